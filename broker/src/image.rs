@@ -1,0 +1,159 @@
+//! The cluster's metadata as one immutable value.
+//!
+//! An [`Image`] is what the metadata log says up to [`Image::offset`]. It is changed only by applying
+//! [`Record`]s in log order, so every node that has read as far holds the same image. Nodes share it as
+//! `Arc<Image>` through a `tokio::sync::watch`; parts that did not change are shared between versions.
+
+mod record;
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+pub use record::Record;
+
+use crate::id::{Epoch, NodeId, Offset, TopicId, TopicPartition};
+use serde::{Deserialize, Serialize};
+
+/// Everything the metadata log says up to and including `offset`.
+#[derive(Debug, Clone, Default)]
+pub struct Image {
+    /// The last applied metadata offset; -1 before the first record.
+    pub offset: Offset,
+    /// The controller epoch of that record.
+    pub epoch: Epoch,
+    pub cluster_id: String,
+    pub brokers: BTreeMap<NodeId, Arc<Broker>>,
+    pub topics: HashMap<TopicId, Arc<Topic>>,
+    pub topic_ids: BTreeMap<String, TopicId>,
+    /// Dynamic configs by resource; only what was set. Broker "" is the cluster-wide default.
+    pub configs: BTreeMap<Resource, Arc<BTreeMap<String, String>>>,
+    /// Finalised feature levels, for example `metadata.version`.
+    pub features: BTreeMap<String, i16>,
+    /// The first producer id that no broker was given yet.
+    pub next_producer_id: i64,
+}
+
+/// A registered broker.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Broker {
+    pub id: NodeId,
+    /// Identifies one run of the process; a broker that comes back has another.
+    pub incarnation: uuid::Uuid,
+    /// The metadata offset of its registration, so it only grows (KIP-631).
+    pub epoch: i64,
+    pub rack: Option<String>,
+    pub listeners: Vec<Endpoint>,
+    /// A fenced broker leads nothing and is in no ISR; clients do not see it.
+    pub fenced: bool,
+    /// Set while the broker waits for its leaders to move away before it stops.
+    pub in_controlled_shutdown: bool,
+    /// Ids of its log directories.
+    pub log_dirs: Vec<uuid::Uuid>,
+}
+
+/// Where a listener can be reached.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Endpoint {
+    pub listener: String,
+    pub host: String,
+    pub port: u16,
+}
+
+/// A topic and its partitions; the index is the partition id.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Topic {
+    pub id: TopicId,
+    pub name: String,
+    pub partitions: Vec<Arc<Partition>>,
+}
+
+/// One partition's placement and leadership.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Partition {
+    /// In order of preference; during a reassignment it contains the adding and the removing ones.
+    pub replicas: Vec<NodeId>,
+    pub isr: Vec<NodeId>,
+    #[serde(default)]
+    pub adding: Vec<NodeId>,
+    #[serde(default)]
+    pub removing: Vec<NodeId>,
+    /// [`NodeId::NONE`] when no replica may lead.
+    pub leader: NodeId,
+    /// Grows with every change of leader.
+    pub leader_epoch: Epoch,
+    /// Grows with every change of this value; the compare-and-swap of AlterPartition.
+    pub partition_epoch: Epoch,
+}
+
+/// What a dynamic config belongs to.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum Resource {
+    Topic(String),
+    /// A broker's id as text; "" is the default for all brokers.
+    Broker(String),
+    Group(String),
+}
+
+impl Image {
+    /// Of no cluster yet.
+    pub fn empty() -> Self {
+        Self {
+            offset: -1,
+            ..Self::default()
+        }
+    }
+
+    pub fn topic(&self, id: TopicId) -> Option<&Arc<Topic>> {
+        self.topics.get(&id)
+    }
+
+    pub fn topic_named(&self, name: &str) -> Option<&Arc<Topic>> {
+        self.topic_ids.get(name).and_then(|id| self.topics.get(id))
+    }
+
+    pub fn partition(&self, at: TopicPartition) -> Option<&Arc<Partition>> {
+        self.topics
+            .get(&at.topic)?
+            .partitions
+            .get(usize::try_from(at.partition).ok()?)
+    }
+
+    /// Registered and not fenced.
+    pub fn is_live(&self, id: NodeId) -> bool {
+        self.brokers.get(&id).is_some_and(|broker| !broker.fenced)
+    }
+
+    /// The dynamic value of one config of one resource.
+    pub fn config(&self, resource: &Resource, key: &str) -> Option<&str> {
+        self.configs.get(resource)?.get(key).map(String::as_str)
+    }
+
+    /// Applies one record of the metadata log.
+    pub fn apply(&mut self, record: &Record, offset: Offset, epoch: Epoch) {
+        self.offset = offset;
+        self.epoch = epoch;
+        record.apply_to(self, offset);
+    }
+}
+
+impl Partition {
+    /// The replicas it will have when the reassignment in flight, if any, is done.
+    pub fn target(&self) -> Vec<NodeId> {
+        self.replicas
+            .iter()
+            .copied()
+            .filter(|id| !self.removing.contains(id))
+            .collect()
+    }
+
+    pub fn is_reassigning(&self) -> bool {
+        !self.adding.is_empty() || !self.removing.is_empty()
+    }
+}
+
+impl Broker {
+    /// Where the named listener can be reached.
+    pub fn endpoint(&self, listener: &str) -> Option<&Endpoint> {
+        self.listeners.iter().find(|endpoint| endpoint.listener == listener)
+    }
+}

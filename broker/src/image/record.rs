@@ -1,0 +1,145 @@
+//! The records of the metadata log: what can change, and how it changes the image.
+//!
+//! A record's value in the log is its JSON, one record per change, so the log can be read by people
+//! and by Kafka's dump tool; unknown fields are ignored and missing ones have defaults.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Broker, Image, Partition, Resource, Topic};
+use crate::id::{NodeId, Offset, TopicId};
+
+/// One change of the cluster's metadata.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum Record {
+    /// The first record of a new cluster.
+    Cluster {
+        id: String,
+    },
+    /// A new controller run took over; the record's offset marks the beginning of its epoch.
+    Leader {
+        node: NodeId,
+    },
+    /// A broker registered, or registered again.
+    Broker(Broker),
+    /// A broker was fenced or unfenced, or began a controlled shutdown.
+    BrokerState {
+        id: NodeId,
+        fenced: bool,
+        in_controlled_shutdown: bool,
+    },
+    UnregisterBroker {
+        id: NodeId,
+    },
+    Topic {
+        id: TopicId,
+        name: String,
+    },
+    DeleteTopic {
+        id: TopicId,
+    },
+    /// The whole new state of one partition; appends it when `partition` is the next index.
+    Partition {
+        topic: TopicId,
+        partition: i32,
+        state: Partition,
+    },
+    /// Sets one dynamic config, or removes it.
+    Config {
+        resource: Resource,
+        key: String,
+        value: Option<String>,
+    },
+    Feature {
+        name: String,
+        level: i16,
+    },
+    /// Producer ids below `next` were given out.
+    ProducerIds {
+        next: i64,
+    },
+}
+
+impl Record {
+    pub(super) fn apply_to(&self, image: &mut Image, offset: Offset) {
+        match self {
+            Self::Cluster { id } => image.cluster_id.clone_from(id),
+            Self::Leader { .. } => {}
+            Self::Broker(broker) => {
+                let broker = Broker {
+                    epoch: offset,
+                    ..broker.clone()
+                };
+                image.brokers.insert(broker.id, Arc::new(broker));
+            }
+            Self::BrokerState {
+                id,
+                fenced,
+                in_controlled_shutdown,
+            } => {
+                if let Some(broker) = image.brokers.get_mut(id) {
+                    let broker = Arc::make_mut(broker);
+                    broker.fenced = *fenced;
+                    broker.in_controlled_shutdown = *in_controlled_shutdown;
+                }
+            }
+            Self::UnregisterBroker { id } => {
+                image.brokers.remove(id);
+            }
+            Self::Topic { id, name } => {
+                let topic = Topic {
+                    id: *id,
+                    name: name.clone(),
+                    partitions: Vec::new(),
+                };
+                image.topics.insert(*id, Arc::new(topic));
+                image.topic_ids.insert(name.clone(), *id);
+            }
+            Self::DeleteTopic { id } => {
+                if let Some(topic) = image.topics.remove(id) {
+                    image.topic_ids.remove(&topic.name);
+                    image.configs.remove(&Resource::Topic(topic.name.clone()));
+                }
+            }
+            Self::Partition {
+                topic,
+                partition,
+                state,
+            } => {
+                let Some(topic) = image.topics.get_mut(topic) else {
+                    return;
+                };
+                let topic = Arc::make_mut(topic);
+                let state = Arc::new(state.clone());
+                match usize::try_from(*partition) {
+                    Ok(at) if at < topic.partitions.len() => topic.partitions[at] = state,
+                    Ok(at) if at == topic.partitions.len() => topic.partitions.push(state),
+                    _ => {}
+                }
+            }
+            Self::Config { resource, key, value } => set_config(image, resource, key, value.as_deref()),
+            Self::Feature { name, level } => {
+                image.features.insert(name.clone(), *level);
+            }
+            Self::ProducerIds { next } => image.next_producer_id = *next,
+        }
+    }
+}
+
+fn set_config(image: &mut Image, resource: &Resource, key: &str, value: Option<&str>) {
+    let configs: &mut BTreeMap<String, String> = Arc::make_mut(image.configs.entry(resource.clone()).or_default());
+    match value {
+        Some(value) => {
+            configs.insert(key.to_owned(), value.to_owned());
+        }
+        None => {
+            configs.remove(key);
+        }
+    }
+    if configs.is_empty() {
+        image.configs.remove(resource);
+    }
+}

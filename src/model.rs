@@ -1,0 +1,23 @@
+//! The nouns: plain values, serialisable for captures and plans. No I/O and no clock; the time is always an argument.
+
+pub mod broker;
+pub mod cloud;
+pub mod cluster;
+pub mod config;
+pub mod group;
+pub mod logdir;
+pub mod observed;
+pub mod offset;
+pub mod quorum;
+pub mod reassignment;
+pub mod snapshot;
+pub mod topic;
+
+pub use observed::{Health, Observed, Trouble};
+pub use snapshot::Snapshot;
+
+/// A broker's or controller's node id.
+pub type BrokerId = i32;
+
+/// A moment, UTC, to the microsecond.
+pub type Moment = jiff::Timestamp;

@@ -1,0 +1,165 @@
+//! What AWS says: instances, volumes, zones, limits, metrics. Amounts keep AWS's meaning; units are in the names.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::Moment;
+use super::Observed;
+
+/// The AWS plane of a snapshot. One section per zone, because AWS fails per zone.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Cloud {
+    pub region: Option<String>,
+    /// True when the facts come from the simulated cloud of `azimuth demo`.
+    pub simulated: bool,
+    /// Zone name to zone.
+    pub zones: Observed<BTreeMap<String, Zone>>,
+    /// By zone name; `""` for instances whose zone is not known yet.
+    pub instances: BTreeMap<String, Observed<BTreeMap<String, Instance>>>,
+    /// By zone name, then volume id.
+    pub volumes: BTreeMap<String, Observed<BTreeMap<String, Volume>>>,
+    /// Instance type to its limits; immutable, so cached for ever.
+    pub types: BTreeMap<String, InstanceType>,
+    pub metrics: Observed<Metrics>,
+    pub cost: Cost,
+}
+
+/// An availability zone. The id is the same in every account, the name is not.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Zone {
+    pub name: String,
+    pub id: String,
+    pub state: String,
+}
+
+/// An EC2 instance.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Instance {
+    pub id: String,
+    pub instance_type: String,
+    pub zone: String,
+    pub zone_id: Option<String>,
+    /// `running`, `stopped`, ...
+    pub state: String,
+    pub private_addresses: Vec<String>,
+    pub private_dns: Option<String>,
+    pub public_address: Option<String>,
+    pub launched_at: Option<Moment>,
+    pub tags: BTreeMap<String, String>,
+    pub root_device: Option<String>,
+    /// `ok`, `impaired`, `initializing`, ...; `None` where EC2 does not say.
+    pub system_check: Option<String>,
+    pub instance_check: Option<String>,
+    pub ebs_check: Option<String>,
+    /// Scheduled events that are not completed.
+    pub events: Vec<Event>,
+}
+
+/// A scheduled event of an instance.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Event {
+    pub code: String,
+    pub description: String,
+    pub not_before: Option<Moment>,
+}
+
+/// An EBS volume, attached to at most one instance here.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Volume {
+    pub id: String,
+    pub volume_type: String,
+    pub size_gib: i64,
+    pub iops: Option<i64>,
+    /// Provisioned throughput; gp3 without a value has 125.
+    pub throughput_mib_per_second: Option<i64>,
+    pub zone: String,
+    pub state: String,
+    pub encrypted: bool,
+    pub instance: Option<String>,
+    pub device: Option<String>,
+    pub delete_on_termination: Option<bool>,
+    pub tags: BTreeMap<String, String>,
+    pub modification: Option<Modification>,
+}
+
+/// The last modification of a volume.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Modification {
+    /// `modifying`, `optimizing`, `completed`, `failed`.
+    pub state: String,
+    pub progress_percent: Option<i64>,
+    pub started_at: Option<Moment>,
+    pub ended_at: Option<Moment>,
+    /// What changes, for example `gp3 125→250 MiB/s`.
+    pub change: String,
+}
+
+/// What an instance type can sustain. Baselines, never the "up to" numbers.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct InstanceType {
+    pub name: String,
+    pub vcpus: Option<i64>,
+    pub memory_mib: Option<i64>,
+    /// MB/s, 10⁶ bytes.
+    pub ebs_baseline_mb_per_second: Option<f64>,
+    pub ebs_maximum_mb_per_second: Option<f64>,
+    pub ebs_baseline_iops: Option<i64>,
+    /// Gbit/s, 10⁹ bits.
+    pub network_baseline_gbit_per_second: Option<f64>,
+    pub instance_storage_gb: Option<i64>,
+}
+
+/// The newest point of each series of one GetMetricData poll. Absent means that CloudWatch had no data: not 0.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Metrics {
+    pub instances: BTreeMap<String, InstanceMetrics>,
+    pub volumes: BTreeMap<String, VolumeMetrics>,
+}
+
+/// A value and the start of the period it is about.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Point {
+    pub at: Moment,
+    pub value: f64,
+}
+
+/// AWS/EC2, dimension InstanceId.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct InstanceMetrics {
+    pub cpu_percent: Option<Point>,
+    pub network_in_bytes_per_second: Option<Point>,
+    pub network_out_bytes_per_second: Option<Point>,
+    pub status_check_failed_ebs: Option<Point>,
+    pub ebs_iops_exceeded: Option<Point>,
+    pub ebs_throughput_exceeded: Option<Point>,
+    pub ebs_byte_balance_percent: Option<Point>,
+    pub ebs_io_balance_percent: Option<Point>,
+}
+
+/// AWS/EBS. The first group has dimension VolumeId, the second InstanceId and VolumeId.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct VolumeMetrics {
+    pub read_bytes_per_second: Option<Point>,
+    pub write_bytes_per_second: Option<Point>,
+    pub read_ops_per_second: Option<Point>,
+    pub write_ops_per_second: Option<Point>,
+    pub queue_length: Option<Point>,
+    /// gp2, st1 and sc1 only.
+    pub burst_balance_percent: Option<Point>,
+
+    pub stalled_io: Option<Point>,
+    pub iops_exceeded: Option<Point>,
+    pub throughput_exceeded: Option<Point>,
+    pub read_latency_ms: Option<Point>,
+    pub write_latency_ms: Option<Point>,
+}
+
+/// What asking has cost since the console started.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+pub struct Cost {
+    pub requests: u64,
+    /// Metrics asked of GetMetricData: 0.01 USD per thousand, no free tier.
+    pub metrics: u64,
+    pub usd: f64,
+}

@@ -1,0 +1,76 @@
+//! Everything known of one cluster at one moment; each section has its own age.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::broker::Link;
+use super::cloud::Cloud;
+use super::cluster::Cluster;
+use super::config::Config;
+use super::group::Group;
+use super::logdir::LogDir;
+use super::offset::{Offsets, Span};
+use super::quorum::Quorum;
+use super::reassignment::Reassignment;
+use super::topic::{Partition, Topic};
+use super::{BrokerId, Moment, Observed};
+
+/// One cluster, as far as it is known. Sections that come from one broker are kept per broker, so that a
+/// dead one ages only its own.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Snapshot {
+    pub context: String,
+    /// When this snapshot was published; ages are counted from here in captures.
+    pub taken_at: Option<Moment>,
+    pub cluster: Observed<Cluster>,
+    /// Sorted by name.
+    pub topics: Observed<Vec<Topic>>,
+    pub quorum: Observed<Quorum>,
+    pub reassignments: Observed<Vec<Reassignment>>,
+    /// Sorted by name. A coordinator that does not answer is in `coordinators`, and its groups keep their last state.
+    pub groups: Observed<Vec<Group>>,
+    /// By coordinator: whether it answered for its groups.
+    pub coordinators: BTreeMap<BrokerId, Observed<()>>,
+    pub links: BTreeMap<BrokerId, Observed<Link>>,
+    pub offsets: BTreeMap<BrokerId, Observed<Offsets>>,
+    pub logdirs: BTreeMap<BrokerId, Observed<Vec<LogDir>>>,
+    pub broker_configs: BTreeMap<BrokerId, Observed<Vec<Config>>>,
+    /// Of each topic, only what differs from the broker's defaults, plus `min.insync.replicas` always.
+    pub topic_configs: Observed<BTreeMap<String, Vec<Config>>>,
+    pub cloud: Cloud,
+}
+
+impl Snapshot {
+    /// The topics, or none.
+    pub fn topics(&self) -> &[Topic] {
+        self.topics.get().map_or(&[], Vec::as_slice)
+    }
+
+    pub fn topic(&self, name: &str) -> Option<&Topic> {
+        let topics = self.topics();
+        topics
+            .binary_search_by(|topic| topic.name.as_str().cmp(name))
+            .ok()
+            .map(|at| &topics[at])
+    }
+
+    /// Every partition with the name of its topic.
+    pub fn partitions(&self) -> impl Iterator<Item = (&str, &Partition)> {
+        self.topics().iter().flat_map(|topic| {
+            topic
+                .partitions
+                .iter()
+                .map(move |partition| (topic.name.as_str(), partition))
+        })
+    }
+
+    /// The log's ends, from whichever leader told last; `None` when no leader told.
+    pub fn span(&self, topic: &str, partition: i32) -> Option<Span> {
+        let told = self.offsets.values().filter_map(|offsets| {
+            let span = offsets.get()?.topics.get(topic)?.get(&partition)?;
+            Some((offsets.seen_at, *span))
+        });
+        told.max_by_key(|(at, _)| *at).map(|(_, span)| span)
+    }
+}
