@@ -4,6 +4,7 @@
 //! [`Record`]s in log order, so every node that has read as far holds the same image. Nodes share it as
 //! `Arc<Image>` through a `tokio::sync::watch`; parts that did not change are shared between versions.
 
+pub mod property;
 mod record;
 
 use std::collections::{BTreeMap, HashMap};
