@@ -1,1 +1,66 @@
-//! To be written.
+//! Facts: what Kafka, AWS and captures say, as model values or as an [`Error`], and nothing else.
+
+pub mod backoff;
+pub mod capture;
+pub mod kafka;
+
+use std::time::Duration;
+
+use crate::model::Trouble;
+
+/// Why a source gave no answer. Each variant leads to a different next step, so they are never mixed.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub enum Error {
+    /// Nothing listens, the name does not resolve, or the connection broke.
+    #[error("cannot reach {peer}: {reason}")]
+    Unreachable { peer: String, reason: String },
+    #[error("{peer} gave no answer to {what} within {} ms", after.as_millis())]
+    TimedOut {
+        peer: String,
+        what: String,
+        after: Duration,
+    },
+    #[error("{peer} denies {what}: {reason}")]
+    Denied { peer: String, what: String, reason: String },
+    #[error("{peer} throttles {what}: {reason}")]
+    Throttled { peer: String, what: String, reason: String },
+    /// Credentials that were good once.
+    #[error("the credentials for {peer} have expired: {reason}")]
+    Expired { peer: String, reason: String },
+    #[error("{peer} does not know {what}")]
+    Unsupported { peer: String, what: String },
+    /// An answer that is an error or that cannot be understood. `code` is the peer's own word for it.
+    #[error("{peer} refused {what}: {reason} ({code})")]
+    Refused {
+        peer: String,
+        what: String,
+        code: String,
+        reason: String,
+    },
+    /// Our own settings or files, before anybody was asked.
+    #[error("{0}")]
+    Local(String),
+}
+
+impl Error {
+    /// The word for it in [`Health`](crate::model::Health).
+    pub fn trouble(&self) -> Trouble {
+        match self {
+            Self::Unreachable { .. } => Trouble::Unreachable,
+            Self::TimedOut { .. } => Trouble::TimedOut,
+            Self::Denied { .. } => Trouble::Denied,
+            Self::Throttled { .. } => Trouble::Throttled,
+            Self::Expired { .. } => Trouble::Expired,
+            Self::Unsupported { .. } => Trouble::Unsupported,
+            Self::Refused { .. } | Self::Local(_) => Trouble::Refused,
+        }
+    }
+
+    /// True when another peer may well answer the same question.
+    pub fn is_about_peer(&self) -> bool {
+        matches!(
+            self,
+            Self::Unreachable { .. } | Self::TimedOut { .. } | Self::Unsupported { .. }
+        )
+    }
+}

@@ -1,0 +1,73 @@
+//! The sections of a snapshot as things to ask for, and how often.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+/// A part of the snapshot that is asked for on its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, strum::Display, strum::EnumIter)]
+#[strum(serialize_all = "snake_case")]
+pub enum Section {
+    Cluster,
+    Links,
+    Topics,
+    Offsets,
+    Groups,
+    Logdirs,
+    BrokerConfigs,
+    TopicConfigs,
+    Quorum,
+    Reassignments,
+    /// Zones and instances with their types.
+    Instances,
+    Volumes,
+    Metrics,
+}
+
+/// The sections that somebody wants.
+pub type Needs = BTreeSet<Section>;
+
+/// How often each section is asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cadence {
+    pub cluster: Duration,
+    pub links: Duration,
+    pub topics: Duration,
+    /// While on screen; otherwise `offsets_unseen`.
+    pub offsets: Duration,
+    pub offsets_unseen: Duration,
+    pub groups: Duration,
+    pub logdirs: Duration,
+    pub configs: Duration,
+    pub quorum: Duration,
+    pub reassignments: Duration,
+    /// While any is in flight.
+    pub reassignments_active: Duration,
+    pub instances: Duration,
+    pub volumes: Duration,
+    pub metrics: Duration,
+    /// No section that fails is left alone for longer.
+    pub max_backoff: Duration,
+}
+
+impl Default for Cadence {
+    fn default() -> Self {
+        let seconds = Duration::from_secs;
+        Self {
+            cluster: seconds(2),
+            links: seconds(2),
+            topics: seconds(5),
+            offsets: seconds(2),
+            offsets_unseen: seconds(5),
+            groups: seconds(5),
+            logdirs: seconds(15),
+            configs: seconds(60),
+            quorum: seconds(5),
+            reassignments: seconds(5),
+            reassignments_active: seconds(1),
+            instances: seconds(60),
+            volumes: seconds(60),
+            metrics: seconds(60),
+            max_backoff: seconds(30),
+        }
+    }
+}
