@@ -10,6 +10,7 @@ pub mod observed;
 pub mod offset;
 pub mod quorum;
 pub mod reassignment;
+pub mod row;
 pub mod snapshot;
 pub mod topic;
 

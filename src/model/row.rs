@@ -1,0 +1,143 @@
+//! What both faces show, computed purely from a snapshot: one row per broker, topic, partition, group and volume.
+//!
+//! A row never invents a number: a [`Cell`] without a value says why, and one from a failing source says how old it is.
+
+pub mod broker;
+pub mod group;
+pub mod join;
+pub mod partition;
+pub mod topic;
+pub mod volume;
+
+use serde::Serialize;
+
+use super::snapshot::Snapshot;
+use super::{Health, Moment, Observed};
+use broker::{BrokerRow, ZoneRow};
+use group::GroupRow;
+use join::Join;
+use partition::PartitionRow;
+use topic::TopicRow;
+use volume::VolumeRow;
+
+/// All rows of one snapshot, in natural order (broker id, name); faces sort and filter.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Rows {
+    pub zones: Vec<ZoneRow>,
+    pub brokers: Vec<BrokerRow>,
+    pub topics: Vec<TopicRow>,
+    pub partitions: Vec<PartitionRow>,
+    pub groups: Vec<GroupRow>,
+    pub volumes: Vec<VolumeRow>,
+}
+
+impl Rows {
+    /// Linear in partitions and commits; meant for a blocking thread on wide clusters.
+    pub fn of(snapshot: &Snapshot, now: Moment) -> Self {
+        let partitions = PartitionRow::all(snapshot, now);
+        let join = Join::of(snapshot);
+        let volumes = VolumeRow::all(snapshot, &join, now);
+        let brokers = BrokerRow::all(snapshot, &join, &partitions, &volumes, now);
+        Self {
+            zones: ZoneRow::all(snapshot, &brokers, now),
+            topics: TopicRow::all(snapshot, &partitions),
+            groups: GroupRow::all(snapshot, now),
+            partitions,
+            brokers,
+            volumes,
+        }
+    }
+}
+
+/// A number with the reason it is missing or old. Serialises as the bare value, null when unknown.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Cell<T> {
+    pub value: Option<T>,
+    /// The value's age in seconds, only when its source is failing.
+    pub stale_seconds: Option<i64>,
+    /// Why the value is missing or old.
+    pub reason: Option<String>,
+}
+
+impl<T> Default for Cell<T> {
+    fn default() -> Self {
+        Self {
+            value: None,
+            stale_seconds: None,
+            reason: None,
+        }
+    }
+}
+
+impl<T: Serialize> Serialize for Cell<T> {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.value.serialize(serializer)
+    }
+}
+
+impl<T> Cell<T> {
+    pub fn known(value: T) -> Self {
+        Self {
+            value: Some(value),
+            stale_seconds: None,
+            reason: None,
+        }
+    }
+
+    pub fn unknown(reason: impl Into<String>) -> Self {
+        Self {
+            value: None,
+            stale_seconds: None,
+            reason: Some(reason.into()),
+        }
+    }
+
+    /// Takes one value out of an observed section and its age with it; `missing` says why a fresh section has none.
+    pub fn from<S>(section: &Observed<S>, now: Moment, missing: &str, take: impl FnOnce(&S) -> Option<T>) -> Self {
+        let value = section.get().and_then(take);
+        let stale_seconds = match section.health {
+            Health::Failing { .. } if value.is_some() => section.age_seconds(now),
+            _ => None,
+        };
+        let reason = section
+            .problem()
+            .or_else(|| value.is_none().then(|| missing.to_owned()));
+        Self {
+            value,
+            stale_seconds,
+            reason,
+        }
+    }
+
+    /// The same provenance for a value derived from this one.
+    pub fn map<U>(&self, derive: impl FnOnce(&T) -> Option<U>) -> Cell<U> {
+        Cell {
+            value: self.value.as_ref().and_then(derive),
+            stale_seconds: self.stale_seconds,
+            reason: self.reason.clone(),
+        }
+    }
+
+    pub fn is_stale(&self) -> bool {
+        self.stale_seconds.is_some()
+    }
+}
+
+impl<T: Copy> Cell<T> {
+    pub fn get(&self) -> Option<T> {
+        self.value
+    }
+}
+
+/// A percentage of a limit; unknown when either side is.
+pub(crate) fn percent_of(used: &Cell<f64>, limit: &Cell<f64>) -> Cell<f64> {
+    match (used.value, limit.value) {
+        (Some(_), Some(_)) | (None, _) => used.map(|used| {
+            limit
+                .value
+                .filter(|limit| *limit > 0.0)
+                .map(|limit| used * 100.0 / limit)
+        }),
+        (Some(_), None) => limit.clone(),
+    }
+}

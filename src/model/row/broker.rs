@@ -1,0 +1,504 @@
+//! One broker and one zone: the answer to "where is it?".
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::join::Join;
+use super::partition::PartitionRow;
+use super::volume::{VolumeRow, throughput_limit_mb};
+use super::{Cell, percent_of};
+use crate::model::broker::Broker;
+use crate::model::cloud::{Instance, InstanceMetrics, InstanceType, Point};
+use crate::model::logdir::LogDir;
+use crate::model::snapshot::Snapshot;
+use crate::model::{BrokerId, Health, Moment, Observed, Trouble};
+
+/// How a broker is, as far as the cluster and its own answers tell.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, strum::Display, strum::EnumString,
+)]
+#[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
+pub enum BrokerState {
+    /// It does not answer us.
+    Unreachable,
+    /// The controller does not count on it.
+    Fenced,
+    /// Nobody asked it yet.
+    Unknown,
+    Up,
+}
+
+/// One broker, ready to show.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct BrokerRow {
+    pub id: BrokerId,
+    pub host: String,
+    pub port: u16,
+    pub rack: Option<String>,
+    /// The key of its [`ZoneRow`].
+    pub zone: String,
+    pub zone_id: Option<String>,
+    pub state: BrokerState,
+    pub state_reason: Option<String>,
+    pub is_controller: bool,
+    pub leaders: Cell<u32>,
+    pub replicas: Cell<u32>,
+    /// Replicas here that are missing from their ISR.
+    pub isr_misses: Cell<u32>,
+    /// Of the fullest log directory.
+    pub used_percent: Cell<f64>,
+    /// Of all log directories.
+    pub used_bytes: Cell<u64>,
+    pub total_bytes: Cell<u64>,
+    pub growth_bytes_per_second: Cell<f64>,
+    /// Of the directory that is full first.
+    pub full_in_seconds: Cell<f64>,
+    pub offline_dirs: Cell<u32>,
+    pub throughput_mb_per_second: Cell<f64>,
+    pub throughput_limit_mb_per_second: Cell<f64>,
+    /// Which limit binds: `gp3`, ... for the volumes, or the instance type for its EBS baseline.
+    pub throughput_limit_name: Option<String>,
+    pub throughput_percent: Cell<f64>,
+    pub iops_percent: Cell<f64>,
+    /// The busier direction, of the instance's baseline.
+    pub network_percent: Cell<f64>,
+    pub network_in_bytes_per_second: Cell<f64>,
+    pub network_out_bytes_per_second: Cell<f64>,
+    pub cpu_percent: Cell<f64>,
+    pub rtt_ms: Cell<f64>,
+    pub instance: Cell<String>,
+    /// How the instance was found.
+    pub instance_method: Option<String>,
+    pub instance_type: Cell<String>,
+    pub instance_state: Cell<String>,
+    /// Since the instance was launched.
+    pub up_seconds: Cell<i64>,
+    pub volumes: Vec<String>,
+}
+
+/// One availability zone, or rack where AWS does not tell.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct ZoneRow {
+    /// What brokers group by: the AZ id, else the rack, else `?`.
+    pub key: String,
+    pub zone_id: Option<String>,
+    pub zone_name: Option<String>,
+    pub rack: Option<String>,
+    pub brokers: u32,
+    pub up: u32,
+    pub leaders: Cell<u32>,
+    /// Of all leaders in the cluster.
+    pub leader_percent: Cell<f64>,
+    pub replicas: Cell<u32>,
+    pub in_bytes_per_second: Cell<f64>,
+    pub out_bytes_per_second: Cell<f64>,
+    /// Whether EC2 answers for this zone.
+    pub ec2: Cell<bool>,
+}
+
+impl BrokerRow {
+    /// In order of id. `partitions` and `volumes` are the rows of the same snapshot.
+    pub fn all(
+        snapshot: &Snapshot,
+        join: &Join,
+        partitions: &[PartitionRow],
+        volumes: &[VolumeRow],
+        now: Moment,
+    ) -> Vec<Self> {
+        let placed = Placed::count(partitions);
+        let cluster = snapshot.cluster.get();
+        let brokers = cluster.map_or(&[][..], |cluster| &cluster.brokers);
+        let controller = cluster.and_then(|cluster| cluster.controller);
+        brokers
+            .iter()
+            .map(|broker| Self::of(snapshot, join, &placed, volumes, broker, controller, now))
+            .collect()
+    }
+
+    fn of(
+        snapshot: &Snapshot,
+        join: &Join,
+        placed: &BTreeMap<BrokerId, Placed>,
+        volumes: &[VolumeRow],
+        broker: &Broker,
+        controller: Option<BrokerId>,
+        now: Moment,
+    ) -> Self {
+        let (state, state_reason) = state(snapshot, broker);
+        let here = placed.get(&broker.id).copied().unwrap_or_default();
+        let count = |number| Cell::from(&snapshot.topics, now, "", |_| Some(number));
+        let dirs = Dirs::of(snapshot, broker.id, now);
+        let host = Host::of(snapshot, join, broker.id, now);
+        let own: Vec<&VolumeRow> = volumes
+            .iter()
+            .filter(|volume| volume.broker == Some(broker.id))
+            .collect();
+        let throughput = host.throughput(snapshot, &own);
+        let zone_id = host.zone_id(snapshot);
+        let network_in = host.metric(snapshot, |m| m.network_in_bytes_per_second, now);
+        let network_out = host.metric(snapshot, |m| m.network_out_bytes_per_second, now);
+        Self {
+            id: broker.id,
+            host: broker.host.clone(),
+            port: broker.port,
+            rack: broker.rack.clone(),
+            zone: zone_id
+                .clone()
+                .or_else(|| broker.rack.clone())
+                .unwrap_or_else(|| "?".to_owned()),
+            zone_id,
+            state,
+            state_reason,
+            is_controller: controller == Some(broker.id),
+            leaders: count(here.leaders),
+            replicas: count(here.replicas),
+            isr_misses: count(here.misses),
+            used_percent: dirs.most(LogDir::used_percent, DISK_UNTOLD),
+            used_bytes: dirs.total(LogDir::used_bytes),
+            total_bytes: dirs.total(|dir| dir.total_bytes),
+            growth_bytes_per_second: dirs.most(|dir| dir.growth_bytes_per_second, "seen only once yet"),
+            full_in_seconds: dirs.least(LogDir::full_in_seconds, "not growing"),
+            offline_dirs: dirs.count(|dir| dir.error.is_some()),
+            throughput_percent: percent_of(&throughput.used, &throughput.limit),
+            throughput_mb_per_second: throughput.used,
+            throughput_limit_mb_per_second: throughput.limit,
+            throughput_limit_name: throughput.name,
+            iops_percent: iops_percent(&own, &host),
+            network_percent: network_percent(&host, &network_in, &network_out),
+            network_in_bytes_per_second: network_in,
+            network_out_bytes_per_second: network_out,
+            cpu_percent: host.metric(snapshot, |m| m.cpu_percent, now),
+            rtt_ms: rtt(snapshot, broker.id, now),
+            instance_type: host.fact(|instance| Some(instance.instance_type.clone())),
+            instance_state: host.fact(|instance| Some(instance.state.clone())),
+            up_seconds: host.fact(|instance| instance.launched_at.map(|at| now.duration_since(at).as_secs().max(0))),
+            instance: host.fact(|instance| Some(instance.id.clone())),
+            instance_method: host.method,
+            volumes: own.iter().map(|volume| volume.id.clone()).collect(),
+        }
+    }
+}
+
+const DISK_UNTOLD: &str = "the broker does not tell its disk's size (before Kafka 3.3)";
+
+#[derive(Debug, Clone, Copy, Default)]
+struct Placed {
+    leaders: u32,
+    replicas: u32,
+    misses: u32,
+}
+
+impl Placed {
+    fn count(partitions: &[PartitionRow]) -> BTreeMap<BrokerId, Self> {
+        let mut placed: BTreeMap<BrokerId, Self> = BTreeMap::new();
+        for row in partitions {
+            for id in &row.replicas {
+                let here = placed.entry(*id).or_default();
+                here.replicas += 1;
+                here.leaders += u32::from(row.leader == Some(*id));
+                here.misses += u32::from(!row.isr.contains(id) && !row.adding.contains(id));
+            }
+        }
+        placed
+    }
+}
+
+fn state(snapshot: &Snapshot, broker: &Broker) -> (BrokerState, Option<String>) {
+    let link = snapshot.links.get(&broker.id);
+    match link.map(|link| &link.health) {
+        Some(Health::Failing {
+            trouble: Trouble::Unreachable | Trouble::TimedOut,
+            ..
+        }) => (BrokerState::Unreachable, link.and_then(Observed::problem)),
+        _ if broker.fenced => (BrokerState::Fenced, Some("fenced by the controller".to_owned())),
+        Some(Health::Fresh) => (BrokerState::Up, None),
+        Some(_) => (BrokerState::Unknown, link.and_then(Observed::problem)),
+        None => (BrokerState::Unknown, Some("not asked yet".to_owned())),
+    }
+}
+
+fn rtt(snapshot: &Snapshot, id: BrokerId, now: Moment) -> Cell<f64> {
+    match snapshot.links.get(&id) {
+        Some(link) => Cell::from(link, now, "", |link| Some(link.rtt_ms)),
+        None => Cell::unknown("not asked yet"),
+    }
+}
+
+/// The log directories of one broker.
+struct Dirs<'a> {
+    section: Option<&'a Observed<Vec<LogDir>>>,
+    id: BrokerId,
+    now: Moment,
+}
+
+impl<'a> Dirs<'a> {
+    fn of(snapshot: &'a Snapshot, id: BrokerId, now: Moment) -> Self {
+        Self {
+            section: snapshot.logdirs.get(&id),
+            id,
+            now,
+        }
+    }
+
+    fn cell<T>(&self, missing: &str, take: impl FnOnce(&Vec<LogDir>) -> Option<T>) -> Cell<T> {
+        match self.section {
+            Some(section) => Cell::from(section, self.now, missing, take),
+            None => Cell::unknown(format!("broker {} has not told its log dirs", self.id)),
+        }
+    }
+
+    fn most(&self, take: impl Fn(&LogDir) -> Option<f64>, missing: &str) -> Cell<f64> {
+        self.cell(missing, |dirs| dirs.iter().filter_map(take).max_by(f64::total_cmp))
+    }
+
+    fn least(&self, take: impl Fn(&LogDir) -> Option<f64>, missing: &str) -> Cell<f64> {
+        self.cell(missing, |dirs| dirs.iter().filter_map(take).min_by(f64::total_cmp))
+    }
+
+    fn total(&self, take: impl Fn(&LogDir) -> Option<u64>) -> Cell<u64> {
+        self.cell(DISK_UNTOLD, |dirs| dirs.iter().map(take).sum())
+    }
+
+    fn count(&self, when: impl Fn(&LogDir) -> bool) -> Cell<u32> {
+        self.cell("", |dirs| Some(dirs.iter().filter(|dir| when(dir)).count() as u32))
+    }
+}
+
+/// The instance a broker runs on, as far as it is known.
+struct Host<'a> {
+    instance: Option<(&'a Instance, Option<i64>)>,
+    limits: Option<&'a InstanceType>,
+    method: Option<String>,
+    reason: Option<String>,
+}
+
+struct Throughput {
+    used: Cell<f64>,
+    limit: Cell<f64>,
+    name: Option<String>,
+}
+
+impl<'a> Host<'a> {
+    fn of(snapshot: &'a Snapshot, join: &Join, id: BrokerId, now: Moment) -> Self {
+        let (found, method, reason) = match join.instance(id) {
+            Ok((instance, method)) => (Some(instance), Some(method), None),
+            Err(reason) => (None, None, Some(reason)),
+        };
+        let sections = || snapshot.cloud.instances.values();
+        let instance = found.and_then(|found| {
+            sections().find_map(|section| {
+                let instance = section.get()?.get(found)?;
+                Some((
+                    instance,
+                    section,
+                    (!section.is_fresh()).then(|| section.age_seconds(now)).flatten(),
+                ))
+            })
+        });
+        let reason = instance.and_then(|(_, section, _)| section.problem()).or(reason);
+        Self {
+            limits: instance.and_then(|(instance, ..)| snapshot.cloud.types.get(&instance.instance_type)),
+            instance: instance.map(|(instance, _, stale)| (instance, stale)),
+            method,
+            reason,
+        }
+    }
+
+    fn fact<T>(&self, take: impl FnOnce(&Instance) -> Option<T>) -> Cell<T> {
+        match self.instance {
+            Some((instance, stale_seconds)) => Cell {
+                value: take(instance),
+                stale_seconds,
+                reason: self.reason.clone(),
+            },
+            None => Cell {
+                value: None,
+                stale_seconds: None,
+                reason: self.reason.clone(),
+            },
+        }
+    }
+
+    fn zone_id(&self, snapshot: &Snapshot) -> Option<String> {
+        let (instance, _) = self.instance?;
+        let zones = snapshot.cloud.zones.get();
+        instance.zone_id.clone().or_else(|| {
+            zones
+                .and_then(|zones| zones.get(&instance.zone))
+                .map(|zone| zone.id.clone())
+        })
+    }
+
+    fn metric(&self, snapshot: &Snapshot, take: fn(&InstanceMetrics) -> Option<Point>, now: Moment) -> Cell<f64> {
+        match self.instance {
+            Some((instance, _)) => Cell::from(&snapshot.cloud.metrics, now, "CloudWatch has no data", |metrics| {
+                metrics
+                    .instances
+                    .get(&instance.id)
+                    .and_then(take)
+                    .map(|point| point.value)
+            }),
+            None => Cell::unknown(self.reason.clone().unwrap_or_default()),
+        }
+    }
+
+    fn limit(&self, take: impl FnOnce(&InstanceType) -> Option<f64>) -> Cell<f64> {
+        match (self.instance, self.limits.and_then(take)) {
+            (Some(_), Some(limit)) => Cell::known(limit),
+            (Some((instance, _)), None) => {
+                Cell::unknown(format!("EC2 tells no such limit for {}", instance.instance_type))
+            }
+            (None, _) => Cell::unknown(self.reason.clone().unwrap_or_default()),
+        }
+    }
+
+    /// What all volumes of the broker do, against the first limit they meet together: their own or the instance's.
+    fn throughput(&self, snapshot: &Snapshot, volumes: &[&VolumeRow]) -> Throughput {
+        let used = total(
+            volumes,
+            |volume| &volume.throughput_mb_per_second,
+            self.reason.as_deref(),
+        );
+        let own = total(
+            volumes,
+            |volume| &volume.throughput_limit_mb_per_second,
+            self.reason.as_deref(),
+        );
+        let instance = self.limit(|limits| limits.ebs_baseline_mb_per_second);
+        let kind = volumes
+            .first()
+            .and_then(|row| find_volume(snapshot, &row.id))
+            .map(|volume| volume.volume_type.clone());
+        match (own.value, instance.value) {
+            (Some(volume), Some(baseline)) if baseline < volume => Throughput {
+                used,
+                limit: instance,
+                name: self.limits.map(|limits| limits.name.clone()),
+            },
+            _ => Throughput {
+                used,
+                limit: own,
+                name: kind,
+            },
+        }
+    }
+}
+
+fn find_volume<'a>(snapshot: &'a Snapshot, id: &str) -> Option<&'a crate::model::cloud::Volume> {
+    let found = snapshot
+        .cloud
+        .volumes
+        .values()
+        .find_map(|section| section.get()?.get(id));
+    found.filter(|volume| throughput_limit_mb(volume).is_some())
+}
+
+/// The sum over a broker's volumes; unknown as soon as one is.
+fn total(volumes: &[&VolumeRow], take: fn(&VolumeRow) -> &Cell<f64>, reason: Option<&str>) -> Cell<f64> {
+    let Some(first) = volumes.first() else {
+        return Cell::unknown(reason.unwrap_or("no volume is known to back its log dirs"));
+    };
+    match volumes
+        .iter()
+        .map(|volume| take(volume))
+        .find(|cell| cell.value.is_none())
+    {
+        Some(unknown) => unknown.clone(),
+        None => Cell {
+            value: Some(volumes.iter().filter_map(|volume| take(volume).value).sum()),
+            ..take(first).clone()
+        },
+    }
+}
+
+fn iops_percent(volumes: &[&VolumeRow], host: &Host<'_>) -> Cell<f64> {
+    let reason = host.reason.as_deref();
+    let used = total(volumes, |volume| &volume.iops, reason);
+    let own = total(volumes, |volume| &volume.iops_limit, reason);
+    let instance = host.limit(|limits| limits.ebs_baseline_iops.map(|iops| iops as f64));
+    match (own.value, instance.value) {
+        (Some(volume), Some(baseline)) if baseline < volume => percent_of(&used, &instance),
+        _ => percent_of(&used, &own),
+    }
+}
+
+fn network_percent(host: &Host<'_>, network_in: &Cell<f64>, network_out: &Cell<f64>) -> Cell<f64> {
+    let limit = host.limit(|limits| limits.network_baseline_gbit_per_second.map(|gbit| gbit * 1e9 / 8.0));
+    let busier = if network_out.value > network_in.value {
+        network_out
+    } else {
+        network_in
+    };
+    percent_of(busier, &limit)
+}
+
+impl ZoneRow {
+    /// In order of key. `brokers` are the rows of the same snapshot.
+    pub fn all(snapshot: &Snapshot, brokers: &[BrokerRow], now: Moment) -> Vec<Self> {
+        let mut zones: BTreeMap<&str, Vec<&BrokerRow>> = BTreeMap::new();
+        for broker in brokers {
+            zones.entry(&broker.zone).or_default().push(broker);
+        }
+        let everywhere: u32 = brokers.iter().filter_map(|broker| broker.leaders.value).sum();
+        zones
+            .into_iter()
+            .map(|(key, members)| Self::of(snapshot, key, &members, everywhere, now))
+            .collect()
+    }
+
+    fn of(snapshot: &Snapshot, key: &str, members: &[&BrokerRow], everywhere: u32, now: Moment) -> Self {
+        let zone_id = members.iter().find_map(|broker| broker.zone_id.clone());
+        let name_of = |id: &String| {
+            let zones = snapshot.cloud.zones.get()?;
+            zones.values().find(|zone| zone.id == *id).map(|zone| zone.name.clone())
+        };
+        let zone_name = zone_id.as_ref().and_then(name_of);
+        let leaders = sum(members, |broker| &broker.leaders);
+        Self {
+            key: key.to_owned(),
+            rack: members.iter().find_map(|broker| broker.rack.clone()),
+            brokers: members.len() as u32,
+            up: members.iter().filter(|broker| broker.state == BrokerState::Up).count() as u32,
+            leader_percent: leaders
+                .map(|here| (everywhere > 0).then(|| f64::from(*here) * 100.0 / f64::from(everywhere))),
+            leaders,
+            replicas: sum(members, |broker| &broker.replicas),
+            in_bytes_per_second: sum(members, |broker| &broker.network_in_bytes_per_second),
+            out_bytes_per_second: sum(members, |broker| &broker.network_out_bytes_per_second),
+            ec2: ec2(snapshot, zone_name.as_deref(), now),
+            zone_id,
+            zone_name,
+        }
+    }
+}
+
+fn ec2(snapshot: &Snapshot, zone: Option<&str>, now: Moment) -> Cell<bool> {
+    match zone.and_then(|zone| snapshot.cloud.instances.get(zone)) {
+        Some(section) => Cell::from(section, now, "", |_| Some(section.is_fresh())),
+        None => Cell::unknown(
+            snapshot
+                .cloud
+                .zones
+                .problem()
+                .unwrap_or_else(|| "no AWS zone is known".to_owned()),
+        ),
+    }
+}
+
+/// The sum over a zone's brokers; unknown as soon as one is.
+fn sum<T: Copy + std::iter::Sum>(members: &[&BrokerRow], take: fn(&BrokerRow) -> &Cell<T>) -> Cell<T> {
+    match members
+        .iter()
+        .map(|broker| take(broker))
+        .find(|cell| cell.value.is_none())
+    {
+        Some(unknown) => unknown.clone(),
+        None => Cell {
+            value: Some(members.iter().filter_map(|broker| take(broker).value).sum()),
+            stale_seconds: members.iter().filter_map(|broker| take(broker).stale_seconds).max(),
+            reason: members.iter().find_map(|broker| take(broker).reason.clone()),
+        },
+    }
+}

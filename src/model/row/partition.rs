@@ -1,0 +1,283 @@
+//! One partition: where its replicas are, which are in sync, and what is wrong with it.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+
+use super::Cell;
+use crate::model::reassignment::Reassignment;
+use crate::model::snapshot::Snapshot;
+use crate::model::topic::{Partition, Role};
+use crate::model::{BrokerId, Moment};
+
+/// A fault or a weakness of a partition, worst first.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, strum::Display, strum::EnumString,
+)]
+#[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
+pub enum Badge {
+    /// No leader: nobody writes or reads.
+    Offline,
+    /// Fewer in sync than `min.insync.replicas`: acks=all is refused.
+    UnderMinIsr,
+    /// One more loss refuses acks=all; not raised where RF equals min ISR and all are in sync.
+    AtMinIsr,
+    UnderReplicated,
+    /// Fewer racks than replicas and racks would allow.
+    RackViolation,
+    /// RF below 3.
+    LowReplication,
+    LeaderNotPreferred,
+    Reassigning,
+}
+
+/// One partition, ready to show.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct PartitionRow {
+    pub topic: String,
+    pub partition: i32,
+    pub leader: Option<BrokerId>,
+    pub leader_epoch: i32,
+    pub replicas: Vec<BrokerId>,
+    pub isr: Vec<BrokerId>,
+    pub adding: Vec<BrokerId>,
+    pub removing: Vec<BrokerId>,
+    pub roles: BTreeMap<BrokerId, Role>,
+    pub min_isr: Cell<u32>,
+    pub start: Cell<i64>,
+    pub end: Cell<i64>,
+    /// Records per second.
+    pub rate: Cell<f64>,
+    /// Of the leader's replica.
+    pub size_bytes: Cell<u64>,
+    pub badges: BTreeSet<Badge>,
+}
+
+/// Sizes of replicas by broker, topic and partition, with the age of each broker's answer.
+pub(super) type Sizes<'a> = BTreeMap<(BrokerId, &'a str, i32), u64>;
+
+impl PartitionRow {
+    /// In order of topic and partition.
+    pub fn all(snapshot: &Snapshot, now: Moment) -> Vec<Self> {
+        let racks = racks(snapshot);
+        let moves = reassignments(snapshot);
+        let sizes = sizes(snapshot);
+        let min_isr = MinIsr::of(snapshot);
+        let row = |topic: &str, partition: &Partition| {
+            let moving = moves.get(&(topic, partition.partition)).copied();
+            Self::of(
+                snapshot,
+                topic,
+                partition,
+                Facts {
+                    racks: &racks,
+                    moving,
+                    sizes: &sizes,
+                    min_isr: min_isr.of_topic(topic),
+                    now,
+                },
+            )
+        };
+        snapshot
+            .partitions()
+            .map(|(topic, partition)| row(topic, partition))
+            .collect()
+    }
+
+    fn of(snapshot: &Snapshot, topic: &str, partition: &Partition, facts: Facts<'_>) -> Self {
+        let (adding, removing) = facts
+            .moving
+            .map_or_else(Default::default, |m| (m.adding.clone(), m.removing.clone()));
+        let badges = badges(partition, &facts);
+        Self {
+            topic: topic.to_owned(),
+            partition: partition.partition,
+            leader: partition.leader,
+            leader_epoch: partition.leader_epoch,
+            replicas: partition.replicas.clone(),
+            isr: partition.isr.clone(),
+            roles: roles(partition, &adding, &removing),
+            adding,
+            removing,
+            start: offset(snapshot, topic, partition, facts.now, |span| Some(span.start)),
+            end: offset(snapshot, topic, partition, facts.now, |span| Some(span.end)),
+            rate: offset(snapshot, topic, partition, facts.now, |span| span.rate),
+            size_bytes: leader_size(snapshot, topic, partition, &facts),
+            min_isr: facts.min_isr,
+            badges,
+        }
+    }
+}
+
+struct Facts<'a> {
+    racks: &'a BTreeMap<BrokerId, &'a str>,
+    moving: Option<&'a Reassignment>,
+    sizes: &'a Sizes<'a>,
+    min_isr: Cell<u32>,
+    now: Moment,
+}
+
+fn roles(partition: &Partition, adding: &[BrokerId], removing: &[BrokerId]) -> BTreeMap<BrokerId, Role> {
+    let role = |id: &BrokerId| {
+        let in_sync = partition.isr.contains(id);
+        if partition.leader == Some(*id) {
+            Role::Leader
+        } else if removing.contains(id) {
+            Role::Removing
+        } else if adding.contains(id) && !in_sync {
+            Role::Adding
+        } else if in_sync {
+            Role::InSync
+        } else {
+            Role::OutOfSync
+        }
+    };
+    partition.replicas.iter().map(|id| (*id, role(id))).collect()
+}
+
+fn badges(partition: &Partition, facts: &Facts<'_>) -> BTreeSet<Badge> {
+    // A replica that is being added is expected to be missing from the ISR; it is no fault.
+    let adding = facts.moving.map_or(&[][..], |moving| &moving.adding);
+    let settled: Vec<BrokerId> = partition
+        .replicas
+        .iter()
+        .copied()
+        .filter(|id| !adding.contains(id))
+        .collect();
+    let in_sync = partition.isr.len() as u32;
+    let min_isr = facts.min_isr.value;
+    let under_replicated = settled.iter().any(|id| !partition.isr.contains(id));
+    let mut badges = BTreeSet::new();
+    let mut raise = |badge, when| {
+        if when {
+            badges.insert(badge);
+        }
+    };
+    raise(Badge::Offline, partition.is_offline());
+    raise(Badge::UnderMinIsr, min_isr.is_some_and(|min| in_sync < min));
+    raise(Badge::AtMinIsr, under_replicated && min_isr == Some(in_sync));
+    raise(Badge::UnderReplicated, under_replicated);
+    raise(Badge::RackViolation, violates_racks(&settled, facts.racks));
+    raise(Badge::LowReplication, settled.len() < 3);
+    raise(
+        Badge::LeaderNotPreferred,
+        !partition.is_offline() && !partition.is_leader_preferred(),
+    );
+    raise(Badge::Reassigning, facts.moving.is_some());
+    badges
+}
+
+/// Whether the replicas stand in fewer racks than they could. Unknown racks are no evidence.
+fn violates_racks(replicas: &[BrokerId], racks: &BTreeMap<BrokerId, &str>) -> bool {
+    let all: BTreeSet<&str> = racks.values().copied().collect();
+    let mut used = BTreeSet::new();
+    for id in replicas {
+        match racks.get(id) {
+            Some(rack) => used.insert(*rack),
+            None => return false,
+        };
+    }
+    all.len() > 1 && used.len() < replicas.len().min(all.len())
+}
+
+fn racks(snapshot: &Snapshot) -> BTreeMap<BrokerId, &str> {
+    let brokers = snapshot.cluster.get().map_or(&[][..], |cluster| &cluster.brokers);
+    brokers
+        .iter()
+        .filter_map(|broker| Some((broker.id, broker.rack.as_deref()?)))
+        .collect()
+}
+
+fn reassignments(snapshot: &Snapshot) -> BTreeMap<(&str, i32), &Reassignment> {
+    let moves = snapshot.reassignments.get().map_or(&[][..], Vec::as_slice);
+    moves
+        .iter()
+        .map(|moving| ((moving.topic.as_str(), moving.partition), moving))
+        .collect()
+}
+
+pub(super) fn sizes(snapshot: &Snapshot) -> Sizes<'_> {
+    let mut sizes = Sizes::new();
+    for (id, dirs) in &snapshot.logdirs {
+        for replica in dirs.get().into_iter().flatten().flat_map(|dir| &dir.replicas) {
+            if !replica.future {
+                sizes.insert((*id, replica.topic.as_str(), replica.partition), replica.size_bytes);
+            }
+        }
+    }
+    sizes
+}
+
+fn offset<T>(
+    snapshot: &Snapshot,
+    topic: &str,
+    partition: &Partition,
+    now: Moment,
+    take: impl FnOnce(crate::model::offset::Span) -> Option<T>,
+) -> Cell<T> {
+    let section = partition.leader.and_then(|leader| snapshot.offsets.get(&leader));
+    let told = section.filter(|section| {
+        section.get().is_some_and(|o| {
+            o.topics
+                .get(topic)
+                .is_some_and(|t| t.contains_key(&partition.partition))
+        })
+    });
+    match (told, snapshot.span(topic, partition.partition)) {
+        (Some(section), Some(span)) => Cell::from(section, now, "seen only once yet", |_| take(span)),
+        // The leader has just moved: what the old leader told is still the best that is known.
+        (None, Some(span)) => Cell {
+            value: take(span),
+            stale_seconds: None,
+            reason: Some("told by the previous leader".to_owned()),
+        },
+        _ => Cell::unknown(
+            match (partition.leader, section.and_then(|section| section.problem())) {
+                (None, _) => "the partition is offline".to_owned(),
+                (Some(leader), Some(problem)) => format!("broker {leader}: {problem}"),
+                (Some(leader), None) => format!("broker {leader} has not told its offsets"),
+            },
+        ),
+    }
+}
+
+fn leader_size(snapshot: &Snapshot, topic: &str, partition: &Partition, facts: &Facts<'_>) -> Cell<u64> {
+    let Some(leader) = partition.leader else {
+        return Cell::unknown("the partition is offline");
+    };
+    let Some(section) = snapshot.logdirs.get(&leader) else {
+        return Cell::unknown(format!("broker {leader} has not told its log dirs"));
+    };
+    Cell::from(section, facts.now, "not in the leader's log dirs", |_| {
+        facts.sizes.get(&(leader, topic, partition.partition)).copied()
+    })
+}
+
+/// `min.insync.replicas` by topic.
+struct MinIsr<'a> {
+    snapshot: &'a Snapshot,
+    problem: String,
+}
+
+impl<'a> MinIsr<'a> {
+    fn of(snapshot: &'a Snapshot) -> Self {
+        let problem = snapshot.topic_configs.problem();
+        Self {
+            snapshot,
+            problem: problem.unwrap_or_else(|| "min.insync.replicas was not told".to_owned()),
+        }
+    }
+
+    fn of_topic(&self, topic: &str) -> Cell<u32> {
+        let configs = self.snapshot.topic_configs.get().and_then(|configs| configs.get(topic));
+        let config = configs.and_then(|configs| configs.iter().find(|config| config.name == "min.insync.replicas"));
+        match config
+            .and_then(|config| config.value.as_deref())
+            .and_then(|value| value.parse().ok())
+        {
+            Some(value) => Cell::known(value),
+            None => Cell::unknown(self.problem.clone()),
+        }
+    }
+}

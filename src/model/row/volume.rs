@@ -1,0 +1,217 @@
+//! One EBS volume with the broker and log directory it backs, and how close it is to its limits.
+
+use serde::Serialize;
+
+use super::join::Join;
+use super::{Cell, percent_of};
+use crate::model::cloud::{Metrics, Point, Volume, VolumeMetrics};
+use crate::model::logdir::LogDir;
+use crate::model::snapshot::Snapshot;
+use crate::model::{BrokerId, Moment, Observed};
+
+/// One volume, ready to show.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+pub struct VolumeRow {
+    pub id: String,
+    pub broker: Option<BrokerId>,
+    pub logdir: Option<String>,
+    /// How the log directory was found, or why it was not.
+    pub method: String,
+    pub volume_type: String,
+    pub size_gib: i64,
+    pub state: String,
+    pub zone: String,
+    pub encrypted: bool,
+    pub instance: Option<String>,
+    pub device: Option<String>,
+    pub used_percent: Cell<f64>,
+    pub used_bytes: Cell<u64>,
+    pub growth_bytes_per_second: Cell<f64>,
+    pub full_in_seconds: Cell<f64>,
+    /// MB/s, 10⁶ bytes, read and write together.
+    pub throughput_mb_per_second: Cell<f64>,
+    /// The volume's own limit in MB/s; AWS's MiB converted.
+    pub throughput_limit_mb_per_second: Cell<f64>,
+    pub throughput_percent: Cell<f64>,
+    pub iops: Cell<f64>,
+    pub iops_limit: Cell<f64>,
+    pub iops_percent: Cell<f64>,
+    pub queue_length: Cell<f64>,
+    pub read_latency_ms: Cell<f64>,
+    pub write_latency_ms: Cell<f64>,
+    /// gp2, st1 and sc1 only.
+    pub burst_percent: Cell<f64>,
+    pub stalled: Cell<bool>,
+    pub modification: Option<String>,
+    /// Age of what EC2 said of the volume, when it fails to say it again.
+    pub stale_seconds: Option<i64>,
+}
+
+impl VolumeRow {
+    /// In order of broker, then volume id; volumes of no broker last.
+    pub fn all(snapshot: &Snapshot, join: &Join, now: Moment) -> Vec<Self> {
+        let sections = snapshot.cloud.volumes.values();
+        let volumes = sections.flat_map(|section| {
+            section
+                .get()
+                .into_iter()
+                .flat_map(move |volumes| volumes.values().map(move |volume| (section, volume)))
+        });
+        // The root volume holds no log directory; it is left out unless nothing else tells that.
+        let shown = volumes.filter(|(_, volume)| !is_root(snapshot, volume));
+        let mut rows: Vec<Self> = shown
+            .map(|(section, volume)| Self::of(snapshot, join, section, volume, now))
+            .collect();
+        rows.sort_by(|a, b| (a.broker.is_none(), a.broker, &a.id).cmp(&(b.broker.is_none(), b.broker, &b.id)));
+        rows
+    }
+
+    fn of<S>(snapshot: &Snapshot, join: &Join, section: &Observed<S>, volume: &Volume, now: Moment) -> Self {
+        let backing = join.backing(&volume.id);
+        let broker = backing
+            .map(|b| b.broker)
+            .or_else(|| volume.instance.as_deref().and_then(|id| join.broker_of(id)));
+        let dir = |take: &dyn Fn(&LogDir) -> Option<f64>, missing: &str| match backing {
+            Some(backing) => logdir_cell(snapshot, backing.broker, &backing.logdir, now, missing, take),
+            None => Cell::unknown(join.why_no_logdir(&volume.id)),
+        };
+        let metric =
+            |take: fn(&VolumeMetrics) -> Option<Point>| volume_metric(&snapshot.cloud.metrics, &volume.id, now, take);
+        let throughput = sum(
+            metric(|m| m.read_bytes_per_second),
+            metric(|m| m.write_bytes_per_second),
+        )
+        .map(|bytes| Some(bytes / 1e6));
+        let throughput_limit = limit(throughput_limit_mb(volume), volume, "throughput");
+        let iops = sum(metric(|m| m.read_ops_per_second), metric(|m| m.write_ops_per_second));
+        let iops_limit = limit(volume.iops.map(|iops| iops as f64), volume, "IOPS");
+        Self {
+            id: volume.id.clone(),
+            broker,
+            logdir: backing.map(|backing| backing.logdir.clone()),
+            method: backing.map_or_else(|| join.why_no_logdir(&volume.id), |backing| backing.method.clone()),
+            volume_type: volume.volume_type.clone(),
+            size_gib: volume.size_gib,
+            state: volume.state.clone(),
+            zone: volume.zone.clone(),
+            encrypted: volume.encrypted,
+            instance: volume.instance.clone(),
+            device: volume.device.clone(),
+            used_percent: dir(
+                &LogDir::used_percent,
+                "the broker does not tell its disk's size (before Kafka 3.3)",
+            ),
+            used_bytes: dir(
+                &|dir| dir.used_bytes().map(|bytes| bytes as f64),
+                "the broker does not tell its disk's size (before Kafka 3.3)",
+            )
+            .map(|bytes| Some(*bytes as u64)),
+            growth_bytes_per_second: dir(&|dir| dir.growth_bytes_per_second, "seen only once yet"),
+            full_in_seconds: dir(&LogDir::full_in_seconds, "not growing"),
+            throughput_percent: percent_of(&throughput, &throughput_limit),
+            throughput_mb_per_second: throughput,
+            throughput_limit_mb_per_second: throughput_limit,
+            iops_percent: percent_of(&iops, &iops_limit),
+            iops,
+            iops_limit,
+            queue_length: metric(|m| m.queue_length),
+            read_latency_ms: metric(|m| m.read_latency_ms),
+            write_latency_ms: metric(|m| m.write_latency_ms),
+            burst_percent: burst(volume, metric(|m| m.burst_balance_percent)),
+            stalled: metric(|m| m.stalled_io).map(|value| Some(*value >= 1.0)),
+            modification: modification(volume),
+            stale_seconds: (!section.is_fresh()).then(|| section.age_seconds(now)).flatten(),
+        }
+    }
+}
+
+fn is_root(snapshot: &Snapshot, volume: &Volume) -> bool {
+    let instances = snapshot.cloud.instances.values().filter_map(Observed::get);
+    let instance = volume
+        .instance
+        .as_deref()
+        .and_then(|id| instances.filter_map(|all| all.get(id)).next());
+    volume.device.is_some() && instance.is_some_and(|instance| instance.root_device == volume.device)
+}
+
+/// A log directory's value by broker and path, with the age of that broker's answer.
+pub(super) fn logdir_cell(
+    snapshot: &Snapshot,
+    broker: BrokerId,
+    path: &str,
+    now: Moment,
+    missing: &str,
+    take: &dyn Fn(&LogDir) -> Option<f64>,
+) -> Cell<f64> {
+    match snapshot.logdirs.get(&broker) {
+        Some(section) => Cell::from(section, now, missing, |dirs| {
+            dirs.iter().find(|dir| dir.path == path).and_then(take)
+        }),
+        None => Cell::unknown(format!("broker {broker} has not told its log dirs")),
+    }
+}
+
+fn volume_metric(
+    metrics: &Observed<Metrics>,
+    id: &str,
+    now: Moment,
+    take: fn(&VolumeMetrics) -> Option<Point>,
+) -> Cell<f64> {
+    Cell::from(metrics, now, "CloudWatch has no data", |metrics| {
+        metrics.volumes.get(id).and_then(take).map(|point| point.value)
+    })
+}
+
+fn sum(a: Cell<f64>, b: Cell<f64>) -> Cell<f64> {
+    match (a.value, b.value) {
+        (Some(x), Some(y)) => Cell {
+            value: Some(x + y),
+            ..a
+        },
+        (Some(_), None) => b,
+        (None, _) => a,
+    }
+}
+
+fn limit(value: Option<f64>, volume: &Volume, what: &str) -> Cell<f64> {
+    match value {
+        Some(value) => Cell::known(value),
+        None => Cell::unknown(format!("EC2 tells no {what} limit for a {} volume", volume.volume_type)),
+    }
+}
+
+/// The throughput a volume sustains, in MB/s of 10⁶ bytes. Sources: EBS user guide, volume types: gp3 has 125 MiB/s
+/// unless provisioned, gp2 128 to 250 MiB/s by size, st1 40 MiB/s per TiB up to 500, sc1 12 per TiB up to 192.
+pub(super) fn throughput_limit_mb(volume: &Volume) -> Option<f64> {
+    let tib = volume.size_gib as f64 / 1024.0;
+    let mib = match (volume.throughput_mib_per_second, volume.volume_type.as_str()) {
+        (Some(mib), _) => mib as f64,
+        (None, "gp3") => 125.0,
+        (None, "gp2") if volume.size_gib <= 170 => 128.0,
+        (None, "gp2") => 250.0,
+        (None, "st1") => (40.0 * tib).min(500.0),
+        (None, "sc1") => (12.0 * tib).min(192.0),
+        (None, _) => return None,
+    };
+    Some(mib * 1.048_576)
+}
+
+fn burst(volume: &Volume, metric: Cell<f64>) -> Cell<f64> {
+    match volume.volume_type.as_str() {
+        "gp2" | "st1" | "sc1" => metric,
+        other => Cell::unknown(format!("{other} does not burst")),
+    }
+}
+
+fn modification(volume: &Volume) -> Option<String> {
+    let modification = volume.modification.as_ref()?;
+    let progress = modification
+        .progress_percent
+        .filter(|_| modification.state != "completed");
+    let progress = progress.map(|percent| format!(" {percent} %")).unwrap_or_default();
+    Some(
+        format!("{} {}{progress}", modification.change, modification.state)
+            .trim()
+            .to_owned(),
+    )
+}
