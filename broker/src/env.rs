@@ -1,1 +1,8 @@
-//! To be written.
+//! What a node takes from the outside world: time, disk and chance.
+//!
+//! Everything above asks these values instead of the operating system, so that a test can turn the
+//! clock, fill a volume or fail a write.
+
+pub mod clock;
+pub mod disk;
+pub mod random;

@@ -1,0 +1,62 @@
+//! The wall clock, and one that tests turn by hand.
+//!
+//! Only for timestamps that are stored or sent. Deadlines and intervals use `tokio::time`.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+/// A cheap handle; clones tell the same time.
+#[derive(Debug, Clone, Default)]
+pub struct Clock {
+    manual: Option<Arc<AtomicI64>>,
+}
+
+impl Clock {
+    /// The machine's time.
+    pub fn system() -> Self {
+        Self::default()
+    }
+
+    /// Stands at `ms` since the Unix epoch until [`Clock::advance_ms`] is called.
+    pub fn manual(ms: i64) -> Self {
+        Self {
+            manual: Some(Arc::new(AtomicI64::new(ms))),
+        }
+    }
+
+    /// Milliseconds since the Unix epoch.
+    pub fn now_ms(&self) -> i64 {
+        match &self.manual {
+            Some(ms) => ms.load(Ordering::SeqCst),
+            None => SystemTime::now()
+                .duration_since(UNIX_EPOCH)
+                .map_or(0, |since| i64::try_from(since.as_millis()).unwrap_or(i64::MAX)),
+        }
+    }
+
+    /// Turns a manual clock; the system's clock is not touched.
+    pub fn advance_ms(&self, by: i64) {
+        if let Some(ms) = &self.manual {
+            ms.fetch_add(by, Ordering::SeqCst);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_manual_clock_moves_only_by_hand_and_for_all_its_clones() {
+        let clock = Clock::manual(1_000);
+        let other = clock.clone();
+        clock.advance_ms(500);
+        assert_eq!(other.now_ms(), 1_500);
+    }
+
+    #[test]
+    fn the_system_clock_is_after_2024() {
+        assert!(Clock::system().now_ms() > 1_704_067_200_000);
+    }
+}

@@ -1,0 +1,253 @@
+//! Files and directories, and how much room is left.
+//!
+//! A [`Disk`] is the machine's file system, optionally with volumes of a fixed size (the demo's EBS
+//! volumes: a write past the end fails with ENOSPC like a real one) and with faults for tests.
+//! Paths are the caller's; nothing is buffered; errors are plain [`io::Error`]s.
+
+mod fault;
+mod file;
+mod volume;
+
+use std::fs;
+use std::io;
+use std::path::Path;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+pub use fault::Fault;
+pub use file::File;
+
+use fault::Faults;
+use volume::Volume;
+
+/// How large the volume of a directory is, in bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Space {
+    pub total_bytes: u64,
+    pub usable_bytes: u64,
+}
+
+/// A cheap handle; clones share volumes and faults.
+#[derive(Debug, Clone, Default)]
+pub struct Disk {
+    volumes: Arc<[Arc<Volume>]>,
+    faults: Option<Arc<Faults>>,
+}
+
+impl Disk {
+    /// The machine's file system as it is.
+    pub fn real() -> Self {
+        Self::default()
+    }
+
+    /// The file system, but what lies under `root` may hold at most `total_bytes`.
+    ///
+    /// # Errors
+    /// When what is there already cannot be measured.
+    pub fn capped(root: impl Into<PathBuf>, total_bytes: u64) -> io::Result<Self> {
+        Self::with_volumes([(root.into(), total_bytes)])
+    }
+
+    /// As [`Disk::capped`], with several volumes; none may lie within another.
+    ///
+    /// # Errors
+    /// When what is there already cannot be measured.
+    pub fn with_volumes(volumes: impl IntoIterator<Item = (PathBuf, u64)>) -> io::Result<Self> {
+        let volumes = volumes
+            .into_iter()
+            .map(|(root, total)| Volume::new(root, total).map(Arc::new))
+            .collect::<io::Result<_>>()?;
+        Ok(Self { volumes, faults: None })
+    }
+
+    /// For tests: the same disk, on which [`Disk::inject`] makes operations fail.
+    pub fn faulty(self) -> Self {
+        Self {
+            faults: Some(Arc::default()),
+            ..self
+        }
+    }
+
+    /// From now on every `fault` operation on a path that contains `needle` fails with EIO,
+    /// until [`Disk::heal`]. Does nothing on a disk that is not [`Disk::faulty`].
+    pub fn inject(&self, fault: Fault, needle: &str) {
+        if let Some(faults) = &self.faults {
+            faults.inject(fault, needle);
+        }
+    }
+
+    pub fn heal(&self) {
+        if let Some(faults) = &self.faults {
+            faults.heal();
+        }
+    }
+
+    /// Changes the size of the capped volume at `root`, as ModifyVolume does; false if there is none.
+    pub fn resize(&self, root: &Path, total_bytes: u64) -> bool {
+        let volume = self.volumes.iter().find(|volume| volume.root() == root);
+        volume.is_some_and(|volume| {
+            volume.resize(total_bytes);
+            true
+        })
+    }
+
+    /// The size of the volume that `path` is on and what an unprivileged process may still write.
+    ///
+    /// # Errors
+    /// When the file system does not answer.
+    pub fn space(&self, path: &Path) -> io::Result<Space> {
+        if let Some(volume) = self.volume(path) {
+            return Ok(volume.space());
+        }
+        let stat = rustix::fs::statvfs(path)?;
+        Ok(Space {
+            total_bytes: stat.f_blocks.saturating_mul(stat.f_frsize),
+            usable_bytes: stat.f_bavail.saturating_mul(stat.f_frsize),
+        })
+    }
+
+    /// Opens for reading and writing; creates when missing.
+    ///
+    /// # Errors
+    /// As open(2).
+    pub fn create(&self, path: &Path) -> io::Result<File> {
+        self.open_with(path, fs::OpenOptions::new().read(true).write(true).create(true))
+    }
+
+    /// Opens an existing file for reading and writing.
+    ///
+    /// # Errors
+    /// As open(2).
+    pub fn open(&self, path: &Path) -> io::Result<File> {
+        self.open_with(path, fs::OpenOptions::new().read(true).write(true))
+    }
+
+    /// The whole file. Only for files that are small by nature: checkpoints, indexes.
+    ///
+    /// # Errors
+    /// As open(2) and read(2).
+    pub fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
+        self.check(Fault::Read, path)?;
+        fs::read(path)
+    }
+
+    /// Replaces the file whole: written beside it, renamed over it; with `durable` also synced, so that
+    /// after a power cut either the old or the new content is there.
+    ///
+    /// # Errors
+    /// As write(2), fsync(2) and rename(2).
+    pub fn replace(&self, path: &Path, content: &[u8], durable: bool) -> io::Result<()> {
+        let mut temporary = path.as_os_str().to_owned();
+        temporary.push(".tmp");
+        let temporary = PathBuf::from(temporary);
+        let file = self.create(&temporary)?;
+        file.truncate(0)?;
+        file.write_all_at(content, 0)?;
+        if durable {
+            file.sync()?;
+        }
+        self.rename(&temporary, path)?;
+        match path.parent() {
+            Some(parent) if durable => self.sync_dir(parent),
+            _ => Ok(()),
+        }
+    }
+
+    /// # Errors
+    /// As rename(2).
+    pub fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        self.check(Fault::Rename, to)?;
+        let replaced = fs::metadata(to).map_or(0, |found| if found.is_file() { found.len() } else { 0 });
+        fs::rename(from, to)?;
+        if let Some(volume) = self.volume(to) {
+            volume.release(replaced);
+        }
+        Ok(())
+    }
+
+    /// Removes a file.
+    ///
+    /// # Errors
+    /// As unlink(2).
+    pub fn remove(&self, path: &Path) -> io::Result<()> {
+        self.check(Fault::Remove, path)?;
+        let size = fs::metadata(path)?.len();
+        fs::remove_file(path)?;
+        if let Some(volume) = self.volume(path) {
+            volume.release(size);
+        }
+        Ok(())
+    }
+
+    /// Removes a directory and what is in it.
+    ///
+    /// # Errors
+    /// As unlink(2) and rmdir(2).
+    pub fn remove_dir(&self, path: &Path) -> io::Result<()> {
+        for entry in fs::read_dir(path)? {
+            let entry = entry?;
+            if entry.file_type()?.is_dir() {
+                self.remove_dir(&entry.path())?;
+            } else {
+                self.remove(&entry.path())?;
+            }
+        }
+        fs::remove_dir(path)
+    }
+
+    /// Makes a directory and its parents; fine if it is there.
+    ///
+    /// # Errors
+    /// As mkdir(2).
+    pub fn create_dir(&self, path: &Path) -> io::Result<()> {
+        self.check(Fault::Write, path)?;
+        fs::create_dir_all(path)
+    }
+
+    /// The entries of a directory, sorted by path.
+    ///
+    /// # Errors
+    /// As readdir(3).
+    pub fn list(&self, path: &Path) -> io::Result<Vec<PathBuf>> {
+        self.check(Fault::Read, path)?;
+        let mut entries = fs::read_dir(path)?
+            .map(|entry| entry.map(|entry| entry.path()))
+            .collect::<io::Result<Vec<_>>>()?;
+        entries.sort();
+        Ok(entries)
+    }
+
+    pub fn exists(&self, path: &Path) -> bool {
+        path.exists()
+    }
+
+    /// Makes renames and new files in a directory survive a power cut.
+    ///
+    /// # Errors
+    /// As fsync(2).
+    pub fn sync_dir(&self, path: &Path) -> io::Result<()> {
+        self.check(Fault::Sync, path)?;
+        fs::File::open(path)?.sync_all()
+    }
+
+    fn open_with(&self, path: &Path, options: &fs::OpenOptions) -> io::Result<File> {
+        self.check(Fault::Open, path)?;
+        File::new(
+            options.open(path)?,
+            path,
+            self.volume(path).cloned(),
+            self.faults.clone(),
+        )
+    }
+
+    fn volume(&self, path: &Path) -> Option<&Arc<Volume>> {
+        self.volumes.iter().find(|volume| path.starts_with(volume.root()))
+    }
+
+    fn check(&self, fault: Fault, path: &Path) -> io::Result<()> {
+        self.faults.as_ref().map_or(Ok(()), |faults| faults.check(fault, path))
+    }
+}
+
+#[cfg(test)]
+mod tests;

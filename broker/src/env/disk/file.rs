@@ -1,0 +1,149 @@
+//! An open file, written and read at positions; its growth counts against its volume.
+
+use std::fs;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use super::fault::{Fault, Faults};
+use super::volume::Volume;
+
+/// An open file. Reads may go on beside one writer; two writers at once are the caller's mistake.
+#[derive(Debug)]
+pub struct File {
+    inner: fs::File,
+    path: PathBuf,
+    len: AtomicU64,
+    volume: Option<Arc<Volume>>,
+    faults: Option<Arc<Faults>>,
+}
+
+impl File {
+    pub(super) fn new(
+        inner: fs::File,
+        path: &Path,
+        volume: Option<Arc<Volume>>,
+        faults: Option<Arc<Faults>>,
+    ) -> io::Result<Self> {
+        let len = AtomicU64::new(inner.metadata()?.len());
+        Ok(Self {
+            inner,
+            path: path.to_owned(),
+            len,
+            volume,
+            faults,
+        })
+    }
+
+    /// Its length in bytes.
+    pub fn size(&self) -> u64 {
+        self.len.load(Ordering::SeqCst)
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Writes all of `content` at `position`, in one system call unless the kernel takes less.
+    ///
+    /// # Errors
+    /// As pwrite(2); ENOSPC on a full volume. Part of the content may have been written.
+    pub fn write_all_at(&self, content: &[u8], position: u64) -> io::Result<()> {
+        self.check(Fault::Write)?;
+        let before = self.size();
+        let end = position.saturating_add(content.len() as u64);
+        let growth = end.saturating_sub(before);
+        if let Some(volume) = &self.volume {
+            volume.take(growth)?;
+        }
+        let written = match self.check(Fault::TornWrite) {
+            Ok(()) => self.inner.write_all_at(content, position),
+            Err(torn) => self
+                .inner
+                .write_all_at(&content[..content.len() / 2], position)
+                .and(Err(torn)),
+        };
+        let len = if written.is_ok() {
+            before.max(end)
+        } else {
+            self.inner.metadata().map_or(before, |meta| meta.len())
+        };
+        self.len.store(len, Ordering::SeqCst);
+        if let Some(volume) = &self.volume {
+            volume.release(growth.saturating_sub(len.saturating_sub(before)));
+        }
+        written
+    }
+
+    /// Reads at most `into.len()` bytes; fewer only at the end of the file.
+    ///
+    /// # Errors
+    /// As pread(2).
+    pub fn read_at(&self, into: &mut [u8], position: u64) -> io::Result<usize> {
+        self.check(Fault::Read)?;
+        let mut done = 0;
+        while done < into.len() {
+            match self.inner.read_at(&mut into[done..], position + done as u64) {
+                Ok(0) => break,
+                Ok(read) => done += read,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(done)
+    }
+
+    /// Cuts the file to `len` bytes; never makes it longer.
+    ///
+    /// # Errors
+    /// As ftruncate(2).
+    pub fn truncate(&self, len: u64) -> io::Result<()> {
+        self.check(Fault::Truncate)?;
+        let before = self.inner.metadata()?.len();
+        if len < before {
+            self.inner.set_len(len)?;
+            self.len.store(len, Ordering::SeqCst);
+            if let Some(volume) = &self.volume {
+                volume.release(before - len);
+            }
+        }
+        Ok(())
+    }
+
+    /// Waits until the content is on the device (fdatasync).
+    ///
+    /// # Errors
+    /// As fdatasync(2). After an error the kernel may have dropped the pages: the content is unknown.
+    pub fn sync(&self) -> io::Result<()> {
+        self.check(Fault::Sync)?;
+        self.inner.sync_data()
+    }
+
+    /// Takes an exclusive lock that ends with this handle or its process; false if another holds it.
+    ///
+    /// # Errors
+    /// As flock(2).
+    pub fn try_lock(&self) -> io::Result<bool> {
+        match rustix::fs::flock(&self.inner, rustix::fs::FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => Ok(true),
+            Err(rustix::io::Errno::WOULDBLOCK) => Ok(false),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn check(&self, fault: Fault) -> io::Result<()> {
+        self.faults
+            .as_ref()
+            .map_or(Ok(()), |faults| faults.check(fault, &self.path))
+    }
+}
+
+impl AsFd for File {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.inner.as_fd()
+    }
+}

@@ -1,0 +1,99 @@
+//! Why a log could not do what it was asked, and the protocol's code for it.
+
+use std::io;
+use std::path::Path;
+use std::path::PathBuf;
+
+use kafka_protocol::ResponseError;
+
+use crate::id::{Epoch, Offset};
+use crate::record;
+
+/// Why a log could not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    #[error("the batch is not valid: {0}")]
+    Record(#[from] record::Error),
+    #[error("a batch of {size} bytes is larger than max.message.bytes={max}; send smaller batches or raise it")]
+    TooLarge { size: usize, max: u32 },
+    #[error("{size} bytes in one append do not fit into a segment of segment.bytes={max}")]
+    LargerThanSegment { size: usize, max: u32 },
+    #[error(
+        "timestamp {timestamp} is more than message.timestamp.after.max.ms={max_after} ms ahead of the broker's clock"
+    )]
+    Timestamp { timestamp: i64, max_after: i64 },
+    #[error("the record batch may not be written by a client: {why}")]
+    Invalid { why: &'static str },
+    #[error("producer {producer} sent sequence {found}, expected {expected}; batches before it were lost")]
+    OutOfOrderSequence { producer: i64, expected: i32, found: i32 },
+    #[error("producer {producer} has epoch {found}, but epoch {current} is in use; a newer instance took over")]
+    FencedProducer { producer: i64, found: i16, current: i16 },
+    #[error("offset {offset} is outside of {start}..={end}")]
+    OffsetOutOfRange { offset: Offset, start: Offset, end: Offset },
+    #[error("a follower was given offset {found}, but its log ends at {end}")]
+    NotContiguous { found: Offset, end: Offset },
+    #[error("leader epoch {found} is older than {latest}, the newest in the log")]
+    StaleEpoch { found: Epoch, latest: Epoch },
+    #[error("the volume of {} is full; free space or enlarge it", .path.display())]
+    Full { path: PathBuf },
+    #[error("{} failed: {source}; the log is offline until the broker is restarted on a sound volume", .path.display())]
+    Io { path: PathBuf, source: io::Error },
+    #[error("{} is offline after an earlier failure; restart the broker on a sound volume", .path.display())]
+    Offline { path: PathBuf },
+    #[error("{} was deleted", .path.display())]
+    Deleted { path: PathBuf },
+    #[error("{}: {why}", .path.display())]
+    Malformed { path: PathBuf, why: String },
+    #[error("{} is already in use by another process; stop it or choose another log.dirs", .path.display())]
+    InUse { path: PathBuf },
+    #[error("{} belongs to {what} {found}, not to {expected}; choose another log.dirs or remove it", .path.display())]
+    Foreign {
+        path: PathBuf,
+        what: &'static str,
+        found: String,
+        expected: String,
+    },
+    #[error("no log directory is online; all of log.dirs have failed")]
+    NoDirectory,
+}
+
+impl Error {
+    /// The protocol's code for it.
+    pub fn code(&self) -> ResponseError {
+        match self {
+            Self::Record(record::Error::Invalid { .. }) | Self::Invalid { .. } => ResponseError::InvalidRecord,
+            Self::Record(record::Error::UnsupportedMagic { .. }) => ResponseError::UnsupportedForMessageFormat,
+            Self::Record(record::Error::UnsupportedCompression { .. }) => ResponseError::UnsupportedCompressionType,
+            Self::Record(_) => ResponseError::CorruptMessage,
+            Self::TooLarge { .. } => ResponseError::MessageTooLarge,
+            Self::LargerThanSegment { .. } => ResponseError::RecordListTooLarge,
+            Self::Timestamp { .. } => ResponseError::InvalidTimestamp,
+            Self::OutOfOrderSequence { .. } => ResponseError::OutOfOrderSequenceNumber,
+            Self::FencedProducer { .. } => ResponseError::InvalidProducerEpoch,
+            Self::OffsetOutOfRange { .. } => ResponseError::OffsetOutOfRange,
+            Self::StaleEpoch { .. } => ResponseError::FencedLeaderEpoch,
+            Self::Deleted { .. } => ResponseError::UnknownTopicOrPartition,
+            Self::NotContiguous { .. }
+            | Self::Full { .. }
+            | Self::Io { .. }
+            | Self::Offline { .. }
+            | Self::Malformed { .. }
+            | Self::InUse { .. }
+            | Self::Foreign { .. }
+            | Self::NoDirectory => ResponseError::KafkaStorageError,
+        }
+    }
+
+    /// Names the file of an I/O error.
+    pub(super) fn io(path: &Path) -> impl FnOnce(io::Error) -> Self {
+        move |source| {
+            let path = path.to_owned();
+            if source.kind() == io::ErrorKind::StorageFull {
+                Self::Full { path }
+            } else {
+                Self::Io { path, source }
+            }
+        }
+    }
+}
