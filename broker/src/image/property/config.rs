@@ -1,8 +1,10 @@
-//! The effective configuration of one node: server.properties, overrides, and what was set dynamically.
+//! The properties of one node: its server.properties and overrides, checked, with typed getters.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
 
-use super::Invalid;
+use super::{Invalid, broker, broker_property, items, nearest};
 use crate::id::NodeId;
 use crate::image::Image;
 
@@ -17,22 +19,30 @@ pub enum Role {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Listener {
     pub name: String,
+    /// Empty is every address.
     pub host: String,
     pub port: u16,
 }
 
-/// One node's static properties.
-#[derive(Debug, Clone, Default)]
+/// One node's static properties, checked.
+#[derive(Debug, Clone)]
 pub struct Config {
     properties: BTreeMap<String, String>,
     warnings: Vec<String>,
+    node: NodeId,
+    role: Role,
+    listeners: Vec<Listener>,
+    advertised: Vec<Listener>,
+    controller: (Option<NodeId>, String),
 }
 
 /// The effective configs of one topic.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TopicSettings {
     pub min_insync_replicas: usize,
+    /// `None` is for ever.
     pub retention_ms: Option<i64>,
+    /// `None` is no limit.
     pub retention_bytes: Option<i64>,
     pub segment_bytes: u32,
     pub segment_ms: i64,
@@ -53,12 +63,41 @@ pub struct TopicSettings {
 
 impl Config {
     /// From the text of a server.properties file and `key=value` overrides, which win.
+    ///
+    /// A bad value is an error; an unknown name, or a property without effect here, is a warning.
     pub fn parse(text: &str, overrides: &[(String, String)]) -> Result<Self, Invalid> {
-        let _ = text;
-        Ok(Self {
-            properties: overrides.iter().cloned().collect(),
-            warnings: Vec::new(),
-        })
+        let mut properties = read(text);
+        properties.extend(
+            overrides
+                .iter()
+                .map(|(key, value)| (key.clone(), value.trim().to_owned())),
+        );
+        if let Some(id) = properties.get("broker.id").cloned() {
+            properties.entry("node.id".to_owned()).or_insert(id);
+        }
+        let warnings = check_all(&properties)?;
+        let get = |key: &str| properties.get(key).map(String::as_str);
+
+        let node = NodeId(required(get("node.id"), "node.id", "the node's own number, 0 or more")?);
+        let role = role(get("process.roles").unwrap_or_default())?;
+        check_protocols(get("listener.security.protocol.map"))?;
+        let controller = controller(&properties)?;
+        let listeners = listeners("listeners", get("listeners").unwrap_or("PLAINTEXT://:9092"))?;
+        let advertised = match get("advertised.listeners") {
+            Some(text) => self::listeners("advertised.listeners", text)?,
+            None => listeners.iter().map(Listener::as_advertised).collect(),
+        };
+        let config = Self {
+            node,
+            role,
+            controller,
+            advertised,
+            listeners,
+            warnings,
+            properties,
+        };
+        config.check_listeners()?;
+        Ok(config)
     }
 
     /// Things that are odd but no error, as sentences: unknown names, properties that have no effect here.
@@ -66,13 +105,392 @@ impl Config {
         &self.warnings
     }
 
-    /// A property's effective value as text: dynamic of this node, dynamic default, static, default.
-    pub fn value(&self, image: &Image, key: &str) -> Option<String> {
-        let _ = image;
-        self.properties.get(key).cloned()
+    /// A property's text from the file or an override; `None` if it was left out.
+    pub fn set(&self, key: &str) -> Option<&str> {
+        self.properties.get(key).map(String::as_str)
     }
 
     pub fn node_id(&self) -> NodeId {
-        NodeId::NONE
+        self.node
+    }
+
+    pub fn role(&self) -> Role {
+        self.role
+    }
+
+    /// Where the node listens.
+    pub fn listeners(&self) -> &[Listener] {
+        &self.listeners
+    }
+
+    /// Where others reach it, by the same names.
+    pub fn advertised_listeners(&self) -> &[Listener] {
+        &self.advertised
+    }
+
+    /// `host:port` of the controller.
+    pub fn controller_address(&self) -> &str {
+        &self.controller.1
+    }
+
+    /// The controller's id, if `controller.quorum.voters` tells it.
+    pub fn controller_id(&self) -> Option<NodeId> {
+        self.controller.0
+    }
+
+    /// The listener brokers use among themselves.
+    pub fn inter_broker_listener(&self) -> &str {
+        self.set("inter.broker.listener.name")
+            .or_else(|| self.advertised.first().map(|listener| listener.name.as_str()))
+            .unwrap_or("PLAINTEXT")
+    }
+
+    /// The name of the controller's listener.
+    pub fn controller_listener(&self) -> &str {
+        self.set("controller.listener.names")
+            .and_then(|names| items(names).next())
+            .unwrap_or("CONTROLLER")
+    }
+
+    /// The folders partitions are kept in; never empty.
+    pub fn log_dirs(&self) -> Vec<PathBuf> {
+        let dirs = self.set("log.dirs").or_else(|| self.set("log.dir"));
+        items(dirs.unwrap_or("/tmp/kafka-logs")).map(PathBuf::from).collect()
+    }
+
+    /// The folder the controller keeps its log in.
+    pub fn metadata_dir(&self) -> PathBuf {
+        match self.set("metadata.log.dir") {
+            Some(dir) => PathBuf::from(dir),
+            None => self.log_dirs().swap_remove(0),
+        }
+    }
+
+    pub fn rack(&self) -> Option<&str> {
+        self.set("broker.rack").filter(|rack| !rack.is_empty())
+    }
+
+    /// A whole number of the table; values were checked by `parse`.
+    pub fn int(&self, key: &str) -> i64 {
+        self.set(key)
+            .or_else(|| default_of(key))
+            .and_then(|text| text.trim().parse().ok())
+            .unwrap_or(0)
+    }
+
+    /// A count or a size that cannot be negative.
+    pub fn size(&self, key: &str) -> usize {
+        usize::try_from(self.int(key)).unwrap_or(0)
+    }
+
+    /// A property in milliseconds.
+    pub fn millis(&self, key: &str) -> Duration {
+        Duration::from_millis(u64::try_from(self.int(key)).unwrap_or(0))
+    }
+
+    pub fn boolean(&self, key: &str) -> bool {
+        self.set(key)
+            .or_else(|| default_of(key))
+            .is_some_and(|text| text.trim().eq_ignore_ascii_case("true"))
+    }
+
+    /// The effective configs of one topic.
+    pub fn topic(&self, image: &Image, name: &str) -> TopicSettings {
+        let text = |key: &str| self.topic_value(image, name, key).unwrap_or_default();
+        let long = |key: &str| text(key).trim().parse::<i64>().unwrap_or(0);
+        let int = |key: &str| u32::try_from(long(key)).unwrap_or(u32::MAX);
+        let policy = text("cleanup.policy");
+        TopicSettings {
+            min_insync_replicas: usize::try_from(long("min.insync.replicas")).unwrap_or(1).max(1),
+            retention_ms: Some(long("retention.ms")).filter(|ms| *ms >= 0),
+            retention_bytes: Some(long("retention.bytes")).filter(|bytes| *bytes >= 0),
+            segment_bytes: int("segment.bytes"),
+            segment_ms: long("segment.ms"),
+            index_interval_bytes: int("index.interval.bytes"),
+            max_message_bytes: int("max.message.bytes"),
+            flush_messages: long("flush.messages"),
+            flush_ms: long("flush.ms"),
+            file_delete_delay_ms: long("file.delete.delay.ms"),
+            log_append_time: text("message.timestamp.type") == "LogAppendTime",
+            timestamp_before_max_ms: long("message.timestamp.before.max.ms"),
+            timestamp_after_max_ms: long("message.timestamp.after.max.ms"),
+            compact: items(&policy).any(|item| item == "compact"),
+            delete: items(&policy).any(|item| item == "delete"),
+        }
+    }
+
+    fn check_listeners(&self) -> Result<(), Invalid> {
+        let controller = self.controller_listener();
+        let named = |list: &[Listener], name: &str| list.iter().any(|listener| listener.name == name);
+        match self.role {
+            Role::Controller if !named(&self.listeners, controller) => Err(Invalid(format!(
+                "A controller needs a listener named {controller} (controller.listener.names) in listeners, \
+                 for example listeners={controller}://127.0.0.1:9093."
+            ))),
+            Role::Broker if named(&self.listeners, controller) => Err(Invalid(format!(
+                "The listener {controller} is the controller's (controller.listener.names); a broker cannot have it in listeners."
+            ))),
+            Role::Broker if !named(&self.advertised, self.inter_broker_listener()) => Err(Invalid(format!(
+                "inter.broker.listener.name is {}, which is not in advertised.listeners; other brokers could not reach this one.",
+                self.inter_broker_listener()
+            ))),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl Listener {
+    /// An address that others can connect to, for a listener on every address.
+    fn as_advertised(&self) -> Self {
+        let everywhere = self.host.is_empty() || self.host == "0.0.0.0" || self.host == "::";
+        Self {
+            // Not `localhost`: clients that try ::1 first would wait for a refusal.
+            host: if everywhere {
+                "127.0.0.1".to_owned()
+            } else {
+                self.host.clone()
+            },
+            ..self.clone()
+        }
+    }
+}
+
+/// Java's properties format, without Unicode escapes: `key=value` or `key: value`, `#` and `!` comments,
+/// a backslash at the end continues a line.
+fn read(text: &str) -> BTreeMap<String, String> {
+    let mut properties = BTreeMap::new();
+    let mut lines = text.lines();
+    while let Some(line) = lines.next() {
+        let mut line = line.trim_start().to_owned();
+        if line.starts_with(['#', '!']) {
+            continue;
+        }
+        while line.ends_with('\\') {
+            line.pop();
+            line.push_str(lines.next().unwrap_or_default().trim_start());
+        }
+        let (key, value) = line.split_once(['=', ':']).unwrap_or((&line, ""));
+        if !key.trim().is_empty() {
+            properties.insert(key.trim().to_owned(), value.trim().to_owned());
+        }
+    }
+    properties
+}
+
+/// Checks each value; returns the warnings.
+fn check_all(properties: &BTreeMap<String, String>) -> Result<Vec<String>, Invalid> {
+    let mut warnings = Vec::new();
+    for (key, value) in properties {
+        let Some(property) = broker_property(key) else {
+            let near = nearest(key, broker::TABLE).map(|near| format!("; did you mean {near}?"));
+            warnings.push(format!(
+                "Unknown property {key} is ignored{}",
+                near.unwrap_or_else(|| ".".to_owned())
+            ));
+            continue;
+        };
+        property.check(value)?;
+        if let Some(why) = property.fixed
+            && Some(value.as_str()) != property.default
+        {
+            warnings.push(format!("{key}={value} has no effect: {why}"));
+        }
+    }
+    Ok(warnings)
+}
+
+fn default_of(key: &str) -> Option<&'static str> {
+    broker_property(key).and_then(|property| property.default)
+}
+
+fn required(value: Option<&str>, key: &str, what: &str) -> Result<i32, Invalid> {
+    value
+        .and_then(|text| text.parse().ok())
+        .filter(|id| *id >= 0)
+        .ok_or_else(|| Invalid(format!("{key} is not set; it must be {what}.")))
+}
+
+fn role(text: &str) -> Result<Role, Invalid> {
+    match items(text).collect::<Vec<_>>().as_slice() {
+        ["broker"] => Ok(Role::Broker),
+        ["controller"] => Ok(Role::Controller),
+        [] => Err(Invalid(
+            "process.roles is not set; it must be broker or controller.".to_owned(),
+        )),
+        _ => Err(Invalid(format!(
+            "process.roles={text} is not supported: the controller is a node of its own. \
+             Run one node with process.roles=controller and the others with process.roles=broker."
+        ))),
+    }
+}
+
+/// The controller's id and address.
+fn controller(properties: &BTreeMap<String, String>) -> Result<(Option<NodeId>, String), Invalid> {
+    let list = |key: &str| properties.get(key).map(String::as_str).filter(|text| !text.is_empty());
+    let (key, text) = match (
+        list("controller.quorum.voters"),
+        list("controller.quorum.bootstrap.servers"),
+    ) {
+        (Some(text), _) => ("controller.quorum.voters", text),
+        (None, Some(text)) => ("controller.quorum.bootstrap.servers", text),
+        (None, None) => {
+            return Err(Invalid(
+                "Neither controller.quorum.voters nor controller.quorum.bootstrap.servers is set; \
+                 the node needs to know its controller, for example controller.quorum.voters=0@127.0.0.1:9093."
+                    .to_owned(),
+            ));
+        }
+    };
+    let entries: Vec<&str> = items(text).collect();
+    let [entry] = entries.as_slice() else {
+        return Err(Invalid(format!(
+            "{key} names {} controllers, and one is the limit: the metadata log has a single voter. \
+             For a cluster that must survive the loss of its controller's host run Apache Kafka.",
+            entries.len()
+        )));
+    };
+    let bad = || {
+        Invalid(format!(
+            "Invalid value {text} for configuration {key}: must be id@host:port or host:port."
+        ))
+    };
+    let (id, address) = match entry.split_once('@') {
+        Some((id, address)) => (Some(NodeId(id.parse().map_err(|_| bad())?)), address),
+        None if key == "controller.quorum.voters" => return Err(bad()),
+        None => (None, *entry),
+    };
+    let port = address.rsplit_once(':').and_then(|(_, port)| port.parse::<u16>().ok());
+    port.map(|_| (id, address.to_owned())).ok_or_else(bad)
+}
+
+fn listeners(key: &str, text: &str) -> Result<Vec<Listener>, Invalid> {
+    let mut found: Vec<Listener> = Vec::new();
+    for item in items(text) {
+        let listener = listener(item).ok_or_else(|| {
+            Invalid(format!(
+                "Invalid value {item} for configuration {key}: must be NAME://host:port."
+            ))
+        })?;
+        if found.iter().any(|other| other.name == listener.name) {
+            return Err(Invalid(format!(
+                "{key} has two listeners named {}; each needs its own name.",
+                listener.name
+            )));
+        }
+        found.push(listener);
+    }
+    if found.is_empty() {
+        return Err(Invalid(format!(
+            "{key} is empty; it must hold at least one NAME://host:port."
+        )));
+    }
+    Ok(found)
+}
+
+fn listener(item: &str) -> Option<Listener> {
+    let (name, address) = item.split_once("://")?;
+    let (host, port) = address.rsplit_once(':')?;
+    Some(Listener {
+        name: Some(name).filter(|name| !name.is_empty())?.to_owned(),
+        host: host.trim_start_matches('[').trim_end_matches(']').to_owned(),
+        port: port.parse().ok()?,
+    })
+}
+
+fn check_protocols(map: Option<&str>) -> Result<(), Invalid> {
+    for item in map.map(items).into_iter().flatten() {
+        if item.split_once(':').is_none_or(|(_, protocol)| protocol != "PLAINTEXT") {
+            return Err(Invalid(format!(
+                "Invalid value {item} for configuration listener.security.protocol.map: \
+                 must be NAME:PLAINTEXT, the only security protocol there is."
+            )));
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BROKER: &str = "# a broker\nprocess.roles=broker\nnode.id=3\nbroker.rack=euw1-az1\n\
+        listeners=PLAINTEXT://127.0.0.1:9092\ncontroller.quorum.voters=0@127.0.0.1:9093\n\
+        controller.listener.names=CONTROLLER\nlog.dirs=/data/a, \\\n  /data/b\n";
+
+    fn parse(extra: &[(&str, &str)]) -> Result<Config, Invalid> {
+        let pairs: Vec<_> = extra.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
+        Config::parse(BROKER, &pairs)
+    }
+
+    #[test]
+    fn a_server_properties_file_reads_as_kafka_reads_it() {
+        let config = parse(&[("num.partitions", "4")]).unwrap();
+        assert_eq!((config.node_id(), config.role()), (NodeId(3), Role::Broker));
+        assert_eq!(config.rack(), Some("euw1-az1"));
+        assert_eq!(config.log_dirs(), [PathBuf::from("/data/a"), PathBuf::from("/data/b")]);
+        assert_eq!(
+            (config.controller_id(), config.controller_address()),
+            (Some(NodeId(0)), "127.0.0.1:9093")
+        );
+        assert_eq!(config.int("num.partitions"), 4);
+        assert_eq!(config.millis("broker.session.timeout.ms"), Duration::from_secs(9));
+        assert!(config.boolean("auto.create.topics.enable"));
+        assert_eq!(config.inter_broker_listener(), "PLAINTEXT");
+        assert_eq!(config.warnings(), &[] as &[String]);
+    }
+
+    #[test]
+    fn more_than_one_voter_is_refused_with_the_limit() {
+        let error = parse(&[("controller.quorum.voters", "0@a:1,1@b:1,2@c:1")])
+            .unwrap_err()
+            .to_string();
+        assert!(
+            error.starts_with("controller.quorum.voters names 3 controllers, and one is the limit"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn an_unknown_property_is_a_warning_with_the_nearest_name() {
+        let config = parse(&[("num.partition", "4"), ("ssl.keystore.location", "/x")]).unwrap();
+        assert_eq!(
+            config.warnings(),
+            [
+                "Unknown property num.partition is ignored; did you mean num.partitions?",
+                "ssl.keystore.location=/x has no effect: there is no TLS; every listener is plaintext.",
+            ]
+        );
+    }
+
+    #[test]
+    fn bad_values_name_key_value_and_range() {
+        let error = parse(&[("num.partitions", "0")]).unwrap_err().to_string();
+        assert_eq!(
+            error,
+            "Invalid value 0 for configuration num.partitions: must be a whole number between 1 and 2147483647."
+        );
+        for (key, value) in [
+            ("process.roles", "broker,controller"),
+            ("listeners", "PLAINTEXT:9092"),
+            ("listeners", "A://h:1,A://h:2"),
+            ("listener.security.protocol.map", "PLAINTEXT:SSL"),
+            ("inter.broker.listener.name", "INTERNAL"),
+            ("controller.quorum.voters", "127.0.0.1:9093"),
+            ("node.id", "-2"),
+        ] {
+            let error = parse(&[(key, value)]).unwrap_err().to_string();
+            assert!(error.contains(key), "{key}={value}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_topic_gets_typed_settings() {
+        let settings = parse(&[("log.retention.ms", "-1")])
+            .unwrap()
+            .topic(&Image::empty(), "orders");
+        assert_eq!(settings.retention_ms, None);
+        assert_eq!(settings.min_insync_replicas, 1);
+        assert_eq!(settings.segment_bytes, 1 << 30);
+        assert!(settings.delete && !settings.compact);
     }
 }

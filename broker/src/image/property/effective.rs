@@ -1,0 +1,226 @@
+//! Which value of a property is in force, where it comes from, and what else it could have been.
+
+use super::{Config, Property, Scope, broker, topic};
+use crate::id::NodeId;
+use crate::image::{Image, Resource};
+
+/// Where a value was set; the numbers are DescribeConfigs' (KIP-226).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Source {
+    Topic = 1,
+    DynamicBroker = 2,
+    DynamicDefaultBroker = 3,
+    StaticBroker = 4,
+    Default = 5,
+}
+
+/// One config as DescribeConfigs shows it.
+#[derive(Debug, Clone)]
+pub struct Entry {
+    pub property: &'static Property,
+    pub value: Option<String>,
+    pub source: Source,
+    pub read_only: bool,
+    /// Every place the value is set in, the one in force first: name, value, source.
+    pub synonyms: Vec<(&'static str, Option<String>, Source)>,
+}
+
+impl Config {
+    /// All configs of a topic; of one that does not exist, what it would get.
+    pub fn topic_entries(&self, image: &Image, name: &str) -> Vec<Entry> {
+        let resource = Resource::Topic(name.to_owned());
+        topic::TABLE
+            .iter()
+            .map(|property| {
+                let set = image.config(&resource, property.name);
+                let own = set.map(|value| (property.name, Some(value.to_owned()), Source::Topic));
+                let synonyms: Vec<_> = own.into_iter().chain(self.inherited(image, property)).collect();
+                entry(property, synonyms, false)
+            })
+            .collect()
+    }
+
+    /// All configs of one broker, or with `None` those set for all brokers at once.
+    pub fn broker_entries(&self, image: &Image, node: Option<NodeId>) -> Vec<Entry> {
+        let Some(node) = node else {
+            return cluster_default_entries(image);
+        };
+        broker::TABLE
+            .iter()
+            .map(|property| {
+                let synonyms = self.chain(image, node, property.name, property.default);
+                entry(property, synonyms, property.scope == Scope::Static)
+            })
+            .collect()
+    }
+
+    /// A topic's config in force. The key is in the table.
+    pub fn topic_value(&self, image: &Image, name: &str, key: &str) -> Option<String> {
+        if let Some(value) = image.config(&Resource::Topic(name.to_owned()), key) {
+            return Some(value.to_owned());
+        }
+        let property = super::topic_property(key)?;
+        let inherited = self.inherited(image, property);
+        inherited.into_iter().next().and_then(|(_, value, _)| value)
+    }
+
+    /// What a topic gets from the brokers' properties, in the topic's unit, best first.
+    fn inherited(&self, image: &Image, property: &'static Property) -> Vec<(&'static str, Option<String>, Source)> {
+        let mut found = Vec::new();
+        for synonym in property.synonyms {
+            for (name, value, source) in self.chain(image, self.node_id(), synonym.name, None) {
+                found.push((name, value.map(|value| scaled(&value, synonym.factor)), source));
+            }
+        }
+        let name = property.synonyms.first().map_or(property.name, |synonym| synonym.name);
+        found.push((name, property.default.map(str::to_owned), Source::Default));
+        found
+    }
+
+    /// Where one broker property is set, best first.
+    fn chain(
+        &self,
+        image: &Image,
+        node: NodeId,
+        name: &'static str,
+        default: Option<&'static str>,
+    ) -> Vec<(&'static str, Option<String>, Source)> {
+        let own = Resource::Broker(node.to_string());
+        let all = Resource::Broker(String::new());
+        // Another node's file is not known here; DescribeConfigs of a broker is answered by that broker.
+        [
+            (image.config(&own, name), Source::DynamicBroker),
+            (image.config(&all, name), Source::DynamicDefaultBroker),
+            (self.set(name), Source::StaticBroker),
+            (default, Source::Default),
+        ]
+        .into_iter()
+        .filter_map(|(value, source)| Some((name, Some(value?.to_owned()), source)))
+        .collect()
+    }
+
+    /// A broker property's effective value as text: set for this node, set for all, from the file, the default.
+    pub fn value(&self, image: &Image, key: &str) -> Option<String> {
+        let property = super::broker_property(key)?;
+        let chain = self.chain(image, self.node_id(), property.name, property.default);
+        chain.into_iter().next().and_then(|(_, value, _)| value)
+    }
+}
+
+fn cluster_default_entries(image: &Image) -> Vec<Entry> {
+    let all = Resource::Broker(String::new());
+    broker::TABLE
+        .iter()
+        .filter_map(|property| {
+            let value = image.config(&all, property.name)?.to_owned();
+            let synonyms = vec![(property.name, Some(value), Source::DynamicDefaultBroker)];
+            Some(entry(property, synonyms, false))
+        })
+        .collect()
+}
+
+fn entry(property: &'static Property, synonyms: Vec<(&'static str, Option<String>, Source)>, read_only: bool) -> Entry {
+    let (value, source) = synonyms
+        .first()
+        .map_or((None, Source::Default), |(_, value, source)| (value.clone(), *source));
+    Entry {
+        property,
+        value: value.filter(|_| !property.is_sensitive()),
+        source,
+        read_only,
+        synonyms,
+    }
+}
+
+/// In the topic's unit; negative is "no limit" in any unit.
+fn scaled(value: &str, factor: i64) -> String {
+    match value.trim().parse::<i64>() {
+        Ok(number) if factor != 1 && number >= 0 => number.saturating_mul(factor).to_string(),
+        Ok(_) if factor != 1 => "-1".to_owned(),
+        _ => value.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::image::Record;
+
+    fn config(overrides: &[(&str, &str)]) -> Config {
+        let pairs: Vec<_> = overrides
+            .iter()
+            .map(|(k, v)| ((*k).to_owned(), (*v).to_owned()))
+            .collect();
+        let text = "process.roles=broker\nnode.id=1\ncontroller.quorum.voters=0@127.0.0.1:9093\n\
+                    controller.listener.names=CONTROLLER\n";
+        Config::parse(text, &pairs).unwrap()
+    }
+
+    fn set(image: &mut Image, resource: Resource, key: &str, value: &str) {
+        let record = Record::Config {
+            resource,
+            key: key.to_owned(),
+            value: Some(value.to_owned()),
+        };
+        let offset = image.offset + 1;
+        image.apply(&record, offset, 1);
+    }
+
+    #[test]
+    fn a_topic_inherits_hours_as_milliseconds() {
+        let config = config(&[("log.retention.hours", "2")]);
+        let image = Image::empty();
+        assert_eq!(
+            config.topic_value(&image, "orders", "retention.ms").as_deref(),
+            Some("7200000")
+        );
+        let entries = config.topic_entries(&image, "orders");
+        let entry = entries
+            .iter()
+            .find(|entry| entry.property.name == "retention.ms")
+            .unwrap();
+        assert_eq!(entry.source, Source::StaticBroker);
+        assert_eq!(entry.synonyms[0].0, "log.retention.hours");
+        assert_eq!(entry.synonyms.last().unwrap().2, Source::Default);
+    }
+
+    #[test]
+    fn the_nearest_setting_wins() {
+        let config = config(&[("min.insync.replicas", "2")]);
+        let mut image = Image::empty();
+        assert_eq!(
+            config.topic_value(&image, "orders", "min.insync.replicas").as_deref(),
+            Some("2")
+        );
+        set(&mut image, Resource::Broker(String::new()), "min.insync.replicas", "3");
+        assert_eq!(
+            config.topic_value(&image, "orders", "min.insync.replicas").as_deref(),
+            Some("3")
+        );
+        set(
+            &mut image,
+            Resource::Topic("orders".to_owned()),
+            "min.insync.replicas",
+            "1",
+        );
+        assert_eq!(
+            config.topic_value(&image, "orders", "min.insync.replicas").as_deref(),
+            Some("1")
+        );
+        assert_eq!(
+            config.topic_value(&image, "other", "min.insync.replicas").as_deref(),
+            Some("3")
+        );
+    }
+
+    #[test]
+    fn every_key_of_a_broker_is_listed_and_static_ones_are_read_only() {
+        let config = config(&[]);
+        let entries = config.broker_entries(&Image::empty(), Some(NodeId(1)));
+        assert_eq!(entries.len(), broker::TABLE.len());
+        let node = entries.iter().find(|entry| entry.property.name == "node.id").unwrap();
+        assert!(node.read_only);
+        assert_eq!((node.value.as_deref(), node.source), (Some("1"), Source::StaticBroker));
+        assert!(config.broker_entries(&Image::empty(), None).is_empty());
+    }
+}
