@@ -1,8 +1,9 @@
-//! What a node takes from the outside world: time, disk and chance.
+//! What a node takes from the outside world: time, disk, network and chance.
 //!
 //! Everything above asks these values instead of the operating system, so that a test can turn the
 //! clock, fill a volume or fail a write.
 
 pub mod clock;
 pub mod disk;
+pub mod net;
 pub mod random;

@@ -1,1 +1,21 @@
-//! To be written.
+//! The Kafka protocol between two programs: frames, bounded decoding, and a pipelined client connection.
+//!
+//! Brokers talk to each other and to the controller through [`Client`], and so does the console. Whatever
+//! the other side sends, nothing here allocates more than a frame's declared limit allows, and nothing panics.
+
+mod client;
+mod codec;
+mod error;
+mod frame;
+mod guard;
+mod version;
+
+pub use client::{Client, ClientConfig, Security};
+pub use codec::{Header, decode_header, decode_message, encode_request, encode_response};
+pub use error::Error;
+pub use frame::{FrameReader, MAX_FRAME_BYTES};
+pub use guard::Malformed;
+pub use version::common_version;
+
+/// The protocol's error codes; `.code()` is what goes on the wire.
+pub use kafka_protocol::ResponseError as ErrorCode;

@@ -1,0 +1,398 @@
+//! One pipelined connection to a Kafka listener.
+//!
+//! Any number of calls may be in flight; answers are matched by correlation id. Every call has a deadline, and a
+//! call given up on does not disturb the others. A connection that failed stays failed: connect again.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI32, Ordering};
+use std::time::Duration;
+
+use bytes::Bytes;
+use kafka_protocol::messages::{ApiKey, ApiVersionsRequest, ApiVersionsResponse};
+use kafka_protocol::protocol::{Message, Request, StrBytes, VersionRange};
+use parking_lot::Mutex;
+use tokio::io::AsyncWriteExt;
+use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinHandle;
+
+use super::error::Error;
+use super::frame::{FrameError, FrameReader, MAX_FRAME_BYTES};
+use super::{ErrorCode, codec, version};
+use crate::env::net::Net;
+
+/// Requests waiting for the socket; a caller past that waits, up to its deadline.
+const QUEUED_REQUESTS: usize = 64;
+
+/// How to connect.
+#[derive(Debug, Clone)]
+pub struct ClientConfig {
+    /// Shown in the other side's logs and metrics.
+    pub client_id: String,
+    /// For the TCP connection and the first exchange of versions together.
+    pub connect_timeout: Duration,
+    /// The largest answer accepted.
+    pub max_frame_bytes: usize,
+    pub security: Security,
+}
+
+/// What a connection is wrapped in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum Security {
+    #[default]
+    Plaintext,
+}
+
+impl Default for ClientConfig {
+    fn default() -> Self {
+        Self {
+            client_id: "azimuth".to_owned(),
+            connect_timeout: Duration::from_secs(5),
+            max_frame_bytes: MAX_FRAME_BYTES,
+            security: Security::Plaintext,
+        }
+    }
+}
+
+/// A connection. Clones share it; it closes when the last one is dropped.
+#[derive(Debug, Clone)]
+pub struct Client {
+    connection: Arc<Connection>,
+    versions: Arc<ApiVersionsResponse>,
+}
+
+#[derive(Debug)]
+struct Connection {
+    addr: Arc<str>,
+    client_id: StrBytes,
+    next: AtomicI32,
+    requests: mpsc::Sender<Bytes>,
+    pending: Arc<Pending>,
+    tasks: [JoinHandle<()>; 2],
+}
+
+impl Client {
+    /// Connects to `addr` (`host:port`) and asks which API versions it has.
+    ///
+    /// # Errors
+    /// [`Error::Unreachable`], [`Error::TimedOut`], or what the first exchange fails with.
+    pub async fn connect(addr: impl AsRef<str>, config: &ClientConfig) -> Result<Self, Error> {
+        Self::connect_through(&Net::default(), addr, config).await
+    }
+
+    /// Like [`Client::connect`], through a network that may be at fault.
+    pub async fn connect_through(net: &Net, addr: impl AsRef<str>, config: &ClientConfig) -> Result<Self, Error> {
+        let addr = addr.as_ref();
+        let started = tokio::time::timeout(config.connect_timeout, async {
+            let connection = Arc::new(Connection::open(net, addr, config).await?);
+            let versions = Arc::new(connection.negotiate(config.connect_timeout).await?);
+            Ok(Self { connection, versions })
+        });
+        started.await.unwrap_or_else(|_| {
+            Err(Error::TimedOut {
+                addr: addr.to_owned(),
+                what: "while connecting".to_owned(),
+                after: config.connect_timeout,
+            })
+        })
+    }
+
+    /// Where it is connected to, as given.
+    pub fn addr(&self) -> &str {
+        &self.connection.addr
+    }
+
+    /// What the other side advertised, with its finalized features.
+    pub fn api_versions(&self) -> &ApiVersionsResponse {
+        &self.versions
+    }
+
+    /// The highest version of `key` that both sides have.
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`] if there is none.
+    pub fn version_of(&self, key: ApiKey, ours: VersionRange) -> Result<i16, Error> {
+        version::common_version(&self.versions, key as i16, ours).ok_or_else(|| Error::Unsupported {
+            addr: self.addr().to_owned(),
+            api: api_name(key as i16),
+            theirs: version::advertised(&self.versions, key as i16)
+                .map_or_else(|| "none".to_owned(), |range| format!("{} to {}", range.min, range.max)),
+            ours: format!("{} to {}", ours.min, ours.max),
+        })
+    }
+
+    /// Sends a request at the highest common version and waits for its answer.
+    ///
+    /// # Errors
+    /// Any [`Error`]; after [`Error::TimedOut`] the request may or may not have been carried out.
+    pub async fn call<R: Request>(&self, request: R, deadline: Duration) -> Result<R::Response, Error> {
+        self.call_capped(request, i16::MAX, deadline).await
+    }
+
+    /// Like [`Client::call`], at no higher version than `max_version`.
+    pub async fn call_capped<R: Request>(
+        &self,
+        request: R,
+        max_version: i16,
+        deadline: Duration,
+    ) -> Result<R::Response, Error> {
+        let ours = VersionRange {
+            min: R::VERSIONS.min,
+            max: R::VERSIONS.max.min(max_version),
+        };
+        let key = ApiKey::try_from(R::KEY).map_err(|()| Error::Unwritable {
+            addr: self.addr().to_owned(),
+            what: "request".to_owned(),
+            reason: format!("{} is no API key", R::KEY),
+        })?;
+        let version = self.version_of(key, ours)?;
+        self.call_at(request, version, deadline).await
+    }
+
+    /// Like [`Client::call`], at exactly `version`, whatever the other side advertises.
+    pub async fn call_at<R: Request>(
+        &self,
+        request: R,
+        version: i16,
+        deadline: Duration,
+    ) -> Result<R::Response, Error> {
+        let frame = self.connection.exchange(&request, version, deadline).await?;
+        codec::decode_response::<R>(frame, version).map_err(|error| self.connection.malformed::<R>(&error))
+    }
+
+    /// Whether the connection has ended, so that every call fails.
+    pub fn is_closed(&self) -> bool {
+        self.connection.pending.is_closed()
+    }
+}
+
+impl Connection {
+    async fn open(net: &Net, addr: &str, config: &ClientConfig) -> Result<Self, Error> {
+        let unreachable = |source| Error::Unreachable {
+            addr: addr.to_owned(),
+            source,
+        };
+        let link = net.connect(addr).await.map_err(unreachable)?;
+        let (input, output) = link.stream.into_split();
+        let addr: Arc<str> = addr.into();
+        let pending = Arc::new(Pending::default());
+        let (requests, queue) = mpsc::channel(QUEUED_REQUESTS);
+        let frames = FrameReader::new(config.max_frame_bytes);
+        let reader = {
+            let (pending, addr) = (Arc::clone(&pending), Arc::clone(&addr));
+            tokio::spawn(async move {
+                let end = tokio::select! {
+                    end = read(input, frames, &pending) => end,
+                    () = link.fault => End::Closed,
+                };
+                pending.close(&addr, end);
+            })
+        };
+        let writer = tokio::spawn(write(output, queue, Arc::clone(&pending), Arc::clone(&addr)));
+        Ok(Self {
+            addr,
+            client_id: StrBytes::from_string(config.client_id.clone()),
+            next: AtomicI32::new(0),
+            requests,
+            pending,
+            tasks: [reader, writer],
+        })
+    }
+
+    /// Sends one request and returns the frame that answers it, without its length.
+    async fn exchange<R: Request>(&self, request: &R, version: i16, deadline: Duration) -> Result<Bytes, Error> {
+        let correlation = self.next.fetch_add(1, Ordering::Relaxed);
+        let frame =
+            codec::encode_request(request, version, correlation, &self.client_id).map_err(|error| Error::Unwritable {
+                addr: self.addr.to_string(),
+                what: api_name(R::KEY),
+                reason: error.to_string(),
+            })?;
+        let (answer, waiter) = oneshot::channel();
+        // Dropped on every way out, also when the caller gives up on this future.
+        let _ticket = self.pending.insert(correlation, answer).ok_or_else(|| self.closed())?;
+        let exchange = tokio::time::timeout(deadline, async {
+            self.requests.send(frame).await.map_err(|_| self.closed())?;
+            waiter.await.unwrap_or_else(|_| Err(self.closed()))
+        });
+        exchange.await.unwrap_or_else(|_| {
+            Err(Error::TimedOut {
+                addr: self.addr.to_string(),
+                what: api_name(R::KEY),
+                after: deadline,
+            })
+        })
+    }
+
+    /// Asks for the other side's versions, and falls back as KIP-511 says: a server that does not know our version of
+    /// ApiVersions answers in version 0 with `UNSUPPORTED_VERSION` and the range it has.
+    async fn negotiate(&self, deadline: Duration) -> Result<ApiVersionsResponse, Error> {
+        let mut version = ApiVersionsRequest::VERSIONS.max;
+        loop {
+            let request = ApiVersionsRequest::default()
+                .with_client_software_name(StrBytes::from_static_str("azimuth"))
+                .with_client_software_version(StrBytes::from_static_str(env!("CARGO_PKG_VERSION")));
+            let frame = self.exchange(&request, version, deadline).await?;
+            // The response header is the correlation id alone in every version.
+            let refused = frame.get(4..6) == Some(&ErrorCode::UnsupportedVersion.code().to_be_bytes());
+            let shape = if refused { 0 } else { version };
+            let response = codec::decode_response::<ApiVersionsRequest>(frame, shape)
+                .map_err(|error| self.malformed::<ApiVersionsRequest>(&error))?;
+            if !refused {
+                return Ok(response);
+            }
+            let highest = version::common_version(&response, ApiKey::ApiVersions as i16, ApiVersionsRequest::VERSIONS);
+            version = match highest {
+                Some(highest) if highest < version => highest,
+                _ if version > 0 => 0,
+                _ => return Err(self.malformed::<ApiVersionsRequest>(&"it refuses version 0")),
+            };
+        }
+    }
+
+    fn malformed<R: Request>(&self, reason: &impl ToString) -> Error {
+        Error::Malformed {
+            addr: self.addr.to_string(),
+            what: api_name(R::KEY),
+            reason: reason.to_string(),
+        }
+    }
+
+    fn closed(&self) -> Error {
+        self.pending.reason(&self.addr)
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        for task in &self.tasks {
+            task.abort();
+        }
+    }
+}
+
+/// The calls that wait for an answer; `None` once the connection has ended.
+#[derive(Debug)]
+struct Pending {
+    calls: Mutex<State>,
+}
+
+#[derive(Debug)]
+enum State {
+    Open(HashMap<i32, oneshot::Sender<Result<Bytes, Error>>>),
+    Ended(End),
+}
+
+/// How a connection ended.
+#[derive(Debug, Clone, Copy)]
+enum End {
+    Closed,
+    TooLarge { bytes: u64, limit: usize },
+}
+
+impl End {
+    fn error(self, addr: &str) -> Error {
+        let addr = addr.to_owned();
+        match self {
+            Self::Closed => Error::Closed { addr },
+            Self::TooLarge { bytes, limit } => Error::TooLarge { addr, bytes, limit },
+        }
+    }
+}
+
+impl Default for Pending {
+    fn default() -> Self {
+        Self {
+            calls: Mutex::new(State::Open(HashMap::new())),
+        }
+    }
+}
+
+/// Forgets a call when it is over, answered or not.
+struct Ticket<'a> {
+    pending: &'a Pending,
+    correlation: i32,
+}
+
+impl Pending {
+    fn insert(&self, correlation: i32, answer: oneshot::Sender<Result<Bytes, Error>>) -> Option<Ticket<'_>> {
+        match &mut *self.calls.lock() {
+            State::Open(calls) => calls.insert(correlation, answer),
+            State::Ended(_) => return None,
+        };
+        Some(Ticket {
+            pending: self,
+            correlation,
+        })
+    }
+
+    fn take(&self, correlation: i32) -> Option<oneshot::Sender<Result<Bytes, Error>>> {
+        match &mut *self.calls.lock() {
+            State::Open(calls) => calls.remove(&correlation),
+            State::Ended(_) => None,
+        }
+    }
+
+    /// Fails every call with how the connection ended. The first end stands.
+    fn close(&self, addr: &str, end: End) {
+        let mut state = self.calls.lock();
+        if let State::Open(calls) = &mut *state {
+            for (_, call) in calls.drain() {
+                // A caller that is gone has given up already.
+                let _ = call.send(Err(end.error(addr)));
+            }
+            *state = State::Ended(end);
+        }
+    }
+
+    fn is_closed(&self) -> bool {
+        matches!(*self.calls.lock(), State::Ended(_))
+    }
+
+    fn reason(&self, addr: &str) -> Error {
+        match &*self.calls.lock() {
+            State::Ended(end) => end.error(addr),
+            State::Open(_) => End::Closed.error(addr),
+        }
+    }
+}
+
+impl Drop for Ticket<'_> {
+    fn drop(&mut self) {
+        self.pending.take(self.correlation);
+    }
+}
+
+async fn read(mut input: OwnedReadHalf, mut frames: FrameReader, pending: &Pending) -> End {
+    loop {
+        match frames.next(&mut input).await {
+            Ok(Some(frame)) => {
+                let Some(correlation) = frame.first_chunk::<4>() else {
+                    return End::Closed;
+                };
+                // No one waits for the answer to a call that timed out.
+                if let Some(call) = pending.take(i32::from_be_bytes(*correlation)) {
+                    let _ = call.send(Ok(frame));
+                }
+            }
+            Ok(None) | Err(FrameError::Io(_)) => return End::Closed,
+            Err(FrameError::TooLarge { bytes, limit }) => return End::TooLarge { bytes, limit },
+        }
+    }
+}
+
+async fn write(mut output: OwnedWriteHalf, mut queue: mpsc::Receiver<Bytes>, pending: Arc<Pending>, addr: Arc<str>) {
+    while let Some(frame) = queue.recv().await {
+        if output.write_all(&frame).await.is_err() {
+            pending.close(&addr, End::Closed);
+            return;
+        }
+    }
+}
+
+/// An API's name for messages: `Metadata`, not `MetadataRequest` and not 3.
+fn api_name(key: i16) -> String {
+    ApiKey::try_from(key).map_or_else(|()| format!("API {key}"), |api| format!("{api:?}"))
+}
