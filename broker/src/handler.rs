@@ -1,1 +1,109 @@
-//! To be written.
+//! From a request's bytes to its answer: one thin file per API, and the one list of what is served.
+//!
+//! A handler declares its versions, decides nothing that the controller or a replica decides, and answers in the
+//! version it was asked in. A request that does not follow its schema, or an API that is not in the list, costs the connection.
+
+pub mod api_versions;
+mod context;
+mod link;
+mod reply;
+
+use std::ops::RangeInclusive;
+
+use bytes::Bytes;
+use kafka_protocol::messages::ApiKey;
+
+use crate::wire::{Header, Malformed};
+
+pub use context::{Call, Context, Face};
+pub use link::{ControllerLink, RemoteController, Unanswered};
+pub use reply::Reply;
+
+/// Why a request has no answer and its connection is closed.
+#[derive(Debug, thiserror::Error)]
+pub enum Refused {
+    #[error("it asks for API {key} version {version}, which is not served here")]
+    Unsupported { key: i16, version: i16 },
+    #[error("its {api} request cannot be read: {reason}")]
+    Malformed { api: String, reason: Malformed },
+    #[error("the answer to its {api} request cannot be written: {reason}")]
+    Unwritable { api: String, reason: Malformed },
+}
+
+/// One API that a listener serves.
+pub struct Api {
+    pub key: ApiKey,
+    pub versions: RangeInclusive<i16>,
+}
+
+/// Declares what one kind of listener serves: the list for ApiVersions and the dispatch are the same table.
+///
+/// `raw` handlers take the body's bytes and return a [`Reply`], because they carry records.
+macro_rules! serves {
+    ($list:ident, $dispatch:ident: $($key:ident => $($module:ident)+),+ $(,)?) => {
+        fn $list() -> Vec<Api> {
+            vec![$(Api { key: ApiKey::$key, versions: serves!(@versions $($module)+) }),+]
+        }
+
+        async fn $dispatch(cx: &Context, call: &Call, key: ApiKey, body: Bytes) -> Result<Reply, Refused> {
+            match key {
+                $(ApiKey::$key if serves!(@versions $($module)+).contains(&call.version) => {
+                    // Boxed, or every connection's future would be as large as the largest handler's.
+                    Box::pin(async move { serves!(@handle cx, call, key, body, $($module)+) }).await
+                })+
+                _ => Err(Refused::Unsupported { key: key as i16, version: call.version }),
+            }
+        }
+    };
+    (@versions raw $module:ident) => { $module::VERSIONS };
+    (@versions $module:ident) => { $module::VERSIONS };
+    (@handle $cx:ident, $call:ident, $key:ident, $body:ident, raw $module:ident) => {
+        $module::handle($cx, $call, $body)
+            .await
+            .map_err(|reason| Refused::Malformed { api: format!("{:?}", $key), reason })
+    };
+    (@handle $cx:ident, $call:ident, $key:ident, $body:ident, $module:ident) => {{
+        let request = crate::wire::decode_message($body, $call.version)
+            .map_err(|reason| Refused::Malformed { api: format!("{:?}", $key), reason })?;
+        let response = $module::handle($cx, $call, request).await;
+        Reply::message(&response, $call)
+            .map_err(|reason| Refused::Unwritable { api: format!("{:?}", $key), reason })
+    }};
+}
+
+// What clients and other brokers reach.
+serves! { broker_apis, broker_dispatch:
+    ApiVersions => api_versions,
+}
+
+// What brokers reach on the controller's listener.
+serves! { controller_apis, controller_dispatch:
+    ApiVersions => api_versions,
+}
+
+/// The APIs of one kind of listener.
+pub fn apis(face: Face) -> Vec<Api> {
+    match face {
+        Face::Broker => broker_apis(),
+        Face::Controller => controller_apis(),
+    }
+}
+
+/// Answers one request.
+///
+/// # Errors
+/// [`Refused`]: the connection cannot go on.
+pub async fn answer(cx: &Context, call: &Call, header: &Header, body: Bytes) -> Result<Reply, Refused> {
+    let unsupported = Refused::Unsupported {
+        key: header.key,
+        version: header.version,
+    };
+    let key = ApiKey::try_from(header.key).map_err(|()| unsupported)?;
+    if key == ApiKey::ApiVersions && !api_versions::VERSIONS.contains(&call.version) {
+        return api_versions::refuse(cx, call);
+    }
+    match cx.face {
+        Face::Broker => broker_dispatch(cx, call, key, body).await,
+        Face::Controller => controller_dispatch(cx, call, key, body).await,
+    }
+}

@@ -106,7 +106,9 @@ async fn dial(addr: &str) -> io::Result<TcpStream> {
 pub async fn bind(addr: &str) -> io::Result<TcpListener> {
     let said = |error: io::Error| {
         let text = match error.kind() {
-            io::ErrorKind::AddrInUse => format!("{addr} is in use by another program; choose another port in `listeners`"),
+            io::ErrorKind::AddrInUse => {
+                format!("{addr} is in use by another program; choose another port in `listeners`")
+            }
             _ => format!("{addr} cannot be listened on: {error}"),
         };
         io::Error::new(error.kind(), text)

@@ -204,12 +204,13 @@ impl Connection {
     /// Sends one request and returns the frame that answers it, without its length.
     async fn exchange<R: Request>(&self, request: &R, version: i16, deadline: Duration) -> Result<Bytes, Error> {
         let correlation = self.next.fetch_add(1, Ordering::Relaxed);
-        let frame =
-            codec::encode_request(request, version, correlation, &self.client_id).map_err(|error| Error::Unwritable {
+        let frame = codec::encode_request(request, version, correlation, &self.client_id).map_err(|error| {
+            Error::Unwritable {
                 addr: self.addr.to_string(),
                 what: api_name(R::KEY),
                 reason: error.to_string(),
-            })?;
+            }
+        })?;
         let (answer, waiter) = oneshot::channel();
         // Dropped on every way out, also when the caller gives up on this future.
         let _ticket = self.pending.insert(correlation, answer).ok_or_else(|| self.closed())?;
@@ -395,4 +396,199 @@ async fn write(mut output: OwnedWriteHalf, mut queue: mpsc::Receiver<Bytes>, pen
 /// An API's name for messages: `Metadata`, not `MetadataRequest` and not 3.
 fn api_name(key: i16) -> String {
     ApiKey::try_from(key).map_or_else(|()| format!("API {key}"), |api| format!("{api:?}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::{BufMut, BytesMut};
+    use kafka_protocol::messages::api_versions_response::ApiVersion;
+    use kafka_protocol::messages::{ListGroupsRequest, MetadataRequest, MetadataResponse};
+    use tokio::net::{TcpListener, TcpStream};
+
+    use super::*;
+
+    const DEADLINE: Duration = Duration::from_secs(10);
+
+    /// A server that answers one connection's ApiVersions at `highest` and gives every other request to `answer`.
+    async fn serve(highest: i16, mut answer: impl FnMut(codec::Header) -> Vec<Bytes> + Send + 'static) -> String {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("binds");
+        let addr = listener.local_addr().expect("bound").to_string();
+        tokio::spawn(async move {
+            let (mut stream, _) = listener.accept().await.expect("accepts");
+            let mut frames = FrameReader::new(1 << 20);
+            while let Ok(Some(mut frame)) = frames.next(&mut stream).await {
+                let header = codec::decode_header(&mut frame).expect("a header");
+                let answers = match ApiKey::try_from(header.key) {
+                    Ok(ApiKey::ApiVersions) => vec![versions(&header, highest)],
+                    _ => answer(header),
+                };
+                if answers.is_empty() {
+                    return;
+                }
+                for answer in answers {
+                    send(&mut stream, &answer).await;
+                }
+            }
+        });
+        addr
+    }
+
+    async fn send(stream: &mut TcpStream, bytes: &[u8]) {
+        // The client may be gone already, which its own assertions tell.
+        let _ = stream.write_all(bytes).await;
+    }
+
+    fn versions(header: &codec::Header, highest: i16) -> Bytes {
+        let range = |key: ApiKey, max| ApiVersion::default().with_api_key(key as i16).with_max_version(max);
+        let mut response = ApiVersionsResponse::default()
+            .with_api_keys(vec![range(ApiKey::ApiVersions, highest), range(ApiKey::Metadata, 12)]);
+        if header.version <= highest {
+            return codec::encode_response(&response, header.version, header.correlation).expect("encodes");
+        }
+        response.error_code = ErrorCode::UnsupportedVersion.code();
+        codec::encode_response(&response, 0, header.correlation).expect("encodes")
+    }
+
+    fn metadata(header: &codec::Header) -> Bytes {
+        let response = MetadataResponse::default().with_throttle_time_ms(header.correlation);
+        codec::encode_response(&response, header.version, header.correlation).expect("encodes")
+    }
+
+    #[tokio::test]
+    async fn versions_are_negotiated_down_to_what_an_old_server_has() {
+        for highest in [0, 3, 4] {
+            let addr = serve(highest, |header| vec![metadata(&header)]).await;
+            let client = Client::connect(&addr, &ClientConfig::default())
+                .await
+                .expect("connects");
+            let version = client.version_of(ApiKey::Metadata, MetadataRequest::VERSIONS);
+            assert_eq!(version.expect("supported"), 12);
+            client
+                .call(MetadataRequest::default(), DEADLINE)
+                .await
+                .expect("answers");
+            let error = client
+                .call(ListGroupsRequest::default(), DEADLINE)
+                .await
+                .expect_err("not there");
+            assert!(
+                matches!(&error, Error::Unsupported { api, .. } if api == "ListGroups"),
+                "{error}"
+            );
+        }
+    }
+
+    #[tokio::test]
+    async fn answers_find_their_calls_in_any_order() {
+        let mut held = Vec::new();
+        let addr = serve(4, move |header| {
+            held.push(metadata(&header));
+            if held.len() < 8 {
+                return vec![Bytes::new()];
+            }
+            held.drain(..).rev().collect()
+        })
+        .await;
+        let client = Client::connect(&addr, &ClientConfig::default())
+            .await
+            .expect("connects");
+        let calls = (0..8).map(|_| client.call(MetadataRequest::default(), DEADLINE));
+        let answers = futures::future::join_all(calls).await;
+        let mut ids: Vec<i32> = answers
+            .into_iter()
+            .map(|answer| answer.expect("answered").throttle_time_ms)
+            .collect();
+        ids.dedup();
+        assert_eq!(ids.len(), 8, "each call has its own answer: {ids:?}");
+        assert!(ids.is_sorted(), "in the order of the calls: {ids:?}");
+    }
+
+    #[tokio::test]
+    async fn a_call_that_times_out_leaves_the_connection_usable() {
+        let mut asked = 0;
+        let addr = serve(4, move |header| {
+            asked += 1;
+            if asked == 1 {
+                vec![Bytes::new()]
+            } else {
+                vec![metadata(&header)]
+            }
+        })
+        .await;
+        let client = Client::connect(&addr, &ClientConfig::default())
+            .await
+            .expect("connects");
+        let short = Duration::from_millis(20);
+        let error = client
+            .call(MetadataRequest::default(), short)
+            .await
+            .expect_err("no answer");
+        assert!(matches!(error, Error::TimedOut { .. }), "{error}");
+        client
+            .call(MetadataRequest::default(), DEADLINE)
+            .await
+            .expect("answers");
+    }
+
+    #[tokio::test]
+    async fn a_closed_connection_fails_every_call_at_once() {
+        let addr = serve(4, |_| Vec::new()).await;
+        let client = Client::connect(&addr, &ClientConfig::default())
+            .await
+            .expect("connects");
+        let error = client
+            .call(MetadataRequest::default(), DEADLINE)
+            .await
+            .expect_err("closed");
+        assert!(matches!(error, Error::Closed { .. }), "{error}");
+        assert!(client.is_closed());
+        let error = client
+            .call(MetadataRequest::default(), DEADLINE)
+            .await
+            .expect_err("still");
+        assert!(matches!(error, Error::Closed { .. }), "{error}");
+    }
+
+    #[tokio::test]
+    async fn an_answer_larger_than_the_limit_or_malformed_is_said_so() {
+        let addr = serve(4, |_| vec![Bytes::from_static(b"\x7f\xff\xff\xff")]).await;
+        let client = Client::connect(&addr, &ClientConfig::default())
+            .await
+            .expect("connects");
+        let error = client
+            .call(MetadataRequest::default(), DEADLINE)
+            .await
+            .expect_err("too large");
+        assert!(matches!(error, Error::TooLarge { .. }), "{error}");
+
+        let addr = serve(4, |header| {
+            let mut frame = BytesMut::new();
+            frame.put_i32(14);
+            frame.put_i32(header.correlation);
+            frame.put_slice(b"\0\0\0\0\0\xff\xff\xff\xff\x07");
+            vec![frame.freeze()]
+        })
+        .await;
+        let client = Client::connect(&addr, &ClientConfig::default())
+            .await
+            .expect("connects");
+        let error = client
+            .call(MetadataRequest::default(), DEADLINE)
+            .await
+            .expect_err("malformed");
+        assert!(matches!(error, Error::Malformed { .. }), "{error}");
+    }
+
+    #[tokio::test]
+    async fn nobody_listening_is_unreachable() {
+        let addr = {
+            let listener = TcpListener::bind("127.0.0.1:0").await.expect("binds");
+            listener.local_addr().expect("bound").to_string()
+        };
+        let error = Client::connect(&addr, &ClientConfig::default())
+            .await
+            .expect_err("no one there");
+        assert!(matches!(error, Error::Unreachable { .. }), "{error}");
+        assert!(error.to_string().contains(&addr), "{error}");
+    }
 }

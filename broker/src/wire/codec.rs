@@ -88,7 +88,7 @@ fn encode(
     let size = |error: &dyn std::fmt::Display| Malformed(error.to_string());
     let length = header.compute_size(header_version).map_err(|e| size(&e))?
         + body.compute_size(version).map_err(|e| size(&e))?;
-    let announced = i32::try_from(length).map_err(|_| Malformed(format!("{length} bytes do not fit a frame")))?;
+    let announced = i32::try_from(length).map_err(|_| Malformed::too_long(length))?;
     let mut frame = BytesMut::with_capacity(4 + length);
     frame.put_i32(announced);
     header.encode(&mut frame, header_version).map_err(|e| size(&e))?;
@@ -96,6 +96,9 @@ fn encode(
     if frame.len() == 4 + length {
         Ok(frame.freeze())
     } else {
-        Err(Malformed(format!("its size was computed as {length} and is {}", frame.len() - 4)))
+        Err(Malformed(format!(
+            "its size was computed as {length} and is {}",
+            frame.len() - 4
+        )))
     }
 }

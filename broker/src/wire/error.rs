@@ -28,19 +28,13 @@ pub enum Error {
         ours: String,
     },
     #[error("{addr} sent a {what} that cannot be read: {reason}")]
-    Malformed {
-        addr: String,
-        what: String,
-        reason: String,
-    },
-    #[error("{addr} announced a frame of {bytes} bytes, more than the limit of {limit}; is it a Kafka listener without TLS?")]
+    Malformed { addr: String, what: String, reason: String },
+    #[error(
+        "{addr} announced a frame of {bytes} bytes, more than the limit of {limit}; is it a Kafka listener without TLS?"
+    )]
     TooLarge { addr: String, bytes: u64, limit: usize },
     #[error("a {what} for {addr} cannot be written: {reason}")]
-    Unwritable {
-        addr: String,
-        what: String,
-        reason: String,
-    },
+    Unwritable { addr: String, what: String, reason: String },
 }
 
 impl Error {

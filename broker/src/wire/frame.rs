@@ -129,7 +129,10 @@ mod tests {
         let length = u32::try_from(MAX_FRAME_BYTES).expect("fits");
         let mut stream = &length.to_be_bytes()[..];
         let mut frames = FrameReader::new(MAX_FRAME_BYTES);
-        frames.next(&mut stream).await.expect_err("the stream ends inside the frame");
+        frames
+            .next(&mut stream)
+            .await
+            .expect_err("the stream ends inside the frame");
         assert!(frames.buffer.capacity() <= 2 * READ_AHEAD_BYTES);
     }
 }

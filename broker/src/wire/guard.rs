@@ -19,6 +19,18 @@ use kafka_protocol::protocol::buf::ByteBuf;
 #[error("{0}")]
 pub struct Malformed(pub(super) String);
 
+impl Malformed {
+    /// A message of `bytes` bytes, more than a frame's signed length can say.
+    pub fn too_long(bytes: usize) -> Self {
+        Self(format!("{bytes} bytes do not fit a frame"))
+    }
+
+    /// What does not follow the schema, for decoders written by hand.
+    pub fn new(what: impl Into<String>) -> Self {
+        Self(what.into())
+    }
+}
+
 /// Decodes one message from the front of `frame` and leaves the rest.
 pub(super) fn decode<M: Decodable>(frame: &mut Bytes, version: i16) -> Result<M, Malformed> {
     let mut guarded = Guarded::new(frame.clone(), true);
@@ -31,7 +43,10 @@ pub(super) fn decode<M: Decodable>(frame: &mut Bytes, version: i16) -> Result<M,
     Ok(message)
 }
 
-#[expect(clippy::needless_pass_by_value, reason = "it is a map_err function; the error's type is not ours to name")]
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "it is a map_err function; the error's type is not ours to name"
+)]
 fn malformed(error: impl ToString) -> Malformed {
     Malformed(error.to_string().trim_end().to_owned())
 }

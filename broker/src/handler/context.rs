@@ -1,0 +1,53 @@
+//! What a handler may use: the node around it, and the circumstances of one request.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use kafka_protocol::protocol::StrBytes;
+use tokio::sync::watch;
+
+use super::ControllerLink;
+use crate::id::NodeId;
+use crate::image::Image;
+use crate::image::property::Config;
+use crate::replica::ReplicaManager;
+
+/// The node, as seen from one of its listeners.
+pub struct Context {
+    pub node: NodeId,
+    pub face: Face,
+    pub config: Arc<Config>,
+    /// The newest metadata this node has.
+    pub image: watch::Receiver<Arc<Image>>,
+    /// Who decides what one broker alone cannot.
+    pub controller: ControllerLink,
+    /// Empty on a node that is only a controller.
+    pub replicas: Arc<ReplicaManager>,
+}
+
+/// Which APIs a listener serves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Face {
+    /// Clients and other brokers.
+    Broker,
+    /// Brokers, on the controller's listener.
+    Controller,
+}
+
+/// One request's circumstances.
+#[derive(Debug, Clone)]
+pub struct Call {
+    pub version: i16,
+    pub correlation: i32,
+    pub client_id: Option<StrBytes>,
+    pub client_addr: SocketAddr,
+    /// The name of the listener it came through; answers with addresses name those of the same listener.
+    pub listener: Arc<str>,
+}
+
+impl Context {
+    /// The newest metadata, held still.
+    pub fn image(&self) -> Arc<Image> {
+        Arc::clone(&self.image.borrow())
+    }
+}
