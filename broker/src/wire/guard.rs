@@ -43,10 +43,6 @@ pub(super) fn decode<M: Decodable>(frame: &mut Bytes, version: i16) -> Result<M,
     Ok(message)
 }
 
-#[expect(
-    clippy::needless_pass_by_value,
-    reason = "it is a map_err function; the error's type is not ours to name"
-)]
 fn malformed(error: impl ToString) -> Malformed {
     Malformed(error.to_string().trim_end().to_owned())
 }
@@ -100,8 +96,12 @@ impl Buf for Guarded {
 
     fn try_get_u8(&mut self) -> Result<u8, TryGetError> {
         let byte = self.bytes.try_get_u8()?;
+        // The decoders stop at a fifth byte even if it announces a sixth, which no 32-bit varint has.
+        if self.bits == 28 && byte >= 0x80 {
+            return Err(self.short(usize::MAX));
+        }
         // A boolean byte with the high bit set is taken for the start of a varint. That only makes the value of
-        // a varint that follows appear larger, so it errs towards refusing such a frame.
+        // a varint that follows appear larger and longer, so it errs towards refusing such a frame.
         let part = u64::from(byte & 0x7f).checked_shl(self.bits).unwrap_or(u64::MAX);
         self.varint = self.varint.saturating_add(part);
         self.bits += 7;
