@@ -1,10 +1,13 @@
 //! The nouns: plain values, serialisable for captures and plans. No I/O and no clock; the time is always an argument.
 
+pub mod backing;
 pub mod broker;
 pub mod cloud;
 pub mod cluster;
 pub mod config;
 pub mod group;
+pub mod identity;
+pub mod limit;
 pub mod logdir;
 pub mod observed;
 pub mod offset;

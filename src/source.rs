@@ -1,5 +1,6 @@
 //! Facts: what Kafka, AWS and captures say, as model values or as an [`Error`], and nothing else.
 
+pub mod aws;
 pub mod backoff;
 pub mod capture;
 pub mod kafka;

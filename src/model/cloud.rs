@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::Moment;
-use super::Observed;
+use super::backing::Backing;
+use super::identity::Identity;
+use super::{BrokerId, Moment, Observed};
 
 /// The AWS plane of a snapshot. One section per zone, because AWS fails per zone.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -22,7 +23,48 @@ pub struct Cloud {
     /// Instance type to its limits; immutable, so cached for ever.
     pub types: BTreeMap<String, InstanceType>,
     pub metrics: Observed<Metrics>,
+    /// By operation, for example `DescribeVolumes`: whether the last call was answered. Names the right that is missing.
+    #[serde(default)]
+    pub calls: BTreeMap<String, Observed<()>>,
+    /// Which instance each broker runs on, as far as it can be told.
+    #[serde(default)]
+    pub identities: BTreeMap<BrokerId, Identity>,
+    /// By broker, then log directory: the volumes behind it.
+    #[serde(default)]
+    pub backings: BTreeMap<BrokerId, BTreeMap<String, Backing>>,
     pub cost: Cost,
+}
+
+impl Cloud {
+    /// Every instance seen, in whichever zone and however long ago.
+    pub fn all_instances(&self) -> impl Iterator<Item = &Instance> {
+        self.instances
+            .values()
+            .filter_map(Observed::get)
+            .flat_map(BTreeMap::values)
+    }
+
+    pub fn instance(&self, id: &str) -> Option<&Instance> {
+        self.instances.values().find_map(|zone| zone.get()?.get(id))
+    }
+
+    pub fn volume(&self, id: &str) -> Option<&Volume> {
+        self.volumes.values().find_map(|zone| zone.get()?.get(id))
+    }
+
+    /// The volumes attached to an instance.
+    pub fn volumes_of(&self, instance: &str) -> impl Iterator<Item = &Volume> {
+        self.volumes
+            .values()
+            .filter_map(Observed::get)
+            .flat_map(BTreeMap::values)
+            .filter(move |volume| volume.instance.as_deref() == Some(instance))
+    }
+
+    /// The instance of a broker, when it is identified and was seen.
+    pub fn instance_of(&self, broker: BrokerId) -> Option<&Instance> {
+        self.instance(self.identities.get(&broker)?.instance()?)
+    }
 }
 
 /// An availability zone. The id is the same in every account, the name is not.
@@ -48,6 +90,9 @@ pub struct Instance {
     pub launched_at: Option<Moment>,
     pub tags: BTreeMap<String, String>,
     pub root_device: Option<String>,
+    /// CloudWatch has a point a minute instead of one in five.
+    #[serde(default)]
+    pub detailed_monitoring: bool,
     /// `ok`, `impaired`, `initializing`, ...; `None` where EC2 does not say.
     pub system_check: Option<String>,
     pub instance_check: Option<String>,
@@ -62,6 +107,9 @@ pub struct Event {
     pub code: String,
     pub description: String,
     pub not_before: Option<Moment>,
+    /// The end of the window in which AWS starts the event.
+    #[serde(default)]
+    pub deadline: Option<Moment>,
 }
 
 /// An EBS volume, attached to at most one instance here.
@@ -108,6 +156,9 @@ pub struct InstanceType {
     /// Gbit/s, 10⁹ bits.
     pub network_baseline_gbit_per_second: Option<f64>,
     pub instance_storage_gb: Option<i64>,
+    /// T types run on credits.
+    #[serde(default)]
+    pub burstable: bool,
 }
 
 /// The newest point of each series of one GetMetricData poll. Absent means that CloudWatch had no data: not 0.
@@ -135,6 +186,9 @@ pub struct InstanceMetrics {
     pub ebs_throughput_exceeded: Option<Point>,
     pub ebs_byte_balance_percent: Option<Point>,
     pub ebs_io_balance_percent: Option<Point>,
+    /// T types only.
+    #[serde(default)]
+    pub cpu_credit_balance: Option<Point>,
 }
 
 /// AWS/EBS. The first group has dimension VolumeId, the second InstanceId and VolumeId.

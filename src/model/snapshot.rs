@@ -1,14 +1,17 @@
 //! Everything known of one cluster at one moment; each section has its own age.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 
+use super::backing::{self, Directory};
 use super::broker::Link;
 use super::cloud::Cloud;
 use super::cluster::Cluster;
 use super::config::Config;
 use super::group::Group;
+use super::identity::{self, Evidence, Rules};
 use super::logdir::LogDir;
 use super::offset::{Offsets, Span};
 use super::quorum::Quorum;
@@ -72,5 +75,44 @@ impl Snapshot {
             Some((offsets.seen_at, *span))
         });
         told.max_by_key(|(at, _)| *at).map(|(_, span)| span)
+    }
+
+    /// Joins brokers to instances and log directories to volumes, from what the snapshot holds, however old.
+    /// `resolved` are the addresses of advertised host names, seen from here.
+    pub fn join_cloud(&mut self, rules: &Rules, resolved: &BTreeMap<String, Vec<IpAddr>>) {
+        let (identities, backings) = {
+            let instances: Vec<_> = self.cloud.all_instances().collect();
+            let brokers = self.cluster.get().map_or(&[][..], |cluster| cluster.brokers.as_slice());
+            let evidence = Evidence {
+                brokers,
+                resolved,
+                instances: &instances,
+                zones: self.cloud.zones.get(),
+                rules,
+            };
+            let identities = identity::identify(evidence);
+            let backings = identities
+                .iter()
+                .filter_map(|(broker, identity)| {
+                    let instance = self.cloud.instance(identity.instance()?)?;
+                    let attached: Vec<_> = self.cloud.volumes_of(&instance.id).collect();
+                    let directories: Vec<_> = self
+                        .logdirs
+                        .get(broker)?
+                        .get()?
+                        .iter()
+                        .map(|directory| Directory {
+                            path: &directory.path,
+                            total_bytes: directory.total_bytes,
+                        })
+                        .collect();
+                    let limits = self.cloud.types.get(&instance.instance_type);
+                    Some((*broker, backing::back(&directories, instance, &attached, limits, rules)))
+                })
+                .collect();
+            (identities, backings)
+        };
+        self.cloud.identities = identities;
+        self.cloud.backings = backings;
     }
 }

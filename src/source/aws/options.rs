@@ -1,0 +1,60 @@
+//! What the AWS source is told, and what it is asked for.
+
+use std::collections::BTreeMap;
+
+use crate::model::cloud::Event;
+
+/// Where and as whom to ask. Everything unset comes from the standard chains: environment, profile, container, IMDS.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Options {
+    pub profile: Option<String>,
+    pub region: Option<String>,
+    /// Overrides `AWS_ENDPOINT_URL` for this context.
+    pub endpoint_url: Option<String>,
+    /// A role to assume with the chain's credentials.
+    pub role_arn: Option<String>,
+    /// Discovery looks only at instances that carry all these tags.
+    pub tags: BTreeMap<String, String>,
+    /// Discovery looks only at this VPC.
+    pub vpc: Option<String>,
+    /// Sign with made-up credentials. For the endpoint of `azimuth demo`, which checks none: real ones are then never
+    /// read, let alone sent there.
+    pub simulated: bool,
+}
+
+/// Which instances are asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Scope {
+    /// These instances, of one zone. An id that EC2 no longer knows is left out of the answer.
+    Ids(Vec<String>),
+    /// Instances that have one of these addresses, private or public, on any interface. Joined on this side over all
+    /// pages of the instances that the options' tags and VPC let through, so an empty list finds them all.
+    Addresses(Vec<String>),
+}
+
+/// An instance or a volume with the dimensions its metrics are kept under.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum MetricTarget {
+    Instance {
+        id: String,
+        /// Points every minute instead of every five.
+        detailed_monitoring: bool,
+    },
+    Volume {
+        id: String,
+        instance: Option<String>,
+        volume_type: String,
+    },
+}
+
+/// What DescribeInstanceStatus says of one instance.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Status {
+    pub state: Option<String>,
+    /// `ok`, `impaired`, `initializing`, `insufficient-data`, `not-applicable`.
+    pub system_check: Option<String>,
+    pub instance_check: Option<String>,
+    pub ebs_check: Option<String>,
+    /// Scheduled events that are not completed.
+    pub events: Vec<Event>,
+}
