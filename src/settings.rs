@@ -1,6 +1,21 @@
-//! Our own files as values: themes, keymaps, appearance, and where they lie. Presets are embedded; the user's overlay them.
+//! Our own files as values: contexts, client properties, themes, keymaps, appearance, and where they lie. Presets are
+//! embedded and the user's files overlay them. Reads files and nothing else; errors name the file, the line and the way out.
 
 pub mod appearance;
+pub mod context;
+pub mod file;
 pub mod keymap;
 pub mod paths;
+pub mod pin;
+pub mod properties;
+pub mod rule;
+pub mod state;
+pub mod target;
 pub mod theme;
+
+mod error;
+
+pub use context::{Aws, Class, Context};
+pub use error::Error;
+pub use paths::Paths;
+pub use properties::Connection;
