@@ -8,12 +8,14 @@ pub mod config;
 pub mod group;
 pub mod identity;
 pub mod limit;
+pub mod history;
 pub mod logdir;
 pub mod observed;
 pub mod offset;
 pub mod quorum;
 pub mod reassignment;
 pub mod row;
+pub mod record;
 pub mod snapshot;
 pub mod topic;
 

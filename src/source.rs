@@ -53,6 +53,8 @@ impl Error {
             Self::Throttled { .. } => Trouble::Throttled,
             Self::Expired { .. } => Trouble::Expired,
             Self::Unsupported { .. } => Trouble::Unsupported,
+            // A broker that answers for a controller which did not.
+            Self::Refused { code, .. } if code == "REQUEST_TIMED_OUT" => Trouble::TimedOut,
             Self::Refused { .. } | Self::Local(_) => Trouble::Refused,
         }
     }

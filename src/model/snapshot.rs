@@ -1,7 +1,11 @@
 //! Everything known of one cluster at one moment; each section has its own age.
 
 use std::collections::BTreeMap;
+<<<<<<< HEAD
 use std::net::IpAddr;
+=======
+use std::sync::Arc;
+>>>>>>> a272abb (Speak the control plane and move records)
 
 use serde::{Deserialize, Serialize};
 
@@ -11,7 +15,11 @@ use super::cloud::Cloud;
 use super::cluster::Cluster;
 use super::config::Config;
 use super::group::Group;
+<<<<<<< HEAD
 use super::identity::{self, Evidence, Rules};
+=======
+use super::history::History;
+>>>>>>> a272abb (Speak the control plane and move records)
 use super::logdir::LogDir;
 use super::offset::{Offsets, Span};
 use super::quorum::Quorum;
@@ -26,6 +34,9 @@ pub struct Snapshot {
     pub context: String,
     /// When this snapshot was published; ages are counted from here in captures.
     pub taken_at: Option<Moment>,
+    /// Counts the publications that changed a value or a health; ages alone move on without it.
+    #[serde(default)]
+    pub revision: u64,
     pub cluster: Observed<Cluster>,
     /// Sorted by name.
     pub topics: Observed<Vec<Topic>>,
@@ -42,6 +53,8 @@ pub struct Snapshot {
     /// Of each topic, only what differs from the broker's defaults, plus `min.insync.replicas` always.
     pub topic_configs: Observed<BTreeMap<String, Vec<Config>>>,
     pub cloud: Cloud,
+    #[serde(default)]
+    pub history: Arc<History>,
 }
 
 impl Snapshot {

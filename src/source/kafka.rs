@@ -4,17 +4,31 @@
 //! A question about the cluster goes to whichever broker answers first; a question about a broker goes to that
 //! broker only, and fails at once while it is known to be dead. [`record`] moves records, over librdkafka.
 
+mod answer;
 mod change;
+mod cluster;
+mod config;
+mod feature;
+mod group;
+mod leader;
+mod link;
+mod logdir;
+mod offset;
+mod pool;
+mod quorum;
+mod reassignment;
+pub mod record;
 mod target;
+mod topic;
 
 pub use change::{ConfigChange, Edit, Election, Move, NewTopic, Outcomes, Resource};
+pub use link::Probe;
 pub use target::{Deadlines, Security, Target};
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::model::BrokerId;
-use crate::model::broker::Link;
 use crate::model::cluster::Cluster;
 use crate::model::config::Config;
 use crate::model::group::Group;
@@ -24,11 +38,13 @@ use crate::model::quorum::Quorum;
 use crate::model::reassignment::Reassignment;
 use crate::model::topic::Topic;
 use crate::source::Error;
+use pool::{Peer, Pool};
 
 /// A cluster's control plane. Cheap to clone; clones share the connections.
 #[derive(Debug, Clone)]
 pub struct Kafka {
     target: Arc<Target>,
+    pool: Arc<Pool>,
 }
 
 /// Partitions by topic, the unit in which offsets are asked for.
@@ -38,6 +54,7 @@ impl Kafka {
     /// Connects to nobody yet.
     pub fn new(target: Target) -> Self {
         Self {
+            pool: Arc::new(Pool::new(&target)),
             target: Arc::new(target),
         }
     }
@@ -48,86 +65,106 @@ impl Kafka {
 
     /// How many requests were sent so far, by the API's name.
     pub fn requests(&self) -> BTreeMap<String, u64> {
-        BTreeMap::new()
+        self.pool.requests()
     }
 
     /// Identity, brokers (fenced ones too from Kafka 4.0) and controller. DescribeCluster, or Metadata where it is missing.
     pub async fn cluster(&self) -> Result<Cluster, Error> {
-        Err(pending())
+        cluster::cluster(&self.pool).await
     }
 
     /// Every topic with its partitions, sorted by name. Metadata, one request.
     pub async fn topics(&self) -> Result<Vec<Topic>, Error> {
-        Err(pending())
+        topic::topics(&self.pool).await
     }
 
-    /// The configs of one broker, asked of that broker. DescribeConfigs.
-    pub async fn broker_configs(&self, _broker: BrokerId) -> Result<Vec<Config>, Error> {
-        Err(pending())
+    /// The configs of one broker, sorted by name, asked of that broker. DescribeConfigs.
+    pub async fn broker_configs(&self, broker: BrokerId) -> Result<Vec<Config>, Error> {
+        let peer = self.peer(broker).await?;
+        config::of_broker(&self.pool, &peer, broker).await
     }
 
     /// What differs from the brokers' defaults, plus `min.insync.replicas`, by topic. DescribeConfigs, batched.
-    pub async fn topic_configs(&self, _topics: &[String]) -> Result<BTreeMap<String, Vec<Config>>, Error> {
-        Err(pending())
+    pub async fn topic_configs(&self, topics: &[String]) -> Result<BTreeMap<String, Vec<Config>>, Error> {
+        config::of_topics(&self.pool, topics).await
     }
 
     /// DescribeLogDirs, asked of that broker.
-    pub async fn logdirs(&self, _broker: BrokerId) -> Result<Vec<LogDir>, Error> {
-        Err(pending())
+    pub async fn logdirs(&self, broker: BrokerId) -> Result<Vec<LogDir>, Error> {
+        let peer = self.peer(broker).await?;
+        logdir::logdirs(&self.pool, &peer).await
     }
 
+    /// DescribeQuorum; `Unsupported` on a cluster that still has ZooKeeper.
     pub async fn quorum(&self) -> Result<Quorum, Error> {
-        Err(pending())
+        quorum::quorum(&self.pool).await
     }
 
     /// The groups that this broker coordinates, with members and commits: at most four requests per thousand groups.
-    pub async fn groups(&self, _coordinator: BrokerId) -> Result<Vec<Group>, Error> {
-        Err(pending())
+    pub async fn groups(&self, coordinator: BrokerId) -> Result<Vec<Group>, Error> {
+        let peer = self.peer(coordinator).await?;
+        group::groups(&self.pool, &peer, coordinator).await
     }
 
     /// First and next offsets of these partitions, asked of their leader: two requests. ListOffsets.
-    pub async fn offsets(&self, _leader: BrokerId, _partitions: &Partitions) -> Result<Offsets, Error> {
-        Err(pending())
+    pub async fn offsets(&self, leader: BrokerId, partitions: &Partitions) -> Result<Offsets, Error> {
+        let peer = self.peer(leader).await?;
+        offset::offsets(&self.pool, &peer, partitions).await
     }
 
+    /// Moves in flight, whoever started them. ListPartitionReassignments.
     pub async fn reassignments(&self) -> Result<Vec<Reassignment>, Error> {
-        Err(pending())
+        reassignment::reassignments(&self.pool).await
     }
 
     /// One ApiVersions round trip.
-    pub async fn link(&self, _broker: BrokerId) -> Result<Link, Error> {
-        Err(pending())
+    pub async fn link(&self, broker: BrokerId) -> Result<Probe, Error> {
+        let peer = self.peer(broker).await?;
+        link::link(&self.pool, &peer).await
     }
 
-    pub async fn create_topics(&self, _topics: &[NewTopic], _validate_only: bool) -> Result<Outcomes<String>, Error> {
-        Err(pending())
+    /// CreateTopics. With `validate_only` nothing is created, and the answer is what would have been.
+    pub async fn create_topics(&self, topics: &[NewTopic], validate_only: bool) -> Result<Outcomes<String>, Error> {
+        topic::create(&self.pool, topics, validate_only).await
     }
 
-    pub async fn delete_topics(&self, _topics: &[String]) -> Result<Outcomes<String>, Error> {
-        Err(pending())
+    /// DeleteTopics, by name.
+    pub async fn delete_topics(&self, topics: &[String]) -> Result<Outcomes<String>, Error> {
+        topic::delete(&self.pool, topics).await
     }
 
-    pub async fn alter_partition_reassignments(&self, _moves: &[Move]) -> Result<Outcomes<(String, i32)>, Error> {
-        Err(pending())
+    /// Starts or cancels moves; they go on in the cluster after the answer. AlterPartitionReassignments.
+    pub async fn alter_partition_reassignments(&self, moves: &[Move]) -> Result<Outcomes<(String, i32)>, Error> {
+        reassignment::alter(&self.pool, moves).await
     }
 
+    /// ElectLeaders. A partition that needs no election counts as done.
     pub async fn elect_leaders(
         &self,
-        _election: Election,
-        _partitions: &[(String, i32)],
+        election: Election,
+        partitions: &[(String, i32)],
     ) -> Result<Outcomes<(String, i32)>, Error> {
-        Err(pending())
+        leader::elect(&self.pool, election, partitions).await
     }
 
+    /// IncrementalAlterConfigs; per resource its changes happen together or not at all.
     pub async fn incremental_alter_configs(
         &self,
-        _changes: &[ConfigChange],
-        _validate_only: bool,
+        changes: &[ConfigChange],
+        validate_only: bool,
     ) -> Result<Outcomes<Resource>, Error> {
-        Err(pending())
+        config::change(&self.pool, changes, validate_only).await
     }
-}
 
-fn pending() -> Error {
-    Error::Local("the control plane is not linked yet".to_owned())
+    /// The connection to a broker; the cluster is asked for its address when it is not known yet.
+    async fn peer(&self, broker: BrokerId) -> Result<Arc<Peer>, Error> {
+        if let Some(peer) = self.pool.broker(broker) {
+            return Ok(peer);
+        }
+        self.cluster().await?;
+        self.pool.broker(broker).ok_or_else(|| Error::Unreachable {
+            peer: format!("broker {broker}"),
+            reason: "the cluster does not list it".to_owned(),
+        })
+    }
 }

@@ -1,6 +1,7 @@
 //! The changes that a cluster can be asked for, and the answer per item.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use crate::model::BrokerId;
 use crate::source::Error;
@@ -63,6 +64,17 @@ impl Resource {
         match self {
             Self::Topic(name) | Self::Group(name) => name.clone(),
             Self::Broker(id) => id.map(|id| id.to_string()).unwrap_or_default(),
+        }
+    }
+}
+
+impl fmt::Display for Resource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Topic(name) => write!(f, "topic {name}"),
+            Self::Broker(Some(id)) => write!(f, "broker {id}"),
+            Self::Broker(None) => f.write_str("all brokers"),
+            Self::Group(name) => write!(f, "group {name}"),
         }
     }
 }

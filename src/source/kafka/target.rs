@@ -29,6 +29,8 @@ pub struct Deadlines {
     pub connect: Duration,
     /// One request to one broker.
     pub call: Duration,
+    /// One change, which the controller may need longer for.
+    pub change: Duration,
     /// When a second broker is asked the same, because the first has not answered yet.
     pub hedge: Duration,
     /// The longest pause before a broker that failed is tried again; until then calls to it fail at once.
@@ -40,6 +42,7 @@ impl Default for Deadlines {
         Self {
             connect: Duration::from_secs(2),
             call: Duration::from_secs(5),
+            change: Duration::from_secs(15),
             hedge: Duration::from_millis(400),
             retry: Duration::from_secs(4),
         }

@@ -1,0 +1,202 @@
+//! Changes per second of numbers that are looked at every few seconds.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
+
+use crate::model::logdir::LogDir;
+use crate::model::offset::Offsets;
+use crate::model::{BrokerId, Moment};
+
+/// Records per second are over the last minute.
+const RECORDS: Window = Window {
+    length: Duration::from_secs(60),
+    points: 6,
+};
+
+/// A disk's growth is over the last five minutes: segments are deleted in steps.
+const GROWTH: Window = Window {
+    length: Duration::from_secs(300),
+    points: 10,
+};
+
+#[derive(Debug, Clone, Copy)]
+struct Window {
+    length: Duration,
+    /// So many points are kept, however often it is looked at.
+    points: u32,
+}
+
+/// The last points of one number.
+#[derive(Debug, Default)]
+struct Slope {
+    points: VecDeque<(Moment, f64)>,
+}
+
+impl Slope {
+    /// The change per second since the oldest point within the window; `None` on the first look.
+    fn add(&mut self, window: Window, at: Moment, value: f64) -> Option<f64> {
+        let age = |from: Moment| at.duration_since(from).as_secs_f64();
+        let length = window.length.as_secs_f64();
+        // The first point outside of the window stays: it is where the window's first change starts from.
+        while self.points.len() > 1 && age(self.points[1].0) >= length {
+            self.points.pop_front();
+        }
+        if self.points.front().is_some_and(|(oldest, _)| age(*oldest) > 2.0 * length) {
+            // Nobody looked for so long that a mean would say nothing of now.
+            self.points.clear();
+        }
+        let rate = self.points.front().and_then(|(from, before)| {
+            let seconds = age(*from);
+            (seconds > 0.0).then(|| (value - before) / seconds)
+        });
+        let spacing = length / f64::from(window.points);
+        if self.points.back().is_none_or(|(last, _)| age(*last) >= spacing) {
+            self.points.push_back((at, value));
+        }
+        rate
+    }
+
+    fn last(&self) -> Option<f64> {
+        self.points.back().map(|(_, value)| *value)
+    }
+}
+
+/// Three significant digits: a rate that wavers by less is the same rate.
+fn rounded(rate: f64) -> f64 {
+    if rate == 0.0 || !rate.is_finite() {
+        return 0.0;
+    }
+    let scale = 10_f64.powf(2.0 - rate.abs().log10().floor());
+    (rate * scale).round() / scale
+}
+
+/// Remembers the ends of logs and the bytes on disks between two looks.
+#[derive(Debug, Default)]
+pub(super) struct Rates {
+    ends: BTreeMap<String, BTreeMap<i32, Slope>>,
+    used: BTreeMap<(BrokerId, String), Slope>,
+}
+
+impl Rates {
+    /// Fills in `Span::rate`.
+    pub fn offsets(&mut self, offsets: &mut Offsets, at: Moment) {
+        for (topic, spans) in &mut offsets.topics {
+            let slopes = self.ends.entry(topic.clone()).or_default();
+            for (partition, span) in spans {
+                let slope = slopes.entry(*partition).or_default();
+                let end = span.end as f64;
+                if slope.last().is_some_and(|last| end < last) {
+                    // The topic was created anew, or truncated by an unclean election.
+                    *slope = Slope::default();
+                }
+                span.rate = slope.add(RECORDS, at, end).map(rounded);
+            }
+        }
+    }
+
+    /// Fills in `LogDir::growth_bytes_per_second`: of the file system, or of the replicas where that is not told.
+    pub fn logdirs(&mut self, broker: BrokerId, dirs: &mut [LogDir], at: Moment) {
+        for dir in dirs {
+            let replicas = || dir.replicas.iter().map(|replica| replica.size_bytes).sum();
+            let used: u64 = dir.used_bytes().unwrap_or_else(replicas);
+            let slope = self.used.entry((broker, dir.path.clone())).or_default();
+            dir.growth_bytes_per_second = slope.add(GROWTH, at, used as f64).map(rounded);
+        }
+    }
+
+    /// Forgets topics that are gone.
+    pub fn keep_topics(&mut self, exists: impl Fn(&str) -> bool) {
+        self.ends.retain(|topic, _| exists(topic));
+    }
+
+    pub fn forget_broker(&mut self, broker: BrokerId) {
+        self.used.retain(|(id, _), _| *id != broker);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::offset::Span;
+
+    fn at(second: i64) -> Moment {
+        Moment::from_second(1_800_000_000 + second).unwrap()
+    }
+
+    fn rate(rates: &mut Rates, second: i64, end: i64) -> Option<f64> {
+        let span = Span {
+            start: 0,
+            end,
+            rate: None,
+        };
+        let mut offsets = Offsets {
+            topics: BTreeMap::from([("orders".to_owned(), BTreeMap::from([(0, span)]))]),
+        };
+        rates.offsets(&mut offsets, at(second));
+        offsets.topics["orders"][&0].rate
+    }
+
+    #[test]
+    fn a_rate_needs_two_looks_and_follows_the_last_minute() {
+        let mut rates = Rates::default();
+        assert_eq!(rate(&mut rates, 0, 100), None);
+        assert_eq!(rate(&mut rates, 2, 300), Some(100.0));
+        for second in (4..=200).step_by(2) {
+            rate(&mut rates, second, 300);
+        }
+        assert_eq!(rate(&mut rates, 202, 300), Some(0.0), "the burst is long over");
+    }
+
+    #[test]
+    fn a_topic_created_anew_starts_over_and_never_shrinks() {
+        let mut rates = Rates::default();
+        rate(&mut rates, 0, 1_000_000);
+        assert_eq!(rate(&mut rates, 5, 10), None);
+        assert_eq!(rate(&mut rates, 10, 60), Some(10.0));
+    }
+
+    #[test]
+    fn a_pause_does_not_smear_an_old_point_over_it() {
+        let mut rates = Rates::default();
+        rate(&mut rates, 0, 0);
+        assert_eq!(rate(&mut rates, 3600, 3_600_000), None);
+        assert_eq!(rate(&mut rates, 3602, 3_600_002), Some(1.0));
+    }
+
+    #[test]
+    fn points_are_bounded_however_often_it_is_looked_at() {
+        let mut slope = Slope::default();
+        for millis in 0..100_000 {
+            let at = Moment::from_millisecond(1_800_000_000_000 + millis * 10).unwrap();
+            slope.add(RECORDS, at, millis as f64);
+        }
+        assert!(slope.points.len() <= RECORDS.points as usize + 2, "{}", slope.points.len());
+    }
+
+    #[test]
+    fn a_disk_may_grow_and_shrink() {
+        let mut rates = Rates::default();
+        let mut look = |second, used| {
+            let mut dirs = [LogDir {
+                path: "/data".to_owned(),
+                total_bytes: Some(1000),
+                usable_bytes: Some(1000 - used),
+                error: None,
+                replicas: Vec::new(),
+                growth_bytes_per_second: None,
+            }];
+            rates.logdirs(1, &mut dirs, at(second));
+            dirs[0].growth_bytes_per_second
+        };
+        assert_eq!(look(0, 100), None);
+        assert_eq!(look(10, 200), Some(10.0));
+        assert_eq!(look(20, 60), Some(-2.0));
+    }
+
+    #[test]
+    fn small_waverings_are_rounded_away() {
+        assert_eq!(rounded(12_345.6), 12_300.0);
+        assert_eq!(rounded(-0.012_345), -0.0123);
+        assert_eq!(rounded(0.0), 0.0);
+    }
+}

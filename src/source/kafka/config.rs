@@ -1,0 +1,169 @@
+//! Configs of brokers and topics, and changing them one by one (KIP-339), never as a whole.
+
+use std::collections::BTreeMap;
+
+use kafka_protocol::messages::describe_configs_request::DescribeConfigsResource;
+use kafka_protocol::messages::describe_configs_response::{DescribeConfigsResourceResult, DescribeConfigsResult};
+use kafka_protocol::messages::incremental_alter_configs_request::{AlterConfigsResource, AlterableConfig};
+use kafka_protocol::messages::{DescribeConfigsRequest, IncrementalAlterConfigsRequest};
+
+use kafka_protocol::protocol::Message;
+
+use super::answer::{check, text};
+use super::change::{ConfigChange, Edit, Outcomes, Resource};
+use super::pool::{Peer, Pool};
+use crate::model::BrokerId;
+use crate::model::config::{Config, ConfigSource};
+use crate::source::Error;
+
+/// Topics per request: an answer has some 3 kB per topic.
+const TOPICS_PER_REQUEST: usize = 1000;
+
+/// Shown of every topic, inherited or not: what "in sync enough" means.
+const ALWAYS: &str = "min.insync.replicas";
+
+/// Every config of a broker, sorted by name, with its documentation.
+pub(super) async fn of_broker(pool: &Pool, peer: &Peer, id: BrokerId) -> Result<Vec<Config>, Error> {
+    let resources = [Resource::Broker(Some(id))];
+    let deadline = pool.deadlines().call;
+    let response = pool
+        .ask_at(peer, DescribeConfigsRequest::VERSIONS, deadline, |version| {
+            describe(&resources, version >= 3)
+        })
+        .await?;
+    let mut configs = Vec::new();
+    for result in response.results {
+        configs.extend(read(peer.name(), result)?.1);
+    }
+    configs.sort_by(|one, other| one.name.cmp(&other.name));
+    Ok(configs)
+}
+
+/// The overrides of each topic, and what it must have in sync. A topic that vanished meanwhile is left out.
+pub(super) async fn of_topics(pool: &Pool, topics: &[String]) -> Result<BTreeMap<String, Vec<Config>>, Error> {
+    let mut configs = BTreeMap::new();
+    for topics in topics.chunks(TOPICS_PER_REQUEST) {
+        let resources: Vec<_> = topics.iter().cloned().map(Resource::Topic).collect();
+        let (peer, response) = pool.ask_any(|_| describe(&resources, false)).await?;
+        let mut refusal = None;
+        let mut answered = false;
+        for result in response.results {
+            match read(peer.name(), result) {
+                Ok((topic, mut all)) => {
+                    all.retain(|config| config.source == ConfigSource::Topic || config.name == ALWAYS);
+                    all.sort_by(|one, other| one.name.cmp(&other.name));
+                    configs.insert(topic, all);
+                    answered = true;
+                }
+                Err(error) => refusal = Some(error),
+            }
+        }
+        if let (false, Some(error)) = (answered, refusal) {
+            return Err(error);
+        }
+    }
+    Ok(configs)
+}
+
+fn describe(resources: &[Resource], documentation: bool) -> DescribeConfigsRequest {
+    let resources = resources.iter().map(|resource| {
+        DescribeConfigsResource::default()
+            .with_resource_type(resource.kind())
+            .with_resource_name(text(&resource.name()))
+            .with_configuration_keys(None)
+    });
+    DescribeConfigsRequest::default()
+        .with_resources(resources.collect())
+        .with_include_documentation(documentation)
+}
+
+fn read(peer: &str, result: DescribeConfigsResult) -> Result<(String, Vec<Config>), Error> {
+    let what = format!("the configs of {}", result.resource_name.as_str());
+    check(peer, &what, result.error_code, result.error_message.as_ref())?;
+    let configs = result.configs.into_iter().map(config);
+    Ok((result.resource_name.to_string(), configs.collect()))
+}
+
+fn config(entry: DescribeConfigsResourceResult) -> Config {
+    Config {
+        name: entry.name.to_string(),
+        value: entry.value.map(|value| value.to_string()),
+        source: source(entry.config_source),
+        sensitive: entry.is_sensitive,
+        read_only: entry.read_only,
+        documentation: entry.documentation.map(|words| words.to_string()),
+    }
+}
+
+/// `DescribeConfigsResponse.ConfigSource` of Kafka.
+fn source(number: i8) -> ConfigSource {
+    match number {
+        1 => ConfigSource::Topic,
+        2 => ConfigSource::DynamicBroker,
+        3 => ConfigSource::DynamicDefaultBroker,
+        4 => ConfigSource::StaticBroker,
+        5 => ConfigSource::Default,
+        8 => ConfigSource::Group,
+        _ => ConfigSource::Unknown,
+    }
+}
+
+/// IncrementalAlterConfigs. The outcome is per resource: its changes happen together or not at all.
+pub(super) async fn change(
+    pool: &Pool,
+    changes: &[ConfigChange],
+    validate_only: bool,
+) -> Result<Outcomes<Resource>, Error> {
+    let mut by_resource: BTreeMap<&Resource, Vec<AlterableConfig>> = BTreeMap::new();
+    for change in changes {
+        by_resource.entry(&change.resource).or_default().push(alterable(change));
+    }
+    let resources: Vec<Resource> = by_resource.keys().map(|resource| (*resource).clone()).collect();
+    let wire = by_resource.into_iter().map(|(resource, configs)| {
+        AlterConfigsResource::default()
+            .with_resource_type(resource.kind())
+            .with_resource_name(text(&resource.name()))
+            .with_configs(configs)
+    });
+    let request = IncrementalAlterConfigsRequest::default()
+        .with_resources(wire.collect())
+        .with_validate_only(validate_only);
+    let (peer, response) = pool.tell(|_| request).await?;
+    let outcomes = resources.into_iter().map(|resource| {
+        let name = resource.name();
+        let what = format!("changing the configs of {resource}");
+        let answer = response
+            .responses
+            .iter()
+            .find(|answer| answer.resource_type == resource.kind() && answer.resource_name.as_str() == name);
+        let outcome = match answer {
+            Some(answer) => check(peer.name(), &what, answer.error_code, answer.error_message.as_ref()),
+            None => Err(unanswered(peer.name(), &what)),
+        };
+        (resource, outcome)
+    });
+    Ok(outcomes.collect())
+}
+
+fn alterable(change: &ConfigChange) -> AlterableConfig {
+    // `AlterConfigOp.OpType` of Kafka.
+    let (operation, value) = match &change.edit {
+        Edit::Set(value) => (0, Some(value)),
+        Edit::Unset => (1, None),
+        Edit::Append(value) => (2, Some(value)),
+        Edit::Subtract(value) => (3, Some(value)),
+    };
+    AlterableConfig::default()
+        .with_name(text(&change.name))
+        .with_config_operation(operation)
+        .with_value(value.map(|value| text(value)))
+}
+
+fn unanswered(peer: &str, what: &str) -> Error {
+    Error::Refused {
+        peer: peer.to_owned(),
+        what: what.to_owned(),
+        code: "protocol".to_owned(),
+        reason: "the answer does not mention it".to_owned(),
+    }
+}

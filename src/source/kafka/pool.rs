@@ -1,0 +1,389 @@
+//! One connection to each broker, made when needed, remembered as dead for a while when it fails.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::future::Future;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use azimuth_broker::wire;
+use azimuth_broker::wire::{Client, ClientConfig};
+use futures::StreamExt;
+use futures::stream::FuturesUnordered;
+use kafka_protocol::messages::{ApiKey, ApiVersionsResponse};
+use kafka_protocol::protocol::{Request, VersionRange};
+use tokio::time::Instant;
+
+use super::answer::api_name;
+use super::target::{Deadlines, Target};
+use crate::model::BrokerId;
+use crate::model::cluster::Cluster;
+use crate::source::Error;
+use crate::source::backoff::Backoff;
+
+/// The largest answer accepted: log dirs and configs of the largest clusters stay below it.
+const MAX_ANSWER_BYTES: usize = 256 << 20;
+
+/// The first pause before a broker that failed is tried again.
+const FIRST_RETRY: Duration = Duration::from_millis(250);
+
+/// How long one bootstrap address is waited for before the next is tried beside it.
+const BOOTSTRAP_STAGGER: Duration = Duration::from_millis(100);
+
+/// The connections to one cluster.
+#[derive(Debug)]
+pub(super) struct Pool {
+    config: ClientConfig,
+    deadlines: Deadlines,
+    seeds: Vec<Arc<Peer>>,
+    brokers: Mutex<BTreeMap<BrokerId, Arc<Peer>>>,
+    /// By API key.
+    requests: Mutex<BTreeMap<i16, u64>>,
+}
+
+/// One address and the connection to it.
+#[derive(Debug)]
+pub(super) struct Peer {
+    address: String,
+    name: String,
+    link: tokio::sync::Mutex<Link>,
+    /// A connection stands.
+    up: AtomicBool,
+    /// Another broker was faster by more than the hedge when both were asked; cleared by its next answer.
+    suspect: AtomicBool,
+    in_flight: Arc<()>,
+}
+
+#[derive(Debug)]
+struct Link {
+    client: Option<Client>,
+    /// Told to everybody who asks before the moment.
+    failure: Option<(Error, Instant)>,
+    backoff: Backoff,
+}
+
+pub(super) fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Pool {
+    pub fn new(target: &Target) -> Self {
+        let deadlines = target.deadlines;
+        let config = ClientConfig {
+            client_id: target.client_id.clone(),
+            connect_timeout: deadlines.connect,
+            max_frame_bytes: MAX_ANSWER_BYTES,
+            security: wire::Security::Plaintext,
+        };
+        let seeds = target
+            .bootstrap
+            .iter()
+            .map(|address| Arc::new(Peer::new(address.clone(), address.clone(), deadlines.retry)));
+        Self {
+            seeds: seeds.collect(),
+            brokers: Mutex::default(),
+            requests: Mutex::default(),
+            config,
+            deadlines,
+        }
+    }
+
+    pub fn deadlines(&self) -> &Deadlines {
+        &self.deadlines
+    }
+
+    /// Takes over the brokers' addresses. A broker that is not listed any more keeps its last one: it may only be down.
+    pub fn learn(&self, cluster: &Cluster) {
+        let mut brokers = locked(&self.brokers);
+        for broker in &cluster.brokers {
+            let address = match broker.host.contains(':') {
+                true => format!("[{}]:{}", broker.host, broker.port),
+                false => format!("{}:{}", broker.host, broker.port),
+            };
+            if brokers.get(&broker.id).is_none_or(|peer| peer.address != address) {
+                let name = format!("broker {} ({address})", broker.id);
+                brokers.insert(broker.id, Arc::new(Peer::new(address, name, self.deadlines.retry)));
+            }
+        }
+    }
+
+    pub fn broker(&self, id: BrokerId) -> Option<Arc<Peer>> {
+        locked(&self.brokers).get(&id).cloned()
+    }
+
+    pub fn requests(&self) -> BTreeMap<String, u64> {
+        let counts = locked(&self.requests);
+        counts.iter().map(|(key, count)| (api_name(*key), *count)).collect()
+    }
+
+    /// How long a broker may wait for the controller before it answers us, a little less than we wait for it.
+    pub fn patience_ms(&self) -> i32 {
+        let patience = self.deadlines.call.mul_f64(0.8);
+        i32::try_from(patience.as_millis()).unwrap_or(i32::MAX)
+    }
+
+    /// Asks exactly this peer, within the call's deadline, connecting first where needed.
+    pub async fn ask<R: Request>(&self, peer: &Peer, request: R) -> Result<R::Response, Error> {
+        self.ask_at(peer, R::VERSIONS, self.deadlines.call, |_| request).await
+    }
+
+    /// Like [`Pool::ask`], at a version within `ours`, with the request that `build` makes for it: the codec refuses
+    /// a field that a version does not have.
+    pub async fn ask_at<R: Request>(
+        &self,
+        peer: &Peer,
+        ours: VersionRange,
+        deadline: Duration,
+        build: impl FnOnce(i16) -> R,
+    ) -> Result<R::Response, Error> {
+        let started = Instant::now();
+        let what = api_name(R::KEY);
+        let client = self.connected(peer, deadline, &what).await?;
+        let version = common::<R>(&client, ours).map_err(|error| peer.error(error, &what))?;
+        let _busy = Arc::clone(&peer.in_flight);
+        self.count(R::KEY);
+        let left = deadline.saturating_sub(started.elapsed());
+        match client.call_at(build(version), version, left).await {
+            Ok(response) => {
+                peer.suspect.store(false, Ordering::Relaxed);
+                Ok(response)
+            }
+            Err(error) => {
+                if client.is_closed() || matches!(error, wire::Error::TimedOut { .. }) {
+                    // A broker answers the requests of a connection in turn: one that hangs holds up all after it.
+                    peer.disconnect().await;
+                }
+                Err(peer.error(error, &what))
+            }
+        }
+    }
+
+    /// The version in which this peer would be asked.
+    pub async fn version_of<R: Request>(&self, peer: &Peer) -> Result<i16, Error> {
+        let what = api_name(R::KEY);
+        let client = self.connected(peer, self.deadlines.call, &what).await?;
+        common::<R>(&client, R::VERSIONS).map_err(|error| peer.error(error, &what))
+    }
+
+    /// What the peer advertised when the connection to it was made.
+    pub async fn versions(&self, peer: &Peer) -> Result<ApiVersionsResponse, Error> {
+        let client = self.connected(peer, self.deadlines.call, "ApiVersions").await?;
+        Ok(client.api_versions().clone())
+    }
+
+    /// The connection to this peer, made within `deadline` if there is none.
+    async fn connected(&self, peer: &Peer, deadline: Duration, what: &str) -> Result<Client, Error> {
+        let connecting = tokio::time::timeout(deadline, peer.client(self));
+        connecting.await.unwrap_or_else(|_| {
+            Err(Error::TimedOut {
+                peer: peer.name.clone(),
+                what: what.to_owned(),
+                after: deadline,
+            })
+        })
+    }
+
+    /// Asks whoever answers first: the likeliest broker, and another beside it whenever the hedge has passed.
+    /// Only for questions, never for changes.
+    pub async fn ask_any<R: Request>(&self, build: impl Fn(i16) -> R) -> Result<(Arc<Peer>, R::Response), Error> {
+        let (peers, stagger) = self.candidates();
+        let build = &build;
+        hedged(peers, stagger, |peer| async move {
+            self.ask_at(&peer, R::VERSIONS, self.deadlines.call, build).await
+        })
+        .await
+    }
+
+    /// Sends a change to one broker. The next is tried only while it is certain that nobody got it.
+    pub async fn tell<R: Request>(&self, build: impl FnOnce(i16) -> R) -> Result<(Arc<Peer>, R::Response), Error> {
+        let deadline = self.deadlines.change;
+        let (peers, stagger) = self.candidates();
+        let (peer, _) = hedged(peers, stagger, |peer| async move {
+            self.connected(&peer, deadline, &api_name(R::KEY)).await
+        })
+        .await?;
+        let response = self.ask_at(&peer, R::VERSIONS, deadline, build).await?;
+        Ok((peer, response))
+    }
+
+    /// Everybody who may know, the likeliest first, and how long to wait for each.
+    fn candidates(&self) -> (Vec<Arc<Peer>>, Duration) {
+        let mut peers: Vec<_> = locked(&self.brokers).values().cloned().collect();
+        let known: BTreeSet<_> = peers.iter().map(|peer| peer.address.clone()).collect();
+        peers.sort_by_key(|peer| peer.rank());
+        let seeds = self.seeds.iter().filter(|seed| !known.contains(&seed.address));
+        peers.extend(seeds.cloned());
+        let stagger = match known.is_empty() {
+            true => BOOTSTRAP_STAGGER,
+            false => self.deadlines.hedge,
+        };
+        (peers, stagger)
+    }
+
+    fn count(&self, key: i16) {
+        *locked(&self.requests).entry(key).or_default() += 1;
+    }
+}
+
+impl Peer {
+    fn new(address: String, name: String, retry: Duration) -> Self {
+        let link = Link {
+            client: None,
+            failure: None,
+            backoff: Backoff::new(FIRST_RETRY, retry),
+        };
+        Self {
+            address,
+            name,
+            link: tokio::sync::Mutex::new(link),
+            up: AtomicBool::new(false),
+            suspect: AtomicBool::new(false),
+            in_flight: Arc::new(()),
+        }
+    }
+
+    /// `broker 4 (10.0.1.4:9092)`, or the address alone while the id is not known.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// True while another request to it has no answer yet.
+    pub fn is_busy(&self) -> bool {
+        Arc::strong_count(&self.in_flight) > 1
+    }
+
+    /// The lower, the likelier to answer at once.
+    fn rank(&self) -> u8 {
+        match (self.up.load(Ordering::Relaxed), self.suspect.load(Ordering::Relaxed)) {
+            (true, false) => 0,
+            (false, false) => 1,
+            (_, true) => 2,
+        }
+    }
+
+    async fn client(&self, pool: &Pool) -> Result<Client, Error> {
+        let mut link = self.link.lock().await;
+        if let Some(client) = link.client.take_if(|client| !client.is_closed()) {
+            link.client = Some(client.clone());
+            return Ok(client);
+        }
+        self.up.store(false, Ordering::Relaxed);
+        if let Some((error, until)) = &link.failure
+            && Instant::now() < *until
+        {
+            return Err(error.clone());
+        }
+        pool.count(ApiKey::ApiVersions as i16);
+        match Client::connect(&self.address, &pool.config).await {
+            Ok(client) => {
+                link.backoff.succeed();
+                link.failure = None;
+                link.client = Some(client.clone());
+                self.up.store(true, Ordering::Relaxed);
+                Ok(client)
+            }
+            Err(error) => {
+                let error = self.error(error, "ApiVersions");
+                let until = Instant::now() + link.backoff.fail();
+                link.failure = Some((error.clone(), until));
+                self.suspect.store(true, Ordering::Relaxed);
+                Err(error)
+            }
+        }
+    }
+
+    async fn disconnect(&self) {
+        self.link.lock().await.client = None;
+        self.up.store(false, Ordering::Relaxed);
+    }
+
+    fn error(&self, error: wire::Error, what: &str) -> Error {
+        let peer = self.name.clone();
+        match error {
+            wire::Error::Unreachable { source, .. } => Error::Unreachable {
+                peer,
+                reason: source.to_string(),
+            },
+            wire::Error::Closed { .. } => Error::Unreachable {
+                peer,
+                reason: format!("it closed the connection during {what}"),
+            },
+            wire::Error::TimedOut { after, .. } => Error::TimedOut {
+                peer,
+                what: what.to_owned(),
+                after,
+            },
+            wire::Error::Unsupported { .. } => Error::Unsupported {
+                peer,
+                what: what.to_owned(),
+            },
+            other => Error::Refused {
+                peer,
+                what: what.to_owned(),
+                code: "protocol".to_owned(),
+                reason: other.to_string(),
+            },
+        }
+    }
+}
+
+/// Tries the peers in order, the next one whenever one fails or `stagger` has passed; the first answer wins.
+async fn hedged<T, F: Future<Output = Result<T, Error>>>(
+    peers: Vec<Arc<Peer>>,
+    stagger: Duration,
+    attempt: impl Fn(Arc<Peer>) -> F,
+) -> Result<(Arc<Peer>, T), Error> {
+    let mut waiting = peers.into_iter();
+    let mut running = FuturesUnordered::new();
+    let mut asked: Vec<Arc<Peer>> = Vec::new();
+    let mut failures = Vec::new();
+    loop {
+        if let Some(peer) = waiting.next() {
+            asked.push(Arc::clone(&peer));
+            let answer = attempt(Arc::clone(&peer));
+            running.push(async move { (peer, answer.await) });
+        }
+        tokio::select! {
+            next = running.next() => match next {
+                None => return Err(nobody(&failures)),
+                Some((peer, Ok(answer))) => {
+                    asked.retain(|other| !Arc::ptr_eq(other, &peer));
+                    for slow in asked {
+                        slow.suspect.store(true, Ordering::Relaxed);
+                    }
+                    return Ok((peer, answer));
+                }
+                Some((peer, Err(error))) => {
+                    asked.retain(|other| !Arc::ptr_eq(other, &peer));
+                    if !error.is_about_peer() {
+                        return Err(error);
+                    }
+                    failures.push(error);
+                }
+            },
+            () = tokio::time::sleep(stagger), if waiting.len() > 0 => {}
+        }
+    }
+}
+
+/// The highest version that both sides have within `ours`.
+fn common<R: Request>(client: &Client, ours: VersionRange) -> Result<i16, wire::Error> {
+    match ApiKey::try_from(R::KEY) {
+        Ok(key) => client.version_of(key, ours),
+        Err(()) => Ok(ours.max),
+    }
+}
+
+/// What to say when no candidate answered.
+fn nobody(failures: &[Error]) -> Error {
+    let unsupported = failures.iter().find(|error| matches!(error, Error::Unsupported { .. }));
+    match (unsupported, failures) {
+        (Some(error), _) => error.clone(),
+        (None, []) => Error::Local("no bootstrap address is given; name one with --bootstrap HOST:PORT".to_owned()),
+        (None, [only]) => only.clone(),
+        (None, [first, rest @ ..]) => Error::Unreachable {
+            peer: "any broker".to_owned(),
+            reason: format!("{first}, and {} more failed likewise", rest.len()),
+        },
+    }
+}

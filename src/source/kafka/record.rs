@@ -1,0 +1,98 @@
+//! Records in motion, over librdkafka: tailing a topic, producing, and reading as a member of a group.
+
+mod member;
+mod producer;
+mod tail;
+
+pub use member::Member;
+pub use producer::{Delivered, NewRecord, Producer};
+pub use tail::{Overflow, Start, Tail, TailRequest, tail};
+
+use std::time::Duration;
+
+use rdkafka::ClientConfig;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::message::{BorrowedMessage, Headers, Message};
+
+use super::target::{Security, Target};
+use crate::model::record::Record;
+use crate::source::Error;
+
+/// What every librdkafka client starts from: `ours` is about the purpose, the target's own properties win.
+fn config(target: &Target, ours: &[(&str, &str)]) -> ClientConfig {
+    let mut config = ClientConfig::new();
+    config.set("bootstrap.servers", target.bootstrap.join(","));
+    config.set("client.id", &target.client_id);
+    let protocol = match target.security {
+        Security::Plaintext => "plaintext",
+    };
+    config.set("security.protocol", protocol);
+    let patience = target.deadlines.connect.as_millis().max(1000);
+    config.set("socket.connection.setup.timeout.ms", patience.to_string());
+    for (name, value) in ours {
+        config.set(*name, *value);
+    }
+    for (name, value) in &target.properties {
+        config.set(name, value);
+    }
+    config
+}
+
+fn record(message: &BorrowedMessage<'_>) -> Record {
+    let headers = message.headers().into_iter().flat_map(Headers::iter);
+    Record {
+        topic: message.topic().to_owned(),
+        partition: message.partition(),
+        offset: message.offset(),
+        timestamp_ms: message.timestamp().to_millis(),
+        key: message.key().map(<[u8]>::to_vec),
+        value: message.payload().map(<[u8]>::to_vec),
+        headers: headers
+            .map(|header| (header.key.to_owned(), header.value.map(<[u8]>::to_vec)))
+            .collect(),
+    }
+}
+
+/// librdkafka's error as one of ours.
+fn failure(what: &str, error: &KafkaError, patience: Duration) -> Error {
+    let peer = "the cluster".to_owned();
+    let what = what.to_owned();
+    let reason = error.to_string();
+    let Some(code) = error.rdkafka_error_code() else {
+        // A property that librdkafka does not take is the one error without a code.
+        return Error::Local(format!("cannot start {what}: {reason}"));
+    };
+    use RDKafkaErrorCode as Code;
+    match code {
+        Code::AllBrokersDown | Code::BrokerTransportFailure | Code::Resolve => Error::Unreachable { peer, reason },
+        Code::OperationTimedOut | Code::MessageTimedOut | Code::RequestTimedOut | Code::TimedOutQueue => {
+            Error::TimedOut {
+                peer,
+                what,
+                after: patience,
+            }
+        }
+        Code::TopicAuthorizationFailed
+        | Code::GroupAuthorizationFailed
+        | Code::ClusterAuthorizationFailed
+        | Code::Authentication
+        | Code::SaslAuthenticationFailed => Error::Denied { peer, what, reason },
+        Code::InvalidArgument | Code::UnknownPartition | Code::UnknownTopic => {
+            Error::Local(format!("cannot start {what}: {reason}"))
+        }
+        code => Error::Refused {
+            peer,
+            what,
+            code: format!("{code:?}"),
+            reason,
+        },
+    }
+}
+
+/// Puts librdkafka's closing, which waits for its threads, where it holds up nobody.
+fn close_aside<T: Send + 'static>(client: T) {
+    match tokio::runtime::Handle::try_current() {
+        Ok(runtime) => drop(runtime.spawn_blocking(move || drop(client))),
+        Err(_) => drop(client),
+    }
+}

@@ -1,0 +1,69 @@
+//! Reading as a member of a consumer group.
+
+use std::time::Duration;
+
+use rdkafka::consumer::{Consumer, StreamConsumer};
+
+use super::{close_aside, config, failure, record};
+use crate::model::record::Record;
+use crate::source::Error;
+use crate::source::kafka::Target;
+
+/// A member of a group. It commits what it has handed out every second, and leaves the group when dropped.
+pub struct Member {
+    /// `None` only while it is being closed.
+    consumer: Option<StreamConsumer>,
+    patience: Duration,
+}
+
+impl std::fmt::Debug for Member {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Member").finish_non_exhaustive()
+    }
+}
+
+impl Member {
+    /// Joins `group` for `topics`. `more` are librdkafka properties for this member; the target's own win.
+    pub fn join(target: &Target, group: &str, topics: &[&str], more: &[(&str, &str)]) -> Result<Self, Error> {
+        let patience = target.deadlines.call;
+        let mut ours = vec![
+            ("group.id", group),
+            ("enable.auto.commit", "true"),
+            ("auto.commit.interval.ms", "1000"),
+            ("auto.offset.reset", "earliest"),
+            ("queued.min.messages", "1000"),
+            ("queued.max.messages.kbytes", "16384"),
+        ];
+        ours.extend(more);
+        let what = format!("a member of group {group}");
+        let consumer: StreamConsumer = config(target, &ours)
+            .create()
+            .map_err(|error| failure(&what, &error, patience))?;
+        consumer
+            .subscribe(topics)
+            .map_err(|error| failure(&what, &error, patience))?;
+        Ok(Self {
+            consumer: Some(consumer),
+            patience,
+        })
+    }
+
+    /// The next record of the partitions that this member holds. May be cancelled without losing one.
+    pub async fn next(&self) -> Result<Record, Error> {
+        let Some(consumer) = &self.consumer else {
+            return Err(Error::Local("the member has left its group".to_owned()));
+        };
+        match consumer.recv().await {
+            Ok(message) => Ok(record(&message)),
+            Err(error) => Err(failure("reading as a group", &error, self.patience)),
+        }
+    }
+}
+
+impl Drop for Member {
+    fn drop(&mut self) {
+        if let Some(consumer) = self.consumer.take() {
+            close_aside(consumer);
+        }
+    }
+}

@@ -1,0 +1,117 @@
+//! Topics with their partitions: one Metadata request. And creating and deleting them.
+
+use azimuth_broker::wire::ErrorCode;
+use kafka_protocol::messages::create_topics_request::{
+    CreatableReplicaAssignment, CreatableTopic, CreatableTopicConfig,
+};
+use kafka_protocol::messages::delete_topics_request::DeleteTopicState;
+use kafka_protocol::messages::metadata_response::{MetadataResponsePartition, MetadataResponseTopic};
+use kafka_protocol::messages::{CreateTopicsRequest, DeleteTopicsRequest, MetadataRequest};
+
+use super::answer::{check, ids, known, text, topic_name, wire_ids};
+use super::change::{NewTopic, Outcomes};
+use super::pool::Pool;
+use crate::model::topic::{Partition, Topic};
+use crate::source::Error;
+
+/// Every topic, sorted by name, partitions sorted.
+pub(super) async fn topics(pool: &Pool) -> Result<Vec<Topic>, Error> {
+    // Before version 4 the flag cannot be cleared; asking for all topics creates none anyway.
+    let request = |version| {
+        MetadataRequest::default()
+            .with_topics(None)
+            .with_allow_auto_topic_creation(version < 4)
+    };
+    let (peer, response) = pool.ask_any(request).await?;
+    check(peer.name(), "Metadata", response.error_code, None)?;
+    let mut topics: Vec<_> = response.topics.into_iter().filter_map(topic).collect();
+    topics.sort_by(|one, other| one.name.cmp(&other.name));
+    Ok(topics)
+}
+
+/// `None` for a topic that vanished while the answer was made.
+fn topic(topic: MetadataResponseTopic) -> Option<Topic> {
+    if topic.error_code != 0 && topic.partitions.is_empty() {
+        return None;
+    }
+    let mut partitions: Vec<_> = topic.partitions.into_iter().map(partition).collect();
+    partitions.sort_by_key(|partition| partition.partition);
+    Some(Topic {
+        name: topic.name?.to_string(),
+        id: topic.topic_id,
+        internal: topic.is_internal,
+        partitions,
+    })
+}
+
+fn partition(partition: MetadataResponsePartition) -> Partition {
+    // LEADER_NOT_AVAILABLE keeps the last leader's id in some releases.
+    let headless = partition.error_code == ErrorCode::LeaderNotAvailable.code();
+    Partition {
+        partition: partition.partition_index,
+        leader: known(partition.leader_id).filter(|_| !headless),
+        leader_epoch: partition.leader_epoch,
+        replicas: ids(&partition.replica_nodes),
+        isr: ids(&partition.isr_nodes),
+        offline: ids(&partition.offline_replicas),
+    }
+}
+
+/// CreateTopics. With `validate_only` nothing is created, and the answer is what would have been.
+pub(super) async fn create(pool: &Pool, topics: &[NewTopic], validate_only: bool) -> Result<Outcomes<String>, Error> {
+    let request = CreateTopicsRequest::default()
+        .with_topics(topics.iter().map(creatable).collect())
+        .with_timeout_ms(pool.patience_ms())
+        .with_validate_only(validate_only);
+    let (peer, response) = pool.tell(|_| request).await?;
+    let outcomes = response.topics.into_iter().map(|topic| {
+        let what = format!("creating topic {}", topic.name.as_str());
+        let outcome = check(peer.name(), &what, topic.error_code, topic.error_message.as_ref());
+        (topic.name.to_string(), outcome)
+    });
+    Ok(outcomes.collect())
+}
+
+fn creatable(topic: &NewTopic) -> CreatableTopic {
+    let placed = !topic.assignments.is_empty();
+    let assignments = topic.assignments.iter().zip(0..).map(|(replicas, partition)| {
+        CreatableReplicaAssignment::default()
+            .with_partition_index(partition)
+            .with_broker_ids(wire_ids(replicas))
+    });
+    let configs = topic.configs.iter().map(|(name, value)| {
+        CreatableTopicConfig::default()
+            .with_name(text(name))
+            .with_value(Some(text(value)))
+    });
+    CreatableTopic::default()
+        .with_name(topic_name(&topic.name))
+        .with_num_partitions(topic.partitions.filter(|_| !placed).unwrap_or(-1))
+        .with_replication_factor(topic.replication_factor.filter(|_| !placed).unwrap_or(-1))
+        .with_assignments(assignments.collect())
+        .with_configs(configs.collect())
+}
+
+/// DeleteTopics, by name.
+pub(super) async fn delete(pool: &Pool, topics: &[String]) -> Result<Outcomes<String>, Error> {
+    // Version 6 reads `topics`, older ones `topic_names`; the codec refuses what a version does not have.
+    let names: Vec<_> = topics.iter().map(|name| topic_name(name)).collect();
+    let states = names
+        .iter()
+        .map(|name| DeleteTopicState::default().with_name(Some(name.clone())));
+    let by_state = DeleteTopicsRequest::default()
+        .with_topics(states.collect())
+        .with_timeout_ms(pool.patience_ms());
+    let by_name = DeleteTopicsRequest::default()
+        .with_topic_names(names)
+        .with_timeout_ms(pool.patience_ms());
+    let build = |version| if version >= 6 { by_state } else { by_name };
+    let (peer, response) = pool.tell(build).await?;
+    let outcomes = response.responses.into_iter().map(|topic| {
+        let name = topic.name.map(|name| name.to_string()).unwrap_or_default();
+        let what = format!("deleting topic {name}");
+        let outcome = check(peer.name(), &what, topic.error_code, topic.error_message.as_ref());
+        (name, outcome)
+    });
+    Ok(outcomes.collect())
+}
