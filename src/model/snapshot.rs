@@ -1,11 +1,8 @@
 //! Everything known of one cluster at one moment; each section has its own age.
 
 use std::collections::BTreeMap;
-<<<<<<< HEAD
 use std::net::IpAddr;
-=======
 use std::sync::Arc;
->>>>>>> a272abb (Speak the control plane and move records)
 
 use serde::{Deserialize, Serialize};
 
@@ -15,11 +12,8 @@ use super::cloud::Cloud;
 use super::cluster::Cluster;
 use super::config::Config;
 use super::group::Group;
-<<<<<<< HEAD
-use super::identity::{self, Evidence, Rules};
-=======
 use super::history::History;
->>>>>>> a272abb (Speak the control plane and move records)
+use super::identity::{self, Evidence, Rules};
 use super::logdir::LogDir;
 use super::offset::{Offsets, Span};
 use super::quorum::Quorum;

@@ -153,7 +153,7 @@ impl Pool {
                     // A broker answers the requests of a connection in turn: one that hangs holds up all after it.
                     peer.disconnect().await;
                 }
-                Err(peer.error(error, &what))
+                Err(peer.error(within(error, deadline), &what))
             }
         }
     }
@@ -363,6 +363,18 @@ async fn hedged<T, F: Future<Output = Result<T, Error>>>(
             },
             () = tokio::time::sleep(stagger), if waiting.len() > 0 => {}
         }
+    }
+}
+
+/// Names the deadline that was set, not what connecting had left of it: the same failure reads the same each time.
+fn within(error: wire::Error, deadline: Duration) -> wire::Error {
+    match error {
+        wire::Error::TimedOut { addr, what, .. } => wire::Error::TimedOut {
+            addr,
+            what,
+            after: deadline,
+        },
+        other => other,
     }
 }
 
