@@ -4,19 +4,42 @@
 //! below the log end of every in-sync replica, only in-sync replicas are elected, and a follower truncates to its
 //! leader's epoch history before it is counted again (KIP-101, KIP-279, KIP-320).
 
+mod apply;
+mod append;
+mod fetch;
+mod follower;
+mod isr;
+mod leader;
 mod link;
+mod lookup;
+mod partition;
+mod session;
+mod waiter;
 
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use kafka_protocol::ResponseError;
+use parking_lot::{Mutex, RwLock};
+use tokio::sync::{Notify, watch};
+use tokio::task::JoinHandle;
 
-use crate::id::{Epoch, NodeId, Offset, TopicPartition};
-use crate::image::Image;
+use crate::id::{NodeId, TopicPartition};
 use crate::image::property::TopicSettings;
+use crate::image::{Image, Partition as Assignment};
+use crate::log;
+use crate::log::LogManager;
 
+pub use append::{Acks, Appending, Produced};
+pub use apply::log_config;
+pub use fetch::{Fetch, FetchFrom, Fetched, Reader};
 pub use link::{AlterPartition, LeaderLink, LeaderLinks, LinkError, WireLinks};
+pub use lookup::{At, Position};
+pub use session::{Name, Session, SessionAsk, Sessions, Wanted};
+
+use follower::Fetcher;
+use partition::{Isr, Partition};
 
 /// Kafka's properties for replication; the names are the fields' comments.
 #[derive(Debug, Clone)]
@@ -69,31 +92,12 @@ pub type Settings = Box<dyn Fn(&Image, &str) -> TopicSettings + Send + Sync>;
 
 /// What the replicas ask of the node around them.
 pub struct Surroundings {
+    pub logs: Arc<LogManager>,
     /// Asks the controller to change in-sync replicas.
     pub controller: Arc<dyn AlterPartition>,
     /// Opens connections to leaders; [`WireLinks`] in a real node.
     pub leaders: Arc<dyn LeaderLinks>,
     pub settings: Settings,
-}
-
-/// How many replicas must have a record before it is acknowledged.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Acks {
-    /// No answer at all.
-    None,
-    Leader,
-    /// All in-sync replicas, of which there must be `min.insync.replicas`.
-    All,
-}
-
-/// What an append gave.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Produced {
-    pub base_offset: Offset,
-    pub last_offset: Offset,
-    /// -1 unless the topic stamps records itself.
-    pub log_append_time: i64,
-    pub log_start: Offset,
 }
 
 /// An error and, if there is more to say than its name, a sentence.
@@ -110,54 +114,182 @@ impl From<ResponseError> for Refusal {
     }
 }
 
+impl From<log::Error> for Refusal {
+    fn from(error: log::Error) -> Self {
+        Self {
+            code: error.code(),
+            message: Some(error.to_string()),
+        }
+    }
+}
+
 /// The replicas of one node.
 pub struct ReplicaManager {
     options: Options,
+    logs: Arc<LogManager>,
+    controller: Arc<dyn AlterPartition>,
+    leaders: Arc<dyn LeaderLinks>,
+    settings: Settings,
+    partitions: RwLock<HashMap<TopicPartition, Arc<Partition>>>,
+    /// The image last applied; empty before the first.
+    image: RwLock<Arc<Image>>,
+    /// One image at a time.
+    applying: Mutex<()>,
+    fetchers: Mutex<Fetchers>,
+    asking: Mutex<BTreeSet<TopicPartition>>,
+    asked: Notify,
+    sessions: Sessions,
+    stop: watch::Sender<bool>,
+}
+
+#[derive(Default)]
+struct Fetchers {
+    by_leader: HashMap<NodeId, Arc<Fetcher>>,
+    tasks: Vec<JoinHandle<()>>,
+    stopped: bool,
 }
 
 impl ReplicaManager {
     /// Holds no replicas until [`Self::apply`].
     pub fn new(options: Options, surroundings: Surroundings) -> Arc<Self> {
-        let _ = surroundings;
-        Arc::new(Self { options })
+        Arc::new(Self {
+            sessions: Sessions::new(options.fetch_sessions_max),
+            options,
+            logs: surroundings.logs,
+            controller: surroundings.controller,
+            leaders: surroundings.leaders,
+            settings: surroundings.settings,
+            partitions: RwLock::default(),
+            image: RwLock::new(Arc::new(Image::empty())),
+            applying: Mutex::default(),
+            fetchers: Mutex::default(),
+            asking: Mutex::default(),
+            asked: Notify::new(),
+            stop: watch::Sender::new(false),
+        })
     }
 
     pub fn options(&self) -> &Options {
         &self.options
     }
 
-    /// Leads, follows and deletes what `image` says. Blocks on the disk when replicas are created.
-    pub fn apply(self: &Arc<Self>, image: &Arc<Image>) {
-        let _ = image;
+    /// The sessions of those who fetch from here.
+    pub fn sessions(&self) -> &Sessions {
+        &self.sessions
     }
 
-    /// Ticks, checkpoints and fetches until [`Self::shutdown`].
-    pub async fn run(self: Arc<Self>) {}
-
-    /// Stops fetching and writes the high watermark checkpoint; logs stay open.
-    pub async fn shutdown(&self) {}
-
-    /// Appends to a local leader and waits as long as `acks` says, at most `timeout`.
-    pub async fn append(
-        &self,
-        at: TopicPartition,
-        records: Bytes,
-        acks: Acks,
-        timeout: Duration,
-    ) -> Result<Produced, Refusal> {
-        let _ = (at, records, acks, timeout);
-        Err(ResponseError::NotLeaderOrFollower.into())
+    /// The logs below the replicas.
+    pub fn logs(&self) -> &Arc<LogManager> {
+        &self.logs
     }
 
-    /// Committed batches of a local leader from `from` on, for coordinators; empty at the high watermark.
-    pub fn read_committed(&self, at: TopicPartition, from: Offset, max_bytes: usize) -> Result<Bytes, Refusal> {
-        let _ = (at, from, max_bytes);
-        Err(ResponseError::NotLeaderOrFollower.into())
+    /// Asks the controller for changes and looks for lagging followers, until [`Self::shutdown`].
+    pub async fn run(self: Arc<Self>) {
+        let mut stop = self.stop.subscribe();
+        tokio::select! {
+            () = self.ask() => {}
+            () = self.tick() => {}
+            // An error means that the manager is gone.
+            _ = stop.wait_for(|stop| *stop) => {}
+        }
     }
 
-    /// The epoch in which this node leads `at`, if it does.
-    pub fn leader_epoch(&self, at: TopicPartition) -> Option<Epoch> {
-        let _ = at;
-        None
+    /// Stops fetching and leading; logs stay open for whoever closes them.
+    pub async fn shutdown(&self) {
+        let tasks = {
+            let mut fetchers = self.fetchers.lock();
+            fetchers.stopped = true;
+            fetchers.by_leader.clear();
+            std::mem::take(&mut fetchers.tasks)
+        };
+        for task in tasks {
+            task.abort();
+            // Aborted is what was asked for.
+            let _ = task.await;
+        }
+        self.stop.send_replace(true);
+        for partition in self.hosted() {
+            partition.retire();
+        }
+    }
+
+    async fn tick(&self) {
+        let period = (self.options.lag_time_max / 2).max(Duration::from_millis(10));
+        loop {
+            tokio::time::sleep(period).await;
+            for partition in self.hosted() {
+                if partition.tick() == Isr::Ask {
+                    self.ask_controller(partition.at);
+                }
+            }
+        }
+    }
+
+    fn hosted(&self) -> Vec<Arc<Partition>> {
+        self.partitions.read().values().cloned().collect()
+    }
+
+    fn partition(&self, at: TopicPartition) -> Option<Arc<Partition>> {
+        self.partitions.read().get(&at).cloned()
+    }
+
+    fn required(&self, at: TopicPartition) -> Result<Arc<Partition>, ResponseError> {
+        self.partition(at).ok_or_else(|| self.absent(at))
+    }
+
+    fn image(&self) -> Arc<Image> {
+        Arc::clone(&self.image.read())
+    }
+
+    fn broker_epoch(&self, id: NodeId) -> Option<i64> {
+        self.image.read().brokers.get(&id).map(|broker| broker.epoch)
+    }
+
+    /// Why there is no replica of `at` here.
+    fn absent(&self, at: TopicPartition) -> ResponseError {
+        let image = self.image.read();
+        match image.partition(at) {
+            Some(state) if state.replicas.contains(&self.options.node) => ResponseError::KafkaStorageError,
+            Some(_) => ResponseError::NotLeaderOrFollower,
+            None if image.topic(at.topic).is_none() => ResponseError::UnknownTopicId,
+            None => ResponseError::UnknownTopicOrPartition,
+        }
+    }
+
+    fn fetcher(self: &Arc<Self>, leader: NodeId) -> Option<Arc<Fetcher>> {
+        let mut fetchers = self.fetchers.lock();
+        if fetchers.stopped {
+            return None;
+        }
+        if let Some(fetcher) = fetchers.by_leader.get(&leader) {
+            return Some(Arc::clone(fetcher));
+        }
+        let fetcher = Arc::new(Fetcher::new(leader));
+        fetchers.by_leader.insert(leader, Arc::clone(&fetcher));
+        let task = tokio::spawn(Arc::clone(&fetcher).run(Arc::clone(self)));
+        fetchers.tasks.push(task);
+        Some(fetcher)
+    }
+
+    /// Follows `at` nowhere but at `leader`.
+    fn follow_only(self: &Arc<Self>, partition: &Arc<Partition>, leader: Option<(NodeId, i32)>) {
+        let others: Vec<Arc<Fetcher>> = {
+            let fetchers = self.fetchers.lock();
+            let other = |(id, _): &(&NodeId, &Arc<Fetcher>)| leader.is_none_or(|(leader, _)| leader != **id);
+            fetchers
+                .by_leader
+                .iter()
+                .filter(other)
+                .map(|(_, fetcher)| Arc::clone(fetcher))
+                .collect()
+        };
+        for other in others {
+            other.unfollow(partition.at);
+        }
+        if let Some((leader, epoch)) = leader
+            && let Some(fetcher) = self.fetcher(leader)
+        {
+            fetcher.follow(partition, epoch);
+        }
     }
 }

@@ -7,7 +7,14 @@ use std::time::Duration;
 use futures::future::BoxFuture;
 use kafka_protocol::messages::{AlterPartitionRequest, AlterPartitionResponse, FetchRequest, FetchResponse};
 
+use crate::env::net::Net;
 use crate::image::Endpoint;
+use crate::wire;
+use crate::wire::Client;
+use crate::wire::ClientConfig;
+
+/// The newest Fetch that says all a follower has to say (KIP-903, KIP-853).
+const FETCH_VERSION: i16 = 17;
 
 /// Why a leader or the controller did not answer, as a sentence.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -34,11 +41,42 @@ pub trait LeaderLink: Send + Sync {
 }
 
 /// Links over TCP.
-pub struct WireLinks;
+#[derive(Debug, Clone, Default)]
+pub struct WireLinks {
+    net: Net,
+    config: ClientConfig,
+}
+
+impl WireLinks {
+    pub fn new(net: Net, config: ClientConfig) -> Self {
+        Self { net, config }
+    }
+}
 
 impl LeaderLinks for WireLinks {
     fn open(&self, leader: &Endpoint) -> BoxFuture<'static, Result<Box<dyn LeaderLink>, LinkError>> {
-        let sentence = format!("no connection to {}:{} yet", leader.host, leader.port);
-        Box::pin(async move { Err(LinkError(sentence)) })
+        let addr = format!("{}:{}", leader.host, leader.port);
+        let (net, config) = (self.net.clone(), self.config.clone());
+        Box::pin(async move {
+            let client = Client::connect_through(&net, &addr, &config).await?;
+            let link: Box<dyn LeaderLink> = Box::new(WireLink { client });
+            Ok(link)
+        })
+    }
+}
+
+struct WireLink {
+    client: Client,
+}
+
+impl LeaderLink for WireLink {
+    fn fetch(&self, request: FetchRequest, deadline: Duration) -> BoxFuture<'_, Result<FetchResponse, LinkError>> {
+        Box::pin(async move { Ok(self.client.call_capped(request, FETCH_VERSION, deadline).await?) })
+    }
+}
+
+impl From<wire::Error> for LinkError {
+    fn from(error: wire::Error) -> Self {
+        Self(error.to_string())
     }
 }

@@ -1,0 +1,312 @@
+//! The follower's side: one task per leader node fetches all partitions that this node follows there.
+//!
+//! Each round is one request; what it brings is written as it came. A change of what is followed interrupts a round
+//! that waits for records, so that a new leader is fetched from at once.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use kafka_protocol::ResponseError;
+use kafka_protocol::messages::fetch_request::{FetchPartition, FetchTopic, ReplicaState};
+use kafka_protocol::messages::fetch_response::{FetchResponse, PartitionData};
+use kafka_protocol::messages::{BrokerId, FetchRequest};
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+use tokio::time::Instant;
+
+use super::link::{LeaderLink, LinkError};
+use super::partition::{Partition, Piece};
+use super::{Options, Refusal, ReplicaManager};
+use crate::id::{Epoch, NodeId, Offset, TopicId, TopicPartition};
+
+/// The first pause after a failure; it doubles up to `replica.fetch.backoff.ms`.
+const PAUSE_MIN: Duration = Duration::from_millis(20);
+/// How long a leader may keep an answer back: `replica.socket.timeout.ms`.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// What is fetched from one leader.
+pub(super) struct Fetcher {
+    leader: NodeId,
+    followed: Mutex<HashMap<TopicPartition, Followed>>,
+    changed: Notify,
+}
+
+struct Followed {
+    partition: Arc<Partition>,
+    epoch: Epoch,
+    pause: Pause,
+}
+
+/// Growing pauses between attempts.
+#[derive(Debug, Clone, Copy, Default)]
+struct Pause {
+    failures: u32,
+    until: Option<Instant>,
+}
+
+impl Pause {
+    fn fail(&mut self, max: Duration) {
+        let pause = PAUSE_MIN.saturating_mul(1 << self.failures.min(10)).min(max);
+        self.failures += 1;
+        self.until = Some(Instant::now() + pause);
+    }
+}
+
+/// One partition of one round, in the order of the request.
+struct Asked {
+    partition: Arc<Partition>,
+    epoch: Epoch,
+    from: Offset,
+}
+
+/// What to do with a partition after its answer.
+enum Outcome {
+    Good,
+    Failed,
+}
+
+impl Fetcher {
+    pub fn new(leader: NodeId) -> Self {
+        Self {
+            leader,
+            followed: Mutex::default(),
+            changed: Notify::new(),
+        }
+    }
+
+    pub fn follow(&self, partition: &Arc<Partition>, epoch: Epoch) {
+        let mut followed = self.followed.lock();
+        if followed.get(&partition.at).is_some_and(|known| known.epoch == epoch) {
+            return;
+        }
+        let entry = Followed {
+            partition: Arc::clone(partition),
+            epoch,
+            pause: Pause::default(),
+        };
+        followed.insert(partition.at, entry);
+        self.changed.notify_one();
+    }
+
+    pub fn unfollow(&self, at: TopicPartition) {
+        if self.followed.lock().remove(&at).is_some() {
+            self.changed.notify_one();
+        }
+    }
+
+    /// Fetches until the task is aborted, which is safe between any two awaits.
+    pub async fn run(self: Arc<Self>, manager: Arc<ReplicaManager>) {
+        let mut link: Option<Box<dyn LeaderLink>> = None;
+        let mut pause = Pause::default();
+        let mut round = 0_usize;
+        loop {
+            let (asked, next) = self.due(round);
+            round = round.wrapping_add(1);
+            if asked.is_empty() {
+                link = None;
+                self.wait(next).await;
+                continue;
+            }
+            let open = match link.take() {
+                Some(open) => Ok(open),
+                None => self.open(&manager).await,
+            };
+            let open = match open {
+                Ok(open) => open,
+                Err(error) => {
+                    self.complain(&mut pause, &error, manager.options());
+                    self.wait(pause.until).await;
+                    continue;
+                }
+            };
+            let request = request(manager.options(), manager.broker_epoch(manager.options().node), &asked);
+            let answer = tokio::select! {
+                answer = open.fetch(request, ANSWER_TIMEOUT) => answer,
+                // The link is dropped with its answer; the next round asks for the same again.
+                () = self.changed.notified() => continue,
+            };
+            match answer {
+                Ok(answer) => {
+                    link = Some(open);
+                    pause = Pause::default();
+                    self.take(&answer, &asked, manager.options());
+                }
+                Err(error) => {
+                    self.complain(&mut pause, &error, manager.options());
+                    self.wait(pause.until).await;
+                }
+            }
+        }
+    }
+
+    fn complain(&self, pause: &mut Pause, error: &LinkError, options: &Options) {
+        if pause.failures == 0 {
+            tracing::warn!(leader = %self.leader, "fetching from the leader failed, trying again: {error}");
+        }
+        pause.fail(options.fetch_backoff);
+    }
+
+    async fn open(&self, manager: &ReplicaManager) -> Result<Box<dyn LeaderLink>, LinkError> {
+        let endpoint = manager
+            .image()
+            .brokers
+            .get(&self.leader)
+            .and_then(|broker| broker.endpoint(&manager.options().listener).cloned());
+        match endpoint {
+            Some(endpoint) => manager.leaders.open(&endpoint).await,
+            None => Err(LinkError(format!(
+                "broker {} has no listener {}",
+                self.leader,
+                manager.options().listener
+            ))),
+        }
+    }
+
+    /// Until `next` or a change.
+    async fn wait(&self, next: Option<Instant>) {
+        match next {
+            Some(next) => {
+                // Which of the two happened does not matter.
+                let _ = tokio::time::timeout_at(next, self.changed.notified()).await;
+            }
+            None => self.changed.notified().await,
+        }
+    }
+
+    /// What to ask for now, starting elsewhere each round so that a full answer starves nobody, and when the next
+    /// paused partition is due.
+    fn due(&self, round: usize) -> (Vec<Asked>, Option<Instant>) {
+        let now = Instant::now();
+        let mut next: Option<Instant> = None;
+        let followed = self.followed.lock();
+        let mut asked = Vec::with_capacity(followed.len());
+        for followed in followed.values() {
+            match followed.pause.until {
+                Some(until) if until > now => next = Some(next.map_or(until, |next| next.min(until))),
+                _ => asked.push(Asked {
+                    partition: Arc::clone(&followed.partition),
+                    epoch: followed.epoch,
+                    from: followed.partition.log.end(),
+                }),
+            }
+        }
+        drop(followed);
+        asked.sort_unstable_by_key(|asked| asked.partition.at);
+        if !asked.is_empty() {
+            let by = round % asked.len();
+            asked.rotate_left(by);
+        }
+        (asked, next)
+    }
+
+    fn take(&self, answer: &FetchResponse, asked: &[Asked], options: &Options) {
+        if let Some(error) = ResponseError::try_from_code(answer.error_code) {
+            tracing::debug!(leader = %self.leader, "the leader refused a fetch: {error}");
+            for asked in asked {
+                self.settle(asked, Outcome::Failed, options);
+            }
+            return;
+        }
+        let asked: HashMap<TopicPartition, &Asked> = asked.iter().map(|asked| (asked.partition.at, asked)).collect();
+        for topic in &answer.responses {
+            for data in &topic.partitions {
+                let at = TopicPartition {
+                    topic: TopicId(topic.topic_id),
+                    partition: data.partition_index,
+                };
+                if let Some(asked) = asked.get(&at) {
+                    self.settle(asked, take_one(asked, data), options);
+                }
+            }
+        }
+    }
+
+    fn settle(&self, asked: &Asked, outcome: Outcome, options: &Options) {
+        let mut followed = self.followed.lock();
+        let Some(followed) = followed.get_mut(&asked.partition.at) else {
+            return;
+        };
+        if followed.epoch != asked.epoch {
+            return;
+        }
+        match outcome {
+            Outcome::Good => followed.pause = Pause::default(),
+            Outcome::Failed => followed.pause.fail(options.fetch_backoff),
+        }
+    }
+}
+
+/// Writes one partition's answer, or truncates as it says.
+fn take_one(asked: &Asked, data: &PartitionData) -> Outcome {
+    let partition = &asked.partition;
+    let diverging = &data.diverging_epoch;
+    let done = match ResponseError::try_from_code(data.error_code) {
+        None if diverging.end_offset >= 0 => partition.truncate(asked.epoch, (diverging.epoch, diverging.end_offset)),
+        None => partition.replicate(
+            asked.epoch,
+            asked.from,
+            Piece {
+                records: data.records.clone().unwrap_or_default(),
+                high_watermark: data.high_watermark,
+                log_start: data.log_start_offset,
+            },
+        ),
+        Some(ResponseError::OffsetOutOfRange) => partition.restart(asked.epoch, data.log_start_offset),
+        Some(error) => Err(error.into()),
+    };
+    match done {
+        Ok(_) => Outcome::Good,
+        Err(refusal) => {
+            report(partition, &refusal);
+            Outcome::Failed
+        }
+    }
+}
+
+fn report(partition: &Partition, refusal: &Refusal) {
+    let (topic, number) = (&partition.topic, partition.at.partition);
+    match refusal.code {
+        // The ordinary course of an election: one side has read the metadata before the other.
+        ResponseError::NotLeaderOrFollower
+        | ResponseError::FencedLeaderEpoch
+        | ResponseError::UnknownLeaderEpoch
+        | ResponseError::UnknownTopicId
+        | ResponseError::UnknownTopicOrPartition => {
+            tracing::debug!(%topic, partition = number, "not replicated yet: {refusal}");
+        }
+        _ => tracing::warn!(%topic, partition = number, "not replicated, trying again: {refusal}"),
+    }
+}
+
+fn request(options: &Options, own_epoch: Option<i64>, asked: &[Asked]) -> FetchRequest {
+    let mut topics: Vec<FetchTopic> = Vec::new();
+    for asked in asked {
+        let at = asked.partition.at;
+        let partition = FetchPartition::default()
+            .with_partition(at.partition)
+            .with_current_leader_epoch(asked.epoch)
+            .with_fetch_offset(asked.from)
+            .with_last_fetched_epoch(asked.partition.log.latest_epoch().unwrap_or(-1))
+            .with_log_start_offset(asked.partition.log.start())
+            .with_partition_max_bytes(options.fetch_max_bytes);
+        match topics.last_mut() {
+            Some(topic) if topic.topic_id == at.topic.0 => topic.partitions.push(partition),
+            _ => topics.push(
+                FetchTopic::default()
+                    .with_topic_id(at.topic.0)
+                    .with_partitions(vec![partition]),
+            ),
+        }
+    }
+    let state = ReplicaState::default()
+        .with_replica_id(BrokerId(options.node.0))
+        .with_replica_epoch(own_epoch.unwrap_or(-1));
+    FetchRequest::default()
+        .with_replica_state(state)
+        .with_max_wait_ms(i32::try_from(options.fetch_wait_max.as_millis()).unwrap_or(i32::MAX))
+        .with_min_bytes(options.fetch_min_bytes)
+        .with_max_bytes(options.fetch_response_max_bytes)
+        .with_session_epoch(-1)
+        .with_topics(topics)
+}

@@ -1,0 +1,456 @@
+//! One replica: its log, its role, and its high watermark.
+//!
+//! The role is held for reading while the log is written, so that nothing is appended in an epoch that has ended.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use bytes::Bytes;
+use kafka_protocol::ResponseError;
+use parking_lot::{Mutex, RwLock};
+use tokio::time::Instant;
+
+use super::leader::{Commit, Leader, Position, Proposal};
+use super::waiter::{Fetches, Offsets, Reached};
+use super::{Acks, Produced, Refusal};
+use crate::id::{Epoch, NodeId, Offset, TopicPartition};
+use crate::image;
+use crate::log::Log;
+
+/// A replica on this node.
+pub(super) struct Partition {
+    pub at: TopicPartition,
+    pub topic: Arc<str>,
+    pub log: Arc<Log>,
+    me: NodeId,
+    role: RwLock<Role>,
+    high_watermark: AtomicI64,
+    min_isr: AtomicUsize,
+    lag_time_max: Duration,
+    /// Followers that wait for records.
+    pub appended: Fetches,
+    /// Consumers that wait for committed records.
+    pub committed: Fetches,
+}
+
+enum Role {
+    /// No leader is known: nothing is appended and nothing is fetched.
+    Offline,
+    Following {
+        leader: NodeId,
+        epoch: Epoch,
+    },
+    Leading {
+        epoch: Epoch,
+        leading: Mutex<Leading>,
+    },
+}
+
+struct Leading {
+    leader: Leader,
+    /// Producers with acks=all.
+    producers: Offsets,
+    /// DeleteRecords, for the low watermark.
+    deletions: Offsets,
+    strict_min_isr: bool,
+}
+
+/// What a replica must do next, after a new state.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Next {
+    Lead,
+    Follow { leader: NodeId, epoch: Epoch },
+    Wait,
+}
+
+/// What a fetch did to the in-sync replicas.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Isr {
+    Unchanged,
+    /// A change was begun; the controller must be asked.
+    Ask,
+}
+
+impl Partition {
+    pub fn new(at: TopicPartition, topic: Arc<str>, log: Arc<Log>, me: NodeId, lag_time_max: Duration) -> Self {
+        let high_watermark = log.high_watermark().clamp(log.start(), log.end());
+        Self {
+            at,
+            topic,
+            log,
+            me,
+            role: RwLock::new(Role::Offline),
+            high_watermark: AtomicI64::new(high_watermark),
+            min_isr: AtomicUsize::new(1),
+            lag_time_max,
+            appended: Fetches::default(),
+            committed: Fetches::default(),
+        }
+    }
+
+    pub fn high_watermark(&self) -> Offset {
+        self.high_watermark.load(Ordering::Acquire)
+    }
+
+    fn set_high_watermark(&self, to: Offset) {
+        self.high_watermark.store(to, Ordering::Release);
+        self.log.set_high_watermark(to);
+    }
+
+    pub fn set_min_isr(&self, min: usize) {
+        self.min_isr.store(min, Ordering::Relaxed);
+    }
+
+    /// Takes a state of the image. `live` gives the epochs of the brokers that are up.
+    pub fn update(
+        &self,
+        state: &image::Partition,
+        strict_min_isr: bool,
+        live: impl Fn(NodeId) -> Option<i64>,
+    ) -> Result<Next, Refusal> {
+        let now = Instant::now();
+        let mut role = self.role.write();
+        if state.leader != self.me {
+            if let Role::Following { leader, epoch } = &*role
+                && (*leader, *epoch) == (state.leader, state.leader_epoch)
+            {
+                return Ok(Next::Follow {
+                    leader: *leader,
+                    epoch: *epoch,
+                });
+            }
+            let next = if state.leader == NodeId::NONE {
+                *role = Role::Offline;
+                Next::Wait
+            } else {
+                *role = Role::Following {
+                    leader: state.leader,
+                    epoch: state.leader_epoch,
+                };
+                Next::Follow {
+                    leader: state.leader,
+                    epoch: state.leader_epoch,
+                }
+            };
+            drop(role);
+            // Whoever waits here must learn that this is not the leader any more.
+            self.appended.wake();
+            self.committed.wake();
+            return Ok(next);
+        }
+        match &*role {
+            Role::Leading { epoch, leading } if *epoch == state.leader_epoch => {
+                let mut leading = leading.lock();
+                leading.leader.update(state, now);
+                leading.leader.observe(live);
+                leading.strict_min_isr = strict_min_isr;
+                self.advance(&mut leading, now);
+            }
+            _ => {
+                let end = self.log.end();
+                self.log.assign_epoch(state.leader_epoch, end)?;
+                let mut leader = Leader::new(self.me, state, end, now);
+                leader.observe(live);
+                let mut leading = Leading {
+                    leader,
+                    producers: Offsets::default(),
+                    deletions: Offsets::default(),
+                    strict_min_isr,
+                };
+                self.advance(&mut leading, now);
+                *role = Role::Leading {
+                    epoch: state.leader_epoch,
+                    leading: Mutex::new(leading),
+                };
+            }
+        }
+        Ok(Next::Lead)
+    }
+
+    /// Stops leading and following, before the replica is deleted or the node stops.
+    pub fn retire(&self) {
+        *self.role.write() = Role::Offline;
+        self.appended.wake();
+        self.committed.wake();
+    }
+
+    /// Moves the watermark as far as the rules allow and answers those who waited for it.
+    fn advance(&self, leading: &mut Leading, now: Instant) {
+        let min_isr = self.min_isr.load(Ordering::Relaxed);
+        let commit = Commit {
+            log_end: self.log.end(),
+            now,
+            lag_time_max: self.lag_time_max,
+            min_isr: leading.strict_min_isr.then_some(min_isr),
+        };
+        let Some(to) = leading.leader.committable(commit) else {
+            return;
+        };
+        if to <= self.high_watermark() {
+            return;
+        }
+        self.set_high_watermark(to);
+        let enough = if leading.leader.isr().len() >= min_isr {
+            Ok(())
+        } else {
+            Err(ResponseError::NotEnoughReplicasAfterAppend)
+        };
+        leading.producers.reach(to, enough);
+        self.committed.wake();
+    }
+
+    /// Appends as the leader. With acks=all, `Some` is to be awaited.
+    pub fn append(&self, records: Bytes, acks: Acks, internal: bool) -> Result<(Produced, Option<Reached>), Refusal> {
+        let role = self.role.read();
+        let Role::Leading { epoch, leading } = &*role else {
+            return Err(ResponseError::NotLeaderOrFollower.into());
+        };
+        if acks == Acks::All {
+            let min = self.min_isr.load(Ordering::Relaxed);
+            let isr = leading.lock().leader.isr().len();
+            if isr < min {
+                return Err(Refusal {
+                    code: ResponseError::NotEnoughReplicas,
+                    message: Some(format!("{isr} replicas are in sync, min.insync.replicas={min}")),
+                });
+            }
+        }
+        let appended = if internal {
+            self.log.append_internal(records, *epoch)?
+        } else {
+            self.log.append_as_leader(records, *epoch)?
+        };
+        let reached = {
+            let mut leading = leading.lock();
+            self.advance(&mut leading, Instant::now());
+            let needed = appended.last_offset + 1;
+            (acks == Acks::All && self.high_watermark() < needed).then(|| leading.producers.wait_for(needed))
+        };
+        drop(role);
+        self.appended.wake();
+        let produced = Produced {
+            base_offset: appended.first_offset,
+            last_offset: appended.last_offset,
+            log_append_time: appended.log_append_time,
+            log_start: appended.log_start,
+        };
+        Ok((produced, reached))
+    }
+
+    /// The epoch this node leads in, if `expected` (-1: any) is the same.
+    pub fn check_leader(&self, expected: Epoch) -> Result<Epoch, ResponseError> {
+        match &*self.role.read() {
+            Role::Leading { epoch, .. } => check_epoch(expected, *epoch).map(|()| *epoch),
+            Role::Following { epoch, .. } => {
+                check_epoch(expected, *epoch)?;
+                Err(ResponseError::NotLeaderOrFollower)
+            }
+            Role::Offline => Err(ResponseError::NotLeaderOrFollower),
+        }
+    }
+
+    /// Whether everything from before this leader's epoch is committed.
+    pub fn is_settled(&self) -> bool {
+        match &*self.role.read() {
+            Role::Leading { leading, .. } => self.high_watermark() >= leading.lock().leader.epoch_start(),
+            _ => false,
+        }
+    }
+
+    /// Who leads, as far as this replica knows.
+    pub fn current_leader(&self) -> Option<(NodeId, Epoch)> {
+        match &*self.role.read() {
+            Role::Leading { epoch, .. } => Some((self.me, *epoch)),
+            Role::Following { leader, epoch } => Some((*leader, *epoch)),
+            Role::Offline => None,
+        }
+    }
+
+    /// Notes that a follower has everything below `position`.
+    pub fn fetched(&self, position: Position) -> Result<Isr, ResponseError> {
+        let now = Instant::now();
+        let role = self.role.read();
+        let Role::Leading { leading, .. } = &*role else {
+            return Err(ResponseError::NotLeaderOrFollower);
+        };
+        let mut leading = leading.lock();
+        if !leading.leader.follows(position.follower) {
+            // It knows of an assignment that this leader has not read yet, or the other way round.
+            return Err(ResponseError::UnknownLeaderEpoch);
+        }
+        if !leading.leader.fetched(position, self.log.end(), now) {
+            return Err(ResponseError::NotLeaderOrFollower);
+        }
+        self.advance(&mut leading, now);
+        let low = leading.leader.low_watermark(self.log.start());
+        leading.deletions.reach(low, Ok(()));
+        if leading.leader.may_join(position.follower, self.high_watermark(), now) {
+            leading.leader.join(position.follower);
+            return Ok(Isr::Ask);
+        }
+        Ok(Isr::Unchanged)
+    }
+
+    /// Begins to drop the in-sync replicas that lag, and looks after those who wait.
+    pub fn tick(&self) -> Isr {
+        let now = Instant::now();
+        let role = self.role.read();
+        let Role::Leading { leading, .. } = &*role else {
+            return Isr::Unchanged;
+        };
+        let mut leading = leading.lock();
+        leading.producers.prune();
+        leading.deletions.prune();
+        // A follower that was about to join may have run out of time.
+        self.advance(&mut leading, now);
+        match leading.leader.shrink(self.log.end(), now, self.lag_time_max) {
+            Some(_) => Isr::Ask,
+            None => Isr::Unchanged,
+        }
+    }
+
+    /// The change of the in-sync replicas to ask the controller for.
+    pub fn proposal(&self) -> Option<Proposal> {
+        match &*self.role.read() {
+            Role::Leading { leading, .. } => leading.lock().leader.proposal(),
+            _ => None,
+        }
+    }
+
+    /// The controller's answer: what is in force since `partition_epoch`.
+    pub fn answered(&self, leader_epoch: Epoch, isr: Vec<NodeId>, partition_epoch: Epoch) {
+        self.with_leading(leader_epoch, |partition, leading| {
+            leading.leader.commit(isr, partition_epoch);
+            partition.advance(leading, Instant::now());
+        });
+    }
+
+    /// The controller refused what was asked in `leader_epoch`.
+    pub fn refused(&self, leader_epoch: Epoch) {
+        self.with_leading(leader_epoch, |partition, leading| {
+            let now = Instant::now();
+            leading.leader.give_up(now);
+            partition.advance(leading, now);
+        });
+    }
+
+    fn with_leading(&self, leader_epoch: Epoch, act: impl FnOnce(&Self, &mut Leading)) {
+        if let Role::Leading { epoch, leading } = &*self.role.read()
+            && *epoch == leader_epoch
+        {
+            act(self, &mut leading.lock());
+        }
+    }
+
+    /// Deletes everything below `before` (-1: all that is committed). The low watermark is then to be awaited.
+    pub fn delete_records(&self, before: Offset) -> Result<Option<Reached>, Refusal> {
+        let role = self.role.read();
+        let Role::Leading { leading, .. } = &*role else {
+            return Err(ResponseError::NotLeaderOrFollower.into());
+        };
+        let high_watermark = self.high_watermark();
+        let before = if before == -1 { high_watermark } else { before };
+        if before < 0 || before > high_watermark {
+            return Err(ResponseError::OffsetOutOfRange.into());
+        }
+        self.log.advance_start(before)?;
+        let reached = {
+            let mut leading = leading.lock();
+            let low = leading.leader.low_watermark(self.log.start());
+            (low < before).then(|| leading.deletions.wait_for(before))
+        };
+        drop(role);
+        // Followers learn the new start from the answer to a fetch.
+        self.appended.wake();
+        Ok(reached)
+    }
+
+    /// The least log start of the in-sync replicas.
+    pub fn low_watermark(&self) -> Offset {
+        let own = self.log.start();
+        match &*self.role.read() {
+            Role::Leading { leading, .. } => leading.lock().leader.low_watermark(own),
+            _ => own,
+        }
+    }
+
+    /// Appends what the leader of `epoch` sent for a fetch from `from`. False if it is not wanted any more.
+    pub fn replicate(&self, epoch: Epoch, from: Offset, piece: Piece) -> Result<bool, Refusal> {
+        let role = self.role.read();
+        match &*role {
+            Role::Following { epoch: current, .. } if *current == epoch && self.log.end() == from => {}
+            _ => return Ok(false),
+        }
+        if !piece.records.is_empty() {
+            self.log.append_as_follower(piece.records)?;
+        }
+        let to = piece.high_watermark.min(self.log.end());
+        if to > self.high_watermark() {
+            self.set_high_watermark(to);
+        }
+        if piece.log_start > self.log.start() && piece.log_start <= self.high_watermark() {
+            self.log.advance_start(piece.log_start)?;
+        }
+        Ok(true)
+    }
+
+    /// Cuts the log back to where it agrees with the leader's history, which has `diverging` as the end of the epoch
+    /// that the last fetch named, or of the greatest before it (KIP-595). More than one round may be needed.
+    pub fn truncate(&self, epoch: Epoch, diverging: (Epoch, Offset)) -> Result<bool, Refusal> {
+        let role = self.role.write();
+        match &*role {
+            Role::Following { epoch: current, .. } if *current == epoch => {}
+            _ => return Ok(false),
+        }
+        let (leader_epoch, leader_end) = diverging;
+        let own = self.log.end_offset_for(leader_epoch);
+        let to = own.map_or(leader_end, |(_, own_end)| own_end.min(leader_end));
+        let to = to.clamp(self.log.start(), self.log.end());
+        tracing::info!(
+            topic = %self.topic, partition = self.at.partition, from = self.log.end(), to,
+            "truncated to the leader's history"
+        );
+        self.log.truncate_to(to)?;
+        // A batch goes whole, so the end may be before what was asked for.
+        self.set_high_watermark(self.high_watermark().min(self.log.end()));
+        Ok(true)
+    }
+
+    /// Starts over at the leader's log start, because the leader deleted what comes next here.
+    pub fn restart(&self, epoch: Epoch, leader_start: Offset) -> Result<bool, Refusal> {
+        let role = self.role.write();
+        match &*role {
+            Role::Following { epoch: current, .. } if *current == epoch => {}
+            _ => return Ok(false),
+        }
+        // Anything else would have been told as a divergence, unless there is no history to compare.
+        if leader_start < 0 || (leader_start <= self.log.end() && self.log.latest_epoch().is_some()) {
+            return Err(ResponseError::OffsetOutOfRange.into());
+        }
+        tracing::warn!(
+            topic = %self.topic, partition = self.at.partition, end = self.log.end(), leader_start,
+            "the leader deleted what comes next here: starting over"
+        );
+        self.log.restart_at(leader_start)?;
+        self.set_high_watermark(leader_start);
+        Ok(true)
+    }
+}
+
+/// What a leader sent for one partition.
+#[derive(Debug, Clone)]
+pub(super) struct Piece {
+    pub records: Bytes,
+    pub high_watermark: Offset,
+    pub log_start: Offset,
+}
+
+fn check_epoch(expected: Epoch, current: Epoch) -> Result<(), ResponseError> {
+    match expected {
+        -1 => Ok(()),
+        older if older < current => Err(ResponseError::FencedLeaderEpoch),
+        newer if newer > current => Err(ResponseError::UnknownLeaderEpoch),
+        _ => Ok(()),
+    }
+}
