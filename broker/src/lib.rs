@@ -10,6 +10,7 @@ pub mod wire;
 pub mod log;
 pub mod image;
 pub mod controller;
+pub mod group;
 pub mod replica;
 pub mod handler;
 pub mod server;
