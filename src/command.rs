@@ -1,1 +1,307 @@
-//! To be written.
+//! The command line as a value: nouns, verbs and flags, parsed and printed.
+//!
+//! The command line, the palette, plans and runbooks share it, so that the command shown beside an action is the one that
+//! runs: `parse(print(line)) == line` holds for every value (tested below on random ones).
+
+pub mod broker;
+pub mod capture;
+pub mod completions;
+pub mod context;
+pub mod demo;
+pub mod global;
+pub mod group;
+pub mod logdir;
+pub mod operation;
+pub mod partition;
+pub mod quorum;
+pub mod reassign;
+pub mod record;
+pub mod topic;
+pub mod value;
+pub mod volume;
+pub mod words;
+
+#[cfg(test)]
+mod arbitrary;
+
+use std::ffi::OsString;
+use std::fmt;
+use std::str::FromStr;
+
+use clap::{CommandFactory, Parser, Subcommand};
+
+pub use global::{Global, Output};
+use words::Words;
+
+/// One line as typed: a command, if any, and the flags that every command takes.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Parser)]
+#[command(
+    name = "azimuth",
+    version,
+    about = "A terminal console for the people who run Apache Kafka on AWS",
+    long_about = "A terminal console for the people who run Apache Kafka on AWS.\n\n\
+                  Alone it opens the screens. With a noun and a verb it answers on stdout and says what it has to say on stderr.",
+    after_long_help = "\
+Examples:
+  azimuth demo                                             everything at once, on an embedded cluster
+  azimuth context add prod-eu --bootstrap b1:9092,b2:9092
+  azimuth broker list --context prod-eu
+  azimuth partition list --offline -o json
+  azimuth group lag billing --bootstrap b1:9092
+
+Exit status:
+  0  yes, done                    4  refused: gate, drift, lock, read-only
+  1  the answer is no             5  an operation failed part-way; its journal says where
+  2  usage or settings           70  a bug
+  3  unreachable, denied, or     130  interrupted; an operation goes on detached
+     only part of the answer",
+    disable_help_subcommand = true,
+    subcommand_help_heading = "Commands",
+    max_term_width = 110
+)]
+pub struct Line {
+    #[command(flatten)]
+    pub global: Global,
+    #[command(subcommand)]
+    pub command: Option<Command>,
+}
+
+/// What to do: a noun and its verb.
+#[derive(Debug, Clone, PartialEq, Eq, Subcommand)]
+pub enum Command {
+    /// Brokers: state, placement, disk, limits, configs
+    #[command(subcommand)]
+    Broker(broker::Verb),
+    /// Topics: list, show, create, delete
+    #[command(subcommand)]
+    Topic(topic::Verb),
+    /// Partitions: placement and what is wrong with it
+    #[command(subcommand)]
+    Partition(partition::Verb),
+    /// Consumer groups: members and lag
+    #[command(subcommand)]
+    Group(group::Verb),
+    /// EBS volumes behind the log directories
+    #[command(subcommand)]
+    Volume(volume::Verb),
+    /// Log directories of the brokers
+    #[command(subcommand)]
+    Logdir(logdir::Verb),
+    /// The controller quorum
+    #[command(subcommand)]
+    Quorum(quorum::Verb),
+    /// Records: follow a topic
+    #[command(subcommand)]
+    Record(record::Verb),
+    /// Move replicas between brokers: plan, apply, list, cancel
+    #[command(subcommand)]
+    Reassign(reassign::Verb),
+    /// Operations that Azimuth started: list, attach, pause, resume, abort
+    #[command(subcommand)]
+    Operation(operation::Verb),
+    /// Everything known of a cluster, in a file
+    #[command(subcommand)]
+    Capture(capture::Verb),
+    /// Clusters to work with
+    #[command(subcommand)]
+    Context(context::Verb),
+    /// An embedded cluster and a simulated cloud, to try everything on
+    Demo(demo::Demo),
+    /// Print the completions for a shell
+    Completions(completions::Completions),
+}
+
+/// A line that cannot be understood; one sentence, with the nearest that can.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct Error(String);
+
+impl Line {
+    /// Parses arguments, the program's name first. The error prints itself as clap does, help and version included.
+    pub fn of_arguments(arguments: impl IntoIterator<Item = OsString>) -> Result<Self, clap::Error> {
+        Self::try_parse_from(arguments)
+    }
+
+    /// The line to show and copy: without what gives consent, which everybody must type themselves.
+    pub fn without_consent(&self) -> Self {
+        let mut line = self.clone();
+        line.global.yes = false;
+        line.global.confirm = None;
+        line
+    }
+
+    fn words(&self) -> Words {
+        let mut words = self.command.as_ref().map_or_else(Words::default, Command::words);
+        self.global.add(&mut words);
+        words
+    }
+}
+
+impl Command {
+    fn words(&self) -> Words {
+        match self {
+            Self::Broker(verb) => verb.words(),
+            Self::Topic(verb) => verb.words(),
+            Self::Partition(verb) => verb.words(),
+            Self::Group(verb) => verb.words(),
+            Self::Volume(verb) => verb.words(),
+            Self::Logdir(verb) => verb.words(),
+            Self::Quorum(verb) => verb.words(),
+            Self::Record(verb) => verb.words(),
+            Self::Reassign(verb) => verb.words(),
+            Self::Operation(verb) => verb.words(),
+            Self::Capture(verb) => verb.words(),
+            Self::Context(verb) => verb.words(),
+            Self::Demo(demo) => demo.words(),
+            Self::Completions(completions) => completions.words(),
+        }
+    }
+
+    /// The envelope's `kind`: noun and verb with a dot between, for example `broker.list`.
+    pub fn kind(&self) -> String {
+        self.words().path().join(".")
+    }
+}
+
+impl fmt::Display for Line {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let words = self.words();
+        formatter.write_str("azimuth")?;
+        if !words.is_empty() {
+            write!(formatter, " {words}")?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for Command {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.words().fmt(formatter)
+    }
+}
+
+/// With or without `azimuth` in front.
+impl FromStr for Line {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self, Error> {
+        let words = words::split(text).map_err(Error)?;
+        let skip = usize::from(words.first().is_some_and(|word| word == "azimuth"));
+        let arguments = std::iter::once("azimuth".to_owned()).chain(words.into_iter().skip(skip));
+        Self::try_parse_from(arguments).map_err(|error| Error(sentence(&error)))
+    }
+}
+
+impl FromStr for Command {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self, Error> {
+        let line: Line = text.parse()?;
+        line.command
+            .ok_or_else(|| Error("no command; for example: broker list".to_owned()))
+    }
+}
+
+/// Nouns with their verbs, for the palette's list: `("broker", ["list", ..])`. A noun without verbs is a command itself.
+pub fn nouns() -> Vec<(String, Vec<String>)> {
+    let visible = |command: &clap::Command| {
+        let subcommands = command.get_subcommands().filter(|one| !one.is_hide_set());
+        subcommands.map(|one| one.get_name().to_owned()).collect::<Vec<_>>()
+    };
+    let root = Line::command();
+    let commands = root.get_subcommands().filter(|one| !one.is_hide_set());
+    commands
+        .map(|command| (command.get_name().to_owned(), visible(command)))
+        .collect()
+}
+
+/// clap's first line, without its `error: `.
+fn sentence(error: &clap::Error) -> String {
+    let text = error.render().to_string();
+    let first = text.lines().next().unwrap_or_default();
+    let tip = text.lines().find_map(|line| line.trim_start().strip_prefix("tip: "));
+    let first = first.strip_prefix("error: ").unwrap_or(first).to_owned();
+    match tip {
+        Some(tip) => format!("{first}; {tip}"),
+        None => first,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::arbitrary::Random;
+    use super::*;
+
+    #[test]
+    fn the_definition_is_sound() {
+        Line::command().debug_assert();
+    }
+
+    #[test]
+    fn every_printed_line_parses_to_itself() {
+        for seed in 1..=4000 {
+            let line = Random::new(seed).line();
+            let printed = line.to_string();
+            let parsed: Line = printed
+                .parse()
+                .unwrap_or_else(|error| panic!("seed {seed}: {printed}\n{error}"));
+            assert_eq!(parsed, line, "seed {seed}: {printed}");
+        }
+    }
+
+    #[test]
+    fn the_random_lines_reach_every_command() {
+        let mut kinds = std::collections::BTreeSet::new();
+        for seed in 1..=4000 {
+            kinds.extend(Random::new(seed).line().command.map(|command| command.kind()));
+        }
+        for (noun, verbs) in nouns() {
+            if verbs.is_empty() {
+                assert!(kinds.contains(&noun), "{noun}");
+            }
+            for verb in verbs {
+                assert!(kinds.contains(&format!("{noun}.{verb}")), "{noun} {verb}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_line_reads_as_one_would_type_it() {
+        let cases = [
+            "azimuth",
+            "azimuth broker list --context prod-eu",
+            "azimuth partition list --offline --under-min-isr -o json",
+            "azimuth topic create orders --partitions 6 --replication-factor 3 --config retention.ms=60000",
+            "azimuth reassign plan --move orders:3=1,4,5 --max-rate 50MB/s --out plan.json",
+            "azimuth record tail orders --offset=-10 --timeout 90s",
+            "azimuth topic show --context a -- -strange",
+        ];
+        for case in cases {
+            let line: Line = case.parse().unwrap();
+            assert_eq!(line.to_string(), case);
+        }
+    }
+
+    #[test]
+    fn consent_is_never_copied() {
+        let line: Line = "topic delete orders --context prod-eu --confirm prod-eu --yes --reason why"
+            .parse()
+            .unwrap();
+        let copied = line.without_consent().to_string();
+        assert_eq!(copied, "azimuth topic delete orders --context prod-eu --reason why");
+    }
+
+    #[test]
+    fn a_typo_is_answered_with_the_nearest() {
+        let error = "brokr list".parse::<Command>().unwrap_err().to_string();
+        assert!(error.contains("brokr") && error.contains("broker"), "{error}");
+        assert!("".parse::<Command>().is_err());
+        assert!(
+            "topic show 'a"
+                .parse::<Command>()
+                .unwrap_err()
+                .to_string()
+                .contains("quote")
+        );
+    }
+}

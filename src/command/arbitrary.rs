@@ -1,0 +1,268 @@
+//! Random lines from a seed, for the round trip of printing and parsing. Names are as nasty as a shell allows.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap_complete::Shell;
+
+use super::value::{Assignment, Offset, Rate, Time};
+use super::{
+    Command, Global, Line, Output, broker, capture, completions, context, demo, group, logdir, operation, partition,
+    quorum, reassign, record, topic, volume,
+};
+
+/// xorshift64*: small, and the same everywhere.
+pub struct Random(u64);
+
+const PIECES: [&str; 16] = [
+    "a", "orders", "-", "--", "'", "\"", " ", "\\", "$HOME", "=", "ü", "*", ".", "\n", ":", "0",
+];
+
+impl Random {
+    pub fn new(seed: u64) -> Self {
+        Self(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1)
+    }
+
+    fn below(&mut self, limit: u64) -> u64 {
+        self.0 ^= self.0 >> 12;
+        self.0 ^= self.0 << 25;
+        self.0 ^= self.0 >> 27;
+        (self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 32) % limit
+    }
+
+    fn flip(&mut self) -> bool {
+        self.below(2) == 0
+    }
+
+    fn maybe<T>(&mut self, make: impl FnOnce(&mut Self) -> T) -> Option<T> {
+        (self.below(4) == 0).then(|| make(self))
+    }
+
+    fn some<T>(&mut self, least: u64, mut make: impl FnMut(&mut Self) -> T) -> Vec<T> {
+        let count = least + self.below(3);
+        (0..count).map(|_| make(self)).collect()
+    }
+
+    fn text(&mut self) -> String {
+        let count = 1 + self.below(4);
+        (0..count)
+            .map(|_| PIECES[self.below(PIECES.len() as u64) as usize])
+            .collect()
+    }
+
+    fn path(&mut self) -> PathBuf {
+        PathBuf::from(self.text())
+    }
+
+    fn id(&mut self) -> i32 {
+        self.below(1 << 31) as i32
+    }
+
+    fn rate(&mut self) -> Rate {
+        let unit = [1, 1000, 1024, 1_000_000, 1 << 20][self.below(5) as usize];
+        Rate {
+            bytes_per_second: (1 + self.below(5000)) * unit,
+        }
+    }
+
+    fn offset(&mut self) -> Offset {
+        match self.below(4) {
+            0 => Offset::Start,
+            1 => Offset::End,
+            2 => Offset::At(self.below(1000)),
+            _ => Offset::Last(self.below(1000)),
+        }
+    }
+
+    fn assignment(&mut self) -> Assignment {
+        let first = self.id() / 2;
+        Assignment {
+            topic: format!("t{}", self.below(9)),
+            partition: self.id(),
+            replicas: (0..1 + self.below(3) as i32).map(|at| first + at).collect(),
+        }
+    }
+
+    pub fn line(&mut self) -> Line {
+        Line {
+            command: (self.below(12) > 0).then(|| self.command()),
+            global: self.global(),
+        }
+    }
+
+    fn global(&mut self) -> Global {
+        let outputs = [
+            Output::Table,
+            Output::Wide,
+            Output::Json,
+            Output::Yaml,
+            Output::Csv,
+            Output::Name,
+        ];
+        Global {
+            context: self.maybe(Self::text),
+            context_file: self.maybe(Self::path),
+            bootstrap: self.maybe(Self::text),
+            command_config: self.maybe(Self::path),
+            property: self.some(0, Self::text),
+            from: self.maybe(Self::path),
+            output: outputs[self.below(6) as usize],
+            timeout: self.maybe(|random| Time(Duration::from_millis(1 + random.below(100_000)))),
+            no_color: self.flip(),
+            dry_run: self.flip(),
+            yes: self.flip(),
+            confirm: self.maybe(Self::text),
+            reason: self.maybe(Self::text),
+            allow_changes: self.flip(),
+        }
+    }
+
+    fn command(&mut self) -> Command {
+        match self.below(14) {
+            0 => Command::Broker(match self.below(3) {
+                0 => broker::Verb::List,
+                1 => broker::Verb::Show { id: self.id() },
+                _ => broker::Verb::Config {
+                    id: self.id(),
+                    all: self.flip(),
+                    key: self.maybe(Self::text),
+                },
+            }),
+            1 => Command::Topic(self.topic()),
+            2 => Command::Partition(partition::Verb::List(partition::Filter {
+                offline: self.flip(),
+                under_min_isr: self.flip(),
+                at_min_isr: self.flip(),
+                under_replicated: self.flip(),
+                rack_violation: self.flip(),
+                leader_not_preferred: self.flip(),
+                topic: self.maybe(Self::text),
+                broker: self.maybe(Self::id),
+            })),
+            3 => Command::Group(match self.below(4) {
+                0 => group::Verb::List {
+                    state: self.maybe(Self::text),
+                },
+                1 => group::Verb::Show {
+                    names: self.some(1, Self::text),
+                },
+                2 => group::Verb::Lag {
+                    names: Vec::new(),
+                    all: true,
+                },
+                _ => group::Verb::Lag {
+                    names: self.some(1, Self::text),
+                    all: false,
+                },
+            }),
+            4 => Command::Volume(match self.flip() {
+                true => volume::Verb::List,
+                false => volume::Verb::Show {
+                    ids: self.some(1, Self::text),
+                },
+            }),
+            5 => Command::Logdir(logdir::Verb::List {
+                broker: self.maybe(Self::id),
+            }),
+            6 => Command::Quorum(quorum::Verb::Show),
+            7 => Command::Record(record::Verb::Tail {
+                topic: self.text(),
+                partition: self.some(0, Self::id),
+                offset: self.maybe(Self::offset),
+                count: self.maybe(|random| 1 + random.below(1000)),
+            }),
+            8 => Command::Reassign(self.reassign()),
+            9 => Command::Operation(self.operation()),
+            10 => Command::Capture(match self.flip() {
+                true => capture::Verb::Save { file: self.path() },
+                false => capture::Verb::Show { file: self.path() },
+            }),
+            11 => Command::Context(self.context()),
+            12 => Command::Demo(demo::Demo {
+                drill: self.maybe(Self::text),
+                headless: self.flip(),
+            }),
+            _ => Command::Completions(completions::Completions {
+                shell: [Shell::Bash, Shell::Zsh, Shell::Fish][self.below(3) as usize],
+            }),
+        }
+    }
+
+    fn topic(&mut self) -> topic::Verb {
+        match self.below(4) {
+            0 => topic::Verb::List {
+                name: self.maybe(Self::text),
+                internal: self.flip(),
+            },
+            1 => topic::Verb::Show {
+                names: self.some(1, Self::text),
+            },
+            2 => topic::Verb::Create {
+                name: self.text(),
+                partitions: self.maybe(|random| 1 + random.below(1000) as i32),
+                replication_factor: self.maybe(|random| 1 + random.below(5) as i16),
+                config: self.some(0, |random| format!("k={}", random.text())),
+            },
+            _ => topic::Verb::Delete {
+                names: self.some(1, Self::text),
+            },
+        }
+    }
+
+    fn reassign(&mut self) -> reassign::Verb {
+        match self.below(5) {
+            0 => reassign::Verb::Plan(reassign::Intent {
+                moves: self.some(1, Self::assignment),
+                from_json: self.maybe(Self::path),
+                max_rate: self.maybe(Self::rate),
+                out: self.maybe(Self::path),
+            }),
+            1 => reassign::Verb::Apply {
+                file: self.path(),
+                detach: self.flip(),
+            },
+            2 => reassign::Verb::List,
+            3 => reassign::Verb::Cancel {
+                names: Vec::new(),
+                all: true,
+            },
+            _ => reassign::Verb::Cancel {
+                names: self.some(1, Self::text),
+                all: false,
+            },
+        }
+    }
+
+    fn operation(&mut self) -> operation::Verb {
+        match self.below(6) {
+            0 => operation::Verb::List,
+            1 => operation::Verb::Show { id: self.text() },
+            2 => operation::Verb::Attach { id: self.text() },
+            3 => operation::Verb::Pause { id: self.text() },
+            4 => operation::Verb::Resume { id: self.text() },
+            _ => operation::Verb::Abort { id: self.text() },
+        }
+    }
+
+    fn context(&mut self) -> context::Verb {
+        match self.below(4) {
+            0 => context::Verb::List,
+            1 => context::Verb::Show {
+                name: self.maybe(Self::text),
+            },
+            2 => context::Verb::Test {
+                name: self.maybe(Self::text),
+            },
+            _ => context::Verb::Add(context::Entry {
+                name: self.text(),
+                class: self.maybe(|random| ["prod", "staging", "dev"][random.below(3) as usize].to_owned()),
+                changes: self.flip(),
+                probe_topic: self.maybe(Self::text),
+                region: self.maybe(Self::text),
+                profile: self.maybe(Self::text),
+                endpoint_url: self.maybe(Self::text),
+                role_arn: self.maybe(Self::text),
+            }),
+        }
+    }
+}

@@ -1,0 +1,36 @@
+//! `azimuth operation …`
+
+use clap::Subcommand;
+
+use super::words::Words;
+
+/// What can be done with operations that Azimuth started.
+#[derive(Debug, Clone, PartialEq, Eq, Subcommand)]
+pub enum Verb {
+    /// All operations on this cluster, the latest first
+    List,
+    /// One operation: its steps and its log
+    Show { id: String },
+    /// Follow a running operation; leaving does not stop it
+    Attach { id: String },
+    /// Start nothing new; what is in flight ends
+    Pause { id: String },
+    /// Go on with an operation that is paused, or whose process died
+    Resume { id: String },
+    /// Stop: what is in flight goes back, finished moves stay
+    Abort { id: String },
+}
+
+impl Verb {
+    pub(super) fn words(&self) -> Words {
+        let of = |verb, id: &String| Words::new(&["operation", verb]).name(id);
+        match self {
+            Self::List => Words::new(&["operation", "list"]),
+            Self::Show { id } => of("show", id),
+            Self::Attach { id } => of("attach", id),
+            Self::Pause { id } => of("pause", id),
+            Self::Resume { id } => of("resume", id),
+            Self::Abort { id } => of("abort", id),
+        }
+    }
+}
