@@ -5,7 +5,13 @@
 
 pub mod api_versions;
 mod context;
+pub mod delete_records;
+pub mod describe_log_dirs;
+pub mod fetch;
 mod link;
+pub mod list_offsets;
+pub mod offset_for_leader_epoch;
+pub mod produce;
 mod reply;
 
 use std::ops::RangeInclusive;
@@ -74,6 +80,12 @@ macro_rules! serves {
 // What clients and other brokers reach.
 serves! { broker_apis, broker_dispatch:
     ApiVersions => api_versions,
+    Produce => raw produce,
+    Fetch => raw fetch,
+    ListOffsets => list_offsets,
+    OffsetForLeaderEpoch => offset_for_leader_epoch,
+    DeleteRecords => delete_records,
+    DescribeLogDirs => describe_log_dirs,
 }
 
 // What brokers reach on the controller's listener.

@@ -64,7 +64,8 @@ pub struct Fetched {
 }
 
 impl Fetched {
-    fn refused(at: TopicPartition, error: ResponseError) -> Self {
+    /// Nothing but an error.
+    pub fn refused(at: TopicPartition, error: ResponseError) -> Self {
         Self {
             at,
             error: Some(error),

@@ -1,0 +1,159 @@
+//! Fetch, for consumers and followers: sessions, waiting, and records on their way out without a copy.
+
+mod answer;
+
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+use bytes::Bytes;
+use kafka_protocol::messages::FetchRequest;
+
+use super::{Call, Context, Reply};
+use crate::id::{NodeId, TopicId, TopicPartition};
+use crate::image::Image;
+use crate::replica::{Fetch, FetchFrom, Fetched, Name, Reader, Session, SessionAsk, Wanted};
+use crate::wire;
+use crate::wire::ErrorCode;
+use crate::wire::Malformed;
+
+use answer::Answer;
+
+pub const VERSIONS: RangeInclusive<i16> = 4..=18;
+
+/// The first version that names topics by id (KIP-516).
+const BY_ID: i16 = 13;
+/// The most one answer holds, whatever the reader allows: Kafka's `fetch.max.bytes`.
+const MAX_BYTES: usize = 55 * 1024 * 1024;
+/// The longest wait, so that a connection's task always comes round.
+const MAX_WAIT: Duration = Duration::from_secs(300);
+
+pub async fn handle(cx: &Context, call: &Call, body: Bytes) -> Result<Reply, Malformed> {
+    let request: FetchRequest = wire::decode_message(body, call.version)?;
+    let reader = reader(&request, call);
+    let mut fetch = Fetch {
+        reader,
+        max_wait: Duration::from_millis(u64::try_from(request.max_wait_ms).unwrap_or(0)).min(MAX_WAIT),
+        min_bytes: usize::try_from(request.min_bytes).unwrap_or(0),
+        max_bytes: usize::try_from(request.max_bytes).unwrap_or(0).min(MAX_BYTES),
+    };
+    let read_committed = request.isolation_level == 1;
+    let session = match cx.replicas.sessions().begin(session_ask(request, call, reader)) {
+        Ok(session) => session,
+        Err(error) => return Answer::refused(error).into_reply(call),
+    };
+    let image = cx.image();
+    let (known, refused) = resolve(&image, &session, call);
+    if !refused.is_empty() {
+        // What cannot be answered later is answered now.
+        fetch.max_wait = Duration::ZERO;
+    }
+    let fetched = merge(cx.replicas.fetch(fetch, &known).await, refused);
+    let tell = cx.replicas.sessions().finish(&session, &fetched);
+    let mut answer = Answer::of(session.id, read_committed);
+    for ((wanted, fetched), _) in session.wanted.iter().zip(fetched).zip(tell).filter(|(_, tell)| *tell) {
+        let fetched = by_name(fetched, call);
+        answer.add(&wanted.name, fetched, &cx.image(), call);
+    }
+    answer.into_reply(call)
+}
+
+fn reader(request: &FetchRequest, call: &Call) -> Reader {
+    let (id, broker_epoch) = if call.version >= 15 {
+        (request.replica_state.replica_id.0, request.replica_state.replica_epoch)
+    } else {
+        (request.replica_id.0, -1)
+    };
+    if id < 0 {
+        Reader::Consumer
+    } else {
+        Reader::Follower {
+            id: NodeId(id),
+            broker_epoch,
+        }
+    }
+}
+
+fn session_ask(request: FetchRequest, call: &Call, reader: Reader) -> SessionAsk {
+    let by_id = call.version >= BY_ID;
+    let mut wanted = Vec::new();
+    for topic in request.topics {
+        for partition in topic.partitions {
+            wanted.push(Wanted {
+                name: Name {
+                    topic: topic.topic.0.clone(),
+                    topic_id: topic.topic_id,
+                    partition: partition.partition,
+                },
+                offset: partition.fetch_offset,
+                max_bytes: usize::try_from(partition.partition_max_bytes).unwrap_or(0),
+                current_leader_epoch: partition.current_leader_epoch,
+                last_fetched_epoch: partition.last_fetched_epoch,
+                log_start: partition.log_start_offset,
+            });
+        }
+    }
+    let forgotten = request.forgotten_topics_data.into_iter().flat_map(|topic| {
+        let name = move |partition| Name {
+            topic: topic.topic.0.clone(),
+            topic_id: topic.topic_id,
+            partition,
+        };
+        topic.partitions.into_iter().map(name)
+    });
+    SessionAsk {
+        id: request.session_id,
+        // Before sessions there was none (v7).
+        epoch: if call.version >= 7 { request.session_epoch } else { -1 },
+        by_id,
+        follower: reader != Reader::Consumer,
+        forgotten: forgotten.collect(),
+        wanted,
+    }
+}
+
+/// What the image knows, and at which places what it does not.
+fn resolve(image: &Image, session: &Session, call: &Call) -> (Vec<FetchFrom>, Vec<(usize, Fetched)>) {
+    let by_id = call.version >= BY_ID;
+    let mut known = Vec::with_capacity(session.wanted.len());
+    let mut refused = Vec::new();
+    for (place, wanted) in session.wanted.iter().enumerate() {
+        let topic = if by_id {
+            image.topic(TopicId(wanted.name.topic_id))
+        } else {
+            image.topic_named(&wanted.name.topic)
+        };
+        let at = TopicPartition {
+            topic: topic.map_or(TopicId(wanted.name.topic_id), |topic| topic.id),
+            partition: wanted.name.partition,
+        };
+        if topic.is_some() {
+            known.push(FetchFrom {
+                at,
+                offset: wanted.offset,
+                max_bytes: wanted.max_bytes,
+                current_leader_epoch: wanted.current_leader_epoch,
+                last_fetched_epoch: wanted.last_fetched_epoch,
+                log_start: wanted.log_start,
+            });
+        } else {
+            refused.push((place, Fetched::refused(at, ErrorCode::UnknownTopicId)));
+        }
+    }
+    (known, refused)
+}
+
+/// Puts what was refused back into its places.
+fn merge(mut fetched: Vec<Fetched>, refused: Vec<(usize, Fetched)>) -> Vec<Fetched> {
+    for (place, refused) in refused {
+        fetched.insert(place.min(fetched.len()), refused);
+    }
+    fetched
+}
+
+/// Readers that name topics do not know of ids.
+fn by_name(mut fetched: Fetched, call: &Call) -> Fetched {
+    if call.version < BY_ID && fetched.error == Some(ErrorCode::UnknownTopicId) {
+        fetched.error = Some(ErrorCode::UnknownTopicOrPartition);
+    }
+    fetched
+}

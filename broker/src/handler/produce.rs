@@ -1,0 +1,238 @@
+//! Produce: batches into local leaders, acknowledged as the client asked.
+//!
+//! Everything is appended before the first await, so requests polled in their order append in their order.
+//! Version 0 is advertised because librdkafka before 2.11.1 stops compressing otherwise (KAFKA-18659); it is not served.
+
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+use bytes::Bytes;
+use kafka_protocol::messages::produce_request::{PartitionProduceData, TopicProduceData};
+use kafka_protocol::messages::produce_response::{
+    LeaderIdAndEpoch, NodeEndpoint, PartitionProduceResponse, TopicProduceResponse,
+};
+use kafka_protocol::messages::{BrokerId, ProduceRequest, ProduceResponse};
+use kafka_protocol::protocol::StrBytes;
+use tokio::time::Instant;
+
+use super::{Call, Context, Reply};
+use crate::id::{NodeId, TopicId, TopicPartition};
+use crate::image::Image;
+use crate::replica::{Acks, Appending, Produced, Refusal};
+use crate::wire;
+use crate::wire::ErrorCode;
+use crate::wire::Malformed;
+
+pub const VERSIONS: RangeInclusive<i16> = 0..=13;
+
+/// The first version that carries batches of format v2 (KIP-896).
+const OLDEST_SERVED: i16 = 3;
+/// Where a batch says how long it is, and what stands before that counts (v2).
+const BATCH_LENGTH: std::ops::Range<usize> = 8..12;
+
+/// One partition of a request, appended or refused.
+struct Begun {
+    index: i32,
+    at: Option<TopicPartition>,
+    appending: Result<Appending, Refusal>,
+}
+
+pub async fn handle(cx: &Context, call: &Call, body: Bytes) -> Result<Reply, Malformed> {
+    if call.version < OLDEST_SERVED {
+        return Err(Malformed::new(format!(
+            "version {} has records older than format v2; use a client from Kafka 2.1 or later",
+            call.version
+        )));
+    }
+    let request: ProduceRequest = wire::decode_message(body, call.version)?;
+    let acks = match request.acks {
+        0 => Some(Acks::None),
+        1 => Some(Acks::Leader),
+        -1 => Some(Acks::All),
+        _ => None,
+    };
+    let wait = u64::try_from(request.timeout_ms).unwrap_or(0);
+    let deadline = Instant::now() + Duration::from_millis(wait);
+    let image = cx.image();
+    let begun: Vec<(TopicProduceData, Vec<Begun>)> = request
+        .topic_data
+        .into_iter()
+        .map(|mut topic| {
+            let partitions = std::mem::take(&mut topic.partition_data);
+            let begun = begin(cx, call, &image, &topic, partitions, acks);
+            (topic, begun)
+        })
+        .collect();
+    if acks == Some(Acks::None) {
+        return unanswered(begun);
+    }
+    let mut response = ProduceResponse::default();
+    for (topic, partitions) in begun {
+        let mut answers = Vec::with_capacity(partitions.len());
+        for partition in partitions {
+            answers.push(finish(cx, call, partition, deadline, &mut response.node_endpoints).await);
+        }
+        response.responses.push(
+            TopicProduceResponse::default()
+                .with_name(topic.name)
+                .with_topic_id(topic.topic_id)
+                .with_partition_responses(answers),
+        );
+    }
+    Reply::message(&response, call)
+}
+
+fn begin(
+    cx: &Context,
+    call: &Call,
+    image: &Image,
+    topic: &TopicProduceData,
+    partitions: Vec<PartitionProduceData>,
+    acks: Option<Acks>,
+) -> Vec<Begun> {
+    let by_id = call.version >= 13;
+    let id = if by_id {
+        image.topic(TopicId(topic.topic_id)).map(|topic| topic.id)
+    } else {
+        image.topic_named(&topic.name).map(|topic| topic.id)
+    };
+    let unknown = if by_id {
+        ErrorCode::UnknownTopicId
+    } else {
+        ErrorCode::UnknownTopicOrPartition
+    };
+    let begin_one = |data: PartitionProduceData| {
+        let at = id.map(|topic| TopicPartition {
+            topic,
+            partition: data.index,
+        });
+        let appending = match (at, acks) {
+            (_, None) => Err(ErrorCode::InvalidRequiredAcks.into()),
+            (None, _) => Err(unknown.into()),
+            (Some(at), Some(acks)) => {
+                one_batch(data.records).and_then(|records| cx.replicas.begin_append(at, records, acks))
+            }
+        };
+        Begun {
+            index: data.index,
+            at,
+            appending,
+        }
+    };
+    partitions.into_iter().map(begin_one).collect()
+}
+
+/// Clients send exactly one batch per partition; the sequence numbers of idempotent producers rely on it.
+fn one_batch(records: Option<Bytes>) -> Result<Bytes, Refusal> {
+    let records = records.unwrap_or_default();
+    let length: Option<[u8; 4]> = records.get(BATCH_LENGTH).and_then(|length| length.try_into().ok());
+    let whole = length
+        .map(i32::from_be_bytes)
+        .and_then(|length| usize::try_from(length).ok())
+        .is_some_and(|length| length.checked_add(BATCH_LENGTH.end) == Some(records.len()));
+    if whole {
+        return Ok(records);
+    }
+    Err(Refusal {
+        code: ErrorCode::InvalidRecord,
+        message: Some("a produce request carries exactly one whole record batch for each partition".to_owned()),
+    })
+}
+
+/// acks=0 leaves no place for an error but the connection, whose end makes the client ask for metadata.
+fn unanswered(begun: Vec<(TopicProduceData, Vec<Begun>)>) -> Result<Reply, Malformed> {
+    for (_, partitions) in begun {
+        for partition in partitions {
+            if let Err(refusal) = partition.appending {
+                return Err(Malformed::new(format!(
+                    "with acks=0 partition {} cannot be told of its error: {refusal}",
+                    partition.index
+                )));
+            }
+        }
+    }
+    Ok(Reply::none())
+}
+
+async fn finish(
+    cx: &Context,
+    call: &Call,
+    begun: Begun,
+    deadline: Instant,
+    endpoints: &mut Vec<NodeEndpoint>,
+) -> PartitionProduceResponse {
+    let produced = match begun.appending {
+        Ok(appending) => appending.acknowledged(deadline).await,
+        Err(refusal) => Err(refusal),
+    };
+    let answer = PartitionProduceResponse::default().with_index(begun.index);
+    match produced {
+        Ok(Produced {
+            base_offset,
+            log_append_time,
+            log_start,
+            ..
+        }) => answer
+            .with_base_offset(base_offset)
+            .with_log_append_time_ms(log_append_time)
+            .with_log_start_offset(log_start),
+        Err(refusal) => {
+            let mut answer = answer
+                .with_error_code(refusal.code.code())
+                .with_base_offset(-1)
+                .with_log_start_offset(-1);
+            if call.version >= 8 {
+                answer.error_message = refusal.message.map(StrBytes::from_string);
+            }
+            if call.version >= 10 && refusal.code == ErrorCode::NotLeaderOrFollower {
+                answer.current_leader = hint(cx, call, begun.at, endpoints);
+            }
+            answer
+        }
+    }
+}
+
+/// Who leads instead, with its address (KIP-951).
+fn hint(cx: &Context, call: &Call, at: Option<TopicPartition>, endpoints: &mut Vec<NodeEndpoint>) -> LeaderIdAndEpoch {
+    let image = cx.image();
+    let Some(state) = at.and_then(|at| image.partition(at)) else {
+        return LeaderIdAndEpoch::default();
+    };
+    let leader = BrokerId(state.leader.0);
+    let known = endpoints.iter().any(|endpoint| endpoint.node_id == leader);
+    if !known && let Some(endpoint) = endpoint_of(&image, state.leader, call) {
+        endpoints.push(endpoint);
+    }
+    LeaderIdAndEpoch::default()
+        .with_leader_id(leader)
+        .with_leader_epoch(state.leader_epoch)
+}
+
+fn endpoint_of(image: &Image, id: NodeId, call: &Call) -> Option<NodeEndpoint> {
+    let broker = image.brokers.get(&id)?;
+    let endpoint = broker.endpoint(&call.listener)?;
+    Some(
+        NodeEndpoint::default()
+            .with_node_id(BrokerId(id.0))
+            .with_host(StrBytes::from_string(endpoint.host.clone()))
+            .with_port(i32::from(endpoint.port))
+            .with_rack(broker.rack.clone().map(StrBytes::from_string)),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn exactly_one_whole_batch_is_taken() {
+        let mut batch = vec![0; 61];
+        batch[BATCH_LENGTH].copy_from_slice(&49_i32.to_be_bytes());
+        assert!(one_batch(Some(batch.clone().into())).is_ok());
+        for wrong in [Vec::new(), batch[..60].to_vec(), [batch.clone(), batch].concat()] {
+            let refusal = one_batch(Some(wrong.into())).expect_err("refused");
+            assert_eq!(refusal.code, ErrorCode::InvalidRecord);
+        }
+        assert!(one_batch(None).is_err());
+    }
+}
