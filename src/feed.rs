@@ -1,17 +1,39 @@
 //! A live snapshot of one cluster: every section polled at its own pace, each failing alone.
+//!
+//! [`Feed`] is for screens, [`collect`] is one look for commands. Answers replace their section or leave it with its
+//! age and the reason; nothing here blanks a value, and no poller waits for another.
 
+mod cloud;
+mod collect;
+mod history;
+mod live;
+mod look;
+mod rate;
 mod section;
+mod store;
 
+pub use crate::source::Error;
+pub use crate::source::capture;
+pub use crate::source::kafka::record::{Overflow, Start, Tail, TailRequest};
 pub use section::{Cadence, Needs, Section};
 
 use std::collections::BTreeSet;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::watch;
+use tokio::task::AbortHandle;
 
 use crate::model::Snapshot;
-use crate::source::kafka::Kafka;
+use crate::model::identity::Rules;
+use crate::settings::context::Context;
+use crate::source::aws::{self, Aws};
+use crate::source::kafka::{Kafka, Target, record};
+use cloud::Plane;
+use live::Control;
+use look::Look;
+use store::Store;
 
 /// Whom to ask.
 #[derive(Debug, Clone)]
@@ -19,19 +41,95 @@ pub struct Sources {
     /// The context's name, as shown.
     pub context: String,
     pub kafka: Kafka,
+    /// The AWS plane, or why there is none.
+    pub aws: Result<Aws, String>,
+    /// How brokers are joined to instances.
+    pub rules: Rules,
+    /// The folder of what is remembered between runs; `None` remembers nothing.
+    pub state: Option<PathBuf>,
+}
+
+impl Sources {
+    /// Only Kafka.
+    pub fn of_kafka(context: impl Into<String>, kafka: Kafka) -> Self {
+        Self {
+            context: context.into(),
+            kafka,
+            aws: Err("this context has no AWS plane".to_owned()),
+            rules: Rules::default(),
+            state: None,
+        }
+    }
+
+    /// What a context names. Nothing is connected yet.
+    pub fn of(context: &Context, state: Option<PathBuf>) -> Self {
+        let kafka = Kafka::new(target(context));
+        let mut sources = Self::of_kafka(&context.name, kafka);
+        sources.state = state;
+        if let Some(aws) = &context.aws {
+            let options = aws::Options {
+                profile: aws.profile.clone(),
+                region: aws.region.clone(),
+                endpoint_url: aws.endpoint_url.clone(),
+                role_arn: aws.role_arn.clone(),
+                simulated: aws.simulated,
+                ..aws::Options::default()
+            };
+            sources.aws = Aws::connect(options).map_err(|error| error.to_string());
+            sources.rules.map = aws.brokers.clone();
+        }
+        sources
+    }
+
+    fn look(&self) -> Look {
+        let plane = Arc::new(Plane::new(self.aws.clone(), self.state.clone()));
+        let snapshot = Snapshot {
+            context: self.context.clone(),
+            cloud: plane.unasked(),
+            ..Snapshot::default()
+        };
+        Look {
+            kafka: self.kafka.clone(),
+            plane,
+            store: Arc::new(Store::new(snapshot, self.rules.clone())),
+        }
+    }
+}
+
+/// How to reach the cluster of a context.
+pub fn target(context: &Context) -> Target {
+    let mut target = Target::new("");
+    target.bootstrap.clone_from(&context.bootstrap);
+    target.properties.clone_from(&context.connection.rdkafka);
+    if let Some(client_id) = &context.connection.client_id {
+        target.client_id.clone_from(client_id);
+    }
+    if let Some(timeout) = context.connection.request_timeout {
+        target.deadlines.call = timeout;
+    }
+    target
 }
 
 /// The pollers of one cluster. They stop when it is dropped.
 #[derive(Debug)]
 pub struct Feed {
     snapshots: watch::Receiver<Arc<Snapshot>>,
+    control: Arc<Control>,
+    task: AbortHandle,
 }
 
 impl Feed {
     /// Starts polling on the current tokio runtime.
-    pub fn start(_sources: Sources, _cadence: Cadence) -> Self {
-        let (_, snapshots) = watch::channel(Arc::default());
-        Self { snapshots }
+    pub fn start(sources: Sources, cadence: Cadence) -> Self {
+        let look = sources.look();
+        let control = Arc::new(Control::new(cadence));
+        let (sender, snapshots) = watch::channel(look.store.publish());
+        let task = tokio::spawn(live::run(look, Arc::clone(&control), sender)).abort_handle();
+        Self {
+            snapshots,
+            control,
+            task,
+        }
     }
 
     /// The latest snapshot, always; what lies between two looks is skipped, never queued.
@@ -40,19 +138,37 @@ impl Feed {
     }
 
     /// Asks for a section now, whatever its cadence and back-off say.
-    pub fn refresh(&self, _section: Section) {}
+    pub fn refresh(&self, section: Section) {
+        self.control.kick(section);
+    }
 
     /// No question is asked while paused.
-    pub fn pause(&self, _paused: bool) {}
+    pub fn pause(&self, paused: bool) {
+        self.control.paused.send_replace(paused);
+    }
 
     /// The sections on screen: these are polled at their fast cadence.
-    pub fn focus(&self, _sections: BTreeSet<Section>) {}
+    pub fn focus(&self, sections: BTreeSet<Section>) {
+        self.control.focus.send_if_modified(|focus| {
+            let news = *focus != sections;
+            *focus = sections;
+            news
+        });
+    }
+}
+
+impl Drop for Feed {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
 }
 
 /// One look at the sections in `needs`, in parallel, within `deadline` in all. What did not arrive says why.
-pub async fn collect(sources: &Sources, _needs: &Needs, _deadline: Duration) -> Snapshot {
-    Snapshot {
-        context: sources.context.clone(),
-        ..Snapshot::default()
-    }
+pub async fn collect(sources: &Sources, needs: &Needs, deadline: Duration) -> Snapshot {
+    collect::collect(&sources.look(), needs, deadline).await
+}
+
+/// Follows a topic's records; see [`TailRequest`].
+pub fn tail(sources: &Sources, request: TailRequest) -> Result<Tail, Error> {
+    record::tail(sources.kafka.target(), request)
 }

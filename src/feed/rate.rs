@@ -41,7 +41,11 @@ impl Slope {
         while self.points.len() > 1 && age(self.points[1].0) >= length {
             self.points.pop_front();
         }
-        if self.points.front().is_some_and(|(oldest, _)| age(*oldest) > 2.0 * length) {
+        if self
+            .points
+            .front()
+            .is_some_and(|(oldest, _)| age(*oldest) > 2.0 * length)
+        {
             // Nobody looked for so long that a mean would say nothing of now.
             self.points.clear();
         }
@@ -170,13 +174,17 @@ mod tests {
             let at = Moment::from_millisecond(1_800_000_000_000 + millis * 10).unwrap();
             slope.add(RECORDS, at, millis as f64);
         }
-        assert!(slope.points.len() <= RECORDS.points as usize + 2, "{}", slope.points.len());
+        assert!(
+            slope.points.len() <= RECORDS.points as usize + 2,
+            "{}",
+            slope.points.len()
+        );
     }
 
     #[test]
     fn a_disk_may_grow_and_shrink() {
         let mut rates = Rates::default();
-        let mut look = |second, used| {
+        let mut look = |second, used: u64| {
             let mut dirs = [LogDir {
                 path: "/data".to_owned(),
                 total_bytes: Some(1000),

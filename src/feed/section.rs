@@ -23,6 +23,21 @@ pub enum Section {
     Metrics,
 }
 
+impl Section {
+    /// Told by each broker of itself.
+    pub fn is_per_broker(&self) -> bool {
+        matches!(
+            self,
+            Self::Links | Self::Offsets | Self::Groups | Self::Logdirs | Self::BrokerConfigs
+        )
+    }
+
+    /// Told by AWS.
+    pub fn is_cloud(&self) -> bool {
+        matches!(self, Self::Instances | Self::Volumes | Self::Metrics)
+    }
+}
+
 /// The sections that somebody wants.
 pub type Needs = BTreeSet<Section>;
 

@@ -181,7 +181,7 @@ async fn commits(pool: &Pool, peer: &Peer, names: &[String]) -> Result<Vec<(Stri
     if pool.version_of::<OffsetFetchRequest>(peer).await? >= BATCHED_FETCH {
         return commits_batched(pool, peer, names).await;
     }
-    let lone = names.iter().map(|name| commits_alone(pool, peer, name));
+    let lone = names.iter().cloned().map(|name| commits_alone(pool, peer, name));
     stream::iter(lone).buffer_unordered(LONE_FETCHES).try_collect().await
 }
 
@@ -211,9 +211,9 @@ async fn commits_batched(pool: &Pool, peer: &Peer, names: &[String]) -> Result<V
     Ok(commits.collect())
 }
 
-async fn commits_alone(pool: &Pool, peer: &Peer, name: &str) -> Result<(String, Vec<Commit>), Error> {
+async fn commits_alone(pool: &Pool, peer: &Peer, name: String) -> Result<(String, Vec<Commit>), Error> {
     let request = OffsetFetchRequest::default()
-        .with_group_id(GroupId(super::answer::text(name)))
+        .with_group_id(GroupId(super::answer::text(&name)))
         .with_topics(None);
     let ours = VersionRange {
         min: OffsetFetchRequest::VERSIONS.min,
@@ -237,7 +237,7 @@ async fn commits_alone(pool: &Pool, peer: &Peer, name: &str) -> Result<(String, 
             )
         })
     });
-    Ok((name.to_owned(), by_place(topics.collect())))
+    Ok((name, by_place(topics.collect())))
 }
 
 /// `None` for -1, which stands for "nothing committed".

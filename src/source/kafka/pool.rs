@@ -1,15 +1,15 @@
 //! One connection to each broker, made when needed, remembered as dead for a while when it fails.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::future::Future;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use azimuth_broker::wire;
 use azimuth_broker::wire::{Client, ClientConfig};
-use futures::StreamExt;
+use futures::future::BoxFuture;
 use futures::stream::FuturesUnordered;
+use futures::{FutureExt, StreamExt};
 use kafka_protocol::messages::{ApiKey, ApiVersionsResponse};
 use kafka_protocol::protocol::{Request, VersionRange};
 use tokio::time::Instant;
@@ -185,23 +185,24 @@ impl Pool {
 
     /// Asks whoever answers first: the likeliest broker, and another beside it whenever the hedge has passed.
     /// Only for questions, never for changes.
-    pub async fn ask_any<R: Request>(&self, build: impl Fn(i16) -> R) -> Result<(Arc<Peer>, R::Response), Error> {
+    pub async fn ask_any<R>(&self, build: impl Fn(i16) -> R + Sync) -> Result<(Arc<Peer>, R::Response), Error>
+    where
+        R: Request<Response: Send> + Send + Sync,
+    {
         let (peers, stagger) = self.candidates();
         let build = &build;
-        hedged(peers, stagger, |peer| async move {
-            self.ask_at(&peer, R::VERSIONS, self.deadlines.call, build).await
-        })
-        .await
+        // Boxed: rustc cannot prove the bare closure's future `Send` for every lifetime.
+        let attempt =
+            |peer: Arc<Peer>| async move { self.ask_at(&peer, R::VERSIONS, self.deadlines.call, build).await }.boxed();
+        hedged(peers, stagger, attempt).await
     }
 
     /// Sends a change to one broker. The next is tried only while it is certain that nobody got it.
     pub async fn tell<R: Request>(&self, build: impl FnOnce(i16) -> R) -> Result<(Arc<Peer>, R::Response), Error> {
         let deadline = self.deadlines.change;
         let (peers, stagger) = self.candidates();
-        let (peer, _) = hedged(peers, stagger, |peer| async move {
-            self.connected(&peer, deadline, &api_name(R::KEY)).await
-        })
-        .await?;
+        let attempt = |peer: Arc<Peer>| async move { self.connected(&peer, deadline, &api_name(R::KEY)).await }.boxed();
+        let (peer, _) = hedged(peers, stagger, attempt).await?;
         let response = self.ask_at(&peer, R::VERSIONS, deadline, build).await?;
         Ok((peer, response))
     }
@@ -328,10 +329,10 @@ impl Peer {
 }
 
 /// Tries the peers in order, the next one whenever one fails or `stagger` has passed; the first answer wins.
-async fn hedged<T, F: Future<Output = Result<T, Error>>>(
+async fn hedged<'a, T>(
     peers: Vec<Arc<Peer>>,
     stagger: Duration,
-    attempt: impl Fn(Arc<Peer>) -> F,
+    attempt: impl Fn(Arc<Peer>) -> BoxFuture<'a, Result<T, Error>>,
 ) -> Result<(Arc<Peer>, T), Error> {
     let mut waiting = peers.into_iter();
     let mut running = FuturesUnordered::new();

@@ -1,0 +1,106 @@
+//! One look at the sections that a command needs, and no more.
+
+use std::time::Duration;
+
+use futures::future::join_all;
+use tokio::time::Instant;
+
+use super::look::{Job, Look};
+use super::section::{Needs, Section};
+use super::store::Change;
+use crate::model::{BrokerId, Health, Moment, Observed, Snapshot, Trouble};
+
+/// Looks at the sections in `needs` within `deadline` in all; what has not arrived by then says so.
+pub(super) async fn collect(look: &Look, needs: &Needs, deadline: Duration) -> Snapshot {
+    let until = Instant::now() + deadline;
+    // What times out is found by its missing answer below.
+    let _ = tokio::time::timeout_at(until, run(look, needs)).await;
+    let unanswered = Unanswered {
+        reason: format!("no answer within the command's {} s", deadline.as_secs_f64()),
+        at: Moment::now(),
+    };
+    let brokers = look.brokers();
+    look.store.edit(|inner| {
+        mark(&mut inner.snapshot, needs, brokers.into_iter().collect(), &unanswered);
+        Change::Nothing
+    });
+    let snapshot = look.store.publish();
+    Snapshot::clone(&snapshot)
+}
+
+async fn run(look: &Look, needs: &Needs) {
+    let wants = |section| needs.contains(&section);
+    let cloud = needs.iter().any(Section::is_cloud);
+    let per_broker = needs.iter().any(Section::is_per_broker);
+    // Metadata and DescribeCluster need nothing; everything about brokers needs them.
+    let basis = [
+        (Section::Cluster, wants(Section::Cluster) || per_broker || cloud),
+        (
+            Section::Topics,
+            wants(Section::Topics) || wants(Section::Offsets) || wants(Section::TopicConfigs),
+        ),
+        (Section::Quorum, wants(Section::Quorum)),
+        (Section::Reassignments, wants(Section::Reassignments)),
+    ];
+    let basis = basis.into_iter().filter(|(_, wanted)| *wanted);
+    join_all(basis.map(|(section, _)| at(look, section, None))).await;
+    let brokers: Vec<BrokerId> = look.brokers().into_iter().collect();
+    let sections = needs.iter().copied().filter(Section::is_per_broker);
+    let jobs = sections.flat_map(|section| brokers.iter().map(move |broker| (section, Some(*broker))));
+    let configs = wants(Section::TopicConfigs).then_some((Section::TopicConfigs, None));
+    let told = join_all(jobs.chain(configs).map(|(section, broker)| at(look, section, broker)));
+    let _ = tokio::join!(told, clouds(look, needs));
+}
+
+/// Volumes hang on instances, and metrics on both.
+async fn clouds(look: &Look, needs: &Needs) {
+    let last = needs.iter().copied().filter(Section::is_cloud).max();
+    for section in [Section::Instances, Section::Volumes, Section::Metrics] {
+        if last.is_some_and(|last| section <= last) {
+            at(look, section, None).await;
+        }
+    }
+}
+
+async fn at(look: &Look, section: Section, broker: Option<BrokerId>) {
+    look.at(Job { section, broker }).await;
+}
+
+struct Unanswered {
+    reason: String,
+    at: Moment,
+}
+
+impl Unanswered {
+    fn mark<T>(&self, section: &mut Observed<T>) {
+        if section.health == Health::Unasked {
+            section.fail(Trouble::TimedOut, &self.reason, self.at);
+        }
+    }
+}
+
+fn mark(snapshot: &mut Snapshot, needs: &Needs, brokers: Vec<BrokerId>, unanswered: &Unanswered) {
+    for section in needs {
+        match section {
+            Section::Cluster => unanswered.mark(&mut snapshot.cluster),
+            Section::Topics => unanswered.mark(&mut snapshot.topics),
+            Section::TopicConfigs => unanswered.mark(&mut snapshot.topic_configs),
+            Section::Quorum => unanswered.mark(&mut snapshot.quorum),
+            Section::Reassignments => unanswered.mark(&mut snapshot.reassignments),
+            Section::Instances => unanswered.mark(&mut snapshot.cloud.zones),
+            Section::Metrics => unanswered.mark(&mut snapshot.cloud.metrics),
+            Section::Groups => unanswered.mark(&mut snapshot.groups),
+            Section::Volumes | Section::Links | Section::Offsets | Section::Logdirs | Section::BrokerConfigs => {}
+        }
+        for id in &brokers {
+            match section {
+                Section::Links => unanswered.mark(snapshot.links.entry(*id).or_default()),
+                Section::Offsets => unanswered.mark(snapshot.offsets.entry(*id).or_default()),
+                Section::Groups => unanswered.mark(snapshot.coordinators.entry(*id).or_default()),
+                Section::Logdirs => unanswered.mark(snapshot.logdirs.entry(*id).or_default()),
+                Section::BrokerConfigs => unanswered.mark(snapshot.broker_configs.entry(*id).or_default()),
+                _ => {}
+            }
+        }
+    }
+}

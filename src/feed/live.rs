@@ -1,0 +1,242 @@
+//! The pollers: one task per section and broker, so that none waits for another, and one that publishes.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use strum::IntoEnumIterator;
+use tokio::sync::{Notify, watch};
+use tokio::task::{AbortHandle, JoinSet};
+use tokio::time::Instant;
+
+use super::history;
+use super::look::{Job, Look};
+use super::section::{Cadence, Section};
+use super::store::{Change, Seen, Store};
+use crate::model::{BrokerId, Moment, Snapshot};
+use crate::source::backoff::Backoff;
+
+/// Values are published at most this often; many pollers answer at nearly the same time.
+const COALESCE: Duration = Duration::from_millis(100);
+
+/// Ages alone are published this often: less than half of the shortest cadence, so that no live cell looks old.
+const AGES: Duration = Duration::from_millis(900);
+
+/// What steers the pollers from outside, and what they tell each other.
+#[derive(Debug)]
+pub(super) struct Control {
+    pub cadence: Cadence,
+    pub paused: watch::Sender<bool>,
+    pub focus: watch::Sender<BTreeSet<Section>>,
+    wake: Mutex<BTreeMap<Job, Arc<Notify>>>,
+    /// The brokers may have changed.
+    membership: Notify,
+}
+
+impl Control {
+    pub fn new(cadence: Cadence) -> Self {
+        Self {
+            cadence,
+            paused: watch::Sender::new(false),
+            focus: watch::Sender::new(BTreeSet::new()),
+            wake: Mutex::default(),
+            membership: Notify::new(),
+        }
+    }
+
+    /// Has a section asked for at once, by all its pollers.
+    pub fn kick(&self, section: Section) {
+        self.kick_if(|job| job.section == section);
+    }
+
+    fn kick_if(&self, which: impl Fn(&Job) -> bool) {
+        let wake = self.wake.lock().unwrap_or_else(PoisonError::into_inner);
+        for (_, notify) in wake.iter().filter(|(job, _)| which(job)) {
+            notify.notify_one();
+        }
+    }
+
+    fn enrol(&self, job: Job) -> Arc<Notify> {
+        let mut wake = self.wake.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(wake.entry(job).or_default())
+    }
+
+    fn dismiss(&self, broker: BrokerId) {
+        let mut wake = self.wake.lock().unwrap_or_else(PoisonError::into_inner);
+        wake.retain(|job, _| job.broker != Some(broker));
+    }
+
+    /// What else is worth asking because of this answer.
+    fn follow(&self, job: Job, seen: Seen) {
+        let news = seen.change == Change::Value;
+        match job.section {
+            Section::Cluster if news => {
+                self.membership.notify_one();
+                self.kick(Section::Instances);
+            }
+            Section::Topics if news => {
+                self.membership.notify_one();
+                self.kick(Section::Offsets);
+            }
+            Section::Links if seen.turned => {
+                // Leaders and coordinators move when a broker goes or comes.
+                self.kick(Section::Cluster);
+                self.kick(Section::Topics);
+                if !seen.failed {
+                    self.kick_if(|other| other.broker == job.broker && other.section != Section::Links);
+                }
+            }
+            Section::Reassignments if news => self.kick(Section::Topics),
+            Section::Instances if news => self.kick(Section::Volumes),
+            Section::Volumes if news => self.kick(Section::Metrics),
+            _ => {}
+        }
+    }
+
+    /// How long to leave a section alone after an answer.
+    fn pause_after(&self, section: Section, store: &Store) -> Duration {
+        let cadence = &self.cadence;
+        match section {
+            Section::Cluster => cadence.cluster,
+            Section::Links => cadence.links,
+            Section::Topics => cadence.topics,
+            Section::Offsets if self.focus.borrow().contains(&section) => cadence.offsets,
+            Section::Offsets => cadence.offsets_unseen,
+            Section::Groups => cadence.groups,
+            Section::Logdirs => cadence.logdirs,
+            Section::BrokerConfigs | Section::TopicConfigs => cadence.configs,
+            Section::Quorum => cadence.quorum,
+            Section::Reassignments => {
+                let any = store.read(|snapshot| snapshot.reassignments.get().is_some_and(|all| !all.is_empty()));
+                if any {
+                    cadence.reassignments_active
+                } else {
+                    cadence.reassignments
+                }
+            }
+            Section::Instances => cadence.instances,
+            Section::Volumes => cadence.volumes,
+            Section::Metrics => cadence.metrics,
+        }
+    }
+
+    /// The longest pause between failures. Links are tried nearly as often as always: they notice a broker's return.
+    fn longest_pause(&self, section: Section, usual: Duration) -> Duration {
+        match section {
+            Section::Cluster | Section::Links => usual * 2,
+            Section::Instances | Section::Volumes | Section::Metrics => usual.max(self.cadence.max_backoff) * 5,
+            _ => usual.max(self.cadence.max_backoff),
+        }
+    }
+}
+
+/// Runs until dropped.
+pub(super) async fn run(look: Look, control: Arc<Control>, sender: watch::Sender<Arc<Snapshot>>) {
+    let mut tasks = JoinSet::new();
+    tasks.spawn(publish(Arc::clone(&look.store), sender));
+    tasks.spawn(sample(Arc::clone(&look.store)));
+    for section in Section::iter().filter(|section| !section.is_per_broker()) {
+        if section.is_cloud() && look.plane.is_absent() {
+            continue;
+        }
+        let job = Job { section, broker: None };
+        tasks.spawn(poll(look.clone(), Arc::clone(&control), job));
+    }
+    let mut known: BTreeMap<BrokerId, Vec<AbortHandle>> = BTreeMap::new();
+    loop {
+        let brokers = look.brokers();
+        known.retain(|id, handles| {
+            let stays = brokers.contains(id);
+            if !stays {
+                handles.iter().for_each(AbortHandle::abort);
+                control.dismiss(*id);
+                look.forget(*id);
+            }
+            stays
+        });
+        for id in brokers {
+            known.entry(id).or_insert_with(|| {
+                let sections = Section::iter().filter(Section::is_per_broker);
+                let jobs = sections.map(|section| Job {
+                    section,
+                    broker: Some(id),
+                });
+                jobs.map(|job| tasks.spawn(poll(look.clone(), Arc::clone(&control), job)))
+                    .collect()
+            });
+        }
+        tokio::select! {
+            () = control.membership.notified() => {}
+            // Reaps pollers of brokers that are gone.
+            Some(_) = tasks.join_next() => {}
+        }
+    }
+}
+
+async fn poll(look: Look, control: Arc<Control>, job: Job) {
+    let wake = control.enrol(job);
+    let mut paused = control.paused.subscribe();
+    let mut focus = control.focus.subscribe();
+    let usual = control.pause_after(job.section, &look.store);
+    let mut backoff = Backoff::new(usual, control.longest_pause(job.section, usual));
+    loop {
+        // Fails only when the feed is gone, and then this task is aborted anyway.
+        let _ = paused.wait_for(|paused| !paused).await;
+        let seen = look.at(job).await;
+        control.follow(job, seen);
+        let pause = match seen.failed {
+            true => backoff.fail(),
+            false => {
+                backoff.succeed();
+                let usual = control.pause_after(job.section, &look.store);
+                usual.mul_f64(0.9) + backoff.jitter(usual.mul_f64(0.1))
+            }
+        };
+        let until = Instant::now() + pause;
+        loop {
+            tokio::select! {
+                () = tokio::time::sleep_until(until) => break,
+                () = wake.notified() => break,
+                Ok(()) = focus.changed() => {
+                    if focus.borrow_and_update().contains(&job.section) {
+                        break;
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Publishes news soon and ages now and then; an idle cluster is not rendered anew for nothing.
+async fn publish(store: Arc<Store>, sender: watch::Sender<Arc<Snapshot>>) {
+    let mut last: Option<Instant> = None;
+    loop {
+        let gap = match store.pending() {
+            Change::Nothing => {
+                store.changed().await;
+                continue;
+            }
+            Change::Age => AGES,
+            Change::Value => COALESCE,
+        };
+        let due = last.map_or_else(Instant::now, |last| last + gap);
+        if Instant::now() < due {
+            tokio::select! {
+                () = tokio::time::sleep_until(due) => {}
+                () = store.changed() => {}
+            }
+            continue;
+        }
+        sender.send_replace(store.publish());
+        last = Some(Instant::now());
+    }
+}
+
+async fn sample(store: Arc<Store>) {
+    let mut ticks = tokio::time::interval(history::INTERVAL);
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
+    loop {
+        ticks.tick().await;
+        store.sample(Moment::now());
+    }
+}

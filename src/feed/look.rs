@@ -1,0 +1,305 @@
+//! One look at one section: ask the source, take in the answer. The live feed and one-shot commands share it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use super::cloud::Plane;
+use super::section::Section;
+use super::store::{Change, Seen, Store, settle};
+use crate::model::broker::Link;
+use crate::model::group::Group;
+use crate::model::{BrokerId, Moment, Observed, Snapshot};
+use crate::source::Error;
+use crate::source::kafka::{Kafka, Partitions, Probe};
+
+/// A section, of one broker where brokers tell it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Job {
+    pub section: Section,
+    pub broker: Option<BrokerId>,
+}
+
+/// Whom to ask, and where the answers go.
+#[derive(Debug, Clone)]
+pub(super) struct Look {
+    pub kafka: Kafka,
+    pub plane: Arc<Plane>,
+    pub store: Arc<Store>,
+}
+
+impl Look {
+    pub async fn at(&self, job: Job) -> Seen {
+        match (job.section, job.broker) {
+            (Section::Cluster, _) => self.cluster().await,
+            (Section::Topics, _) => self.topics().await,
+            (Section::TopicConfigs, _) => self.topic_configs().await,
+            (Section::Quorum, _) => self
+                .store
+                .settle(self.kafka.quorum().await, |snapshot| &mut snapshot.quorum),
+            (Section::Reassignments, _) => self
+                .store
+                .settle(self.kafka.reassignments().await, |snapshot| &mut snapshot.reassignments),
+            (Section::Links, Some(broker)) => self.link(broker).await,
+            (Section::Offsets, Some(broker)) => self.offsets(broker).await,
+            (Section::Groups, Some(broker)) => self.groups(broker).await,
+            (Section::Logdirs, Some(broker)) => self.logdirs(broker).await,
+            (Section::BrokerConfigs, Some(broker)) => {
+                let configs = self.kafka.broker_configs(broker).await;
+                self.store
+                    .settle(configs, |snapshot| snapshot.broker_configs.entry(broker).or_default())
+            }
+            (Section::Instances, _) => self.plane.instances(&self.store).await,
+            (Section::Volumes, _) => self.plane.volumes(&self.store).await,
+            (Section::Metrics, _) => self.plane.metrics(&self.store).await,
+            (Section::Links | Section::Offsets | Section::Groups | Section::Logdirs | Section::BrokerConfigs, None) => {
+                Seen::default()
+            }
+        }
+    }
+
+    async fn cluster(&self) -> Seen {
+        let seen = self
+            .store
+            .settle(self.kafka.cluster().await, |snapshot| &mut snapshot.cluster);
+        if seen.change == Change::Value {
+            self.plane.join(&self.store);
+        }
+        seen
+    }
+
+    async fn topics(&self) -> Seen {
+        let topics = self.kafka.topics().await;
+        let seen = self.store.settle(topics, |snapshot| &mut snapshot.topics);
+        if seen.change == Change::Value {
+            self.store.edit(|inner| {
+                let snapshot = &inner.snapshot;
+                inner.rates.keep_topics(|name| snapshot.topic(name).is_some());
+                Change::Nothing
+            });
+        }
+        seen
+    }
+
+    async fn topic_configs(&self) -> Seen {
+        let names = self.store.read(|snapshot| {
+            let topics = snapshot.topics.get()?;
+            Some(topics.iter().map(|topic| topic.name.clone()).collect::<Vec<_>>())
+        });
+        let Some(names) = names else { return Seen::default() };
+        let configs = self.kafka.topic_configs(&names).await;
+        self.store.settle(configs, |snapshot| &mut snapshot.topic_configs)
+    }
+
+    async fn link(&self, broker: BrokerId) -> Seen {
+        let probe = self.kafka.link(broker).await;
+        let at = Moment::now();
+        let mut seen = Seen::default();
+        self.store.edit(|inner| {
+            let section = inner.snapshot.links.entry(broker).or_default();
+            let link = probe.map(|probe| steady(section.get(), probe));
+            seen = settle(section, link, at);
+            seen.change
+        });
+        seen
+    }
+
+    async fn offsets(&self, broker: BrokerId) -> Seen {
+        let Some(partitions) = self.store.read(|snapshot| led_by(snapshot, broker)) else {
+            return Seen::default();
+        };
+        let offsets = self.kafka.offsets(broker, &partitions).await;
+        let at = Moment::now();
+        let mut seen = Seen::default();
+        self.store.edit(|inner| {
+            let offsets = offsets.map(|mut offsets| {
+                inner.rates.offsets(&mut offsets, at);
+                offsets
+            });
+            seen = settle(inner.snapshot.offsets.entry(broker).or_default(), offsets, at);
+            seen.change
+        });
+        seen
+    }
+
+    async fn groups(&self, coordinator: BrokerId) -> Seen {
+        let answer = self.kafka.groups(coordinator).await;
+        let at = Moment::now();
+        let mut seen = Seen::default();
+        self.store.edit(|inner| {
+            let same = answer
+                .as_ref()
+                .is_ok_and(|groups| inner.groups.get(&coordinator) == Some(groups));
+            let told = answer.map(|groups| {
+                inner.groups.insert(coordinator, groups);
+            });
+            seen = settle(
+                inner.snapshot.coordinators.entry(coordinator).or_default(),
+                told.clone(),
+                at,
+            );
+            if same {
+                inner.snapshot.groups.seen_at = Some(at);
+                return seen.change;
+            }
+            let merged = merge(&inner.groups, &inner.snapshot.coordinators);
+            let all = groups_outcome(&inner.snapshot, told, merged);
+            let settled = settle(&mut inner.snapshot.groups, all, at);
+            seen.change = seen.change.max(settled.change);
+            seen.change
+        });
+        seen
+    }
+
+    async fn logdirs(&self, broker: BrokerId) -> Seen {
+        let dirs = self.kafka.logdirs(broker).await;
+        let at = Moment::now();
+        let mut seen = Seen::default();
+        self.store.edit(|inner| {
+            let dirs = dirs.map(|mut dirs| {
+                inner.rates.logdirs(broker, &mut dirs, at);
+                dirs
+            });
+            seen = settle(inner.snapshot.logdirs.entry(broker).or_default(), dirs, at);
+            seen.change
+        });
+        if seen.change == Change::Value {
+            self.plane.join(&self.store);
+        }
+        seen
+    }
+
+    /// Everybody worth asking: who is registered, and who holds replicas although it is not (a dead broker leaves the
+    /// list before Kafka 4.0).
+    pub fn brokers(&self) -> BTreeSet<BrokerId> {
+        self.store.read(|snapshot| {
+            let registered = snapshot.cluster.get().map_or(&[][..], |cluster| &cluster.brokers);
+            let holding = snapshot.partitions().flat_map(|(_, partition)| &partition.replicas);
+            registered
+                .iter()
+                .map(|broker| broker.id)
+                .chain(holding.copied())
+                .collect()
+        })
+    }
+
+    /// Drops a broker that is gone for good.
+    pub fn forget(&self, broker: BrokerId) {
+        self.store.edit(|inner| {
+            let snapshot = &mut inner.snapshot;
+            snapshot.links.remove(&broker);
+            snapshot.offsets.remove(&broker);
+            snapshot.logdirs.remove(&broker);
+            snapshot.broker_configs.remove(&broker);
+            snapshot.coordinators.remove(&broker);
+            inner.groups.remove(&broker);
+            inner.rates.forget_broker(broker);
+            Change::Value
+        });
+    }
+}
+
+/// A round trip that wavers is the same one: the mean moves slowly, in two digits, and only by a fifth or more.
+fn steady(before: Option<&Link>, probe: Probe) -> Link {
+    let Probe { link, queued } = probe;
+    let Some(before) = before else {
+        return Link {
+            rtt_ms: two_digits(link.rtt_ms),
+            ..link
+        };
+    };
+    let mean = match queued {
+        true => before.rtt_ms,
+        false => two_digits(before.rtt_ms * 0.7 + link.rtt_ms * 0.3),
+    };
+    let wavers = (mean - before.rtt_ms).abs() < before.rtt_ms * 0.2;
+    Link {
+        rtt_ms: if wavers { before.rtt_ms } else { mean },
+        ..link
+    }
+}
+
+fn two_digits(value: f64) -> f64 {
+    if value <= 0.0 {
+        return 0.0;
+    }
+    let scale = 10_f64.powf(1.0 - value.log10().floor());
+    (value * scale).round() / scale
+}
+
+/// `None` until the topics are known.
+fn led_by(snapshot: &Snapshot, broker: BrokerId) -> Option<Partitions> {
+    let topics = snapshot.topics.get()?;
+    let led = topics.iter().filter_map(|topic| {
+        let partitions: Vec<_> = topic
+            .partitions
+            .iter()
+            .filter(|partition| partition.leader == Some(broker))
+            .map(|partition| partition.partition)
+            .collect();
+        (!partitions.is_empty()).then(|| (topic.name.clone(), partitions))
+    });
+    Some(led.collect())
+}
+
+/// All groups, sorted by name; of two coordinators that claim one, the one that answered last is right.
+fn merge(
+    by_coordinator: &BTreeMap<BrokerId, Vec<Group>>,
+    coordinators: &BTreeMap<BrokerId, Observed<()>>,
+) -> Vec<Group> {
+    let mut answers: Vec<_> = by_coordinator.iter().collect();
+    answers.sort_by_key(|(id, _)| coordinators.get(id).and_then(|told| told.seen_at));
+    let groups = answers.into_iter().flat_map(|(_, groups)| groups);
+    let by_name: BTreeMap<&str, &Group> = groups.map(|group| (group.name.as_str(), group)).collect();
+    by_name.into_values().cloned().collect()
+}
+
+/// The groups fail as a whole only when no coordinator answers.
+fn groups_outcome(snapshot: &Snapshot, told: Result<(), Error>, merged: Vec<Group>) -> Result<Vec<Group>, Error> {
+    match told {
+        Err(error) if !snapshot.coordinators.values().any(Observed::is_fresh) => Err(error),
+        _ => Ok(merged),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn probe(rtt_ms: f64, queued: bool) -> Probe {
+        let link = Link { rtt_ms, release: None };
+        Probe { link, queued }
+    }
+
+    #[test]
+    fn a_wavering_round_trip_is_not_news_and_a_slow_one_is() {
+        let mut link = steady(None, probe(0.4321, false));
+        assert_eq!(link.rtt_ms, 0.43);
+        for rtt in [0.5, 0.38, 0.44, 0.6] {
+            link = steady(Some(&link), probe(rtt, false));
+            assert_eq!(link.rtt_ms, 0.43);
+        }
+        link = steady(Some(&link), probe(900.0, true));
+        assert_eq!(link.rtt_ms, 0.43, "it queued behind a request of ours");
+        link = steady(Some(&link), probe(900.0, false));
+        assert!(link.rtt_ms > 200.0);
+    }
+
+    #[test]
+    fn the_last_coordinator_to_answer_is_right() {
+        let at = |second: i64| Moment::from_second(1_800_000_000 + second).unwrap();
+        let group = |coordinator| Group {
+            name: "billing".to_owned(),
+            state: "Stable".to_owned(),
+            kind: "classic".to_owned(),
+            protocol: "range".to_owned(),
+            coordinator: Some(coordinator),
+            members: Vec::new(),
+            commits: Vec::new(),
+        };
+        let by_coordinator = BTreeMap::from([(1, vec![group(1)]), (2, vec![group(2)])]);
+        let coordinators = BTreeMap::from([(1, Observed::fresh((), at(9))), (2, Observed::fresh((), at(3)))]);
+        let merged = merge(&by_coordinator, &coordinators);
+        assert_eq!(merged.len(), 1);
+        assert_eq!(merged[0].coordinator, Some(1));
+    }
+}
