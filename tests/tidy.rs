@@ -1,6 +1,8 @@
 //! Rules about the code itself: who may import whom, which crate is named where, what lies at the top, and that no
 //! file is dead. The tables are the architecture; a row changes by a decision in `docs/ARCHITECTURE.md`.
 
+#![expect(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 

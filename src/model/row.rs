@@ -8,6 +8,8 @@ pub mod join;
 pub mod partition;
 pub mod topic;
 pub mod volume;
+#[cfg(test)]
+mod tests;
 
 use serde::Serialize;
 

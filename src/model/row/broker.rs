@@ -6,10 +6,11 @@ use serde::{Deserialize, Serialize};
 
 use super::join::Join;
 use super::partition::PartitionRow;
-use super::volume::{VolumeRow, throughput_limit_mb};
+use super::volume::VolumeRow;
 use super::{Cell, percent_of};
 use crate::model::broker::Broker;
-use crate::model::cloud::{Instance, InstanceMetrics, InstanceType, Point};
+use crate::model::cloud::{Instance, InstanceMetrics, InstanceType, Point, Volume};
+use crate::model::limit;
 use crate::model::logdir::LogDir;
 use crate::model::snapshot::Snapshot;
 use crate::model::{BrokerId, Health, Moment, Observed, Trouble};
@@ -102,7 +103,7 @@ impl BrokerRow {
     /// In order of id. `partitions` and `volumes` are the rows of the same snapshot.
     pub fn all(
         snapshot: &Snapshot,
-        join: &Join,
+        join: &Join<'_>,
         partitions: &[PartitionRow],
         volumes: &[VolumeRow],
         now: Moment,
@@ -119,7 +120,7 @@ impl BrokerRow {
 
     fn of(
         snapshot: &Snapshot,
-        join: &Join,
+        join: &Join<'_>,
         placed: &BTreeMap<BrokerId, Placed>,
         volumes: &[VolumeRow],
         broker: &Broker,
@@ -281,7 +282,7 @@ struct Throughput {
 }
 
 impl<'a> Host<'a> {
-    fn of(snapshot: &'a Snapshot, join: &Join, id: BrokerId, now: Moment) -> Self {
+    fn of(snapshot: &'a Snapshot, join: &Join<'_>, id: BrokerId, now: Moment) -> Self {
         let (found, method, reason) = match join.instance(id) {
             Ok((instance, method)) => (Some(instance), Some(method), None),
             Err(reason) => (None, None, Some(reason)),
@@ -355,44 +356,34 @@ impl<'a> Host<'a> {
     }
 
     /// What all volumes of the broker do, against the first limit they meet together: their own or the instance's.
-    fn throughput(&self, snapshot: &Snapshot, volumes: &[&VolumeRow]) -> Throughput {
-        let used = total(
-            volumes,
-            |volume| &volume.throughput_mb_per_second,
-            self.reason.as_deref(),
-        );
-        let own = total(
-            volumes,
-            |volume| &volume.throughput_limit_mb_per_second,
-            self.reason.as_deref(),
-        );
-        let instance = self.limit(|limits| limits.ebs_baseline_mb_per_second);
-        let kind = volumes
-            .first()
-            .and_then(|row| find_volume(snapshot, &row.id))
-            .map(|volume| volume.volume_type.clone());
-        match (own.value, instance.value) {
-            (Some(volume), Some(baseline)) if baseline < volume => Throughput {
+    fn throughput(&self, snapshot: &Snapshot, rows: &[&VolumeRow]) -> Throughput {
+        let used = total(rows, |volume| &volume.throughput_mb_per_second, self.reason.as_deref());
+        let find = |row: &&VolumeRow| {
+            snapshot
+                .cloud
+                .volumes
+                .values()
+                .find_map(|section| section.get()?.get(&row.id))
+        };
+        let volumes: Vec<&Volume> = rows.iter().filter_map(find).collect();
+        let reason = || {
+            self.reason
+                .clone()
+                .unwrap_or_else(|| "a volume's or the instance's limit is not known".to_owned())
+        };
+        match limit::disk_limit(&volumes, self.limits) {
+            Some(limit) => Throughput {
                 used,
-                limit: instance,
-                name: self.limits.map(|limits| limits.name.clone()),
+                limit: Cell::known(limit.mb_per_second),
+                name: Some(limit.name),
             },
-            _ => Throughput {
+            None => Throughput {
                 used,
-                limit: own,
-                name: kind,
+                limit: Cell::unknown(reason()),
+                name: None,
             },
         }
     }
-}
-
-fn find_volume<'a>(snapshot: &'a Snapshot, id: &str) -> Option<&'a crate::model::cloud::Volume> {
-    let found = snapshot
-        .cloud
-        .volumes
-        .values()
-        .find_map(|section| section.get()?.get(id));
-    found.filter(|volume| throughput_limit_mb(volume).is_some())
 }
 
 /// The sum over a broker's volumes; unknown as soon as one is.

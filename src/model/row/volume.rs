@@ -5,6 +5,7 @@ use serde::Serialize;
 use super::join::Join;
 use super::{Cell, percent_of};
 use crate::model::cloud::{Metrics, Point, Volume, VolumeMetrics};
+use crate::model::limit;
 use crate::model::logdir::LogDir;
 use crate::model::snapshot::Snapshot;
 use crate::model::{BrokerId, Moment, Observed};
@@ -49,7 +50,7 @@ pub struct VolumeRow {
 
 impl VolumeRow {
     /// In order of broker, then volume id; volumes of no broker last.
-    pub fn all(snapshot: &Snapshot, join: &Join, now: Moment) -> Vec<Self> {
+    pub fn all(snapshot: &Snapshot, join: &Join<'_>, now: Moment) -> Vec<Self> {
         let sections = snapshot.cloud.volumes.values();
         let volumes = sections.flat_map(|section| {
             section
@@ -66,14 +67,14 @@ impl VolumeRow {
         rows
     }
 
-    fn of<S>(snapshot: &Snapshot, join: &Join, section: &Observed<S>, volume: &Volume, now: Moment) -> Self {
-        let backing = join.backing(&volume.id);
+    fn of<S>(snapshot: &Snapshot, join: &Join<'_>, section: &Observed<S>, volume: &Volume, now: Moment) -> Self {
+        let backing = join.backed(&volume.id);
         let broker = backing
             .map(|b| b.broker)
             .or_else(|| volume.instance.as_deref().and_then(|id| join.broker_of(id)));
         let dir = |take: &dyn Fn(&LogDir) -> Option<f64>, missing: &str| match backing {
             Some(backing) => logdir_cell(snapshot, backing.broker, &backing.logdir, now, missing, take),
-            None => Cell::unknown(join.why_no_logdir(&volume.id)),
+            None => Cell::unknown(join.why_unbacked(broker)),
         };
         let metric =
             |take: fn(&VolumeMetrics) -> Option<Point>| volume_metric(&snapshot.cloud.metrics, &volume.id, now, take);
@@ -82,14 +83,14 @@ impl VolumeRow {
             metric(|m| m.write_bytes_per_second),
         )
         .map(|bytes| Some(bytes / 1e6));
-        let throughput_limit = limit(throughput_limit_mb(volume), volume, "throughput");
+        let throughput_limit = limit_cell(limit_mb(volume), volume, "throughput");
         let iops = sum(metric(|m| m.read_ops_per_second), metric(|m| m.write_ops_per_second));
-        let iops_limit = limit(volume.iops.map(|iops| iops as f64), volume, "IOPS");
+        let iops_limit = limit_cell(limit::iops(volume), volume, "IOPS");
         Self {
             id: volume.id.clone(),
             broker,
             logdir: backing.map(|backing| backing.logdir.clone()),
-            method: backing.map_or_else(|| join.why_no_logdir(&volume.id), |backing| backing.method.clone()),
+            method: backing.map_or_else(|| join.why_unbacked(broker), |backing| backing.method.clone()),
             volume_type: volume.volume_type.clone(),
             size_gib: volume.size_gib,
             state: volume.state.clone(),
@@ -173,27 +174,16 @@ fn sum(a: Cell<f64>, b: Cell<f64>) -> Cell<f64> {
     }
 }
 
-fn limit(value: Option<f64>, volume: &Volume, what: &str) -> Cell<f64> {
+fn limit_cell(value: Option<f64>, volume: &Volume, what: &str) -> Cell<f64> {
     match value {
         Some(value) => Cell::known(value),
         None => Cell::unknown(format!("EC2 tells no {what} limit for a {} volume", volume.volume_type)),
     }
 }
 
-/// The throughput a volume sustains, in MB/s of 10⁶ bytes. Sources: EBS user guide, volume types: gp3 has 125 MiB/s
-/// unless provisioned, gp2 128 to 250 MiB/s by size, st1 40 MiB/s per TiB up to 500, sc1 12 per TiB up to 192.
-pub(super) fn throughput_limit_mb(volume: &Volume) -> Option<f64> {
-    let tib = volume.size_gib as f64 / 1024.0;
-    let mib = match (volume.throughput_mib_per_second, volume.volume_type.as_str()) {
-        (Some(mib), _) => mib as f64,
-        (None, "gp3") => 125.0,
-        (None, "gp2") if volume.size_gib <= 170 => 128.0,
-        (None, "gp2") => 250.0,
-        (None, "st1") => (40.0 * tib).min(500.0),
-        (None, "sc1") => (12.0 * tib).min(192.0),
-        (None, _) => return None,
-    };
-    Some(mib * 1.048_576)
+/// MB/s of 10⁶ bytes; EC2 provisions MiB.
+fn limit_mb(volume: &Volume) -> Option<f64> {
+    limit::throughput_mib_per_second(volume).map(|mib| mib * 1.048_576)
 }
 
 fn burst(volume: &Volume, metric: Cell<f64>) -> Cell<f64> {

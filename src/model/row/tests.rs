@@ -1,0 +1,241 @@
+//! Rows of a small cluster in three racks, with one broker that does not answer.
+
+use std::collections::BTreeMap;
+
+use super::broker::BrokerState;
+use super::partition::Badge;
+use super::*;
+use crate::model::broker::{Broker, Link};
+use crate::model::cluster::Cluster;
+use crate::model::config::{Config, ConfigSource};
+use crate::model::group::{Commit, Group};
+use crate::model::logdir::{LogDir, Replica};
+use crate::model::offset::{Offsets, Span};
+use crate::model::topic::{Partition, Topic};
+use crate::model::{BrokerId, Trouble};
+
+fn at(second: i64) -> Moment {
+    Moment::from_second(1_700_000_000 + second).unwrap()
+}
+
+fn partition(partition: i32, leader: Option<BrokerId>, replicas: &[BrokerId], isr: &[BrokerId]) -> Partition {
+    Partition {
+        partition,
+        leader,
+        replicas: replicas.to_vec(),
+        isr: isr.to_vec(),
+        ..Partition::default()
+    }
+}
+
+fn topic(name: &str, partitions: Vec<Partition>) -> Topic {
+    Topic {
+        name: name.into(),
+        id: uuid::Uuid::nil(),
+        internal: false,
+        partitions,
+    }
+}
+
+fn logdir(replicas: &[(&str, i32, u64)]) -> Vec<LogDir> {
+    let replica = |(topic, partition, size_bytes): &(&str, i32, u64)| Replica {
+        topic: (*topic).into(),
+        partition: *partition,
+        size_bytes: *size_bytes,
+        lag_records: 0,
+        future: false,
+    };
+    vec![LogDir {
+        path: "/data".into(),
+        total_bytes: Some(1000),
+        usable_bytes: Some(400),
+        error: None,
+        replicas: replicas.iter().map(replica).collect(),
+        growth_bytes_per_second: Some(2.0),
+    }]
+}
+
+/// Broker 3 died 40 s ago; it led nothing, and is missing from the ISR of `orders-0`.
+fn snapshot() -> Snapshot {
+    let broker = |id: BrokerId| Broker {
+        id,
+        host: format!("127.0.{id}.10"),
+        port: 9092,
+        rack: Some(format!("az{id}")),
+        fenced: false,
+    };
+    let cluster = Cluster {
+        id: "c".into(),
+        controller: Some(1),
+        brokers: (1..=3).map(broker).collect(),
+        version: None,
+    };
+    let topics = vec![
+        topic("audit", vec![partition(0, None, &[3], &[3])]),
+        topic(
+            "orders",
+            vec![
+                partition(0, Some(1), &[1, 2, 3], &[1, 2]),
+                partition(1, Some(2), &[1, 2], &[1, 2]),
+            ],
+        ),
+    ];
+    let min_isr = |value: &str| Config {
+        name: "min.insync.replicas".into(),
+        value: Some(value.into()),
+        source: ConfigSource::Topic,
+        sensitive: false,
+        read_only: false,
+        documentation: None,
+    };
+    let spans = |spans: &[(i32, i64)]| {
+        let span = |(p, end): &(i32, i64)| {
+            (
+                *p,
+                Span {
+                    start: 0,
+                    end: *end,
+                    rate: Some(10.0),
+                },
+            )
+        };
+        Offsets {
+            topics: BTreeMap::from([("orders".to_owned(), spans.iter().map(span).collect())]),
+        }
+    };
+    let mut snapshot = Snapshot {
+        cluster: Observed::fresh(cluster, at(0)),
+        topics: Observed::fresh(topics, at(0)),
+        topic_configs: Observed::fresh(BTreeMap::from([("orders".to_owned(), vec![min_isr("2")])]), at(0)),
+        ..Snapshot::default()
+    };
+    for id in 1..=3 {
+        snapshot.links.insert(
+            id,
+            Observed::fresh(
+                Link {
+                    rtt_ms: 0.4,
+                    release: None,
+                },
+                at(0),
+            ),
+        );
+        snapshot.logdirs.insert(
+            id,
+            Observed::fresh(logdir(&[("orders", 0, 100), ("orders", 1, 50)]), at(0)),
+        );
+    }
+    snapshot.offsets.insert(1, Observed::fresh(spans(&[(0, 500)]), at(0)));
+    snapshot.offsets.insert(2, Observed::fresh(spans(&[(1, 80)]), at(0)));
+    for section in [&mut snapshot.logdirs] {
+        section
+            .get_mut(&3)
+            .unwrap()
+            .fail(Trouble::TimedOut, "no answer in 2 s", at(0));
+    }
+    snapshot
+        .links
+        .get_mut(&3)
+        .unwrap()
+        .fail(Trouble::Unreachable, "connection refused", at(0));
+    snapshot
+}
+
+#[test]
+fn a_dead_broker_ages_its_own_cells_and_no_others() {
+    let rows = Rows::of(&snapshot(), at(40));
+    let states: Vec<BrokerState> = rows.brokers.iter().map(|row| row.state).collect();
+    assert_eq!(states, [BrokerState::Up, BrokerState::Up, BrokerState::Unreachable]);
+    assert_eq!(rows.brokers[2].used_percent.stale_seconds, Some(40));
+    assert_eq!(
+        rows.brokers[2].used_percent.value,
+        Some(60.0),
+        "the last answer is kept"
+    );
+    assert_eq!(rows.brokers[0].used_percent, Cell::known(60.0));
+    assert_eq!(rows.brokers[2].isr_misses.value, Some(1));
+    assert_eq!(
+        rows.zones
+            .iter()
+            .map(|zone| (zone.brokers, zone.up))
+            .collect::<Vec<_>>(),
+        [(1, 1), (1, 1), (1, 0)]
+    );
+}
+
+#[test]
+fn badges_name_what_is_wrong_and_nothing_else() {
+    let rows = Rows::of(&snapshot(), at(0));
+    let badges: Vec<Vec<Badge>> = rows
+        .partitions
+        .iter()
+        .map(|row| row.badges.iter().copied().collect())
+        .collect();
+    assert_eq!(badges[0], [Badge::Offline, Badge::LowReplication]);
+    assert_eq!(badges[1], [Badge::AtMinIsr, Badge::UnderReplicated]);
+    assert_eq!(badges[2], [Badge::LowReplication, Badge::LeaderNotPreferred]);
+    assert_eq!((rows.topics[1].under_replicated, rows.topics[1].at_min_isr), (1, 1));
+}
+
+#[test]
+fn a_replica_that_is_being_added_is_no_fault() {
+    let mut snapshot = snapshot();
+    let moving = crate::model::reassignment::Reassignment {
+        topic: "orders".into(),
+        partition: 0,
+        replicas: vec![1, 2, 3],
+        adding: vec![3],
+        removing: vec![],
+    };
+    snapshot.reassignments = Observed::fresh(vec![moving], at(0));
+    let rows = Rows::of(&snapshot, at(0));
+    assert!(!rows.partitions[1].badges.contains(&Badge::UnderReplicated));
+    assert_eq!(rows.topics[1].cells[&3].adding, 1);
+    assert_eq!(rows.brokers[2].isr_misses.value, Some(0));
+}
+
+#[test]
+fn without_any_aws_plane_nothing_of_it_is_a_number() {
+    let mut snapshot = snapshot();
+    snapshot.cloud.zones = Observed::absent("no AWS region in this context");
+    let row = &Rows::of(&snapshot, at(0)).brokers[0];
+    assert_eq!(row.cpu_percent.value, None);
+    assert_eq!(row.instance.reason.as_deref(), Some("no AWS region in this context"));
+    assert_eq!(row.throughput_percent.value, None);
+}
+
+#[test]
+fn lag_is_unknown_as_soon_as_one_leader_is_silent() {
+    let commit = |partition, offset| Commit {
+        topic: "orders".into(),
+        partition,
+        offset,
+        metadata: String::new(),
+    };
+    let group = Group {
+        name: "billing".into(),
+        state: "Stable".into(),
+        kind: "classic".into(),
+        protocol: "range".into(),
+        coordinator: None,
+        members: vec![],
+        commits: vec![commit(0, 450), commit(1, 90)],
+    };
+    let mut snapshot = snapshot();
+    snapshot.groups = Observed::fresh(vec![group], at(0));
+    let row = &Rows::of(&snapshot, at(0)).groups[0];
+    assert_eq!(
+        row.lag_records.value,
+        Some(50),
+        "a commit ahead of the end we saw is no lag"
+    );
+    assert_eq!(row.worst, Some(("orders".into(), 0, 50)));
+    snapshot.offsets.remove(&2);
+    let row = &Rows::of(&snapshot, at(0)).groups[0];
+    assert_eq!(row.lag_records.value, None);
+    assert!(
+        row.lag_records.reason.as_deref().unwrap().contains("orders-1"),
+        "{:?}",
+        row.lag_records.reason
+    );
+}
