@@ -1,6 +1,10 @@
 //! Newtypes for the things that are easy to confuse: brokers, topics, partitions.
 
+mod base64url;
+
 use std::fmt;
+
+pub use base64url::Base64Url;
 
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;

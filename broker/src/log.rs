@@ -5,22 +5,47 @@
 //! whose effect is unknown the log refuses everything until the process restarts. Batches are stored as
 //! received: only base offset and leader epoch are set.
 
+mod append;
+mod checkpoint;
 mod config;
+mod epoch;
 mod error;
+mod health;
+mod index;
+mod load;
+mod lookup;
 mod manager;
+mod producer;
+mod scan;
+mod segment;
+mod tail;
+mod trim;
+mod validate;
 
 use std::path::Path;
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
 use bytes::Bytes;
+use parking_lot::{Mutex, MutexGuard, RwLock};
 
 pub use config::{LogConfig, TimestampType};
 pub use error::Error;
-pub use manager::{DirStatus, Identity, LogManager};
+pub use manager::{DirStatus, Identity, Intervals, LogManager};
 
 use crate::env::clock::Clock;
 use crate::env::disk::Disk;
 use crate::id::{Epoch, Offset};
+
+use epoch::Epochs;
+use health::Health;
+use producer::{Producers, Snapshots};
+use segment::Segment;
+use tail::{Budget, Tail};
+
+/// What the tail of a log that was opened by itself may hold; a [`LogManager`] shares one budget among its logs.
+const OWN_BUDGET: usize = 16 << 20;
 
 /// What an append did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,6 +65,15 @@ pub struct Read {
     /// Empty when there is nothing below the limit.
     pub records: Bytes,
     /// Where the next read goes on.
+    pub next: Offset,
+}
+
+/// What a read found, as it lies in memory: joined, these are [`Read::records`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReadChunks {
+    pub chunks: Vec<Bytes>,
+    /// Of all chunks, in bytes.
+    pub size: usize,
     pub next: Offset,
 }
 
@@ -70,6 +104,48 @@ pub struct ActiveProducer {
 #[derive(Debug)]
 pub struct Log {
     dir: PathBuf,
+    disk: Disk,
+    clock: Clock,
+    health: Arc<Health>,
+    config: RwLock<Arc<LogConfig>>,
+    state: Mutex<State>,
+    // Copies for readers that need one number and no lock. Written while the state is locked.
+    start: AtomicI64,
+    end: AtomicI64,
+    size: AtomicU64,
+    high_watermark: AtomicI64,
+    recovery_point: AtomicI64,
+}
+
+#[derive(Debug)]
+struct State {
+    condition: Condition,
+    /// In order of their offsets; never empty, the last one is active.
+    segments: Vec<Segment>,
+    epochs: Epochs,
+    producers: Producers,
+    snapshots: Snapshots,
+    tail: Tail,
+    /// When the oldest append that is not on the device was made.
+    unflushed_since: Option<i64>,
+    /// A segment was added since the directory was synced.
+    dir_changed: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Condition {
+    Open,
+    Closed,
+    Deleted,
+}
+
+/// What the logs of a directory share.
+#[derive(Debug, Clone)]
+struct Shared {
+    disk: Disk,
+    clock: Clock,
+    health: Arc<Health>,
+    budget: Arc<Budget>,
 }
 
 impl Log {
@@ -86,142 +162,94 @@ impl Log {
         recovery_point: Offset,
         clean: bool,
     ) -> Result<Self, Error> {
-        let _ = (config, clock, recovery_point, clean);
-        disk.create_dir(&dir).map_err(Error::io(&dir))?;
-        Ok(Self { dir })
+        let shared = Shared {
+            disk: disk.clone(),
+            clock,
+            health: Arc::default(),
+            budget: Arc::new(Budget::new(OWN_BUDGET)),
+        };
+        Self::open_shared(&shared, dir, config, recovery_point, clean)
     }
 
-    fn offline<T>(&self) -> Result<T, Error> {
-        Err(Error::Offline { path: self.dir.clone() })
+    fn open_shared(
+        shared: &Shared,
+        dir: PathBuf,
+        config: LogConfig,
+        recovery_point: Offset,
+        clean: bool,
+    ) -> Result<Self, Error> {
+        let loaded = load::load(&shared.disk, &dir, &config, recovery_point, clean)?;
+        let start = loaded.segments.first().map_or(0, |segment| segment.base);
+        let log = Self {
+            dir,
+            disk: shared.disk.clone(),
+            clock: shared.clock.clone(),
+            health: Arc::clone(&shared.health),
+            config: RwLock::new(Arc::new(config)),
+            start: AtomicI64::new(start),
+            end: AtomicI64::new(loaded.end),
+            size: AtomicU64::new(loaded.segments.iter().map(|segment| segment.size).sum()),
+            high_watermark: AtomicI64::new(start),
+            recovery_point: AtomicI64::new(recovery_point.clamp(start, loaded.end)),
+            state: Mutex::new(State {
+                condition: Condition::Open,
+                segments: loaded.segments,
+                epochs: loaded.epochs,
+                producers: loaded.producers,
+                snapshots: loaded.snapshots,
+                tail: Tail::new(Arc::clone(&shared.budget)),
+                unflushed_since: None,
+                dir_changed: true,
+            }),
+        };
+        Ok(log)
     }
 
     pub fn dir(&self) -> &Path {
         &self.dir
     }
 
-    /// Appends one or more v2 batches from a client: checks CRC, size and sequence numbers, gives them the
-    /// next offsets and `leader_epoch`.
-    ///
-    /// # Errors
-    /// See [`Error::code`]; nothing was appended.
-    pub fn append_as_leader(&self, batches: Bytes, leader_epoch: Epoch) -> Result<Appended, Error> {
-        let _ = (batches, leader_epoch);
-        self.offline()
-    }
-
-    /// As [`Log::append_as_leader`] for batches of the broker itself: control batches are allowed and
-    /// `max.message.bytes` does not apply.
-    ///
-    /// # Errors
-    /// See [`Error::code`]; nothing was appended.
-    pub fn append_internal(&self, batches: Bytes, leader_epoch: Epoch) -> Result<Appended, Error> {
-        let _ = (batches, leader_epoch);
-        self.offline()
-    }
-
-    /// Appends what was fetched from the leader, with offsets and epochs as they are.
-    ///
-    /// # Errors
-    /// [`Error::NotContiguous`] when it does not continue this log; a damaged batch.
-    pub fn append_as_follower(&self, batches: Bytes) -> Result<Appended, Error> {
-        let _ = batches;
-        self.offline()
-    }
-
-    /// Whole batches from the one that contains `from`, at most `max_bytes`, all of them before `below`.
-    /// With `at_least_one` the first batch is returned even if it is larger (KIP-74).
-    ///
-    /// # Errors
-    /// [`Error::OffsetOutOfRange`] when `from` is before the start or after the end.
-    pub fn read(&self, from: Offset, max_bytes: usize, below: Offset, at_least_one: bool) -> Result<Read, Error> {
-        let _ = (from, max_bytes, below, at_least_one);
-        self.offline()
-    }
-
     /// The first offset that can be read.
     pub fn start(&self) -> Offset {
-        0
+        self.start.load(Ordering::Acquire)
     }
 
     /// The offset that the next record gets.
     pub fn end(&self) -> Offset {
-        0
+        self.end.load(Ordering::Acquire)
     }
 
     /// Of all segments, without indexes.
     pub fn size_bytes(&self) -> u64 {
-        0
+        self.size.load(Ordering::Acquire)
     }
 
-    /// Remembered for retention and the checkpoint; set by whoever replicates this log. Never moves past the end.
+    /// Remembered for retention and the checkpoint; set by whoever replicates this log. Never outside of it.
     pub fn set_high_watermark(&self, offset: Offset) {
-        let _ = offset;
+        let offset = offset.min(self.end()).max(self.start());
+        self.high_watermark.store(offset, Ordering::Release);
     }
 
     /// As last set, at first from the checkpoint; what follows it may be lost.
     pub fn high_watermark(&self) -> Offset {
-        0
+        self.high_watermark.load(Ordering::Acquire)
     }
 
     /// What precedes it is on the device.
     pub fn recovery_point(&self) -> Offset {
-        0
+        self.recovery_point.load(Ordering::Acquire)
     }
 
     /// The newest leader epoch in the log.
     pub fn latest_epoch(&self) -> Option<Epoch> {
-        None
+        self.state.lock().epochs.latest()
     }
 
     /// Where `epoch` ended: the largest epoch that is not after it, and the offset after its last record
     /// (OffsetForLeaderEpoch, KIP-101 and KIP-279). `None` when the log knows no such epoch.
     pub fn end_offset_for(&self, epoch: Epoch) -> Option<(Epoch, Offset)> {
-        let _ = epoch;
-        None
-    }
-
-    /// The first record whose timestamp is at or after `timestamp`.
-    ///
-    /// # Errors
-    /// When the log cannot be read or the batch does not decompress.
-    pub fn offset_for_time(&self, timestamp: i64) -> Result<Option<TimedOffset>, Error> {
-        let _ = timestamp;
-        self.offline()
-    }
-
-    /// The record with the largest timestamp; the first of several.
-    ///
-    /// # Errors
-    /// When the log cannot be read or the batch does not decompress.
-    pub fn max_timestamp(&self) -> Result<Option<TimedOffset>, Error> {
-        self.offline()
-    }
-
-    /// Cuts off `offset` and all after it. A batch that contains it goes whole, so the end may be smaller.
-    ///
-    /// # Errors
-    /// When the disk fails.
-    pub fn truncate_to(&self, offset: Offset) -> Result<(), Error> {
-        let _ = offset;
-        self.offline()
-    }
-
-    /// Removes everything; the next record gets `offset`.
-    ///
-    /// # Errors
-    /// When the disk fails.
-    pub fn restart_at(&self, offset: Offset) -> Result<(), Error> {
-        let _ = offset;
-        self.offline()
-    }
-
-    /// Records before `offset` can no longer be read (DeleteRecords); their segments go with time.
-    ///
-    /// # Errors
-    /// [`Error::OffsetOutOfRange`] after the end.
-    pub fn advance_start(&self, offset: Offset) -> Result<(), Error> {
-        let _ = offset;
-        self.offline()
+        let state = self.state.lock();
+        state.epochs.end_offset_for(epoch, self.end())
     }
 
     /// `epoch` begins at `start_offset`: said by a new leader before its first append.
@@ -229,53 +257,63 @@ impl Log {
     /// # Errors
     /// When the checkpoint cannot be written.
     pub fn assign_epoch(&self, epoch: Epoch, start_offset: Offset) -> Result<(), Error> {
-        let _ = (epoch, start_offset);
-        self.offline()
+        let mut state = self.lock()?;
+        let assigned = state.epochs.assign(&self.disk, epoch, start_offset);
+        self.judge(assigned)
     }
 
-    /// Applies retention by time and size to what lies before `high_watermark`; returns the bytes deleted.
-    ///
-    /// # Errors
-    /// When the disk fails.
-    pub fn retain(&self, high_watermark: Offset) -> Result<u64, Error> {
-        let _ = high_watermark;
-        self.offline()
+    /// The idempotent producers it remembers, by id.
+    pub fn active_producers(&self) -> Vec<ActiveProducer> {
+        self.state.lock().producers.active()
     }
 
-    /// Returns once everything appended so far is on the device.
-    ///
-    /// # Errors
-    /// When fsync fails; the log is offline then.
-    pub fn flush(&self) -> Result<(), Error> {
-        self.offline()
+    /// The first offset of the oldest open transaction: where a read_committed consumer waits.
+    pub fn first_open_transaction(&self) -> Option<Offset> {
+        self.state.lock().producers.first_open()
     }
 
     pub fn set_config(&self, config: LogConfig) {
-        let _ = config;
+        *self.config.write() = Arc::new(config);
     }
 
     pub fn config(&self) -> LogConfig {
-        LogConfig::default()
+        self.config.read().as_ref().clone()
     }
 
-    /// Flushes and leaves everything as a clean start needs it; the log is not used afterwards.
-    ///
-    /// # Errors
-    /// When the disk fails.
-    pub fn close(&self) -> Result<(), Error> {
-        self.offline()
+    /// The state, if the log can be used.
+    fn lock(&self) -> Result<MutexGuard<'_, State>, Error> {
+        let state = self.state.lock();
+        let path = || self.dir.clone();
+        match state.condition {
+            Condition::Deleted => Err(Error::Deleted { path: path() }),
+            Condition::Closed => Err(Error::Closed { path: path() }),
+            Condition::Open if self.health.failure().is_some() => Err(Error::Offline { path: path() }),
+            Condition::Open => Ok(state),
+        }
     }
 
-    /// Removes it from the disk; everything else returns [`Error::Deleted`] afterwards.
-    ///
-    /// # Errors
-    /// When the disk fails.
-    pub fn delete(&self) -> Result<(), Error> {
-        self.offline()
+    /// Takes the directory offline when a change of the disk failed in a way that leaves its content unknown.
+    fn judge<T>(&self, result: Result<T, Error>) -> Result<T, Error> {
+        if let Err(error @ Error::Io { .. }) = &result {
+            self.health.fail(error.to_string());
+        }
+        result
     }
 
-    /// The idempotent producers it remembers.
-    pub fn active_producers(&self) -> Vec<ActiveProducer> {
-        Vec::new()
+    fn publish_size(&self, state: &State) {
+        let size = state.segments.iter().map(|segment| segment.size).sum();
+        self.size.store(size, Ordering::Release);
     }
 }
+
+impl State {
+    /// There always is one: load makes it and nothing removes it without putting another.
+    fn active(&mut self) -> Result<&mut Segment, Error> {
+        self.segments.last_mut().ok_or(Error::Invalid {
+            why: "the log has no segment",
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -217,6 +217,25 @@ impl Disk {
         Ok(entries)
     }
 
+    /// A file's length in bytes.
+    ///
+    /// # Errors
+    /// As stat(2).
+    pub fn size(&self, path: &Path) -> io::Result<u64> {
+        self.check(Fault::Read, path)?;
+        fs::metadata(path).map(|meta| meta.len())
+    }
+
+    /// When a file was last written, in ms since the Unix epoch.
+    ///
+    /// # Errors
+    /// As stat(2).
+    pub fn modified_ms(&self, path: &Path) -> io::Result<i64> {
+        let modified = fs::metadata(path)?.modified()?;
+        let since = modified.duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+        Ok(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
+    }
+
     pub fn exists(&self, path: &Path) -> bool {
         path.exists()
     }

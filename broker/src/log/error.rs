@@ -41,6 +41,8 @@ pub enum Error {
     Io { path: PathBuf, source: io::Error },
     #[error("{} is offline after an earlier failure; restart the broker on a sound volume", .path.display())]
     Offline { path: PathBuf },
+    #[error("{} is closed; the broker is stopping", .path.display())]
+    Closed { path: PathBuf },
     #[error("{} was deleted", .path.display())]
     Deleted { path: PathBuf },
     #[error("{}: {why}", .path.display())]
@@ -78,6 +80,7 @@ impl Error {
             | Self::Full { .. }
             | Self::Io { .. }
             | Self::Offline { .. }
+            | Self::Closed { .. }
             | Self::Malformed { .. }
             | Self::InUse { .. }
             | Self::Foreign { .. }

@@ -1,18 +1,33 @@
 //! The log directories of one node: opened, locked, checkpointed, and their logs looked after.
+//!
+//! A directory that fails takes its own logs offline and nothing else. Files that Kafka keeps beside the
+//! logs have Kafka's names and formats.
 
+mod directory;
+mod upkeep;
+
+use std::collections::HashMap;
 use std::path::Path;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use tokio::sync::watch;
+use parking_lot::{Mutex, RwLock};
 use uuid::Uuid;
 
-use super::{Error, Log, LogConfig};
+use super::tail::Budget;
+use super::{Error, Log, LogConfig, Shared};
 use crate::env::clock::Clock;
 use crate::env::disk::Disk;
 use crate::env::disk::Space;
 use crate::env::random::Random;
 use crate::id::{NodeId, TopicPartition};
+
+pub use upkeep::Intervals;
+
+use directory::{Directory, Meta};
+
+/// What the tails of all logs of a node may hold in memory together.
+const TAIL_BUDGET: usize = 64 << 20;
 
 /// Whose directories these are: written into `meta.properties`, and compared with it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,7 +40,7 @@ pub struct Identity {
 #[derive(Debug, Clone)]
 pub struct DirStatus {
     pub path: PathBuf,
-    /// `directory.id` of its `meta.properties` (KIP-858).
+    /// `directory.id` of its `meta.properties` (KIP-858); nil when it could not be opened.
     pub id: Uuid,
     /// `None` when the volume does not answer.
     pub space: Option<Space>,
@@ -36,7 +51,23 @@ pub struct DirStatus {
 /// All logs of one node.
 #[derive(Debug)]
 pub struct LogManager {
-    dirs: Vec<PathBuf>,
+    directories: Vec<Directory>,
+    disk: Disk,
+    clock: Clock,
+    budget: Arc<Budget>,
+    logs: RwLock<HashMap<TopicPartition, Entry>>,
+    /// One at a time, so that two checkpoints do not write the same file.
+    checkpointing: Mutex<()>,
+    intervals: Mutex<Intervals>,
+}
+
+/// One log and where it is.
+#[derive(Debug, Clone)]
+struct Entry {
+    topic: Arc<str>,
+    /// Index into the directories.
+    directory: usize,
+    log: Arc<Log>,
 }
 
 impl LogManager {
@@ -53,8 +84,36 @@ impl LogManager {
         clock: Clock,
         random: &Random,
     ) -> Result<Self, Error> {
-        let _ = (disk, identity, defaults, clock, random);
-        Ok(Self { dirs: dirs.to_vec() })
+        let mut directories = Vec::with_capacity(dirs.len());
+        for path in dirs {
+            match Directory::open(&disk, path, identity, random) {
+                Ok(directory) => directories.push(directory),
+                Err(error @ (Error::Io { .. } | Error::Full { .. })) if dirs.len() > 1 => {
+                    directories.push(Directory::failed(path, error.to_string()));
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        if !directories.iter().any(Directory::is_online) {
+            return Err(Error::NoDirectory);
+        }
+        let manager = Self {
+            directories,
+            disk,
+            clock,
+            budget: Arc::new(Budget::new(TAIL_BUDGET)),
+            logs: RwLock::default(),
+            checkpointing: Mutex::default(),
+            intervals: Mutex::default(),
+        };
+        for (index, directory) in manager.directories.iter().enumerate().filter(|(_, it)| it.is_online()) {
+            match manager.load(index, directory, &defaults) {
+                Ok(()) => {}
+                Err(error) if dirs.len() > 1 => directory.health.fail(error.to_string()),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(manager)
     }
 
     /// The node id and cluster id that `dir` was made for; `None` for a new directory.
@@ -62,21 +121,86 @@ impl LogManager {
     /// # Errors
     /// When its `meta.properties` cannot be read.
     pub fn identity_of(disk: &Disk, dir: &Path) -> Result<Option<Identity>, Error> {
-        let _ = (disk, dir);
-        Ok(None)
+        Ok(Meta::read(disk, dir)?.map(|meta| meta.identity))
     }
 
-    /// Whether the last run closed all directories, with the broker epoch it wrote (KIP-966).
+    /// The broker epoch that the last run wrote when it closed all directories; `None` after a crash (KIP-966).
     pub fn previous_broker_epoch(&self) -> Option<i64> {
-        None
+        let epochs = self
+            .directories
+            .iter()
+            .map(|directory| directory.clean.map(|clean| clean.broker_epoch));
+        epochs.collect::<Option<Vec<_>>>()?.into_iter().min()
+    }
+
+    fn load(&self, index: usize, directory: &Directory, defaults: &LogConfig) -> Result<(), Error> {
+        let recovery = directory.read_offsets(&self.disk, directory::RECOVERY_POINTS)?;
+        let watermarks = directory.read_offsets(&self.disk, directory::HIGH_WATERMARKS)?;
+        let starts = directory.read_offsets(&self.disk, directory::LOG_STARTS)?;
+        let shared = self.shared(directory);
+        for path in self.disk.list(&directory.path).map_err(Error::io(&directory.path))? {
+            let name = path
+                .file_name()
+                .and_then(|name| name.to_str())
+                .unwrap_or_default()
+                .to_owned();
+            if !path.is_dir() || name.ends_with("-stray") {
+                continue;
+            }
+            if name.ends_with("-delete") {
+                self.disk.remove_dir(&path).map_err(Error::io(&path))?;
+                continue;
+            }
+            let Some((topic, partition)) = parse_name(&name) else {
+                continue;
+            };
+            let Some(topic_id) = directory::read_topic_id(&self.disk, &path)? else {
+                tracing::warn!("{} has no partition.metadata and is left alone", path.display());
+                continue;
+            };
+            let key = (topic.to_owned(), partition);
+            let point = recovery.get(&key).copied().unwrap_or(0);
+            let log = Log::open_shared(&shared, path, defaults.clone(), point, directory.clean.is_some())?;
+            if let Some(start) = starts.get(&key) {
+                // More than the end when the tail was lost: then the log is empty, and its end is its start.
+                log.advance_start((*start).min(log.end()))?;
+            }
+            log.set_high_watermark(watermarks.get(&key).copied().unwrap_or(0));
+            let at = TopicPartition {
+                topic: topic_id,
+                partition,
+            };
+            let entry = Entry {
+                topic: topic.into(),
+                directory: index,
+                log: Arc::new(log),
+            };
+            if let Some(other) = self.logs.write().insert(at, entry) {
+                tracing::warn!(
+                    "{} is in two directories; {} is left alone",
+                    name,
+                    other.log.dir().display()
+                );
+            }
+        }
+        Ok(())
+    }
+
+    fn shared(&self, directory: &Directory) -> Shared {
+        Shared {
+            disk: self.disk.clone(),
+            clock: self.clock.clone(),
+            health: Arc::clone(&directory.health),
+            budget: Arc::clone(&self.budget),
+        }
     }
 
     pub fn get(&self, at: TopicPartition) -> Option<Arc<Log>> {
-        let _ = at;
-        None
+        self.logs.read().get(&at).map(|entry| Arc::clone(&entry.log))
     }
 
-    /// The log of a partition; a new one in the online directory with the fewest logs, or in `dir`, when there is none.
+    /// The log of a partition; when there is none a new one, in the directory `dir` if it is named and online,
+    /// else in the online one with the fewest logs.
     ///
     /// # Errors
     /// When no directory is online or the disk fails.
@@ -87,8 +211,70 @@ impl LogManager {
         config: LogConfig,
         dir: Option<Uuid>,
     ) -> Result<Arc<Log>, Error> {
-        let _ = (topic, at, config, dir);
-        Err(Error::NoDirectory)
+        let mut logs = self.logs.write();
+        if let Some(entry) = logs.get(&at) {
+            return Ok(Arc::clone(&entry.log));
+        }
+        let index = self.place(&logs, dir).ok_or(Error::NoDirectory)?;
+        let directory = &self.directories[index];
+        let path = directory.path.join(format!("{topic}-{}", at.partition));
+        self.set_aside(&mut logs, &path)?;
+        let made = self.make(directory, &path, at, config);
+        if let Err(error @ Error::Io { .. }) = &made {
+            directory.health.fail(error.to_string());
+        }
+        let log = Arc::new(made?);
+        logs.insert(
+            at,
+            Entry {
+                topic: topic.into(),
+                directory: index,
+                log: Arc::clone(&log),
+            },
+        );
+        Ok(log)
+    }
+
+    fn place(&self, logs: &HashMap<TopicPartition, Entry>, wanted: Option<Uuid>) -> Option<usize> {
+        let online = || {
+            self.directories
+                .iter()
+                .enumerate()
+                .filter(|(_, directory)| directory.is_online())
+        };
+        let named = online().find(|(_, directory)| Some(directory.id) == wanted);
+        let fewest =
+            || online().min_by_key(|(index, _)| logs.values().filter(|entry| entry.directory == *index).count());
+        named.or_else(fewest).map(|(index, _)| index)
+    }
+
+    /// Moves what is at `path` out of the way: a log of an earlier topic of the same name.
+    fn set_aside(&self, logs: &mut HashMap<TopicPartition, Entry>, path: &Path) -> Result<(), Error> {
+        if let Some(old) = logs
+            .iter()
+            .find(|(_, entry)| entry.log.dir() == path)
+            .map(|(at, _)| *at)
+            && let Some(entry) = logs.remove(&old)
+        {
+            tracing::info!(
+                "{} is of topic id {}, which is gone; deleting it",
+                path.display(),
+                old.topic
+            );
+            return entry.log.delete();
+        }
+        if !self.disk.exists(path) {
+            return Ok(());
+        }
+        let mut stray = path.as_os_str().to_owned();
+        stray.push(format!(".{}-stray", Uuid::new_v4().simple()));
+        self.disk.rename(path, Path::new(&stray)).map_err(Error::io(path))
+    }
+
+    fn make(&self, directory: &Directory, path: &Path, at: TopicPartition, config: LogConfig) -> Result<Log, Error> {
+        self.disk.create_dir(path).map_err(Error::io(path))?;
+        directory::write_topic_id(&self.disk, path, at.topic)?;
+        Log::open_shared(&self.shared(directory), path.to_owned(), config, 0, true)
     }
 
     /// Deletes the log of a partition; fine if there is none.
@@ -96,44 +282,41 @@ impl LogManager {
     /// # Errors
     /// When the disk fails.
     pub fn remove(&self, at: TopicPartition) -> Result<(), Error> {
-        let _ = at;
-        Ok(())
+        let removed = self.logs.write().remove(&at);
+        removed.map_or(Ok(()), |entry| entry.log.delete())
     }
 
     /// All logs, with the topic's name as it was when they were created.
     pub fn logs(&self) -> Vec<(TopicPartition, String, Arc<Log>)> {
-        Vec::new()
+        let logs = self.logs.read();
+        logs.iter()
+            .map(|(at, entry)| (*at, entry.topic.to_string(), Arc::clone(&entry.log)))
+            .collect()
     }
 
     pub fn dirs(&self) -> Vec<DirStatus> {
-        let status = |path: &PathBuf| DirStatus {
-            path: path.clone(),
-            id: Uuid::nil(),
-            space: None,
-            failure: None,
+        let status = |directory: &Directory| DirStatus {
+            path: directory.path.clone(),
+            id: directory.id,
+            space: self.disk.space(&directory.path).ok(),
+            failure: directory.health.failure().map(str::to_owned),
         };
-        self.dirs.iter().map(status).collect()
+        self.directories.iter().map(status).collect()
     }
 
-    /// The directory that a log is in.
+    /// The directory that a log is in, by its `directory.id`.
     pub fn dir_of(&self, at: TopicPartition) -> Option<Uuid> {
-        let _ = at;
-        None
-    }
-
-    /// Rolls, flushes, deletes by retention and checkpoints at their intervals, until `shutdown` is true.
-    /// The caller awaits it before [`LogManager::close`].
-    pub async fn run(self: Arc<Self>, mut shutdown: watch::Receiver<bool>) {
-        // An error means that the sender is gone, which is a shutdown too.
-        let _ = shutdown.wait_for(|stop| *stop).await;
-    }
-
-    /// Flushes and closes every log, writes all checkpoints, and marks the shutdown as clean.
-    ///
-    /// # Errors
-    /// The first failure; other directories are closed all the same.
-    pub fn close(&self, broker_epoch: i64) -> Result<(), Error> {
-        let _ = broker_epoch;
-        Ok(())
+        let directory = self.logs.read().get(&at)?.directory;
+        self.directories.get(directory).map(|directory| directory.id)
     }
 }
+
+/// `topic-partition`; the topic may hold dashes itself.
+fn parse_name(name: &str) -> Option<(&str, i32)> {
+    let (topic, partition) = name.rsplit_once('-')?;
+    let partition: i32 = partition.parse().ok()?;
+    (!topic.is_empty() && partition >= 0).then_some((topic, partition))
+}
+
+#[cfg(test)]
+mod tests;

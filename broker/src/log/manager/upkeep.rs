@@ -1,0 +1,155 @@
+//! What a node does for its logs at intervals, and when it stops.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::time::MissedTickBehavior;
+
+use super::LogManager;
+use super::directory;
+use crate::id::Offset;
+use crate::log::{Error, Log};
+
+/// How often the upkeep runs; the defaults are Kafka's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Intervals {
+    /// `log.retention.check.interval.ms`
+    pub retention: Duration,
+    /// `log.flush.offset.checkpoint.interval.ms`, for recovery points and log starts.
+    pub checkpoint: Duration,
+    /// `replica.high.watermark.checkpoint.interval.ms`
+    pub high_watermark: Duration,
+    /// How often `flush.ms` and closed segments are looked at.
+    pub flush: Duration,
+}
+
+impl Default for Intervals {
+    fn default() -> Self {
+        Self {
+            retention: Duration::from_secs(5 * 60),
+            checkpoint: Duration::from_secs(60),
+            high_watermark: Duration::from_secs(5),
+            flush: Duration::from_secs(1),
+        }
+    }
+}
+
+impl LogManager {
+    /// For [`LogManager::run`], to be called before it.
+    pub fn set_intervals(&self, intervals: Intervals) {
+        *self.intervals.lock() = intervals;
+    }
+
+    /// Flushes, deletes by retention and checkpoints at intervals, until `shutdown` is true or its sender is
+    /// gone. The caller awaits it before [`LogManager::close`].
+    pub async fn run(self: Arc<Self>, mut shutdown: watch::Receiver<bool>) {
+        let intervals = *self.intervals.lock();
+        let timer = |period: Duration| {
+            let mut timer = tokio::time::interval(period.max(Duration::from_millis(1)));
+            timer.set_missed_tick_behavior(MissedTickBehavior::Delay);
+            timer
+        };
+        let mut retention = timer(intervals.retention);
+        let mut checkpoint = timer(intervals.checkpoint);
+        let mut high_watermark = timer(intervals.high_watermark);
+        let mut flush = timer(intervals.flush);
+        loop {
+            let job: fn(&Self) = tokio::select! {
+                // An error means that the sender is gone.
+                _ = shutdown.wait_for(|stop| *stop) => return,
+                _ = retention.tick() => Self::retain,
+                _ = checkpoint.tick() => Self::checkpoint,
+                _ = high_watermark.tick() => Self::checkpoint_high_watermarks,
+                _ = flush.tick() => Self::flush_due,
+            };
+            let manager = Arc::clone(&self);
+            if let Err(error) = tokio::task::spawn_blocking(move || job(&manager)).await {
+                tracing::error!("the upkeep of the logs broke off: {error}");
+            }
+        }
+    }
+
+    /// Applies retention to every log, up to its high watermark.
+    pub fn retain(&self) {
+        self.each("retention", |log| log.retain(log.high_watermark()).map(|_| ()));
+    }
+
+    /// Flushes the logs whose `flush.ms` has passed, and closed segments.
+    pub fn flush_due(&self) {
+        self.each("flush", Log::flush_if_due);
+    }
+
+    /// Writes recovery points and log starts.
+    pub fn checkpoint(&self) {
+        self.store(directory::RECOVERY_POINTS, |log| Some(log.recovery_point()));
+        // As in Kafka, only what the first segment's name does not say.
+        self.store(directory::LOG_STARTS, |log| {
+            Some(log.start()).filter(|start| *start > 0)
+        });
+    }
+
+    /// Writes the high watermarks.
+    pub fn checkpoint_high_watermarks(&self) {
+        self.store(directory::HIGH_WATERMARKS, |log| Some(log.high_watermark()));
+    }
+
+    /// Flushes and closes every log, writes all checkpoints, and marks the shutdown as clean.
+    ///
+    /// # Errors
+    /// The first failure; other directories are closed all the same.
+    pub fn close(&self, broker_epoch: i64) -> Result<(), Error> {
+        let mut first = Ok(());
+        let mut unclean = vec![false; self.directories.len()];
+        let entries: Vec<_> = self.logs.read().values().cloned().collect();
+        for entry in entries {
+            match entry.log.close() {
+                Ok(()) | Err(Error::Deleted { .. }) => {}
+                Err(error) => {
+                    unclean[entry.directory] = true;
+                    first = first.and(Err(error));
+                }
+            }
+        }
+        self.checkpoint();
+        self.checkpoint_high_watermarks();
+        for (directory, unclean) in self.directories.iter().zip(unclean) {
+            if directory.is_online() && !unclean {
+                first = first.and(directory.mark_clean(&self.disk, broker_epoch));
+            }
+        }
+        first
+    }
+
+    fn each(&self, what: &str, job: impl Fn(&Log) -> Result<(), Error>) {
+        for (_, topic, log) in self.logs() {
+            match job(&log) {
+                // Said once, when the directory failed, or not worth saying.
+                Ok(()) | Err(Error::Offline { .. } | Error::Deleted { .. } | Error::Closed { .. }) => {}
+                Err(error) => tracing::warn!("{what} of {topic} failed: {error}"),
+            }
+        }
+    }
+
+    /// Writes one checkpoint of every online directory.
+    fn store(&self, name: &str, offset: impl Fn(&Log) -> Option<Offset>) {
+        let _one_at_a_time = self.checkpointing.lock();
+        let mut lines = vec![Vec::new(); self.directories.len()];
+        for (at, entry) in self.logs.read().iter() {
+            if let Some(offset) = offset(&entry.log) {
+                lines[entry.directory].push(format!("{} {} {offset}", entry.topic, at.partition));
+            }
+        }
+        for (directory, mut lines) in self.directories.iter().zip(lines) {
+            lines.sort_unstable();
+            if !directory.is_online() {
+                continue;
+            }
+            match directory.write_offsets(&self.disk, name, &lines) {
+                Err(error @ Error::Io { .. }) => directory.health.fail(error.to_string()),
+                Err(error) => tracing::warn!("{error}; the checkpoint stays as it was"),
+                Ok(()) => {}
+            }
+        }
+    }
+}

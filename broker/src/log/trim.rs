@@ -1,0 +1,307 @@
+//! What shortens a log or ends its use: truncation, retention, flush, close, delete.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use super::config::LogConfig;
+use super::load::replay;
+use super::segment::Segment;
+use super::{Condition, Error, Log, State};
+use crate::env::disk::File;
+use crate::id::Offset;
+
+impl Log {
+    /// Cuts off `offset` and all after it. A batch that contains it goes whole, so the end may be smaller.
+    ///
+    /// # Errors
+    /// When the disk fails.
+    pub fn truncate_to(&self, offset: Offset) -> Result<(), Error> {
+        let mut state = self.lock()?;
+        if offset >= self.end() {
+            return Ok(());
+        }
+        let first = state.segments.first().map_or(0, |segment| segment.base);
+        let done = if offset < first {
+            self.reset(&mut state, offset)
+        } else {
+            self.cut_off(&mut state, offset)
+        };
+        self.judge(done)
+    }
+
+    fn cut_off(&self, state: &mut State, offset: Offset) -> Result<(), Error> {
+        state.tail.clear();
+        while state.segments.len() > 1 && state.segments.last().is_some_and(|last| last.base >= offset) {
+            if let Some(segment) = state.segments.pop() {
+                segment.delete(&self.disk)?;
+            }
+        }
+        let active = state.active()?;
+        let end = match active.find_offset(&self.disk, offset)? {
+            Some((position, _)) => active.truncate(&self.disk, position)?,
+            None => active.activate(&self.disk)?,
+        };
+        state.epochs.truncate_end(&self.disk, end)?;
+        state
+            .snapshots
+            .truncate(&self.disk, end)
+            .map_err(Error::io(&self.dir))?;
+        state.producers = replay(&self.disk, &mut state.segments, end, &mut state.snapshots, None)?;
+        self.move_end(state, end);
+        Ok(())
+    }
+
+    /// Removes everything; the next record gets `offset`.
+    ///
+    /// # Errors
+    /// When the disk fails.
+    pub fn restart_at(&self, offset: Offset) -> Result<(), Error> {
+        let mut state = self.lock()?;
+        let done = self.reset(&mut state, offset);
+        self.judge(done)
+    }
+
+    fn reset(&self, state: &mut State, offset: Offset) -> Result<(), Error> {
+        state.tail.clear();
+        for segment in state.segments.drain(..) {
+            segment.delete(&self.disk)?;
+        }
+        state.segments.push(Segment::create(&self.disk, &self.dir, offset)?);
+        state.dir_changed = true;
+        state.epochs.clear(&self.disk)?;
+        state.producers.clear();
+        state.snapshots.truncate(&self.disk, -1).map_err(Error::io(&self.dir))?;
+        self.start.store(offset, Ordering::Release);
+        self.move_end(state, offset);
+        Ok(())
+    }
+
+    fn move_end(&self, state: &mut State, end: Offset) {
+        self.end.store(end, Ordering::Release);
+        self.start.fetch_min(end, Ordering::AcqRel);
+        self.recovery_point.fetch_min(end, Ordering::AcqRel);
+        self.set_high_watermark(self.high_watermark());
+        self.publish_size(state);
+    }
+
+    /// Records before `offset` can no longer be read (DeleteRecords); segments that hold only such records go.
+    ///
+    /// # Errors
+    /// [`Error::OffsetOutOfRange`] after the end.
+    pub fn advance_start(&self, offset: Offset) -> Result<(), Error> {
+        let mut state = self.lock()?;
+        let (start, end) = (self.start(), self.end());
+        if offset > end {
+            return Err(Error::OffsetOutOfRange { offset, start, end });
+        }
+        if offset <= start {
+            return Ok(());
+        }
+        let done = self.drop_before(&mut state, offset);
+        self.judge(done).map(|_| ())
+    }
+
+    /// Moves the start and deletes the segments before it; returns their bytes.
+    fn drop_before(&self, state: &mut State, offset: Offset) -> Result<u64, Error> {
+        self.start.fetch_max(offset, Ordering::AcqRel);
+        self.high_watermark.fetch_max(offset, Ordering::AcqRel);
+        self.recovery_point.fetch_max(offset, Ordering::AcqRel);
+        let mut deleted = 0;
+        while let [first, second, ..] = state.segments.as_slice() {
+            if second.base > offset {
+                break;
+            }
+            first.delete(&self.disk)?;
+            deleted += first.size;
+            state.segments.remove(0);
+        }
+        state.epochs.truncate_start(&self.disk, offset)?;
+        let State {
+            snapshots, segments, ..
+        } = state;
+        snapshots
+            .prune(&self.disk, |known| segments.iter().any(|segment| segment.base == known))
+            .map_err(Error::io(&self.dir))?;
+        self.publish_size(state);
+        Ok(deleted)
+    }
+
+    /// Applies retention by time and size to whole segments before `high_watermark`, and forgets producers
+    /// that were silent too long; returns the bytes deleted.
+    ///
+    /// # Errors
+    /// When the disk fails.
+    pub fn retain(&self, high_watermark: Offset) -> Result<u64, Error> {
+        let config = Arc::clone(&self.config.read());
+        let now_ms = self.clock.now_ms();
+        let mut state = self.lock()?;
+        state
+            .producers
+            .expire(now_ms.saturating_sub(config.producer_id_expiration_ms));
+        let doomed = if config.delete {
+            self.doomed(&state, &config, high_watermark, now_ms)
+        } else {
+            0
+        };
+        if doomed == state.segments.len() {
+            let rolled = self.roll(&mut state);
+            self.judge(rolled)?;
+        }
+        let kept = state.segments.get(doomed).map_or(self.start(), |segment| segment.base);
+        let done = self.drop_before(&mut state, kept.max(self.start()));
+        for segment in &mut state.segments {
+            segment.rest();
+        }
+        self.judge(done)
+    }
+
+    /// How many of the first segments retention deletes.
+    fn doomed(&self, state: &State, config: &LogConfig, high_watermark: Offset, now_ms: i64) -> usize {
+        let size: u64 = state.segments.iter().map(|segment| segment.size).sum();
+        let limit = config.retention_bytes.and_then(|bytes| u64::try_from(bytes).ok());
+        let mut surplus = limit.map_or(0, |limit| size.saturating_sub(limit));
+        let mut doomed = 0;
+        for (index, segment) in state.segments.iter().enumerate() {
+            let next = state.segments.get(index + 1).map_or(self.end(), |next| next.base);
+            if next > high_watermark || segment.size == 0 {
+                break;
+            }
+            let newest = if segment.max_timestamp >= 0 {
+                segment.max_timestamp
+            } else {
+                // Records without a time: the file's.
+                self.disk.modified_ms(segment.path()).unwrap_or(now_ms)
+            };
+            let expired = config
+                .retention_ms
+                .is_some_and(|keep| now_ms.saturating_sub(newest) > keep);
+            let too_much = surplus >= segment.size;
+            if !expired && !too_much {
+                break;
+            }
+            surplus = surplus.saturating_sub(segment.size);
+            doomed += 1;
+        }
+        doomed
+    }
+
+    /// Flushes if `flush.ms` has passed since the oldest unflushed append, or a segment was closed since.
+    ///
+    /// # Errors
+    /// When fsync fails; the log is offline then.
+    pub fn flush_if_due(&self) -> Result<(), Error> {
+        let now_ms = self.clock.now_ms();
+        let flush_ms = self.config.read().flush_ms;
+        let due = {
+            let mut state = self.lock()?;
+            let age = state.unflushed_since.map(|since| now_ms - since);
+            let closed = state.active()?.base > self.recovery_point();
+            closed || flush_ms.zip(age).is_some_and(|(limit, age)| age >= limit)
+        };
+        if due { self.flush() } else { Ok(()) }
+    }
+
+    /// Returns once everything appended so far is on the device.
+    ///
+    /// # Errors
+    /// When fsync fails; the log is offline then.
+    pub fn flush(&self) -> Result<(), Error> {
+        let (files, end, sync_dir) = {
+            let mut state = self.lock()?;
+            let prepared = self.unflushed(&mut state);
+            let files = self.judge(prepared)?;
+            state.unflushed_since = None;
+            (files, self.end(), std::mem::take(&mut state.dir_changed))
+        };
+        for (path, file) in &files {
+            match Segment::sync(path, file, &self.disk) {
+                // Deleted by retention or truncation while the lock was free: nothing is left to be flushed.
+                Err(Error::Io { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => {}
+                other => self.judge(other)?,
+            }
+        }
+        if sync_dir && self.disk.exists(&self.dir) {
+            self.judge(self.disk.sync_dir(&self.dir).map_err(Error::io(&self.dir)))?;
+        }
+        // The log may have been truncated meanwhile.
+        self.recovery_point.fetch_max(end.min(self.end()), Ordering::AcqRel);
+        Ok(())
+    }
+
+    /// The segments that hold what is not on the device, their indexes written.
+    fn unflushed(&self, state: &mut State) -> Result<Vec<(PathBuf, Arc<File>)>, Error> {
+        let point = self.recovery_point();
+        let first = state
+            .segments
+            .partition_point(|segment| segment.base <= point)
+            .saturating_sub(1);
+        let mut files = Vec::new();
+        for segment in &mut state.segments[first..] {
+            match segment.spill(&self.disk) {
+                // An index without its last entries only makes a lookup longer.
+                Ok(()) | Err(Error::Full { .. }) => {}
+                Err(error) => return Err(error),
+            }
+            files.push((segment.path().to_owned(), segment.file(&self.disk)?));
+        }
+        Ok(files)
+    }
+
+    /// Flushes and leaves everything as a clean start needs it; the log is not used afterwards.
+    ///
+    /// # Errors
+    /// When the disk fails.
+    pub fn close(&self) -> Result<(), Error> {
+        if self.state.lock().condition != Condition::Open {
+            return Ok(());
+        }
+        self.flush()?;
+        let end = self.end();
+        let mut state = self.lock()?;
+        let State {
+            snapshots,
+            producers,
+            segments,
+            condition,
+            tail,
+            ..
+        } = &mut *state;
+        if let Some(active) = segments.last_mut() {
+            self.judge(active.seal(&self.disk))?;
+        }
+        let taken = snapshots.take(&self.disk, producers, end).and_then(|()| {
+            snapshots.prune(&self.disk, |offset| {
+                segments.iter().any(|segment| segment.base == offset)
+            })
+        });
+        self.judge(taken.map_err(Error::io(&self.dir)))?;
+        tail.clear();
+        for segment in segments {
+            segment.rest();
+        }
+        *condition = Condition::Closed;
+        Ok(())
+    }
+
+    /// Removes it from the disk; everything else returns [`Error::Deleted`] afterwards.
+    ///
+    /// # Errors
+    /// When the disk fails.
+    pub fn delete(&self) -> Result<(), Error> {
+        let mut state = self.state.lock();
+        if state.condition == Condition::Deleted {
+            return Ok(());
+        }
+        state.condition = Condition::Deleted;
+        state.tail.clear();
+        let mut name = self.dir.as_os_str().to_owned();
+        name.push(format!(".{}-delete", uuid::Uuid::new_v4().simple()));
+        let renamed = PathBuf::from(name);
+        let removed = self
+            .disk
+            .rename(&self.dir, &renamed)
+            .and_then(|()| self.disk.remove_dir(&renamed));
+        self.judge(removed.map_err(Error::io(&self.dir)))
+    }
+}
