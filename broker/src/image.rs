@@ -4,12 +4,14 @@
 //! [`Record`]s in log order, so every node that has read as far holds the same image. Nodes share it as
 //! `Arc<Image>` through a `tokio::sync::watch`; parts that did not change are shared between versions.
 
+mod codec;
 pub mod property;
 mod record;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
+pub use codec::{Unreadable, encode};
 pub use record::Record;
 
 use crate::id::{Epoch, NodeId, Offset, TopicId, TopicPartition};

@@ -23,7 +23,7 @@ pub enum Record {
     Leader {
         node: NodeId,
     },
-    /// A broker registered, or registered again.
+    /// A broker registered, or registered again; an epoch of -1 stands for the record's offset.
     Broker(Broker),
     /// A broker was fenced or unfenced, or began a controlled shutdown.
     BrokerState {
@@ -69,8 +69,9 @@ impl Record {
             Self::Cluster { id } => image.cluster_id.clone_from(id),
             Self::Leader { .. } => {}
             Self::Broker(broker) => {
+                // A registration does not know its offset before it is written; a snapshot does.
                 let broker = Broker {
-                    epoch: offset,
+                    epoch: if broker.epoch < 0 { offset } else { broker.epoch },
                     ..broker.clone()
                 };
                 image.brokers.insert(broker.id, Arc::new(broker));
