@@ -5,11 +5,13 @@
 
 pub mod api_versions;
 mod context;
+mod decided;
 pub mod delete_records;
 pub mod describe_log_dirs;
 pub mod fetch;
 mod link;
 pub mod list_offsets;
+pub mod metadata_log;
 pub mod offset_for_leader_epoch;
 pub mod produce;
 mod reply;
@@ -17,7 +19,12 @@ mod reply;
 use std::ops::RangeInclusive;
 
 use bytes::Bytes;
-use kafka_protocol::messages::ApiKey;
+use kafka_protocol::messages::{
+    AllocateProducerIdsRequest, AlterConfigsRequest, AlterPartitionReassignmentsRequest, AlterPartitionRequest, ApiKey,
+    BrokerHeartbeatRequest, BrokerRegistrationRequest, CreatePartitionsRequest, CreateTopicsRequest,
+    DeleteTopicsRequest, DescribeQuorumRequest, ElectLeadersRequest, IncrementalAlterConfigsRequest,
+    ListPartitionReassignmentsRequest, UnregisterBrokerRequest,
+};
 
 use crate::wire::{Header, Malformed};
 
@@ -32,6 +39,8 @@ pub enum Refused {
     Unsupported { key: i16, version: i16 },
     #[error("its {api} request cannot be read: {reason}")]
     Malformed { api: String, reason: Malformed },
+    #[error("its {api} request was not decided: {reason}")]
+    Undecided { api: String, reason: String },
     #[error("the answer to its {api} request cannot be written: {reason}")]
     Unwritable { api: String, reason: Malformed },
 }
@@ -44,7 +53,8 @@ pub struct Api {
 
 /// Declares what one kind of listener serves: the list for ApiVersions and the dispatch are the same table.
 ///
-/// `raw` handlers take the body's bytes and return a [`Reply`], because they carry records.
+/// `raw` handlers take the body's bytes and return a [`Reply`], because they carry records. `decided` ones have nothing
+/// to add to what the controller decides.
 macro_rules! serves {
     ($list:ident, $dispatch:ident: $($key:ident => $($module:ident)+),+ $(,)?) => {
         fn $list() -> Vec<Api> {
@@ -62,11 +72,15 @@ macro_rules! serves {
         }
     };
     (@versions raw $module:ident) => { $module::VERSIONS };
+    (@versions decided $request:ident) => { decided::versions::<$request>() };
     (@versions $module:ident) => { $module::VERSIONS };
     (@handle $cx:ident, $call:ident, $key:ident, $body:ident, raw $module:ident) => {
         $module::handle($cx, $call, $body)
             .await
             .map_err(|reason| Refused::Malformed { api: format!("{:?}", $key), reason })
+    };
+    (@handle $cx:ident, $call:ident, $key:ident, $body:ident, decided $request:ident) => {
+        decided::handle::<$request>($cx, $call, $key, $body).await
     };
     (@handle $cx:ident, $call:ident, $key:ident, $body:ident, $module:ident) => {{
         let request = crate::wire::decode_message($body, $call.version)
@@ -90,7 +104,22 @@ serves! { broker_apis, broker_dispatch:
 
 // What brokers reach on the controller's listener.
 serves! { controller_apis, controller_dispatch:
+    Fetch => metadata_log,
     ApiVersions => api_versions,
+    CreateTopics => decided CreateTopicsRequest,
+    DeleteTopics => decided DeleteTopicsRequest,
+    CreatePartitions => decided CreatePartitionsRequest,
+    AlterConfigs => decided AlterConfigsRequest,
+    IncrementalAlterConfigs => decided IncrementalAlterConfigsRequest,
+    ElectLeaders => decided ElectLeadersRequest,
+    AlterPartitionReassignments => decided AlterPartitionReassignmentsRequest,
+    ListPartitionReassignments => decided ListPartitionReassignmentsRequest,
+    DescribeQuorum => decided DescribeQuorumRequest,
+    AlterPartition => decided AlterPartitionRequest,
+    BrokerRegistration => decided BrokerRegistrationRequest,
+    BrokerHeartbeat => decided BrokerHeartbeatRequest,
+    UnregisterBroker => decided UnregisterBrokerRequest,
+    AllocateProducerIds => decided AllocateProducerIdsRequest,
 }
 
 /// The APIs of one kind of listener.

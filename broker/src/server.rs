@@ -1,1 +1,175 @@
-//! To be written.
+//! One listener: accepts connections, and answers each one's requests in order.
+//!
+//! A connection that misbehaves costs itself and one log line; others do not notice. Stopping lets
+//! requests that are being worked on finish, for a bounded time; dropping a [`Server`] cuts everything at once.
+
+mod connection;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{Semaphore, watch};
+use tokio::task::{JoinError, JoinHandle, JoinSet};
+
+use crate::handler::Context;
+use connection::Connection;
+
+/// A pause after `accept` failed, for example because the process has no file descriptors left.
+const ACCEPT_BACKOFF: Duration = Duration::from_millis(100);
+
+/// What one listener grants its clients.
+#[derive(Debug, Clone)]
+pub struct Limits {
+    /// `socket.request.max.bytes`
+    pub frame_bytes: usize,
+    /// `max.connections`
+    pub connections: usize,
+    /// `connections.max.idle.ms`
+    pub idle: Duration,
+}
+
+/// How a server goes on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    Serve,
+    /// Requests that are being worked on finish.
+    Drain,
+    /// Connections end at once.
+    Cut,
+}
+
+/// A listener that is being served.
+pub struct Server {
+    addr: SocketAddr,
+    phase: watch::Sender<Phase>,
+    task: Option<JoinHandle<()>>,
+}
+
+impl Server {
+    /// Serves `listener`, which clients know as `name`, until it is stopped.
+    ///
+    /// # Errors
+    /// When the listener has no address.
+    pub fn start(listener: TcpListener, name: &str, cx: Arc<Context>, limits: Limits) -> std::io::Result<Self> {
+        let addr = listener.local_addr()?;
+        let (phase, watched) = watch::channel(Phase::Serve);
+        let acceptor = Acceptor {
+            name: name.into(),
+            cx,
+            slots: Arc::new(Semaphore::new(limits.connections.min(Semaphore::MAX_PERMITS))),
+            limits,
+            phase: watched,
+        };
+        let task = Some(tokio::spawn(acceptor.run(listener)));
+        Ok(Self { addr, phase, task })
+    }
+
+    pub fn addr(&self) -> SocketAddr {
+        self.addr
+    }
+
+    /// Accepts nothing more, finishes what is being worked on, at most `grace`, and closes every connection.
+    pub async fn stop(mut self, grace: Duration) {
+        self.phase.send_replace(Phase::Drain);
+        if let Some(task) = &mut self.task
+            && tokio::time::timeout(grace, task).await.is_ok()
+        {
+            self.task = None;
+        }
+        self.kill().await;
+    }
+
+    /// Ends every connection at once; returns when nothing of them runs.
+    pub async fn kill(mut self) {
+        self.phase.send_replace(Phase::Cut);
+        if let Some(task) = self.task.take()
+            && let Err(error) = task.await
+        {
+            tracing::error!("a listener's task failed, which is a bug: {error}");
+        }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        if let Some(task) = &self.task {
+            task.abort();
+        }
+    }
+}
+
+struct Acceptor {
+    name: Arc<str>,
+    cx: Arc<Context>,
+    limits: Limits,
+    slots: Arc<Semaphore>,
+    phase: watch::Receiver<Phase>,
+}
+
+impl Acceptor {
+    async fn run(mut self, listener: TcpListener) {
+        // Aborting this task drops the set, and with it every connection.
+        let mut connections = JoinSet::new();
+        loop {
+            let mut phase = self.phase.clone();
+            tokio::select! {
+                () = reached(&mut phase, |phase| phase != Phase::Serve) => break,
+                Some(ended) = connections.join_next() => report(ended),
+                accepted = self.accept(&listener) => {
+                    let Some((permit, stream, client)) = accepted else { continue };
+                    let connection = Connection::new(stream, client, &self.name, &self.cx, &self.limits);
+                    let phase = self.phase.clone();
+                    connections.spawn(async move {
+                        connection.run(phase).await;
+                        drop(permit);
+                    });
+                }
+            }
+        }
+        drop(listener);
+        loop {
+            tokio::select! {
+                () = reached(&mut self.phase, |phase| phase == Phase::Cut) => break,
+                ended = connections.join_next() => match ended {
+                    Some(ended) => report(ended),
+                    None => break,
+                },
+            }
+        }
+        connections.shutdown().await;
+    }
+
+    /// The next connection, once there is a slot for it.
+    async fn accept(
+        &mut self,
+        listener: &TcpListener,
+    ) -> Option<(tokio::sync::OwnedSemaphorePermit, TcpStream, SocketAddr)> {
+        let permit = Arc::clone(&self.slots).acquire_owned().await.ok()?;
+        match listener.accept().await {
+            Ok((stream, client)) => Some((permit, stream, client)),
+            Err(error) => {
+                tracing::warn!("listener {} cannot accept: {error}", self.name);
+                tokio::time::sleep(ACCEPT_BACKOFF).await;
+                None
+            }
+        }
+    }
+}
+
+/// Waits for a phase; a server that is gone has reached them all.
+async fn reached(phase: &mut watch::Receiver<Phase>, wanted: impl Fn(Phase) -> bool) {
+    let _ = phase.wait_for(|phase| wanted(*phase)).await;
+}
+
+fn report(ended: Result<(), JoinError>) {
+    if let Err(error) = ended
+        && error.is_panic()
+    {
+        tracing::error!("a connection's task panicked, which is a bug: {error}");
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -13,7 +13,7 @@ mod version;
 pub use client::{Client, ClientConfig, Security};
 pub use codec::{Header, decode_header, decode_message, encode_request, encode_response};
 pub use error::Error;
-pub use frame::{FrameReader, MAX_FRAME_BYTES};
+pub use frame::{FrameError, FrameReader, MAX_FRAME_BYTES};
 pub use guard::Malformed;
 pub use version::common_version;
 

@@ -7,6 +7,7 @@ use kafka_protocol::protocol::StrBytes;
 use tokio::sync::watch;
 
 use super::ControllerLink;
+use crate::env::clock::Clock;
 use crate::id::NodeId;
 use crate::image::Image;
 use crate::image::property::Config;
@@ -23,6 +24,7 @@ pub struct Context {
     pub controller: ControllerLink,
     /// Empty on a node that is only a controller.
     pub replicas: Arc<ReplicaManager>,
+    pub clock: Clock,
 }
 
 /// Which APIs a listener serves.

@@ -1,0 +1,307 @@
+//! A broker: its logs and replicas, what it knows of the cluster, its listeners, and the way in and out of the cluster.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use kafka_protocol::messages::{AlterPartitionRequest, AlterPartitionResponse};
+use tokio::sync::watch;
+
+use super::listener::{self, Bound};
+use super::registration::{Identity, Registration};
+use super::task::Tasks;
+use super::{Error, Status, Surroundings, metadata};
+use crate::env::disk::Disk;
+use crate::handler::{Context, ControllerLink, Face, RemoteController};
+use crate::id::Offset;
+use crate::image::Image;
+use crate::image::property::Config;
+use crate::log::{self, LogConfig, LogManager};
+use crate::replica::{AlterPartition, LinkError, Options, ReplicaManager, WireLinks};
+use crate::server::Server;
+use crate::wire::ClientConfig;
+
+/// Leadership has to have moved by then, or it is lost to a slower election.
+const LEAVE_DEADLINE: Duration = Duration::from_secs(10);
+/// Requests in flight have to be answered by then.
+const DRAIN_DEADLINE: Duration = Duration::from_secs(2);
+const ALTER_PARTITION_DEADLINE: Duration = Duration::from_secs(5);
+const CONNECT_DEADLINE: Duration = Duration::from_secs(2);
+
+pub struct Broker {
+    /// Set when it wants to leave the cluster.
+    leaving: watch::Sender<bool>,
+    registration: Tasks,
+    servers: Vec<Server>,
+    /// What follows the metadata.
+    followers: Tasks,
+    replicas: Arc<ReplicaManager>,
+    upkeep: Upkeep,
+    logs: Arc<LogManager>,
+    epoch: watch::Receiver<i64>,
+}
+
+/// What looks after the logs and the replicas.
+struct Upkeep {
+    stop: watch::Sender<bool>,
+    tasks: Tasks,
+}
+
+impl Broker {
+    /// A broker with empty folders waits for the controller here: they are made for the cluster it belongs to.
+    pub async fn start(
+        config: Arc<Config>,
+        around: Surroundings,
+        status: watch::Sender<Status>,
+    ) -> Result<(Self, Vec<String>), Error> {
+        let bound = listener::bind(&config).await?;
+        let images = watch::Sender::new(Arc::new(Image::empty()));
+        let mut followers = Tasks::default();
+        let controller = |purpose: &str| remote(&config, &around, purpose);
+        followers.spawn(metadata::follow(
+            config.node_id(),
+            controller("metadata"),
+            images.clone(),
+        ));
+
+        let cluster_id = cluster_id(&config, &around.disk, images.subscribe()).await?;
+        let logs = open_logs(&config, &around, cluster_id.clone()).await?;
+        let requests = Arc::new(controller("requests"));
+        let incarnation = around.random.uuid();
+        let replicas = replicas(&config, &around, incarnation, &logs, &requests);
+        let applied = watch::Sender::new(-1);
+        followers.spawn(apply(Arc::clone(&replicas), images.subscribe(), applied.clone()));
+        let upkeep = Upkeep::start(&replicas, &logs);
+
+        let cx = Arc::new(Context {
+            node: config.node_id(),
+            face: Face::Broker,
+            config: Arc::clone(&config),
+            image: images.subscribe(),
+            controller: ControllerLink::Remote(requests),
+            replicas: Arc::clone(&replicas),
+            clock: around.clock.clone(),
+        });
+        let endpoints: Vec<_> = bound.iter().map(|bound| bound.endpoint.clone()).collect();
+        let servers = serve(bound, &cx, &config)?;
+
+        let (leaving, left) = watch::channel(false);
+        let epoch = watch::Sender::new(-1);
+        let registration = Registration {
+            identity: Identity {
+                node: config.node_id(),
+                cluster_id,
+                incarnation,
+                rack: config.rack().map(str::to_owned),
+                endpoints: endpoints.clone(),
+                log_dirs: logs.dirs().iter().map(|dir| dir.id).collect(),
+                previous_epoch: logs.previous_broker_epoch().unwrap_or(-1),
+            },
+            controller: controller("heartbeats"),
+            interval: config.millis("broker.heartbeat.interval.ms"),
+            applied: applied.subscribe(),
+            status,
+            epoch: epoch.clone(),
+            offline_dirs: offline_dirs(&logs),
+        };
+        let mut tasks = Tasks::default();
+        tasks.spawn(registration.run(left));
+        let broker = Self {
+            leaving,
+            registration: tasks,
+            servers,
+            followers,
+            replicas,
+            upkeep,
+            logs,
+            epoch: epoch.subscribe(),
+        };
+        Ok((broker, endpoints.iter().map(listener::address).collect()))
+    }
+
+    pub async fn shutdown(self) {
+        self.leaving.send_replace(true);
+        self.registration.finish(LEAVE_DEADLINE).await;
+        futures::future::join_all(self.servers.into_iter().map(|server| server.stop(DRAIN_DEADLINE))).await;
+        self.followers.end().await;
+        self.replicas.shutdown().await;
+        self.upkeep.stop.send_replace(true);
+        self.upkeep.tasks.finish(DRAIN_DEADLINE).await;
+        let (logs, epoch) = (self.logs, *self.epoch.borrow());
+        let closed = tokio::task::spawn_blocking(move || logs.close(epoch)).await;
+        if let Ok(Err(error)) = closed {
+            tracing::error!("the logs were not closed cleanly and are recovered at the next start: {error}");
+        }
+    }
+
+    pub async fn kill(self) {
+        self.registration.end().await;
+        futures::future::join_all(self.servers.into_iter().map(Server::kill)).await;
+        self.followers.end().await;
+        self.replicas.shutdown().await;
+        self.upkeep.tasks.end().await;
+    }
+}
+
+impl Upkeep {
+    fn start(replicas: &Arc<ReplicaManager>, logs: &Arc<LogManager>) -> Self {
+        let (stop, stopped) = watch::channel(false);
+        let mut tasks = Tasks::default();
+        tasks.spawn(Arc::clone(replicas).run());
+        tasks.spawn(Arc::clone(logs).run(stopped));
+        Self { stop, tasks }
+    }
+}
+
+/// Starts serving what was bound.
+pub(super) fn serve(bound: Vec<Bound>, cx: &Arc<Context>, config: &Config) -> Result<Vec<Server>, Error> {
+    let start = |bound: Bound| {
+        Server::start(
+            bound.socket,
+            &bound.endpoint.listener,
+            Arc::clone(cx),
+            listener::limits(config),
+        )
+    };
+    bound.into_iter().map(|bound| Ok(start(bound)?)).collect()
+}
+
+/// A connection to the controller of its own for each purpose, so that a slow answer holds up nothing else.
+fn remote(config: &Config, around: &Surroundings, purpose: &str) -> RemoteController {
+    let client = ClientConfig {
+        client_id: format!("broker-{}-{purpose}", config.node_id()),
+        connect_timeout: CONNECT_DEADLINE,
+        ..ClientConfig::default()
+    };
+    RemoteController::new(config.controller_address().to_owned(), around.net.clone(), client)
+}
+
+/// Of the data folders; of the controller, when they are new.
+async fn cluster_id(config: &Config, disk: &Disk, mut images: watch::Receiver<Arc<Image>>) -> Result<String, Error> {
+    for dir in config.log_dirs() {
+        if let Some(identity) = LogManager::identity_of(disk, &dir)? {
+            return Ok(identity.cluster_id);
+        }
+    }
+    let known = images.wait_for(|image| !image.cluster_id.is_empty()).await;
+    known
+        .map(|image| image.cluster_id.clone())
+        .map_err(|_| Error::Failed("it was stopped".to_owned()))
+}
+
+pub(super) async fn open_logs(
+    config: &Arc<Config>,
+    around: &Surroundings,
+    cluster_id: String,
+) -> Result<Arc<LogManager>, Error> {
+    let dirs = config.log_dirs();
+    open_dirs(dirs, config, around, cluster_id).await
+}
+
+pub(super) async fn open_dirs(
+    dirs: Vec<PathBuf>,
+    config: &Config,
+    around: &Surroundings,
+    cluster_id: String,
+) -> Result<Arc<LogManager>, Error> {
+    let identity = log::Identity {
+        cluster_id,
+        node_id: config.node_id(),
+    };
+    let defaults = LogConfig {
+        producer_id_expiration_ms: config.int("producer.id.expiration.ms"),
+        ..LogConfig::default()
+    };
+    let around = around.clone();
+    // Recovery reads whole segments.
+    let opened = tokio::task::spawn_blocking(move || {
+        LogManager::open(&dirs, around.disk, &identity, defaults, around.clock, &around.random)
+    });
+    match opened.await {
+        Ok(logs) => Ok(Arc::new(logs?)),
+        Err(panic) => Err(Error::Failed(format!(
+            "opening the logs failed, which is a bug: {panic}"
+        ))),
+    }
+}
+
+fn replicas(
+    config: &Arc<Config>,
+    around: &Surroundings,
+    incarnation: uuid::Uuid,
+    logs: &Arc<LogManager>,
+    controller: &Arc<RemoteController>,
+) -> Arc<ReplicaManager> {
+    let bytes = |key: &str| i32::try_from(config.int(key)).unwrap_or(i32::MAX);
+    let options = Options {
+        node: config.node_id(),
+        incarnation,
+        listener: config.inter_broker_listener().to_owned(),
+        lag_time_max: config.millis("replica.lag.time.max.ms"),
+        fetch_wait_max: config.millis("replica.fetch.wait.max.ms"),
+        fetch_min_bytes: bytes("replica.fetch.min.bytes"),
+        fetch_max_bytes: bytes("replica.fetch.max.bytes"),
+        fetch_response_max_bytes: bytes("replica.fetch.response.max.bytes"),
+        fetch_backoff: config.millis("replica.fetch.backoff.ms"),
+        ..Options::new(config.node_id(), incarnation)
+    };
+    let links = ClientConfig {
+        client_id: format!("broker-{}-fetcher", config.node_id()),
+        connect_timeout: CONNECT_DEADLINE,
+        ..ClientConfig::default()
+    };
+    let settings = Arc::clone(config);
+    let around = crate::replica::Surroundings {
+        logs: Arc::clone(logs),
+        controller: Arc::new(Ear(Arc::clone(controller))),
+        leaders: Arc::new(WireLinks::new(around.net.clone(), links)),
+        settings: Box::new(move |image, topic| settings.topic(image, topic)),
+    };
+    ReplicaManager::new(options, around)
+}
+
+/// The controller's ear for changes of in-sync replicas.
+struct Ear(Arc<RemoteController>);
+
+impl AlterPartition for Ear {
+    fn alter_partition(
+        &self,
+        request: AlterPartitionRequest,
+    ) -> BoxFuture<'_, Result<AlterPartitionResponse, LinkError>> {
+        async move { Ok(self.0.call(request, ALTER_PARTITION_DEADLINE).await?) }.boxed()
+    }
+}
+
+/// Brings each image to the replicas, and tells how far they are.
+async fn apply(replicas: Arc<ReplicaManager>, mut images: watch::Receiver<Arc<Image>>, applied: watch::Sender<Offset>) {
+    loop {
+        let image = Arc::clone(&images.borrow_and_update());
+        let offset = image.offset;
+        if offset >= 0 {
+            let replicas = Arc::clone(&replicas);
+            // Creating and deleting logs blocks on the disk.
+            let done = tokio::task::spawn_blocking(move || replicas.apply(&image)).await;
+            if let Err(panic) = done {
+                tracing::error!("applying metadata failed, which is a bug: {panic}");
+            }
+            applied.send_replace(offset);
+        }
+        if images.changed().await.is_err() {
+            return;
+        }
+    }
+}
+
+fn offline_dirs(logs: &Arc<LogManager>) -> Arc<dyn Fn() -> Vec<uuid::Uuid> + Send + Sync> {
+    let logs = Arc::clone(logs);
+    Arc::new(move || {
+        let offline = |dir: &log::DirStatus| dir.failure.is_some();
+        logs.dirs()
+            .iter()
+            .filter(|dir| offline(dir))
+            .map(|dir| dir.id)
+            .collect()
+    })
+}

@@ -1,0 +1,268 @@
+//! One client's connection: frames in, answers out in the order of the requests.
+//!
+//! Requests are worked on one at a time, except that Produce requests that follow each other overlap while they wait
+//! for their replicas: each has appended before the next is looked at. One more request may be read ahead; the
+//! rest waits in the socket.
+
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::{Buf, Bytes};
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use futures::stream::{FuturesOrdered, StreamExt};
+use kafka_protocol::messages::ApiKey;
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpStream;
+use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::sync::watch;
+
+use super::{Limits, Phase, reached};
+use crate::handler::{self, Call, Context, Refused, Reply};
+use crate::wire::{self, FrameReader, Header};
+
+/// Produce requests of one connection that may wait for their replicas together. Clients send 5 by default.
+const OVERLAPPING_PRODUCES: usize = 8;
+
+/// A client that takes nothing for so long while an answer waits is gone.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(60);
+
+pub(super) struct Connection {
+    stream: TcpStream,
+    client: SocketAddr,
+    listener: Arc<str>,
+    cx: Arc<Context>,
+    frame_bytes: usize,
+    idle: Duration,
+}
+
+/// Why a connection ends.
+#[derive(Debug, thiserror::Error)]
+enum End {
+    #[error("it closed the connection")]
+    Client,
+    #[error("it was idle")]
+    Idle,
+    #[error("the node stops")]
+    Stopped,
+    #[error(transparent)]
+    Refused(#[from] Refused),
+    #[error("its frame cannot be taken: {0}")]
+    Frame(String),
+    #[error("it does not take its answers")]
+    Stuck,
+    #[error("the connection broke: {0}")]
+    Broken(#[from] std::io::Error),
+}
+
+impl Connection {
+    pub fn new(stream: TcpStream, client: SocketAddr, listener: &Arc<str>, cx: &Arc<Context>, limits: &Limits) -> Self {
+        Self {
+            stream,
+            client,
+            listener: Arc::clone(listener),
+            cx: Arc::clone(cx),
+            frame_bytes: limits.frame_bytes,
+            idle: limits.idle,
+        }
+    }
+
+    pub async fn run(self, phase: watch::Receiver<Phase>) {
+        let (client, listener) = (self.client, Arc::clone(&self.listener));
+        match self.serve(phase).await {
+            end @ (End::Client | End::Idle | End::Stopped | End::Broken(_)) => {
+                tracing::debug!("{client} on {listener} is disconnected: {end}");
+            }
+            end => tracing::warn!("{client} on {listener} is disconnected: {end}"),
+        }
+    }
+
+    async fn serve(self, mut phase: watch::Receiver<Phase>) -> End {
+        if let Err(error) = self.stream.set_nodelay(true) {
+            return End::Broken(error);
+        }
+        let (input, output) = self.stream.into_split();
+        let work = Work {
+            cx: self.cx,
+            client: self.client,
+            listener: self.listener,
+            running: FuturesOrdered::new(),
+            only_produces: true,
+            ahead: None,
+        };
+        let mut frames = Frames {
+            input,
+            reader: FrameReader::new(self.frame_bytes),
+        };
+        exchange(work, &mut frames, output, self.idle, &mut phase)
+            .await
+            .unwrap_or_else(|end| end)
+    }
+}
+
+async fn exchange(
+    mut work: Work,
+    frames: &mut Frames,
+    mut output: OwnedWriteHalf,
+    idle: Duration,
+    phase: &mut watch::Receiver<Phase>,
+) -> Result<End, End> {
+    loop {
+        let busy = !work.running.is_empty();
+        tokio::select! {
+            // In this order: a produce appends before the next request is read.
+            biased;
+            Some(reply) = work.running.next(), if busy => {
+                let mut replies = Outgoing::default();
+                replies.push(reply?);
+                while let Some(Some(reply)) = work.running.next().now_or_never() {
+                    replies.push(reply?);
+                }
+                tokio::time::timeout(WRITE_TIMEOUT, output.write_all_buf(&mut replies))
+                    .await
+                    .map_err(|_| End::Stuck)??;
+                work.start_ahead()?;
+            }
+            () = reached(phase, |phase| phase != Phase::Serve), if !busy => return Ok(End::Stopped),
+            frame = frames.next(), if work.ahead.is_none() => {
+                let Some(frame) = frame? else { return Ok(End::Client) };
+                work.take(frame)?;
+            }
+            () = tokio::time::sleep(idle), if !busy => return Ok(End::Idle),
+        }
+    }
+}
+
+struct Frames {
+    input: OwnedReadHalf,
+    reader: FrameReader,
+}
+
+impl Frames {
+    async fn next(&mut self) -> Result<Option<Bytes>, End> {
+        self.reader.next(&mut self.input).await.map_err(|error| match error {
+            wire::FrameError::Io(error) => End::Broken(error),
+            error @ wire::FrameError::TooLarge { .. } => End::Frame(error.to_string()),
+        })
+    }
+}
+
+/// The requests of one connection that have no answer yet.
+struct Work {
+    cx: Arc<Context>,
+    client: SocketAddr,
+    listener: Arc<str>,
+    running: FuturesOrdered<BoxFuture<'static, Result<Reply, Refused>>>,
+    only_produces: bool,
+    /// Read, and waiting for those that run.
+    ahead: Option<(Header, Bytes)>,
+}
+
+impl Work {
+    fn take(&mut self, mut frame: Bytes) -> Result<(), End> {
+        let header = wire::decode_header(&mut frame).map_err(|error| End::Frame(error.to_string()))?;
+        self.ahead = Some((header, frame));
+        self.start_ahead()
+    }
+
+    /// Starts the request that was read ahead, if it may run now.
+    fn start_ahead(&mut self) -> Result<(), End> {
+        let Some((header, _)) = &self.ahead else {
+            return Ok(());
+        };
+        let is_produce = header.key == ApiKey::Produce as i16;
+        let overlaps = is_produce && self.only_produces && self.running.len() < OVERLAPPING_PRODUCES;
+        if !(self.running.is_empty() || overlaps) {
+            return Ok(());
+        }
+        let Some((header, body)) = self.ahead.take() else {
+            return Ok(());
+        };
+        self.only_produces = is_produce;
+        let cx = Arc::clone(&self.cx);
+        let call = Call {
+            version: header.version,
+            correlation: header.correlation,
+            client_id: header.client_id.clone(),
+            client_addr: self.client,
+            listener: Arc::clone(&self.listener),
+        };
+        let answer = async move { handler::answer(&cx, &call, &header, body).await };
+        self.running.push_back(answer.boxed());
+        Ok(())
+    }
+}
+
+/// Answers on their way out, in pieces that are written together without copying.
+#[derive(Default)]
+struct Outgoing {
+    pieces: VecDeque<Bytes>,
+    left: usize,
+}
+
+impl Outgoing {
+    fn push(&mut self, reply: Reply) {
+        for piece in reply.into_chunks() {
+            if !piece.is_empty() {
+                self.left += piece.len();
+                self.pieces.push_back(piece);
+            }
+        }
+    }
+}
+
+impl Buf for Outgoing {
+    fn remaining(&self) -> usize {
+        self.left
+    }
+
+    fn chunk(&self) -> &[u8] {
+        self.pieces.front().map_or(&[], |piece| &piece[..])
+    }
+
+    fn chunks_vectored<'a>(&'a self, into: &mut [std::io::IoSlice<'a>]) -> usize {
+        let mut filled = 0;
+        for (slot, piece) in into.iter_mut().zip(&self.pieces) {
+            *slot = std::io::IoSlice::new(piece);
+            filled += 1;
+        }
+        filled
+    }
+
+    fn advance(&mut self, mut count: usize) {
+        self.left -= count;
+        while count > 0 {
+            let Some(front) = self.pieces.front_mut() else {
+                return;
+            };
+            if count < front.len() {
+                front.advance(count);
+                return;
+            }
+            count -= front.len();
+            self.pieces.pop_front();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pieces_are_written_across_their_borders() {
+        let pieces = ["abc", "d", "efg"].map(|piece| Bytes::from_static(piece.as_bytes()));
+        let mut outgoing = Outgoing {
+            pieces: pieces.into(),
+            left: 7,
+        };
+        let mut slices = [std::io::IoSlice::new(&[]); 2];
+        assert_eq!(outgoing.chunks_vectored(&mut slices), 2);
+        outgoing.advance(5);
+        assert_eq!((outgoing.chunk(), outgoing.remaining()), (&b"fg"[..], 2));
+        outgoing.advance(2);
+        assert!(!outgoing.has_remaining());
+    }
+}
