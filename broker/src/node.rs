@@ -1,1 +1,153 @@
-//! To be written.
+//! One node: a broker or the controller, built from its configuration, running until it is shut down or killed.
+//!
+//! Nodes speak to each other over TCP in the Kafka protocol only, so any number of them in one process and one
+//! process each are the same thing.
+
+mod broker;
+mod ready;
+mod controller;
+mod error;
+mod listener;
+mod metadata;
+mod registration;
+mod task;
+
+use std::sync::Arc;
+
+use tokio::sync::watch;
+
+use crate::env::clock::Clock;
+use crate::env::disk::Disk;
+use crate::env::net::Net;
+use crate::env::random::Random;
+use crate::id::NodeId;
+use crate::image::property::Role;
+
+pub use crate::image::property::{Config, Invalid};
+pub use error::Error;
+pub use ready::until_known;
+
+/// What a node takes from the outside world; a test replaces parts of it.
+#[derive(Clone)]
+pub struct Surroundings {
+    pub disk: Disk,
+    pub clock: Clock,
+    pub random: Random,
+    pub net: Net,
+}
+
+impl Default for Surroundings {
+    fn default() -> Self {
+        Self {
+            disk: Disk::real(),
+            clock: Clock::system(),
+            random: Random::system(),
+            net: Net::default(),
+        }
+    }
+}
+
+/// How far a node is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Status {
+    /// It listens, and waits for the controller.
+    Starting,
+    /// A controller decides; a broker is registered and unfenced.
+    Serving,
+    /// It cannot go on; the sentence says why.
+    Failed(String),
+}
+
+/// A running node. Dropping it is [`Node::kill`] without waiting for the end.
+pub struct Node {
+    id: NodeId,
+    addresses: Vec<String>,
+    status: watch::Receiver<Status>,
+    part: Part,
+}
+
+enum Part {
+    Broker(broker::Broker),
+    Controller(controller::ControllerNode),
+}
+
+impl Node {
+    /// Opens the data folders, listens, and begins to register. Returns when it listens; [`Node::serving`] waits for more.
+    ///
+    /// # Errors
+    /// A folder or port is in use, or the folder is another node's.
+    pub async fn start(config: Config, around: Surroundings) -> Result<Self, Error> {
+        let config = Arc::new(config);
+        let id = config.node_id();
+        let (publish, status) = watch::channel(Status::Starting);
+        let (part, addresses) = match config.role() {
+            Role::Broker => {
+                let (broker, addresses) = broker::Broker::start(config, around, publish).await?;
+                (Part::Broker(broker), addresses)
+            }
+            Role::Controller => {
+                let (node, addresses) = controller::ControllerNode::start(config, around, publish).await?;
+                (Part::Controller(node), addresses)
+            }
+        };
+        Ok(Self {
+            id,
+            addresses,
+            status,
+            part,
+        })
+    }
+
+    pub fn id(&self) -> NodeId {
+        self.id
+    }
+
+    /// Where its listeners are reached, as `host:port`, in the order of `listeners`.
+    pub fn addresses(&self) -> &[String] {
+        &self.addresses
+    }
+
+    pub fn status(&self) -> watch::Receiver<Status> {
+        self.status.clone()
+    }
+
+    /// Waits until it serves.
+    ///
+    /// # Errors
+    /// [`Error::Failed`] when it never will.
+    pub async fn serving(&self) -> Result<(), Error> {
+        let mut status = self.status.clone();
+        let reached = status.wait_for(|status| *status != Status::Starting).await;
+        match reached.as_deref() {
+            Ok(Status::Failed(reason)) => Err(Error::Failed(reason.clone())),
+            Ok(_) => Ok(()),
+            Err(_) => Err(Error::Failed("it was stopped".to_owned())),
+        }
+    }
+
+    /// Waits until it cannot go on, and says why.
+    pub async fn failed(&self) -> Error {
+        let mut status = self.status.clone();
+        let failed = status.wait_for(|status| matches!(status, Status::Failed(_))).await;
+        match failed.as_deref() {
+            Ok(Status::Failed(reason)) => Error::Failed(reason.clone()),
+            _ => Error::Failed("it was stopped".to_owned()),
+        }
+    }
+
+    /// Stops in an orderly way: leadership moves first, then requests in flight finish, then the logs close. Bounded in time.
+    pub async fn shutdown(self) {
+        match self.part {
+            Part::Broker(broker) => broker.shutdown().await,
+            Part::Controller(controller) => controller.shutdown().await,
+        }
+    }
+
+    /// Stops as a power cut would, except that what the system has cached is not lost. Returns when nothing of it runs.
+    pub async fn kill(self) {
+        match self.part {
+            Part::Broker(broker) => broker.kill().await,
+            Part::Controller(controller) => controller.kill().await,
+        }
+    }
+}

@@ -5,7 +5,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use kafka_protocol::messages::fetch_request::{FetchPartition, FetchTopic, ReplicaState};
 use kafka_protocol::messages::fetch_response::PartitionData;
 use kafka_protocol::messages::{BrokerId, FetchRequest, FetchResponse};
@@ -13,8 +12,7 @@ use tokio::sync::watch;
 
 use crate::handler::RemoteController;
 use crate::id::{NodeId, TopicId};
-use crate::image::{Image, Record};
-use crate::record;
+use crate::image::Image;
 use crate::wire::ErrorCode;
 
 /// The controller holds an answer back so long while there is nothing new.
@@ -23,8 +21,6 @@ const LONG_POLL: Duration = Duration::from_millis(500);
 const DEADLINE: Duration = Duration::from_secs(5);
 const BACKOFF: Duration = Duration::from_millis(100);
 const FETCH_BYTES: i32 = 8 * 1024 * 1024;
-/// A batch of metadata never decompresses to more.
-const BATCH_BYTES: usize = 64 * 1024 * 1024;
 
 /// Follows until it is dropped.
 pub async fn follow(node: NodeId, controller: RemoteController, images: watch::Sender<Arc<Image>>) {
@@ -65,7 +61,9 @@ async fn advance(
         Some(code) => return Err(format!("the controller answers {code}")),
     }
     if let Some(records) = data.records.filter(|records| !records.is_empty()) {
-        images.send_replace(Arc::new(apply(&image, records)?));
+        let mut next = Image::clone(&image);
+        next.replay(records).map_err(|error| error.to_string())?;
+        images.send_replace(Arc::new(next));
     }
     Ok(())
 }
@@ -98,23 +96,4 @@ fn partition(response: FetchResponse) -> Result<PartitionData, String> {
             Some(code) => format!("the controller answers {code}"),
             None => "the controller answers without the metadata partition".to_owned(),
         })
-}
-
-/// The image after the records in `batches`; those it holds already are skipped.
-fn apply(image: &Image, batches: Bytes) -> Result<Image, String> {
-    let mut image = image.clone();
-    for batch in record::batches(batches) {
-        let batch = batch.map_err(|error| error.to_string())?;
-        let epoch = batch.header.leader_epoch;
-        for record in batch.records(BATCH_BYTES).map_err(|error| error.to_string())? {
-            let record = record.map_err(|error| error.to_string())?;
-            let (Some(value), true) = (&record.value, record.offset > image.offset) else {
-                continue;
-            };
-            let change: Record = serde_json::from_slice(value)
-                .map_err(|error| format!("the metadata record at offset {} is unknown: {error}", record.offset))?;
-            image.apply(&change, record.offset, epoch);
-        }
-    }
-    Ok(image)
 }
