@@ -491,7 +491,13 @@ fn the_only_complete_copy_is_not_removed_before_another_is_in_sync() {
     cluster.create("orders", &[&[1, 2]]);
     cluster.propose("orders", 0, &[1]);
     assert_eq!(cluster.reassign("orders", Some(&[2])), 0);
-    assert_eq!((cluster.partition("orders", 0).leader, cluster.partition("orders", 0).is_reassigning()), (NodeId(1), true));
+    assert_eq!(
+        (
+            cluster.partition("orders", 0).leader,
+            cluster.partition("orders", 0).is_reassigning()
+        ),
+        (NodeId(1), true)
+    );
     cluster.propose("orders", 0, &[1, 2]);
     assert_eq!(cluster.partition("orders", 0).replicas, ids(&[2]));
     assert_eq!(cluster.partition("orders", 0).leader, NodeId(2));
