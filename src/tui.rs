@@ -1,1 +1,3 @@
-//! To be written.
+//! Face 2: the terminal screens. Events in, one state, one draw; what takes time runs elsewhere and comes back as a message.
+
+pub mod app;
