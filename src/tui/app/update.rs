@@ -137,10 +137,10 @@ impl State {
             Action::UnmarkAll => self.with_list(|list, _| list.marks.clear()),
             Action::Mark => {
                 self.with_list(|list, _| {
-                    if let Some(key) = list.selected.clone() {
-                        if !list.marks.remove(&key) {
-                            list.marks.insert(key);
-                        }
+                    if let Some(key) = list.selected.clone()
+                        && !list.marks.remove(&key)
+                    {
+                        list.marks.insert(key);
                     }
                 });
                 self.step(1);
