@@ -52,8 +52,16 @@ pub fn fit(wants: &[Want], room: u16) -> Vec<(usize, u16, u16, u16)> {
     place(wants, &widths, extra)
 }
 
-/// Takes up to `need` columns from what may shrink, widest slack first.
+/// Takes `need` columns from what may shrink, widest slack first; nothing when there is not as much.
 fn shrink(wants: &[Want], widths: &mut [Option<u16>], need: i32) -> i32 {
+    let all: i32 = widths
+        .iter()
+        .zip(wants)
+        .filter_map(|(width, want)| Some(i32::from(width.as_ref()?.saturating_sub(want.min))))
+        .sum();
+    if all < need {
+        return 0;
+    }
     let mut won = 0;
     while won < need {
         let slack = |at: &usize| widths[*at].map_or(0, |width| width.saturating_sub(wants[*at].min));
