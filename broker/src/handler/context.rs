@@ -7,6 +7,7 @@ use kafka_protocol::protocol::StrBytes;
 use tokio::sync::watch;
 
 use super::ControllerLink;
+use crate::coordinator::GroupCoordinator;
 use crate::env::clock::Clock;
 use crate::id::NodeId;
 use crate::image::Image;
@@ -24,6 +25,8 @@ pub struct Context {
     pub controller: ControllerLink,
     /// Empty on a node that is only a controller.
     pub replicas: Arc<ReplicaManager>,
+    /// Coordinates nothing on a node that is only a controller.
+    pub groups: Arc<GroupCoordinator>,
     pub clock: Clock,
 }
 
