@@ -6,17 +6,6 @@
 pub mod api_versions;
 mod context;
 mod decided;
-pub mod delete_groups;
-pub mod describe_groups;
-pub mod find_coordinator;
-pub mod heartbeat;
-pub mod join_group;
-pub mod leave_group;
-pub mod list_groups;
-pub mod offset_commit;
-pub mod offset_delete;
-pub mod offset_fetch;
-pub mod sync_group;
 pub mod delete_records;
 pub mod describe_log_dirs;
 pub mod fetch;
@@ -111,17 +100,6 @@ serves! { broker_apis, broker_dispatch:
     OffsetForLeaderEpoch => offset_for_leader_epoch,
     DeleteRecords => delete_records,
     DescribeLogDirs => describe_log_dirs,
-    FindCoordinator => find_coordinator,
-    JoinGroup => join_group,
-    SyncGroup => sync_group,
-    Heartbeat => heartbeat,
-    LeaveGroup => leave_group,
-    OffsetCommit => offset_commit,
-    OffsetFetch => offset_fetch,
-    OffsetDelete => offset_delete,
-    DescribeGroups => describe_groups,
-    ListGroups => list_groups,
-    DeleteGroups => delete_groups,
 }
 
 // What brokers reach on the controller's listener.

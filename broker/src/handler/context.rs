@@ -7,7 +7,6 @@ use kafka_protocol::protocol::StrBytes;
 use tokio::sync::watch;
 
 use super::ControllerLink;
-use crate::coordinator::GroupCoordinator;
 use crate::env::clock::Clock;
 use crate::id::NodeId;
 use crate::image::Image;
@@ -25,8 +24,6 @@ pub struct Context {
     pub controller: ControllerLink,
     /// Empty on a node that is only a controller.
     pub replicas: Arc<ReplicaManager>,
-    /// Coordinates nothing on a node that is only a controller.
-    pub groups: Arc<GroupCoordinator>,
     pub clock: Clock,
 }
 

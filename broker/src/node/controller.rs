@@ -60,15 +60,13 @@ impl ControllerNode {
             log: Arc::clone(&metadata),
             clock: around.clock.clone(),
         })?;
-        let replicas = no_replicas(&config, &around, &logs);
         let cx = Arc::new(Context {
             node: config.node_id(),
             face: Face::Controller,
             config: Arc::clone(&config),
             image: controller.image(),
             controller: ControllerLink::Local(controller.clone()),
-            groups: broker::coordinator(&config, &around, controller.image(), &replicas),
-            replicas,
+            replicas: no_replicas(&config, &around, &logs),
             clock: around.clock.clone(),
         });
         let servers = broker::serve(bound, &cx, &config)?;

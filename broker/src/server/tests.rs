@@ -10,7 +10,6 @@ use kafka_protocol::protocol::StrBytes;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::*;
-use crate::coordinator::{self, GroupCoordinator};
 use crate::env::clock::Clock;
 use crate::env::disk::Disk;
 use crate::env::net::{self, Net};
@@ -58,24 +57,13 @@ impl Alone {
             settings: Box::new(move |image, topic| settings.topic(image, topic)),
         };
         let controller = RemoteController::new("127.0.0.1:1".to_owned(), Net::default(), ClientConfig::default());
-        let image = watch::channel(Arc::new(Image::empty())).1;
-        let replicas = ReplicaManager::new(Options::new(NodeId(1), uuid::Uuid::nil()), around);
-        let groups = GroupCoordinator::new(coordinator::Setup {
-            node: NodeId(1),
-            settings: crate::group::Settings::default(),
-            write_timeout: Duration::from_secs(5),
-            clock: clock.clone(),
-            image: image.clone(),
-            replicas: Arc::clone(&replicas),
-        });
         let cx = Context {
             node: NodeId(1),
             face: Face::Broker,
             config,
-            image,
+            image: watch::channel(Arc::new(Image::empty())).1,
             controller: ControllerLink::Remote(Arc::new(controller)),
-            replicas,
-            groups,
+            replicas: ReplicaManager::new(Options::new(NodeId(1), uuid::Uuid::nil()), around),
             clock,
         };
         let listener = net::bind("127.0.0.1:0").await.expect("binds");
