@@ -293,6 +293,3 @@ impl ReplicaManager {
         }
     }
 }
-
-#[cfg(test)]
-mod tests;

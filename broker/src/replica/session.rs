@@ -266,11 +266,7 @@ mod tests {
             error: None,
             high_watermark,
             log_start: 0,
-            records: if records.is_empty() {
-                Vec::new()
-            } else {
-                vec![Bytes::from_static(records)]
-            },
+            records: Bytes::from_static(records),
             diverging: None,
             leader: None,
         }
