@@ -11,7 +11,6 @@ mod look;
 mod rate;
 mod section;
 mod store;
-pub mod trial;
 
 pub use crate::source::Error;
 pub use crate::source::capture;
@@ -74,7 +73,6 @@ impl Sources {
                 endpoint_url: aws.endpoint_url.clone(),
                 role_arn: aws.role_arn.clone(),
                 simulated: aws.simulated,
-                mapped: aws.brokers.values().cloned().collect(),
                 ..aws::Options::default()
             };
             sources.aws = Aws::connect(options).map_err(|error| error.to_string());

@@ -1,1 +1,167 @@
-//! To be written.
+//! Decisions, pure: from an intent and what was seen to a [`Plan`] that a person can read, save, and have carried out.
+//!
+//! A plan is pinned to the cluster's id and to what it saw of everything it touches. Nothing here asks or changes
+//! anything; what has changed since is found again by [`drift::since`] before the first act.
+
+pub mod drift;
+pub mod gate;
+pub mod impact;
+pub mod reassign;
+pub mod topic;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::model::{BrokerId, Moment};
+use gate::{Class, Gate, Verdict};
+use impact::Impact;
+
+/// The version of the plan file's shape.
+pub const VERSION: u32 = 1;
+
+/// How long a plan may wait for its `apply`.
+pub const VALID: jiff::SignedDuration = jiff::SignedDuration::from_hours(24);
+
+/// A change that was worked out and not made yet. The file that `… plan -o json` prints.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Plan {
+    /// [`VERSION`].
+    pub azimuth: u32,
+    pub kind: Kind,
+    /// One line: what it does, for example `move 12 partitions off broker 4`.
+    pub title: String,
+    pub context: String,
+    pub cluster_id: String,
+    pub made_at: Moment,
+    pub expires_at: Moment,
+    pub steps: Vec<Step>,
+    pub gates: Vec<Gate>,
+    pub impact: Impact,
+    pub undo: Undo,
+}
+
+/// The noun and verb a plan belongs to; `reassign apply` runs only reassignments.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, strum::Display)]
+pub enum Kind {
+    #[serde(rename = "reassign.plan")]
+    #[strum(serialize = "reassign.plan")]
+    Reassign,
+    #[serde(rename = "topic.create")]
+    #[strum(serialize = "topic.create")]
+    TopicCreate,
+    #[serde(rename = "topic.delete")]
+    #[strum(serialize = "topic.delete")]
+    TopicDelete,
+}
+
+/// One act: what is sent to Kafka at once, and verified before the next.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "act", rename_all = "snake_case", deny_unknown_fields)]
+pub enum Step {
+    /// Moves replicas; done when every partition has exactly its target replicas, all in sync.
+    Reassign { moves: Vec<Move> },
+    /// `None` leaves the number to the brokers' defaults.
+    CreateTopic {
+        name: String,
+        partitions: Option<i32>,
+        replication_factor: Option<i16>,
+        configs: BTreeMap<String, String>,
+    },
+    /// Deletes the topic only while it still has this id.
+    DeleteTopic {
+        name: String,
+        id: uuid::Uuid,
+        partitions: u32,
+    },
+}
+
+/// One partition's way.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Move {
+    pub topic: String,
+    pub partition: i32,
+    /// As it was seen, in order of preference.
+    pub from: Vec<BrokerId>,
+    pub to: Vec<BrokerId>,
+    /// Of the leader's replica; `None` when the leader did not tell.
+    pub size_bytes: Option<u64>,
+}
+
+/// What can be taken back.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "undo", rename_all = "snake_case")]
+pub enum Undo {
+    Full { how: String },
+    Partial { how: String },
+    None { why: String },
+}
+
+/// Why there is no plan.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    #[error("nothing to do: {0}")]
+    Nothing(String),
+    #[error("{0}")]
+    Impossible(String),
+    /// What must be known to plan is not.
+    #[error("cannot plan without {what}: {why}")]
+    Blind { what: &'static str, why: String },
+}
+
+impl Move {
+    /// Brokers that get a copy they do not have.
+    pub fn adding(&self) -> impl Iterator<Item = BrokerId> + '_ {
+        self.to.iter().copied().filter(|id| !self.from.contains(id))
+    }
+
+    /// Brokers whose copy goes.
+    pub fn removing(&self) -> impl Iterator<Item = BrokerId> + '_ {
+        self.from.iter().copied().filter(|id| !self.to.contains(id))
+    }
+
+    pub fn name(&self) -> String {
+        format!("{}-{}", self.topic, self.partition)
+    }
+}
+
+impl Plan {
+    /// Gates that stand in the way: failed or not known. Warnings do not.
+    pub fn closed_gates(&self) -> impl Iterator<Item = &Gate> {
+        self.gates
+            .iter()
+            .filter(|gate| matches!(gate.verdict, Verdict::Fail | Verdict::Unknown))
+    }
+
+    /// Closed gates that these overrides do not open; hard gates are never opened.
+    pub fn refused_by<'a>(&'a self, overrides: &'a [String]) -> impl Iterator<Item = &'a Gate> {
+        self.closed_gates()
+            .filter(move |gate| gate.class == Class::Hard || !overrides.contains(&gate.name))
+    }
+
+    pub fn is_expired(&self, now: Moment) -> bool {
+        now > self.expires_at
+    }
+
+    /// Every move of the plan.
+    pub fn moves(&self) -> impl Iterator<Item = &Move> {
+        self.steps.iter().flat_map(|step| match step {
+            Step::Reassign { moves } => moves.as_slice(),
+            Step::CreateTopic { .. } | Step::DeleteTopic { .. } => &[],
+        })
+    }
+}
+
+impl std::fmt::Display for Undo {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Full { how } => write!(f, "full: {how}"),
+            Self::Partial { how } => write!(f, "partial: {how}"),
+            Self::None { why } => write!(f, "none: {why}"),
+        }
+    }
+}

@@ -3,18 +3,35 @@
 //! A handler declares its versions, decides nothing that the controller or a replica decides, and answers in the
 //! version it was asked in. A request that does not follow its schema, or an API that is not in the list, costs the connection.
 
+pub mod alter_configs;
+pub mod alter_partition_reassignments;
 pub mod api_versions;
 mod context;
+pub mod create_partitions;
+pub mod create_topics;
 mod decided;
 pub mod delete_records;
+pub mod delete_topics;
+pub mod describe_cluster;
+pub mod describe_configs;
 pub mod describe_log_dirs;
+pub mod describe_quorum;
+pub mod describe_topic_partitions;
+pub mod elect_leaders;
 pub mod fetch;
+mod forward;
+pub mod incremental_alter_configs;
+pub mod init_producer_id;
 mod link;
 pub mod list_offsets;
+pub mod list_partition_reassignments;
+pub mod metadata;
 pub mod metadata_log;
 pub mod offset_for_leader_epoch;
+mod operations;
 pub mod produce;
 mod reply;
+pub mod unregister_broker;
 
 use std::ops::RangeInclusive;
 
@@ -100,6 +117,21 @@ serves! { broker_apis, broker_dispatch:
     OffsetForLeaderEpoch => offset_for_leader_epoch,
     DeleteRecords => delete_records,
     DescribeLogDirs => describe_log_dirs,
+    Metadata => metadata,
+    InitProducerId => init_producer_id,
+    CreateTopics => create_topics,
+    DeleteTopics => delete_topics,
+    CreatePartitions => create_partitions,
+    DescribeConfigs => describe_configs,
+    AlterConfigs => alter_configs,
+    IncrementalAlterConfigs => incremental_alter_configs,
+    ElectLeaders => elect_leaders,
+    AlterPartitionReassignments => alter_partition_reassignments,
+    ListPartitionReassignments => list_partition_reassignments,
+    DescribeQuorum => describe_quorum,
+    DescribeCluster => describe_cluster,
+    UnregisterBroker => unregister_broker,
+    DescribeTopicPartitions => describe_topic_partitions,
 }
 
 // What brokers reach on the controller's listener.
@@ -120,6 +152,8 @@ serves! { controller_apis, controller_dispatch:
     BrokerHeartbeat => decided BrokerHeartbeatRequest,
     UnregisterBroker => decided UnregisterBrokerRequest,
     AllocateProducerIds => decided AllocateProducerIdsRequest,
+    DescribeConfigs => describe_configs,
+    DescribeCluster => describe_cluster,
 }
 
 /// The APIs of one kind of listener.

@@ -128,6 +128,10 @@ struct State {
     tail: Tail,
     /// When the oldest append that is not on the device was made.
     unflushed_since: Option<i64>,
+    /// When the last append was made.
+    appended_ms: i64,
+    /// Grows when the end moves back: what was being flushed meanwhile may be gone.
+    truncations: u64,
     /// A segment was added since the directory was synced.
     dir_changed: bool,
 }
@@ -199,6 +203,8 @@ impl Log {
                 snapshots: loaded.snapshots,
                 tail: Tail::new(Arc::clone(&shared.budget)),
                 unflushed_since: None,
+                appended_ms: 0,
+                truncations: 0,
                 dir_changed: true,
             }),
         };

@@ -293,3 +293,6 @@ impl ReplicaManager {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

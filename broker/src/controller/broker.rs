@@ -43,11 +43,11 @@ impl Decide for BrokerRegistrationRequest {
         }
         let epoch = state.next_offset();
         let mut records = vec![Record::Broker(registration(&self))];
-        records.extend(election::after_loss(
-            &state.image,
-            &BTreeSet::from([id]),
-            &state.eligible(),
-        ));
+        // A fenced one lost its leaderships already, and may still be the one that an offline partition waits for.
+        if state.image.is_live(id) {
+            let gone = BTreeSet::from([id]);
+            records.extend(election::after_loss(&state.image, &gone, &state.eligible()));
+        }
         let session = Session {
             heard: ask.now,
             applied: -1,

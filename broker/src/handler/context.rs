@@ -7,6 +7,7 @@ use kafka_protocol::protocol::StrBytes;
 use tokio::sync::watch;
 
 use super::ControllerLink;
+use super::init_producer_id::ProducerIds;
 use crate::env::clock::Clock;
 use crate::id::NodeId;
 use crate::image::Image;
@@ -25,6 +26,8 @@ pub struct Context {
     /// Empty on a node that is only a controller.
     pub replicas: Arc<ReplicaManager>,
     pub clock: Clock,
+    /// The producer ids this broker may still hand out.
+    pub producer_ids: Arc<ProducerIds>,
 }
 
 /// Which APIs a listener serves.

@@ -28,13 +28,16 @@ pub async fn handle(cx: &Context, call: &Call, request: DescribeLogDirsRequest) 
     for (at, topic, log) in logs.logs() {
         let wanted = asked
             .as_ref()
-            .is_none_or(|asked| asked.contains(&(topic.clone(), at.partition)));
+            .is_none_or(|asked| asked.contains(&(topic.to_string(), at.partition)));
         if !wanted || at.topic == TopicId::METADATA {
             continue;
         }
         if let Some(dir) = logs.dir_of(at) {
             let topics = by_dir.entry(dir).or_default();
-            topics.entry(topic).or_default().push(describe(cx, at, &log));
+            topics
+                .entry(topic.to_string())
+                .or_default()
+                .push(describe(cx, at, &log));
         }
     }
     let results = logs.dirs().into_iter().map(|dir| {

@@ -36,11 +36,8 @@ impl Log {
         let config = Arc::clone(&self.config.read());
         let now_ms = self.clock.now_ms();
         let mut headers = validate(&batches, &config, origin, now_ms)?;
-        // The one copy: the producer's bytes lie in its request, and the cache must not hold all of that.
-        let mut bytes = match batches.try_into_mut() {
-            Ok(own) => own,
-            Err(shared) => BytesMut::from(shared.as_ref()),
-        };
+        // The one copy: the producer's bytes lie in its request's buffer, and the cache must not hold all of that.
+        let mut bytes = BytesMut::from(batches.as_ref());
 
         let mut state = self.lock()?;
         if let Some(latest) = state.epochs.latest().filter(|latest| *latest > leader_epoch) {
@@ -148,6 +145,7 @@ impl Log {
             state.producers.record(header);
         }
         state.unflushed_since.get_or_insert(now_ms);
+        state.appended_ms = now_ms;
         self.size.fetch_add(bytes.len() as u64, Ordering::AcqRel);
         self.end.store(span(headers).1, Ordering::Release);
         Ok(())

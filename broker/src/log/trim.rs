@@ -19,7 +19,9 @@ impl Log {
     pub fn truncate_to(&self, offset: Offset) -> Result<(), Error> {
         let mut state = self.lock()?;
         if offset >= self.end() {
-            return Ok(());
+            // An epoch that began at the end has no record, and another leader may not know of it.
+            let done = state.epochs.truncate_end(&self.disk, offset);
+            return self.judge(done);
         }
         let first = state.segments.first().map_or(0, |segment| segment.base);
         let done = if offset < first {
@@ -78,6 +80,7 @@ impl Log {
     }
 
     fn move_end(&self, state: &mut State, end: Offset) {
+        state.truncations += 1;
         self.end.store(end, Ordering::Release);
         self.start.fetch_min(end, Ordering::AcqRel);
         self.recovery_point.fetch_min(end, Ordering::AcqRel);
@@ -186,6 +189,19 @@ impl Log {
         doomed
     }
 
+    /// Gives up the memory of its tail if the last append is `idle_ms` or more ago: others need it more.
+    ///
+    /// # Errors
+    /// When the log cannot be used any more.
+    pub fn cool(&self, idle_ms: i64) -> Result<(), Error> {
+        let now_ms = self.clock.now_ms();
+        let mut state = self.lock()?;
+        if now_ms.saturating_sub(state.appended_ms) >= idle_ms {
+            state.tail.clear();
+        }
+        Ok(())
+    }
+
     /// Flushes if `flush.ms` has passed since the oldest unflushed append, or a segment was closed since.
     ///
     /// # Errors
@@ -207,12 +223,17 @@ impl Log {
     /// # Errors
     /// When fsync fails; the log is offline then.
     pub fn flush(&self) -> Result<(), Error> {
-        let (files, end, sync_dir) = {
+        let (files, end, truncations, sync_dir) = {
             let mut state = self.lock()?;
             let prepared = self.unflushed(&mut state);
             let files = self.judge(prepared)?;
             state.unflushed_since = None;
-            (files, self.end(), std::mem::take(&mut state.dir_changed))
+            (
+                files,
+                self.end(),
+                state.truncations,
+                std::mem::take(&mut state.dir_changed),
+            )
         };
         for (path, file) in &files {
             match Segment::sync(path, file, &self.disk) {
@@ -224,8 +245,11 @@ impl Log {
         if sync_dir && self.disk.exists(&self.dir) {
             self.judge(self.disk.sync_dir(&self.dir).map_err(Error::io(&self.dir)))?;
         }
-        // The log may have been truncated meanwhile.
-        self.recovery_point.fetch_max(end.min(self.end()), Ordering::AcqRel);
+        let state = self.state.lock();
+        // Offsets that were given anew meanwhile are not on the device.
+        if state.truncations == truncations {
+            self.recovery_point.fetch_max(end, Ordering::AcqRel);
+        }
         Ok(())
     }
 

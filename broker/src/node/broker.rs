@@ -83,6 +83,7 @@ impl Broker {
             controller: ControllerLink::Remote(requests),
             replicas: Arc::clone(&replicas),
             clock: around.clock.clone(),
+            producer_ids: Arc::default(),
         });
         let endpoints: Vec<_> = bound.iter().map(|bound| bound.endpoint.clone()).collect();
         let servers = serve(bound, &cx, &config)?;

@@ -68,6 +68,7 @@ impl ControllerNode {
             controller: ControllerLink::Local(controller.clone()),
             replicas: no_replicas(&config, &around, &logs),
             clock: around.clock.clone(),
+            producer_ids: Arc::default(),
         });
         let servers = broker::serve(bound, &cx, &config)?;
         status.send_replace(Status::Serving);

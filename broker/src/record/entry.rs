@@ -3,12 +3,11 @@
 use bytes::Bytes;
 
 use super::{Batch, Error, HEADER_LEN};
-use crate::id::Offset;
 
 /// One record. Key, value and headers point into the batch.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Record {
-    pub offset: Offset,
+    pub offset: i64,
     /// Milliseconds since the Unix epoch.
     pub timestamp: i64,
     pub key: Option<Bytes>,
@@ -22,7 +21,7 @@ pub struct Record {
 pub struct Records {
     rest: Cursor,
     left: i32,
-    base_offset: Offset,
+    base_offset: i64,
     base_timestamp: i64,
     /// Set when the batch says that all records have one time.
     timestamp: Option<i64>,

@@ -9,7 +9,6 @@
 //! ```
 
 use super::{Compression, Error};
-use crate::id::{Epoch, Offset};
 
 /// How many bytes a header takes.
 pub const HEADER_LEN: usize = 61;
@@ -31,11 +30,11 @@ const CONTROL: i16 = 0x20;
 /// A batch's header. Field by field as stored; the methods say what they mean together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Header {
-    pub base_offset: Offset,
+    pub base_offset: i64,
     /// Of what follows this field, in bytes; at least 49.
     pub length: i32,
     /// -1 before a leader set it.
-    pub leader_epoch: Epoch,
+    pub leader_epoch: i32,
     pub crc: u32,
     pub attributes: i16,
     pub last_offset_delta: i32,
@@ -131,12 +130,12 @@ impl Header {
         usize::try_from(self.length).unwrap_or(0) + LENGTH_END
     }
 
-    pub fn last_offset(&self) -> Offset {
+    pub fn last_offset(&self) -> i64 {
         self.base_offset + i64::from(self.last_offset_delta)
     }
 
     /// The offset after the batch.
-    pub fn next_offset(&self) -> Offset {
+    pub fn next_offset(&self) -> i64 {
         self.last_offset() + 1
     }
 
@@ -195,7 +194,7 @@ impl Header {
     }
 
     /// Gives the batch at the beginning of `batch` its place in the log. The CRC does not cover these.
-    pub fn assign(&mut self, batch: &mut [u8], base_offset: Offset, leader_epoch: Epoch) {
+    pub fn assign(&mut self, batch: &mut [u8], base_offset: i64, leader_epoch: i32) {
         self.base_offset = base_offset;
         self.leader_epoch = leader_epoch;
         put(batch, 0, &base_offset.to_be_bytes());

@@ -56,7 +56,8 @@ pub struct Fetched {
     /// -1 with an error.
     pub high_watermark: Offset,
     pub log_start: Offset,
-    pub records: Bytes,
+    /// In the pieces they were appended or read in; empty when there are none.
+    pub records: Vec<Bytes>,
     /// The reader's history differs from here on: the epoch it named, or the greatest before it, ends here.
     pub diverging: Option<(Epoch, Offset)>,
     /// Who leads instead, if the error says that this node does not.
@@ -71,10 +72,17 @@ impl Fetched {
             error: Some(error),
             high_watermark: -1,
             log_start: -1,
-            records: Bytes::new(),
+            records: Vec::new(),
             diverging: None,
             leader: None,
         }
+    }
+}
+
+impl Fetched {
+    /// Of the records, in bytes.
+    pub fn size(&self) -> usize {
+        self.records.iter().map(Bytes::len).sum()
     }
 }
 
@@ -175,7 +183,7 @@ impl ReplicaManager {
                         .unwrap_or_else(|refusal| Fetched::refused(from.at, refusal.code))
                 }
             };
-            look.bytes += fetched.records.len();
+            look.bytes += fetched.size();
             look.urgent |= fetched.error.is_some() || fetched.diverging.is_some();
             // A follower learns of deletions at once, so that DeleteRecords can answer.
             look.urgent |=
@@ -206,7 +214,7 @@ fn read(
         error: None,
         high_watermark,
         log_start: partition.log.start(),
-        records: Bytes::new(),
+        records: Vec::new(),
         diverging: diverging(partition, from),
         leader: None,
     };
@@ -220,7 +228,7 @@ fn read(
     let below = limit(partition, reader);
     let max_bytes = from.max_bytes.min(max_bytes);
     if from.offset < below && (max_bytes > 0 || first) {
-        fetched.records = partition.log.read(from.offset, max_bytes, below, first)?.records;
+        fetched.records = partition.log.read_chunks(from.offset, max_bytes, below, first)?.chunks;
     }
     Ok(fetched)
 }

@@ -411,7 +411,17 @@ impl Partition {
             topic = %self.topic, partition = self.at.partition, from = self.log.end(), to,
             "truncated to the leader's history"
         );
+        let before = (self.log.end(), self.log.latest_epoch());
         self.log.truncate_to(to)?;
+        if (self.log.end(), self.log.latest_epoch()) == before {
+            // The next round would ask the same and be told the same.
+            return Err(Refusal {
+                code: ResponseError::UnknownLeaderEpoch,
+                message: Some(format!(
+                    "the leader's history differs at {leader_end}, this log's does not end there"
+                )),
+            });
+        }
         // A batch goes whole, so the end may be before what was asked for.
         self.set_high_watermark(self.high_watermark().min(self.log.end()));
         Ok(true)

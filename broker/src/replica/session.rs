@@ -266,7 +266,11 @@ mod tests {
             error: None,
             high_watermark,
             log_start: 0,
-            records: Bytes::from_static(records),
+            records: if records.is_empty() {
+                Vec::new()
+            } else {
+                vec![Bytes::from_static(records)]
+            },
             diverging: None,
             leader: None,
         }

@@ -65,6 +65,7 @@ impl Alone {
             controller: ControllerLink::Remote(Arc::new(controller)),
             replicas: ReplicaManager::new(Options::new(NodeId(1), uuid::Uuid::nil()), around),
             clock,
+            producer_ids: Arc::default(),
         };
         let listener = net::bind("127.0.0.1:0").await.expect("binds");
         let server = Server::start(listener, "PLAINTEXT", Arc::new(cx), limits).expect("serves");

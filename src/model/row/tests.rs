@@ -127,12 +127,8 @@ fn snapshot() -> Snapshot {
     }
     snapshot.offsets.insert(1, Observed::fresh(spans(&[(0, 500)]), at(0)));
     snapshot.offsets.insert(2, Observed::fresh(spans(&[(1, 80)]), at(0)));
-    for section in [&mut snapshot.logdirs] {
-        section
-            .get_mut(&3)
-            .unwrap()
-            .fail(Trouble::TimedOut, "no answer in 2 s", at(0));
-    }
+    let dirs = snapshot.logdirs.get_mut(&3).unwrap();
+    dirs.fail(Trouble::TimedOut, "no answer in 2 s", at(0));
     snapshot
         .links
         .get_mut(&3)

@@ -202,11 +202,11 @@ impl Writer {
         }
     }
 
-    fn records(&mut self, records: Bytes) {
-        self.length(records.len());
+    fn records(&mut self, records: Vec<Bytes>) {
+        self.length(records.iter().map(Bytes::len).sum());
         if !records.is_empty() {
             self.pieces.push(self.bytes.split().freeze());
-            self.pieces.push(records);
+            self.pieces.extend(records);
         }
     }
 
@@ -302,7 +302,7 @@ mod tests {
             error: None,
             high_watermark: 40,
             log_start: 3,
-            records: Bytes::copy_from_slice(records),
+            records: vec![Bytes::copy_from_slice(records)],
             diverging: None,
             leader: None,
         }
@@ -392,7 +392,7 @@ mod tests {
             partitions: vec![Partition {
                 index: 0,
                 fetched: Fetched {
-                    records: records.clone(),
+                    records: vec![records.clone()],
                     ..fetched(b"")
                 },
                 leader: None,

@@ -11,6 +11,9 @@ use super::directory;
 use crate::id::Offset;
 use crate::log::{Error, Log};
 
+/// A log without an append for so long keeps nothing in memory.
+const IDLE_MS: i64 = 30_000;
+
 /// How often the upkeep runs; the defaults are Kafka's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Intervals {
@@ -75,9 +78,10 @@ impl LogManager {
         self.each("retention", |log| log.retain(log.high_watermark()).map(|_| ()));
     }
 
-    /// Flushes the logs whose `flush.ms` has passed, and closed segments.
+    /// Flushes the logs whose `flush.ms` has passed, and closed segments; idle logs give up their memory.
     pub fn flush_due(&self) {
         self.each("flush", Log::flush_if_due);
+        self.each("cooling", |log| log.cool(IDLE_MS));
     }
 
     /// Writes recovery points and log starts.

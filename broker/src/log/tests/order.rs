@@ -295,3 +295,22 @@ fn readers_and_a_writer_do_not_disturb_each_other() {
     });
     assert_eq!(log.end(), 1_000);
 }
+
+#[test]
+fn an_idle_log_gives_up_its_memory_and_still_answers() {
+    let bench = Bench::new();
+    let log = bench.open(true);
+    fill(&log, 3);
+    let before = values(&log);
+    log.cool(1_000).unwrap();
+    assert!(
+        log.state.lock().tail.read(0, 1_000, 6, true).is_some(),
+        "it is not idle"
+    );
+    bench.clock.advance_ms(1_000);
+    log.cool(1_000).unwrap();
+    assert!(log.state.lock().tail.read(0, 1_000, 6, true).is_none());
+    assert_eq!(values(&log), before);
+    log.append_as_leader(batch(1, "next"), 0).unwrap();
+    assert_eq!(values(&log).len(), 7);
+}

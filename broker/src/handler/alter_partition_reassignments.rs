@@ -1,0 +1,23 @@
+//! AlterPartitionReassignments (45): decided by the controller.
+
+use std::ops::RangeInclusive;
+
+use kafka_protocol::messages::{AlterPartitionReassignmentsRequest, AlterPartitionReassignmentsResponse};
+
+use super::{Call, Context, forward};
+
+pub const VERSIONS: RangeInclusive<i16> = 0..=1;
+
+pub async fn handle(
+    cx: &Context,
+    call: &Call,
+    request: AlterPartitionReassignmentsRequest,
+) -> AlterPartitionReassignmentsResponse {
+    let deadline = forward::deadline(request.timeout_ms);
+    match cx.controller.ask(request, call.version, deadline).await {
+        Ok(response) => response,
+        Err(unanswered) => AlterPartitionReassignmentsResponse::default()
+            .with_error_code(unanswered.code.code())
+            .with_error_message(forward::why(&unanswered)),
+    }
+}

@@ -1,0 +1,105 @@
+//! DescribeConfigs (32): every key of topics and of this broker, with its sources, type and documentation (KIP-226, KIP-569).
+
+use std::ops::RangeInclusive;
+
+use kafka_protocol::messages::describe_configs_request::DescribeConfigsResource;
+use kafka_protocol::messages::describe_configs_response::{
+    DescribeConfigsResourceResult, DescribeConfigsResult, DescribeConfigsSynonym,
+};
+use kafka_protocol::messages::{DescribeConfigsRequest, DescribeConfigsResponse};
+use kafka_protocol::protocol::StrBytes;
+
+use super::{Call, Context};
+use crate::image::Image;
+use crate::image::property::Entry;
+use crate::wire::ErrorCode;
+
+pub const VERSIONS: RangeInclusive<i16> = 1..=4;
+
+const TOPIC: i8 = 2;
+const BROKER: i8 = 4;
+
+pub async fn handle(cx: &Context, call: &Call, request: DescribeConfigsRequest) -> DescribeConfigsResponse {
+    let image = cx.image();
+    let (synonyms, docs) = (
+        request.include_synonyms,
+        request.include_documentation && call.version >= 3,
+    );
+    let results = request.resources.into_iter().map(|asked| {
+        let mut result = DescribeConfigsResult::default()
+            .with_resource_type(asked.resource_type)
+            .with_resource_name(asked.resource_name.clone());
+        match entries(cx, &image, &asked) {
+            Ok(entries) => {
+                let keys = asked.configuration_keys.as_ref();
+                let wanted = |entry: &Entry| {
+                    keys.is_none_or(|keys| {
+                        keys.is_empty() || keys.iter().any(|key| key.as_str() == entry.property.name)
+                    })
+                };
+                let shown = entries.into_iter().filter(wanted);
+                result.configs = shown
+                    .map(|entry| described(entry, synonyms, docs, call.version))
+                    .collect();
+            }
+            Err((code, why)) => {
+                result.error_code = code.code();
+                result.error_message = Some(StrBytes::from_string(why));
+            }
+        }
+        result
+    });
+    DescribeConfigsResponse::default().with_results(results.collect())
+}
+
+fn entries(cx: &Context, image: &Image, asked: &DescribeConfigsResource) -> Result<Vec<Entry>, (ErrorCode, String)> {
+    let name = asked.resource_name.as_str();
+    match asked.resource_type {
+        TOPIC if image.topic_named(name).is_some() => Ok(cx.config.topic_entries(image, name)),
+        TOPIC => Err((
+            ErrorCode::UnknownTopicOrPartition,
+            format!("The topic {name} does not exist."),
+        )),
+        BROKER if name.is_empty() => Ok(cx.config.broker_entries(image, None)),
+        BROKER if name == cx.node.to_string() => Ok(cx.config.broker_entries(image, Some(cx.node))),
+        // Another node's server.properties is not known here.
+        BROKER => Err((
+            ErrorCode::InvalidRequest,
+            format!(
+                "Unexpected broker id, expected {} or empty string, but received {name}.",
+                cx.node
+            ),
+        )),
+        kind => Err((
+            ErrorCode::InvalidRequest,
+            format!("Resources of type {kind} have no configs here; only topics (2) and brokers (4) have."),
+        )),
+    }
+}
+
+fn described(entry: Entry, synonyms: bool, docs: bool, version: i16) -> DescribeConfigsResourceResult {
+    let text = |value: Option<String>| value.map(StrBytes::from_string);
+    let sensitive = entry.property.is_sensitive();
+    let mut result = DescribeConfigsResourceResult::default()
+        .with_name(StrBytes::from_static_str(entry.property.name))
+        .with_value(text(entry.value))
+        .with_read_only(entry.read_only)
+        .with_config_source(entry.source as i8)
+        .with_is_sensitive(sensitive);
+    if version >= 3 {
+        result.config_type = entry.property.kind as i8;
+    }
+    if docs {
+        result.documentation = Some(StrBytes::from_static_str(entry.property.doc));
+    }
+    if synonyms {
+        let synonym = |(name, value, source): (&'static str, Option<String>, crate::image::property::Source)| {
+            DescribeConfigsSynonym::default()
+                .with_name(StrBytes::from_static_str(name))
+                .with_value(text(value.filter(|_| !sensitive)))
+                .with_source(source as i8)
+        };
+        result.synonyms = entry.synonyms.into_iter().map(synonym).collect();
+    }
+    result
+}

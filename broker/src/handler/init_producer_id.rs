@@ -1,0 +1,59 @@
+//! InitProducerId (22): an id for an idempotent producer, from the block the controller gave this broker.
+
+use std::ops::RangeInclusive;
+
+use kafka_protocol::messages::{
+    AllocateProducerIdsRequest, BrokerId, InitProducerIdRequest, InitProducerIdResponse, ProducerId,
+};
+use tokio::sync::Mutex;
+
+use super::{Call, Context, forward};
+use crate::wire::ErrorCode;
+
+pub const VERSIONS: RangeInclusive<i16> = 0..=5;
+
+/// The ids this broker may still hand out.
+#[derive(Debug, Default)]
+pub struct ProducerIds {
+    block: Mutex<std::ops::Range<i64>>,
+}
+
+pub async fn handle(cx: &Context, _call: &Call, request: InitProducerIdRequest) -> InitProducerIdResponse {
+    let refuse = |code: ErrorCode| {
+        InitProducerIdResponse::default()
+            .with_error_code(code.code())
+            .with_producer_id(ProducerId(-1))
+            .with_producer_epoch(-1)
+    };
+    // There is no transaction coordinator; FindCoordinator says so before a client comes here.
+    if request.transactional_id.is_some() {
+        return refuse(ErrorCode::InvalidRequest);
+    }
+    match next(cx).await {
+        // An idempotent producer that asks again gets a new id: its old sequence numbers end with the old one.
+        Ok(id) => InitProducerIdResponse::default()
+            .with_producer_id(ProducerId(id))
+            .with_producer_epoch(0),
+        Err(code) => refuse(code),
+    }
+}
+
+async fn next(cx: &Context) -> Result<i64, ErrorCode> {
+    // Held while a block is fetched, so that a rush of producers fetches one block, not one each.
+    let mut block = cx.producer_ids.block.lock().await;
+    if block.is_empty() {
+        let epoch = cx.image().brokers.get(&cx.node).map_or(-1, |broker| broker.epoch);
+        let request = AllocateProducerIdsRequest::default()
+            .with_broker_id(BrokerId(cx.node.0))
+            .with_broker_epoch(epoch);
+        // Clients retry these two; what the controller says to this broker means nothing to them.
+        let answer = cx.controller.ask(request, 0, forward::patience(cx)).await;
+        let answer = answer.map_err(|_| ErrorCode::CoordinatorNotAvailable)?;
+        if answer.error_code != 0 {
+            return Err(ErrorCode::CoordinatorLoadInProgress);
+        }
+        let start = answer.producer_id_start.0;
+        *block = start..start + i64::from(answer.producer_id_len);
+    }
+    block.next().ok_or(ErrorCode::CoordinatorLoadInProgress)
+}

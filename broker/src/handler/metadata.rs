@@ -1,0 +1,226 @@
+//! Metadata (3): who serves which partition, and the topics that a client's asking creates.
+
+use std::ops::RangeInclusive;
+
+use kafka_protocol::messages::create_topics_request::{CreatableTopic, CreatableTopicConfig};
+use kafka_protocol::messages::metadata_response::{
+    MetadataResponseBroker, MetadataResponsePartition, MetadataResponseTopic,
+};
+use kafka_protocol::messages::{BrokerId, CreateTopicsRequest, MetadataRequest, MetadataResponse, TopicName};
+use kafka_protocol::protocol::StrBytes;
+use uuid::Uuid;
+
+use super::{Call, Context, forward, operations};
+use crate::id::{NodeId, TopicId};
+use crate::image::{Image, Partition, Topic};
+use crate::wire::ErrorCode;
+
+pub const VERSIONS: RangeInclusive<i16> = 0..=13;
+
+/// The offsets of consumer groups live here.
+pub const OFFSETS_TOPIC: &str = "__consumer_offsets";
+
+pub async fn handle(cx: &Context, call: &Call, request: MetadataRequest) -> MetadataResponse {
+    let wanted = wanted(&request, call.version);
+    let may_create = call.version < 4 || request.allow_auto_topic_creation;
+    if let Some(wanted) = &wanted
+        && may_create
+        && cx.config.boolean("auto.create.topics.enable")
+    {
+        let image = cx.image();
+        let missing = wanted.iter().filter_map(|topic| match topic {
+            Wanted::Name(name) if image.topic_named(name).is_none() => Some(name.clone()),
+            _ => None,
+        });
+        create(cx, missing.collect()).await;
+    }
+    let image = cx.image();
+    let topics = match wanted {
+        None => image
+            .topic_ids
+            .values()
+            .filter_map(|id| Some(found(&image, image.topic(*id)?, call)))
+            .collect(),
+        Some(wanted) => wanted.into_iter().map(|topic| answer(&image, topic, call)).collect(),
+    };
+    let mut response = MetadataResponse::default()
+        .with_brokers(brokers(&image, call))
+        .with_cluster_id(Some(StrBytes::from_string(image.cluster_id.clone())))
+        .with_controller_id(controller(&image))
+        .with_topics(topics);
+    if (8..=10).contains(&call.version) && request.include_cluster_authorized_operations {
+        response.cluster_authorized_operations = operations::ON_CLUSTER;
+    }
+    if call.version >= 8 && request.include_topic_authorized_operations {
+        for topic in response.topics.iter_mut().filter(|topic| topic.error_code == 0) {
+            topic.topic_authorized_operations = operations::ON_TOPIC;
+        }
+    }
+    response
+}
+
+enum Wanted {
+    Name(String),
+    Id(Uuid),
+}
+
+/// `None` is all topics: null, and in version 0 an empty list.
+fn wanted(request: &MetadataRequest, version: i16) -> Option<Vec<Wanted>> {
+    let topics = request.topics.as_ref()?;
+    if version == 0 && topics.is_empty() {
+        return None;
+    }
+    let wanted = topics.iter().map(|topic| match &topic.name {
+        Some(name) => Wanted::Name(name.to_string()),
+        None => Wanted::Id(topic.topic_id),
+    });
+    Some(wanted.collect())
+}
+
+/// Has the controller create topics with the defaults, and waits until this broker knows them. What the controller
+/// refuses stays unknown, and the client is told so.
+pub async fn create(cx: &Context, names: Vec<String>) {
+    if names.is_empty() {
+        return;
+    }
+    let request = CreateTopicsRequest::default()
+        .with_topics(names.iter().map(|name| with_defaults(cx, name)).collect())
+        .with_timeout_ms(i32::try_from(cx.config.int("request.timeout.ms")).unwrap_or(i32::MAX));
+    let answer = cx.controller.ask(request, 7, forward::patience(cx)).await;
+    let made: Vec<TopicId> = match &answer {
+        Ok(response) => {
+            let made = response.topics.iter().filter(|topic| topic.error_code == 0);
+            made.map(|topic| TopicId(topic.topic_id)).collect()
+        }
+        Err(unanswered) => {
+            tracing::warn!("topics {names:?} were not created: {unanswered}");
+            return;
+        }
+    };
+    forward::settle(cx, |image| made.iter().all(|id| image.topics.contains_key(id))).await;
+}
+
+fn with_defaults(cx: &Context, name: &str) -> CreatableTopic {
+    let topic = CreatableTopic::default()
+        .with_name(TopicName(StrBytes::from_string(name.to_owned())))
+        .with_num_partitions(-1)
+        .with_replication_factor(-1);
+    if name != OFFSETS_TOPIC {
+        return topic;
+    }
+    let config = |key: &'static str, value: String| {
+        CreatableTopicConfig::default()
+            .with_name(StrBytes::from_static_str(key))
+            .with_value(Some(StrBytes::from_string(value)))
+    };
+    topic
+        .with_num_partitions(i32::try_from(cx.config.int("offsets.topic.num.partitions")).unwrap_or(50))
+        .with_replication_factor(i16::try_from(cx.config.int("offsets.topic.replication.factor")).unwrap_or(3))
+        .with_configs(vec![
+            config("cleanup.policy", "compact".to_owned()),
+            config(
+                "segment.bytes",
+                cx.config.int("offsets.topic.segment.bytes").to_string(),
+            ),
+        ])
+}
+
+/// Whom clients send what only a controller decides: any broker passes it on, all of them name the same.
+pub(super) fn controller(image: &Image) -> BrokerId {
+    let mut live = image.brokers.values().filter(|broker| !broker.fenced);
+    BrokerId(live.next().map_or(NodeId::NONE.0, |broker| broker.id.0))
+}
+
+fn brokers(image: &Image, call: &Call) -> Vec<MetadataResponseBroker> {
+    let live = image.brokers.values().filter(|broker| !broker.fenced);
+    live.filter_map(|broker| {
+        let endpoint = broker.endpoint(&call.listener)?;
+        Some(
+            MetadataResponseBroker::default()
+                .with_node_id(BrokerId(broker.id.0))
+                .with_host(StrBytes::from_string(endpoint.host.clone()))
+                .with_port(endpoint.port.into())
+                .with_rack(broker.rack.clone().map(StrBytes::from_string)),
+        )
+    })
+    .collect()
+}
+
+fn answer(image: &Image, wanted: Wanted, call: &Call) -> MetadataResponseTopic {
+    match wanted {
+        Wanted::Name(name) => match image.topic_named(&name) {
+            Some(topic) => found(image, topic, call),
+            None => {
+                let code = match is_legal(&name) {
+                    true => ErrorCode::UnknownTopicOrPartition,
+                    false => ErrorCode::InvalidTopicException,
+                };
+                MetadataResponseTopic::default()
+                    .with_name(Some(TopicName(StrBytes::from_string(name))))
+                    .with_error_code(code.code())
+            }
+        },
+        Wanted::Id(id) => match image.topic(TopicId(id)) {
+            Some(topic) => found(image, topic, call),
+            None => MetadataResponseTopic::default()
+                // Before version 12 the name cannot be null.
+                .with_name((call.version < 12).then(TopicName::default))
+                .with_topic_id(id)
+                .with_error_code(ErrorCode::UnknownTopicId.code()),
+        },
+    }
+}
+
+pub(super) fn is_legal(name: &str) -> bool {
+    let legal = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
+    !name.is_empty() && name.len() <= 249 && name != "." && name != ".." && name.chars().all(legal)
+}
+
+pub(super) fn is_internal(name: &str) -> bool {
+    matches!(name, OFFSETS_TOPIC | "__transaction_state")
+}
+
+fn found(image: &Image, topic: &Topic, call: &Call) -> MetadataResponseTopic {
+    let partitions = (0..).zip(&topic.partitions);
+    MetadataResponseTopic::default()
+        .with_name(Some(TopicName(StrBytes::from_string(topic.name.clone()))))
+        .with_topic_id(topic.id.0)
+        .with_is_internal(is_internal(&topic.name))
+        .with_partitions(
+            partitions
+                .map(|(index, state)| partition(image, index, state, call))
+                .collect(),
+        )
+}
+
+fn partition(image: &Image, index: i32, state: &Partition, call: &Call) -> MetadataResponsePartition {
+    MetadataResponsePartition::default()
+        .with_error_code(leader_error(image, state, call).map_or(0, |code| code.code()))
+        .with_partition_index(index)
+        .with_leader_id(BrokerId(state.leader.0))
+        .with_leader_epoch(state.leader_epoch)
+        .with_replica_nodes(wire_ids(&state.replicas))
+        .with_isr_nodes(wire_ids(&state.isr))
+        .with_offline_replicas(offline(image, state))
+}
+
+/// Why the leader cannot be reached through this listener, if it cannot.
+pub(super) fn leader_error(image: &Image, state: &Partition, call: &Call) -> Option<ErrorCode> {
+    if state.leader == NodeId::NONE {
+        return Some(ErrorCode::LeaderNotAvailable);
+    }
+    let broker = image.brokers.get(&state.leader);
+    match broker.is_some_and(|broker| broker.endpoint(&call.listener).is_some()) {
+        true => None,
+        false => Some(ErrorCode::ListenerNotFound),
+    }
+}
+
+pub(super) fn offline(image: &Image, state: &Partition) -> Vec<BrokerId> {
+    let dead = state.replicas.iter().filter(|id| !image.is_live(**id));
+    dead.map(|id| BrokerId(id.0)).collect()
+}
+
+pub(super) fn wire_ids(ids: &[NodeId]) -> Vec<BrokerId> {
+    ids.iter().map(|id| BrokerId(id.0)).collect()
+}

@@ -1,0 +1,98 @@
+//! What has changed since a plan was made. Material drift stops it, immaterial drift is shown.
+
+use serde::{Deserialize, Serialize};
+
+use super::{Move, Plan, Step};
+use crate::model::snapshot::Snapshot;
+use crate::model::{BrokerId, Moment};
+
+/// One thing that is not as the plan saw it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Drift {
+    /// Whether the plan may no longer be carried out.
+    pub material: bool,
+    pub what: String,
+}
+
+/// Compares a plan with what is seen now, before its first act. Needs cluster, topics and reassignments.
+pub fn since(plan: &Plan, snapshot: &Snapshot, now: Moment) -> Vec<Drift> {
+    let mut drifts = Vec::new();
+    let mut material = |what: String| drifts.push(Drift { material: true, what });
+    match snapshot.cluster.get() {
+        None => material(format!(
+            "the cluster is not known: {}",
+            snapshot.cluster.problem().unwrap_or_default()
+        )),
+        Some(cluster) if cluster.id != plan.cluster_id => {
+            material(format!(
+                "the plan is for cluster {}, this is {}",
+                plan.cluster_id, cluster.id
+            ));
+        }
+        Some(_) => {}
+    }
+    if plan.is_expired(now) {
+        material(format!("the plan was valid until {}", plan.expires_at));
+    }
+    for step in &plan.steps {
+        match step {
+            Step::Reassign { moves } => moves.iter().filter_map(|m| moved(m, snapshot)).for_each(&mut material),
+            Step::CreateTopic { name, .. } if snapshot.topic(name).is_some() => {
+                material(format!("topic {name} exists now"))
+            }
+            Step::CreateTopic { .. } => {}
+            Step::DeleteTopic { name, id, .. } => match snapshot.topic(name) {
+                None => material(format!("topic {name} is gone")),
+                Some(topic) if topic.id != *id => material(format!("topic {name} was deleted and created again")),
+                Some(_) => {}
+            },
+        }
+    }
+    drifts.extend(fuller(plan, snapshot));
+    drifts
+}
+
+fn moved(m: &Move, snapshot: &Snapshot) -> Option<String> {
+    let Some(topic) = snapshot.topic(&m.topic) else {
+        return Some(format!("topic {} is gone", m.topic));
+    };
+    let Some(partition) = topic.partitions.iter().find(|p| p.partition == m.partition) else {
+        return Some(format!("{} is gone", m.name()));
+    };
+    let running = snapshot.reassignments.get().into_iter().flatten();
+    if running
+        .clone()
+        .any(|r| r.topic == m.topic && r.partition == m.partition)
+    {
+        return Some(format!("{} is being reassigned by somebody", m.name()));
+    }
+    if partition.replicas != m.from {
+        return Some(format!(
+            "{} was on {:?} and is on {:?}",
+            m.name(),
+            m.from,
+            partition.replicas
+        ));
+    }
+    let dead = m.adding().find(|id| is_dead(snapshot, *id));
+    dead.map(|id| format!("broker {id}, which {} shall go to, does not answer", m.name()))
+}
+
+fn is_dead(snapshot: &Snapshot, id: BrokerId) -> bool {
+    let brokers = snapshot.cluster.get().map_or(&[][..], |cluster| &cluster.brokers);
+    let listed = brokers.iter().find(|broker| broker.id == id);
+    listed.is_none_or(|broker| broker.fenced) || snapshot.links.get(&id).is_some_and(|link| !link.is_fresh())
+}
+
+/// Disks that are fuller than the plan reckoned with.
+fn fuller(plan: &Plan, snapshot: &Snapshot) -> Vec<Drift> {
+    let now = super::impact::Impact::of(&plan.moves().cloned().collect::<Vec<_>>(), snapshot);
+    let pairs = plan.impact.brokers.iter().filter_map(|(id, then)| {
+        let (then, now) = (then.used_percent_now?, now.brokers.get(id)?.used_percent_now?);
+        (now > then + 1.0).then(|| Drift {
+            material: false,
+            what: format!("broker {id} disk {then:.0} % → {now:.0} %"),
+        })
+    });
+    pairs.collect()
+}

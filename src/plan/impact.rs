@@ -1,0 +1,162 @@
+//! What a plan does to each broker, before and after, and what it costs to carry over.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::Move;
+use crate::model::snapshot::Snapshot;
+use crate::model::{BrokerId, Observed};
+
+/// Dollars for a GB (10⁹ bytes) that crosses between zones: 0.01 out and 0.01 in.
+/// Source: EC2 on-demand pricing, "Data transfer within the same AWS Region".
+const USD_PER_CROSSING_GB: f64 = 0.02;
+
+/// The sum of a plan.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Impact {
+    pub partitions: u32,
+    /// Bytes that are copied; `None` when a size is not known.
+    pub bytes: Option<u64>,
+    /// Of them, from a leader in one rack to a replica in another; `None` when a rack or a size is not known.
+    pub crossing_bytes: Option<u64>,
+    pub crossing_usd: Option<f64>,
+    /// Partitions whose preferred leader changes.
+    pub leader_changes: u32,
+    pub brokers: BTreeMap<BrokerId, Load>,
+}
+
+/// One broker now and after.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Load {
+    pub leaders_now: u32,
+    pub leaders_after: u32,
+    pub replicas_now: u32,
+    pub replicas_after: u32,
+    /// Bytes that come in; they are on the disk beside what will go, until the move ends.
+    pub bytes_in: Option<u64>,
+    pub bytes_out: Option<u64>,
+    /// Of the fullest log directory, now and at the worst moment of the plan: everything has come, nothing has gone.
+    pub used_percent_now: Option<f64>,
+    pub used_percent_peak: Option<f64>,
+}
+
+impl Impact {
+    pub fn of(moves: &[Move], snapshot: &Snapshot) -> Self {
+        let racks = racks(snapshot);
+        let leaders = leaders(snapshot);
+        let mut impact = Self {
+            partitions: moves.len() as u32,
+            bytes: Some(0),
+            crossing_bytes: Some(0),
+            ..Self::default()
+        };
+        let mut loads = now(snapshot);
+        for moved in moves {
+            let adding: Vec<BrokerId> = moved.adding().collect();
+            impact.leader_changes += u32::from(moved.from.first() != moved.to.first());
+            impact.bytes = add(impact.bytes, moved.size_bytes.map(|size| size * adding.len() as u64));
+            let leader = leaders.get(&(moved.topic.as_str(), moved.partition)).copied();
+            for id in &adding {
+                let crosses = leader.and_then(|leader| Some(racks.get(&leader)? != racks.get(id)?));
+                let size = crosses.and_then(|crosses| if crosses { moved.size_bytes } else { Some(0) });
+                impact.crossing_bytes = add(impact.crossing_bytes, size);
+            }
+            shift(&mut loads, moved);
+        }
+        impact.crossing_usd = impact
+            .crossing_bytes
+            .map(|bytes| bytes as f64 / 1e9 * USD_PER_CROSSING_GB);
+        for (id, load) in &mut loads {
+            load.used_percent_peak = peak(snapshot, *id, load.bytes_in);
+        }
+        impact.brokers = loads;
+        impact
+    }
+}
+
+/// A sum that misses a term is not known.
+fn add(sum: Option<u64>, term: Option<u64>) -> Option<u64> {
+    Some(sum? + term?)
+}
+
+fn shift(loads: &mut BTreeMap<BrokerId, Load>, moved: &Move) {
+    for id in moved.adding() {
+        let load = loads.entry(id).or_default();
+        load.replicas_after += 1;
+        load.bytes_in = add(load.bytes_in, moved.size_bytes);
+    }
+    for id in moved.removing() {
+        let load = loads.entry(id).or_default();
+        load.replicas_after = load.replicas_after.saturating_sub(1);
+        load.bytes_out = add(load.bytes_out, moved.size_bytes);
+    }
+    if let (Some(from), Some(to)) = (moved.from.first(), moved.to.first()) {
+        let before = loads.entry(*from).or_default();
+        before.leaders_after = before.leaders_after.saturating_sub(1);
+        loads.entry(*to).or_default().leaders_after += 1;
+    }
+}
+
+/// The brokers as they are; leaders are counted as preferred, because that is what a plan decides.
+fn now(snapshot: &Snapshot) -> BTreeMap<BrokerId, Load> {
+    let brokers = snapshot.cluster.get().map_or(&[][..], |cluster| &cluster.brokers);
+    let empty = |id: BrokerId| Load {
+        bytes_in: Some(0),
+        bytes_out: Some(0),
+        used_percent_now: used_percent(snapshot, id),
+        ..Load::default()
+    };
+    let mut loads: BTreeMap<BrokerId, Load> = brokers.iter().map(|broker| (broker.id, empty(broker.id))).collect();
+    for (_, partition) in snapshot.partitions() {
+        for id in &partition.replicas {
+            let load = loads.entry(*id).or_default();
+            load.replicas_now += 1;
+            load.replicas_after += 1;
+        }
+        if let Some(preferred) = partition.replicas.first() {
+            let load = loads.entry(*preferred).or_default();
+            load.leaders_now += 1;
+            load.leaders_after += 1;
+        }
+    }
+    loads
+}
+
+fn dirs(snapshot: &Snapshot, id: BrokerId) -> Option<&Vec<crate::model::logdir::LogDir>> {
+    snapshot.logdirs.get(&id).and_then(Observed::get)
+}
+
+fn used_percent(snapshot: &Snapshot, id: BrokerId) -> Option<f64> {
+    dirs(snapshot, id)?
+        .iter()
+        .filter_map(|dir| dir.used_percent())
+        .max_by(f64::total_cmp)
+}
+
+/// Kafka puts a new replica into the directory with the fewest partitions; the worst case is that all go into one.
+fn peak(snapshot: &Snapshot, id: BrokerId, bytes_in: Option<u64>) -> Option<f64> {
+    let bytes_in = bytes_in?;
+    let percent = |dir: &crate::model::logdir::LogDir| {
+        let total = dir.total_bytes.filter(|total| *total > 0)?;
+        Some((dir.used_bytes()? + bytes_in) as f64 * 100.0 / total as f64)
+    };
+    dirs(snapshot, id)?.iter().filter_map(percent).max_by(f64::total_cmp)
+}
+
+fn racks(snapshot: &Snapshot) -> BTreeMap<BrokerId, &str> {
+    let brokers = snapshot.cluster.get().map_or(&[][..], |cluster| &cluster.brokers);
+    brokers
+        .iter()
+        .filter_map(|broker| Some((broker.id, broker.rack.as_deref()?)))
+        .collect()
+}
+
+fn leaders(snapshot: &Snapshot) -> BTreeMap<(&str, i32), BrokerId> {
+    let led = |(topic, partition): (_, &crate::model::topic::Partition)| {
+        Some(((topic, partition.partition), partition.leader?))
+    };
+    snapshot.partitions().filter_map(led).collect()
+}

@@ -1,0 +1,249 @@
+//! Plans that create or delete topics.
+
+use std::collections::BTreeMap;
+
+use super::gate::{Class, Gate, Verdict};
+use super::impact::Impact;
+use super::{Error, Kind, Plan, Step, Undo, VALID, VERSION};
+use crate::model::snapshot::Snapshot;
+use crate::model::{Moment, Observed};
+
+/// What a new topic shall be; `None` leaves it to the brokers' defaults.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct NewTopic {
+    pub name: String,
+    pub partitions: Option<i32>,
+    pub replication_factor: Option<i16>,
+    pub configs: BTreeMap<String, String>,
+}
+
+/// Plans one new topic. Needs cluster and topics.
+///
+/// # Errors
+/// When the name is taken or not a topic's name, or there are too few brokers.
+pub fn create(snapshot: &Snapshot, topic: &NewTopic, context: &str, now: Moment) -> Result<Plan, Error> {
+    check_name(&topic.name)?;
+    known_topics(snapshot)?;
+    if snapshot.topic(&topic.name).is_some() {
+        return Err(Error::Impossible(format!("topic {} exists already", topic.name)));
+    }
+    // Kafka refuses such a pair because their metrics would have one name.
+    let folded = |name: &str| name.replace('.', "_");
+    if let Some(other) = snapshot
+        .topics()
+        .iter()
+        .find(|other| folded(&other.name) == folded(&topic.name))
+    {
+        return Err(Error::Impossible(format!(
+            "{} collides with {}: '.' and '_' are one in metrics",
+            topic.name, other.name
+        )));
+    }
+    let step = Step::CreateTopic {
+        name: topic.name.clone(),
+        partitions: topic.partitions,
+        replication_factor: topic.replication_factor,
+        configs: topic.configs.clone(),
+    };
+    let gates = vec![brokers(snapshot, topic), replication(topic)];
+    let undo = Undo::Partial {
+        how: "delete the topic, with all records written meanwhile".to_owned(),
+    };
+    plan(
+        snapshot,
+        Kind::TopicCreate,
+        format!("create topic {}", topic.name),
+        vec![step],
+        gates,
+        undo,
+        context,
+        now,
+    )
+}
+
+/// Plans the deletion of topics, pinned to their ids. Needs cluster, topics and groups.
+///
+/// # Errors
+/// When a name does not exist, or is Kafka's own.
+pub fn delete(snapshot: &Snapshot, names: &[String], context: &str, now: Moment) -> Result<Plan, Error> {
+    known_topics(snapshot)?;
+    let mut steps = Vec::new();
+    for name in names {
+        let topic = snapshot
+            .topic(name)
+            .ok_or_else(|| Error::Impossible(format!("there is no topic {name}")))?;
+        if topic.internal {
+            return Err(Error::Impossible(format!(
+                "{name} is Kafka's own topic; deleting it loses every group's offsets"
+            )));
+        }
+        steps.push(Step::DeleteTopic {
+            name: name.clone(),
+            id: topic.id,
+            partitions: topic.partitions.len() as u32,
+        });
+    }
+    if steps.is_empty() {
+        return Err(Error::Nothing("no topic was named".to_owned()));
+    }
+    let gates = vec![readers(snapshot, names), writers(snapshot, names)];
+    let undo = Undo::None {
+        why: "the records are deleted".to_owned(),
+    };
+    let title = match names {
+        [only] => format!("delete topic {only}"),
+        many => format!("delete {} topics", many.len()),
+    };
+    plan(snapshot, Kind::TopicDelete, title, steps, gates, undo, context, now)
+}
+
+#[expect(
+    clippy::too_many_arguments,
+    reason = "the two callers above say every part of the plan by name"
+)]
+fn plan(
+    snapshot: &Snapshot,
+    kind: Kind,
+    title: String,
+    steps: Vec<Step>,
+    gates: Vec<Gate>,
+    undo: Undo,
+    context: &str,
+    now: Moment,
+) -> Result<Plan, Error> {
+    let cluster = snapshot.cluster.get();
+    let cluster = cluster.ok_or_else(|| Error::Blind {
+        what: "the cluster",
+        why: snapshot.cluster.problem().unwrap_or_default(),
+    })?;
+    Ok(Plan {
+        azimuth: VERSION,
+        kind,
+        title,
+        context: context.to_owned(),
+        cluster_id: cluster.id.clone(),
+        made_at: now,
+        expires_at: now + VALID,
+        steps,
+        gates,
+        impact: Impact::default(),
+        undo,
+    })
+}
+
+fn known_topics(snapshot: &Snapshot) -> Result<(), Error> {
+    match snapshot.topics.get() {
+        Some(_) => Ok(()),
+        None => Err(Error::Blind {
+            what: "the topics",
+            why: snapshot.topics.problem().unwrap_or_default(),
+        }),
+    }
+}
+
+/// Kafka's rule for names: 1 to 249 of letters, digits, `.`, `_`, `-`, and neither `.` nor `..`.
+fn check_name(name: &str) -> Result<(), Error> {
+    let legal = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
+    if name.is_empty() || name.len() > 249 || name == "." || name == ".." || !name.chars().all(legal) {
+        let rule = "1 to 249 of the letters a-z A-Z, digits, '.', '_' and '-'";
+        return Err(Error::Impossible(format!("{name:?} is no topic name: {rule}")));
+    }
+    Ok(())
+}
+
+fn brokers(snapshot: &Snapshot, topic: &NewTopic) -> Gate {
+    let brokers = snapshot.cluster.get().map_or(&[][..], |cluster| &cluster.brokers);
+    let live = brokers.iter().filter(|broker| !broker.fenced).count();
+    let wanted = usize::try_from(topic.replication_factor.unwrap_or(1)).unwrap_or(0);
+    let evidence = format!("{live} brokers, {wanted} replicas wanted");
+    let verdict = if live >= wanted { Verdict::Pass } else { Verdict::Fail };
+    Gate::new("brokers", Class::Hard, verdict, evidence)
+}
+
+fn replication(topic: &NewTopic) -> Gate {
+    match topic.replication_factor {
+        Some(factor) if factor < 3 => {
+            let evidence = format!("replication factor {factor}: the loss of one zone and one broker loses records");
+            Gate::new("replication", Class::Soft, Verdict::Warn, evidence)
+        }
+        Some(factor) => Gate::new(
+            "replication",
+            Class::Soft,
+            Verdict::Pass,
+            format!("replication factor {factor}"),
+        ),
+        None => Gate::new(
+            "replication",
+            Class::Soft,
+            Verdict::Warn,
+            "replication factor is left to the brokers' default",
+        ),
+    }
+}
+
+/// Groups with members that read one of the topics.
+fn readers(snapshot: &Snapshot, names: &[String]) -> Gate {
+    let Some(groups) = snapshot.groups.get() else {
+        let why = snapshot.groups.problem().unwrap_or_default();
+        return Gate::new(
+            "readers",
+            Class::Soft,
+            Verdict::Unknown,
+            format!("groups are not known: {why}"),
+        );
+    };
+    let reads = |group: &&crate::model::group::Group| {
+        group
+            .members
+            .iter()
+            .flat_map(|member| &member.assignment)
+            .any(|(topic, _)| names.contains(topic))
+    };
+    let reading: Vec<String> = groups.iter().filter(reads).map(|group| group.name.clone()).collect();
+    Gate::none_of(
+        "readers",
+        Class::Soft,
+        &reading,
+        "no group has a member that reads it",
+        "groups read it now",
+    )
+}
+
+/// Partitions that grow right now.
+fn writers(snapshot: &Snapshot, names: &[String]) -> Gate {
+    let leaders = names.iter().filter_map(|name| snapshot.topic(name)).flat_map(|topic| {
+        topic
+            .partitions
+            .iter()
+            .map(move |partition| (topic.name.as_str(), partition.partition))
+    });
+    let growing = |(topic, partition): &(&str, i32)| {
+        snapshot
+            .span(topic, *partition)
+            .and_then(|span| span.rate)
+            .is_some_and(|rate| rate > 0.0)
+    };
+    let growing: Vec<String> = leaders
+        .filter(growing)
+        .map(|(topic, partition)| format!("{topic}-{partition}"))
+        .collect();
+    let seen = snapshot
+        .offsets
+        .values()
+        .any(|offsets| Observed::get(offsets).is_some());
+    if growing.is_empty() && !seen {
+        return Gate::new(
+            "writers",
+            Class::Soft,
+            Verdict::Warn,
+            "whether somebody writes was not looked at",
+        );
+    }
+    Gate::none_of(
+        "writers",
+        Class::Soft,
+        &growing,
+        "nothing was written while it was looked at",
+        "partitions are written now",
+    )
+}

@@ -1,0 +1,136 @@
+//! What a person can ask for. The variant's name is its word in keymap files and the palette; its doc comment is its help.
+
+use strum::{EnumMessage, EnumString, IntoStaticStr, VariantArray};
+
+/// One request of the person at the keys.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, EnumString, IntoStaticStr, EnumMessage, VariantArray,
+)]
+#[strum(serialize_all = "kebab-case")]
+pub enum Action {
+    /// Brokers by availability zone.
+    Broker,
+    /// Topics and where their replicas are.
+    Topic,
+    /// Consumer groups and their lag.
+    Group,
+    /// EBS volumes and their limits.
+    Volume,
+    /// Operations, running and done.
+    Operation,
+
+    /// Move to the next row.
+    Next,
+    /// Move to the previous row.
+    Previous,
+    /// Move a page down.
+    PageDown,
+    /// Move a page up.
+    PageUp,
+    /// Move to the first row.
+    First,
+    /// Move to the last row.
+    Last,
+    /// Show columns to the right.
+    ScrollRight,
+    /// Show columns to the left.
+    ScrollLeft,
+    /// Open the row.
+    Open,
+    /// Go back: close what is open, drop the filter, leave the screen.
+    Back,
+    /// Go to the next page of what is open.
+    NextTab,
+    /// Go to the previous page of what is open.
+    PreviousTab,
+    /// Go to the screen before this one.
+    HistoryBack,
+    /// Go forward again.
+    HistoryForward,
+
+    /// Filter rows: text, key:value, !not, >90%.
+    Filter,
+    /// Show only rows with a fault.
+    Faults,
+    /// Order the rows again, or by another column.
+    Sort,
+    /// Show every column, scrolled sideways.
+    Wide,
+    /// Unfold healthy rows that were folded.
+    Unfold,
+    /// Mark the row.
+    Mark,
+    /// Unmark all rows.
+    UnmarkAll,
+    /// Show the row's every value, its age, and why one is missing.
+    Inspect,
+    /// Show bytes instead of roles in the placement matrix.
+    Heat,
+    /// Freeze the screen as it is.
+    Freeze,
+    /// Ask the cluster and AWS again, and order the rows again.
+    Refresh,
+    /// Draw the screen again.
+    Redraw,
+
+    /// What can be done with the row, or the marked rows.
+    Actions,
+    /// Copy a value, the row as JSON, or the command.
+    Copy,
+    /// Write the rows on screen to a file.
+    Export,
+    /// Read the rows on screen in the pager.
+    Pager,
+    /// Go anywhere, do anything, by name.
+    Palette,
+    /// The keys that work here.
+    Help,
+    /// Switch to the next theme.
+    Theme,
+    /// Leave; operations go on.
+    Quit,
+
+    /// Plan to create a topic.
+    Create,
+    /// Plan to delete the topic, or the marked topics.
+    Delete,
+    /// Plan to move the topic's replicas.
+    Reassign,
+    /// Plan to pause the operation after what is in flight.
+    Pause,
+    /// Plan to resume the operation.
+    Resume,
+    /// Plan to abort the operation; what has moved stays.
+    Abort,
+
+    /// Take what is typed or chosen.
+    Accept,
+    /// Close without doing anything.
+    Cancel,
+    /// Complete the word.
+    Complete,
+    /// Apply the plan.
+    Apply,
+    /// Save the plan to a file.
+    Save,
+}
+
+impl Action {
+    /// Its word in keymap files.
+    pub fn name(self) -> &'static str {
+        self.into()
+    }
+
+    /// Its help: one sentence.
+    pub fn help(self) -> &'static str {
+        self.get_documentation().unwrap_or_default()
+    }
+
+    /// Leads to a change of the cluster, by way of a plan and a confirmation.
+    pub fn is_change(self) -> bool {
+        matches!(
+            self,
+            Self::Create | Self::Delete | Self::Reassign | Self::Pause | Self::Resume | Self::Abort | Self::Apply
+        )
+    }
+}

@@ -1,0 +1,525 @@
+//! Brokers by availability zone, and one broker opened: its partitions, log directories and configs.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::model::config::ConfigSource;
+use crate::model::logdir::LogDir;
+use crate::model::row::broker::{BrokerRow, BrokerState, ZoneRow};
+use crate::model::row::{Cell, Rows};
+use crate::model::topic::Role;
+use crate::model::{BrokerId, Moment, Snapshot};
+
+use super::field::{Field, Tone, strain};
+use super::partition;
+use super::place::{Noun, Place};
+use super::table::{Column, Row, Section, Table};
+use super::text;
+
+/// Configs in which brokers differ by nature.
+const OWN: &[&str] = &[
+    "broker.id",
+    "node.id",
+    "broker.rack",
+    "listeners",
+    "advertised.listeners",
+    "host.name",
+];
+
+/// All brokers, a section for each zone.
+pub fn list(rows: &Rows) -> Table {
+    Table {
+        columns: columns(),
+        sections: rows.zones.iter().map(section).collect(),
+        rows: rows.brokers.iter().map(row).collect(),
+        noun: "broker",
+        empty: "no broker has told of itself yet".to_owned(),
+        folds: true,
+        ..Table::default()
+    }
+}
+
+fn columns() -> Vec<Column> {
+    vec![
+        Column::new("id", "id", 0).width(3, 6).right(),
+        Column::new("state", "state", 0).width(6, 15),
+        Column::new("age", "age", 1).width(0, 6),
+        Column::new("leaders", "lead", 3).width(4, 7).right(),
+        Column::new("replicas", "repl", 4).width(4, 7).right(),
+        Column::new("isr_misses", "miss", 1).width(4, 6).right(),
+        Column::new("used_percent", "disk used", 1).width(4, 5).right().bar(7),
+        Column::new("full_in_seconds", "full in", 3).width(7, 8),
+        Column::new("throughput_percent", "EBS throughput", 2)
+            .width(10, 12)
+            .bar(5),
+        Column::new("iops_percent", "IOPS", 5).width(4, 5).right(),
+        Column::new("network_percent", "net", 5).width(4, 5).right().bar(4),
+        Column::new("cpu_percent", "cpu", 4).width(4, 5).right(),
+        Column::new("rtt_ms", "rtt ms", 3).width(6, 6).right(),
+        Column::new("instance_type", "instance", 6).width(8, 14),
+        Column::new("up_seconds", "up", 7).width(4, 6),
+        Column::new("instance", "instance id", 8).width(12, 20),
+        Column::new("host", "address", 8).width(9, 34),
+        Column::new("used_bytes", "used", 9).width(7, 9).right(),
+        Column::new("total_bytes", "of", 9).width(7, 9).right(),
+        Column::new("growth_bytes_per_second", "growth", 9).width(8, 10).right(),
+        Column::new("network_in_bytes_per_second", "net in", 9)
+            .width(8, 10)
+            .right(),
+        Column::new("network_out_bytes_per_second", "net out", 9)
+            .width(8, 10)
+            .right(),
+        Column::new("rack", "rack", 9).width(4, 14),
+    ]
+}
+
+fn row(broker: &BrokerRow) -> Row {
+    let of_count = |cell: &Cell<u32>| Field::of(cell, |n| Field::count(i64::from(*n)));
+    let of_bytes = |cell: &Cell<u64>| Field::of(cell, |n| Field::new(text::bytes(*n as f64)).number(*n as f64));
+    let of_rate = |cell: &Cell<f64>| Field::of(cell, |n| Field::new(text::rate(*n)).number(*n));
+    let misses = of_count(&broker.isr_misses);
+    let misses = if misses.number.is_some_and(|n| n > 0.0) {
+        misses.tone(Tone::Error)
+    } else {
+        misses
+    };
+    let throughput = Field::gauge(&broker.throughput_percent);
+    let throughput = match broker.throughput_limit_mb_per_second.value {
+        Some(limit) if !throughput.is_unknown() => Field {
+            text: format!("{} of {limit:.0}", throughput.text),
+            ..throughput
+        },
+        _ => throughput,
+    };
+    let mut fields = vec![
+        Field::count(i64::from(broker.id)),
+        state(broker),
+        Field::default(),
+        of_count(&broker.leaders),
+        of_count(&broker.replicas),
+        misses,
+        Field::gauge(&broker.used_percent),
+        full_in(&broker.full_in_seconds),
+        throughput,
+        Field::percent(&broker.iops_percent),
+        Field::gauge(&broker.network_percent),
+        Field::percent(&broker.cpu_percent),
+        Field::of(&broker.rtt_ms, |ms| Field::new(text::milliseconds(*ms)).number(*ms)),
+        Field::of(&broker.instance_type, |kind| Field::new(kind.clone())),
+        Field::of(&broker.up_seconds, |s| {
+            Field::new(text::span(*s as f64)).number(*s as f64)
+        }),
+        Field::of(&broker.instance, |id| Field::new(id.clone())),
+        Field::new(format!("{}:{}", broker.host, broker.port)),
+        of_bytes(&broker.used_bytes),
+        of_bytes(&broker.total_bytes),
+        of_rate(&broker.growth_bytes_per_second),
+        of_rate(&broker.network_in_bytes_per_second),
+        of_rate(&broker.network_out_bytes_per_second),
+        broker
+            .rack
+            .clone()
+            .map_or_else(|| Field::unknown("broker.rack is not set"), Field::new),
+    ];
+    set_age(&mut fields, 2);
+    Row {
+        key: broker.id.to_string(),
+        section: broker.zone.clone(),
+        badness: badness(broker),
+        notes: notes(broker),
+        opens: Some(Place::open(Noun::Broker, broker.id.to_string())),
+        fields,
+    }
+}
+
+/// The age column: the oldest value of the row, in coarse steps; empty while all are fresh.
+pub(super) fn set_age(fields: &mut [Field], column: usize) {
+    if let Some(age) = fields.iter().filter_map(|field| field.age).max() {
+        fields[column] = Field::new(text::age(age)).tone(Tone::Warn).number(age as f64);
+    }
+}
+
+fn state(broker: &BrokerRow) -> Field {
+    let (glyph, tone) = match broker.state {
+        BrokerState::Up => ("●", Tone::Ok),
+        BrokerState::Fenced => ("○", Tone::Error),
+        BrokerState::Unreachable => ("✖", Tone::Error),
+        BrokerState::Unknown => ("?", Tone::Unknown),
+    };
+    let controller = if broker.is_controller { " ctrl" } else { "" };
+    Field::new(format!("{glyph} {}{controller}", broker.state))
+        .tone(tone)
+        .why(broker.state_reason.clone())
+}
+
+/// Within a day is an alarm, within three a warning.
+pub(super) fn full_in(cell: &Cell<f64>) -> Field {
+    let show = |seconds: &f64| {
+        let tone = match *seconds {
+            s if s < 86_400.0 => Tone::Error,
+            s if s < 3.0 * 86_400.0 => Tone::Warn,
+            _ => Tone::Plain,
+        };
+        Field::new(text::span(*seconds)).number(*seconds).tone(tone)
+    };
+    Field::of(cell, show).none_when(&["not growing"])
+}
+
+fn badness(broker: &BrokerRow) -> u64 {
+    let state = match broker.state {
+        BrokerState::Unreachable => 10_000,
+        BrokerState::Fenced => 9_000,
+        BrokerState::Unknown => 5_000,
+        BrokerState::Up => 0,
+    };
+    let offline = if broker.offline_dirs.value.is_some_and(|dirs| dirs > 0) {
+        4_000
+    } else {
+        0
+    };
+    let misses = if broker.isr_misses.value.is_some_and(|misses| misses > 0) {
+        1_000
+    } else {
+        0
+    };
+    let strained = |cell: &Cell<f64>| match cell.value.map(strain) {
+        Some(Tone::Error) => 200,
+        Some(Tone::Warn) => 20,
+        _ => 0,
+    };
+    let limits = [
+        &broker.used_percent,
+        &broker.throughput_percent,
+        &broker.iops_percent,
+        &broker.network_percent,
+    ];
+    state + offline + misses + limits.into_iter().map(strained).sum::<u64>() + strained(&broker.cpu_percent)
+}
+
+fn notes(broker: &BrokerRow) -> Vec<String> {
+    let mut notes = Vec::new();
+    if let Some(reason) = &broker.state_reason {
+        notes.push(format!("{}: {reason}", broker.state));
+    }
+    if let (Some(id), Some(method)) = (&broker.instance.value, &broker.instance_method) {
+        let state = broker.instance_state.value.as_deref().unwrap_or("state unknown");
+        notes.push(format!("{id} {state}, found by {method}"));
+    }
+    if !broker.volumes.is_empty() {
+        notes.push(format!("volumes {}", broker.volumes.join(" ")));
+    }
+    if let (Some(name), Some(limit)) = (
+        &broker.throughput_limit_name,
+        broker.throughput_limit_mb_per_second.value,
+    ) {
+        notes.push(format!("throughput is bound by {name}: {limit:.0} MB/s"));
+    }
+    notes
+}
+
+fn section(zone: &ZoneRow) -> Section {
+    let name = zone.zone_name.clone().unwrap_or_default();
+    let all_up = zone.up == zone.brokers;
+    let up = format!("{}/{} up", zone.up, zone.brokers);
+    let rate = |label: &str, cell: &Cell<f64>| {
+        let field = Field::of(cell, |bytes| Field::new(text::rate(*bytes)));
+        Field {
+            text: format!("{label} {}", field.text),
+            ..field
+        }
+    };
+    let leaders = Field::of(&zone.leaders, |leaders| {
+        let share = zone
+            .leader_percent
+            .value
+            .map(|p| format!(" ({})", text::percent(p)))
+            .unwrap_or_default();
+        Field::new(format!("{}{share}", text::count(i64::from(*leaders))))
+    });
+    let replicas = Field::of(&zone.replicas, |replicas| Field::count(i64::from(*replicas)));
+    let mut title = vec![Field::new(zone.key.clone()).tone(Tone::Section)];
+    if !name.is_empty() && name != zone.key {
+        title.push(Field::muted(name));
+    }
+    title.push(Field::new(up).tone(if all_up { Tone::Ok } else { Tone::Error }));
+    title.push(Field {
+        text: format!("leaders {}", leaders.text),
+        ..leaders
+    });
+    title.push(Field {
+        text: format!("replicas {}", replicas.text),
+        ..replicas
+    });
+    if zone.in_bytes_per_second.value.is_some() {
+        title.push(rate("in", &zone.in_bytes_per_second));
+        title.push(rate("out", &zone.out_bytes_per_second));
+    }
+    if let Some(false) = zone.ec2.value {
+        let age = zone.ec2.stale_seconds.map(text::age).unwrap_or_default();
+        title.push(
+            Field::new(format!("EC2 facts {age} old"))
+                .tone(Tone::Warn)
+                .why(zone.ec2.reason.clone()),
+        );
+    }
+    Section {
+        key: zone.key.clone(),
+        title,
+    }
+}
+
+/// One broker at one of its pages.
+pub fn open(rows: &Rows, snapshot: &Snapshot, name: &str, tab: usize, now: Moment) -> Table {
+    let Ok(id) = name.parse::<BrokerId>() else {
+        return Table {
+            empty: format!("{name} is no broker id"),
+            ..Table::default()
+        };
+    };
+    match tab {
+        0 => partitions(rows, snapshot, id, now),
+        1 => logdirs(rows, snapshot, id, now),
+        _ => configs(snapshot, id, now),
+    }
+}
+
+fn partitions(rows: &Rows, snapshot: &Snapshot, id: BrokerId, now: Moment) -> Table {
+    let columns = vec![
+        Column::new("topic", "topic", 0).width(8, 48),
+        Column::new("partition", "part", 0).width(4, 6).right(),
+        Column::new("role", "role", 0).width(11, 13),
+        Column::new("isr", "ISR", 1).width(5, 5).right(),
+        Column::new("size_bytes", "size here", 2).width(9, 9).right(),
+        Column::new("share", "of log dirs", 4).width(5, 5).right().bar(8),
+        Column::new("rate", "records/s", 2).width(9, 9).right(),
+        Column::new("faults", "", 1).width(0, 40),
+    ];
+    let section = snapshot.logdirs.get(&id);
+    let mut sizes: BTreeMap<(&str, i32), u64> = BTreeMap::new();
+    for replica in section
+        .and_then(|dirs| dirs.get())
+        .into_iter()
+        .flatten()
+        .flat_map(|dir| &dir.replicas)
+    {
+        sizes.insert((replica.topic.as_str(), replica.partition), replica.size_bytes);
+    }
+    let total: u64 = sizes.values().sum();
+    let row = |(part, role): (&partition::PartitionRow, Role)| {
+        let size = match section {
+            Some(dirs) => Cell::from(dirs, now, "the broker names no log of it", |_| {
+                sizes.get(&(part.topic.as_str(), part.partition)).copied()
+            }),
+            None => Cell::unknown("not asked yet"),
+        };
+        let share = size.map(|size| (total > 0).then(|| *size as f64 * 100.0 / total as f64));
+        let share = Field::gauge(&share);
+        Row {
+            key: format!("{}-{}", part.topic, part.partition),
+            badness: partition::badness(&part.badges),
+            fields: vec![
+                Field::new(part.topic.clone()),
+                Field::count(i64::from(part.partition)),
+                partition::role_in_words(role),
+                partition::isr(part),
+                Field::of(&size, |size| Field::new(text::bytes(*size as f64)).number(*size as f64)),
+                if share.is_unknown() {
+                    share
+                } else {
+                    share.tone(Tone::Plain)
+                },
+                Field::of(&part.rate, |rate| Field::new(text::scaled(*rate)).number(*rate)),
+                partition::badges(&part.badges),
+            ],
+            notes: partition::notes(part),
+            opens: Some(Place::open(Noun::Topic, part.topic.clone())),
+            ..Row::default()
+        }
+    };
+    let here = rows
+        .partitions
+        .iter()
+        .filter_map(|part| Some((part, *part.roles.get(&id)?)));
+    Table {
+        columns,
+        rows: here.map(row).collect(),
+        noun: "replica",
+        empty: format!("broker {id} holds no replica"),
+        ..Table::default()
+    }
+}
+
+fn logdirs(rows: &Rows, snapshot: &Snapshot, id: BrokerId, now: Moment) -> Table {
+    let columns = vec![
+        Column::new("path", "log dir", 0).width(8, 40),
+        Column::new("state", "state", 0).width(4, 30),
+        Column::new("volume", "volume", 1).width(6, 22),
+        Column::new("used_percent", "used", 0).width(4, 5).right().bar(10),
+        Column::new("used_bytes", "bytes", 2).width(9, 9).right(),
+        Column::new("total_bytes", "of", 2).width(9, 9).right(),
+        Column::new("growth_bytes_per_second", "growth", 3).width(9, 9).right(),
+        Column::new("full_in_seconds", "full in", 1).width(8, 8),
+        Column::new("replicas", "replicas", 2).width(8, 8).right(),
+        Column::new("top", "largest topics", 4).width(10, 60),
+    ];
+    let Some(section) = snapshot.logdirs.get(&id) else {
+        return Table {
+            columns,
+            noun: "log dir",
+            empty: "not asked yet".to_owned(),
+            ..Table::default()
+        };
+    };
+    let cell = |value: Option<f64>, missing: &str| Cell::from(section, now, missing, |_| value);
+    let size = |value: Option<f64>| {
+        Field::of(
+            &cell(value, "the broker does not tell its disk's size (before Kafka 3.3)"),
+            |bytes| Field::new(text::bytes(*bytes)).number(*bytes),
+        )
+    };
+    let row = |dir: &LogDir| {
+        let volume = rows
+            .volumes
+            .iter()
+            .find(|volume| volume.broker == Some(id) && volume.logdir.as_deref() == Some(dir.path.as_str()));
+        let state = match &dir.error {
+            Some(error) => Field::new(format!("✖ {error}")).tone(Tone::Error),
+            None => Field::new("● ok").tone(Tone::Ok),
+        };
+        let growth = cell(dir.growth_bytes_per_second, "seen only once yet");
+        Row {
+            key: dir.path.clone(),
+            badness: if dir.error.is_some() {
+                1000
+            } else {
+                dir.used_percent().filter(|p| *p >= 75.0).unwrap_or(0.0) as u64
+            },
+            fields: vec![
+                Field::new(dir.path.clone()),
+                state,
+                match volume {
+                    Some(volume) => Field::new(volume.id.clone()),
+                    None => Field::unknown("no EBS volume is known to back it"),
+                },
+                Field::gauge(&cell(
+                    dir.used_percent(),
+                    "the broker does not tell its disk's size (before Kafka 3.3)",
+                )),
+                size(dir.used_bytes().map(|bytes| bytes as f64)),
+                size(dir.total_bytes.map(|bytes| bytes as f64)),
+                Field::of(&growth, |rate| Field::new(text::rate(*rate)).number(*rate)),
+                full_in(&cell(dir.full_in_seconds(), "not growing")),
+                Field::count(dir.replicas.len() as i64),
+                Field::new(largest(dir)),
+            ],
+            opens: volume.map(|volume| Place::open(Noun::Volume, volume.id.clone())),
+            ..Row::default()
+        }
+    };
+    let dirs = section.get().map_or(&[][..], Vec::as_slice);
+    Table {
+        columns,
+        rows: dirs.iter().map(row).collect(),
+        noun: "log dir",
+        empty: section
+            .problem()
+            .unwrap_or_else(|| "the broker names no log directory".to_owned()),
+        ..Table::default()
+    }
+}
+
+/// The topics that fill a directory: `clicks 61% · audit 9%`.
+fn largest(dir: &LogDir) -> String {
+    let mut topics: BTreeMap<&str, u64> = BTreeMap::new();
+    for replica in &dir.replicas {
+        *topics.entry(&replica.topic).or_default() += replica.size_bytes;
+    }
+    let total: u64 = topics.values().sum();
+    let mut topics: Vec<(&str, u64)> = topics.into_iter().filter(|(_, size)| *size > 0).collect();
+    topics.sort_by_key(|(_, size)| std::cmp::Reverse(*size));
+    let share = |(topic, size): (&str, u64)| format!("{topic} {}", text::percent(size as f64 * 100.0 / total as f64));
+    topics.into_iter().take(3).map(share).collect::<Vec<_>>().join(" · ")
+}
+
+fn configs(snapshot: &Snapshot, id: BrokerId, now: Moment) -> Table {
+    let columns = vec![
+        Column::new("name", "config", 0).width(12, 54),
+        Column::new("value", "value", 0).width(8, 60),
+        Column::new("source", "source", 1).width(8, 22),
+        Column::new("drift", "against peers", 1).width(13, 40),
+        Column::new("read_only", "changes", 3).width(12, 12),
+    ];
+    let Some(section) = snapshot.broker_configs.get(&id) else {
+        let empty = "the configs of this broker were not asked yet".to_owned();
+        return Table {
+            columns,
+            noun: "config",
+            empty,
+            ..Table::default()
+        };
+    };
+    let age = (!section.is_fresh()).then(|| section.age_seconds(now)).flatten();
+    let row = |config: &crate::model::config::Config| {
+        let drift = drift(snapshot, id, &config.name, config.value.as_deref());
+        let set = !matches!(config.source, ConfigSource::Default);
+        let value = match (&config.value, config.sensitive) {
+            (_, true) => Field::muted("sensitive"),
+            (Some(value), _) if value.is_empty() => Field::muted("\"\""),
+            (Some(value), _) => Field::new(value.clone()),
+            (None, _) => Field::none(),
+        };
+        Row {
+            key: config.name.clone(),
+            badness: u64::from(!drift.is_empty()),
+            fields: vec![
+                Field::new(config.name.clone()).tone(if set { Tone::Title } else { Tone::Plain }),
+                Field {
+                    age,
+                    why: section.problem(),
+                    ..value
+                },
+                Field::new(config.source.to_string()).tone(if set { Tone::Accent } else { Tone::Muted }),
+                match drift.is_empty() {
+                    true => Field::muted(""),
+                    false => Field::new(format!("▲ {drift}")).tone(Tone::Warn),
+                },
+                Field::muted(if config.read_only { "with restart" } else { "live" }),
+            ],
+            notes: config.documentation.iter().cloned().collect(),
+            ..Row::default()
+        }
+    };
+    let mut all: Vec<_> = section.get().into_iter().flatten().collect();
+    all.sort_by_key(|config| (matches!(config.source, ConfigSource::Default), &config.name));
+    Table {
+        columns,
+        rows: all.into_iter().map(row).collect(),
+        noun: "config",
+        empty: section
+            .problem()
+            .unwrap_or_else(|| "the broker tells no configs".to_owned()),
+        ..Table::default()
+    }
+}
+
+/// Peers whose value differs: `2, 3 have 8`. Empty when all agree or by nature differ.
+fn drift(snapshot: &Snapshot, id: BrokerId, name: &str, value: Option<&str>) -> String {
+    if OWN.contains(&name) || name.ends_with("listeners") || name.ends_with(".dirs") || name.ends_with(".dir") {
+        return String::new();
+    }
+    let mut others: BTreeMap<&str, BTreeSet<BrokerId>> = BTreeMap::new();
+    for (peer, configs) in snapshot.broker_configs.iter().filter(|(peer, _)| **peer != id) {
+        let theirs = configs.get().into_iter().flatten().find(|config| config.name == name);
+        if let Some(theirs) = theirs.filter(|theirs| theirs.value.as_deref() != value) {
+            others
+                .entry(theirs.value.as_deref().unwrap_or("unset"))
+                .or_default()
+                .insert(*peer);
+        }
+    }
+    let says = |(value, peers): (&str, BTreeSet<BrokerId>)| {
+        let peers: Vec<String> = peers.iter().map(BrokerId::to_string).collect();
+        let verb = if peers.len() == 1 { "has" } else { "have" };
+        format!("{} {verb} {value}", peers.join(", "))
+    };
+    others.into_iter().map(says).collect::<Vec<_>>().join(" · ")
+}

@@ -1,0 +1,36 @@
+//! What the state wants done outside itself.
+
+use super::place::Noun;
+
+/// A wish; whoever carries it out answers with a message, or not at all.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Effect {
+    Quit,
+    /// Leave, and open the console again on this context.
+    SwitchContext(String),
+    /// Draw every cell again.
+    Redraw,
+    /// Put text on the clipboard of the person's own terminal (OSC 52).
+    Copy(String),
+    /// Show text in `$PAGER`.
+    Page(String),
+    /// Write a file in the working directory.
+    Export {
+        name: String,
+        text: String,
+    },
+    Theme(String),
+    /// Ask everything of this screen now.
+    Refresh(Noun),
+    /// This screen is looked at: its facts are asked for more often.
+    Focus(Noun),
+    /// Work out a plan for a command line, without the program's name.
+    Plan(Vec<String>),
+    /// Do what the sheet says; `confirm` is the name that was typed.
+    Apply {
+        sheet: String,
+        confirm: Option<String>,
+    },
+    /// Save the sheet's plan in the working directory.
+    SavePlan(String),
+}

@@ -1,0 +1,137 @@
+//! One value on a screen: its text, what it means, and where it comes from when that is in doubt.
+
+use crate::model::row::Cell;
+
+use super::text;
+
+/// What a value means; themes decide how that looks.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub enum Tone {
+    #[default]
+    Plain,
+    Muted,
+    Accent,
+    Title,
+    Section,
+    Ok,
+    Warn,
+    Error,
+    Unknown,
+}
+
+/// One value, ready to lay out. `?` is its text when it is unknown, and `why` says why.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Field {
+    pub text: String,
+    pub tone: Tone,
+    /// What sorting and `>90%` compare.
+    pub number: Option<f64>,
+    /// 0..=1: drawn as a bar before the text.
+    pub gauge: Option<f64>,
+    /// Seconds since it was true, only when its source fails.
+    pub age: Option<i64>,
+    /// Why it is unknown or old.
+    pub why: Option<String>,
+}
+
+impl Field {
+    pub fn new(text: impl Into<String>) -> Self {
+        Self {
+            text: text.into(),
+            ..Self::default()
+        }
+    }
+
+    pub fn muted(text: impl Into<String>) -> Self {
+        Self::new(text).tone(Tone::Muted)
+    }
+
+    pub fn unknown(why: impl Into<String>) -> Self {
+        Self {
+            text: "?".to_owned(),
+            tone: Tone::Unknown,
+            why: Some(why.into()),
+            ..Self::default()
+        }
+    }
+
+    /// Nothing to say, and nothing wrong with that.
+    pub fn none() -> Self {
+        Self::muted("–")
+    }
+
+    pub fn count(number: i64) -> Self {
+        Self::new(text::count(number)).number(number as f64)
+    }
+
+    /// The cell's value by `show`, or `?` with its reason; a stale one keeps its age.
+    pub fn of<T>(cell: &Cell<T>, show: impl FnOnce(&T) -> Self) -> Self {
+        let field = match &cell.value {
+            Some(value) => show(value),
+            None => Self::unknown(cell.reason.as_deref().unwrap_or("nobody told")),
+        };
+        Self {
+            age: cell.stale_seconds,
+            why: cell.reason.clone().or(field.why.clone()),
+            ..field
+        }
+    }
+
+    /// Like [`Field::of`] for a limit's percentage, which warns from 75 % and alarms from 90 %.
+    pub fn percent(cell: &Cell<f64>) -> Self {
+        Self::of(cell, |percent| {
+            Self::new(text::percent(*percent))
+                .number(*percent)
+                .tone(strain(*percent))
+        })
+    }
+
+    /// Like [`Field::percent`], with a bar.
+    pub fn gauge(cell: &Cell<f64>) -> Self {
+        let field = Self::percent(cell);
+        Self {
+            gauge: cell.value.map(|percent| (percent / 100.0).clamp(0.0, 1.0)),
+            ..field
+        }
+    }
+
+    /// An unknown whose reason is one of `reasons` has nothing to know.
+    pub fn none_when(self, reasons: &[&str]) -> Self {
+        let nothing = |why: &String| reasons.iter().any(|reason| why.contains(reason));
+        match self.tone == Tone::Unknown && self.why.as_ref().is_some_and(nothing) {
+            true => Self {
+                why: self.why,
+                ..Self::none()
+            },
+            false => self,
+        }
+    }
+
+    pub fn tone(self, tone: Tone) -> Self {
+        Self { tone, ..self }
+    }
+
+    pub fn number(self, number: f64) -> Self {
+        Self {
+            number: Some(number),
+            ..self
+        }
+    }
+
+    pub fn why(self, why: Option<String>) -> Self {
+        Self { why, ..self }
+    }
+
+    pub fn is_unknown(&self) -> bool {
+        self.tone == Tone::Unknown
+    }
+}
+
+/// How hard a limit is used.
+pub fn strain(percent: f64) -> Tone {
+    match percent {
+        p if p >= 90.0 => Tone::Error,
+        p if p >= 75.0 => Tone::Warn,
+        _ => Tone::Plain,
+    }
+}

@@ -1,0 +1,31 @@
+//! Everything that can happen to the state.
+
+use std::sync::Arc;
+
+use crate::model::Snapshot;
+use crate::model::row::Rows;
+
+use super::action::Action;
+use super::editor::Input;
+use super::field::Tone;
+use super::operation::{Operation, Sheet};
+
+/// One event.
+#[derive(Debug)]
+pub enum Message {
+    Act(Action),
+    /// A key that is bound to nothing here: text for whoever takes it.
+    Type(Input),
+    Paste(String),
+    Resize(u16, u16),
+    /// Time went by.
+    Tick,
+    /// New facts, with their rows.
+    Facts(Arc<Snapshot>, Arc<Rows>),
+    Operations(Arc<Vec<Operation>>),
+    Planned(Result<Sheet, String>),
+    Applied(Result<String, String>),
+    Notice(Tone, String),
+    /// The chord typed so far; empty when it ended.
+    Chord(String),
+}

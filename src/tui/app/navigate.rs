@@ -1,0 +1,114 @@
+//! Going from place to place, and building what is shown there.
+
+use std::collections::BTreeSet;
+
+use crate::model::Moment;
+
+use super::effect::Effect;
+use super::list::List;
+use super::place::{Noun, Place};
+use super::state::State;
+use super::table::Table;
+use super::{broker, group, operation, topic, volume};
+
+/// Places remembered; the oldest are forgotten.
+const REMEMBERED: usize = 64;
+
+impl State {
+    /// Goes to a place; what lay ahead in history is dropped.
+    pub(super) fn go(&mut self, now: Moment, place: Place) -> Vec<Effect> {
+        let focus = place.noun;
+        if *self.place() != place {
+            self.history.truncate(self.at + 1);
+            self.history.push(place);
+            let surplus = self.history.len().saturating_sub(REMEMBERED);
+            self.history.drain(..surplus);
+            self.at = self.history.len() - 1;
+            self.lists.retain(|place, _| self.history.contains(place));
+        }
+        self.list_mut().reorder();
+        self.rebuild(now);
+        vec![Effect::Focus(focus)]
+    }
+
+    pub(super) fn travel(&mut self, now: Moment, by: isize) -> Vec<Effect> {
+        let there = self.at.saturating_add_signed(by).min(self.history.len() - 1);
+        if there == self.at {
+            return Vec::new();
+        }
+        self.at = there;
+        self.list_mut().reorder();
+        self.rebuild(now);
+        vec![Effect::Focus(self.place().noun)]
+    }
+
+    /// Another page of the thing that is open; history keeps one place for it.
+    pub(super) fn turn(&mut self, now: Moment, by: isize) {
+        let place = &mut self.history[self.at];
+        let pages = place.noun.tabs().len();
+        if place.name.is_some() && pages > 1 {
+            place.tab = (place.tab as isize + by).rem_euclid(pages as isize) as usize;
+            self.rebuild(now);
+        }
+    }
+
+    pub(super) fn open(&mut self, now: Moment) -> Vec<Effect> {
+        match self.selected().and_then(|row| row.opens.clone()) {
+            Some(place) => self.go(now, place),
+            None => Vec::new(),
+        }
+    }
+
+    /// Builds the table of the place one is at from the facts at hand.
+    pub(super) fn rebuild(&mut self, now: Moment) {
+        self.table = self.build(now);
+        self.table.measure();
+        self.settle(now);
+    }
+
+    fn build(&self, now: Moment) -> Table {
+        let (rows, snapshot) = (&self.rows, &self.snapshot);
+        let place = self.place();
+        let heat = self.list().heat;
+        match (place.noun, &place.name) {
+            (Noun::Broker, None) => broker::list(rows),
+            (Noun::Broker, Some(name)) => broker::open(rows, snapshot, name, place.tab, now),
+            (Noun::Topic, None) => topic::list(rows, self.marked_brokers(), heat),
+            (Noun::Topic, Some(name)) => topic::open(rows, snapshot, name, place.tab, self.marked_brokers(), heat),
+            (Noun::Group, None) => group::list(rows, &self.trends),
+            (Noun::Group, Some(name)) => group::open(rows, snapshot, name, place.tab),
+            (Noun::Volume, None) => volume::list(rows, snapshot),
+            (Noun::Volume, Some(name)) => volume::open(rows, snapshot, name, now),
+            (Noun::Operation, None) => operation::list(&self.operations, now),
+            (Noun::Operation, Some(name)) => operation::open(&self.operations, name),
+        }
+    }
+
+    fn marked_brokers(&self) -> &BTreeSet<String> {
+        static NONE: BTreeSet<String> = BTreeSet::new();
+        self.lists
+            .get(&Place::list(Noun::Broker))
+            .map_or(&NONE, |list| &list.marks)
+    }
+
+    /// Fits the list to its table: filter, order, selection, scroll.
+    pub(super) fn settle(&mut self, now: Moment) {
+        self.with_list(|list, table| list.settle(table, now));
+        self.reveal();
+    }
+
+    pub(super) fn reveal(&mut self) {
+        let height = self.frame().rows(&self.table);
+        self.with_list(|list, table| list.reveal(table, height));
+    }
+
+    pub(super) fn step(&mut self, by: isize) {
+        self.with_list(|list, table| list.step(by, table));
+        self.reveal();
+    }
+
+    pub(super) fn with_list(&mut self, change: impl FnOnce(&mut List, &Table)) {
+        let place = self.history[self.at].clone();
+        change(self.lists.entry(place).or_default(), &self.table);
+    }
+}

@@ -1,0 +1,183 @@
+//! Everything that has a name: screens, actions, things on screen, themes, contexts, and commands typed out.
+
+use strum::{IntoEnumIterator, VariantArray};
+
+use crate::model::Moment;
+
+use super::action::Action;
+use super::effect::Effect;
+use super::field::Tone;
+use super::place::{Noun, Place};
+use super::state::State;
+
+/// One thing that the palette can do.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Entry {
+    pub words: String,
+    pub help: String,
+    /// The keys that do the same.
+    pub keys: String,
+    pub target: Target,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub enum Target {
+    Act(Action),
+    Go(Place),
+    Theme(String),
+    Context(String),
+}
+
+/// At most so many are offered.
+const OFFERED: usize = 200;
+
+pub(super) fn entries(state: &State) -> Vec<Entry> {
+    let mut entries = Vec::new();
+    let meant = |action: &&Action| {
+        let within = matches!(
+            action,
+            Action::Accept | Action::Cancel | Action::Complete | Action::Apply | Action::Save
+        );
+        !within && state.offers(**action)
+    };
+    for action in Action::VARIANTS.iter().filter(meant) {
+        entries.push(Entry {
+            words: action.name().to_owned(),
+            help: action.help().to_owned(),
+            keys: state.keys_of(*action),
+            target: Target::Act(*action),
+        });
+    }
+    let names = |noun: Noun| -> Vec<String> {
+        match noun {
+            Noun::Broker => state.rows.brokers.iter().map(|row| row.id.to_string()).collect(),
+            Noun::Topic => state.rows.topics.iter().map(|row| row.name.clone()).collect(),
+            Noun::Group => state.rows.groups.iter().map(|row| row.name.clone()).collect(),
+            Noun::Volume => state.rows.volumes.iter().map(|row| row.id.clone()).collect(),
+            Noun::Operation => state.operations.iter().map(|row| row.id.clone()).collect(),
+        }
+    };
+    for noun in Noun::iter() {
+        entries.extend(names(noun).into_iter().map(|name| Entry {
+            words: format!("{} {name}", noun.name()),
+            help: format!("Open {} {name}.", noun.name()),
+            keys: String::new(),
+            target: Target::Go(Place::open(noun, name)),
+        }));
+    }
+    entries.extend(state.themes.iter().map(|name| Entry {
+        words: format!("theme {name}"),
+        help: format!("Use the theme {name}."),
+        keys: String::new(),
+        target: Target::Theme(name.clone()),
+    }));
+    entries.extend(
+        state
+            .contexts
+            .iter()
+            .filter(|name| **name != state.origin.context)
+            .map(|name| Entry {
+                words: format!("context {name}"),
+                help: format!("Leave this cluster and look at {name}."),
+                keys: String::new(),
+                target: Target::Context(name.clone()),
+            }),
+    );
+    entries
+}
+
+/// The entries that `text` could mean, best first; all of them for no text.
+pub(super) fn search(entries: &[Entry], text: &str) -> Vec<usize> {
+    let text = text.trim().to_lowercase();
+    let mut found: Vec<(u32, usize)> = entries
+        .iter()
+        .enumerate()
+        .filter_map(|(at, entry)| Some((score(&entry.words.to_lowercase(), &text)?, at)))
+        .collect();
+    found.sort();
+    found.into_iter().take(OFFERED).map(|(_, at)| at).collect()
+}
+
+/// How far `text` is from `words`: its letters must all come in order. Smaller is nearer.
+pub(super) fn score(words: &str, text: &str) -> Option<u32> {
+    if words == text {
+        return Some(0);
+    }
+    if words.starts_with(text) {
+        return Some(1 + words.len() as u32 / 64);
+    }
+    if let Some(at) = words.find(text) {
+        let starts_word = words[..at].ends_with([' ', '-', '.', '_']);
+        return Some(if starts_word { 100 } else { 200 } + at as u32);
+    }
+    let mut score = 1000;
+    let mut rest = words.chars();
+    for wanted in text.chars() {
+        let mut gap = 0;
+        loop {
+            match rest.next()? {
+                found if found == wanted => break,
+                _ => gap += 1,
+            }
+        }
+        score += gap;
+    }
+    // Letters scattered over a long name are no match.
+    (score < 1000 + 3 * text.len() as u32).then_some(score)
+}
+
+impl State {
+    pub(super) fn run_entry(&mut self, now: Moment, entry: Entry) -> Vec<Effect> {
+        match entry.target {
+            Target::Act(action) => self.screen_act(now, action),
+            Target::Go(place) => self.go(now, place),
+            Target::Theme(name) => {
+                self.theme.clone_from(&name);
+                vec![Effect::Theme(name)]
+            }
+            Target::Context(name) => vec![Effect::SwitchContext(name)],
+        }
+    }
+
+    /// A command typed out: what shows a thing goes there, what changes one is planned.
+    pub(super) fn run_words(&mut self, now: Moment, text: &str) -> Vec<Effect> {
+        let words: Vec<&str> = text.split_whitespace().filter(|word| *word != "azimuth").collect();
+        let noun = |word: &str| word.parse::<Noun>().ok();
+        match words.as_slice() {
+            [] => Vec::new(),
+            [word, "list"] if noun(word).is_some() => self.go_noun(now, noun(word)),
+            [word, "show" | "lag" | "config", name] if noun(word).is_some() => match noun(word) {
+                Some(noun) => self.go(now, Place::open(noun, *name)),
+                None => Vec::new(),
+            },
+            words if words.len() >= 2 && self.verbs => self.plan(words.iter().map(|word| (*word).to_owned()).collect()),
+            _ => {
+                self.notify(
+                    now,
+                    Tone::Warn,
+                    format!("nothing here is called `{text}`; : lists what there is"),
+                );
+                Vec::new()
+            }
+        }
+    }
+
+    fn go_noun(&mut self, now: Moment, noun: Option<Noun>) -> Vec<Effect> {
+        noun.map(|noun| self.go(now, Place::list(noun))).unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::score;
+
+    #[test]
+    fn nearer_words_come_first() {
+        let near = |a: &str, b: &str, text: &str| score(a, text) < score(b, text);
+        assert!(near("topic", "topic orders", "topic"));
+        assert!(near("topic orders", "group billing-orders", "ord"));
+        assert!(near("group orders", "group borders", "orders"));
+        assert_eq!(score("broker", "xyz"), None);
+        assert!(score("history-back", "hback").is_some());
+    }
+}

@@ -1,0 +1,92 @@
+//! What partitions look like in every table that shows them.
+
+use std::collections::BTreeSet;
+
+pub use crate::model::row::partition::{Badge, PartitionRow};
+use crate::model::topic::Role;
+
+use super::field::{Field, Tone};
+
+/// Every badge worth a look counts; the first is the worst.
+pub fn badness(badges: &BTreeSet<Badge>) -> u64 {
+    let weigh = |badge: &Badge| match badge {
+        Badge::Offline => 100_000,
+        Badge::UnderMinIsr => 10_000,
+        Badge::AtMinIsr => 1_000,
+        Badge::UnderReplicated => 100,
+        Badge::RackViolation => 20,
+        Badge::LowReplication => 10,
+        Badge::LeaderNotPreferred | Badge::Reassigning => 0,
+    };
+    badges.iter().map(weigh).sum()
+}
+
+/// The badges as short words, worst first: `▲ at min ISR`.
+pub fn badges(badges: &BTreeSet<Badge>) -> Field {
+    let at_min = badges.contains(&Badge::AtMinIsr) || badges.contains(&Badge::UnderMinIsr);
+    let word = |badge: &Badge| match badge {
+        Badge::Offline => Some("offline"),
+        Badge::UnderMinIsr => Some("under min ISR"),
+        Badge::AtMinIsr => Some("at min ISR"),
+        // Being at or under the minimum says it already.
+        Badge::UnderReplicated if at_min => None,
+        Badge::UnderReplicated => Some("URP"),
+        Badge::RackViolation => Some("rack"),
+        Badge::LowReplication => Some("RF<3"),
+        Badge::LeaderNotPreferred => Some("leader"),
+        Badge::Reassigning => Some("moving"),
+    };
+    let words: Vec<&str> = badges.iter().filter_map(word).collect();
+    let (glyph, tone) = match badges.first() {
+        None => return Field::default(),
+        Some(Badge::Offline | Badge::UnderMinIsr) => ("✖ ", Tone::Error),
+        Some(Badge::AtMinIsr | Badge::UnderReplicated | Badge::RackViolation) => ("▲ ", Tone::Warn),
+        Some(Badge::LowReplication) => ("▲ ", Tone::Plain),
+        Some(Badge::LeaderNotPreferred | Badge::Reassigning) => ("", Tone::Muted),
+    };
+    Field::new(format!("{glyph}{}", words.join(" · "))).tone(tone)
+}
+
+/// `2/3`: in sync of all.
+pub fn isr(part: &PartitionRow) -> Field {
+    let (in_sync, all) = (part.isr.len(), part.replicas.len());
+    let tone = if in_sync < all { Tone::Warn } else { Tone::Plain };
+    Field::new(format!("{in_sync}/{all}")).number(in_sync as f64).tone(tone)
+}
+
+/// A matrix cell.
+pub fn role_as_glyph(role: Role) -> Field {
+    match role {
+        Role::Leader => Field::new("L").tone(Tone::Title),
+        Role::InSync => Field::new("●").tone(Tone::Ok),
+        Role::OutOfSync => Field::new("○").tone(Tone::Error),
+        Role::Adding => Field::new("+").tone(Tone::Accent),
+        Role::Removing => Field::new("-").tone(Tone::Warn),
+    }
+}
+
+pub fn role_in_words(role: Role) -> Field {
+    let word = match role {
+        Role::Leader => "leader",
+        Role::InSync => "in sync",
+        Role::OutOfSync => "out of sync",
+        Role::Adding => "adding",
+        Role::Removing => "removing",
+    };
+    let glyph = role_as_glyph(role);
+    Field::new(format!("{} {word}", glyph.text)).tone(glyph.tone)
+}
+
+/// Who holds it, in the order of preference.
+pub fn notes(part: &PartitionRow) -> Vec<String> {
+    let ids = |ids: &[i32]| ids.iter().map(i32::to_string).collect::<Vec<_>>().join(" ");
+    let mut notes = vec![format!("replicas {} · in sync {}", ids(&part.replicas), ids(&part.isr))];
+    if !part.adding.is_empty() || !part.removing.is_empty() {
+        notes.push(format!(
+            "adding {} · removing {}",
+            ids(&part.adding),
+            ids(&part.removing)
+        ));
+    }
+    notes
+}

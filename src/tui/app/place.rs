@@ -1,0 +1,104 @@
+//! Where one is: a noun's list, or one thing of it opened at one of its pages.
+
+use strum::{EnumIter, EnumString, IntoStaticStr};
+
+/// The nouns that have a screen; also the names of their keymap layers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, EnumIter, EnumString, IntoStaticStr)]
+#[strum(serialize_all = "kebab-case")]
+pub enum Noun {
+    Broker,
+    Topic,
+    Group,
+    Volume,
+    Operation,
+}
+
+impl Noun {
+    pub fn name(self) -> &'static str {
+        self.into()
+    }
+
+    /// The pages of one opened thing; the first opens first.
+    pub fn tabs(self) -> &'static [&'static str] {
+        match self {
+            Self::Broker => &["partitions", "log dirs", "configs"],
+            Self::Topic => &["partitions", "configs"],
+            Self::Group => &["partitions", "members"],
+            Self::Volume => &["partitions"],
+            Self::Operation => &["steps"],
+        }
+    }
+}
+
+/// A layer of the keymap; the order is the order of precedence.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, EnumIter, EnumString, IntoStaticStr)]
+#[strum(serialize_all = "kebab-case")]
+pub enum Layer {
+    Dialog,
+    Prompt,
+    Broker,
+    Topic,
+    Group,
+    Volume,
+    Operation,
+    List,
+    Global,
+}
+
+impl Layer {
+    pub fn name(self) -> &'static str {
+        self.into()
+    }
+}
+
+impl From<Noun> for Layer {
+    fn from(noun: Noun) -> Self {
+        match noun {
+            Noun::Broker => Self::Broker,
+            Noun::Topic => Self::Topic,
+            Noun::Group => Self::Group,
+            Noun::Volume => Self::Volume,
+            Noun::Operation => Self::Operation,
+        }
+    }
+}
+
+/// One screen: a list (`name` is `None`) or one opened thing.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Place {
+    pub noun: Noun,
+    pub name: Option<String>,
+    pub tab: usize,
+}
+
+impl Place {
+    pub fn list(noun: Noun) -> Self {
+        Self {
+            noun,
+            name: None,
+            tab: 0,
+        }
+    }
+
+    pub fn open(noun: Noun, name: impl Into<String>) -> Self {
+        Self {
+            noun,
+            name: Some(name.into()),
+            tab: 0,
+        }
+    }
+
+    /// The command that prints what this place shows, without the context.
+    pub fn command(&self) -> Vec<String> {
+        let noun = self.noun.name();
+        let words: Vec<&str> = match (self.noun, &self.name, self.tab) {
+            (Noun::Broker, Some(name), 2) => vec![noun, "config", name],
+            (Noun::Broker, Some(name), 1) => vec!["logdir", "list", "--broker", name],
+            (Noun::Group, Some(name), 0) => vec![noun, "lag", name],
+            (Noun::Volume, None, _) => vec![noun, "list"],
+            (_, Some(name), _) => vec![noun, "show", name],
+            (_, None, _) => vec![noun, "list"],
+        };
+        words.into_iter().map(str::to_owned).collect()
+    }
+}

@@ -1,0 +1,262 @@
+//! Everything the screens know. `update` is the only place where it changes.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+
+use crate::model::row::Rows;
+use crate::model::{Moment, Snapshot};
+
+use super::action::Action;
+use super::dialog::Dialog;
+use super::field::{Field, Tone};
+use super::frame::{Frame, Inspect};
+use super::list::List;
+use super::operation::Operation;
+use super::place::{Layer, Noun, Place};
+use super::prompt::Prompt;
+use super::table::{Row, Table};
+use super::text;
+use super::trend::Trends;
+
+/// Which cluster this is and what may be done to it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Origin {
+    pub context: String,
+    /// `prod`, `staging`, `dev`, ...; decides the colour.
+    pub class: String,
+    pub read_only: bool,
+    /// Whom we ask first, for the screen before the first answer.
+    pub bootstrap: String,
+    /// The words that lead a command to this cluster: `--context prod-eu`.
+    pub target: Vec<String>,
+}
+
+/// A line that says what happened, for a while.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Notice {
+    pub tone: Tone,
+    pub text: String,
+    pub until: Moment,
+}
+
+/// One line of help: where a chord works, and what it does.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Binding {
+    pub layer: Layer,
+    /// As shown: `ctrl-r`, `g g`.
+    pub chord: String,
+    pub action: Action,
+}
+
+/// The state of the console.
+#[derive(Debug, Default)]
+pub struct State {
+    pub now: Moment,
+    pub width: u16,
+    pub height: u16,
+    pub origin: Origin,
+    pub snapshot: Arc<Snapshot>,
+    pub rows: Arc<Rows>,
+    /// What arrived while frozen.
+    pub(super) held: Option<(Arc<Snapshot>, Arc<Rows>)>,
+    pub frozen_at: Option<Moment>,
+    pub operations: Arc<Vec<Operation>>,
+    /// Whether plans can be made and applied here.
+    pub verbs: bool,
+    pub trends: Trends,
+
+    pub(super) history: Vec<Place>,
+    pub(super) at: usize,
+    pub(super) lists: HashMap<Place, List>,
+    pub table: Table,
+    pub inspect: Inspect,
+    pub prompt: Option<Prompt>,
+    pub dialog: Option<Dialog>,
+    pub notice: Option<Notice>,
+    /// The chord typed so far.
+    pub chord: String,
+
+    pub theme: String,
+    pub themes: Vec<String>,
+    pub contexts: Vec<String>,
+    pub bindings: Vec<Binding>,
+}
+
+/// What the state starts with.
+#[derive(Debug, Clone, Default)]
+pub struct Start {
+    pub now: Moment,
+    pub width: u16,
+    pub height: u16,
+    pub origin: Origin,
+    pub verbs: bool,
+    pub theme: String,
+    pub themes: Vec<String>,
+    pub contexts: Vec<String>,
+    pub bindings: Vec<Binding>,
+}
+
+impl State {
+    pub fn new(start: Start) -> Self {
+        let mut state = Self {
+            now: start.now,
+            width: start.width,
+            height: start.height,
+            origin: start.origin,
+            verbs: start.verbs,
+            theme: start.theme,
+            themes: start.themes,
+            contexts: start.contexts,
+            bindings: start.bindings,
+            history: vec![Place::list(Noun::Broker)],
+            ..Self::default()
+        };
+        state.rebuild(start.now);
+        state
+    }
+
+    pub fn place(&self) -> &Place {
+        &self.history[self.at]
+    }
+
+    pub fn list(&self) -> &List {
+        static NONE: std::sync::LazyLock<List> = std::sync::LazyLock::new(List::default);
+        self.lists.get(self.place()).unwrap_or(&NONE)
+    }
+
+    pub(super) fn list_mut(&mut self) -> &mut List {
+        let place = self.history[self.at].clone();
+        self.lists.entry(place).or_default()
+    }
+
+    pub fn selected(&self) -> Option<&Row> {
+        self.list().selected.as_deref().and_then(|key| self.table.row(key))
+    }
+
+    /// The marked rows, or the selected one.
+    pub fn targets(&self) -> Vec<String> {
+        let list = self.list();
+        match list.marks.is_empty() {
+            false => list.marks.iter().cloned().collect(),
+            true => list.selected.iter().cloned().collect(),
+        }
+    }
+
+    pub fn frame(&self) -> Frame {
+        Frame::of(self.height, self.inspect)
+    }
+
+    /// The layers that hear keys now, first come first served.
+    pub fn layers(&self) -> Vec<Layer> {
+        match (&self.dialog, &self.prompt) {
+            (Some(Dialog::Confirm(confirm)), _) if confirm.typed.is_some() => vec![Layer::Prompt],
+            (Some(_), _) => vec![Layer::Dialog],
+            (None, Some(_)) => vec![Layer::Prompt],
+            (None, None) => vec![self.place().noun.into(), Layer::List, Layer::Global],
+        }
+    }
+
+    /// Whether a key that is bound to nothing is text.
+    pub fn takes_text(&self) -> bool {
+        self.layers() == [Layer::Prompt]
+    }
+
+    /// The command that prints what is on screen.
+    pub fn command(&self) -> String {
+        let mut words = vec!["azimuth".to_owned()];
+        words.extend(self.place().command());
+        words.extend(self.origin.target.iter().cloned());
+        words.iter().map(|word| text::word(word)).collect::<Vec<_>>().join(" ")
+    }
+
+    /// The chords of an action, in any layer: `j · down`.
+    pub fn keys_of(&self, action: Action) -> String {
+        let mut seen = BTreeSet::new();
+        let own = self.bindings.iter().filter(|binding| binding.action == action);
+        let chords: Vec<&str> = own
+            .map(|binding| binding.chord.as_str())
+            .filter(|chord| seen.insert(*chord))
+            .collect();
+        chords.join(" · ")
+    }
+
+    /// Whether an action means anything in this console and on this screen.
+    pub fn offers(&self, action: Action) -> bool {
+        let place = self.place();
+        match action {
+            Action::Create => self.verbs && place.noun == Noun::Topic && place.name.is_none(),
+            Action::Delete | Action::Reassign => self.verbs && place.noun == Noun::Topic,
+            Action::Pause | Action::Resume | Action::Abort => self.verbs && place.noun == Noun::Operation,
+            Action::Operation => self.verbs,
+            Action::Heat => place.noun == Noun::Topic && place.tab == 0,
+            Action::Unfold => self.table.folds,
+            Action::NextTab | Action::PreviousTab => place.name.is_some() && place.noun.tabs().len() > 1,
+            Action::ScrollLeft | Action::ScrollRight => self.list().wide,
+            Action::Actions => !self.actions().is_empty(),
+            _ => true,
+        }
+    }
+
+    /// The capitals that work on this screen.
+    pub(super) fn actions(&self) -> Vec<Action> {
+        let layer: Layer = self.place().noun.into();
+        let own = self
+            .bindings
+            .iter()
+            .filter(|binding| binding.layer == layer && binding.action.is_change());
+        let mut actions: Vec<Action> = own.map(|binding| binding.action).collect();
+        actions.retain(|action| self.offers(*action));
+        actions.dedup();
+        actions
+    }
+
+    /// Help: for each layer that hears keys on this screen, its chords by action.
+    pub fn help(&self) -> Vec<(Layer, Vec<(String, Action)>)> {
+        let layers = [
+            self.place().noun.into(),
+            Layer::List,
+            Layer::Global,
+            Layer::Prompt,
+            Layer::Dialog,
+        ];
+        let section = |layer: Layer| {
+            let mut lines: Vec<(String, Action)> = Vec::new();
+            for binding in self
+                .bindings
+                .iter()
+                .filter(|binding| binding.layer == layer && self.offers(binding.action))
+            {
+                match lines.iter_mut().find(|(_, action)| *action == binding.action) {
+                    Some((chords, _)) => *chords = format!("{chords} {}", binding.chord),
+                    None => lines.push((binding.chord.clone(), binding.action)),
+                }
+            }
+            lines.sort_by_key(|(_, action)| *action);
+            (layer, lines)
+        };
+        layers
+            .into_iter()
+            .map(section)
+            .filter(|(_, lines)| !lines.is_empty())
+            .collect()
+    }
+
+    pub fn help_lines(&self) -> usize {
+        self.help().iter().map(|(_, lines)| lines.len() + 2).sum()
+    }
+
+    /// Why the whole screen has nothing to show yet, if so.
+    pub fn waiting(&self) -> Option<Field> {
+        let cluster = &self.snapshot.cluster;
+        if cluster.get().is_some() {
+            return None;
+        }
+        let field = match cluster.problem() {
+            Some(problem) if !matches!(cluster.health, crate::model::Health::Unasked) => {
+                Field::new(format!("✖ {problem}")).tone(Tone::Error)
+            }
+            _ => Field::new(format!("asking {} …", self.origin.bootstrap)).tone(Tone::Muted),
+        };
+        Some(field)
+    }
+}

@@ -1,0 +1,410 @@
+//! Topics and partitions as a placement matrix: rows are topics (or one topic's partitions), columns are brokers by zone.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::model::config::ConfigSource;
+use crate::model::row::broker::BrokerState;
+use crate::model::row::partition::PartitionRow;
+use crate::model::row::topic::{TopicCell, TopicRow};
+use crate::model::row::{Cell, Rows};
+use crate::model::{BrokerId, Snapshot};
+
+use super::field::{Field, Tone};
+use super::partition;
+use super::place::{Noun, Place};
+use super::table::{Column, Row, Table};
+use super::text;
+use super::trend;
+
+/// With more brokers than this the matrix has a column for each zone, and for each faulty or marked broker.
+const WIDE_ABOVE: usize = 20;
+
+/// A column of the matrix: one broker, or the folded brokers of a zone.
+struct Slot {
+    title: String,
+    group: String,
+    brokers: Vec<BrokerId>,
+}
+
+/// All topics. `marked` are brokers marked on their own screen; `heat` shows bytes instead of roles.
+pub fn list(rows: &Rows, marked: &BTreeSet<String>, heat: bool) -> Table {
+    let slots = slots(rows, marked);
+    let mut columns = vec![
+        Column::new("topic", "topic", 0).width(8, 40),
+        Column::new("partitions", "part", 2).width(4, 6).right(),
+        Column::new("replication", "RF/min", 4).width(6, 6),
+        Column::new("size_bytes", "size", 3).width(8, 8).right(),
+        Column::new("rate", "records/s", 4).width(9, 9).right(),
+        Column::new("faults", "faults", 1).width(6, 28),
+    ];
+    let fixed = columns.len();
+    columns.extend(slots.iter().map(slot_column));
+    let sums: Vec<Vec<TopicCell>> = rows
+        .topics
+        .iter()
+        .map(|topic| slots.iter().map(|slot| sum(topic, slot)).collect())
+        .collect();
+    let most = sums.iter().flatten().map(|cell| cell.size_bytes).max().unwrap_or(0);
+    let topic_row = |(topic, cells): (&TopicRow, &Vec<TopicCell>)| {
+        let mut row = row(topic);
+        row.fields.extend(
+            cells
+                .iter()
+                .map(|cell| if heat { warmth(cell, most) } else { roles(cell) }),
+        );
+        row
+    };
+    Table {
+        rows: rows.topics.iter().zip(&sums).map(topic_row).collect(),
+        feet: feet(rows, &slots, fixed),
+        columns,
+        noun: "topic",
+        empty: "there are no topics".to_owned(),
+        ..Table::default()
+    }
+}
+
+fn slots(rows: &Rows, marked: &BTreeSet<String>) -> Vec<Slot> {
+    let folds = rows.brokers.len() > WIDE_ABOVE;
+    let mut slots = Vec::new();
+    for zone in &rows.zones {
+        let here = rows.brokers.iter().filter(|broker| broker.zone == zone.key);
+        let apart = |broker: &&crate::model::row::broker::BrokerRow| {
+            !folds || broker.state != BrokerState::Up || marked.contains(&broker.id.to_string())
+        };
+        let (apart, folded): (Vec<_>, Vec<_>) = here.partition(apart);
+        for broker in apart {
+            let glyph = if broker.state == BrokerState::Up { "" } else { "✖" };
+            slots.push(Slot {
+                title: format!("{glyph}{}", broker.id),
+                group: zone.key.clone(),
+                brokers: vec![broker.id],
+            });
+        }
+        if !folded.is_empty() {
+            let brokers: Vec<BrokerId> = folded.iter().map(|broker| broker.id).collect();
+            slots.push(Slot {
+                title: format!("{} ●", brokers.len()),
+                group: zone.key.clone(),
+                brokers,
+            });
+        }
+    }
+    slots
+}
+
+fn slot_column(slot: &Slot) -> Column {
+    let id = match slot.brokers.as_slice() {
+        [one] => format!("broker_{one}"),
+        _ => format!("zone_{}", slot.group),
+    };
+    Column::new(&id, &slot.title, 1).width(4, 10).group(&slot.group)
+}
+
+fn sum(topic: &TopicRow, slot: &Slot) -> TopicCell {
+    let mut total = TopicCell::default();
+    for cell in slot.brokers.iter().filter_map(|id| topic.cells.get(id)) {
+        total.leaders += cell.leaders;
+        total.replicas += cell.replicas;
+        total.out_of_sync += cell.out_of_sync;
+        total.adding += cell.adding;
+        total.removing += cell.removing;
+        total.size_bytes += cell.size_bytes;
+    }
+    total
+}
+
+/// How many replicas in each role: `L2●4○1`. One partition has no numbers.
+fn roles(cell: &TopicCell) -> Field {
+    let in_sync = cell
+        .replicas
+        .saturating_sub(cell.leaders + cell.out_of_sync + cell.adding + cell.removing);
+    let parts = [
+        ("L", cell.leaders),
+        ("●", in_sync),
+        ("○", cell.out_of_sync),
+        ("+", cell.adding),
+        ("-", cell.removing),
+    ];
+    let show = |(glyph, n): (&str, u32)| match n {
+        0 => String::new(),
+        1 if cell.replicas == 1 => glyph.to_owned(),
+        n => format!("{glyph}{n}"),
+    };
+    let tone = match cell {
+        TopicCell { replicas: 0, .. } => return Field::muted("·").number(0.0),
+        TopicCell { out_of_sync: 1.., .. } => Tone::Error,
+        TopicCell { adding: 1.., .. } | TopicCell { removing: 1.., .. } => Tone::Accent,
+        TopicCell { leaders: 1.., .. } => Tone::Plain,
+        _ => Tone::Ok,
+    };
+    Field::new(parts.map(show).concat())
+        .tone(tone)
+        .number(f64::from(cell.replicas))
+}
+
+fn warmth(cell: &TopicCell, most: u64) -> Field {
+    if cell.replicas == 0 {
+        return Field::muted("·").number(0.0);
+    }
+    let block = trend::spark(&[most as f64, cell.size_bytes as f64], 2)
+        .chars()
+        .last()
+        .unwrap_or(' ');
+    let hot = cell.size_bytes as f64 >= most as f64 * 0.75;
+    let tone = if hot { Tone::Warn } else { Tone::Plain };
+    let size = text::scaled(cell.size_bytes as f64).replace(' ', "");
+    Field::new(format!("{block}{size}"))
+        .tone(tone)
+        .number(cell.size_bytes as f64)
+}
+
+fn row(topic: &TopicRow) -> Row {
+    let min = topic
+        .min_isr
+        .value
+        .map_or_else(|| "?".to_owned(), |min| min.to_string());
+    Row {
+        key: topic.name.clone(),
+        badness: if topic.internal {
+            partition::badness(&topic.badges).saturating_sub(10)
+        } else {
+            partition::badness(&topic.badges)
+        },
+        fields: vec![
+            Field::new(topic.name.clone()).tone(if topic.internal { Tone::Muted } else { Tone::Plain }),
+            Field::count(i64::from(topic.partitions)),
+            Field::new(format!("{}/{min}", topic.replication_factor))
+                .number(f64::from(topic.replication_factor))
+                .why(topic.min_isr.reason.clone()),
+            Field::of(&topic.size_bytes, |size| {
+                Field::new(text::bytes(*size as f64)).number(*size as f64)
+            }),
+            Field::of(&topic.rate, |rate| Field::new(text::scaled(*rate)).number(*rate)),
+            partition::badges(&topic.badges),
+        ],
+        notes: counts(topic),
+        opens: Some(Place::open(Noun::Topic, topic.name.clone())),
+        ..Row::default()
+    }
+}
+
+fn counts(topic: &TopicRow) -> Vec<String> {
+    let parts = [
+        (topic.offline, "offline"),
+        (topic.under_min_isr, "under min ISR"),
+        (topic.at_min_isr, "at min ISR"),
+        (topic.under_replicated, "under-replicated"),
+    ];
+    let words: Vec<String> = parts
+        .into_iter()
+        .filter(|(n, _)| *n > 0)
+        .map(|(n, word)| format!("{n} {word}"))
+        .collect();
+    match words.is_empty() {
+        true => Vec::new(),
+        false => vec![format!("{} of {} partitions", words.join(" · "), topic.partitions)],
+    }
+}
+
+/// Below each broker: skew of bytes against the mean, leaders, replicas, bytes, over all topics.
+fn feet(rows: &Rows, slots: &[Slot], fixed: usize) -> Vec<Vec<Field>> {
+    let total = |slot: &Slot| {
+        rows.topics
+            .iter()
+            .map(|topic| sum(topic, slot))
+            .fold((0u32, 0u32, 0u64), |(l, r, b), cell| {
+                (l + cell.leaders, r + cell.replicas, b + cell.size_bytes)
+            })
+    };
+    let totals: Vec<(u32, u32, u64)> = slots.iter().map(total).collect();
+    let brokers: usize = slots.iter().map(|slot| slot.brokers.len()).sum();
+    let mean = totals.iter().map(|(_, _, bytes)| *bytes as f64).sum::<f64>() / brokers.max(1) as f64;
+    let skew = |(slot, (_, _, bytes)): (&Slot, &(u32, u32, u64))| {
+        if mean <= 0.0 {
+            return Field::none();
+        }
+        let skew = (*bytes as f64 / slot.brokers.len() as f64 / mean - 1.0) * 100.0;
+        let tone = if skew.abs() >= 25.0 { Tone::Warn } else { Tone::Muted };
+        Field::new(format!("{skew:+.0}%")).tone(tone).number(skew)
+    };
+    let line = |label: &str, fields: Vec<Field>| {
+        let mut line = vec![Field::muted(label)];
+        line.resize(fixed, Field::default());
+        line.extend(fields);
+        line
+    };
+    let count = |n: u32| Field::muted(text::count(i64::from(n)));
+    vec![
+        line("skew of bytes", slots.iter().zip(&totals).map(skew).collect()),
+        line(
+            "leaders",
+            totals.iter().map(|(leaders, _, _)| count(*leaders)).collect(),
+        ),
+        line(
+            "replicas",
+            totals.iter().map(|(_, replicas, _)| count(*replicas)).collect(),
+        ),
+        line(
+            "bytes",
+            totals
+                .iter()
+                .map(|(_, _, bytes)| Field::muted(text::scaled(*bytes as f64).replace(' ', "")))
+                .collect(),
+        ),
+    ]
+}
+
+/// One topic at one of its pages.
+pub fn open(rows: &Rows, snapshot: &Snapshot, name: &str, tab: usize, marked: &BTreeSet<String>, heat: bool) -> Table {
+    match tab {
+        0 => partitions(rows, snapshot, name, marked, heat),
+        _ => configs(snapshot, name),
+    }
+}
+
+fn partitions(rows: &Rows, snapshot: &Snapshot, name: &str, marked: &BTreeSet<String>, heat: bool) -> Table {
+    let slots = slots(rows, marked);
+    let mut columns = vec![
+        Column::new("partition", "part", 0).width(4, 6).right(),
+        Column::new("leader", "lead", 2).width(4, 6).right(),
+        Column::new("epoch", "epoch", 5).width(5, 7).right(),
+        Column::new("isr", "ISR", 1).width(4, 5).right(),
+        Column::new("size_bytes", "size", 3).width(8, 8).right(),
+        Column::new("rate", "records/s", 3).width(9, 9).right(),
+        Column::new("start", "start", 6).width(8, 16).right(),
+        Column::new("end", "end", 5).width(8, 16).right(),
+        Column::new("faults", "faults", 1).width(6, 28),
+    ];
+    columns.extend(slots.iter().map(slot_column));
+    let own: Vec<&PartitionRow> = rows.partitions.iter().filter(|part| part.topic == name).collect();
+    let sizes = sizes(snapshot, name);
+    let most = sizes.values().copied().max().unwrap_or(0);
+    let row = |part: &&PartitionRow| {
+        let mut row = partition_row(part);
+        row.fields.extend(
+            slots
+                .iter()
+                .map(|slot| slot_field(part, slot, heat.then_some((&sizes, most)))),
+        );
+        row
+    };
+    Table {
+        rows: own.iter().map(row).collect(),
+        columns,
+        noun: "partition",
+        empty: match snapshot.topics.get() {
+            Some(_) => format!("there is no topic {name}"),
+            None => snapshot.topics.problem().unwrap_or_default(),
+        },
+        ..Table::default()
+    }
+}
+
+type Sizes = BTreeMap<(BrokerId, i32), u64>;
+
+fn sizes(snapshot: &Snapshot, topic: &str) -> Sizes {
+    let dirs = snapshot
+        .logdirs
+        .iter()
+        .filter_map(|(id, dirs)| Some((*id, dirs.get()?)));
+    dirs.flat_map(|(id, dirs)| {
+        let replicas = dirs
+            .iter()
+            .flat_map(|dir| &dir.replicas)
+            .filter(|replica| replica.topic == topic);
+        replicas.map(move |replica| ((id, replica.partition), replica.size_bytes))
+    })
+    .collect()
+}
+
+fn slot_field(part: &PartitionRow, slot: &Slot, heat: Option<(&Sizes, u64)>) -> Field {
+    let here: Vec<(BrokerId, crate::model::topic::Role)> = slot
+        .brokers
+        .iter()
+        .filter_map(|id| Some((*id, *part.roles.get(id)?)))
+        .collect();
+    match (here.as_slice(), heat) {
+        ([], _) => Field::muted("·").number(0.0),
+        (here, Some((sizes, most))) => {
+            let size_bytes = here
+                .iter()
+                .filter_map(|(id, _)| sizes.get(&(*id, part.partition)))
+                .sum();
+            warmth(
+                &TopicCell {
+                    replicas: here.len() as u32,
+                    size_bytes,
+                    ..TopicCell::default()
+                },
+                most,
+            )
+        }
+        ([(_, role)], None) => partition::role_as_glyph(*role).number(1.0),
+        (several, None) => {
+            let glyphs: String = several
+                .iter()
+                .map(|(_, role)| partition::role_as_glyph(*role).text)
+                .collect();
+            Field::new(glyphs).number(several.len() as f64)
+        }
+    }
+}
+
+fn partition_row(part: &PartitionRow) -> Row {
+    let offset = |cell: &Cell<i64>| Field::of(cell, |offset| Field::count(*offset));
+    Row {
+        key: part.partition.to_string(),
+        badness: partition::badness(&part.badges),
+        fields: vec![
+            Field::count(i64::from(part.partition)),
+            match part.leader {
+                Some(leader) => Field::count(i64::from(leader)),
+                None => Field::new("none").tone(Tone::Error),
+            },
+            Field::count(i64::from(part.leader_epoch)),
+            partition::isr(part),
+            Field::of(&part.size_bytes, |size| {
+                Field::new(text::bytes(*size as f64)).number(*size as f64)
+            }),
+            Field::of(&part.rate, |rate| Field::new(text::scaled(*rate)).number(*rate)),
+            offset(&part.start),
+            offset(&part.end),
+            partition::badges(&part.badges),
+        ],
+        notes: partition::notes(part),
+        ..Row::default()
+    }
+}
+
+fn configs(snapshot: &Snapshot, name: &str) -> Table {
+    let columns = vec![
+        Column::new("name", "config", 0).width(12, 50),
+        Column::new("value", "value", 0).width(8, 60),
+        Column::new("source", "source", 1).width(8, 22),
+    ];
+    let row = |config: &crate::model::config::Config| {
+        let set = config.source == ConfigSource::Topic;
+        Row {
+            key: config.name.clone(),
+            fields: vec![
+                Field::new(config.name.clone()).tone(if set { Tone::Title } else { Tone::Plain }),
+                config.value.clone().map_or_else(Field::none, Field::new),
+                Field::new(config.source.to_string()).tone(if set { Tone::Accent } else { Tone::Muted }),
+            ],
+            notes: config.documentation.iter().cloned().collect(),
+            ..Row::default()
+        }
+    };
+    let configs = snapshot.topic_configs.get().and_then(|topics| topics.get(name));
+    Table {
+        columns,
+        rows: configs.into_iter().flatten().map(row).collect(),
+        noun: "config",
+        empty: snapshot
+            .topic_configs
+            .problem()
+            .unwrap_or_else(|| "nothing differs from the brokers' defaults".to_owned()),
+        ..Table::default()
+    }
+}

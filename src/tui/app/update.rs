@@ -1,0 +1,393 @@
+//! The one function that changes the state: a message in, wishes out.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::model::row::Rows;
+use crate::model::{Moment, Snapshot};
+
+use super::action::Action;
+use super::copy;
+use super::dialog::Dialog;
+use super::effect::Effect;
+use super::field::Tone;
+use super::frame::Inspect;
+use super::menu::{Choice, Item, Menu};
+use super::message::Message;
+use super::operation::Confirm;
+use super::place::{Noun, Place};
+use super::state::{Notice, State};
+use super::text;
+
+impl State {
+    /// Waits for nothing and touches nothing outside itself.
+    pub fn update(&mut self, now: Moment, message: Message) -> Vec<Effect> {
+        self.now = now;
+        match message {
+            Message::Act(action) => return self.act(now, action),
+            Message::Type(input) => match &mut self.dialog {
+                Some(Dialog::Confirm(confirm)) => {
+                    if let Some(typed) = confirm.typed.as_mut() {
+                        confirm.wrong &= !typed.input(input);
+                    }
+                }
+                Some(_) => {}
+                None => self.type_text(now, input),
+            },
+            Message::Paste(text) if self.dialog.is_none() => self.paste(now, &text),
+            Message::Paste(_) => {}
+            Message::Resize(width, height) => {
+                (self.width, self.height) = (width, height);
+                self.reveal();
+            }
+            Message::Tick => self.expire(now),
+            Message::Facts(snapshot, rows) => self.learn(now, snapshot, rows),
+            Message::Operations(operations) => {
+                self.operations = operations;
+                if self.place().noun == Noun::Operation {
+                    self.rebuild(now);
+                }
+            }
+            Message::Planned(planned) => self.planned(now, planned),
+            Message::Applied(Ok(text)) => self.notify(now, Tone::Ok, text),
+            Message::Applied(Err(text)) => self.notify(now, Tone::Error, text),
+            Message::Notice(tone, text) => self.notify(now, tone, text),
+            Message::Chord(chord) => self.chord = chord,
+        }
+        Vec::new()
+    }
+
+    /// The person can see the screen as it is now.
+    pub fn shown(&mut self, now: Moment) {
+        if let Some(Dialog::Confirm(confirm)) = &mut self.dialog {
+            confirm.shown_at.get_or_insert(now);
+        }
+    }
+
+    fn act(&mut self, now: Moment, action: Action) -> Vec<Effect> {
+        self.notice = None;
+        if action == Action::Quit {
+            return vec![Effect::Quit];
+        }
+        match (&self.dialog, &self.prompt) {
+            (Some(_), _) => self.dialog_act(now, action),
+            (None, Some(_)) => self.prompt_act(now, action),
+            (None, None) => self.screen_act(now, action),
+        }
+    }
+
+    pub(super) fn screen_act(&mut self, now: Moment, action: Action) -> Vec<Effect> {
+        let page = self.frame().rows(&self.table).saturating_sub(1).max(1) as isize;
+        match action {
+            Action::Quit => return vec![Effect::Quit],
+            Action::Broker => return self.go(now, Place::list(Noun::Broker)),
+            Action::Topic => return self.go(now, Place::list(Noun::Topic)),
+            Action::Group => return self.go(now, Place::list(Noun::Group)),
+            Action::Volume => return self.go(now, Place::list(Noun::Volume)),
+            Action::Operation if self.verbs => return self.go(now, Place::list(Noun::Operation)),
+            Action::Next => self.step(1),
+            Action::Previous => self.step(-1),
+            Action::PageDown => self.step(page),
+            Action::PageUp => self.step(-page),
+            Action::First => self.step(isize::MIN),
+            Action::Last => self.step(isize::MAX),
+            Action::Open => return self.open(now),
+            Action::Back => return self.back(now),
+            Action::NextTab => self.turn(now, 1),
+            Action::PreviousTab => self.turn(now, -1),
+            Action::HistoryBack => return self.travel(now, -1),
+            Action::HistoryForward => return self.travel(now, 1),
+            Action::Filter => self.open_filter(),
+            Action::Palette => self.open_palette(""),
+            Action::Help => self.dialog = Some(Dialog::Help { scroll: 0 }),
+            Action::Sort => self.dialog = Some(Dialog::Menu(self.sort_menu())),
+            Action::Copy => self.dialog = Some(Dialog::Menu(self.copy_menu())),
+            Action::Export => self.dialog = Some(Dialog::Menu(self.export_menu(now))),
+            Action::Pager => return vec![Effect::Page(copy::plain(&self.table, self.on_screen()))],
+            Action::Actions => self.open_actions(now),
+            Action::Redraw => return vec![Effect::Redraw],
+            Action::Theme => return self.next_theme(now),
+            Action::Refresh => {
+                self.list_mut().reorder();
+                self.settle(now);
+                self.notify(now, Tone::Muted, "asking again".to_owned());
+                return vec![Effect::Refresh(self.place().noun)];
+            }
+            Action::Freeze => self.freeze(now),
+            action if action.is_change() => return self.intend(now, action),
+            action => self.toggle(now, action),
+        }
+        Vec::new()
+    }
+
+    /// Switches of the list and the screen.
+    fn toggle(&mut self, now: Moment, action: Action) {
+        match action {
+            Action::Faults => self.with_list(|list, _| list.faults ^= true),
+            Action::Wide => self.with_list(|list, _| (list.wide, list.left) = (!list.wide, 0)),
+            Action::Unfold => self.with_list(|list, _| list.unfolded ^= true),
+            Action::ScrollRight => self.with_list(|list, table| {
+                list.left = if list.wide {
+                    (list.left + 1).min(table.columns.len().saturating_sub(2))
+                } else {
+                    0
+                };
+            }),
+            Action::ScrollLeft => self.with_list(|list, _| list.left = list.left.saturating_sub(1)),
+            Action::UnmarkAll => self.with_list(|list, _| list.marks.clear()),
+            Action::Mark => {
+                self.with_list(|list, _| {
+                    if let Some(key) = list.selected.clone()
+                        && !list.marks.remove(&key)
+                    {
+                        list.marks.insert(key);
+                    }
+                });
+                self.step(1);
+            }
+            Action::Heat => {
+                self.with_list(|list, _| list.heat ^= true);
+                self.rebuild(now);
+            }
+            Action::Inspect => {
+                let open = self.frame().inspector > 0;
+                self.inspect = if open { Inspect::Closed } else { Inspect::Open };
+            }
+            _ => {}
+        }
+        self.settle(now);
+    }
+
+    /// Undoes the nearest thing: the filter, the faults-only view, then what is open.
+    fn back(&mut self, now: Moment) -> Vec<Effect> {
+        let list = self.list_mut();
+        if !list.filter.is_empty() || list.faults {
+            list.filter.clear();
+            list.faults = false;
+            self.settle(now);
+            return Vec::new();
+        }
+        if self.place().name.is_none() {
+            return Vec::new();
+        }
+        match self.at {
+            0 => {
+                let noun = self.place().noun;
+                self.go(now, Place::list(noun))
+            }
+            _ => self.travel(now, -1),
+        }
+    }
+
+    fn learn(&mut self, now: Moment, snapshot: Arc<Snapshot>, rows: Arc<Rows>) {
+        let lags = rows.groups.iter().map(|group| {
+            let fresh = group.lag_records.value.filter(|_| !group.lag_records.is_stale());
+            (group.name.clone(), fresh.map(|lag| lag as f64))
+        });
+        self.trends.push(snapshot.taken_at.unwrap_or(now), lags);
+        if self.frozen_at.is_some() {
+            self.held = Some((snapshot, rows));
+            return;
+        }
+        (self.snapshot, self.rows) = (snapshot, rows);
+        self.rebuild(now);
+    }
+
+    fn freeze(&mut self, now: Moment) {
+        match self.frozen_at.take() {
+            None => self.frozen_at = Some(now),
+            Some(_) => {
+                if let Some((snapshot, rows)) = self.held.take() {
+                    (self.snapshot, self.rows) = (snapshot, rows);
+                }
+                self.rebuild(now);
+            }
+        }
+    }
+
+    fn sort_menu(&self) -> Menu {
+        let list = self.list();
+        let mark = |by: Option<&str>| match &list.sort {
+            Some((id, down)) if Some(id.as_str()) == by => {
+                if *down {
+                    "▼ now"
+                } else {
+                    "▲ now"
+                }
+            }
+            None if by.is_none() => "now",
+            _ => "",
+        };
+        let mut items = vec![Item::new("worst first", mark(None), Choice::Sort(None))];
+        let columns = self
+            .table
+            .columns
+            .iter()
+            .filter(|column| !column.title.is_empty() && column.title != "age");
+        items.extend(columns.map(|column| {
+            let title = match &column.group {
+                Some(group) => format!("{group} {}", column.title),
+                None => column.title.clone(),
+            };
+            Item::new(title, mark(Some(&column.id)), Choice::Sort(Some(column.id.clone())))
+        }));
+        let selected = match &list.sort {
+            Some((id, _)) => items
+                .iter()
+                .position(|item| item.choice == Choice::Sort(Some(id.clone())))
+                .unwrap_or(0),
+            None => 0,
+        };
+        Menu {
+            title: "order rows by".to_owned(),
+            items,
+            selected,
+        }
+    }
+
+    /// Numbers run downwards first, names upwards; the same column again turns it round.
+    pub(super) fn sort(&mut self, now: Moment, by: Option<String>) {
+        let numeric = |state: &Self, id: &str| {
+            let column = state.table.column(id);
+            column.is_some_and(|at| {
+                state
+                    .table
+                    .rows
+                    .iter()
+                    .any(|row| row.fields.get(at).is_some_and(|f| f.number.is_some()))
+            })
+        };
+        let sort = by.map(|id| match &self.list().sort {
+            Some((now, down)) if *now == id => (id, !down),
+            _ => {
+                let down = numeric(self, &id);
+                (id, down)
+            }
+        });
+        let list = self.list_mut();
+        list.sort = sort;
+        list.reorder();
+        self.settle(now);
+    }
+
+    fn open_actions(&mut self, now: Moment) {
+        let actions = self.actions();
+        if actions.is_empty() {
+            self.notify(
+                now,
+                Tone::Muted,
+                format!("there is nothing to do with a {} here", self.table.noun),
+            );
+            return;
+        }
+        let refused = self.origin.read_only.then(|| self.read_only());
+        let item = |action: Action| Item {
+            refused: refused.clone(),
+            ..Item::new(
+                action.help().trim_end_matches('.'),
+                self.keys_of(action),
+                Choice::Act(action),
+            )
+        };
+        let targets = self.targets();
+        let title = match targets.as_slice() {
+            [one] => format!("{} {one}", self.place().noun.name()),
+            several => text::plural(several.len(), self.table.noun),
+        };
+        self.dialog = Some(Dialog::Menu(Menu {
+            title,
+            items: actions.into_iter().map(item).collect(),
+            selected: 0,
+        }));
+    }
+
+    fn read_only(&self) -> String {
+        let context = &self.origin.context;
+        format!("{context} is read-only: set `changes = true` in its context file to allow changes")
+    }
+
+    /// A capital: turns into a command line, which is planned and then confirmed.
+    fn intend(&mut self, now: Moment, action: Action) -> Vec<Effect> {
+        if !self.offers(action) {
+            return Vec::new();
+        }
+        if self.origin.read_only {
+            let text = self.read_only();
+            self.notify(now, Tone::Warn, text);
+            return Vec::new();
+        }
+        let topic = self
+            .place()
+            .name
+            .clone()
+            .map_or_else(|| self.targets(), |name| vec![name]);
+        let operation = self.place().name.clone().or_else(|| self.list().selected.clone());
+        let words = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
+        match action {
+            Action::Create => {
+                self.open_palette("topic create NAME --partitions 6 --replication-factor 3");
+                Vec::new()
+            }
+            Action::Reassign => {
+                let topic = topic.first().cloned().unwrap_or_default();
+                self.open_palette(&format!("reassign plan --topic {} ", text::word(&topic)));
+                Vec::new()
+            }
+            Action::Delete if !topic.is_empty() => self.plan([words(&["topic", "delete"]), topic].concat()),
+            Action::Pause | Action::Resume | Action::Abort => match operation {
+                Some(id) => self.plan(words(&["operation", action.name(), &id])),
+                None => Vec::new(),
+            },
+            _ => Vec::new(),
+        }
+    }
+
+    pub(super) fn plan(&mut self, words: Vec<String>) -> Vec<Effect> {
+        let command = words.iter().map(|word| text::word(word)).collect::<Vec<_>>().join(" ");
+        self.dialog = Some(Dialog::Planning { command });
+        vec![Effect::Plan(words)]
+    }
+
+    /// A plan that comes after its waiting was cancelled is dropped.
+    fn planned(&mut self, now: Moment, planned: Result<super::operation::Sheet, String>) {
+        if !matches!(self.dialog, Some(Dialog::Planning { .. })) {
+            return;
+        }
+        self.dialog = None;
+        match planned {
+            Ok(sheet) => self.dialog = Some(Dialog::Confirm(Box::new(Confirm::new(sheet)))),
+            Err(text) => self.notify(now, Tone::Error, text),
+        }
+    }
+
+    fn next_theme(&mut self, now: Moment) -> Vec<Effect> {
+        let at = self
+            .themes
+            .iter()
+            .position(|name| *name == self.theme)
+            .map_or(0, |at| at + 1);
+        let Some(name) = self.themes.get(at % self.themes.len().max(1)).cloned() else {
+            return Vec::new();
+        };
+        self.theme.clone_from(&name);
+        self.notify(now, Tone::Muted, format!("theme {name}"));
+        vec![Effect::Theme(name)]
+    }
+
+    pub(super) fn notify(&mut self, now: Moment, tone: Tone, text: String) {
+        let long = matches!(tone, Tone::Error | Tone::Warn);
+        let until = now
+            .checked_add(Duration::from_secs(if long { 60 } else { 5 }))
+            .unwrap_or(now);
+        self.notice = Some(Notice { tone, text, until });
+    }
+
+    fn expire(&mut self, now: Moment) {
+        if self.notice.as_ref().is_some_and(|notice| notice.until <= now) {
+            self.notice = None;
+        }
+        if self.place().noun == Noun::Operation && self.frozen_at.is_none() {
+            self.rebuild(now);
+        }
+    }
+}

@@ -1,0 +1,211 @@
+//! The screens' wishes carried out: rows computed off the loop, facts asked for, plans made and applied. Everything
+//! comes back as a message on one bounded channel; a full channel makes the task wait, never the screen.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::future::BoxFuture;
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinHandle;
+use tokio::time::Instant;
+
+use crate::feed::{Feed, Section};
+use crate::model::row::Rows;
+use crate::model::{Moment, Snapshot};
+use crate::tui::app::field::Tone;
+use crate::tui::app::operation::{Operation, Sheet};
+use crate::tui::app::place::Noun;
+use crate::tui::app::{Effect, Message};
+
+/// Where facts come from, as far as the screens steer it.
+pub trait Facts: Send + Sync + 'static {
+    fn refresh(&self, section: Section);
+    fn focus(&self, sections: BTreeSet<Section>);
+}
+
+impl Facts for Feed {
+    fn refresh(&self, section: Section) {
+        Feed::refresh(self, section);
+    }
+
+    fn focus(&self, sections: BTreeSet<Section>) {
+        Feed::focus(self, sections);
+    }
+}
+
+/// Plans and operations, as far as the screens ask for them. Errors are sentences to show.
+pub trait Verbs: Send + Sync + 'static {
+    /// Works out what a command line (without the program's name) would do.
+    fn plan(&self, words: Vec<String>) -> BoxFuture<'static, Result<Sheet, String>>;
+    /// Starts what a sheet of this console says; the answer says what was started.
+    fn apply(&self, sheet: String, confirm: Option<String>) -> BoxFuture<'static, Result<String, String>>;
+    /// Saves a sheet's plan to a file; the answer says where.
+    fn save(&self, sheet: String) -> BoxFuture<'static, Result<String, String>>;
+    fn operations(&self) -> watch::Receiver<Arc<Vec<Operation>>>;
+}
+
+/// What runs beside the loop.
+pub struct Runtime {
+    facts: Arc<dyn Facts>,
+    verbs: Option<Arc<dyn Verbs>>,
+    results: mpsc::Sender<Message>,
+    digest: Option<JoinHandle<Digest>>,
+    /// No digest begins before: a wide cluster gets at most half of one core.
+    rest_until: Instant,
+}
+
+struct Digest {
+    snapshot: Arc<Snapshot>,
+    rows: Arc<Rows>,
+    took: Duration,
+}
+
+impl Runtime {
+    /// The messages come out of the receiver.
+    pub fn new(facts: Arc<dyn Facts>, verbs: Option<Arc<dyn Verbs>>) -> (Self, mpsc::Receiver<Message>) {
+        let (results, messages) = mpsc::channel(64);
+        (
+            Self {
+                facts,
+                verbs,
+                results,
+                digest: None,
+                rest_until: Instant::now(),
+            },
+            messages,
+        )
+    }
+
+    /// Nothing is being computed.
+    pub fn is_idle(&self) -> bool {
+        self.digest.is_none()
+    }
+
+    /// When the next digest may begin.
+    pub fn rested_at(&self) -> Instant {
+        self.rest_until
+    }
+
+    /// Begins to compute the rows of a snapshot on a thread that may block.
+    pub fn digest(&mut self, snapshot: Arc<Snapshot>, now: Moment) {
+        self.digest = Some(tokio::task::spawn_blocking(move || {
+            let began = std::time::Instant::now();
+            let rows = Arc::new(Rows::of(&snapshot, now));
+            Digest {
+                snapshot,
+                rows,
+                took: began.elapsed(),
+            }
+        }));
+    }
+
+    /// The rows, when they are done; never before any were begun.
+    pub async fn digested(&mut self) -> Message {
+        let Some(digest) = &mut self.digest else {
+            return std::future::pending().await;
+        };
+        let done = digest.await;
+        self.digest = None;
+        match done {
+            Ok(Digest { snapshot, rows, took }) => {
+                self.rest_until = Instant::now() + took;
+                Message::Facts(snapshot, rows)
+            }
+            Err(error) => Message::Notice(Tone::Error, format!("the rows could not be computed: {error}")),
+        }
+    }
+
+    pub fn operations(&self) -> Option<watch::Receiver<Arc<Vec<Operation>>>> {
+        self.verbs.as_ref().map(|verbs| verbs.operations())
+    }
+
+    /// Carries out what does not concern the terminal.
+    pub fn run(&self, effect: Effect) {
+        match effect {
+            Effect::Refresh(noun) => sections(noun)
+                .into_iter()
+                .for_each(|section| self.facts.refresh(section)),
+            Effect::Focus(noun) => self.facts.focus(sections(noun)),
+            Effect::Export { name, text } => self.spawn(async move {
+                match tokio::task::spawn_blocking(move || export(&name, &text)).await {
+                    Ok(Ok(path)) => Message::Notice(Tone::Ok, format!("wrote {path}")),
+                    Ok(Err(error)) => Message::Notice(Tone::Error, error),
+                    Err(error) => Message::Notice(Tone::Error, format!("nothing was written: {error}")),
+                }
+            }),
+            Effect::Plan(words) => self.ask(|verbs| verbs.plan(words), Message::Planned),
+            Effect::Apply { sheet, confirm } => self.ask(|verbs| verbs.apply(sheet, confirm), Message::Applied),
+            Effect::SavePlan(sheet) => self.ask(|verbs| verbs.save(sheet), Message::Applied),
+            Effect::Quit
+            | Effect::SwitchContext(_)
+            | Effect::Redraw
+            | Effect::Copy(_)
+            | Effect::Page(_)
+            | Effect::Theme(_) => {}
+        }
+    }
+
+    fn ask<T: Send + 'static>(
+        &self,
+        question: impl FnOnce(&dyn Verbs) -> BoxFuture<'static, T>,
+        message: impl FnOnce(T) -> Message + Send + 'static,
+    ) {
+        if let Some(verbs) = &self.verbs {
+            let answer = question(verbs.as_ref());
+            self.spawn(async move { message(answer.await) });
+        }
+    }
+
+    fn spawn(&self, task: impl Future<Output = Message> + Send + 'static) {
+        let results = self.results.clone();
+        tokio::spawn(async move {
+            // The console may be gone by now; then nobody wants the answer.
+            let _ = results.send(task.await).await;
+        });
+    }
+}
+
+/// The facts that a screen shows.
+fn sections(noun: Noun) -> BTreeSet<Section> {
+    use Section as S;
+    let all: &[S] = match noun {
+        Noun::Broker => &[
+            S::Cluster,
+            S::Links,
+            S::Topics,
+            S::Logdirs,
+            S::BrokerConfigs,
+            S::Instances,
+            S::Volumes,
+            S::Metrics,
+        ],
+        Noun::Topic => &[
+            S::Cluster,
+            S::Topics,
+            S::Offsets,
+            S::Logdirs,
+            S::TopicConfigs,
+            S::Reassignments,
+        ],
+        Noun::Group => &[S::Groups, S::Offsets],
+        Noun::Volume => &[S::Logdirs, S::Instances, S::Volumes, S::Metrics],
+        Noun::Operation => &[S::Topics, S::Reassignments],
+    };
+    all.iter().copied().collect()
+}
+
+/// Never over a file that is there.
+fn export(name: &str, text: &str) -> Result<String, String> {
+    use std::io::Write;
+    let path = std::env::current_dir().unwrap_or_default().join(Path::new(name));
+    let failed = |error: std::io::Error| format!("{}: {error}", path.display());
+    let mut file = std::fs::OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .open(&path)
+        .map_err(failed)?;
+    file.write_all(text.as_bytes()).map_err(failed)?;
+    Ok(path.display().to_string())
+}

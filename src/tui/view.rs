@@ -1,0 +1,78 @@
+//! One draw of the state: header, status, table, inspector, footer, and what lies above them. Changes nothing.
+
+mod confirm;
+mod footer;
+mod header;
+mod help;
+mod inspector;
+mod menu;
+mod palette;
+mod status;
+mod style;
+mod table;
+
+use ratatui::Frame;
+use ratatui::layout::{Constraint, Layout};
+use ratatui::text::Line;
+
+use crate::tui::app::State;
+use crate::tui::app::dialog::Dialog;
+use crate::tui::app::prompt::Kind;
+use crate::tui::theme::{Role, Theme};
+
+/// Draws everything.
+pub fn render(frame: &mut Frame<'_>, state: &State, theme: &Theme) {
+    let area = frame.area();
+    frame.buffer_mut().set_style(area, theme.style(Role::Text));
+    let parts = state.frame();
+    let heights = [parts.header, parts.status, parts.table, parts.inspector, parts.footer].map(Constraint::Length);
+    let [top, status_line, body, bottom, last] = Layout::vertical(heights).areas(area);
+    header::render(frame, top, state, theme);
+    status::render(frame, status_line, state, theme);
+    match state.waiting() {
+        Some(field) => {
+            let line = Line::styled(format!("  {}", field.text), style::of(&field, theme));
+            frame.render_widget(
+                line,
+                body.inner(ratatui::layout::Margin {
+                    horizontal: 0,
+                    vertical: 1,
+                }),
+            );
+        }
+        None => table::render(frame, body, state, theme),
+    }
+    if bottom.height > 0 {
+        inspector::render(frame, bottom, state, theme);
+    }
+    footer::render(frame, last, state, theme);
+    if let Some(prompt) = &state.prompt
+        && let Kind::Palette {
+            entries,
+            found,
+            selected,
+        } = &prompt.kind
+    {
+        palette::render(frame, entries, found, *selected, theme);
+    }
+    match &state.dialog {
+        None => {}
+        Some(Dialog::Help { scroll }) => help::render(frame, state, *scroll, theme),
+        Some(Dialog::Menu(menu)) => menu::render(frame, menu, theme),
+        Some(Dialog::Confirm(confirm)) => confirm::render(frame, confirm, state, theme),
+        Some(Dialog::Planning { command }) => confirm::planning(frame, command, theme),
+    }
+    if theme.is_ascii() {
+        flatten(frame);
+    }
+}
+
+/// Every character that is not ASCII by its stand-in: nothing can be forgotten, whoever drew it.
+fn flatten(frame: &mut Frame<'_>) {
+    for cell in &mut frame.buffer_mut().content {
+        if !cell.symbol().is_ascii() {
+            let plain = Theme::plain(cell.symbol());
+            cell.set_symbol(plain);
+        }
+    }
+}

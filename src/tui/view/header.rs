@@ -1,0 +1,121 @@
+//! The first line: whose cluster, what is open, how the planes are, what runs, the time.
+
+use ratatui::Frame;
+use ratatui::layout::Rect;
+use ratatui::text::{Line, Span};
+use unicode_width::UnicodeWidthStr;
+
+use super::style;
+use crate::tui::app::State;
+use crate::tui::theme::{Role, Theme};
+use crate::tui::widget::span::clip;
+
+/// A piece of the header. Those with the highest rank go when there is little room.
+struct Piece {
+    rank: u8,
+    spans: Vec<Span<'static>>,
+}
+
+impl Piece {
+    fn width(&self) -> usize {
+        self.spans.iter().map(|span| span.content.width()).sum::<usize>()
+    }
+}
+
+pub fn render(frame: &mut Frame<'_>, area: Rect, state: &State, theme: &Theme) {
+    let base = theme.style(Role::Header);
+    frame.buffer_mut().set_style(area, base);
+    let mut right = right(state, theme);
+    let left = left(state, theme);
+    let name = if area.width >= 100 { 9 } else { 0 };
+    let room = usize::from(area.width).saturating_sub(left.width() + name + 1);
+    while right.iter().map(|piece| piece.width() + 3).sum::<usize>() > room {
+        match right
+            .iter()
+            .enumerate()
+            .max_by_key(|(_, piece)| piece.rank)
+            .filter(|(_, piece)| piece.rank > 0)
+        {
+            Some((at, _)) => right.remove(at),
+            None => break,
+        };
+    }
+    let mut line = Line::default().style(base);
+    if name > 0 {
+        line.push_span(Span::styled(" azimuth ", theme.style(Role::Title)));
+    }
+    line.extend(left);
+    frame.render_widget(line, area);
+    let mut line = Line::default();
+    for (at, piece) in right.into_iter().enumerate() {
+        line.push_span(if at > 0 { "   " } else { "" });
+        line.extend(piece.spans);
+    }
+    line.push_span(" ");
+    frame.render_widget(line.right_aligned(), area);
+}
+
+fn left(state: &State, theme: &Theme) -> Line<'static> {
+    let class = match state.origin.class.as_str() {
+        "dev" | "test" => Role::Dev,
+        "staging" => Role::Staging,
+        _ => Role::Prod,
+    };
+    let place = state.place();
+    let muted = theme.style(Role::Muted);
+    let mut line = Line::from(vec![
+        Span::styled(format!(" {} ", clip(&state.origin.context, 24)), theme.style(class)),
+        Span::styled(" ▸ ", muted),
+        Span::raw(place.noun.name()),
+    ]);
+    if let Some(name) = &place.name {
+        line.push_span(Span::styled(" ▸ ", muted));
+        line.push_span(Span::styled(clip(name, 28), theme.style(Role::Title)));
+    }
+    line
+}
+
+fn right(state: &State, theme: &Theme) -> Vec<Piece> {
+    let mut pieces = Vec::new();
+    for (rank, plane) in [(0, 0), (2, 1)]
+        .into_iter()
+        .zip(state.planes())
+        .map(|((rank, _), plane)| (rank, plane))
+    {
+        let name = Span::styled(format!("{} ", plane.name), theme.style(Role::Muted));
+        let state = Span::styled(plane.state.text.clone(), style::of(&plane.state, theme));
+        pieces.push(Piece {
+            rank,
+            spans: vec![name, state],
+        });
+    }
+    if let Some(operation) = state.operations.iter().find(|operation| operation.is_live()) {
+        let percent = operation
+            .percent
+            .map(|percent| format!(" {percent:.0}%"))
+            .unwrap_or_default();
+        let text = format!("⚙ {}{percent} {}", operation.verb, operation.by);
+        pieces.push(Piece {
+            rank: 3,
+            spans: vec![Span::styled(text, theme.style(Role::Accent))],
+        });
+    }
+    if state.snapshot.cloud.simulated {
+        pieces.push(Piece {
+            rank: 1,
+            spans: vec![Span::styled(" SIMULATED ", theme.style(Role::Badge))],
+        });
+    }
+    let clock = state.now.strftime("%H:%MZ").to_string();
+    pieces.push(Piece {
+        rank: 4,
+        spans: vec![Span::raw(clock)],
+    });
+    if state.origin.read_only {
+        pieces.push(Piece {
+            rank: 1,
+            spans: vec![Span::styled(" READ-ONLY ", theme.style(Role::Badge))],
+        });
+    }
+    pieces
+}

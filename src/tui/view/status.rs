@@ -1,0 +1,106 @@
+//! The second line: how many, how many are faulty, in which order, what is hidden. For an opened thing, its pages first.
+
+use ratatui::Frame;
+use ratatui::layout::Rect;
+use ratatui::text::{Line, Span};
+
+use crate::tui::app::State;
+use crate::tui::app::text;
+use crate::tui::theme::{Role, Theme};
+
+pub fn render(frame: &mut Frame<'_>, area: Rect, state: &State, theme: &Theme) {
+    let muted = theme.style(Role::Muted);
+    let mut line = Line::from(" ");
+    let place = state.place();
+    if place.name.is_some() {
+        for (at, tab) in place.noun.tabs().iter().enumerate() {
+            let here = at == place.tab;
+            let style = theme.style(if here { Role::Selection } else { Role::Muted });
+            line.push_span(Span::styled(format!(" {tab} "), style));
+        }
+        line.push_span("  ");
+    }
+    line.extend(left(state, theme));
+    frame.render_widget(line.style(muted), area);
+    let right: Vec<Span<'_>> = right(state, theme);
+    let mut line = Line::default();
+    for (at, span) in right.into_iter().enumerate() {
+        line.push_span(if at > 0 { " · " } else { " " });
+        line.push_span(span);
+    }
+    line.push_span(" ");
+    frame.render_widget(line.style(muted).right_aligned(), area);
+}
+
+fn left(state: &State, theme: &Theme) -> Vec<Span<'static>> {
+    let list = state.list();
+    let (table, shown) = (&state.table, list.lines.iter().map(rows_of).sum::<usize>());
+    let all = table.rows.len();
+    let mut spans = vec![Span::raw(match shown == all {
+        true => text::plural(all, table.noun),
+        false => format!("{} of {}", text::count(shown as i64), text::plural(all, table.noun)),
+    })];
+    if table.sections.len() > 1 {
+        spans.push(Span::raw(format!(" in {}", text::plural(table.sections.len(), "zone"))));
+    }
+    match table.faults() {
+        0 => {}
+        faults => {
+            let text = format!(" · {} faulty", text::count(faults as i64));
+            spans.push(Span::styled(text, theme.style(Role::Warn)));
+        }
+    }
+    if !list.marks.is_empty() {
+        spans.push(Span::styled(
+            format!(" · {} marked", list.marks.len()),
+            theme.style(Role::Mark),
+        ));
+    }
+    spans
+}
+
+fn rows_of(line: &crate::tui::app::list::Line) -> usize {
+    use crate::tui::app::list::Line;
+    match line {
+        Line::Section(_) => 0,
+        Line::Row(_) => 1,
+        Line::Fold { rows } => rows.len(),
+    }
+}
+
+fn right(state: &State, theme: &Theme) -> Vec<Span<'static>> {
+    let list = state.list();
+    let mut spans = Vec::new();
+    if list.faults {
+        spans.push(Span::styled("faults only", theme.style(Role::Match)));
+    }
+    if !list.filter.is_empty() {
+        spans.push(Span::styled(format!("/{}", list.filter), theme.style(Role::Match)));
+    }
+    if list.heat {
+        spans.push(Span::styled("heat: bytes", theme.style(Role::Match)));
+    }
+    let order = match &list.sort {
+        None => "worst first".to_owned(),
+        Some((id, down)) => {
+            let title = state
+                .table
+                .column(id)
+                .map_or("", |at| state.table.columns[at].title.as_str());
+            format!("by {title} {}", if *down { "▼" } else { "▲" })
+        }
+    };
+    spans.push(Span::raw(order));
+    if let Some(at) = list.ordered_at.filter(|_| list.moved > 0) {
+        let age = text::age(state.now.duration_since(at).as_secs());
+        let text = format!("order {age} old · {} moved", text::count(list.moved as i64));
+        spans.push(Span::styled(text, theme.style(Role::Accent)));
+    }
+    if let Some(at) = state.frozen_at {
+        spans.push(Span::styled(
+            format!(" FROZEN at {} ", at.strftime("%H:%M:%SZ")),
+            theme.style(Role::Badge),
+        ));
+    }
+    spans
+}
