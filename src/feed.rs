@@ -73,6 +73,7 @@ impl Sources {
                 endpoint_url: aws.endpoint_url.clone(),
                 role_arn: aws.role_arn.clone(),
                 simulated: aws.simulated,
+                mapped: aws.brokers.values().cloned().collect(),
                 ..aws::Options::default()
             };
             sources.aws = Aws::connect(options).map_err(|error| error.to_string());

@@ -146,9 +146,6 @@ fn shared_host(evidence: &Evidence<'_>) -> Option<String> {
 
 impl Evidence<'_> {
     fn one(&self, broker: &Broker, shared: Option<&str>) -> Identity {
-        if self.instances.is_empty() {
-            return unknown("EC2 has told of no instance yet".to_owned());
-        }
         let by_host = if shared.is_none() { self.by_host(broker) } else { None };
         let (method, candidates) = match by_host.or_else(|| self.by_tag(broker)).or_else(|| self.by_map(broker)) {
             Some(found) => found,
@@ -325,10 +322,8 @@ impl Evidence<'_> {
                 self.brokers.len()
             ),
             None => format!(
-                "none of {} instances has the address of broker {}, {}: other account or region? else {way_out}",
-                self.instances.len(),
-                broker.id,
-                broker.host
+                "EC2 tells of no instance with the address of broker {}, {}: other account or region? else {way_out}",
+                broker.id, broker.host
             ),
         }
     }

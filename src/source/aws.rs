@@ -12,9 +12,15 @@
 pub mod cache;
 mod options;
 
+#[cfg(not(feature = "aws"))]
 mod absent;
+#[cfg(feature = "aws")]
+mod live;
 
 pub use cache::InstanceCache;
 pub use options::{MetricTarget, Options, Scope, Status};
 
+#[cfg(not(feature = "aws"))]
 pub use absent::Aws;
+#[cfg(feature = "aws")]
+pub use live::Aws;

@@ -162,7 +162,10 @@ fn an_address_nobody_has_is_unknown_and_names_the_way_out() {
         &[],
     );
     let reason = verdicts[0].problem().unwrap();
-    assert!(reason.contains("none of 1 instances"), "{reason}");
+    assert!(
+        reason.contains("no instance with the address of broker 1, 10.9.9.9"),
+        "{reason}"
+    );
     assert!(reason.contains("kafka:broker-id=1"), "{reason}");
 }
 

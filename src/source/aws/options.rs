@@ -1,6 +1,6 @@
 //! What the AWS source is told, and what it is asked for.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::model::cloud::Event;
 
@@ -17,6 +17,10 @@ pub struct Options {
     pub tags: BTreeMap<String, String>,
     /// Discovery looks only at this VPC.
     pub vpc: Option<String>,
+    /// The instance tag with the broker id, where it is not `kafka:broker-id`.
+    pub broker_tag: Option<String>,
+    /// Instances that the context maps brokers to: discovery finds them wherever they are.
+    pub mapped: BTreeSet<String>,
     /// Sign with made-up credentials. For the endpoint of `azimuth demo`, which checks none: real ones are then never
     /// read, let alone sent there.
     pub simulated: bool,
@@ -28,7 +32,8 @@ pub enum Scope {
     /// These instances, of one zone. An id that EC2 no longer knows is left out of the answer.
     Ids(Vec<String>),
     /// Instances that have one of these addresses, private or public, on any interface. Joined on this side over all
-    /// pages of the instances that the options' tags and VPC let through, so an empty list finds them all.
+    /// pages of the instances that the options' tags and VPC let through. Where no address is found, those that carry
+    /// the broker tag; an empty list finds them all.
     Addresses(Vec<String>),
 }
 

@@ -1,0 +1,225 @@
+//! The AWS source over the SDK: clients made at the first question, one deadline and one meter for all calls.
+
+mod connect;
+mod failure;
+mod instance;
+mod instance_type;
+mod metric;
+mod status;
+mod volume;
+mod zone;
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use aws_sdk_ec2::config::http::HttpResponse;
+use aws_sdk_ec2::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_ec2::operation::RequestId;
+use tokio::sync::OnceCell;
+
+use crate::model::Moment;
+use crate::model::cloud::{Cost, Instance, InstanceType, Metrics, Modification, Volume, Zone};
+use crate::source::Error;
+use connect::Clients;
+
+use super::options::{MetricTarget, Options, Scope, Status};
+
+/// One HTTP exchange with its retry. The feed's own deadline bounds questions of several pages.
+const CALL: Duration = Duration::from_secs(8);
+
+/// Pages of one question. At 500 to 1,000 items each this is far beyond one cluster; an endpoint that never stops
+/// paging is refused.
+const MAX_PAGES: usize = 100;
+
+/// USD a metric asked of GetMetricData: 0.01 a thousand, no free tier (CloudWatch pricing).
+const USD_PER_METRIC: f64 = 0.01 / 1000.0;
+
+/// The endpoint of `azimuth demo` starts its request ids with this, which AWS never does.
+const SIMULATED: &str = "simulated-";
+
+/// A handle to the AWS plane of one context; clones share clients and meter.
+#[derive(Debug, Clone)]
+pub struct Aws {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    options: Options,
+    clients: OnceCell<Clients>,
+    requests: AtomicU64,
+    metrics: AtomicU64,
+    simulated: AtomicBool,
+}
+
+impl Aws {
+    /// Remembers where to ask. Nothing is read or sent before the first question.
+    ///
+    /// # Errors
+    /// None here; a build without AWS fails with [`Error::Unsupported`].
+    pub fn connect(options: Options) -> Result<Self, Error> {
+        let shared = Shared {
+            options,
+            clients: OnceCell::new(),
+            requests: AtomicU64::new(0),
+            metrics: AtomicU64::new(0),
+            simulated: AtomicBool::new(false),
+        };
+        Ok(Self {
+            shared: Arc::new(shared),
+        })
+    }
+
+    /// What asking has cost so far.
+    pub fn cost(&self) -> Cost {
+        let metrics = self.shared.metrics.load(Ordering::Relaxed);
+        Cost {
+            requests: self.shared.requests.load(Ordering::Relaxed),
+            metrics,
+            usd: metrics as f64 * USD_PER_METRIC,
+        }
+    }
+
+    /// True once the simulated cloud of `azimuth demo` has answered.
+    pub fn simulated(&self) -> bool {
+        self.shared.simulated.load(Ordering::Relaxed)
+    }
+
+    /// The region that is asked.
+    ///
+    /// # Errors
+    /// When no region is set anywhere.
+    pub async fn region(&self) -> Result<Option<String>, Error> {
+        Ok(Some(self.clients().await?.region.clone()))
+    }
+
+    /// The region's zones by name. DescribeAvailabilityZones.
+    ///
+    /// # Errors
+    /// One of the words of [`Error`], as for every call here.
+    pub async fn zones(&self) -> Result<BTreeMap<String, Zone>, Error> {
+        zone::zones(self).await
+    }
+
+    /// Instances by id, without their status checks. DescribeInstances.
+    ///
+    /// # Errors
+    /// As for every call here. One id in a zone under disruption fails the whole call.
+    pub async fn instances(&self, scope: &Scope) -> Result<BTreeMap<String, Instance>, Error> {
+        instance::instances(self, scope).await
+    }
+
+    /// Status checks and scheduled events by instance id. DescribeInstanceStatus.
+    ///
+    /// # Errors
+    /// As for every call here.
+    pub async fn statuses(&self, instances: &[String]) -> Result<BTreeMap<String, Status>, Error> {
+        status::statuses(self, instances).await
+    }
+
+    /// The volumes attached to these instances, by volume id, without modifications. DescribeVolumes.
+    ///
+    /// # Errors
+    /// As for every call here.
+    pub async fn volumes(&self, instances: &[String]) -> Result<BTreeMap<String, Volume>, Error> {
+        volume::volumes(self, instances).await
+    }
+
+    /// The last modification of each of these volumes that was ever modified. DescribeVolumesModifications.
+    ///
+    /// # Errors
+    /// As for every call here.
+    pub async fn modifications(&self, volumes: &[String]) -> Result<BTreeMap<String, Modification>, Error> {
+        volume::modifications(self, volumes).await
+    }
+
+    /// What instance types sustain, by name; immutable, so worth keeping. DescribeInstanceTypes.
+    ///
+    /// # Errors
+    /// As for every call here.
+    pub async fn types(&self, names: &[String]) -> Result<BTreeMap<String, InstanceType>, Error> {
+        instance_type::types(self, names).await
+    }
+
+    /// The newest complete point of every series of the targets, 500 series a request. GetMetricData.
+    /// A series without data is absent, which is not 0.
+    ///
+    /// # Errors
+    /// As for every call here.
+    pub async fn metrics(&self, targets: &[MetricTarget], now: Moment) -> Result<Metrics, Error> {
+        metric::metrics(self, targets, now).await
+    }
+
+    async fn clients(&self) -> Result<&Clients, Error> {
+        let Shared { options, clients, .. } = &*self.shared;
+        clients.get_or_try_init(|| connect::clients(options)).await
+    }
+
+    /// Sends one request, meters it and turns its failure into a word.
+    async fn ask<T, E>(
+        &self,
+        service: &str,
+        what: &str,
+        call: impl Future<Output = Result<T, SdkError<E, HttpResponse>>>,
+    ) -> Result<T, Error>
+    where
+        T: RequestId,
+        E: ProvideErrorMetadata + std::error::Error + 'static,
+    {
+        let peer = format!("{service} {}", self.clients().await?.region);
+        self.shared.requests.fetch_add(1, Ordering::Relaxed);
+        // The SDK keeps the same deadline; this one holds whatever a credentials provider does.
+        let deadline = CALL + Duration::from_secs(1);
+        let Ok(answer) = tokio::time::timeout(deadline, call).await else {
+            return Err(failure::timed_out(&peer, what, CALL));
+        };
+        let answer = answer.map_err(|error| failure::word(&peer, what, CALL, &error))?;
+        if answer.request_id().is_some_and(|id| id.starts_with(SIMULATED)) {
+            self.shared.simulated.store(true, Ordering::Relaxed);
+        }
+        Ok(answer)
+    }
+}
+
+/// Asks for one page after the other. `page` takes a token, `next` finds the following one in an answer.
+async fn every_page<T, F, Fut>(what: &str, next: fn(&T) -> Option<&str>, mut page: F) -> Result<Vec<T>, Error>
+where
+    F: FnMut(Option<String>) -> Fut,
+    Fut: Future<Output = Result<T, Error>>,
+{
+    let mut pages = Vec::new();
+    let mut token = None;
+    while pages.len() < MAX_PAGES {
+        let answer = page(token).await?;
+        token = next(&answer).filter(|token| !token.is_empty()).map(ToOwned::to_owned);
+        pages.push(answer);
+        if token.is_none() {
+            return Ok(pages);
+        }
+    }
+    Err(Error::Local(format!(
+        "{what} goes on after {MAX_PAGES} pages: narrow it with the context's tags or VPC"
+    )))
+}
+
+/// AWS's moment as ours.
+fn moment(at: Option<&aws_sdk_ec2::primitives::DateTime>) -> Option<Moment> {
+    let at = at?;
+    Moment::new(at.secs(), i32::try_from(at.subsec_nanos()).ok()?).ok()
+}
+
+fn tags(tags: &[aws_sdk_ec2::types::Tag]) -> BTreeMap<String, String> {
+    tags.iter()
+        .filter_map(|tag| Some((tag.key()?.to_owned(), tag.value().unwrap_or_default().to_owned())))
+        .collect()
+}
+
+fn filter(name: impl Into<String>, values: impl IntoIterator<Item = String>) -> aws_sdk_ec2::types::Filter {
+    aws_sdk_ec2::types::Filter::builder()
+        .name(name)
+        .set_values(Some(values.into_iter().collect()))
+        .build()
+}

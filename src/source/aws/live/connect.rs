@@ -1,0 +1,79 @@
+//! Clients from the standard chains: environment, profile, SSO, process, container, IMDS, and the context's overrides.
+
+use aws_config::retry::RetryConfig;
+use aws_config::sts::AssumeRoleProvider;
+use aws_config::timeout::TimeoutConfig;
+use aws_config::{AppName, BehaviorVersion, ConfigLoader, Region, SdkConfig};
+use aws_sdk_ec2::config::Credentials;
+use std::time::Duration;
+
+use crate::source::Error;
+
+use super::super::options::Options;
+use super::CALL;
+
+const CONNECT: Duration = Duration::from_secs(3);
+
+/// One client a service, all with the same credentials and connections.
+#[derive(Debug)]
+pub(super) struct Clients {
+    pub(super) ec2: aws_sdk_ec2::Client,
+    pub(super) cloudwatch: aws_sdk_cloudwatch::Client,
+    pub(super) region: String,
+}
+
+/// Reads the chains. The region may come from IMDS, so this may ask the network once, within the deadline.
+pub(super) async fn clients(options: &Options) -> Result<Clients, Error> {
+    let config = tokio::time::timeout(CALL, load(options))
+        .await
+        .map_err(|_| super::failure::timed_out("AWS", "the region", CALL))?;
+    let Some(region) = config.region().map(ToString::to_string) else {
+        return Err(Error::Local(
+            "no AWS region is known: set `region` in the context, AWS_REGION, or the profile's region".to_owned(),
+        ));
+    };
+    Ok(Clients {
+        ec2: aws_sdk_ec2::Client::new(&config),
+        cloudwatch: aws_sdk_cloudwatch::Client::new(&config),
+        region,
+    })
+}
+
+async fn load(options: &Options) -> SdkConfig {
+    let config = loader(options).load().await;
+    let Some(role) = &options.role_arn else { return config };
+    let role = AssumeRoleProvider::builder(role)
+        .configure(&config)
+        .session_name("azimuth")
+        .build()
+        .await;
+    let credentials = aws_sdk_ec2::config::SharedCredentialsProvider::new(role);
+    config.into_builder().credentials_provider(credentials).build()
+}
+
+fn loader(options: &Options) -> ConfigLoader {
+    let timeouts = TimeoutConfig::builder()
+        .connect_timeout(CONNECT)
+        .operation_timeout(CALL)
+        .build();
+    let mut loader = aws_config::defaults(BehaviorVersion::v2026_01_12())
+        .retry_config(RetryConfig::standard().with_max_attempts(2))
+        .timeout_config(timeouts);
+    if let Ok(name) = AppName::new("azimuth") {
+        loader = loader.app_name(name);
+    }
+    if let Some(profile) = &options.profile {
+        loader = loader.profile_name(profile);
+    }
+    if let Some(region) = &options.region {
+        loader = loader.region(Region::new(region.clone()));
+    }
+    if let Some(url) = &options.endpoint_url {
+        loader = loader.endpoint_url(url);
+    }
+    if options.simulated {
+        let nobody = Credentials::new("AKIASIMULATED", "simulated", None, None, "azimuth demo");
+        loader = loader.credentials_provider(nobody);
+    }
+    loader
+}
