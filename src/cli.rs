@@ -1,1 +1,115 @@
-//! To be written.
+//! Face 1: the command line. It asks the feed, shapes the answer and prints it; what can be decided or changed is elsewhere.
+//!
+//! stdout is the answer and nothing else; stderr is the talk. The exit status is [`Exit`].
+
+mod broker;
+mod capture;
+mod consent;
+mod context;
+mod exit;
+mod facts;
+mod group;
+mod logdir;
+mod missing;
+mod output;
+mod partition;
+mod quorum;
+mod reassign;
+mod record;
+mod topic;
+mod volume;
+
+pub use consent::{Permit, permit};
+pub use exit::{Exit, Failure};
+
+use std::io::{ErrorKind, IsTerminal, Write};
+
+use futures::FutureExt;
+
+use crate::command::{Command, Line};
+use output::Answer;
+
+/// Runs one command to its end, or to an interrupt.
+pub async fn run(line: &Line) -> Exit {
+    let outcome = tokio::select! {
+        outcome = answer(line).boxed() => outcome,
+        _ = tokio::signal::ctrl_c() => Ok(Exit::Interrupted),
+    };
+    outcome.unwrap_or_else(|failure| failure.tell())
+}
+
+/// What clap has to say: help and version are answers, anything else is a usage error.
+pub fn usage(error: &clap::Error) -> Exit {
+    let told = error.print();
+    match told {
+        Ok(()) if error.use_stderr() => Exit::Usage,
+        Ok(()) => Exit::Done,
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Exit::Done,
+        Err(_) => Exit::Usage,
+    }
+}
+
+/// `azimuth` alone, where there is no terminal for the screens.
+pub fn no_terminal() -> Exit {
+    let advice = "the screens need a terminal on stdin and stdout; for a script, name a command: azimuth --help";
+    Failure::usage(advice).tell()
+}
+
+/// True where the screens can open.
+pub fn has_terminal() -> bool {
+    std::io::stdin().is_terminal() && std::io::stdout().is_terminal()
+}
+
+async fn answer(line: &Line) -> Result<Exit, Failure> {
+    let Some(command) = &line.command else {
+        return Err(Failure::usage("no command; azimuth --help lists them"));
+    };
+    let answer = match command {
+        Command::Broker(verb) => broker::answer(line, verb).await?,
+        Command::Topic(verb) => topic::answer(line, verb).await?,
+        Command::Partition(verb) => partition::answer(line, verb).await?,
+        Command::Group(verb) => group::answer(line, verb).await?,
+        Command::Volume(verb) => volume::answer(line, verb).await?,
+        Command::Logdir(verb) => logdir::answer(line, verb).await?,
+        Command::Quorum(verb) => quorum::answer(line, verb).await?,
+        Command::Reassign(verb) => reassign::answer(line, verb).await?,
+        Command::Capture(verb) => capture::answer(line, verb).await?,
+        Command::Context(verb) => context::answer(line, verb).await?,
+        Command::Record(verb) => return record::run(line, verb).await,
+        Command::Completions(completions) => {
+            let mut out = std::io::stdout().lock();
+            return printed(completions.write(&mut out).and_then(|()| out.flush()));
+        }
+        Command::Operation(_) | Command::Demo(_) => {
+            return Err(Failure::usage(format!("`{command}` is not part of this build")));
+        }
+    };
+    print(line, command, &answer)
+}
+
+/// Prints an answer as asked, and says what it is worth.
+fn print(line: &Line, command: &Command, answer: &Answer) -> Result<Exit, Failure> {
+    let mut out = std::io::stdout().lock();
+    printed(output::print(&mut out, line, &command.kind(), answer).and_then(|()| out.flush()))?;
+    Ok(answer.exit())
+}
+
+/// A reader that has seen enough is no error.
+fn printed(result: std::io::Result<()>) -> Result<Exit, Failure> {
+    match result {
+        Ok(()) => Ok(Exit::Done),
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(Exit::Done),
+        Err(error) => Err(Failure::new(Exit::Partial, format!("cannot write the answer: {error}"))),
+    }
+}
+
+/// A regular expression of a flag.
+fn pattern(flag: &str, text: Option<&str>) -> Result<Option<regex::Regex>, Failure> {
+    let pattern = text.map(regex::Regex::new).transpose();
+    pattern.map_err(|error| Failure::usage(format!("{flag}: {error}")))
+}
+
+/// Parsed already, done by nobody yet.
+fn not_built(what: &str) -> Failure {
+    Failure::usage(format!("{what} are not part of this build"))
+}

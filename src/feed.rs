@@ -11,6 +11,7 @@ mod look;
 mod rate;
 mod section;
 mod store;
+pub mod trial;
 
 pub use crate::source::Error;
 pub use crate::source::capture;

@@ -70,7 +70,7 @@ impl Random {
             0 => Offset::Start,
             1 => Offset::End,
             2 => Offset::At(self.below(1000)),
-            _ => Offset::Last(self.below(1000)),
+            _ => Offset::Last(self.below(1000) as u32),
         }
     }
 

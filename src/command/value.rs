@@ -30,7 +30,7 @@ pub enum Offset {
     Start,
     End,
     At(u64),
-    Last(u64),
+    Last(u32),
 }
 
 const TIMES: [(&str, u64); 4] = [("ms", 1), ("s", 1000), ("m", 60_000), ("h", 3_600_000)];
@@ -137,21 +137,17 @@ impl FromStr for Offset {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let number = |digits: &str| {
-            let number = digits
-                .parse::<u64>()
+        let parsed = match (text, text.strip_prefix('-')) {
+            ("start", _) => Some(Self::Start),
+            ("end", _) => Some(Self::End),
+            (_, Some(count)) => count.parse().ok().map(Self::Last),
+            (number, None) => number
+                .parse::<i64>()
                 .ok()
-                .filter(|number| i64::try_from(*number).is_ok());
-            number.ok_or_else(|| "write start, end, an offset such as 1200, or -10 for the last 10".to_owned())
+                .and_then(|at| u64::try_from(at).ok())
+                .map(Self::At),
         };
-        match text {
-            "start" => Ok(Self::Start),
-            "end" => Ok(Self::End),
-            _ => match text.strip_prefix('-') {
-                Some(digits) => number(digits).map(Self::Last),
-                None => number(text).map(Self::At),
-            },
-        }
+        parsed.ok_or_else(|| "write start, end, an offset such as 1200, or -10 for the last 10".to_owned())
     }
 }
 

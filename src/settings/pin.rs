@@ -60,11 +60,18 @@ impl Pins {
 
     /// The id that must be behind this context: the file's own, else the pinned one, else unknown.
     pub fn expected<'a>(&'a self, context: &'a Context) -> Option<&'a str> {
-        let pinned = || self.known.get(&key(context)).map(|pin| pin.cluster_id.as_str());
-        context.cluster_id.as_deref().or_else(pinned)
+        context
+            .cluster_id
+            .as_deref()
+            .or_else(|| self.pinned(&context.bootstrap))
     }
 
-    /// Compares the id that answered, and pins it at first sight. `Ok(true)` when the store must be saved.
+    /// The id that was first seen behind a bootstrap list.
+    pub fn pinned(&self, bootstrap: &[String]) -> Option<&str> {
+        self.known.get(&key(bootstrap)).map(|pin| pin.cluster_id.as_str())
+    }
+
+    /// Compares the id that answered, and pins it at first sight of a context. `Ok(true)` when the store must be saved.
     pub fn check(&mut self, context: &Context, found: &str) -> Result<bool, Mismatch> {
         if let Some(pinned) = self.expected(context) {
             if pinned != found {
@@ -73,9 +80,12 @@ impl Pins {
             if context.cluster_id.is_some() {
                 return Ok(false);
             }
+        } else if context.file.is_none() {
+            // A bare bootstrap names nothing that could be mistaken later; its rules come from the id itself.
+            return Ok(false);
         }
         let named = context.file.is_some().then(|| context.name.clone());
-        let pin = self.known.entry(key(context)).or_insert_with(|| Pin {
+        let pin = self.known.entry(key(&context.bootstrap)).or_insert_with(|| Pin {
             cluster_id: String::new(),
             contexts: Vec::new(),
         });
@@ -123,8 +133,8 @@ fn shown(path: &Path) -> String {
 }
 
 /// The order of a bootstrap list means nothing.
-fn key(context: &Context) -> String {
-    let mut list = context.bootstrap.clone();
+fn key(bootstrap: &[String]) -> String {
+    let mut list = bootstrap.to_vec();
     list.sort_unstable();
     list.join(",")
 }
@@ -176,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn the_order_of_the_list_means_nothing_and_a_bare_bootstrap_is_pinned_too() {
+    fn the_order_of_the_list_means_nothing_and_a_bare_bootstrap_is_held_to_a_contexts_pin() {
         let (_folder, paths) = home();
         let mut pins = Pins::load(&paths).unwrap();
         pins.check(&context(&paths, "a"), "X").unwrap();
@@ -185,6 +195,13 @@ mod tests {
             ..Asked::default()
         };
         assert!(pins.check(&resolve(&asked, &paths).unwrap(), "Y").is_err());
+        let stranger = Asked {
+            bootstrap: Some("z:1".to_owned()),
+            ..Asked::default()
+        };
+        let stranger = resolve(&stranger, &paths).unwrap();
+        assert!(!pins.check(&stranger, "P").unwrap());
+        assert!(!pins.check(&stranger, "Q").unwrap());
     }
 
     #[test]

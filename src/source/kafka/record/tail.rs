@@ -37,6 +37,8 @@ pub enum Start {
     End,
     /// So many records before the end.
     Last(u32),
+    /// This offset, or the next that there is.
+    Offset(u64),
     /// The first record with this timestamp or a later one.
     At(Moment),
 }
@@ -191,6 +193,7 @@ impl Run {
         match self.request.start {
             Start::Beginning => Offset::Beginning,
             Start::Last(records) if records > 0 => Offset::OffsetTail(i64::from(records)),
+            Start::Offset(offset) => Offset::Offset(i64::try_from(offset).unwrap_or(i64::MAX)),
             Start::End | Start::Last(_) | Start::At(_) => Offset::End,
         }
     }

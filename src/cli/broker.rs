@@ -1,0 +1,314 @@
+//! `azimuth broker …`
+
+use super::exit::Failure;
+use super::facts::{Facts, gather};
+use super::logdir;
+use super::output::{
+    Answer, Block, Column, Data, Field, Rank, Sheet, bytes, count, duration, mb_per_second, percent, plain,
+};
+use crate::command::Line;
+use crate::command::broker::Verb;
+use crate::feed::Section;
+use crate::model::BrokerId;
+use crate::model::config::{Config, ConfigSource};
+use crate::model::row::broker::BrokerRow;
+
+const NEEDS: [Section; 8] = [
+    Section::Cluster,
+    Section::Links,
+    Section::Topics,
+    Section::Reassignments,
+    Section::Logdirs,
+    Section::Instances,
+    Section::Volumes,
+    Section::Metrics,
+];
+
+pub async fn answer(line: &Line, verb: &Verb) -> Result<Answer, Failure> {
+    match verb {
+        Verb::List => {
+            let facts = gather(line, &NEEDS).await?;
+            let mut brokers = facts.rows().brokers;
+            brokers.sort_by(|one, other| (&one.zone, one.id).cmp(&(&other.zone, other.id)));
+            let answer = Answer::list(COLUMNS, &brokers, "broker", |row| row.id.to_string());
+            Ok(facts.seal(answer))
+        }
+        Verb::Show { id } => show(line, *id).await,
+        Verb::Config { id, all, key } => config(line, *id, *all, key.as_deref()).await,
+    }
+}
+
+async fn show(line: &Line, id: BrokerId) -> Result<Answer, Failure> {
+    let facts = about(gather(line, &NEEDS).await?, id);
+    let rows = facts.rows();
+    let broker = rows.brokers.iter().find(|row| row.id == id);
+    let broker = broker.ok_or_else(|| unknown(&facts, id))?;
+    let mut answer = Answer::list(COLUMNS, [broker], "broker", |row| row.id.to_string());
+    answer.blocks[0].upright = true;
+    let dirs = logdir::rows(&facts.snapshot, Some(id));
+    let sheet = Sheet::of(logdir::COLUMNS, &dirs);
+    let items = std::mem::take(&mut answer.items).into_iter();
+    answer.items = items
+        .map(|item| {
+            item.with("state_reason", broker.state_reason.clone())
+                .with("logdirs", Data::List(sheet.items()))
+        })
+        .collect();
+    answer.blocks.push(Block {
+        title: Some("LOG DIRS".to_owned()),
+        sheet,
+        upright: false,
+    });
+    Ok(facts.seal(answer))
+}
+
+async fn config(line: &Line, id: BrokerId, all: bool, key: Option<&str>) -> Result<Answer, Failure> {
+    let pattern = super::pattern("--key", key)?;
+    let facts = about(gather(line, &[Section::Cluster, Section::BrokerConfigs]).await?, id);
+    let brokers = facts.snapshot.cluster.get().map_or(&[][..], |cluster| &cluster.brokers);
+    if !brokers.iter().any(|broker| broker.id == id) {
+        return Err(unknown(&facts, id));
+    }
+    let configs = facts.snapshot.broker_configs.get(&id).and_then(|seen| seen.get());
+    let shown: Vec<&Config> = configs
+        .into_iter()
+        .flatten()
+        .filter(|config| all || config.source != ConfigSource::Default)
+        .filter(|config| pattern.as_ref().is_none_or(|pattern| pattern.is_match(&config.name)))
+        .collect();
+    let answer = Answer::list(CONFIG, shown, "config", |config| config.name.clone());
+    Ok(facts.seal(answer))
+}
+
+/// What other brokers did not tell is not this one's problem.
+fn about(facts: Facts, id: BrokerId) -> Facts {
+    let own = format!("broker {id}");
+    facts.only(|subject| !subject.starts_with("broker ") || subject == own || subject.starts_with(&format!("{own} ")))
+}
+
+fn unknown(facts: &Facts, id: BrokerId) -> Failure {
+    facts.unknown("broker", &id.to_string(), &[])
+}
+
+pub const COLUMNS: &[Column<BrokerRow>] = &[
+    Column {
+        key: "zone",
+        title: "ZONE",
+        rank: Rank::Usual,
+        field: |row| Field::text(&row.zone),
+    },
+    Column {
+        key: "id",
+        title: "ID",
+        rank: Rank::Always,
+        field: |row| Field::number(row.id, row.id),
+    },
+    Column {
+        key: "state",
+        title: "STATE",
+        rank: Rank::Always,
+        field: |row| Field::text(row.state.to_string()),
+    },
+    Column {
+        key: "is_controller",
+        title: "CTRL",
+        rank: Rank::Usual,
+        field: |row| Field::mark(row.is_controller, "*"),
+    },
+    Column {
+        key: "host",
+        title: "HOST",
+        rank: Rank::Wide,
+        field: |row| Field::text(&row.host),
+    },
+    Column {
+        key: "port",
+        title: "PORT",
+        rank: Rank::Wide,
+        field: |row| Field::number(i64::from(row.port), row.port),
+    },
+    Column {
+        key: "rack",
+        title: "RACK",
+        rank: Rank::Wide,
+        field: |row| Field::maybe(row.rack.as_ref()),
+    },
+    Column {
+        key: "az_id",
+        title: "AZ ID",
+        rank: Rank::Wide,
+        field: |row| Field::maybe(row.zone_id.as_ref()),
+    },
+    Column {
+        key: "leaders",
+        title: "LEAD",
+        rank: Rank::Always,
+        field: |row| Field::cell(&row.leaders, count),
+    },
+    Column {
+        key: "replicas",
+        title: "REPL",
+        rank: Rank::Always,
+        field: |row| Field::cell(&row.replicas, count),
+    },
+    Column {
+        key: "isr_misses",
+        title: "MISS",
+        rank: Rank::Always,
+        field: |row| Field::cell(&row.isr_misses, count),
+    },
+    Column {
+        key: "disk_used_percent",
+        title: "DISK",
+        rank: Rank::Always,
+        field: |row| Field::cell(&row.used_percent, |value| percent(*value)),
+    },
+    Column {
+        key: "disk_used_bytes",
+        title: "USED",
+        rank: Rank::Wide,
+        field: |row| Field::cell(&row.used_bytes, |value| bytes(*value)),
+    },
+    Column {
+        key: "disk_total_bytes",
+        title: "SIZE",
+        rank: Rank::Wide,
+        field: |row| Field::cell(&row.total_bytes, |value| bytes(*value)),
+    },
+    Column {
+        key: "disk_offline_dirs",
+        title: "OFFLINE",
+        rank: Rank::Wide,
+        field: |row| Field::cell(&row.offline_dirs, count),
+    },
+    Column {
+        key: "ebs_throughput_percent",
+        title: "EBS",
+        rank: Rank::Usual,
+        field: |row| Field::cell(&row.throughput_percent, |value| percent(*value)),
+    },
+    Column {
+        key: "ebs_throughput_limit_mb_per_second",
+        title: "EBS LIMIT",
+        rank: Rank::Wide,
+        field: |row| {
+            Field::cell(&row.throughput_limit_mb_per_second, |value| {
+                format!("{} MB/s", plain(*value))
+            })
+        },
+    },
+    Column {
+        key: "ebs_throughput_limit_name",
+        title: "SET BY",
+        rank: Rank::Wide,
+        field: |row| Field::maybe(row.throughput_limit_name.as_ref()),
+    },
+    Column {
+        key: "ebs_iops_percent",
+        title: "IOPS",
+        rank: Rank::Usual,
+        field: |row| Field::cell(&row.iops_percent, |value| percent(*value)),
+    },
+    Column {
+        key: "network_percent",
+        title: "NET",
+        rank: Rank::Usual,
+        field: |row| Field::cell(&row.network_percent, |value| percent(*value)),
+    },
+    Column {
+        key: "network_in_bytes_per_second",
+        title: "IN",
+        rank: Rank::Wide,
+        field: |row| Field::cell(&row.network_in_bytes_per_second, |value| mb_per_second(*value)),
+    },
+    Column {
+        key: "network_out_bytes_per_second",
+        title: "OUT",
+        rank: Rank::Wide,
+        field: |row| Field::cell(&row.network_out_bytes_per_second, |value| mb_per_second(*value)),
+    },
+    Column {
+        key: "cpu_percent",
+        title: "CPU",
+        rank: Rank::Usual,
+        field: |row| Field::cell(&row.cpu_percent, |value| percent(*value)),
+    },
+    Column {
+        key: "rtt_ms",
+        title: "RTT",
+        rank: Rank::Usual,
+        field: |row| Field::cell(&row.rtt_ms, |value| format!("{} ms", plain(*value))),
+    },
+    Column {
+        key: "instance",
+        title: "INSTANCE",
+        rank: Rank::Usual,
+        field: |row| Field::cell(&row.instance, String::clone).left(),
+    },
+    Column {
+        key: "instance_type",
+        title: "TYPE",
+        rank: Rank::Usual,
+        field: |row| Field::cell(&row.instance_type, String::clone).left(),
+    },
+    Column {
+        key: "instance_state",
+        title: "EC2",
+        rank: Rank::Wide,
+        field: |row| Field::cell(&row.instance_state, String::clone).left(),
+    },
+    Column {
+        key: "instance_method",
+        title: "FOUND BY",
+        rank: Rank::Wide,
+        field: |row| Field::maybe(row.instance_method.as_ref()),
+    },
+    Column {
+        key: "up_seconds",
+        title: "UP",
+        rank: Rank::Wide,
+        field: |row| Field::cell(&row.up_seconds, |value| duration(*value as f64)),
+    },
+    Column {
+        key: "volumes",
+        title: "VOLUMES",
+        rank: Rank::Wide,
+        field: |row| Field::list(&row.volumes),
+    },
+];
+
+const CONFIG: &[Column<Config>] = &[
+    Column {
+        key: "name",
+        title: "KEY",
+        rank: Rank::Always,
+        field: |config| Field::text(&config.name),
+    },
+    Column {
+        key: "value",
+        title: "VALUE",
+        rank: Rank::Always,
+        field: |config| match (&config.value, config.sensitive) {
+            (_, true) => Field::data(Data::Null, "(sensitive)"),
+            (value, false) => Field::maybe(value.as_ref()),
+        },
+    },
+    Column {
+        key: "source",
+        title: "SOURCE",
+        rank: Rank::Usual,
+        field: |config| Field::text(config.source.to_string()),
+    },
+    Column {
+        key: "read_only",
+        title: "READ-ONLY",
+        rank: Rank::Wide,
+        field: |config| Field::mark(config.read_only, "yes"),
+    },
+    Column {
+        key: "sensitive",
+        title: "SENSITIVE",
+        rank: Rank::Wide,
+        field: |config| Field::mark(config.sensitive, "yes"),
+    },
+];

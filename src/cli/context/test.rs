@@ -1,0 +1,168 @@
+//! `azimuth context test`: the way to a cluster and to AWS, step by step.
+
+use std::time::Duration;
+
+use super::super::exit::Failure;
+use super::super::facts::{paths, patience, sources};
+use super::super::output::{Answer, Column, Field, Rank, plain};
+use crate::command::Global;
+use crate::feed::trial::{self, Trial};
+use crate::feed::{self, Needs, Section, Sources};
+use crate::model::cluster::Cluster;
+use crate::model::row::Rows;
+use crate::model::{Health, Moment};
+use crate::settings::pin::Pins;
+use crate::settings::{Context, Paths};
+
+/// One line of the table.
+struct Row {
+    step: String,
+    subject: String,
+    outcome: Outcome,
+    detail: String,
+    took: Option<Duration>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, strum::Display)]
+#[strum(serialize_all = "snake_case")]
+enum Outcome {
+    Pass,
+    Fail,
+    /// There is nothing to try; never shown as good.
+    Unknown,
+}
+
+/// Tries everything; a step that fails makes the answer no.
+pub async fn answer(global: &Global, context: &Context) -> Result<Answer, Failure> {
+    let paths = paths()?;
+    let mut pins = Pins::load(&paths)?;
+    let sources = sources(context, &pins, &paths);
+    // Resolve, connect, ask and ask again come after one another, then AWS.
+    let each = patience(global) / 5;
+    let (trials, cluster) = trial::kafka(&sources, each.min(Duration::from_secs(5))).await;
+    let mut rows: Vec<Row> = trials.into_iter().map(Row::from).collect();
+    if let Some(cluster) = &cluster {
+        rows.push(pin(context, &mut pins, cluster, &paths));
+        rows.push(aws(&sources, each).await);
+    }
+    let mut answer = Answer::list(COLUMNS, &rows, "step", |row| format!("{} {}", row.step, row.subject));
+    answer.context = Some(context.name.clone());
+    answer.cluster_id = cluster.map(|cluster| cluster.id);
+    answer.taken_at = Some(Moment::now());
+    answer.is_no = rows.iter().any(|row| row.outcome == Outcome::Fail);
+    Ok(answer)
+}
+
+impl From<Trial> for Row {
+    fn from(trial: Trial) -> Self {
+        let (outcome, detail) = match trial.outcome {
+            Ok(found) => (Outcome::Pass, found),
+            Err(reason) => (Outcome::Fail, reason),
+        };
+        Self {
+            step: trial.step.to_string(),
+            subject: trial.subject,
+            outcome,
+            detail,
+            took: Some(trial.took),
+        }
+    }
+}
+
+/// Is it the cluster that was here before?
+fn pin(context: &Context, pins: &mut Pins, cluster: &Cluster, paths: &Paths) -> Row {
+    let known = pins.expected(context).is_some();
+    let (outcome, detail) = match pins.check(context, &cluster.id) {
+        Err(mismatch) => (Outcome::Fail, mismatch.to_string()),
+        Ok(news) => match news.then(|| pins.save()) {
+            Some(Err(error)) => (
+                Outcome::Unknown,
+                format!("{} cannot be remembered: {error}", cluster.id),
+            ),
+            _ if known => (Outcome::Pass, format!("{}, as before", cluster.id)),
+            Some(Ok(())) => (
+                Outcome::Pass,
+                format!("{}, pinned now in {}", cluster.id, paths.state.display()),
+            ),
+            None => (
+                Outcome::Unknown,
+                format!("{}; only a context's id is pinned", cluster.id),
+            ),
+        },
+    };
+    Row {
+        step: "cluster_id".to_owned(),
+        subject: context.name.clone(),
+        outcome,
+        detail,
+        took: None,
+    }
+}
+
+/// Are the brokers' instances found?
+async fn aws(sources: &Sources, patience: Duration) -> Row {
+    let needs: Needs = [Section::Cluster, Section::Instances].into();
+    let snapshot = feed::collect(sources, &needs, patience).await;
+    let zones = &snapshot.cloud.zones;
+    let region = snapshot.cloud.region.as_deref().unwrap_or("unknown region");
+    let (outcome, detail) = match &zones.health {
+        Health::Absent { reason } => (Outcome::Unknown, reason.clone()),
+        Health::Fresh => {
+            let brokers = Rows::of(&snapshot, Moment::now()).brokers;
+            let found = brokers.iter().filter(|row| row.instance.value.is_some()).count();
+            let told = format!("{found} of {} brokers found as instances in {region}", brokers.len());
+            match found {
+                0 => (
+                    Outcome::Fail,
+                    format!("{told}: another account or region? set role_arn or region"),
+                ),
+                some if some < brokers.len() => (Outcome::Unknown, told),
+                _ => (Outcome::Pass, told),
+            }
+        }
+        Health::Unasked | Health::Failing { .. } => (Outcome::Fail, zones.problem().unwrap_or_default()),
+    };
+    Row {
+        step: "aws".to_owned(),
+        subject: region.to_owned(),
+        outcome,
+        detail,
+        took: None,
+    }
+}
+
+const COLUMNS: &[Column<Row>] = &[
+    Column {
+        key: "step",
+        title: "STEP",
+        rank: Rank::Always,
+        field: |row| Field::text(&row.step),
+    },
+    Column {
+        key: "subject",
+        title: "OF",
+        rank: Rank::Always,
+        field: |row| Field::text(&row.subject),
+    },
+    Column {
+        key: "status",
+        title: "STATUS",
+        rank: Rank::Always,
+        field: |row| Field::text(row.outcome.to_string()),
+    },
+    Column {
+        key: "took_ms",
+        title: "TOOK",
+        rank: Rank::Usual,
+        field: |row| match row.took.map(|took| took.as_secs_f64() * 1000.0) {
+            Some(millis) => Field::number(millis, format!("{} ms", plain(millis))),
+            None => Field::number(super::super::output::Data::Null, ""),
+        },
+    },
+    Column {
+        key: "detail",
+        title: "DETAIL",
+        rank: Rank::Always,
+        field: |row| Field::text(&row.detail),
+    },
+];

@@ -1,0 +1,156 @@
+//! What a read starts from: a look at the cluster, or a capture; and what every answer ends with.
+
+use std::time::Duration;
+
+use futures::FutureExt;
+
+use super::exit::Failure;
+use super::missing;
+use super::output::{Answer, Problem};
+use crate::command::{Global, Line};
+use crate::feed::{self, Needs, Section, Sources, capture};
+use crate::model::row::Rows;
+use crate::model::{Moment, Snapshot};
+use crate::settings::pin::Pins;
+use crate::settings::target::{self, Asked};
+use crate::settings::{Context, Paths, state};
+
+/// Reads end within this unless `--timeout` says otherwise.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// What is left of the time for printing, once nothing more is waited for.
+const MARGIN: Duration = Duration::from_millis(250);
+
+/// What was seen.
+pub struct Facts {
+    pub snapshot: Snapshot,
+    /// The moment that ages are counted to: now, or when the capture was taken.
+    pub now: Moment,
+    problems: Vec<Problem>,
+}
+
+/// Asks for some sections, or takes them from the capture of `--from`. What did not answer in time is in the problems; only
+/// settings, a wrong cluster and an unreadable capture are failures.
+pub async fn gather(line: &Line, needs: &[Section]) -> Result<Facts, Failure> {
+    let needs: Needs = needs.iter().copied().collect();
+    let snapshot = match &line.global.from {
+        Some(path) => capture::load(path).map_err(Failure::usage)?,
+        // Boxed: the question to a whole cluster is a large future, and every command holds one.
+        None => look(&line.global, &needs).boxed().await?,
+    };
+    let now = match (&line.global.from, snapshot.taken_at) {
+        (Some(_), Some(taken_at)) => taken_at,
+        _ => Moment::now(),
+    };
+    Ok(Facts {
+        problems: missing::problems(&snapshot, &needs),
+        snapshot,
+        now,
+    })
+}
+
+async fn look(global: &Global, needs: &Needs) -> Result<Snapshot, Failure> {
+    let paths = paths()?;
+    let (context, _) = context_of(global, &paths)?;
+    let mut pins = Pins::load(&paths)?;
+    let sources = sources(&context, &pins, &paths);
+    let patience = patience(global);
+    let snapshot = feed::collect(&sources, needs, patience.saturating_sub(MARGIN).max(patience / 2)).await;
+    hold_to_pin(&context, &mut pins, &snapshot)?;
+    Ok(snapshot)
+}
+
+/// Where facts of a context come from.
+pub fn sources(context: &Context, pins: &Pins, paths: &Paths) -> Sources {
+    let folder = pins.expected(context).and_then(|id| state::of(id, paths).ok());
+    Sources::of(context, folder.map(|state| state.folder))
+}
+
+/// Another cluster than the pinned one is refused, whatever it was asked.
+pub fn hold_to_pin(context: &Context, pins: &mut Pins, snapshot: &Snapshot) -> Result<(), Failure> {
+    let Some(cluster) = snapshot.cluster.get() else {
+        return Ok(());
+    };
+    let news = pins.check(context, &cluster.id).map_err(Failure::refused)?;
+    if news && let Err(error) = pins.save() {
+        super::exit::say(&format!("azimuth: the cluster's id cannot be remembered: {error}"));
+    }
+    Ok(())
+}
+
+pub fn patience(global: &Global) -> Duration {
+    global.timeout.map_or(PATIENCE, |time| time.0)
+}
+
+pub fn paths() -> Result<Paths, Failure> {
+    Paths::of_user().ok_or_else(|| Failure::usage(crate::settings::Error::NoHome))
+}
+
+/// The context that the line is about, with what its properties gave occasion to say told on stderr.
+pub fn context_of(global: &Global, paths: &Paths) -> Result<(Context, Asked), Failure> {
+    let asked = asked(global);
+    let context = target::resolve(&asked, paths)?;
+    for note in &context.connection.notes {
+        super::exit::say(&format!("azimuth: {note}"));
+    }
+    Ok((context, asked))
+}
+
+/// The flags about the target, with the environment's.
+pub fn asked(global: &Global) -> Asked {
+    Asked {
+        context: global.context.clone(),
+        environment: std::env::var("AZIMUTH_CONTEXT").ok(),
+        context_file: global.context_file.clone(),
+        bootstrap: global.bootstrap.clone(),
+        command_config: global.command_config.clone(),
+        properties: global.property.clone(),
+        allow_changes: global.allow_changes,
+    }
+}
+
+impl Facts {
+    pub fn rows(&self) -> Rows {
+        Rows::of(&self.snapshot, self.now)
+    }
+
+    /// True when something that was asked for was not seen.
+    pub fn is_partial(&self) -> bool {
+        !self.problems.is_empty()
+    }
+
+    /// Forgets problems that are not about what the command shows.
+    pub fn only(mut self, about: impl Fn(&str) -> bool) -> Self {
+        for problem in &mut self.problems {
+            problem.subjects.retain(|subject| about(subject));
+        }
+        self.problems.retain(|problem| !problem.subjects.is_empty());
+        self
+    }
+
+    /// The answer with the envelope filled in. A reason already told for a whole section is not told again for its cells.
+    pub fn seal(self, mut answer: Answer) -> Answer {
+        answer.complete &= self.problems.is_empty();
+        answer.context = Some(self.snapshot.context.clone()).filter(|name| !name.is_empty());
+        answer.cluster_id = self.snapshot.cluster.get().map(|cluster| cluster.id.clone());
+        answer.taken_at = Some(self.snapshot.taken_at.unwrap_or(self.now));
+        let mut problems = self.problems;
+        problems.append(&mut answer.problems);
+        answer.problems = problems;
+        answer
+    }
+
+    /// "No such thing" is a usage error, unless it may merely not have been seen.
+    pub fn unknown(&self, noun: &str, name: &str, known: &[&str]) -> Failure {
+        if self.is_partial() {
+            let why = self.problems.first().map_or("", |problem| problem.reason.as_str());
+            return Failure::partial(format!("{noun} {name} was not seen, and not everything was: {why}"));
+        }
+        let near = crate::settings::file::nearest(name, known.iter().copied());
+        let hint = match near {
+            Some(near) => format!("did you mean {near}?"),
+            None => format!("azimuth {noun} list shows what there is"),
+        };
+        Failure::new(super::Exit::No, format!("there is no {noun} {name}; {hint}"))
+    }
+}
