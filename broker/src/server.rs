@@ -170,6 +170,3 @@ fn report(ended: Result<(), JoinError>) {
         tracing::error!("a connection's task panicked, which is a bug: {error}");
     }
 }
-
-#[cfg(test)]
-mod tests;

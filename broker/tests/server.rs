@@ -1,99 +1,47 @@
-//! What a listener does with good and bad bytes.
+//! What a listener does with good and bad bytes. A controller's is used, because it serves without anyone else.
 
 use std::time::Duration;
 
+use azimuth_broker::node::{Config, Node, Surroundings};
+use azimuth_broker::wire::{self, ErrorCode};
 use bytes::{BufMut, BytesMut};
-use kafka_protocol::messages::api_versions_response::ApiVersionsResponse;
-use kafka_protocol::messages::{ApiKey, ApiVersionsRequest};
-use kafka_protocol::protocol::Decodable;
-use kafka_protocol::protocol::StrBytes;
+use kafka_protocol::messages::{ApiKey, ApiVersionsRequest, ApiVersionsResponse};
+use kafka_protocol::protocol::{Decodable, StrBytes};
+use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-
-use super::*;
-use crate::env::clock::Clock;
-use crate::env::disk::Disk;
-use crate::env::net::{self, Net};
-use crate::env::random::Random;
-use crate::handler::{ControllerLink, Face, RemoteController};
-use crate::id::NodeId;
-use crate::image::Image;
-use crate::image::property::Config;
-use crate::log::{Identity, LogConfig, LogManager};
-use crate::replica::{AlterPartition, LinkError, Options, ReplicaManager, WireLinks};
-use crate::wire::{self, Client, ClientConfig, ErrorCode};
+use tokio::net::{TcpListener, TcpStream};
 
 const DEADLINE: Duration = Duration::from_secs(10);
 
-/// A broker's listener without a cluster behind it. The folder goes with the value.
+/// One node, and the folder it lives in.
 struct Alone {
-    server: Server,
-    _dir: tempfile::TempDir,
+    node: Node,
+    _dir: TempDir,
 }
 
 impl Alone {
-    async fn with(limits: Limits) -> Self {
+    async fn with(properties: &str) -> Self {
         let dir = tempfile::tempdir().expect("a folder");
-        let text = "node.id=1\nprocess.roles=broker\ncontroller.quorum.voters=9@127.0.0.1:1\n";
-        let config = Arc::new(Config::parse(text, &[]).expect("good properties"));
-        let identity = Identity {
-            cluster_id: "test".to_owned(),
-            node_id: NodeId(1),
-        };
-        let dirs = [dir.path().to_owned()];
-        let clock = Clock::system();
-        let logs = LogManager::open(
-            &dirs,
-            Disk::real(),
-            &identity,
-            LogConfig::default(),
-            clock.clone(),
-            &Random::seeded(1),
+        let text = format!(
+            "node.id=9\nprocess.roles=controller\nlisteners=CONTROLLER://127.0.0.1:0\n\
+             controller.quorum.voters=9@127.0.0.1:1\ncontroller.listener.names=CONTROLLER\nlog.dirs={}\n{properties}",
+            dir.path().display()
         );
-        let settings = Arc::clone(&config);
-        let around = crate::replica::Surroundings {
-            logs: Arc::new(logs.expect("opens")),
-            controller: Arc::new(Nobody),
-            leaders: Arc::new(WireLinks::default()),
-            settings: Box::new(move |image, topic| settings.topic(image, topic)),
-        };
-        let controller = RemoteController::new("127.0.0.1:1".to_owned(), Net::default(), ClientConfig::default());
-        let cx = Context {
-            node: NodeId(1),
-            face: Face::Broker,
-            config,
-            image: watch::channel(Arc::new(Image::empty())).1,
-            controller: ControllerLink::Remote(Arc::new(controller)),
-            replicas: ReplicaManager::new(Options::new(NodeId(1), uuid::Uuid::nil()), around),
-            clock,
-            producer_ids: Arc::default(),
-        };
-        let listener = net::bind("127.0.0.1:0").await.expect("binds");
-        let server = Server::start(listener, "PLAINTEXT", Arc::new(cx), limits).expect("serves");
-        Self { server, _dir: dir }
+        let config = Config::parse(&text, &[]).expect("good properties");
+        let node = Node::start(config, Surroundings::default()).await.expect("starts");
+        Self { node, _dir: dir }
     }
 
     async fn start() -> Self {
-        Self::with(Limits {
-            frame_bytes: 1024,
-            connections: 100,
-            idle: Duration::from_secs(600),
-        })
-        .await
+        Self::with("socket.request.max.bytes=1024\n").await
+    }
+
+    fn addr(&self) -> &str {
+        &self.node.addresses()[0]
     }
 
     async fn connect(&self) -> TcpStream {
-        TcpStream::connect(self.server.addr()).await.expect("connects")
-    }
-}
-
-struct Nobody;
-
-impl AlterPartition for Nobody {
-    fn alter_partition(
-        &self,
-        _: kafka_protocol::messages::AlterPartitionRequest,
-    ) -> futures::future::BoxFuture<'_, Result<kafka_protocol::messages::AlterPartitionResponse, LinkError>> {
-        Box::pin(async { Err(LinkError("no one".to_owned())) })
+        TcpStream::connect(self.addr()).await.expect("connects")
     }
 }
 
@@ -119,20 +67,6 @@ fn api_versions(version: i16, correlation: i32) -> Vec<u8> {
     wire::encode_request(&request, version, correlation, &client)
         .expect("encodes")
         .to_vec()
-}
-
-#[tokio::test]
-async fn our_own_client_sees_what_is_served() {
-    let alone = Alone::start().await;
-    let client = Client::connect(alone.server.addr().to_string(), &ClientConfig::default())
-        .await
-        .expect("connects");
-    let produce = client.api_versions().api_keys.iter().find(|api| api.api_key == 0);
-    assert_eq!(
-        produce.map(|api| api.min_version),
-        Some(0),
-        "or old clients stop compressing"
-    );
 }
 
 #[tokio::test]
@@ -194,12 +128,7 @@ async fn bad_input_costs_only_its_own_connection() {
 
 #[tokio::test]
 async fn a_connection_beyond_the_limit_waits_for_a_place() {
-    let alone = Alone::with(Limits {
-        frame_bytes: 1024,
-        connections: 1,
-        idle: Duration::from_secs(600),
-    })
-    .await;
+    let alone = Alone::with("max.connections=1\n").await;
     let mut first = alone.connect().await;
     first.write_all(&api_versions(0, 1)).await.expect("writes");
     assert!(answer(&mut first).await.is_some());
@@ -213,12 +142,7 @@ async fn a_connection_beyond_the_limit_waits_for_a_place() {
 
 #[tokio::test]
 async fn an_idle_connection_is_closed() {
-    let alone = Alone::with(Limits {
-        frame_bytes: 1024,
-        connections: 10,
-        idle: Duration::from_millis(30),
-    })
-    .await;
+    let alone = Alone::with("connections.max.idle.ms=30\n").await;
     let mut stream = alone.connect().await;
     assert_eq!(answer(&mut stream).await, None);
 }
@@ -226,11 +150,11 @@ async fn an_idle_connection_is_closed() {
 #[tokio::test]
 async fn stopping_closes_connections_and_frees_the_port() {
     let alone = Alone::start().await;
-    let addr = alone.server.addr();
+    let addr = alone.addr().to_owned();
     let mut stream = alone.connect().await;
     stream.write_all(&api_versions(0, 1)).await.expect("writes");
     assert!(answer(&mut stream).await.is_some());
-    alone.server.stop(DEADLINE).await;
+    alone.node.shutdown().await;
     assert_eq!(answer(&mut stream).await, None);
-    net::bind(&addr.to_string()).await.expect("the port is free");
+    TcpListener::bind(&addr).await.expect("the port is free");
 }
