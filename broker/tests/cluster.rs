@@ -106,7 +106,9 @@ impl Home {
         rdkafka::ClientConfig::new()
             .set("bootstrap.servers", self.cluster.bootstrap())
             .set("acks", "all")
-            .set("message.timeout.ms", "30000")
+            .set("message.timeout.ms", "60000")
+            // A leader that is cut off does not know it: the client has to give up on it.
+            .set("request.timeout.ms", "3000")
             .set("retry.backoff.ms", "50")
             .create()
             .expect("a producer")
