@@ -10,27 +10,38 @@ mod context;
 pub mod create_partitions;
 pub mod create_topics;
 mod decided;
+pub mod delete_groups;
 pub mod delete_records;
 pub mod delete_topics;
 pub mod describe_cluster;
 pub mod describe_configs;
+pub mod describe_groups;
 pub mod describe_log_dirs;
 pub mod describe_quorum;
 pub mod describe_topic_partitions;
 pub mod elect_leaders;
 pub mod fetch;
+pub mod find_coordinator;
 mod forward;
+pub mod heartbeat;
 pub mod incremental_alter_configs;
 pub mod init_producer_id;
+pub mod join_group;
+pub mod leave_group;
 mod link;
+pub mod list_groups;
 pub mod list_offsets;
 pub mod list_partition_reassignments;
 pub mod metadata;
 pub mod metadata_log;
+pub mod offset_commit;
+pub mod offset_delete;
+pub mod offset_fetch;
 pub mod offset_for_leader_epoch;
 mod operations;
 pub mod produce;
 mod reply;
+pub mod sync_group;
 pub mod unregister_broker;
 
 use std::ops::RangeInclusive;
@@ -132,6 +143,17 @@ serves! { broker_apis, broker_dispatch:
     DescribeCluster => describe_cluster,
     UnregisterBroker => unregister_broker,
     DescribeTopicPartitions => describe_topic_partitions,
+    FindCoordinator => find_coordinator,
+    JoinGroup => join_group,
+    SyncGroup => sync_group,
+    Heartbeat => heartbeat,
+    LeaveGroup => leave_group,
+    OffsetCommit => offset_commit,
+    OffsetFetch => offset_fetch,
+    OffsetDelete => offset_delete,
+    DescribeGroups => describe_groups,
+    ListGroups => list_groups,
+    DeleteGroups => delete_groups,
 }
 
 // What brokers reach on the controller's listener.

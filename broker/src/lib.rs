@@ -12,6 +12,7 @@ pub mod image;
 pub mod controller;
 pub mod group;
 pub mod replica;
+pub mod coordinator;
 pub mod handler;
 pub mod server;
 pub mod node;

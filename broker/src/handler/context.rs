@@ -8,6 +8,7 @@ use tokio::sync::watch;
 
 use super::ControllerLink;
 use super::init_producer_id::ProducerIds;
+use crate::coordinator::GroupCoordinator;
 use crate::env::clock::Clock;
 use crate::id::NodeId;
 use crate::image::Image;
@@ -25,6 +26,8 @@ pub struct Context {
     pub controller: ControllerLink,
     /// Empty on a node that is only a controller.
     pub replicas: Arc<ReplicaManager>,
+    /// Coordinates nothing on a node that is only a controller.
+    pub groups: Arc<GroupCoordinator>,
     pub clock: Clock,
     /// The producer ids this broker may still hand out.
     pub producer_ids: Arc<ProducerIds>,

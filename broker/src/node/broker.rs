@@ -13,7 +13,9 @@ use super::listener::{self, Bound};
 use super::registration::{Identity, Registration};
 use super::task::Tasks;
 use super::{Error, Status, Surroundings, metadata};
+use crate::coordinator::{GroupCoordinator, Setup};
 use crate::env::disk::Disk;
+use crate::group;
 use crate::handler::{Context, ControllerLink, Face, RemoteController};
 use crate::id::Offset;
 use crate::image::Image;
@@ -37,6 +39,7 @@ pub struct Broker {
     servers: Vec<Server>,
     /// What follows the metadata.
     followers: Tasks,
+    groups: Arc<GroupCoordinator>,
     replicas: Arc<ReplicaManager>,
     upkeep: Upkeep,
     logs: Arc<LogManager>,
@@ -74,6 +77,8 @@ impl Broker {
         let applied = watch::Sender::new(-1);
         followers.spawn(apply(Arc::clone(&replicas), images.subscribe(), applied.clone()));
         let upkeep = Upkeep::start(&replicas, &logs);
+        let groups = coordinator(&config, &around, images.subscribe(), &replicas);
+        followers.spawn(Arc::clone(&groups).run());
 
         let cx = Arc::new(Context {
             node: config.node_id(),
@@ -82,6 +87,7 @@ impl Broker {
             image: images.subscribe(),
             controller: ControllerLink::Remote(requests),
             replicas: Arc::clone(&replicas),
+            groups: Arc::clone(&groups),
             clock: around.clock.clone(),
             producer_ids: Arc::default(),
         });
@@ -114,6 +120,7 @@ impl Broker {
             registration: tasks,
             servers,
             followers,
+            groups,
             replicas,
             upkeep,
             logs,
@@ -125,6 +132,8 @@ impl Broker {
     pub async fn shutdown(self) {
         self.leaving.send_replace(true);
         self.registration.finish(LEAVE_DEADLINE).await;
+        // Members that wait in a join would hold up the draining of their connections.
+        self.groups.resign();
         futures::future::join_all(self.servers.into_iter().map(|server| server.stop(DRAIN_DEADLINE))).await;
         self.followers.end().await;
         self.replicas.shutdown().await;
@@ -141,6 +150,7 @@ impl Broker {
         self.registration.end().await;
         futures::future::join_all(self.servers.into_iter().map(Server::kill)).await;
         self.followers.end().await;
+        self.groups.resign();
         self.replicas.shutdown().await;
         self.upkeep.tasks.end().await;
     }
@@ -154,6 +164,30 @@ impl Upkeep {
         tasks.spawn(Arc::clone(logs).run(stopped));
         Self { stop, tasks }
     }
+}
+
+/// The coordinator of the groups whose offsets this node leads.
+pub(super) fn coordinator(
+    config: &Config,
+    around: &Surroundings,
+    image: watch::Receiver<Arc<Image>>,
+    replicas: &Arc<ReplicaManager>,
+) -> Arc<GroupCoordinator> {
+    GroupCoordinator::new(Setup {
+        node: config.node_id(),
+        settings: group::Settings {
+            session_timeout_min_ms: config.int("group.min.session.timeout.ms"),
+            session_timeout_max_ms: config.int("group.max.session.timeout.ms"),
+            initial_delay_ms: config.int("group.initial.rebalance.delay.ms"),
+            size_max: config.size("group.max.size"),
+            metadata_max_bytes: config.size("offset.metadata.max.bytes"),
+            retention_ms: config.int("offsets.retention.minutes") * 60_000,
+        },
+        write_timeout: config.millis("offsets.commit.timeout.ms"),
+        clock: around.clock.clone(),
+        image,
+        replicas: Arc::clone(replicas),
+    })
 }
 
 /// Starts serving what was bound.

@@ -60,13 +60,15 @@ impl ControllerNode {
             log: Arc::clone(&metadata),
             clock: around.clock.clone(),
         })?;
+        let replicas = no_replicas(&config, &around, &logs);
         let cx = Arc::new(Context {
             node: config.node_id(),
             face: Face::Controller,
             config: Arc::clone(&config),
             image: controller.image(),
             controller: ControllerLink::Local(controller.clone()),
-            replicas: no_replicas(&config, &around, &logs),
+            groups: broker::coordinator(&config, &around, controller.image(), &replicas),
+            replicas,
             clock: around.clock.clone(),
             producer_ids: Arc::default(),
         });

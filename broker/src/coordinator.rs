@@ -1,0 +1,175 @@
+//! Binds the groups to their partitions of `__consumer_offsets`: loads them when this node becomes the leader, writes
+//! what they decide, tells them when it is committed, and lets them go when another node leads.
+//!
+//! What must stay true: a group answers only from a log that was read to the end it had at the election, the writes of
+//! one partition reach the log in the order they were decided, and nothing is answered before its write is committed.
+
+mod shard;
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::time::Duration;
+
+use kafka_protocol::ResponseError;
+use parking_lot::RwLock;
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use crate::env::clock::Clock;
+use crate::group::record::partition_of;
+use crate::group::{Now, Settings};
+use crate::id::{Epoch, NodeId, TopicPartition};
+use crate::image::Image;
+use crate::replica::ReplicaManager;
+
+pub use shard::Shard;
+
+/// The topic that groups and their offsets live in.
+pub const OFFSETS_TOPIC: &str = "__consumer_offsets";
+
+/// What the coordinator of one node needs.
+pub struct Setup {
+    pub node: NodeId,
+    pub settings: Settings,
+    /// `offsets.commit.timeout.ms`
+    pub write_timeout: Duration,
+    pub clock: Clock,
+    pub image: watch::Receiver<Arc<Image>>,
+    pub replicas: Arc<ReplicaManager>,
+}
+
+/// The groups this node coordinates.
+pub struct GroupCoordinator {
+    setup: Setup,
+    started: Instant,
+    shards: RwLock<HashMap<i32, Arc<Shard>>>,
+}
+
+impl GroupCoordinator {
+    /// Coordinates nothing until [`Self::run`].
+    pub fn new(setup: Setup) -> Arc<Self> {
+        Arc::new(Self {
+            setup,
+            started: Instant::now(),
+            shards: RwLock::default(),
+        })
+    }
+
+    /// Takes over and lets go of partitions as the image says, until the node stops publishing images.
+    pub async fn run(self: Arc<Self>) {
+        let mut images = self.setup.image.clone();
+        loop {
+            let image = Arc::clone(&images.borrow_and_update());
+            self.follow(&image);
+            if images.changed().await.is_err() {
+                break;
+            }
+        }
+        self.resign();
+    }
+
+    /// Lets every group go, for example before the node stops.
+    pub fn resign(&self) {
+        for (_, shard) in self.shards.write().drain() {
+            shard.close();
+        }
+    }
+
+    fn follow(self: &Arc<Self>, image: &Arc<Image>) {
+        let led = led_by(image, self.setup.node);
+        let mut shards = self.shards.write();
+        shards.retain(|partition, shard| {
+            let stays = led
+                .get(partition)
+                .is_some_and(|(at, epoch)| *at == shard.at && *epoch == shard.epoch);
+            if !stays {
+                shard.close();
+            }
+            stays
+        });
+        for (partition, (at, epoch)) in led {
+            shards.entry(partition).or_insert_with(|| {
+                let shard = Shard::new(at, epoch, Arc::clone(self));
+                tokio::spawn(Arc::clone(&shard).run());
+                shard
+            });
+        }
+        for shard in shards.values() {
+            shard.topics_changed(image);
+        }
+    }
+
+    /// The shard that coordinates `group`.
+    ///
+    /// # Errors
+    /// `COORDINATOR_NOT_AVAILABLE` before the offsets topic exists, `NOT_COORDINATOR` when another node leads the
+    /// group's partition, `COORDINATOR_LOAD_IN_PROGRESS` while it is read.
+    pub fn shard_of(&self, group: &str) -> Result<Arc<Shard>, ResponseError> {
+        let image = Arc::clone(&self.setup.image.borrow());
+        let topic = image
+            .topic_named(OFFSETS_TOPIC)
+            .ok_or(ResponseError::CoordinatorNotAvailable)?;
+        let partition = partition_of(group, topic.partitions.len() as i32);
+        let shard = self
+            .shards
+            .read()
+            .get(&partition)
+            .cloned()
+            .ok_or(ResponseError::NotCoordinator)?;
+        if shard.is_loaded() {
+            Ok(shard)
+        } else {
+            Err(ResponseError::CoordinatorLoadInProgress)
+        }
+    }
+
+    /// All loaded shards; an error while one is still read, because a list would not be whole.
+    ///
+    /// # Errors
+    /// `COORDINATOR_LOAD_IN_PROGRESS`
+    pub fn shards(&self) -> Result<Vec<Arc<Shard>>, ResponseError> {
+        let shards: Vec<Arc<Shard>> = self.shards.read().values().cloned().collect();
+        if shards.iter().all(|shard| shard.is_loaded()) {
+            Ok(shards)
+        } else {
+            Err(ResponseError::CoordinatorLoadInProgress)
+        }
+    }
+
+    fn now(&self) -> Now {
+        let mono = i64::try_from(self.started.elapsed().as_millis()).unwrap_or(i64::MAX);
+        Now {
+            mono_ms: mono,
+            wall_ms: self.setup.clock.now_ms(),
+        }
+    }
+
+    fn instant(&self, mono_ms: i64) -> Instant {
+        self.started + Duration::from_millis(u64::try_from(mono_ms).unwrap_or(0))
+    }
+}
+
+/// The partitions of the offsets topic that `node` leads, each with its identity and epoch.
+fn led_by(image: &Image, node: NodeId) -> BTreeMap<i32, (TopicPartition, Epoch)> {
+    let Some(topic) = image.topic_named(OFFSETS_TOPIC) else {
+        return BTreeMap::new();
+    };
+    let led = topic
+        .partitions
+        .iter()
+        .zip(0..)
+        .filter(|(state, _)| state.leader == node);
+    led.map(|(state, partition)| {
+        (
+            partition,
+            (
+                TopicPartition {
+                    topic: topic.id,
+                    partition,
+                },
+                state.leader_epoch,
+            ),
+        )
+    })
+    .collect()
+}

@@ -1,0 +1,42 @@
+//! ListGroups (16): the groups that this broker coordinates.
+
+use std::ops::RangeInclusive;
+
+use kafka_protocol::messages::list_groups_response::ListedGroup;
+use kafka_protocol::messages::{GroupId, ListGroupsRequest, ListGroupsResponse};
+use kafka_protocol::protocol::StrBytes;
+
+use super::{Call, Context};
+
+pub const VERSIONS: RangeInclusive<i16> = 0..=5;
+
+/// All groups here are classic ones.
+const KIND: &str = "classic";
+
+pub async fn handle(cx: &Context, call: &Call, request: ListGroupsRequest) -> ListGroupsResponse {
+    let shards = match cx.groups.shards() {
+        Ok(shards) => shards,
+        Err(error) => return ListGroupsResponse::default().with_error_code(error.code()),
+    };
+    let wanted =
+        |filter: &[StrBytes], value: &str| filter.is_empty() || filter.iter().any(|f| f.eq_ignore_ascii_case(value));
+    let groups = shards.iter().flat_map(|shard| shard.list());
+    let groups =
+        groups.filter(|group| wanted(&request.states_filter, group.state) && wanted(&request.types_filter, KIND));
+    let listed = groups.map(|group| {
+        let listed = ListedGroup::default()
+            .with_group_id(GroupId(StrBytes::from_string(group.name)))
+            .with_protocol_type(StrBytes::from_string(group.protocol_type));
+        let listed = if call.version >= 4 {
+            listed.with_group_state(StrBytes::from_static_str(group.state))
+        } else {
+            listed
+        };
+        if call.version >= 5 {
+            listed.with_group_type(StrBytes::from_static_str(KIND))
+        } else {
+            listed
+        }
+    });
+    ListGroupsResponse::default().with_groups(listed.collect())
+}
