@@ -44,9 +44,15 @@ impl Home {
 
     /// A connection to the first broker that answers.
     async fn client(&self) -> Client {
+        self.client_besides(NodeId::NONE).await
+    }
+
+    async fn client_besides(&self, not: NodeId) -> Client {
+        let brokers = self.cluster.ids().into_iter().zip(self.cluster.addresses());
+        let asked: Vec<String> = brokers.filter(|(id, _)| *id != not).map(|(_, addr)| addr).collect();
         within("a broker answers", async || {
-            for addr in self.cluster.addresses() {
-                if let Ok(client) = Client::connect(&addr, &ClientConfig::default()).await {
+            for addr in &asked {
+                if let Ok(client) = Client::connect(addr, &ClientConfig::default()).await {
                     return Some(client);
                 }
             }
@@ -76,9 +82,13 @@ impl Home {
     }
 
     async fn partitions(&self, topic: &str) -> Vec<MetadataResponsePartition> {
+        Self::partitions_as_seen_by(&self.client().await, topic).await
+    }
+
+    async fn partitions_as_seen_by(client: &Client, topic: &str) -> Vec<MetadataResponsePartition> {
         let topic = MetadataRequestTopic::default().with_name(Some(name(topic)));
         let request = MetadataRequest::default().with_topics(Some(vec![topic]));
-        let mut response = self.client().await.call(request, DEADLINE).await.expect("an answer");
+        let mut response = client.call(request, DEADLINE).await.expect("an answer");
         response.topics.remove(0).partitions
     }
 
@@ -107,8 +117,10 @@ impl Home {
             .set("bootstrap.servers", self.cluster.bootstrap())
             .set("acks", "all")
             .set("message.timeout.ms", "60000")
-            // A leader that is cut off does not know it: the client has to give up on it.
-            .set("request.timeout.ms", "3000")
+            // A leader that is cut off does not know it, and answers that it timed out. Clients take that for a slow
+            // leader and look for another only when they refresh their metadata.
+            .set("request.timeout.ms", "1000")
+            .set("topic.metadata.refresh.interval.ms", "1000")
             .set("retry.backoff.ms", "50")
             .create()
             .expect("a producer")
@@ -245,6 +257,12 @@ async fn a_leader_cut_off_from_its_peers_is_replaced_and_comes_back() {
     home.produce(&producer, "orders", 0..100).await;
     let leader = home.leader("orders", 2).await;
     home.cluster.cut(leader);
+    let other = home.client_besides(leader).await;
+    within("another broker leads", async || {
+        let seen = Home::partitions_as_seen_by(&other, "orders").await;
+        (seen[2].leader_id.0 >= 0 && seen[2].leader_id.0 != leader.0).then_some(())
+    })
+    .await;
     home.produce(&producer, "orders", 100..200).await;
     home.cluster.heal(leader);
     home.in_sync("orders", 3).await;
