@@ -1,1 +1,125 @@
-//! To be written.
+//! Verbs, written once: a plan carried out by a process of its own, in the open.
+//!
+//! An operation is a folder in the cluster's state folder: its journal (one fsynced line before and after every act),
+//! its engine's socket (mode 0600) and the engine's log. The engine is this program started again in a session of its
+//! own, so a lost terminal does not end it; whoever may open the folder may attach, pause, resume and abort. What must
+//! stay true: nothing is asked of Kafka that the journal does not hold first, only the process that holds the
+//! journal's lock acts, and an engine that takes up a journal looks at the cluster before it repeats an act.
+
+pub mod client;
+pub mod engine;
+pub mod folder;
+pub mod journal;
+pub mod launch;
+pub mod lock;
+mod reassign;
+mod socket;
+pub mod status;
+mod topic;
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+pub use folder::Folder;
+pub use journal::{Entry, Event, Journal};
+pub use status::{Phase, Progress, Status, StepState};
+
+use crate::source;
+
+/// An operation's name: six hexadecimal digits.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Id(String);
+
+impl Id {
+    /// A new one.
+    pub fn random() -> Self {
+        let mut text = uuid::Uuid::new_v4().simple().to_string();
+        text.truncate(6);
+        Self(text)
+    }
+
+    /// # Errors
+    /// When it could not be the name of an operation, and so of its folder.
+    pub fn parse(text: &str) -> Result<Self, Error> {
+        let fine = (1..=32).contains(&text.len()) && text.chars().all(|c| c.is_ascii_hexdigit());
+        if fine {
+            Ok(Self(text.to_ascii_lowercase()))
+        } else {
+            Err(Error::NotAnId(text.to_owned()))
+        }
+    }
+
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl std::fmt::Display for Id {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// Who did something, for the journal and for others who look.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Who {
+    pub user: String,
+    pub host: String,
+    pub pid: u32,
+}
+
+impl Who {
+    /// This process.
+    pub fn me() -> Self {
+        let user = std::env::var("USER").ok().filter(|user| !user.is_empty());
+        Self {
+            user: user.unwrap_or_else(|| format!("uid {}", rustix::process::getuid().as_raw())),
+            host: rustix::system::uname().nodename().to_string_lossy().into_owned(),
+            pid: std::process::id(),
+        }
+    }
+}
+
+impl std::fmt::Display for Who {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}@{}", self.user, self.host)
+    }
+}
+
+/// Why an operation could not be started, reached or carried out.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error("{0:?} is not the name of an operation; azimuth operation list shows them")]
+    NotAnId(String),
+    #[error("there is no operation {0} on this cluster; azimuth operation list shows them")]
+    Unknown(String),
+    #[error("{path}: {reason}")]
+    File { path: PathBuf, reason: std::io::Error },
+    #[error("{path} line {line} is not a journal entry ({reason}); the operation is left as it is")]
+    Garbled { path: PathBuf, line: usize, reason: String },
+    #[error("operation {id} is being run by {holder}")]
+    Running { id: Id, holder: String },
+    #[error("{scope} is locked by {holder}; wait for it, or abort it")]
+    Locked { scope: String, holder: String },
+    #[error("operation {id} is {phase}; there is nothing to resume")]
+    Over { id: Id, phase: Phase },
+    #[error("operation {id} is not running: {what}; azimuth operation resume {id} takes it up")]
+    Dead { id: Id, what: String },
+    #[error("the engine of operation {id} did not start within {seconds} s; its log is {log}")]
+    NotStarted { id: Id, seconds: u64, log: PathBuf },
+    #[error("the cluster has changed since the plan was made: {0}")]
+    Drifted(String),
+    #[error(transparent)]
+    Source(#[from] source::Error),
+    #[error("{0}")]
+    Refused(String),
+}
+
+impl Error {
+    pub(crate) fn file(path: impl Into<PathBuf>) -> impl FnOnce(std::io::Error) -> Self {
+        let path = path.into();
+        move |reason| Self::File { path, reason }
+    }
+}

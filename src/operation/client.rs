@@ -1,0 +1,90 @@
+//! Talking to a running engine from any terminal.
+
+use std::time::Duration;
+
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
+use tokio::net::UnixStream;
+use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
+
+use super::folder::Folder;
+use super::journal::Ask;
+use super::socket::Request;
+use super::status::Status;
+use super::{Error, Id, Who};
+
+/// How long an engine may take to answer what it is asked.
+const ANSWER: Duration = Duration::from_secs(5);
+
+/// A connection to one operation's engine. Dropping it leaves the operation alone.
+#[derive(Debug)]
+pub struct Client {
+    id: Id,
+    lines: Lines<BufReader<OwnedReadHalf>>,
+    write: OwnedWriteHalf,
+}
+
+impl Client {
+    /// # Errors
+    /// [`Error::Dead`] with what the journal says when no engine listens.
+    pub async fn connect(folder: &Folder, id: &Id) -> Result<Self, Error> {
+        match UnixStream::connect(folder.socket(id)).await {
+            Ok(stream) => {
+                let (read, write) = stream.into_split();
+                Ok(Self {
+                    id: id.clone(),
+                    lines: BufReader::new(read).lines(),
+                    write,
+                })
+            }
+            Err(_) => Err(Error::Dead {
+                id: id.clone(),
+                what: folder.status(id)?.summary(),
+            }),
+        }
+    }
+
+    /// The next status; `None` when the engine has gone.
+    pub async fn next(&mut self) -> Result<Option<Status>, Error> {
+        let line = self
+            .lines
+            .next_line()
+            .await
+            .map_err(Error::file(format!("engine of {}", self.id)))?;
+        let Some(line) = line else { return Ok(None) };
+        let status = serde_json::from_str(&line);
+        status
+            .map(Some)
+            .map_err(|error| Error::Refused(format!("operation {}: its engine speaks otherwise: {error}", self.id)))
+    }
+
+    /// Asks, and returns the first status in which the engine has taken note of it or is done.
+    pub async fn ask(&mut self, ask: Ask) -> Result<Status, Error> {
+        let request = Request { ask, by: Who::me() };
+        let mut line = serde_json::to_vec(&request).map_err(|error| Error::Refused(error.to_string()))?;
+        line.push(b'\n');
+        let name = format!("engine of {}", self.id);
+        self.write.write_all(&line).await.map_err(Error::file(name))?;
+        let late = Error::Refused(format!(
+            "operation {}: its engine did not answer within {} s",
+            self.id,
+            ANSWER.as_secs()
+        ));
+        let taken = async {
+            while let Some(status) = self.next().await? {
+                let done = match ask {
+                    Ask::Pause => status.phase == super::Phase::Paused,
+                    Ask::Resume => status.phase == super::Phase::Running && status.asked.is_none(),
+                    Ask::Abort => false,
+                };
+                if done || status.asked == Some(ask) || status.phase.is_over() {
+                    return Ok(status);
+                }
+            }
+            Err(Error::Dead {
+                id: self.id.clone(),
+                what: "its engine ended while it was asked".to_owned(),
+            })
+        };
+        tokio::time::timeout(ANSWER, taken).await.unwrap_or(Err(late))
+    }
+}
