@@ -1,16 +1,12 @@
 //! FindCoordinator (10): which broker coordinates a group. Creates the offsets topic when it is first needed.
 
 use std::ops::RangeInclusive;
-use std::time::Duration;
 
-use kafka_protocol::messages::create_topics_request::{CreatableTopic, CreatableTopicConfig};
 use kafka_protocol::messages::find_coordinator_response::Coordinator;
-use kafka_protocol::messages::{
-    BrokerId, CreateTopicsRequest, FindCoordinatorRequest, FindCoordinatorResponse, TopicName,
-};
+use kafka_protocol::messages::{BrokerId, FindCoordinatorRequest, FindCoordinatorResponse};
 use kafka_protocol::protocol::StrBytes;
 
-use super::{Call, Context};
+use super::{Call, Context, metadata};
 use crate::coordinator::OFFSETS_TOPIC;
 use crate::group::record::partition_of;
 use crate::image::Image;
@@ -18,8 +14,6 @@ use crate::wire::ErrorCode;
 
 pub const VERSIONS: RangeInclusive<i16> = 0..=6;
 
-/// The version of CreateTopics in which the offsets topic is asked for.
-const CREATE_TOPICS_VERSION: i16 = 5;
 const GROUP: i8 = 0;
 
 pub async fn handle(cx: &Context, call: &Call, request: FindCoordinatorRequest) -> FindCoordinatorResponse {
@@ -29,7 +23,8 @@ pub async fn handle(cx: &Context, call: &Call, request: FindCoordinatorRequest) 
         vec![request.key]
     };
     if request.key_type == GROUP && cx.image().topic_named(OFFSETS_TOPIC).is_none() {
-        create_offsets_topic(cx).await;
+        // What is refused is logged; the client asks again.
+        metadata::create(cx, vec![OFFSETS_TOPIC.to_owned()]).await;
     }
     let image = cx.image();
     let found = keys.into_iter().map(|key| find(&image, call, request.key_type, key));
@@ -92,50 +87,4 @@ fn locate(
         .and_then(|broker| broker.endpoint(&call.listener))
         .ok_or(none)?;
     Ok((leader.0, endpoint.host.clone(), i32::from(endpoint.port)))
-}
-
-/// Asks the controller for the topic and waits a moment for this node to hear of it; the client tries again anyway.
-async fn create_offsets_topic(cx: &Context) {
-    let config = |name: &'static str, value: String| {
-        CreatableTopicConfig::default()
-            .with_name(StrBytes::from_static_str(name))
-            .with_value(Some(StrBytes::from_string(value)))
-    };
-    let topic = CreatableTopic::default()
-        .with_name(TopicName(StrBytes::from_static_str(OFFSETS_TOPIC)))
-        .with_num_partitions(cx.config.int("offsets.topic.num.partitions") as i32)
-        .with_replication_factor(cx.config.int("offsets.topic.replication.factor") as i16)
-        .with_configs(vec![
-            config("cleanup.policy", "compact".to_owned()),
-            config("compression.type", "producer".to_owned()),
-            config(
-                "segment.bytes",
-                cx.config.int("offsets.topic.segment.bytes").to_string(),
-            ),
-        ]);
-    let request = CreateTopicsRequest::default()
-        .with_topics(vec![topic])
-        .with_timeout_ms(5_000);
-    let deadline = Duration::from_secs(5);
-    match cx.controller.ask(request, CREATE_TOPICS_VERSION, deadline).await {
-        Ok(response) => {
-            let refused = response
-                .topics
-                .iter()
-                .find(|topic| topic.error_code != 0 && topic.error_code != ErrorCode::TopicAlreadyExists.code());
-            if let Some(topic) = refused {
-                let why = topic.error_message.as_ref().map_or("", |message| message.as_str());
-                tracing::warn!(code = topic.error_code, why, "the offsets topic was not created");
-                return;
-            }
-        }
-        Err(error) => {
-            tracing::warn!(%error, "the offsets topic was not created");
-            return;
-        }
-    }
-    let mut image = cx.image.clone();
-    let heard = image.wait_for(|image| image.topic_named(OFFSETS_TOPIC).is_some());
-    // Not hearing of it in time is no error: the client asks again.
-    let _ = tokio::time::timeout(deadline, heard).await;
 }

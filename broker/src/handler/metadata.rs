@@ -11,18 +11,17 @@ use kafka_protocol::protocol::StrBytes;
 use uuid::Uuid;
 
 use super::{Call, Context, forward, operations};
+use crate::coordinator::OFFSETS_TOPIC;
 use crate::id::{NodeId, TopicId};
 use crate::image::{Image, Partition, Topic};
 use crate::wire::ErrorCode;
 
 pub const VERSIONS: RangeInclusive<i16> = 0..=13;
 
-/// The offsets of consumer groups live here.
-pub const OFFSETS_TOPIC: &str = "__consumer_offsets";
-
 pub async fn handle(cx: &Context, call: &Call, request: MetadataRequest) -> MetadataResponse {
     let wanted = wanted(&request, call.version);
     let may_create = call.version < 4 || request.allow_auto_topic_creation;
+    let mut refused = Vec::new();
     if let Some(wanted) = &wanted
         && may_create
         && cx.config.boolean("auto.create.topics.enable")
@@ -32,7 +31,7 @@ pub async fn handle(cx: &Context, call: &Call, request: MetadataRequest) -> Meta
             Wanted::Name(name) if image.topic_named(name).is_none() => Some(name.clone()),
             _ => None,
         });
-        create(cx, missing.collect()).await;
+        refused = create(cx, missing.collect()).await;
     }
     let image = cx.image();
     let topics = match wanted {
@@ -41,7 +40,10 @@ pub async fn handle(cx: &Context, call: &Call, request: MetadataRequest) -> Meta
             .values()
             .filter_map(|id| Some(found(&image, image.topic(*id)?, call)))
             .collect(),
-        Some(wanted) => wanted.into_iter().map(|topic| answer(&image, topic, call)).collect(),
+        Some(wanted) => wanted
+            .into_iter()
+            .map(|topic| answer(&image, topic, &refused, call))
+            .collect(),
     };
     let mut response = MetadataResponse::default()
         .with_brokers(brokers(&image, call))
@@ -77,27 +79,36 @@ fn wanted(request: &MetadataRequest, version: i16) -> Option<Vec<Wanted>> {
     Some(wanted.collect())
 }
 
-/// Has the controller create topics with the defaults, and waits until this broker knows them. What the controller
-/// refuses stays unknown, and the client is told so.
-pub async fn create(cx: &Context, names: Vec<String>) {
+/// Has the controller create topics with the defaults, and waits until this broker knows them. Returns what was refused,
+/// with the error's code.
+pub(super) async fn create(cx: &Context, names: Vec<String>) -> Vec<(String, i16)> {
     if names.is_empty() {
-        return;
+        return Vec::new();
     }
     let request = CreateTopicsRequest::default()
         .with_topics(names.iter().map(|name| with_defaults(cx, name)).collect())
         .with_timeout_ms(i32::try_from(cx.config.int("request.timeout.ms")).unwrap_or(i32::MAX));
-    let answer = cx.controller.ask(request, 7, forward::patience(cx)).await;
-    let made: Vec<TopicId> = match &answer {
-        Ok(response) => {
-            let made = response.topics.iter().filter(|topic| topic.error_code == 0);
-            made.map(|topic| TopicId(topic.topic_id)).collect()
-        }
+    let topics = match cx.controller.ask(request, 7, forward::patience(cx)).await {
+        Ok(response) => response.topics,
         Err(unanswered) => {
             tracing::warn!("topics {names:?} were not created: {unanswered}");
-            return;
+            return Vec::new();
         }
     };
-    forward::settle(cx, |image| made.iter().all(|id| image.topics.contains_key(id))).await;
+    let exists = ErrorCode::TopicAlreadyExists.code();
+    let (made, refused): (Vec<_>, Vec<_>) = topics
+        .into_iter()
+        .map(|topic| (topic.name.to_string(), topic.error_code, topic.error_message))
+        .partition(|(_, code, _)| *code == 0 || *code == exists);
+    for (name, _, why) in &refused {
+        let why = why.as_ref().map_or("", |why| why.as_str());
+        tracing::warn!("the topic {name} was not created: {why}");
+    }
+    forward::settle(cx, |image| {
+        made.iter().all(|(name, ..)| image.topic_ids.contains_key(name))
+    })
+    .await;
+    refused.into_iter().map(|(name, code, _)| (name, code)).collect()
 }
 
 fn with_defaults(cx: &Context, name: &str) -> CreatableTopic {
@@ -146,18 +157,19 @@ fn brokers(image: &Image, call: &Call) -> Vec<MetadataResponseBroker> {
     .collect()
 }
 
-fn answer(image: &Image, wanted: Wanted, call: &Call) -> MetadataResponseTopic {
+fn answer(image: &Image, wanted: Wanted, refused: &[(String, i16)], call: &Call) -> MetadataResponseTopic {
     match wanted {
         Wanted::Name(name) => match image.topic_named(&name) {
             Some(topic) => found(image, topic, call),
             None => {
-                let code = match is_legal(&name) {
-                    true => ErrorCode::UnknownTopicOrPartition,
-                    false => ErrorCode::InvalidTopicException,
+                let code = match refused.iter().find(|(other, _)| *other == name) {
+                    Some((_, code)) => *code,
+                    None if is_legal(&name) => ErrorCode::UnknownTopicOrPartition.code(),
+                    None => ErrorCode::InvalidTopicException.code(),
                 };
                 MetadataResponseTopic::default()
                     .with_name(Some(TopicName(StrBytes::from_string(name))))
-                    .with_error_code(code.code())
+                    .with_error_code(code)
             }
         },
         Wanted::Id(id) => match image.topic(TopicId(id)) {
