@@ -12,6 +12,8 @@ mod rate;
 mod section;
 mod store;
 pub mod trial;
+#[cfg(test)]
+mod tests;
 
 pub use crate::source::Error;
 pub use crate::source::capture;

@@ -8,6 +8,8 @@ mod answer;
 mod change;
 mod cluster;
 mod config;
+#[cfg(test)]
+pub(crate) mod fake;
 mod feature;
 mod group;
 mod leader;
@@ -19,6 +21,8 @@ mod quorum;
 mod reassignment;
 pub mod record;
 mod target;
+#[cfg(test)]
+mod tests;
 mod topic;
 
 pub use change::{ConfigChange, Edit, Election, Move, NewTopic, Outcomes, Resource};

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use azimuth_broker::wire;
@@ -45,7 +45,8 @@ pub(super) struct Pool {
 #[derive(Debug)]
 pub(super) struct Peer {
     address: String,
-    name: String,
+    /// Set once it is known which broker listens there.
+    name: OnceLock<String>,
     link: tokio::sync::Mutex<Link>,
     /// A connection stands.
     up: AtomicBool,
@@ -78,7 +79,7 @@ impl Pool {
         let seeds = target
             .bootstrap
             .iter()
-            .map(|address| Arc::new(Peer::new(address.clone(), address.clone(), deadlines.retry)));
+            .map(|address| Arc::new(Peer::new(address.clone(), deadlines.retry)));
         Self {
             seeds: seeds.collect(),
             brokers: Mutex::default(),
@@ -102,7 +103,11 @@ impl Pool {
             };
             if brokers.get(&broker.id).is_none_or(|peer| peer.address != address) {
                 let name = format!("broker {} ({address})", broker.id);
-                brokers.insert(broker.id, Arc::new(Peer::new(address, name, self.deadlines.retry)));
+                let seed = self.seeds.iter().find(|seed| seed.address == address);
+                // The connection to a bootstrap address goes on as the broker's; its name is given once.
+                let known = seed.filter(|seed| *seed.name.get_or_init(|| name.clone()) == name);
+                let fresh = || Arc::new(Peer::named(address.clone(), name.clone(), self.deadlines.retry));
+                brokers.insert(broker.id, known.cloned().unwrap_or_else(fresh));
             }
         }
     }
@@ -176,7 +181,7 @@ impl Pool {
         let connecting = tokio::time::timeout(deadline, peer.client(self));
         connecting.await.unwrap_or_else(|_| {
             Err(Error::TimedOut {
-                peer: peer.name.clone(),
+                peer: peer.name().to_owned(),
                 what: what.to_owned(),
                 after: deadline,
             })
@@ -227,7 +232,14 @@ impl Pool {
 }
 
 impl Peer {
-    fn new(address: String, name: String, retry: Duration) -> Self {
+    fn named(address: String, name: String, retry: Duration) -> Self {
+        Self {
+            name: OnceLock::from(name),
+            ..Self::new(address, retry)
+        }
+    }
+
+    fn new(address: String, retry: Duration) -> Self {
         let link = Link {
             client: None,
             failure: None,
@@ -235,7 +247,7 @@ impl Peer {
         };
         Self {
             address,
-            name,
+            name: OnceLock::new(),
             link: tokio::sync::Mutex::new(link),
             up: AtomicBool::new(false),
             suspect: AtomicBool::new(false),
@@ -245,7 +257,7 @@ impl Peer {
 
     /// `broker 4 (10.0.1.4:9092)`, or the address alone while the id is not known.
     pub fn name(&self) -> &str {
-        &self.name
+        self.name.get().unwrap_or(&self.address)
     }
 
     /// True while another request to it has no answer yet.
@@ -299,7 +311,7 @@ impl Peer {
     }
 
     fn error(&self, error: wire::Error, what: &str) -> Error {
-        let peer = self.name.clone();
+        let peer = self.name().to_owned();
         match error {
             wire::Error::Unreachable { source, .. } => Error::Unreachable {
                 peer,

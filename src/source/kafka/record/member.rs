@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use rdkafka::consumer::{Consumer, StreamConsumer};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 
 use super::{close_aside, config, failure, record};
 use crate::model::record::Record;
@@ -30,6 +31,8 @@ impl Member {
             ("group.id", group),
             ("enable.auto.commit", "true"),
             ("auto.commit.interval.ms", "1000"),
+            // Closing takes records out of the queue that nobody sees: only what was handed out may be stored.
+            ("enable.auto.offset.store", "false"),
             ("auto.offset.reset", "earliest"),
             ("queued.min.messages", "1000"),
             ("queued.max.messages.kbytes", "16384"),
@@ -53,9 +56,12 @@ impl Member {
         let Some(consumer) = &self.consumer else {
             return Err(Error::Local("the member has left its group".to_owned()));
         };
-        match consumer.recv().await {
-            Ok(message) => Ok(record(&message)),
-            Err(error) => Err(failure("reading as a group", &error, self.patience)),
+        let wrong = |error| failure("reading as a group", &error, self.patience);
+        let message = consumer.recv().await.map_err(wrong)?;
+        match consumer.store_offset_from_message(&message) {
+            // The partition was taken away meanwhile: its next owner reads this record again.
+            Ok(()) | Err(KafkaError::StoreOffset(RDKafkaErrorCode::State)) => Ok(record(&message)),
+            Err(error) => Err(wrong(error)),
         }
     }
 }

@@ -1,0 +1,431 @@
+//! The sources on real brokers: the same questions and changes, the same answers.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, Instant};
+
+use azimuth::feed::{Cadence, Feed, Needs, Section, Sources, collect};
+use azimuth::model::row::Rows;
+use azimuth::model::{Health, Moment, Snapshot};
+use azimuth::source::kafka::record::{Member, NewRecord, Overflow, Producer, Start, TailRequest, tail};
+use azimuth::source::kafka::{ConfigChange, Edit, Election, Kafka, Move, NewTopic, Resource, Target};
+use azimuth_broker::cluster::{Cluster, ClusterConfig};
+use strum::IntoEnumIterator;
+
+use crate::kafka;
+
+/// For whatever happens in the cluster after an answer.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+const RECORDS: i64 = 120;
+const READ: i64 = 50;
+
+/// Asks until the answer is as wanted.
+async fn eventually<T, F: Future<Output = Option<T>>>(what: &str, mut ask: impl FnMut() -> F) -> T {
+    let started = Instant::now();
+    loop {
+        if let Some(answer) = ask().await {
+            return answer;
+        }
+        assert!(
+            started.elapsed() < PATIENCE,
+            "{what} did not come to pass in {PATIENCE:?}"
+        );
+        tokio::time::sleep(kafka::PAUSE).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn apache_kafka_answers_every_question() {
+    let Some(cluster) = kafka::shared().await else { return };
+    let kafka = Kafka::new(cluster.target());
+    assert_eq!(kafka.cluster().await.unwrap().version.as_deref(), Some("4.3"));
+    assert_eq!(kafka.link(1).await.unwrap().link.release.as_deref(), Some("4.3"));
+    every_question(&cluster.target()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn apache_kafka_makes_every_change() {
+    let Some(cluster) = kafka::shared().await else { return };
+    every_change(&cluster.target()).await;
+}
+
+/// Our own broker, three nodes in this process at the addresses of three zones.
+async fn ours() -> (tempfile::TempDir, Cluster) {
+    let folder = tempfile::tempdir().unwrap();
+    let racks = ["a", "b", "c"].map(str::to_owned);
+    let mut config = ClusterConfig::local(3, &racks, folder.path(), 0);
+    for node in &mut config.nodes {
+        node.listen = format!("127.0.{}.10:0", node.id.0);
+    }
+    (folder, Cluster::start(config).await.unwrap())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn our_broker_answers_every_question() {
+    let (_folder, cluster) = ours().await;
+    every_question(&Target::new(&cluster.bootstrap())).await;
+    cluster.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn our_broker_makes_every_change() {
+    let (_folder, cluster) = ours().await;
+    every_change(&Target::new(&cluster.bootstrap())).await;
+    cluster.shutdown().await;
+}
+
+/// Three brokers in racks a, b, c; asked once for everything.
+async fn every_question(target: &Target) {
+    let kafka = Kafka::new(target.clone());
+    let overrides = BTreeMap::from([("retention.ms".to_owned(), "86400000".to_owned())]);
+    create(
+        &kafka,
+        "questions",
+        vec![vec![1, 2, 3], vec![2, 3, 1], vec![3, 1, 2]],
+        overrides,
+    )
+    .await;
+    // A broker refuses timestamps that are more than an hour ahead of its clock.
+    let first_ms = Moment::now().as_millisecond() - 600_000;
+    let written = produce(target, "questions", first_ms).await;
+    tails(target, "questions", &written, first_ms).await;
+    consume(target, "questions", "readers").await;
+    let sources = Sources::of_kafka("test", Kafka::new(target.clone()));
+    let needs: Needs = Section::iter().filter(|section| !section.is_cloud()).collect();
+    let snapshot = eventually("every section fresh and the commits visible", || async {
+        let snapshot = collect(&sources, &needs, PATIENCE).await;
+        let committed: i64 = group(&snapshot, "readers")?
+            .commits
+            .iter()
+            .map(|commit| commit.offset)
+            .sum();
+        (committed == READ).then_some(snapshot)
+    })
+    .await;
+    placement(&snapshot);
+    offsets_and_lag(&snapshot, &written);
+    configs(&snapshot);
+    disks(&snapshot);
+}
+
+fn group<'a>(snapshot: &'a Snapshot, name: &str) -> Option<&'a azimuth::model::group::Group> {
+    snapshot.groups.get()?.iter().find(|group| group.name == name)
+}
+
+async fn create(kafka: &Kafka, name: &str, assignments: Vec<Vec<i32>>, configs: BTreeMap<String, String>) {
+    let topic = NewTopic {
+        name: name.to_owned(),
+        assignments,
+        configs,
+        ..NewTopic::default()
+    };
+    let outcomes = kafka.create_topics(std::slice::from_ref(&topic), true).await.unwrap();
+    assert_eq!(outcomes, [(name.to_owned(), Ok(()))], "validation");
+    assert!(
+        kafka.topics().await.unwrap().iter().all(|topic| topic.name != name),
+        "validating creates nothing"
+    );
+    let outcomes = kafka.create_topics(std::slice::from_ref(&topic), false).await.unwrap();
+    assert_eq!(outcomes, [(name.to_owned(), Ok(()))]);
+    eventually("the topic on all brokers", || async {
+        let topics = kafka.topics().await.ok()?;
+        let topic = topics.into_iter().find(|topic| topic.name == name)?;
+        topic
+            .partitions
+            .iter()
+            .all(|partition| partition.leader.is_some() && partition.isr.len() == partition.replicas.len())
+            .then_some(())
+    })
+    .await;
+}
+
+/// Offsets by partition, in order.
+async fn produce(target: &Target, topic: &str, first_ms: i64) -> BTreeMap<i32, Vec<i64>> {
+    let producer = Producer::new(target, &[("linger.ms", "0")]).unwrap();
+    let mut written: BTreeMap<i32, Vec<i64>> = BTreeMap::new();
+    for number in 0..RECORDS {
+        let value = number.to_string();
+        let record = NewRecord {
+            topic,
+            partition: Some((number % 3) as i32),
+            key: Some(b"key"),
+            value: Some(value.as_bytes()),
+            timestamp_ms: Some(first_ms + number),
+        };
+        let delivered = producer.send(record).await.unwrap();
+        written.entry(delivered.partition).or_default().push(delivered.offset);
+    }
+    producer.flush(PATIENCE).await.unwrap();
+    written
+}
+
+async fn tails(target: &Target, topic: &str, written: &BTreeMap<i32, Vec<i64>>, first_ms: i64) {
+    let at = Moment::from_millisecond(first_ms + RECORDS - 6).unwrap();
+    for (start, expected) in [
+        (Start::Beginning, RECORDS),
+        (Start::Last(5), 15),
+        (Start::At(at), 6),
+        (Start::End, 0),
+    ] {
+        let request = TailRequest {
+            topic: topic.to_owned(),
+            partitions: written.keys().copied().collect(),
+            start,
+            follow: false,
+            capacity: 10,
+            overflow: Overflow::Wait,
+        };
+        let mut tail = tail(target, request).unwrap();
+        let mut seen = 0;
+        while let Some(record) = tokio::time::timeout(PATIENCE, tail.next()).await.unwrap() {
+            let record = record.unwrap();
+            assert!(written[&record.partition].contains(&record.offset));
+            assert_eq!(record.key.as_deref(), Some(&b"key"[..]));
+            seen += 1;
+        }
+        assert_eq!(seen, expected, "{start:?}");
+        assert_eq!(tail.dropped(), 0);
+    }
+}
+
+async fn consume(target: &Target, topic: &str, group: &str) {
+    let member = Member::join(target, group, &[topic], &[]).unwrap();
+    for _ in 0..READ {
+        let record = tokio::time::timeout(PATIENCE, member.next()).await.unwrap().unwrap();
+        assert_eq!(record.topic, topic);
+    }
+}
+
+fn placement(snapshot: &Snapshot) {
+    let cluster = snapshot.cluster.get().unwrap();
+    let racks: Vec<_> = cluster
+        .brokers
+        .iter()
+        .map(|broker| broker.rack.as_deref().unwrap())
+        .collect();
+    assert_eq!(racks, ["a", "b", "c"]);
+    assert!(cluster.controller.is_some());
+    let topic = snapshot.topic("questions").unwrap();
+    assert!(!topic.id.is_nil());
+    let replicas: Vec<_> = topic
+        .partitions
+        .iter()
+        .map(|partition| partition.replicas.clone())
+        .collect();
+    assert_eq!(replicas, [[1, 2, 3], [2, 3, 1], [3, 1, 2]]);
+    assert!(
+        topic
+            .partitions
+            .iter()
+            .all(|partition| !partition.is_under_replicated())
+    );
+    let quorum = snapshot.quorum.get().unwrap();
+    assert!(quorum.leader.is_some() && quorum.high_watermark > 0 && !quorum.voters.is_empty());
+    assert_eq!(snapshot.reassignments.get().unwrap().as_slice(), []);
+}
+
+fn offsets_and_lag(snapshot: &Snapshot, written: &BTreeMap<i32, Vec<i64>>) {
+    for (partition, offsets) in written {
+        let span = snapshot.span("questions", *partition).unwrap();
+        assert_eq!((span.start, span.end), (0, offsets.len() as i64));
+    }
+    let rows = Rows::of(snapshot, Moment::now());
+    let readers = rows.groups.iter().find(|group| group.name == "readers").unwrap();
+    // A partition that the group has not read from yet has no commit, and so no lag.
+    let read = &group(snapshot, "readers").unwrap().commits;
+    let written: usize = read.iter().map(|commit| written[&commit.partition].len()).sum();
+    assert_eq!(readers.lag_records.value, Some(written as i64 - READ));
+}
+
+fn configs(snapshot: &Snapshot) {
+    let topics = snapshot.topic_configs.get().unwrap();
+    let names: Vec<_> = topics["questions"].iter().map(|config| config.name.as_str()).collect();
+    assert_eq!(names, ["min.insync.replicas", "retention.ms"]);
+    for (id, rack) in [(1, "a"), (2, "b"), (3, "c")] {
+        let configs = snapshot.broker_configs[&id].get().unwrap();
+        let config = configs.iter().find(|config| config.name == "broker.rack").unwrap();
+        assert_eq!(config.value.as_deref(), Some(rack));
+    }
+}
+
+fn disks(snapshot: &Snapshot) {
+    for (id, dirs) in &snapshot.logdirs {
+        let dirs = dirs
+            .get()
+            .unwrap_or_else(|| panic!("{:?}", snapshot.logdirs[id].health));
+        let dir = &dirs[0];
+        assert!(dir.total_bytes > dir.usable_bytes && dir.error.is_none());
+        let held = dir.replicas.iter().filter(|replica| replica.topic == "questions");
+        let sizes: Vec<_> = held.map(|replica| replica.size_bytes).collect();
+        assert!(sizes.len() == 3 && sizes.iter().all(|size| *size > 0), "{sizes:?}");
+    }
+    let links: BTreeSet<_> = snapshot
+        .links
+        .iter()
+        .filter(|(_, link)| link.is_fresh())
+        .map(|(id, _)| *id)
+        .collect();
+    assert_eq!(links, BTreeSet::from([1, 2, 3]));
+}
+
+/// Everything that can be changed, and what is refused.
+async fn every_change(target: &Target) {
+    let kafka = Kafka::new(target.clone());
+    create(&kafka, "changes", vec![vec![1, 2], vec![2, 3]], BTreeMap::new()).await;
+    refusals(&kafka).await;
+    settings(&kafka).await;
+    moves(&kafka).await;
+    let outcomes = kafka
+        .delete_topics(&["changes".to_owned(), "no-such".to_owned()])
+        .await
+        .unwrap();
+    let outcomes: BTreeMap<_, _> = outcomes.into_iter().collect();
+    assert_eq!(outcomes["changes"], Ok(()));
+    let refusal = outcomes["no-such"].as_ref().unwrap_err().to_string();
+    assert!(
+        refusal.contains("deleting topic no-such") && refusal.contains("UNKNOWN_TOPIC_OR_PARTITION"),
+        "{refusal}"
+    );
+    eventually("the topic gone", || async {
+        let topics = kafka.topics().await.ok()?;
+        topics.iter().all(|topic| topic.name != "changes").then_some(())
+    })
+    .await;
+}
+
+async fn refusals(kafka: &Kafka) {
+    let again = NewTopic {
+        name: "changes".to_owned(),
+        ..NewTopic::default()
+    };
+    let outcomes = kafka.create_topics(&[again], false).await.unwrap();
+    let refusal = outcomes[0].1.as_ref().unwrap_err().to_string();
+    assert!(refusal.contains("TOPIC_ALREADY_EXISTS"), "{refusal}");
+    let nothing = Move {
+        topic: "changes".to_owned(),
+        partition: 0,
+        replicas: None,
+    };
+    let outcomes = kafka.alter_partition_reassignments(&[nothing]).await.unwrap();
+    let refusal = outcomes[0].1.as_ref().unwrap_err().to_string();
+    assert!(refusal.contains("NO_REASSIGNMENT_IN_PROGRESS"), "{refusal}");
+}
+
+async fn settings(kafka: &Kafka) {
+    let change = |edit| ConfigChange {
+        resource: Resource::Topic("changes".to_owned()),
+        name: "retention.ms".to_owned(),
+        edit,
+    };
+    let names = || async {
+        let all = kafka.topic_configs(&["changes".to_owned()]).await.ok()?;
+        let configs = &all["changes"];
+        Some(configs.iter().map(|config| config.name.clone()).collect::<Vec<_>>())
+    };
+    let set = change(Edit::Set("3600000".to_owned()));
+    let outcomes = kafka
+        .incremental_alter_configs(std::slice::from_ref(&set), true)
+        .await
+        .unwrap();
+    assert_eq!(outcomes[0].1, Ok(()));
+    assert_eq!(
+        names().await.unwrap(),
+        ["min.insync.replicas"],
+        "validating changes nothing"
+    );
+    let outcomes = kafka.incremental_alter_configs(&[set], false).await.unwrap();
+    assert_eq!(outcomes[0].1, Ok(()));
+    eventually("the override", || async {
+        (names().await? == ["min.insync.replicas", "retention.ms"]).then_some(())
+    })
+    .await;
+    let wrong = change(Edit::Set("soon".to_owned()));
+    let outcomes = kafka.incremental_alter_configs(&[wrong], false).await.unwrap();
+    let refusal = outcomes[0].1.as_ref().unwrap_err().to_string();
+    assert!(
+        refusal.contains("topic changes") && refusal.contains("INVALID_CONFIG"),
+        "{refusal}"
+    );
+    let outcomes = kafka
+        .incremental_alter_configs(&[change(Edit::Unset)], false)
+        .await
+        .unwrap();
+    assert_eq!(outcomes[0].1, Ok(()));
+    eventually("the default again", || async {
+        (names().await? == ["min.insync.replicas"]).then_some(())
+    })
+    .await;
+}
+
+async fn moves(kafka: &Kafka) {
+    let step = Move {
+        topic: "changes".to_owned(),
+        partition: 0,
+        replicas: Some(vec![3, 2]),
+    };
+    let outcomes = kafka.alter_partition_reassignments(&[step]).await.unwrap();
+    assert_eq!(outcomes, [(("changes".to_owned(), 0), Ok(()))]);
+    eventually("the move done", || async {
+        let topics = kafka.topics().await.ok()?;
+        let topic = topics.into_iter().find(|topic| topic.name == "changes")?;
+        let done = topic.partitions[0].replicas == [3, 2] && topic.partitions[0].isr.len() == 2;
+        (done && kafka.reassignments().await.ok()?.is_empty()).then_some(())
+    })
+    .await;
+    let everywhere = [("changes".to_owned(), 0), ("changes".to_owned(), 1)];
+    let outcomes = kafka.elect_leaders(Election::Preferred, &everywhere).await.unwrap();
+    assert!(outcomes.iter().all(|(_, outcome)| outcome.is_ok()), "{outcomes:?}");
+    eventually("the preferred leader", || async {
+        let topics = kafka.topics().await.ok()?;
+        let topic = topics.into_iter().find(|topic| topic.name == "changes")?;
+        topic.partitions[0].is_leader_preferred().then_some(())
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_broker_of_apache_kafka_hangs_dies_and_returns() {
+    let Some(mut cluster) = kafka::Cluster::start().await else {
+        return;
+    };
+    let feed = Feed::start(
+        Sources::of_kafka("test", Kafka::new(cluster.target())),
+        Cadence::default(),
+    );
+    let mut snapshots = feed.snapshots();
+    let mut until = async |what: &str, is: fn(&Snapshot) -> bool| {
+        let seen = tokio::time::timeout(PATIENCE, snapshots.wait_for(|snapshot| is(snapshot))).await;
+        seen.unwrap_or_else(|_| panic!("{what} did not come to pass"))
+            .unwrap()
+            .clone()
+    };
+    let healthy: fn(&Snapshot) -> bool = |snapshot| {
+        let links = snapshot.links.values().filter(|link| link.is_fresh()).count();
+        let dirs = snapshot.logdirs.values().filter(|dirs| dirs.is_fresh()).count();
+        links == 3 && dirs == 3 && snapshot.topics.is_fresh()
+    };
+    until("three healthy brokers", healthy).await;
+    cluster.pause(3, true);
+    let hung = until("broker 3 failing and fenced, the rest fresh", |snapshot| {
+        let fenced = |cluster: &azimuth::model::cluster::Cluster| {
+            cluster.brokers.iter().any(|broker| broker.id == 3 && broker.fenced)
+        };
+        matches!(snapshot.links[&3].health, Health::Failing { .. })
+            && snapshot.cluster.get().is_some_and(fenced)
+            && snapshot.cluster.is_fresh()
+            && snapshot.topics.is_fresh()
+            && snapshot.links[&1].is_fresh()
+            && snapshot.links[&2].is_fresh()
+    })
+    .await;
+    assert!(hung.logdirs[&3].get().is_some(), "what was known of it stays");
+    cluster.pause(3, false);
+    until("broker 3 back from its pause", healthy).await;
+    cluster.kill(3);
+    until("broker 3 unreachable", |snapshot| {
+        matches!(snapshot.links[&3].health, Health::Failing { .. })
+    })
+    .await;
+    cluster.launch(3);
+    until("broker 3 back from the dead", healthy).await;
+}
