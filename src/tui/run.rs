@@ -30,6 +30,8 @@ pub const FRAME: Duration = Duration::from_millis(33);
 const TICK: Duration = Duration::from_secs(1);
 /// Ages are counted again this often, though nothing new arrives.
 const AGEING: Duration = Duration::from_secs(5);
+/// A plan's keys light up when they are heard.
+const ARMING: Duration = Duration::from_millis(401);
 /// So many waiting keys are heard before the screen is drawn again.
 const BURST: usize = 256;
 
@@ -107,7 +109,8 @@ where
         match cause {
             Cause::Draw => {
                 console.draw(terminal)?;
-                due = None;
+                let arming = console.state.is_arming((console.clock)());
+                due = arming.then(|| Instant::now() + ARMING);
             }
             Cause::Event(Some(Ok(event))) => {
                 if let Some(leave) = console.hear(terminal, event, input)? {

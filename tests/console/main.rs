@@ -1,8 +1,20 @@
-//! The console on real clusters, as a user meets it.
+//! The console from outside: its data files, its screens, stories of keys in and text out, and real clusters.
 //!
 //! `cfg(test)` holds for all of this binary; saying so lets helpers unwrap like the tests that they are part of.
 
 #[cfg(test)]
+mod cost;
+#[cfg(test)]
+mod fixture;
+#[cfg(test)]
+mod harness;
+#[cfg(test)]
 mod kafka;
 #[cfg(test)]
+mod presets;
+#[cfg(test)]
+mod screens;
+#[cfg(test)]
 mod source;
+#[cfg(test)]
+mod stories;

@@ -37,49 +37,49 @@ pub enum Action {
     ScrollLeft,
     /// Open the row.
     Open,
-    /// Go back: close what is open, drop the filter, leave the screen.
+    /// Drop the filter, or close what is open.
     Back,
-    /// Go to the next page of what is open.
+    /// The next page of what is open.
     NextTab,
-    /// Go to the previous page of what is open.
+    /// The previous page of what is open.
     PreviousTab,
-    /// Go to the screen before this one.
+    /// The screen before this one.
     HistoryBack,
-    /// Go forward again.
+    /// Forward again.
     HistoryForward,
 
-    /// Filter rows: text, key:value, !not, >90%.
+    /// Filter: text, key:value, !not, >90%.
     Filter,
     /// Show only rows with a fault.
     Faults,
-    /// Order the rows again, or by another column.
+    /// Order again, or by a column.
     Sort,
-    /// Show every column, scrolled sideways.
+    /// Every column, scrolled sideways.
     Wide,
-    /// Unfold healthy rows that were folded.
+    /// Unfold the healthy rows.
     Unfold,
     /// Mark the row.
     Mark,
     /// Unmark all rows.
     UnmarkAll,
-    /// Show the row's every value, its age, and why one is missing.
+    /// The row in full; why a value is missing.
     Inspect,
-    /// Show bytes instead of roles in the placement matrix.
+    /// Bytes instead of roles in the matrix.
     Heat,
     /// Freeze the screen as it is.
     Freeze,
-    /// Ask the cluster and AWS again, and order the rows again.
+    /// Ask again now, and order again.
     Refresh,
     /// Draw the screen again.
     Redraw,
 
-    /// What can be done with the row, or the marked rows.
+    /// What can be done with the row.
     Actions,
-    /// Copy a value, the row as JSON, or the command.
+    /// Copy a value, the row, the command.
     Copy,
-    /// Write the rows on screen to a file.
+    /// Write the rows to a file.
     Export,
-    /// Read the rows on screen in the pager.
+    /// Read the rows in the pager.
     Pager,
     /// Go anywhere, do anything, by name.
     Palette,
@@ -92,15 +92,15 @@ pub enum Action {
 
     /// Plan to create a topic.
     Create,
-    /// Plan to delete the topic, or the marked topics.
+    /// Plan to delete the topics.
     Delete,
-    /// Plan to move the topic's replicas.
+    /// Plan to move replicas.
     Reassign,
-    /// Plan to pause the operation after what is in flight.
+    /// Plan to pause the operation.
     Pause,
     /// Plan to resume the operation.
     Resume,
-    /// Plan to abort the operation; what has moved stays.
+    /// Plan to abort; what has moved stays.
     Abort,
 
     /// Take what is typed or chosen.

@@ -198,7 +198,7 @@ fn badness(broker: &BrokerRow) -> u64 {
 fn notes(broker: &BrokerRow) -> Vec<String> {
     let mut notes = Vec::new();
     if let Some(reason) = &broker.state_reason {
-        notes.push(format!("{}: {reason}", broker.state));
+        notes.push(reason.replacen("timed_out", "timed out", 1));
     }
     if let (Some(id), Some(method)) = (&broker.instance.value, &broker.instance_method) {
         let state = broker.instance_state.value.as_deref().unwrap_or("state unknown");

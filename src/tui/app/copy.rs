@@ -16,6 +16,7 @@ pub fn json(table: &Table, row: &Row) -> Value {
         (_, true) => Value::Null,
         (Some(number), _) if number.fract() == 0.0 && number.abs() < 9e15 => json!(number as i64),
         (Some(number), _) => json!(number),
+        (None, _) if field.text.is_empty() => Value::Null,
         (None, _) => json!(field.text),
     };
     let columns = table.columns.iter().filter(|column| !column.title.is_empty());

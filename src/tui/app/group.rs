@@ -1,6 +1,7 @@
 //! Consumer groups: how far behind, whether that grows, and why it is stuck.
 
 use crate::model::Snapshot;
+use crate::model::history::Series;
 use crate::model::row::group::{GroupPartition, GroupRow};
 use crate::model::row::{Cell, Rows};
 
@@ -8,14 +9,16 @@ use super::field::{Field, Tone};
 use super::place::{Noun, Place};
 use super::table::{Column, Row, Table};
 use super::text;
-use super::trend::{Trends, spark};
+use super::trend::spark;
 
 /// A lag below this many records is no news when it grows.
 const SMALL: f64 = 1000.0;
 const SPARK: usize = 8;
+/// Change is measured over this many seconds.
+const WINDOW: i64 = 60;
 
 /// All groups, most behind first.
-pub fn list(rows: &Rows, trends: &Trends) -> Table {
+pub fn list(rows: &Rows, snapshot: &Snapshot) -> Table {
     let columns = vec![
         Column::new("group", "group", 0).width(10, 44),
         Column::new("state", "state", 0).width(8, 21),
@@ -37,15 +40,23 @@ pub fn list(rows: &Rows, trends: &Trends) -> Table {
     groups.sort_by_key(|group| std::cmp::Reverse(group.lag_records.value));
     Table {
         columns,
-        rows: groups.into_iter().map(|group| row(group, trends)).collect(),
+        rows: groups
+            .into_iter()
+            .map(|group| row(group, snapshot.history.group_lag.get(&group.name)))
+            .collect(),
         noun: "group",
         empty: "there are no consumer groups".to_owned(),
         ..Table::default()
     }
 }
 
-fn row(group: &GroupRow, trends: &Trends) -> Row {
-    let slope = trends.slope(&group.name);
+fn row(group: &GroupRow, past: Option<&Series>) -> Row {
+    let slope = past.and_then(|past| past.slope_per_second(WINDOW));
+    let points: Vec<f64> = past
+        .into_iter()
+        .flat_map(Series::samples)
+        .map(|sample| sample.value)
+        .collect();
     let cause = cause(group, slope);
     let lag = Field::of(&group.lag_records, |lag| {
         Field::new(text::count(*lag)).number(*lag as f64)
@@ -57,7 +68,7 @@ fn row(group: &GroupRow, trends: &Trends) -> Row {
         Field::default(),
         Field::count(i64::from(group.members)),
         lag,
-        Field::new(spark(&trends.points(&group.name), SPARK)).tone(Tone::Accent),
+        Field::new(spark(&points, SPARK)).tone(Tone::Accent),
         change(slope),
         Field::of(&group.rate_in, |rate| Field::new(text::scaled(*rate)).number(*rate)),
         drains(group, slope),
@@ -137,7 +148,7 @@ fn badness(group: &GroupRow, cause: &str) -> u64 {
 
 fn change(slope: Option<f64>) -> Field {
     match slope {
-        None => Field::unknown("needs two looks 5 s apart"),
+        None => Field::unknown("seen only once yet"),
         Some(slope) if slope.abs() < 0.5 => Field::muted("0").number(0.0),
         Some(slope) if slope > 0.0 => Field::new(format!("▲ {}", text::scaled(slope)))
             .number(slope)
@@ -155,8 +166,9 @@ fn drains(group: &GroupRow, slope: Option<f64>) -> Field {
             let seconds = lag as f64 / -slope;
             Field::new(text::span(seconds)).number(seconds)
         }
-        (Some(_), Some(_)) => Field::new("never").tone(Tone::Muted).number(f64::INFINITY),
-        (Some(_), None) => Field::unknown("needs two looks 5 s apart"),
+        (Some(_), Some(slope)) if slope < 0.5 => Field::muted("steady").number(f64::INFINITY),
+        (Some(_), Some(_)) => Field::new("never").number(f64::INFINITY),
+        (Some(_), None) => Field::unknown("seen only once yet"),
         (None, _) => Field::of(&group.lag_records, |_| Field::none()),
     }
 }
@@ -167,7 +179,12 @@ fn behind(group: &GroupRow) -> Field {
         (Some(0), _) => Field::new("0 s").number(0.0),
         (Some(lag), Some(rate)) if rate >= 0.1 => {
             let seconds = lag as f64 / rate;
-            let field = Field::new(format!("~{}", text::span(seconds))).number(seconds);
+            let span = if seconds < 1.0 {
+                "<1 s".to_owned()
+            } else {
+                format!("~{}", text::span(seconds))
+            };
+            let field = Field::new(span).number(seconds);
             field.why(Some("lag over the present rate in".to_owned()))
         }
         (Some(_), Some(_)) => Field::unknown("nothing is written now: lag has no measure in time"),

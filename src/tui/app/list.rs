@@ -1,6 +1,6 @@
 //! A list under the cursor: an order that holds still, a selection that follows its row by name, marks, filter, folds.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap};
 
 use crate::model::Moment;
 
@@ -74,7 +74,8 @@ impl List {
         self.keep_selection(table);
     }
 
-    /// Rows in the order they would have now: sections as the table has them, worst first in each.
+    /// Rows in the order they would have now: the worst section first and the worst row first in each, or by a column
+    /// in sections as the table has them.
     fn ranked(&self, table: &Table) -> Vec<usize> {
         let mut rows: Vec<usize> = (0..table.rows.len()).collect();
         let by = self
@@ -86,18 +87,31 @@ impl List {
             Some((column, down)) => rows.sort_by(|a, b| compare(&table.rows[*a], &table.rows[*b], column, down)),
         }
         if !table.sections.is_empty() {
-            let places: HashMap<&str, usize> = table
-                .sections
-                .iter()
-                .enumerate()
-                .map(|(at, section)| (section.key.as_str(), at))
-                .collect();
-            rows.sort_by_key(|row| {
-                places
-                    .get(table.rows[*row].section.as_str())
-                    .copied()
+            let place = |key: &str| {
+                table
+                    .sections
+                    .iter()
+                    .position(|section| section.key == key)
                     .unwrap_or(usize::MAX)
-            });
+            };
+            let worst = |key: &str| {
+                let own = table.rows.iter().filter(|row| row.section == key);
+                own.map(|row| row.badness).max().unwrap_or(0)
+            };
+            let rank: HashMap<&str, (std::cmp::Reverse<u64>, usize)> = table
+                .rows
+                .iter()
+                .map(|row| row.section.as_str())
+                .collect::<BTreeSet<&str>>()
+                .into_iter()
+                .map(|key| {
+                    (
+                        key,
+                        (std::cmp::Reverse(if by.is_none() { worst(key) } else { 0 }), place(key)),
+                    )
+                })
+                .collect();
+            rows.sort_by_key(|row| rank.get(table.rows[*row].section.as_str()).copied());
         }
         rows
     }
@@ -115,16 +129,16 @@ impl List {
             return;
         }
         let folds = table.folds && !self.unfolded && filter.is_empty() && table.rows.len() > FOLD_ABOVE;
-        let mut sections: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
+        let mut sections: Vec<(&str, Vec<usize>)> = Vec::new();
         for row in shown {
-            let at = table
-                .sections
-                .iter()
-                .position(|section| section.key == table.rows[row].section);
-            sections.entry(at.unwrap_or(usize::MAX)).or_default().push(row);
+            let key = table.rows[row].section.as_str();
+            match sections.iter_mut().find(|(known, _)| *known == key) {
+                Some((_, rows)) => rows.push(row),
+                None => sections.push((key, vec![row])),
+            }
         }
-        for (at, rows) in sections {
-            if at < table.sections.len() {
+        for (key, rows) in sections {
+            if let Some(at) = table.sections.iter().position(|section| section.key == key) {
                 self.lines.push(Line::Section(at));
             }
             let apart = |row: &usize| {

@@ -75,7 +75,7 @@ impl State {
             (Noun::Broker, Some(name)) => broker::open(rows, snapshot, name, place.tab, now),
             (Noun::Topic, None) => topic::list(rows, self.marked_brokers(), heat),
             (Noun::Topic, Some(name)) => topic::open(rows, snapshot, name, place.tab, self.marked_brokers(), heat),
-            (Noun::Group, None) => group::list(rows, &self.trends),
+            (Noun::Group, None) => group::list(rows, snapshot),
             (Noun::Group, Some(name)) => group::open(rows, snapshot, name, place.tab),
             (Noun::Volume, None) => volume::list(rows, snapshot),
             (Noun::Volume, Some(name)) => volume::open(rows, snapshot, name, now),

@@ -21,22 +21,34 @@ pub fn badness(badges: &BTreeSet<Badge>) -> u64 {
     badges.iter().map(weigh).sum()
 }
 
-/// The badges as short words, worst first: `▲ at min ISR`.
+/// The badges as short words, worst first: `▲ at min ISR · leader`.
 pub fn badges(badges: &BTreeSet<Badge>) -> Field {
-    let at_min = badges.contains(&Badge::AtMinIsr) || badges.contains(&Badge::UnderMinIsr);
+    worded(badges, |_| String::new())
+}
+
+/// Of replication trouble only the worst is said, with how many: `✖ 2 under min ISR · rack`.
+pub fn worded(badges: &BTreeSet<Badge>, count: impl Fn(Badge) -> String) -> Field {
+    const REPLICATION: [Badge; 4] = [
+        Badge::Offline,
+        Badge::UnderMinIsr,
+        Badge::AtMinIsr,
+        Badge::UnderReplicated,
+    ];
+    let worst = REPLICATION.iter().find(|badge| badges.contains(badge));
+    let told = badges
+        .iter()
+        .filter(|badge| !REPLICATION.contains(badge) || Some(*badge) == worst);
     let word = |badge: &Badge| match badge {
-        Badge::Offline => Some("offline"),
-        Badge::UnderMinIsr => Some("under min ISR"),
-        Badge::AtMinIsr => Some("at min ISR"),
-        // Being at or under the minimum says it already.
-        Badge::UnderReplicated if at_min => None,
-        Badge::UnderReplicated => Some("URP"),
-        Badge::RackViolation => Some("rack"),
-        Badge::LowReplication => Some("RF<3"),
-        Badge::LeaderNotPreferred => Some("leader"),
-        Badge::Reassigning => Some("moving"),
+        Badge::Offline => "offline",
+        Badge::UnderMinIsr => "under min ISR",
+        Badge::AtMinIsr => "at min ISR",
+        Badge::UnderReplicated => "URP",
+        Badge::RackViolation => "rack",
+        Badge::LowReplication => "RF<3",
+        Badge::LeaderNotPreferred => "leader",
+        Badge::Reassigning => "moving",
     };
-    let words: Vec<&str> = badges.iter().filter_map(word).collect();
+    let words: Vec<String> = told.map(|badge| format!("{}{}", count(*badge), word(badge))).collect();
     let (glyph, tone) = match badges.first() {
         None => return Field::default(),
         Some(Badge::Offline | Badge::UnderMinIsr) => ("✖ ", Tone::Error),

@@ -16,7 +16,6 @@ use super::place::{Layer, Noun, Place};
 use super::prompt::Prompt;
 use super::table::{Row, Table};
 use super::text;
-use super::trend::Trends;
 
 /// Which cluster this is and what may be done to it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -63,7 +62,6 @@ pub struct State {
     pub operations: Arc<Vec<Operation>>,
     /// Whether plans can be made and applied here.
     pub verbs: bool,
-    pub trends: Trends,
 
     pub(super) history: Vec<Place>,
     pub(super) at: usize,
@@ -243,6 +241,11 @@ impl State {
 
     pub fn help_lines(&self) -> usize {
         self.help().iter().map(|(_, lines)| lines.len() + 2).sum()
+    }
+
+    /// A plan is on screen whose input is still dropped.
+    pub fn is_arming(&self, now: Moment) -> bool {
+        matches!(&self.dialog, Some(Dialog::Confirm(confirm)) if !confirm.is_armed(now))
     }
 
     /// Why the whole screen has nothing to show yet, if so.

@@ -10,7 +10,7 @@ use crate::model::row::{Cell, Rows};
 use crate::model::{BrokerId, Snapshot};
 
 use super::field::{Field, Tone};
-use super::partition;
+use super::partition::{self, Badge};
 use super::place::{Noun, Place};
 use super::table::{Column, Row, Table};
 use super::text;
@@ -38,7 +38,7 @@ pub fn list(rows: &Rows, marked: &BTreeSet<String>, heat: bool) -> Table {
         Column::new("faults", "faults", 1).width(6, 28),
     ];
     let fixed = columns.len();
-    columns.extend(slots.iter().map(slot_column));
+    columns.extend(slot_columns(&slots));
     let sums: Vec<Vec<TopicCell>> = rows
         .topics
         .iter()
@@ -93,12 +93,22 @@ fn slots(rows: &Rows, marked: &BTreeSet<String>) -> Vec<Slot> {
     slots
 }
 
-fn slot_column(slot: &Slot) -> Column {
-    let id = match slot.brokers.as_slice() {
-        [one] => format!("broker_{one}"),
-        _ => format!("zone_{}", slot.group),
+/// A zone of one column is as wide as its name.
+fn slot_columns(slots: &[Slot]) -> Vec<Column> {
+    let column = |slot: &Slot| {
+        let id = match slot.brokers.as_slice() {
+            [one] => format!("broker_{one}"),
+            _ => format!("zone_{}", slot.group),
+        };
+        let alone = slots.iter().filter(|other| other.group == slot.group).count() == 1;
+        let least = if alone {
+            (slot.group.chars().count() as u16).min(12)
+        } else {
+            4
+        };
+        Column::new(&id, &slot.title, 1).width(least, 12).group(&slot.group)
     };
-    Column::new(&id, &slot.title, 1).width(4, 10).group(&slot.group)
+    slots.iter().map(column).collect()
 }
 
 fn sum(topic: &TopicRow, slot: &Slot) -> TopicCell {
@@ -181,11 +191,27 @@ fn row(topic: &TopicRow) -> Row {
                 Field::new(text::bytes(*size as f64)).number(*size as f64)
             }),
             Field::of(&topic.rate, |rate| Field::new(text::scaled(*rate)).number(*rate)),
-            partition::badges(&topic.badges),
+            partition::worded(&topic.badges, |badge| count(topic, badge)),
         ],
         notes: counts(topic),
         opens: Some(Place::open(Noun::Topic, topic.name.clone())),
         ..Row::default()
+    }
+}
+
+/// How many partitions share a trouble; one of one needs no number.
+fn count(topic: &TopicRow, badge: Badge) -> String {
+    let partitions = match badge {
+        Badge::Offline => topic.offline,
+        Badge::UnderMinIsr => topic.under_min_isr,
+        Badge::AtMinIsr => topic.at_min_isr,
+        Badge::UnderReplicated => topic.under_replicated,
+        _ => return String::new(),
+    };
+    if topic.partitions > 1 {
+        format!("{partitions} ")
+    } else {
+        String::new()
     }
 }
 
@@ -226,7 +252,12 @@ fn feet(rows: &Rows, slots: &[Slot], fixed: usize) -> Vec<Vec<Field>> {
         }
         let skew = (*bytes as f64 / slot.brokers.len() as f64 / mean - 1.0) * 100.0;
         let tone = if skew.abs() >= 25.0 { Tone::Warn } else { Tone::Muted };
-        Field::new(format!("{skew:+.0}%")).tone(tone).number(skew)
+        let shown = if skew.abs() < 0.5 {
+            "0%".to_owned()
+        } else {
+            format!("{skew:+.0}%")
+        };
+        Field::new(shown).tone(tone).number(skew)
     };
     let line = |label: &str, fields: Vec<Field>| {
         let mut line = vec![Field::muted(label)];
@@ -276,7 +307,7 @@ fn partitions(rows: &Rows, snapshot: &Snapshot, name: &str, marked: &BTreeSet<St
         Column::new("end", "end", 5).width(8, 16).right(),
         Column::new("faults", "faults", 1).width(6, 28),
     ];
-    columns.extend(slots.iter().map(slot_column));
+    columns.extend(slot_columns(&slots));
     let own: Vec<&PartitionRow> = rows.partitions.iter().filter(|part| part.topic == name).collect();
     let sizes = sizes(snapshot, name);
     let most = sizes.values().copied().max().unwrap_or(0);

@@ -180,11 +180,6 @@ impl State {
     }
 
     fn learn(&mut self, now: Moment, snapshot: Arc<Snapshot>, rows: Arc<Rows>) {
-        let lags = rows.groups.iter().map(|group| {
-            let fresh = group.lag_records.value.filter(|_| !group.lag_records.is_stale());
-            (group.name.clone(), fresh.map(|lag| lag as f64))
-        });
-        self.trends.push(snapshot.taken_at.unwrap_or(now), lags);
         if self.frozen_at.is_some() {
             self.held = Some((snapshot, rows));
             return;

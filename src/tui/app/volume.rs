@@ -15,13 +15,13 @@ use super::text;
 pub fn list(rows: &Rows, snapshot: &Snapshot) -> Table {
     let columns = vec![
         Column::new("broker", "broker", 0).width(6, 6).right(),
-        Column::new("logdir", "log dir", 1).width(7, 28),
-        Column::new("volume", "volume", 0).width(8, 22),
+        Column::new("logdir", "log dir", 0).width(7, 28),
+        Column::new("volume", "volume", 3).width(8, 22),
         Column::new("age", "age", 1).width(0, 6),
         Column::new("volume_type", "type", 3).width(4, 8),
         Column::new("size_gib", "size", 3).width(8, 9).right(),
         Column::new("used_percent", "used", 1).width(4, 5).right().bar(7),
-        Column::new("full_in_seconds", "full in", 2).width(7, 8),
+        Column::new("full_in_seconds", "full in", 1).width(7, 8),
         Column::new("throughput_percent", "MB/s of limit", 1)
             .width(13, 13)
             .right()

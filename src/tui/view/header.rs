@@ -64,24 +64,30 @@ fn left(state: &State, theme: &Theme) -> Line<'static> {
     let place = state.place();
     let muted = theme.style(Role::Muted);
     let mut line = Line::from(vec![
-        Span::styled(format!(" {} ", clip(&state.origin.context, 24)), theme.style(class)),
+        Span::styled(
+            format!(
+                " {} ",
+                clip(&state.origin.context, if state.width >= 100 { 24 } else { 12 })
+            ),
+            theme.style(class),
+        ),
         Span::styled(" ▸ ", muted),
         Span::raw(place.noun.name()),
     ]);
     if let Some(name) = &place.name {
         line.push_span(Span::styled(" ▸ ", muted));
-        line.push_span(Span::styled(clip(name, 28), theme.style(Role::Title)));
+        line.push_span(Span::styled(
+            clip(name, if state.width >= 100 { 28 } else { 18 }),
+            theme.style(Role::Title),
+        ));
     }
     line
 }
 
 fn right(state: &State, theme: &Theme) -> Vec<Piece> {
     let mut pieces = Vec::new();
-    for (rank, plane) in [(0, 0), (2, 1)]
-        .into_iter()
-        .zip(state.planes())
-        .map(|((rank, _), plane)| (rank, plane))
-    {
+    // Whether the cluster answers, and that nothing can be changed, is always said.
+    for (rank, plane) in [0, 2].into_iter().zip(state.planes()) {
         let name = Span::styled(format!("{} ", plane.name), theme.style(Role::Muted));
         let state = Span::styled(plane.state.text.clone(), style::of(&plane.state, theme));
         pieces.push(Piece {
@@ -113,7 +119,7 @@ fn right(state: &State, theme: &Theme) -> Vec<Piece> {
     });
     if state.origin.read_only {
         pieces.push(Piece {
-            rank: 1,
+            rank: 0,
             spans: vec![Span::styled(" READ-ONLY ", theme.style(Role::Badge))],
         });
     }

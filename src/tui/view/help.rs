@@ -9,8 +9,8 @@ use crate::tui::theme::{Role, Theme};
 use crate::tui::widget::popup::popup;
 use crate::tui::widget::span::pad;
 
-const KEYS: u16 = 15;
-const COLUMN: u16 = 58;
+const KEYS: u16 = 14;
+const COLUMN: u16 = 56;
 
 pub fn render(frame: &mut Frame<'_>, state: &State, scroll: usize, theme: &Theme) {
     let lines = lines(state, theme);

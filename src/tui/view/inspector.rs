@@ -12,8 +12,8 @@ use crate::tui::app::text;
 use crate::tui::theme::{Role, Theme};
 use crate::tui::widget::span::{clip, pad, wrap};
 
-/// Columns of one value with its name.
-const CELL: u16 = 34;
+/// Columns of one value with its name, at least and at most.
+const CELL: (u16, u16) = (34, 60);
 
 pub fn render(frame: &mut Frame<'_>, area: Rect, state: &State, theme: &Theme) {
     let rule = "─".repeat(usize::from(area.width));
@@ -108,16 +108,16 @@ fn values(frame: &mut Frame<'_>, area: Rect, table: &Table, row: &Row, theme: &T
         .zip(&row.fields)
         .filter(|(column, field)| column.group.is_none() && !column.title.is_empty() && !field.text.is_empty());
     let height = usize::from(area.height.max(1));
-    let across = usize::from((area.width / CELL).max(1));
-    for (at, (column, field)) in shown.enumerate().take(height * across) {
-        let x = area.x + (at / height) as u16 * CELL;
+    let shown: Vec<_> = shown.collect();
+    let most = usize::from((area.width / CELL.0).max(1));
+    let across = shown.len().div_ceil(height).clamp(1, most);
+    let cell = (area.width / across as u16).min(CELL.1);
+    for (at, (column, field)) in shown.into_iter().enumerate().take(height * across) {
+        let x = area.x + (at / height) as u16 * cell;
         let y = area.y + (at % height) as u16;
-        let room = (area.right().saturating_sub(x)).min(CELL - 1);
+        let room = (area.right().saturating_sub(x)).min(cell.saturating_sub(1));
         let title = pad(&column.title, 15.min(room), false);
-        let age = field
-            .age
-            .map(|age| format!("  {} old", text::age(age)))
-            .unwrap_or_default();
+        let age = field.age.map(|age| format!("  {}", text::age(age))).unwrap_or_default();
         let line = Line::from(vec![
             Span::styled(title, theme.style(Role::Muted)),
             Span::raw(" "),

@@ -20,7 +20,9 @@ pub fn render(frame: &mut Frame<'_>, area: Rect, state: &State, theme: &Theme) {
         }
         line.push_span("  ");
     }
-    line.extend(left(state, theme));
+    if state.waiting().is_none() {
+        line.extend(left(state, theme));
+    }
     frame.render_widget(line.style(muted), area);
     let right: Vec<Span<'_>> = right(state, theme);
     let mut line = Line::default();

@@ -1,0 +1,522 @@
+//! A cluster on an ordinary bad evening: six brokers in three zones, broker 4 dead for 40 s, broker 3's disk filling,
+//! a group falling behind, a reassignment on its way.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use azimuth::model::broker::{Broker, Link};
+use azimuth::model::cloud::{
+    Cloud, Cost, Instance, InstanceMetrics, InstanceType, Metrics, Modification, Point, Volume, VolumeMetrics, Zone,
+};
+use azimuth::model::cluster::Cluster;
+use azimuth::model::config::{Config, ConfigSource};
+use azimuth::model::group::{Commit, Group, Member};
+use azimuth::model::history::{History, Series};
+use azimuth::model::identity::Rules;
+use azimuth::model::logdir::{LogDir, Replica};
+use azimuth::model::offset::{Offsets, Span};
+use azimuth::model::reassignment::Reassignment;
+use azimuth::model::topic::{Partition, Topic};
+use azimuth::model::{BrokerId, Moment, Observed, Snapshot, Trouble};
+
+/// When the fixture is looked at.
+pub fn now() -> Moment {
+    "2026-11-22T21:04:29Z".parse().unwrap()
+}
+
+pub fn ago(seconds: i64) -> Moment {
+    now() - jiff::SignedDuration::from_secs(seconds)
+}
+
+const ZONES: [(&str, &str); 3] = [
+    ("eu-west-1a", "euw1-az1"),
+    ("eu-west-1b", "euw1-az2"),
+    ("eu-west-1c", "euw1-az3"),
+];
+const DEAD: BrokerId = 4;
+const GIB: u64 = 1 << 30;
+
+/// Name, partitions, replication factor, bytes of one replica of one partition, records per second of one partition.
+const TOPICS: [(&str, i32, usize, u64, f64); 11] = [
+    ("__consumer_offsets", 50, 3, 41_000_000, 12.0),
+    ("audit", 6, 2, 3_900_000_000, 40.0),
+    ("billing-events", 3, 3, 8_100_000_000, 95.0),
+    ("clicks", 24, 3, 9_400_000_000, 1_910.0),
+    ("inventory", 6, 3, 2_200_000_000, 31.0),
+    ("legacy-import", 1, 1, 700_000_000, 0.0),
+    ("orders", 12, 3, 6_300_000_000, 1_030.0),
+    ("orders-dlq", 1, 3, 12_000_000, 0.0),
+    ("payments", 6, 3, 4_800_000_000, 220.0),
+    ("sessions", 12, 3, 1_900_000_000, 410.0),
+    ("shipments", 6, 3, 2_700_000_000, 76.0),
+];
+
+fn zone(id: BrokerId) -> usize {
+    ((id - 1) / 2) as usize
+}
+
+/// Everything of six brokers.
+pub fn snapshot() -> Snapshot {
+    let brokers: Vec<BrokerId> = (1..=6).collect();
+    let topics = topics();
+    let mut snapshot = Snapshot {
+        context: "prod-eu".into(),
+        taken_at: Some(now()),
+        cluster: Observed::fresh(cluster(&brokers), ago(1)),
+        offsets: offsets(&topics),
+        logdirs: brokers
+            .iter()
+            .map(|id| (*id, observed(*id, logdirs(*id, &topics))))
+            .collect(),
+        links: brokers.iter().map(|id| (*id, observed(*id, link(*id)))).collect(),
+        broker_configs: brokers.iter().map(|id| (*id, observed(*id, configs(*id)))).collect(),
+        coordinators: brokers.iter().map(|id| (*id, observed(*id, ()))).collect(),
+        topic_configs: Observed::fresh(topic_configs(&topics), ago(9)),
+        reassignments: Observed::fresh(reassignments(), ago(3)),
+        groups: Observed::fresh(groups(), ago(2)),
+        topics: Observed::fresh(topics, ago(2)),
+        cloud: cloud(&brokers),
+        history: Arc::new(history()),
+        ..Snapshot::default()
+    };
+    snapshot.join_cloud(&Rules::default(), &BTreeMap::new());
+    snapshot
+}
+
+/// The same with nothing wrong: broker 4 answers again and is in sync.
+pub fn healthy() -> Snapshot {
+    let mut snapshot = snapshot();
+    snapshot.links.insert(DEAD, Observed::fresh(link(DEAD), now()));
+    let dirs = snapshot.logdirs[&DEAD].get().unwrap().clone();
+    snapshot.logdirs.insert(DEAD, Observed::fresh(dirs, now()));
+    let mut topics = snapshot.topics().to_vec();
+    for partition in topics.iter_mut().flat_map(|topic| &mut topic.partitions) {
+        partition.isr = partition.replicas.clone();
+        partition.leader = partition.replicas.first().copied();
+        partition.offline.clear();
+    }
+    snapshot.topics = Observed::fresh(topics, now());
+    snapshot.reassignments = Observed::fresh(Vec::new(), now());
+    snapshot
+}
+
+/// Thirty brokers without AWS, one of them unreachable.
+pub fn wide() -> Snapshot {
+    let brokers: Vec<BrokerId> = (1..=30).collect();
+    let mut snapshot = healthy();
+    let mut cluster = cluster(&brokers);
+    for broker in &mut cluster.brokers {
+        broker.rack = Some(ZONES[(broker.id % 3) as usize].1.into());
+    }
+    snapshot.cluster = Observed::fresh(cluster, now());
+    snapshot.links = brokers
+        .iter()
+        .map(|id| (*id, Observed::fresh(link(*id), now())))
+        .collect();
+    snapshot
+        .links
+        .get_mut(&17)
+        .unwrap()
+        .fail(Trouble::Unreachable, "connection refused", ago(65));
+    snapshot.cloud = Cloud {
+        zones: Observed::absent("the context names no AWS region"),
+        ..Cloud::default()
+    };
+    snapshot
+}
+
+fn observed<T>(id: BrokerId, value: T) -> Observed<T> {
+    let mut section = Observed::fresh(value, ago(if id == DEAD { 41 } else { 2 }));
+    if id == DEAD {
+        section.fail(Trouble::TimedOut, "10.0.2.11:9092 did not answer within 2 s", ago(39));
+    }
+    section
+}
+
+fn cluster(brokers: &[BrokerId]) -> Cluster {
+    let broker = |id: &BrokerId| Broker {
+        id: *id,
+        host: format!("10.0.{}.{}", zone(*id) % 3 + 1, 10 + (*id - 1) % 2),
+        port: 9092,
+        rack: Some(ZONES[zone(*id) % 3].1.to_owned()),
+        fenced: false,
+    };
+    Cluster {
+        id: "lkc-3f9Qx2TsRfKQ".into(),
+        controller: Some(2),
+        brokers: brokers.iter().map(broker).collect(),
+        version: Some("4.3".into()),
+    }
+}
+
+fn link(id: BrokerId) -> Link {
+    Link {
+        rtt_ms: 0.3 + f64::from(id) * 0.1,
+        release: Some("4.3".into()),
+    }
+}
+
+/// Replicas rotate over the zones; what broker 4 led has moved on, what only it held is offline.
+fn topics() -> Vec<Topic> {
+    let topic = |(at, (name, partitions, factor, _, _)): (usize, &(&str, i32, usize, u64, f64))| {
+        let partition = |partition: i32| {
+            let turn = at + partition as usize;
+            let broker = |n: usize| (((turn + n) % 3) * 2 + (turn / 3 + n) % 2 + 1) as BrokerId;
+            let mut replicas: Vec<BrokerId> = (0..*factor).map(broker).collect();
+            if *name == "legacy-import" {
+                replicas = vec![DEAD];
+            }
+            if *name == "inventory" && partition == 0 {
+                replicas.push(1);
+            }
+            let isr: Vec<BrokerId> = replicas
+                .iter()
+                .copied()
+                .filter(|id| *id != DEAD && !(partition == 0 && *name == "inventory" && *id == 1))
+                .collect();
+            let leader = isr.first().copied();
+            let offline = replicas.iter().copied().filter(|id| *id == DEAD).collect();
+            Partition {
+                partition,
+                leader,
+                leader_epoch: 7 + partition % 4,
+                replicas,
+                isr,
+                offline,
+            }
+        };
+        Topic {
+            name: (*name).to_owned(),
+            id: uuid::Uuid::from_u128(0xa21 + at as u128),
+            internal: name.starts_with("__"),
+            partitions: (0..*partitions).map(partition).collect(),
+        }
+    };
+    TOPICS.iter().enumerate().map(topic).collect()
+}
+
+fn facts_of(topic: &str) -> (u64, f64) {
+    let row = TOPICS.iter().find(|row| row.0 == topic).unwrap();
+    (row.3, row.4)
+}
+
+fn offsets(topics: &[Topic]) -> BTreeMap<BrokerId, Observed<Offsets>> {
+    let mut by_leader: BTreeMap<BrokerId, Offsets> = BTreeMap::new();
+    for topic in topics {
+        let (size, rate) = facts_of(&topic.name);
+        for partition in &topic.partitions {
+            let Some(leader) = partition.leader else { continue };
+            let end = (size / 900) as i64 + i64::from(partition.partition) * 137;
+            let span = Span {
+                start: end / 3,
+                end,
+                rate: Some(rate),
+            };
+            let told = by_leader.entry(leader).or_default();
+            told.topics
+                .entry(topic.name.clone())
+                .or_default()
+                .insert(partition.partition, span);
+        }
+    }
+    by_leader
+        .into_iter()
+        .map(|(id, offsets)| (id, Observed::fresh(offsets, ago(1))))
+        .collect()
+}
+
+fn logdirs(id: BrokerId, topics: &[Topic]) -> Vec<LogDir> {
+    let used = [0.61, 0.37, 0.92, 0.58, 0.44, 0.76][(id - 1) as usize % 6];
+    let total = 490 * GIB;
+    let mut replicas = Vec::new();
+    for topic in topics {
+        let (size, _) = facts_of(&topic.name);
+        for partition in topic
+            .partitions
+            .iter()
+            .filter(|partition| partition.replicas.contains(&id))
+        {
+            let size_bytes = size + size / 50 * (partition.partition % 7) as u64;
+            replicas.push(Replica {
+                topic: topic.name.clone(),
+                partition: partition.partition,
+                size_bytes,
+                lag_records: 0,
+                future: false,
+            });
+        }
+    }
+    vec![LogDir {
+        path: "/data".into(),
+        total_bytes: Some(total),
+        usable_bytes: Some((total as f64 * (1.0 - used)) as u64),
+        error: None,
+        replicas,
+        growth_bytes_per_second: Some(
+            [260_000.0, 190_000.0, 17_000_000.0, 240_000.0, 0.0, 480_000.0][(id - 1) as usize % 6],
+        ),
+    }]
+}
+
+fn config(name: &str, value: &str, source: ConfigSource) -> Config {
+    Config {
+        name: name.into(),
+        value: Some(value.into()),
+        source,
+        sensitive: false,
+        read_only: source == ConfigSource::StaticBroker,
+        documentation: None,
+    }
+}
+
+fn configs(id: BrokerId) -> Vec<Config> {
+    let threads = if id == 5 { "3" } else { "8" };
+    vec![
+        config("broker.id", &id.to_string(), ConfigSource::StaticBroker),
+        config("compression.type", "producer", ConfigSource::Default),
+        config("log.dirs", "/data", ConfigSource::StaticBroker),
+        config("log.retention.hours", "168", ConfigSource::Default),
+        config("min.insync.replicas", "2", ConfigSource::DynamicDefaultBroker),
+        config("num.io.threads", threads, ConfigSource::DynamicBroker),
+        config("num.network.threads", "3", ConfigSource::Default),
+        Config {
+            sensitive: true,
+            value: None,
+            ..config("ssl.keystore.password", "", ConfigSource::StaticBroker)
+        },
+        config("unclean.leader.election.enable", "false", ConfigSource::Default),
+    ]
+}
+
+fn topic_configs(topics: &[Topic]) -> BTreeMap<String, Vec<Config>> {
+    let of = |topic: &Topic| {
+        let min = if topic.partitions.iter().all(|partition| partition.replicas.len() == 1) {
+            "1"
+        } else {
+            "2"
+        };
+        let mut configs = vec![config("min.insync.replicas", min, ConfigSource::DynamicDefaultBroker)];
+        if topic.name == "orders" {
+            configs.insert(0, config("cleanup.policy", "delete", ConfigSource::Topic));
+            configs.push(config("retention.ms", "604800000", ConfigSource::Topic));
+        }
+        (topic.name.clone(), configs)
+    };
+    topics.iter().map(of).collect()
+}
+
+fn reassignments() -> Vec<Reassignment> {
+    vec![Reassignment {
+        topic: "inventory".into(),
+        partition: 0,
+        replicas: vec![1],
+        adding: vec![1],
+        removing: Vec::new(),
+    }]
+}
+
+fn group(name: &str, state: &str, topic: &str, partitions: i32, members: usize, behind: &dyn Fn(i32) -> i64) -> Group {
+    let (size, _) = facts_of(topic);
+    let end = |partition: i32| (size / 900) as i64 + i64::from(partition) * 137;
+    let member = |n: usize| Member {
+        id: format!("{name}-{n}-8f2c41d0-{n:04}"),
+        instance: None,
+        client: format!("{name}-{n}"),
+        host: format!("10.0.{}.{}", 20 + n % 3, 100 + n),
+        assignment: (0..partitions)
+            .filter(|partition| *partition as usize % members.max(1) == n)
+            .map(|partition| (topic.to_owned(), partition))
+            .collect(),
+    };
+    let commit = |partition: i32| Commit {
+        topic: topic.to_owned(),
+        partition,
+        offset: end(partition) - behind(partition),
+        metadata: String::new(),
+    };
+    Group {
+        name: name.into(),
+        state: state.into(),
+        kind: "classic".into(),
+        protocol: if members > 0 {
+            "cooperative-sticky".into()
+        } else {
+            String::new()
+        },
+        coordinator: Some((name.len() % 3) as BrokerId + 1),
+        members: (0..members).map(member).collect(),
+        commits: (0..partitions).map(commit).collect(),
+    }
+}
+
+fn groups() -> Vec<Group> {
+    vec![
+        group("analytics", "Stable", "clicks", 24, 6, &|partition| {
+            i64::from(partition % 5) * 3
+        }),
+        group("audit-sink", "Empty", "audit", 6, 0, &|_| 2_070),
+        group("billing", "Stable", "orders", 12, 4, &|partition| {
+            if partition == 7 { 1_480_000 } else { 38_200 }
+        }),
+        group("fraud", "PreparingRebalance", "payments", 6, 3, &|_| 410),
+        group("search-indexer", "Stable", "inventory", 6, 2, &|_| 8_800),
+        group("shipping", "Stable", "shipments", 6, 3, &|_| 0),
+    ]
+}
+
+fn history() -> History {
+    let series = |from: f64, per_second: f64| {
+        let mut series = Series::default();
+        for second in (0..=60).rev().step_by(5) {
+            series.push(ago(second), from - per_second * second as f64);
+        }
+        series
+    };
+    let mut history = History::default();
+    history.group_lag.insert("analytics".into(), series(138.0, 0.1));
+    history.group_lag.insert("audit-sink".into(), series(12_420.0, 4.0));
+    history.group_lag.insert("billing".into(), series(1_900_200.0, 3_100.0));
+    history.group_lag.insert("fraud".into(), series(2_460.0, 22.0));
+    history
+        .group_lag
+        .insert("search-indexer".into(), series(52_800.0, -640.0));
+    history.group_lag.insert("shipping".into(), series(0.0, 0.0));
+    history
+}
+
+fn instance_id(id: BrokerId) -> String {
+    format!("i-0c9b{id}d21e7f0a4{id}")
+}
+
+fn volume_id(id: BrokerId) -> String {
+    format!("vol-07a{id}f44b2c9e{id}")
+}
+
+fn cloud(brokers: &[BrokerId]) -> Cloud {
+    let zones = ZONES.map(|(name, id)| {
+        (
+            name.to_owned(),
+            Zone {
+                name: name.into(),
+                id: id.into(),
+                state: "available".into(),
+            },
+        )
+    });
+    let mut cloud = Cloud {
+        region: Some("eu-west-1".into()),
+        simulated: true,
+        zones: Observed::fresh(zones.into(), ago(40)),
+        metrics: Observed::fresh(metrics(brokers), ago(25)),
+        cost: Cost {
+            requests: 212,
+            metrics: 1_104,
+            usd: 0.011,
+        },
+        ..Cloud::default()
+    };
+    cloud.types.insert(
+        "m7g.xlarge".into(),
+        InstanceType {
+            name: "m7g.xlarge".into(),
+            vcpus: Some(4),
+            memory_mib: Some(16_384),
+            ebs_baseline_mb_per_second: Some(156.25),
+            ebs_maximum_mb_per_second: Some(1_250.0),
+            ebs_baseline_iops: Some(6_000),
+            network_baseline_gbit_per_second: Some(1.876),
+            ..InstanceType::default()
+        },
+    );
+    for (at, (name, _)) in ZONES.iter().enumerate() {
+        let here = || brokers.iter().copied().filter(|id| zone(*id) == at);
+        let instances = here().map(|id| (instance_id(id), instance(id))).collect();
+        let volumes = here().map(|id| (volume_id(id), volume(id))).collect();
+        cloud
+            .instances
+            .insert((*name).to_owned(), Observed::fresh(instances, ago(20)));
+        cloud
+            .volumes
+            .insert((*name).to_owned(), Observed::fresh(volumes, ago(20)));
+    }
+    cloud
+}
+
+fn instance(id: BrokerId) -> Instance {
+    let (zone_name, zone_id) = ZONES[zone(id)];
+    Instance {
+        id: instance_id(id),
+        instance_type: "m7g.xlarge".into(),
+        zone: zone_name.into(),
+        zone_id: Some(zone_id.into()),
+        state: "running".into(),
+        private_addresses: vec![format!("10.0.{}.{}", zone(id) + 1, 10 + (id - 1) % 2)],
+        launched_at: Some(ago(86_400 * (11 + i64::from(id)))),
+        system_check: Some("ok".into()),
+        instance_check: Some("ok".into()),
+        ebs_check: Some("ok".into()),
+        root_device: Some("/dev/xvda".into()),
+        tags: [("Name".to_owned(), format!("kafka-{id}"))].into(),
+        ..Instance::default()
+    }
+}
+
+fn volume(id: BrokerId) -> Volume {
+    let modification = (id == 3).then(|| Modification {
+        state: "optimizing".into(),
+        progress_percent: Some(4),
+        started_at: Some(ago(390)),
+        ended_at: None,
+        change: "gp3 125→250 MiB/s".into(),
+    });
+    Volume {
+        id: volume_id(id),
+        volume_type: "gp3".into(),
+        size_gib: 500,
+        iops: Some(3_000),
+        throughput_mib_per_second: Some(if id == 3 { 250 } else { 125 }),
+        zone: ZONES[zone(id)].0.into(),
+        state: "in-use".into(),
+        encrypted: id != 6,
+        instance: Some(instance_id(id)),
+        device: Some("/dev/sdf".into()),
+        tags: [("azimuth:logdir".to_owned(), "/data".to_owned())].into(),
+        modification,
+        ..Volume::default()
+    }
+}
+
+fn metrics(brokers: &[BrokerId]) -> Metrics {
+    let point = |value: f64| Some(Point { at: ago(120), value });
+    let mut metrics = Metrics::default();
+    for id in brokers.iter().copied() {
+        let n = f64::from(id);
+        metrics.instances.insert(
+            instance_id(id),
+            InstanceMetrics {
+                cpu_percent: point(18.0 + n * 4.0),
+                network_in_bytes_per_second: point(9.0e6 + n * 2.0e6),
+                network_out_bytes_per_second: point(21.0e6 + n * 5.0e6),
+                ..InstanceMetrics::default()
+            },
+        );
+        if id == DEAD {
+            continue;
+        }
+        metrics.volumes.insert(
+            volume_id(id),
+            VolumeMetrics {
+                read_bytes_per_second: point(2.0e6),
+                write_bytes_per_second: point(if id == 3 { 139.0e6 } else { 20.0e6 + n * 9.0e6 }),
+                read_ops_per_second: point(30.0),
+                write_ops_per_second: point(250.0 + n * 60.0),
+                queue_length: point(if id == 3 { 14.2 } else { 0.6 }),
+                stalled_io: point(0.0),
+                read_latency_ms: point(0.7),
+                write_latency_ms: point(if id == 3 { 21.0 } else { 1.1 }),
+                ..VolumeMetrics::default()
+            },
+        );
+    }
+    metrics
+}

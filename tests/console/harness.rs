@@ -1,0 +1,315 @@
+//! The real loop with a hand on the keys and an eye on the screen: `console.press("j j enter")`, `console.shows("..")`.
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use azimuth::feed::Section;
+use azimuth::model::Snapshot;
+use azimuth::settings::appearance::{Colours, Glyphs};
+use azimuth::settings::{keymap, theme};
+use azimuth::tui::app::State;
+use azimuth::tui::app::operation::{Operation, Sheet};
+use azimuth::tui::app::state::{Origin, Start};
+use azimuth::tui::input::{Key, Router};
+use azimuth::tui::run::{self, Leave, Look};
+use azimuth::tui::runtime::{Facts, Runtime, Verbs};
+use crossterm::event::{Event, KeyCode, KeyEvent, KeyModifiers};
+use futures::StreamExt;
+use futures::future::BoxFuture;
+use ratatui::Terminal;
+use ratatui::backend::TestBackend;
+use tokio::sync::watch;
+use tokio::time;
+
+use super::fixture;
+
+/// What the screens wished for, in order.
+#[derive(Debug, Default)]
+pub struct Wishes {
+    pub refreshed: BTreeSet<Section>,
+    pub planned: Vec<String>,
+    pub applied: Vec<(String, Option<String>)>,
+    pub copied: Vec<String>,
+}
+
+pub struct Console {
+    console: run::Console,
+    terminal: Terminal<TestBackend>,
+    publish: watch::Sender<Arc<Snapshot>>,
+    pub wishes: Arc<Mutex<Wishes>>,
+    pub left: Option<Leave>,
+}
+
+/// How the console is opened.
+pub struct Opening {
+    pub size: (u16, u16),
+    pub snapshot: Snapshot,
+    pub theme: &'static str,
+    pub keymap: &'static str,
+    pub colours: Colours,
+    pub glyphs: Glyphs,
+    pub class: &'static str,
+    pub read_only: bool,
+    pub verbs: bool,
+}
+
+impl Default for Opening {
+    fn default() -> Self {
+        Self {
+            size: (120, 40),
+            snapshot: fixture::snapshot(),
+            theme: "dark",
+            keymap: "default",
+            colours: Colours::True,
+            glyphs: Glyphs::Unicode,
+            class: "prod",
+            read_only: true,
+            verbs: false,
+        }
+    }
+}
+
+struct FakeFacts(Arc<Mutex<Wishes>>);
+
+impl Facts for FakeFacts {
+    fn refresh(&self, section: Section) {
+        self.0.lock().unwrap().refreshed.insert(section);
+    }
+
+    fn focus(&self, _: BTreeSet<Section>) {}
+}
+
+/// Plans by repeating the command; prod wants its name.
+struct FakeVerbs {
+    wishes: Arc<Mutex<Wishes>>,
+    confirm: Option<String>,
+    operations: watch::Receiver<Arc<Vec<Operation>>>,
+}
+
+impl Verbs for FakeVerbs {
+    fn plan(&self, words: Vec<String>) -> BoxFuture<'static, Result<Sheet, String>> {
+        let command = words.join(" ");
+        self.wishes.lock().unwrap().planned.push(command.clone());
+        let confirm = self.confirm.clone();
+        Box::pin(async move {
+            use azimuth::tui::app::field::{Field, Tone};
+            Ok(Sheet {
+                id: "plan-1".into(),
+                title: command.clone(),
+                lines: vec![
+                    Field::new("12 partitions · 227 GB on 6 brokers · undo: none (records deleted)").tone(Tone::Warn),
+                    Field::new("gates  ✓ no partition offline   ✓ cluster id pinned   ▲ group billing still reads it"),
+                ],
+                command: format!("azimuth {command} --context prod-eu"),
+                confirm,
+                blocked: None,
+            })
+        })
+    }
+
+    fn apply(&self, sheet: String, confirm: Option<String>) -> BoxFuture<'static, Result<String, String>> {
+        self.wishes.lock().unwrap().applied.push((sheet, confirm));
+        Box::pin(async { Ok("started operation 7f3".to_owned()) })
+    }
+
+    fn save(&self, sheet: String) -> BoxFuture<'static, Result<String, String>> {
+        Box::pin(async move { Ok(format!("saved {sheet}")) })
+    }
+
+    fn operations(&self) -> watch::Receiver<Arc<Vec<Operation>>> {
+        self.operations.clone()
+    }
+}
+
+impl Console {
+    /// Opens on the fixture and draws the first screen.
+    pub async fn open(opening: Opening) -> Self {
+        let wishes: Arc<Mutex<Wishes>> = Arc::default();
+        let (publish, snapshots) = watch::channel(Arc::new(opening.snapshot));
+        let router = Router::new(&keymap::load(opening.keymap, None).unwrap()).unwrap();
+        let look = Look {
+            paths: None,
+            colours: opening.colours,
+            glyphs: opening.glyphs,
+        };
+        let verbs: Option<Arc<dyn Verbs>> = opening.verbs.then(|| {
+            let (keep, operations) = watch::channel(Arc::default());
+            std::mem::forget(keep);
+            let confirm = (opening.class == "prod").then(|| "prod-eu".to_owned());
+            Arc::new(FakeVerbs {
+                wishes: wishes.clone(),
+                confirm,
+                operations,
+            }) as Arc<dyn Verbs>
+        });
+        let (runtime, messages) = Runtime::new(Arc::new(FakeFacts(wishes.clone())), verbs);
+        let origin = Origin {
+            context: "prod-eu".into(),
+            class: opening.class.into(),
+            read_only: opening.read_only,
+            bootstrap: "b-1.kafka.internal:9092".into(),
+            target: vec!["--context".into(), "prod-eu".into()],
+        };
+        let state = State::new(Start {
+            now: fixture::now(),
+            width: opening.size.0,
+            height: opening.size.1,
+            origin,
+            verbs: opening.verbs,
+            theme: opening.theme.into(),
+            themes: theme::names(None),
+            contexts: vec!["prod-eu".into(), "staging-eu".into()],
+            bindings: router.bindings().to_vec(),
+        });
+        let began = time::Instant::now();
+        let clock = Box::new(move || fixture::now() + jiff::SignedDuration::try_from(began.elapsed()).unwrap());
+        let copied = wishes.clone();
+        let console = run::Console {
+            theme: look.theme(opening.theme).unwrap(),
+            state,
+            router,
+            look,
+            runtime,
+            messages,
+            snapshots,
+            clock,
+            clipboard: Box::new(move |text| copied.lock().unwrap().copied.push(text.to_owned())),
+        };
+        let terminal = Terminal::new(TestBackend::new(opening.size.0, opening.size.1)).unwrap();
+        let mut console = Self {
+            console,
+            terminal,
+            publish,
+            wishes,
+            left: None,
+        };
+        console.wait(Duration::from_millis(100)).await;
+        console
+    }
+
+    /// Presses keys 50 ms apart, each as a keymap file writes it, and waits for the screen to settle.
+    pub async fn press(&mut self, keys: &str) -> &mut Self {
+        let events = keys.split_whitespace().map(event).collect();
+        self.feed(events, Duration::from_millis(50)).await
+    }
+
+    /// Types text key by key.
+    pub async fn types(&mut self, text: &str) -> &mut Self {
+        let key = |c: char| Event::Key(KeyEvent::new(KeyCode::Char(c), KeyModifiers::NONE));
+        self.feed(text.chars().map(key).collect(), Duration::from_millis(50))
+            .await
+    }
+
+    /// Leaves the screen to another terminal.
+    pub fn into_console(self) -> (run::Console, watch::Sender<Arc<Snapshot>>) {
+        (self.console, self.publish)
+    }
+
+    /// All at once, as a terminal that was not read for a while gives them.
+    pub async fn burst(&mut self, keys: &str) -> &mut Self {
+        let events = keys.split_whitespace().map(event).collect();
+        self.feed(events, Duration::ZERO).await
+    }
+
+    pub async fn paste(&mut self, text: &str) -> &mut Self {
+        self.feed(vec![Event::Paste(text.to_owned())], Duration::ZERO).await
+    }
+
+    pub async fn resize(&mut self, width: u16, height: u16) -> &mut Self {
+        self.terminal.backend_mut().resize(width, height);
+        self.feed(vec![Event::Resize(width, height)], Duration::ZERO).await
+    }
+
+    pub async fn wait(&mut self, time: Duration) -> &mut Self {
+        self.run(Vec::new(), Duration::ZERO, time).await
+    }
+
+    /// New facts arrive.
+    pub async fn publish(&mut self, snapshot: Snapshot) -> &mut Self {
+        self.publish.send(Arc::new(snapshot)).unwrap();
+        self.wait(Duration::from_millis(200)).await
+    }
+
+    async fn feed(&mut self, events: Vec<Event>, apart: Duration) -> &mut Self {
+        self.run(events, apart, Duration::from_millis(200)).await
+    }
+
+    async fn run(&mut self, events: Vec<Event>, apart: Duration, rest: Duration) -> &mut Self {
+        let keys = futures::stream::iter(events).then(move |event| async move {
+            if !apart.is_zero() {
+                time::sleep(apart).await;
+            }
+            Ok(event)
+        });
+        let end = futures::stream::once(async move { time::sleep(rest).await }).filter_map(|()| async { None });
+        let mut input = Box::pin(keys.chain(end));
+        let left = run::run(&mut self.terminal, &mut input, &mut self.console)
+            .await
+            .unwrap();
+        self.left = (left != Leave::InputEnded).then_some(left);
+        self
+    }
+
+    /// The screen as text, line by line.
+    pub fn text(&self) -> String {
+        let buffer = self.terminal.backend().buffer();
+        let width = usize::from(buffer.area.width.max(1));
+        let line = |cells: &[ratatui::buffer::Cell]| {
+            let text: String = cells.iter().map(ratatui::buffer::Cell::symbol).collect();
+            text.trim_end().to_owned()
+        };
+        buffer.content().chunks(width).map(line).collect::<Vec<_>>().join("\n")
+    }
+
+    #[track_caller]
+    pub fn shows(&self, text: &str) -> &Self {
+        assert!(
+            self.text().contains(text),
+            "the screen does not show {text:?}:\n{}",
+            self.text()
+        );
+        self
+    }
+
+    #[track_caller]
+    pub fn hides(&self, text: &str) -> &Self {
+        assert!(
+            !self.text().contains(text),
+            "the screen shows {text:?}:\n{}",
+            self.text()
+        );
+        self
+    }
+
+    /// The line under the cursor.
+    #[track_caller]
+    pub fn cursor_on(&self, text: &str) -> &Self {
+        let screen = self.text();
+        let line = screen.lines().find(|line| line.starts_with('▸')).unwrap_or_default();
+        assert!(
+            line.contains(text),
+            "the cursor is on {line:?}, not on {text:?}:\n{screen}"
+        );
+        self
+    }
+
+    pub fn buffer(&self) -> &ratatui::buffer::Buffer {
+        self.terminal.backend().buffer()
+    }
+}
+
+/// The event that a terminal sends for a key as a keymap file writes it.
+pub fn event(word: &str) -> Event {
+    let key: Key = word.parse().unwrap();
+    let mut modifiers = KeyModifiers::NONE;
+    modifiers.set(KeyModifiers::CONTROL, key.ctrl);
+    modifiers.set(KeyModifiers::ALT, key.alt);
+    modifiers.set(KeyModifiers::SHIFT, key.shift);
+    let code = if key.shift && key.code == KeyCode::Tab {
+        KeyCode::BackTab
+    } else {
+        key.code
+    };
+    Event::Key(KeyEvent::new(code, modifiers))
+}

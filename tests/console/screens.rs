@@ -1,0 +1,145 @@
+//! Every screen as a person sees it, at the sizes that people have.
+
+use azimuth::settings::appearance::{Colours, Glyphs};
+
+use super::fixture;
+use super::harness::{Console, Opening};
+
+async fn screen(size: (u16, u16), keys: &str) -> String {
+    let mut console = Console::open(Opening {
+        size,
+        ..Opening::default()
+    })
+    .await;
+    console.press(keys).await;
+    console.text()
+}
+
+macro_rules! screens {
+    ($($name:ident: $size:expr, $keys:expr;)*) => {
+        $(
+            #[tokio::test(start_paused = true)]
+            async fn $name() {
+                insta::assert_snapshot!(stringify!($name), screen($size, $keys).await);
+            }
+        )*
+    };
+}
+
+const SMALL: (u16, u16) = (80, 24);
+const USUAL: (u16, u16) = (120, 40);
+const LARGE: (u16, u16) = (200, 50);
+
+screens! {
+    broker_80x24: SMALL, "2";
+    broker_120x40: USUAL, "2";
+    broker_200x50: LARGE, "2";
+    broker_wide_80x24: SMALL, "w right right right";
+    broker_partitions_120x40: USUAL, "j enter";
+    broker_logdirs_120x40: USUAL, "j enter tab";
+    broker_configs_120x40: USUAL, "j enter tab tab";
+    topic_80x24: SMALL, "3";
+    topic_120x40: USUAL, "3";
+    topic_200x50: LARGE, "3";
+    topic_heat_120x40: USUAL, "3 h";
+    topic_partitions_80x24: SMALL, "3 j j enter";
+    topic_partitions_120x40: USUAL, "3 j j enter";
+    topic_configs_120x40: USUAL, "3 G enter tab";
+    group_80x24: SMALL, "4";
+    group_120x40: USUAL, "4";
+    group_200x50: LARGE, "4";
+    group_partitions_120x40: USUAL, "4 j j enter";
+    group_members_120x40: USUAL, "4 j j enter tab";
+    volume_80x24: SMALL, "5";
+    volume_120x40: USUAL, "5";
+    volume_200x50: LARGE, "5";
+    volume_open_120x40: USUAL, "5 enter";
+    help_80x24: SMALL, "?";
+    help_120x40: USUAL, "?";
+    palette_80x24: SMALL, ": o r d";
+    filter_80x24: SMALL, "3 / c l i";
+    sort_80x24: SMALL, "s";
+    copy_120x40: USUAL, "y";
+    inspect_80x24: SMALL, "i";
+}
+
+#[tokio::test(start_paused = true)]
+async fn ascii_draws_nothing_but_ascii() {
+    let opening = Opening {
+        size: USUAL,
+        glyphs: Glyphs::Ascii,
+        colours: Colours::None,
+        theme: "mono",
+        ..Opening::default()
+    };
+    let mut console = Console::open(opening).await;
+    for keys in ["2", "3", "h", "4", "5", "?", "esc", ":", "esc", "y"] {
+        console.press(keys).await;
+        assert!(console.text().is_ascii(), "after {keys}:\n{}", console.text());
+    }
+    console.press("esc 2").await;
+    insta::assert_snapshot!("broker_ascii_120x40", console.text());
+    console.press("3").await;
+    insta::assert_snapshot!("topic_ascii_120x40", console.text());
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_colours_no_cell_has_one() {
+    let mut console = Console::open(Opening {
+        colours: Colours::None,
+        ..Opening::default()
+    })
+    .await;
+    for keys in ["2", "3", "4", "5", "?", "esc"] {
+        console.press(keys).await;
+        for cell in console.buffer().content() {
+            let colours = (cell.fg, cell.bg);
+            assert_eq!(
+                colours,
+                (ratatui::style::Color::Reset, ratatui::style::Color::Reset),
+                "after {keys}"
+            );
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn many_brokers_fold_the_healthy_ones() {
+    let mut console = Console::open(Opening {
+        snapshot: fixture::wide(),
+        ..Opening::default()
+    })
+    .await;
+    insta::assert_snapshot!("broker_wide_cluster_120x40", console.text());
+    console.press("+").await.hides("more ●").shows("30 brokers");
+    console.press("3").await;
+    insta::assert_snapshot!("topic_wide_cluster_120x40", console.text());
+}
+
+#[tokio::test(start_paused = true)]
+async fn before_the_first_answer_the_screen_says_whom_it_asks() {
+    let snapshot = azimuth::model::Snapshot::default();
+    let console = Console::open(Opening {
+        size: SMALL,
+        snapshot,
+        ..Opening::default()
+    })
+    .await;
+    console.shows("asking b-1.kafka.internal:9092");
+    insta::assert_snapshot!("waiting_80x24", console.text());
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_size_breaks_a_screen() {
+    for size in [(1, 1), (10, 3), (20, 5), (40, 10), (80, 24), (300, 100)] {
+        let mut console = Console::open(Opening {
+            size,
+            ..Opening::default()
+        })
+        .await;
+        console
+            .press("3 h 4 5 ? esc : esc i y esc s esc 2 w right enter tab tab")
+            .await;
+        console.resize(2, 2).await.resize(90, 30).await.shows("prod-eu");
+    }
+}

@@ -1,0 +1,300 @@
+//! What people do, told in keys and in what they then see. Time is paused: nothing here waits.
+
+use std::time::Duration;
+
+use azimuth::feed::Section;
+use azimuth::tui::run::Leave;
+
+use super::fixture;
+use super::harness::{Console, Opening};
+
+async fn open() -> Console {
+    Console::open(Opening::default()).await
+}
+
+fn with_verbs(class: &'static str) -> Opening {
+    Opening {
+        verbs: true,
+        read_only: false,
+        class,
+        ..Opening::default()
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_dead_broker_is_first_and_its_cells_show_their_age() {
+    let console = open().await;
+    console
+        .cursor_on("✖ unreachable")
+        .cursor_on("30 s")
+        .shows("1/2 up")
+        .shows("✖ 5/6")
+        .shows("timed out: 10.0.2.11:9092 did not answer");
+}
+
+#[tokio::test(start_paused = true)]
+async fn when_the_broker_returns_the_screen_recovers_by_itself_and_nothing_moves() {
+    let mut console = open().await;
+    console.publish(fixture::healthy()).await;
+    console.cursor_on("● up").shows("● 6/6").hides("unreachable");
+    console.wait(Duration::from_secs(40)).await.shows("moved");
+    console.press("ctrl-r").await.hides("moved");
+    assert!(console.wishes.lock().unwrap().refreshed.contains(&Section::Links));
+}
+
+#[tokio::test(start_paused = true)]
+async fn j_j_enter_opens_a_topic_and_esc_comes_back_to_it() {
+    let mut console = open().await;
+    console.press("3").await.cursor_on("legacy-import");
+    console
+        .press("j j j enter")
+        .await
+        .shows("prod-eu")
+        .shows("partitions ")
+        .shows("▸ topic ▸");
+    console.press("tab").await.shows("min.insync.replicas");
+    console
+        .press("esc")
+        .await
+        .hides("min.insync.replicas")
+        .shows("11 topics");
+    console.press("[").await.shows("6 brokers");
+    console.press("]").await.shows("11 topics");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_filter_works_while_it_is_typed_and_esc_gives_it_up() {
+    let mut console = open().await;
+    console
+        .press("3 /")
+        .await
+        .types("ord !dlq")
+        .await
+        .shows("1 shown")
+        .shows("orders")
+        .hides("payments");
+    console.press("enter").await.shows("1 of 11 topics").shows("/ord !dlq");
+    console.press("esc").await.shows("11 topics").shows("payments");
+    console
+        .press("/")
+        .await
+        .types("zzz")
+        .await
+        .shows("nothing passes the filter");
+    console.press("esc").await.shows("payments");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_limit_can_be_filtered_by_its_percentage() {
+    let mut console = open().await;
+    console.press("/").await.types("disk:>90%").await;
+    console.press("enter").await.shows("1 of 6 brokers").cursor_on("92%");
+}
+
+#[tokio::test(start_paused = true)]
+async fn f_leaves_only_what_is_faulty() {
+    let mut console = open().await;
+    console
+        .press("4 f")
+        .await
+        .shows("billing")
+        .shows("faults only")
+        .hides("shipping");
+    console.press("f").await.shows("shipping");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_palette_goes_to_a_thing_by_a_few_of_its_letters() {
+    let mut console = open().await;
+    console.press(":").await.types("gbill").await.shows("group billing");
+    console.press("enter").await.shows("▸ group ▸ billing");
+    console.press(":").await.types("theme light").await;
+    console.press("enter : esc").await.shows("▸ group ▸ billing");
+    console.press(":").await.types("nonsense").await;
+    console.press("enter").await.shows("nothing here is called `nonsense`");
+}
+
+#[tokio::test(start_paused = true)]
+async fn help_shows_the_loaded_keymap() {
+    let mut console = Console::open(Opening {
+        keymap: "vim",
+        size: (160, 60),
+        ..Opening::default()
+    })
+    .await;
+    console
+        .press("?")
+        .await
+        .shows("g g")
+        .shows("Move to the first row.")
+        .hides("Plan to delete");
+    console.press("esc").await.hides("Move to the first row.");
+    console.press("g").await.shows("g …");
+    console.press("g").await.hides("g …");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_frozen_screen_keeps_still_until_z() {
+    let mut console = open().await;
+    console.press("z").await.shows("FROZEN at 21:04:29Z");
+    console.publish(fixture::healthy()).await.shows("✖ unreachable");
+    console.press("z").await.hides("unreachable");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_copied_is_what_was_chosen() {
+    let mut console = open().await;
+    console.press("y enter").await.shows("copied command");
+    console.press("3 y j j enter").await;
+    let wishes = console.wishes.lock().unwrap();
+    assert_eq!(wishes.copied[0], "azimuth broker list --context prod-eu");
+    let row: serde_json::Value = serde_json::from_str(&wishes.copied[1]).unwrap();
+    assert_eq!(
+        (&row["topic"], &row["partitions"]),
+        (&"legacy-import".into(), &1.into())
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn sorting_by_a_column_holds_and_turns_round() {
+    let mut console = open().await;
+    console
+        .press("3 s j enter")
+        .await
+        .shows("by topic ▲")
+        .shows("__consumer_offsets");
+    console.press("s enter").await.shows("by topic ▼");
+    console.press("g").await.cursor_on("shipments");
+}
+
+#[tokio::test(start_paused = true)]
+async fn marks_stay_with_their_rows() {
+    let mut console = open().await;
+    console.press("3 space space").await.shows("2 marked").shows("◆");
+    console.press("u").await.hides("marked");
+}
+
+#[tokio::test(start_paused = true)]
+async fn q_leaves_and_a_context_is_switched_by_leaving() {
+    let mut console = open().await;
+    assert_eq!(console.press("q").await.left, Some(Leave::Quit));
+    console.press(":").await.types("context staging").await;
+    console.press("enter").await;
+    assert_eq!(console.left, Some(Leave::SwitchContext("staging-eu".into())));
+    assert_eq!(console.press("ctrl-c").await.left, Some(Leave::Quit));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_pager_gets_the_rows_on_screen() {
+    let mut console = open().await;
+    console.press("o").await;
+    let Some(Leave::Page(text)) = &console.left else {
+        panic!("{:?}", console.left)
+    };
+    assert!(
+        text.lines().next().unwrap().contains("disk used") && text.lines().count() == 7,
+        "{text}"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_read_only_context_says_so_and_plans_nothing() {
+    let mut console = Console::open(Opening {
+        read_only: true,
+        ..with_verbs("prod")
+    })
+    .await;
+    console.press("3 D").await.shows("prod-eu is read-only");
+    console.press(".").await.shows("Plan to delete").shows("changes = true");
+    assert!(console.wishes.lock().unwrap().planned.is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_verbs_there_is_no_capital() {
+    let mut console = open().await;
+    console.press("3 D C R").await.hides("PLAN");
+    console
+        .press(".")
+        .await
+        .shows("there is nothing to do with a topic here");
+    console.press("?").await.hides("Plan to");
+}
+
+#[tokio::test(start_paused = true)]
+async fn deleting_on_prod_needs_the_typed_name() {
+    let mut console = Console::open(with_verbs("prod")).await;
+    console
+        .press("3 G D")
+        .await
+        .shows("PLAN topic delete")
+        .shows("undo: none")
+        .shows("A apply (type prod-eu)");
+    console.wait(Duration::from_millis(400)).await;
+    console.press("enter").await.shows("PLAN");
+    assert!(
+        console.wishes.lock().unwrap().applied.is_empty(),
+        "enter never changes the cluster"
+    );
+    console.press("A").await.shows("type prod-eu to apply");
+    console
+        .types("prod-us")
+        .await
+        .press("enter")
+        .await
+        .shows("type prod-eu to apply: prod-us");
+    assert!(console.wishes.lock().unwrap().applied.is_empty());
+    console
+        .press("backspace backspace")
+        .await
+        .types("eu")
+        .await
+        .press("enter")
+        .await
+        .shows("started operation 7f3");
+    let applied = &console.wishes.lock().unwrap().applied;
+    assert_eq!(applied.as_slice(), [("plan-1".to_owned(), Some("prod-eu".to_owned()))]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn type_ahead_and_pastes_do_not_apply_a_plan() {
+    let mut console = Console::open(with_verbs("dev")).await;
+    console
+        .press("3 G")
+        .await
+        .burst("D A A enter A")
+        .await
+        .shows("PLAN topic delete");
+    console.paste("AAA").await.shows("PLAN topic delete");
+    assert!(console.wishes.lock().unwrap().applied.is_empty());
+    console
+        .wait(Duration::from_millis(400))
+        .await
+        .press("A")
+        .await
+        .shows("started operation 7f3");
+    assert_eq!(console.wishes.lock().unwrap().applied.len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn creating_a_topic_is_a_command_to_complete() {
+    let mut console = Console::open(with_verbs("dev")).await;
+    console.press("3 C").await.shows(":topic create NAME --partitions 6");
+    console
+        .press("ctrl-u")
+        .await
+        .types("topic create refunds --partitions 3")
+        .await;
+    console.press("enter").await.shows("PLAN topic create refunds");
+    assert_eq!(
+        console.wishes.lock().unwrap().planned,
+        ["topic create refunds --partitions 3"]
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_paste_outside_a_prompt_does_nothing() {
+    let mut console = open().await;
+    let before = console.text();
+    console.paste("q:D3").await;
+    assert_eq!(console.text(), before);
+}
