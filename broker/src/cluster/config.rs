@@ -104,11 +104,6 @@ impl ClusterConfig {
         let copies = self.nodes.len().clamp(1, 3).to_string();
         set("default.replication.factor", &copies);
         set("offsets.topic.replication.factor", &copies);
-        set("transaction.state.log.replication.factor", &copies);
-        set(
-            "transaction.state.log.min.isr",
-            if self.nodes.len() >= 3 { "2" } else { "1" },
-        );
         if id == CONTROLLER {
             set("process.roles", "controller");
             set("listeners", &format!("CONTROLLER://{}", self.controller));

@@ -154,6 +154,10 @@ impl LogManager {
             let Some((topic, partition)) = parse_name(&name) else {
                 continue;
             };
+            // The controller's own log, which it opens itself.
+            if topic == "__cluster_metadata" {
+                continue;
+            }
             let Some(topic_id) = directory::read_topic_id(&self.disk, &path)? else {
                 tracing::warn!("{} has no partition.metadata and is left alone", path.display());
                 continue;

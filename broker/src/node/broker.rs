@@ -76,6 +76,12 @@ impl Broker {
         let replicas = replicas(&config, &around, incarnation, &logs, &requests);
         let applied = watch::Sender::new(-1);
         followers.spawn(apply(Arc::clone(&replicas), images.subscribe(), applied.clone()));
+        logs.set_intervals(log::Intervals {
+            retention: config.millis("log.retention.check.interval.ms"),
+            checkpoint: config.millis("log.flush.offset.checkpoint.interval.ms"),
+            high_watermark: config.millis("replica.high.watermark.checkpoint.interval.ms"),
+            ..log::Intervals::default()
+        });
         let upkeep = Upkeep::start(&replicas, &logs);
         let groups = coordinator(&config, &around, images.subscribe(), &replicas);
         followers.spawn(Arc::clone(&groups).run());
