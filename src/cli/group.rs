@@ -14,6 +14,11 @@ const NEEDS: [Section; 4] = [Section::Cluster, Section::Topics, Section::Groups,
 pub async fn answer(line: &Line, verb: &Verb) -> Result<Answer, Failure> {
     let facts = gather(line, &NEEDS).await?;
     let groups = facts.rows().groups;
+    // A leader that did not answer matters only where a lag hangs on it.
+    let told = groups
+        .iter()
+        .all(|row| row.lag_records.value.is_some() && !row.lag_records.is_stale());
+    let facts = facts.only(|subject| !(told && subject.ends_with(" offsets")));
     match verb {
         Verb::List { state } => {
             let wanted = |row: &&GroupRow| state.as_ref().is_none_or(|state| row.state.eq_ignore_ascii_case(state));

@@ -285,17 +285,40 @@ pub fn print(out: &mut dyn Write, line: &Line, kind: &str, answer: &Answer) -> s
         Output::Wide => table::print(out, &answer.blocks, Rank::Wide, None)?,
     }
     out.flush()?;
-    tell(answer);
+    tell(answer, line.global.output);
     Ok(())
 }
 
-/// Problems for people: at most ten lines of them.
-fn tell(answer: &Answer) {
+/// Problems for people: at most ten lines of them, of what is shown, and no reason twice.
+fn tell(answer: &Answer, output: Output) {
     const MOST: usize = 10;
-    for problem in answer.problems.iter().take(MOST) {
+    let rank = if output == Output::Table {
+        Rank::Usual
+    } else {
+        Rank::Wide
+    };
+    let shows = |block: &Block, field: &String| {
+        let mut heads = block.sheet.heads.iter();
+        heads.any(|head| head.key == field && (block.upright || head.rank <= rank))
+    };
+    let whole: Vec<&str> = answer
+        .problems
+        .iter()
+        .filter(|one| one.fields.is_empty())
+        .map(|one| one.reason.as_str())
+        .collect();
+    let told = |problem: &&Problem| {
+        let shown = problem
+            .fields
+            .iter()
+            .any(|field| answer.blocks.iter().any(|block| shows(block, field)));
+        problem.fields.is_empty() || (shown && output != Output::Name && !whole.contains(&problem.reason.as_str()))
+    };
+    let problems: Vec<&Problem> = answer.problems.iter().filter(told).collect();
+    for problem in problems.iter().take(MOST) {
         say(&format!("azimuth: {}", problem.sentence()));
     }
-    if let Some(more) = answer.problems.len().checked_sub(MOST).filter(|more| *more > 0) {
+    if let Some(more) = problems.len().checked_sub(MOST).filter(|more| *more > 0) {
         say(&format!("azimuth: {more} more problems; -o json lists all"));
     }
     if !answer.complete {

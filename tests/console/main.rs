@@ -1,7 +1,9 @@
-//! The console from outside: its data files, its screens, stories of keys in and text out, and real clusters.
+//! The console from outside: the real binary, its data files, its screens, stories of keys in and text out, and real clusters.
 //!
 //! `cfg(test)` holds for all of this binary; saying so lets helpers unwrap like the tests that they are part of.
 
+#[cfg(test)]
+mod cluster;
 #[cfg(test)]
 mod cost;
 #[cfg(test)]
@@ -14,6 +16,8 @@ mod kafka;
 mod presets;
 #[cfg(test)]
 mod screens;
+#[cfg(test)]
+mod scripts;
 #[cfg(test)]
 mod source;
 #[cfg(test)]

@@ -1,0 +1,91 @@
+//! The command line on a real cluster: three of our brokers in this process, the console's own binary beside it.
+
+use std::time::{Duration, Instant};
+
+use azimuth_broker::cluster::{Cluster, ClusterConfig};
+use azimuth_broker::id::NodeId;
+
+use crate::scripts::{Home, Ran};
+
+async fn start(folder: &std::path::Path) -> Cluster {
+    let racks = ["a", "b", "c"].map(str::to_owned);
+    Cluster::start(ClusterConfig::local(3, &racks, folder, 0))
+        .await
+        .unwrap()
+}
+
+/// The cluster lives on this runtime, so the binary is waited for on another thread.
+async fn run(home: &std::sync::Arc<Home>, line: String) -> Ran {
+    let home = home.clone();
+    tokio::task::spawn_blocking(move || home.run(&line)).await.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn reads_answer_and_a_dead_broker_costs_only_its_own_cells() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut cluster = start(folder.path()).await;
+    let home = std::sync::Arc::new(Home::new());
+    let bootstrap = cluster.bootstrap();
+    for line in [
+        "broker list",
+        "topic list --internal",
+        "partition list",
+        "group list",
+        "quorum show",
+        "logdir list",
+        "context test",
+    ] {
+        let ran = run(&home, format!("{line} --bootstrap {bootstrap}")).await;
+        assert_eq!(ran.status, 0, "{line}\n{}{}", ran.stdout, ran.stderr);
+    }
+    let ran = run(&home, format!("broker list --bootstrap {bootstrap} -o json")).await;
+    let envelope = ran.envelope("broker.list");
+    assert_eq!(envelope["items"].as_array().unwrap().len(), 3);
+    assert_eq!(envelope["items"][0]["rack"], "a");
+
+    cluster.kill(NodeId(2)).await;
+    let started = Instant::now();
+    let ran = run(
+        &home,
+        format!("broker list --bootstrap {bootstrap} --timeout 5s -o json"),
+    )
+    .await;
+    assert!(started.elapsed() < Duration::from_secs(8), "{:?}", started.elapsed());
+    assert_eq!(ran.status, 3, "{}", ran.stderr);
+    let envelope = ran.envelope("broker.list");
+    let of = |id: i64| {
+        envelope["items"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .find(|row| row["id"] == id)
+            .unwrap()
+            .clone()
+    };
+    assert_ne!(of(2)["state"], "up");
+    assert_eq!(of(1)["state"], "up");
+    assert!(of(1)["disk_used_percent"].is_number());
+    cluster.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_cluster_at_the_same_address_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let cluster = start(folder.path()).await;
+    let home = std::sync::Arc::new(Home::new());
+    let ran = run(&home, format!("context add here --bootstrap {}", cluster.bootstrap())).await;
+    assert_eq!(ran.status, 0, "{}", ran.stderr);
+    assert_eq!(run(&home, "broker list".to_owned()).await.status, 0);
+    let file = home.contexts();
+    let text = std::fs::read_to_string(&file).unwrap();
+    // The same as if another cluster had taken the address: what answers is not what is expected.
+    std::fs::write(&file, format!("{text}cluster_id = \"another\"\n")).unwrap();
+    let ran = run(&home, "broker list".to_owned()).await;
+    assert_eq!(ran.status, 4, "{}", ran.stderr);
+    assert!(
+        ran.stdout.is_empty() && ran.stderr.contains("it was another: refused"),
+        "{}",
+        ran.stderr
+    );
+    cluster.shutdown().await;
+}
