@@ -131,6 +131,8 @@ pub struct ReplicaManager {
     leaders: Arc<dyn LeaderLinks>,
     settings: Settings,
     partitions: RwLock<HashMap<TopicPartition, Arc<Partition>>>,
+    /// Replicas that belong here and whose logs cannot be used.
+    offline: RwLock<BTreeSet<TopicPartition>>,
     /// The image last applied; empty before the first.
     image: RwLock<Arc<Image>>,
     /// One image at a time.
@@ -160,6 +162,7 @@ impl ReplicaManager {
             leaders: surroundings.leaders,
             settings: surroundings.settings,
             partitions: RwLock::default(),
+            offline: RwLock::default(),
             image: RwLock::new(Arc::new(Image::empty())),
             applying: Mutex::default(),
             fetchers: Mutex::default(),
@@ -247,9 +250,12 @@ impl ReplicaManager {
 
     /// Why there is no replica of `at` here.
     fn absent(&self, at: TopicPartition) -> ResponseError {
+        if self.offline.read().contains(&at) {
+            return ResponseError::KafkaStorageError;
+        }
         let image = self.image.read();
         match image.partition(at) {
-            Some(state) if state.replicas.contains(&self.options.node) => ResponseError::KafkaStorageError,
+            // Elsewhere, or about to be hosted here.
             Some(_) => ResponseError::NotLeaderOrFollower,
             None if image.topic(at.topic).is_none() => ResponseError::UnknownTopicId,
             None => ResponseError::UnknownTopicOrPartition,

@@ -11,7 +11,7 @@ mod guard;
 mod version;
 
 pub use client::{Client, ClientConfig, Security};
-pub use codec::{Header, decode_header, decode_message, encode_request, encode_response};
+pub use codec::{Header, decode_header, decode_message, decode_response, encode_request, encode_response};
 pub use error::Error;
 pub use frame::{FrameError, FrameReader, MAX_FRAME_BYTES};
 pub use guard::Malformed;

@@ -71,8 +71,14 @@ impl ReplicaManager {
                 topic: topic.id,
                 partition,
             };
-            if let Err(refusal) = self.apply_partition(topic, at, state, &wanted, image) {
-                tracing::error!(topic = %topic.name, partition, "the replica is offline: {refusal}");
+            match self.apply_partition(topic, at, state, &wanted, image) {
+                Ok(()) => {
+                    self.offline.write().remove(&at);
+                }
+                Err(refusal) => {
+                    tracing::error!(topic = %topic.name, partition, "the replica is offline: {refusal}");
+                    self.offline.write().insert(at);
+                }
             }
         }
     }
@@ -119,6 +125,7 @@ impl ReplicaManager {
     }
 
     fn drop_unassigned(self: &Arc<Self>, image: &Image) {
+        self.offline.write().retain(|at| self.is_assigned(image, *at));
         let unassigned: Vec<Arc<Partition>> = {
             let partitions = self.partitions.read();
             let gone = |partition: &&Arc<Partition>| !self.is_assigned(image, partition.at);

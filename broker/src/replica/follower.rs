@@ -112,7 +112,7 @@ impl Fetcher {
                 Some(open) => Ok(open),
                 None => self.open(&manager).await,
             };
-            let open = match open {
+            let mut open = match open {
                 Ok(open) => open,
                 Err(error) => {
                     self.complain(&mut pause, &error, manager.options());

@@ -73,7 +73,7 @@ pub fn encode_response<M: Encodable + HeaderVersion>(
 }
 
 /// Reads a response after its frame was matched by correlation id.
-pub(super) fn decode_response<R: Request>(mut frame: Bytes, version: i16) -> Result<R::Response, Malformed> {
+pub fn decode_response<R: Request>(mut frame: Bytes, version: i16) -> Result<R::Response, Malformed> {
     let header_version = <R::Response as HeaderVersion>::header_version(version);
     let _: ResponseHeader = guard::decode(&mut frame, header_version)?;
     decode_message(frame, version)

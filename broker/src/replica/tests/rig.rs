@@ -402,7 +402,7 @@ impl Link {
 }
 
 impl LeaderLink for Link {
-    fn fetch(&self, request: FetchRequest, _deadline: Duration) -> BoxFuture<'_, Result<FetchResponse, LinkError>> {
+    fn fetch(&mut self, request: FetchRequest, _deadline: Duration) -> BoxFuture<'_, Result<FetchResponse, LinkError>> {
         Box::pin(async move {
             let fetch = Fetch {
                 reader: Reader::Follower {
