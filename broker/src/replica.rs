@@ -254,11 +254,11 @@ impl ReplicaManager {
             return ResponseError::KafkaStorageError;
         }
         let image = self.image.read();
-        match image.partition(at) {
-            // Elsewhere, or about to be hosted here.
-            Some(_) => ResponseError::NotLeaderOrFollower,
-            None if image.topic(at.topic).is_none() => ResponseError::UnknownTopicId,
-            None => ResponseError::UnknownTopicOrPartition,
+        match (image.topic(at.topic), image.partition(at)) {
+            (Some(_), None) => ResponseError::UnknownTopicOrPartition,
+            // Hosted elsewhere, or here soon: whoever asks may have read newer metadata than was applied. A client
+            // retries on this, while old ones take an unknown topic id for a failure.
+            _ => ResponseError::NotLeaderOrFollower,
         }
     }
 

@@ -308,5 +308,5 @@ async fn replicas_that_are_placed_elsewhere_are_deleted() {
         .produce(1, "m2", Acks::Leader)
         .await
         .expect_err("there is no such topic");
-    assert_eq!(refused.code, ResponseError::UnknownTopicId);
+    assert_eq!(refused.code, ResponseError::NotLeaderOrFollower);
 }
