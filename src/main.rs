@@ -5,9 +5,10 @@ use std::process::ExitCode;
 
 use azimuth::cli::{self, Exit};
 use azimuth::command::Line;
+use azimuth::tui::{self, open::Failure};
 
 fn main() -> ExitCode {
-    if let Err(error) = color_eyre::install() {
+    if let Err(error) = tui::terminal::install_reports() {
         eprintln!("azimuth: reports will be plain: {error}");
     }
     // The report has been printed by the hook; what is left is the status.
@@ -37,5 +38,17 @@ async fn run(line: &Line) -> Exit {
     if line.command.is_none() && !cli::has_terminal() {
         return cli::no_terminal();
     }
-    cli::run(line).await
+    if line.command.is_some() {
+        return cli::run(line).await;
+    }
+    match tui::open::open(line).await {
+        Ok(()) => Exit::Done,
+        Err(failure) => {
+            eprintln!("azimuth: {failure}");
+            match failure {
+                Failure::Settings(_) => Exit::Usage,
+                Failure::Screens(_) => Exit::Bug,
+            }
+        }
+    }
 }

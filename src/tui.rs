@@ -2,6 +2,7 @@
 
 pub mod app;
 pub mod input;
+pub mod open;
 pub mod run;
 pub mod runtime;
 pub mod terminal;

@@ -2,6 +2,7 @@
 
 use std::io::{self, BufWriter, IsTerminal, Write};
 use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use base64::Engine;
 use crossterm::cursor::Show;
@@ -23,12 +24,16 @@ const FRAME_BYTES: usize = 64 * 1024;
 /// Terminals drop longer OSC 52 sequences; xterm and tmux take about 74 kB of base64.
 const CLIPBOARD_BYTES: usize = 55_000;
 
+/// Whether the terminal is ours; a panic anywhere has to know.
+static TAKEN: AtomicBool = AtomicBool::new(false);
+
 /// Takes the terminal over. Fails without one.
 pub fn init() -> io::Result<Screen> {
     if !io::stdout().is_terminal() || !io::stdin().is_terminal() {
         return Err(io::Error::other("the screens need a terminal on stdin and stdout"));
     }
     enable_raw_mode()?;
+    TAKEN.store(true, Ordering::SeqCst);
     execute!(io::stdout(), EnterAlternateScreen, EnableBracketedPaste)?;
     Terminal::new(Quiet::new(CrosstermBackend::new(BufWriter::with_capacity(
         FRAME_BYTES,
@@ -36,8 +41,11 @@ pub fn init() -> io::Result<Screen> {
     ))))
 }
 
-/// Gives the terminal back. Harmless when called twice, or when the terminal is gone.
+/// Gives the terminal back. Harmless when it was not taken, when called twice, or when the terminal is gone.
 pub fn restore() {
+    if !TAKEN.swap(false, Ordering::SeqCst) {
+        return;
+    }
     let _ = execute!(io::stdout(), DisableBracketedPaste, LeaveAlternateScreen, Show);
     let _ = disable_raw_mode();
 }
@@ -204,7 +212,7 @@ impl<B: Backend> Backend for Quiet<B> {
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
-    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::sync::atomic::AtomicUsize;
 
     use super::*;
     use ratatui::text::Line;
