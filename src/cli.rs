@@ -6,6 +6,7 @@ mod broker;
 mod capture;
 mod consent;
 mod context;
+pub mod demo;
 mod exit;
 mod facts;
 mod group;
@@ -32,7 +33,7 @@ use output::Answer;
 /// Runs one command to its end, or to an interrupt.
 pub async fn run(line: &Line) -> Exit {
     let outcome = tokio::select! {
-        outcome = answer(line).boxed() => outcome,
+        outcome = answer(line).boxed_local() => outcome,
         _ = tokio::signal::ctrl_c() => Ok(Exit::Interrupted),
     };
     outcome.unwrap_or_else(|failure| failure.tell())
@@ -80,7 +81,8 @@ async fn answer(line: &Line) -> Result<Exit, Failure> {
             let mut out = std::io::stdout().lock();
             return printed(completions.write(&mut out).and_then(|()| out.flush()));
         }
-        Command::Operation(_) | Command::Demo(_) => {
+        Command::Demo(asked) => return demo::run(line, asked).boxed_local().await,
+        Command::Operation(_) => {
             return Err(Failure::usage(format!("`{command}` is not part of this build")));
         }
     };

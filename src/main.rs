@@ -4,7 +4,7 @@ use std::panic::{self, AssertUnwindSafe};
 use std::process::ExitCode;
 
 use azimuth::cli::{self, Exit};
-use azimuth::command::Line;
+use azimuth::command::{Command, Line};
 use azimuth::tui::{self, open::Failure};
 
 fn main() -> ExitCode {
@@ -35,12 +35,24 @@ fn start() -> Exit {
 }
 
 async fn run(line: &Line) -> Exit {
-    if line.command.is_none() && !cli::has_terminal() {
-        return cli::no_terminal();
+    match &line.command {
+        None if !cli::has_terminal() => cli::no_terminal(),
+        None => screens(line).await,
+        Some(Command::Demo(asked)) if !asked.headless && cli::has_terminal() => {
+            match cli::demo::start(line, asked).await {
+                Ok(demo) => {
+                    let exit = screens(&cli::demo::at(line, &demo, None)).await;
+                    demo.shutdown().await;
+                    exit
+                }
+                Err(failure) => failure.tell(),
+            }
+        }
+        Some(_) => cli::run(line).await,
     }
-    if line.command.is_some() {
-        return cli::run(line).await;
-    }
+}
+
+async fn screens(line: &Line) -> Exit {
     match tui::open::open(line).await {
         Ok(()) => Exit::Done,
         Err(failure) => {

@@ -1,0 +1,95 @@
+//! `azimuth demo` where no screens open: headless for scripts, or one pass of the views as text.
+
+use std::io::Write;
+use std::path::Path;
+
+use futures::FutureExt;
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::exit::{Exit, Failure};
+use crate::command::{Command, Line, broker, demo, group, topic, volume};
+use crate::demo::{CONTEXT, Demo, Drill};
+
+/// Serves until it is told to end, or prints everything once.
+pub async fn run(line: &Line, asked: &demo::Demo) -> Result<Exit, Failure> {
+    let demo = start(line, asked).await?;
+    let exit = if asked.headless {
+        serve(&demo).await
+    } else {
+        once(line, &demo).await
+    };
+    demo.shutdown().await;
+    exit
+}
+
+/// Starts the demo that a line asks for.
+pub async fn start(line: &Line, asked: &demo::Demo) -> Result<Demo, Failure> {
+    let drill = asked
+        .drill
+        .as_deref()
+        .map(Drill::parse)
+        .transpose()
+        .map_err(Failure::usage)?;
+    Demo::start(drill, line.global.context_file.as_deref())
+        .await
+        .map_err(Failure::partial)
+}
+
+/// The line that leads any command to a running demo.
+pub fn at(line: &Line, demo: &Demo, command: Option<Command>) -> Line {
+    let mut line = Line {
+        command,
+        ..line.clone()
+    };
+    line.global.context = Some(CONTEXT.to_owned());
+    line.global.context_file = Some(demo.context_file().to_owned());
+    line.global.bootstrap = None;
+    line
+}
+
+async fn serve(demo: &Demo) -> Result<Exit, Failure> {
+    let mut end = signal(SignalKind::terminate())
+        .map_err(|error| Failure::partial(format!("cannot wait for SIGTERM: {error}")))?;
+    let path: &Path = demo.context_file();
+    let lines = format!(
+        "ready {}\naws {}\ncontext {}\n",
+        demo.bootstrap(),
+        demo.aws_url(),
+        path.display()
+    );
+    let mut out = std::io::stdout();
+    if out.write_all(lines.as_bytes()).and_then(|()| out.flush()).is_err() {
+        // Nobody reads where it serves; it serves all the same.
+        super::exit::say(lines.trim_end());
+    }
+    tokio::select! {
+        _ = end.recv() => {}
+        _ = tokio::signal::ctrl_c() => {}
+    }
+    Ok(Exit::Done)
+}
+
+async fn once(line: &Line, demo: &Demo) -> Result<Exit, Failure> {
+    println!(
+        "azimuth demo: six brokers in three zones on this host; the EC2, EBS and CloudWatch facts are SIMULATED.\n"
+    );
+    let views = [
+        ("BROKERS BY ZONE", Command::Broker(broker::Verb::List)),
+        (
+            "PLACEMENT",
+            Command::Topic(topic::Verb::List {
+                name: None,
+                internal: true,
+            }),
+        ),
+        ("LAG", Command::Group(group::Verb::List { state: None })),
+        ("VOLUMES", Command::Volume(volume::Verb::List)),
+    ];
+    for (title, command) in views {
+        println!("{title}   {}", at(line, demo, Some(command.clone())));
+        let line = at(line, demo, Some(command));
+        super::answer(&line).boxed_local().await?;
+        println!();
+    }
+    Ok(Exit::Done)
+}

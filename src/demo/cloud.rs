@@ -1,0 +1,186 @@
+//! The simulated cloud: EC2, EBS and CloudWatch on a loopback port, for the demo and for tests. The real AWS SDK talks
+//! to it.
+//!
+//! It answers what [`Fleet`] describes and what [`Handle`] is told of the work the brokers do, at AWS's periods and
+//! with AWS's delays: a new measurement shows up minutes later, as it does there. What can go wrong is scripted, from
+//! Rust or with `POST /_script` (see [`Script`]). Its request ids start with `simulated-` and its instances carry the
+//! tag `azimuth:simulated`, so that nobody takes it for AWS. It checks no credentials and listens on 127.0.0.1 only.
+
+mod ec2;
+mod fault;
+mod fleet;
+mod meter;
+mod metric;
+mod query;
+mod server;
+mod xml;
+
+#[cfg(all(test, feature = "aws"))]
+mod tests;
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::watch;
+use tokio::task::AbortHandle;
+
+pub use fault::{EventScript, Faults, ModifyScript, Script, SlowScript, StateScript};
+pub use fleet::{Disk, Fleet, Machine, Place, Usual};
+pub use meter::Io;
+
+use meter::Meter;
+
+/// What time it is, in seconds since the epoch. Tests bring their own.
+pub type Clock = Arc<dyn Fn() -> i64 + Send + Sync>;
+
+/// A running simulated cloud. It stops, connections and all, when this is dropped.
+#[derive(Debug)]
+pub struct Simulation {
+    address: SocketAddr,
+    handle: Handle,
+    server: AbortHandle,
+}
+
+/// Tells the simulated cloud what happens; clones tell the same one.
+#[derive(Clone)]
+pub struct Handle {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    clock: Clock,
+    /// Items a page at most, whatever the request asks for.
+    page: usize,
+    state: Mutex<State>,
+    faults: watch::Sender<Faults>,
+}
+
+struct State {
+    fleet: Fleet,
+    meter: Meter,
+    modifications: Vec<ec2::Change>,
+    requests: u64,
+}
+
+impl Simulation {
+    /// Listens on a free port of 127.0.0.1 and answers for the fleet. With [`Usual`] work in the fleet the past hour is
+    /// filled with it.
+    ///
+    /// # Errors
+    /// When no port can be bound. Must be called within a tokio runtime.
+    pub async fn start(fleet: Fleet) -> io::Result<Self> {
+        let clock: Clock = Arc::new(|| jiff::Timestamp::now().as_second());
+        Self::start_with(fleet, clock, ec2::PAGE).await
+    }
+
+    /// The same with a clock and a page size of one's own.
+    ///
+    /// # Errors
+    /// As for [`Simulation::start`].
+    pub async fn start_with(fleet: Fleet, clock: Clock, page: usize) -> io::Result<Self> {
+        let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await?;
+        let address = listener.local_addr()?;
+        let mut meter = Meter::default();
+        meter.fill_past(&fleet, clock());
+        let state = State {
+            fleet,
+            meter,
+            modifications: Vec::new(),
+            requests: 0,
+        };
+        let shared = Shared {
+            clock,
+            page: page.max(1),
+            state: Mutex::new(state),
+            faults: watch::Sender::new(Faults::default()),
+        };
+        let handle = Handle {
+            shared: Arc::new(shared),
+        };
+        let server = tokio::spawn(server::serve(listener, handle.clone())).abort_handle();
+        Ok(Self {
+            address,
+            handle,
+            server,
+        })
+    }
+
+    /// For `AWS_ENDPOINT_URL` or a context's `endpoint_url`.
+    pub fn endpoint_url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    pub fn handle(&self) -> Handle {
+        self.handle.clone()
+    }
+
+    /// Stops answering; open connections are cut.
+    pub fn shutdown(self) {}
+}
+
+impl Drop for Simulation {
+    fn drop(&mut self) {
+        self.server.abort();
+    }
+}
+
+impl Handle {
+    /// Makes something fail, or everything well again.
+    ///
+    /// # Errors
+    /// A sentence, when the script names a zone, instance or volume that the fleet does not have.
+    pub fn script(&self, script: &Script) -> Result<(), String> {
+        let now = self.now();
+        let mut state = self.state();
+        let mut faults = self.shared.faults.borrow().clone();
+        fault::apply(script, &mut state, &mut faults, now)?;
+        drop(state);
+        self.shared.faults.send_replace(faults);
+        Ok(())
+    }
+
+    /// What is broken now. The demo follows it, so that a stalled volume stalls the broker on it as well.
+    pub fn faults(&self) -> watch::Receiver<Faults> {
+        self.shared.faults.subscribe()
+    }
+
+    /// Work done on a volume since the last call.
+    pub fn add_io(&self, volume: &str, io: Io) {
+        let minute = self.now().div_euclid(60);
+        self.state().meter.add_io(volume, minute, io);
+    }
+
+    /// Bytes an instance received and sent since the last call.
+    pub fn add_network(&self, instance: &str, bytes_in: u64, bytes_out: u64) {
+        let minute = self.now().div_euclid(60);
+        self.state()
+            .meter
+            .add_network(instance, minute, bytes_in as f64, bytes_out as f64);
+    }
+
+    /// A sample of an instance's CPU use, 0..=100.
+    pub fn add_cpu(&self, instance: &str, percent: f64) {
+        let minute = self.now().div_euclid(60);
+        self.state().meter.add_cpu(instance, minute, percent);
+    }
+
+    /// Requests answered so far, refused ones included.
+    pub fn requests(&self) -> u64 {
+        self.state().requests
+    }
+
+    fn now(&self) -> i64 {
+        (self.shared.clock)()
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.shared.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl std::fmt::Debug for Handle {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Handle").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,176 @@
+//! The HTTP side: one loopback listener for EC2, STS, CloudWatch and the script.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper::{Method, Request, Response, StatusCode};
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+
+use super::fault::{Refusal, Script};
+use super::query::Query;
+use super::{Handle, ec2, metric};
+
+/// A full GetMetricData request is a tenth of this.
+const MAX_BODY: usize = 1 << 20;
+
+const MAX_CONNECTIONS: usize = 64;
+
+const CLOUDWATCH: &str = "/service/GraniteServiceVersion20100801/operation/";
+
+type Answer = Response<Full<Bytes>>;
+
+/// Accepts until it is aborted; connections end with it.
+pub(super) async fn serve(listener: TcpListener, handle: Handle) {
+    let room = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    let mut connections = JoinSet::new();
+    while let Ok(permit) = Arc::clone(&room).acquire_owned().await {
+        let Ok((stream, _)) = listener.accept().await else {
+            // Out of descriptors, most likely: some are free again soon.
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            continue;
+        };
+        while connections.try_join_next().is_some() {}
+        let handle = handle.clone();
+        connections.spawn(async move {
+            let service = service_fn(move |request| answer(handle.clone(), request));
+            // A connection that breaks concerns nobody else.
+            let _ = hyper::server::conn::http1::Builder::new()
+                .serve_connection(TokioIo::new(stream), service)
+                .await;
+            drop(permit);
+        });
+    }
+}
+
+async fn answer(handle: Handle, request: Request<Incoming>) -> Result<Answer, Infallible> {
+    let (head, body) = request.into_parts();
+    let Ok(body) = Limited::new(body, MAX_BODY).collect().await else {
+        return Ok(plain(StatusCode::PAYLOAD_TOO_LARGE, "the request is too large\n"));
+    };
+    let body = body.to_bytes();
+    let path = head.uri.path();
+    Ok(match (&head.method, path.strip_prefix(CLOUDWATCH)) {
+        (&Method::POST, Some(operation)) => cloudwatch(&handle, operation, &body).await,
+        (&Method::POST, None) if path == "/" => query(&handle, &body).await,
+        (&Method::POST, None) if path == "/_script" => script(&handle, &body),
+        (&Method::GET, None) if path == "/_script" => faults(&handle),
+        _ => plain(
+            StatusCode::NOT_FOUND,
+            "this is the simulated cloud of azimuth demo: EC2 and STS at /, CloudWatch by RPC v2, faults at /_script\n",
+        ),
+    })
+}
+
+async fn query(handle: &Handle, body: &[u8]) -> Answer {
+    let query = Query::parse(body);
+    let action = query.get("Action").unwrap_or_default().to_owned();
+    let request = begin(handle, &action).await;
+    let outcome = {
+        let state = handle.state();
+        let faults = handle.shared.faults.borrow();
+        let view = ec2::View {
+            fleet: &state.fleet,
+            faults: &faults,
+            changes: &state.modifications,
+            now: handle.now(),
+            page: handle.shared.page,
+            request: &request,
+        };
+        faults
+            .refusal(&action)
+            .map_or_else(|| ec2::answer(&view, &action, &query), Err)
+    };
+    match outcome {
+        Ok(text) => respond(200, "text/xml;charset=UTF-8", &request, text.into()),
+        Err(refusal) => {
+            let text = ec2::error(&refusal, &request);
+            respond(refusal.status, "text/xml;charset=UTF-8", &request, text.into())
+        }
+    }
+}
+
+async fn cloudwatch(handle: &Handle, operation: &str, body: &[u8]) -> Answer {
+    let request = begin(handle, operation).await;
+    let outcome = {
+        let state = handle.state();
+        let faults = handle.shared.faults.borrow();
+        match (faults.refusal(operation), operation) {
+            (Some(refusal), _) => Err(refusal),
+            (None, "GetMetricData") => metric::answer(&state, &faults, handle.now(), handle.shared.page, body),
+            (None, other) => Err(Refusal::new(
+                404,
+                "UnknownOperationException",
+                format!("{other} is not simulated"),
+            )),
+        }
+    };
+    let (status, bytes) = match outcome {
+        Ok(bytes) => (200, bytes),
+        // CloudWatch says 400 where EC2 says 503 or 403.
+        Err(refusal) => (if refusal.status == 500 { 500 } else { 400 }, metric::error(&refusal)),
+    };
+    let mut answer = respond(status, "application/cbor", &request, bytes.into());
+    answer.headers_mut().insert(
+        "smithy-protocol",
+        hyper::header::HeaderValue::from_static("rpc-v2-cbor"),
+    );
+    answer
+}
+
+/// Counts the call, waits as scripted, and names the request so that nobody takes it for AWS's.
+async fn begin(handle: &Handle, operation: &str) -> String {
+    let number = {
+        let mut state = handle.state();
+        state.requests += 1;
+        state.requests
+    };
+    let delay = handle.shared.faults.borrow().delay(operation);
+    if delay > 0 {
+        tokio::time::sleep(Duration::from_millis(delay)).await;
+    }
+    format!("simulated-{number}")
+}
+
+fn script(handle: &Handle, body: &[u8]) -> Answer {
+    let played = serde_json::from_slice::<Script>(body)
+        .map_err(|error| error.to_string())
+        .and_then(|script| handle.script(&script));
+    match played {
+        Ok(()) => faults(handle),
+        Err(reason) => plain(StatusCode::BAD_REQUEST, format!("{reason}\n")),
+    }
+}
+
+fn faults(handle: &Handle) -> Answer {
+    let faults = handle.shared.faults.borrow().clone();
+    match serde_json::to_vec(&faults) {
+        Ok(text) => respond(200, "application/json", "simulated-script", text.into()),
+        Err(error) => plain(StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")),
+    }
+}
+
+fn respond(status: u16, kind: &'static str, request: &str, body: Bytes) -> Answer {
+    let mut answer = Response::new(Full::new(body));
+    *answer.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let headers = answer.headers_mut();
+    headers.insert(
+        hyper::header::CONTENT_TYPE,
+        hyper::header::HeaderValue::from_static(kind),
+    );
+    if let Ok(request) = hyper::header::HeaderValue::from_str(request) {
+        headers.insert("x-amzn-requestid", request);
+    }
+    answer
+}
+
+fn plain(status: StatusCode, text: impl Into<Bytes>) -> Answer {
+    respond(status.as_u16(), "text/plain;charset=UTF-8", "simulated-0", text.into())
+}
