@@ -41,7 +41,7 @@ pub fn list(rows: &Rows) -> Table {
 fn columns() -> Vec<Column> {
     vec![
         Column::new("id", "id", 0).width(3, 6).right(),
-        Column::new("state", "state", 0).width(6, 15),
+        Column::new("state", "state", 0).width(6, 18),
         Column::new("age", "age", 1).width(0, 6),
         Column::new("leaders", "lead", 3).width(4, 7).right(),
         Column::new("replicas", "repl", 4).width(4, 7).right(),
