@@ -25,6 +25,9 @@ use crate::wire::Malformed;
 
 pub const VERSIONS: RangeInclusive<i16> = 0..=13;
 
+/// The first version that names topics by id (KIP-516).
+const BY_ID: i16 = 13;
+
 /// The first version that carries batches of format v2 (KIP-896).
 const OLDEST_SERVED: i16 = 3;
 /// Where a batch says how long it is, and what stands before that counts (v2).
@@ -90,7 +93,7 @@ fn begin(
     partitions: Vec<PartitionProduceData>,
     acks: Option<Acks>,
 ) -> Vec<Begun> {
-    let by_id = call.version >= 13;
+    let by_id = call.version >= BY_ID;
     let id = if by_id {
         image.topic(TopicId(topic.topic_id)).map(|topic| topic.id)
     } else {
@@ -177,8 +180,13 @@ async fn finish(
             .with_log_append_time_ms(log_append_time)
             .with_log_start_offset(log_start),
         Err(refusal) => {
+            let code = match refusal.code {
+                // Who names topics does not know of ids, and takes this for an error that no retry helps.
+                ErrorCode::UnknownTopicId if call.version < BY_ID => ErrorCode::UnknownTopicOrPartition,
+                code => code,
+            };
             let mut answer = answer
-                .with_error_code(refusal.code.code())
+                .with_error_code(code.code())
                 .with_base_offset(-1)
                 .with_log_start_offset(-1);
             if call.version >= 8 {

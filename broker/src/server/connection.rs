@@ -5,6 +5,7 @@
 //! rest waits in the socket.
 
 use std::collections::VecDeque;
+use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -51,6 +52,8 @@ enum End {
     Refused(#[from] Refused),
     #[error("its frame cannot be taken: {0}")]
     Frame(String),
+    #[error("it ended in the middle of a frame")]
+    Torn,
     #[error("it does not take its answers")]
     Stuck,
     #[error("the connection broke: {0}")]
@@ -143,6 +146,7 @@ struct Frames {
 impl Frames {
     async fn next(&mut self) -> Result<Option<Bytes>, End> {
         self.reader.next(&mut self.input).await.map_err(|error| match error {
+            wire::FrameError::Io(error) if error.kind() == ErrorKind::UnexpectedEof => End::Torn,
             wire::FrameError::Io(error) => End::Broken(error),
             error @ wire::FrameError::TooLarge { .. } => End::Frame(error.to_string()),
         })
