@@ -24,8 +24,21 @@ use tokio::task::JoinSet;
 const TOPIC: &str = "orders";
 const PARTITIONS: i32 = 3;
 const DEADLINE: Duration = Duration::from_secs(90);
+/// `broker.session.timeout.ms`. A controller that is back gives every broker this long to tell that it is alive.
+const SESSION: Duration = Duration::from_millis(1000);
+/// What an election may take beyond that.
+const ELECTED_WITHIN: Duration = Duration::from_secs(1);
 /// Records on their way at any time.
 const SENDERS: u64 = 64;
+
+/// Three rounds in an ordinary run, twenty in a heavy one.
+fn rounds() -> usize {
+    if std::env::var_os("AZIMUTH_HEAVY").is_some() {
+        20
+    } else {
+        3
+    }
+}
 
 /// What was acknowledged: partition and offset by the record's id.
 type Acknowledged = BTreeMap<u64, (i32, i64)>;
@@ -35,11 +48,11 @@ async fn start(dir: &Path) -> Cluster {
     config.processes = Some(env!("CARGO_BIN_EXE_azimuth-broker").into());
     // Failures are noticed in test time, not in production time.
     config.overrides = [
-        ("broker.session.timeout.ms", "1500"),
-        ("broker.heartbeat.interval.ms", "200"),
-        ("replica.lag.time.max.ms", "2000"),
+        ("broker.session.timeout.ms", SESSION.as_millis().to_string()),
+        ("broker.heartbeat.interval.ms", "100".to_owned()),
+        ("replica.lag.time.max.ms", "2000".to_owned()),
     ]
-    .map(|(key, value)| (key.to_owned(), value.to_owned()))
+    .map(|(key, value)| (key.to_owned(), value))
     .to_vec();
     let cluster = Cluster::start(config).await.expect("a cluster");
     create(&cluster).await;
@@ -202,38 +215,52 @@ fn missing(bootstrap: &str, mut acknowledged: Acknowledged) -> Acknowledged {
     acknowledged
 }
 
-async fn kill_leaders(rounds: usize) {
-    let dir = tempfile::tempdir().expect("a folder");
-    let mut cluster = start(dir.path()).await;
-    let load = Load::start(&cluster);
-    load.advance(500).await;
-    for round in 0..rounds {
-        let leaders = partitions(&cluster).await.expect("metadata");
-        let leader = NodeId(leaders[round % PARTITIONS as usize].leader_id.0);
-        cluster.kill(leader).await;
-        // Under load, with another leader, before and after the killed one is back.
-        load.advance(500).await;
-        cluster.restart(leader).await.expect("starts");
-        load.advance(500).await;
-        in_sync(&cluster).await;
-    }
-    let acknowledged = load.finish().await;
-    assert!(acknowledged.len() > rounds * 1000);
+/// Reads everything back: whatever was acknowledged must be where it was acknowledged.
+async fn nothing_is_lost(cluster: &Cluster, acknowledged: Acknowledged) {
     let bootstrap = cluster.bootstrap();
+    let count = acknowledged.len();
     let lost = tokio::task::spawn_blocking(move || missing(&bootstrap, acknowledged)).await;
     assert_eq!(lost.expect("reads"), Acknowledged::new(), "acknowledged and not there");
-    cluster.shutdown().await;
+    println!("{count} acknowledged, none lost");
+}
+
+/// How long it takes until a partition that `dead` led is led by another.
+async fn replaced(cluster: &Cluster, dead: NodeId) -> Duration {
+    let begun = Instant::now();
+    until(cluster, "another leads", |partition| {
+        partition.leader_id.0 >= 0 && partition.leader_id.0 != dead.0
+    })
+    .await;
+    begun.elapsed()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_acknowledged_record_is_lost_when_leaders_are_killed() {
-    kill_leaders(5).await;
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "minutes; the heavy run has it"]
-async fn no_acknowledged_record_is_lost_in_twenty_rounds() {
-    kill_leaders(20).await;
+    let dir = tempfile::tempdir().expect("a folder");
+    let mut cluster = start(dir.path()).await;
+    let load = Load::start(&cluster);
+    load.advance(500).await;
+    for round in 0..rounds() {
+        let leaders = partitions(&cluster).await.expect("metadata");
+        let leader = NodeId(leaders[round % PARTITIONS as usize].leader_id.0);
+        cluster.kill(leader).await;
+        let replaced = replaced(&cluster, leader).await;
+        // Under load, with another leader, before and after the killed one is back.
+        load.advance(500).await;
+        cluster.restart(leader).await.expect("starts");
+        load.advance(500).await;
+        let returned = Instant::now();
+        in_sync(&cluster).await;
+        println!(
+            "round {round}: another leader after {replaced:.1?}, in sync {:.1?} after the restart, {} acknowledged",
+            returned.elapsed(),
+            load.count()
+        );
+    }
+    let acknowledged = load.finish().await;
+    assert!(acknowledged.len() > rounds() * 1000);
+    nothing_is_lost(&cluster, acknowledged).await;
+    cluster.shutdown().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -242,22 +269,22 @@ async fn produce_goes_on_while_the_controller_is_killed_and_elections_follow() {
     let mut cluster = start(dir.path()).await;
     let load = Load::start(&cluster);
     load.advance(500).await;
-    cluster.kill(CONTROLLER).await;
-    load.advance(2000).await;
-    let leaders = partitions(&cluster).await.expect("metadata");
-    let leader = leaders[0].leader_id;
-    cluster.kill(NodeId(leader.0)).await;
-    cluster.restart(CONTROLLER).await.expect("starts");
-    until(&cluster, "another leads", |partition| {
-        partition.leader_id.0 >= 0 && partition.leader_id != leader
-    })
-    .await;
-    load.advance(500).await;
-    cluster.restart(NodeId(leader.0)).await.expect("starts");
-    in_sync(&cluster).await;
+    for round in 0..rounds() {
+        cluster.kill(CONTROLLER).await;
+        load.advance(1000).await;
+        let leaders = partitions(&cluster).await.expect("metadata");
+        let leader = NodeId(leaders[round % PARTITIONS as usize].leader_id.0);
+        cluster.kill(leader).await;
+        cluster.restart(CONTROLLER).await.expect("starts");
+        let replaced = replaced(&cluster, leader).await;
+        println!("round {round}: another leader {replaced:.1?} after the controller was back");
+        assert!(replaced < SESSION + ELECTED_WITHIN, "{replaced:?}");
+        load.advance(500).await;
+        cluster.restart(leader).await.expect("starts");
+        in_sync(&cluster).await;
+    }
     let acknowledged = load.finish().await;
-    let bootstrap = cluster.bootstrap();
-    let lost = tokio::task::spawn_blocking(move || missing(&bootstrap, acknowledged)).await;
-    assert_eq!(lost.expect("reads"), Acknowledged::new(), "acknowledged and not there");
+    assert!(acknowledged.len() > rounds() * 1500);
+    nothing_is_lost(&cluster, acknowledged).await;
     cluster.shutdown().await;
 }
