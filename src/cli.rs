@@ -4,14 +4,17 @@
 
 mod broker;
 mod capture;
+mod change;
 mod consent;
 mod context;
 pub mod demo;
 mod exit;
 mod facts;
+mod follow;
 mod group;
 mod logdir;
 mod missing;
+mod operation;
 mod output;
 mod partition;
 mod quorum;
@@ -20,7 +23,6 @@ mod record;
 mod topic;
 mod volume;
 
-pub use consent::{Permit, permit};
 pub use exit::{Exit, Failure};
 
 use std::io::{ErrorKind, IsTerminal, Write};
@@ -32,7 +34,9 @@ use output::Answer;
 
 /// Runs one command to its end, or to an interrupt.
 pub async fn run(line: &Line) -> Exit {
+    // What follows an operation has a last word to say on an interrupt, so it is heard first.
     let outcome = tokio::select! {
+        biased;
         outcome = answer(line).boxed_local() => outcome,
         _ = tokio::signal::ctrl_c() => Ok(Exit::Interrupted),
     };
@@ -67,13 +71,17 @@ async fn answer(line: &Line) -> Result<Exit, Failure> {
     };
     let answer = match command {
         Command::Broker(verb) => broker::answer(line, verb).await?,
-        Command::Topic(verb) => topic::answer(line, verb).await?,
+        Command::Topic(verb) => match verb.intent() {
+            Some(intent) => return topic::change(line, verb, intent).boxed().await,
+            None => topic::answer(line, verb).await?,
+        },
         Command::Partition(verb) => partition::answer(line, verb).await?,
         Command::Group(verb) => group::answer(line, verb).await?,
         Command::Volume(verb) => volume::answer(line, verb).await?,
         Command::Logdir(verb) => logdir::answer(line, verb).await?,
         Command::Quorum(verb) => quorum::answer(line, verb).await?,
-        Command::Reassign(verb) => reassign::answer(line, verb).await?,
+        Command::Reassign(verb) => return reassign::run(line, verb).boxed().await,
+        Command::Operation(verb) => return operation::run(line, verb).boxed().await,
         Command::Capture(verb) => capture::answer(line, verb).await?,
         Command::Context(verb) => context::answer(line, verb).await?,
         Command::Record(verb) => return record::run(line, verb).await,
@@ -82,9 +90,6 @@ async fn answer(line: &Line) -> Result<Exit, Failure> {
             return printed(completions.write(&mut out).and_then(|()| out.flush()));
         }
         Command::Demo(asked) => return demo::run(line, asked).boxed_local().await,
-        Command::Operation(_) => {
-            return Err(Failure::usage(format!("`{command}` is not part of this build")));
-        }
     };
     print(line, command, &answer)
 }
@@ -109,9 +114,4 @@ fn printed(result: std::io::Result<()>) -> Result<Exit, Failure> {
 fn pattern(flag: &str, text: Option<&str>) -> Result<Option<regex::Regex>, Failure> {
     let pattern = text.map(regex::Regex::new).transpose();
     pattern.map_err(|error| Failure::usage(format!("{flag}: {error}")))
-}
-
-/// Parsed already, done by nobody yet.
-fn not_built(what: &str) -> Failure {
-    Failure::usage(format!("{what} are not part of this build"))
 }

@@ -272,7 +272,8 @@ mod tests {
             "azimuth broker list --context prod-eu",
             "azimuth partition list --offline --under-min-isr -o json",
             "azimuth topic create orders --partitions 6 --replication-factor 3 --config retention.ms=60000",
-            "azimuth reassign plan --move orders:3=1,4,5 --max-rate 50MB/s --out plan.json",
+            "azimuth reassign plan --move orders:3=1,4,5 --out plan.json",
+            "azimuth reassign apply plan.json --override disk,isr --reason why",
             "azimuth record tail orders --offset=-10 --timeout 90s",
             "azimuth topic show --context a -- -strange",
         ];

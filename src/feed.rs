@@ -172,6 +172,16 @@ pub async fn collect(sources: &Sources, needs: &Needs, deadline: Duration) -> Sn
     collect::collect(&sources.look(), needs, deadline).await
 }
 
+/// The same, and a second look at the log ends `apart` later, so that their rates are known.
+pub async fn collect_rates(sources: &Sources, needs: &Needs, deadline: Duration, apart: Duration) -> Snapshot {
+    let look = sources.look();
+    let began = tokio::time::Instant::now();
+    collect::collect(&look, needs, deadline).await;
+    tokio::time::sleep(apart).await;
+    let again = Needs::from([Section::Offsets]);
+    collect::collect(&look, &again, deadline.saturating_sub(began.elapsed())).await
+}
+
 /// Follows a topic's records; see [`TailRequest`].
 pub fn tail(sources: &Sources, request: TailRequest) -> Result<Tail, Error> {
     record::tail(sources.kafka.target(), request)

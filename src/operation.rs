@@ -1,7 +1,7 @@
 //! Verbs, written once: a plan carried out by a process of its own, in the open.
 //!
 //! An operation is a folder in the cluster's state folder: its journal (one fsynced line before and after every act),
-//! its engine's socket (mode 0600) and the engine's log. The engine is this program started again in a session of its
+//! its engine's socket (mode 0600; 0660 where a group shares the folder) and the engine's log. The engine is this program started again in a session of its
 //! own, so a lost terminal does not end it; whoever may open the folder may attach, pause, resume and abort. What must
 //! stay true: nothing is asked of Kafka that the journal does not hold first, only the process that holds the
 //! journal's lock acts, and an engine that takes up a journal looks at the cluster before it repeats an act.
@@ -9,12 +9,17 @@
 pub mod client;
 pub mod engine;
 pub mod folder;
+pub mod ground;
 pub mod journal;
 pub mod launch;
 pub mod lock;
+pub mod prepare;
 mod reassign;
 mod socket;
 pub mod status;
+mod step;
+#[cfg(test)]
+mod testing;
 mod topic;
 
 use std::path::PathBuf;
@@ -22,9 +27,12 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 pub use folder::Folder;
+pub use ground::Ground;
 pub use journal::{Entry, Event, Journal};
+pub use reassign::{Cancelled, cancel_any};
 pub use status::{Phase, Progress, Status, StepState};
 
+use crate::settings;
 use crate::source;
 
 /// An operation's name: six hexadecimal digits.
@@ -103,9 +111,9 @@ pub enum Error {
     Running { id: Id, holder: String },
     #[error("{scope} is locked by {holder}; wait for it, or abort it")]
     Locked { scope: String, holder: String },
-    #[error("operation {id} is {phase}; there is nothing to resume")]
+    #[error("operation {id} is {phase} already")]
     Over { id: Id, phase: Phase },
-    #[error("operation {id} is not running: {what}; azimuth operation resume {id} takes it up")]
+    #[error("operation {id} has no engine: {what}")]
     Dead { id: Id, what: String },
     #[error("the engine of operation {id} did not start within {seconds} s; its log is {log}")]
     NotStarted { id: Id, seconds: u64, log: PathBuf },
@@ -113,6 +121,12 @@ pub enum Error {
     Drifted(String),
     #[error(transparent)]
     Source(#[from] source::Error),
+    #[error(transparent)]
+    Settings(#[from] settings::Error),
+    #[error(transparent)]
+    Mismatch(#[from] settings::pin::Mismatch),
+    #[error("the cluster cannot be seen: {0}")]
+    Unseen(String),
     #[error("{0}")]
     Refused(String),
 }

@@ -6,7 +6,9 @@
 pub mod drift;
 pub mod gate;
 pub mod impact;
+pub mod intent;
 pub mod reassign;
+pub mod summary;
 pub mod topic;
 #[cfg(test)]
 mod tests;

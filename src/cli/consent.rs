@@ -4,11 +4,9 @@ use std::io::{BufRead, IsTerminal, Write};
 
 use super::exit::Failure;
 use crate::command::Global;
-use crate::settings::context::Contexts;
-use crate::settings::pin::Pins;
-use crate::settings::rule::{self, Consent, Rule, Verdict};
-use crate::settings::target::Asked;
-use crate::settings::{Class, Context, Paths};
+use crate::plan::{Plan, Undo};
+use crate::settings::Class;
+use crate::settings::rule::{Consent, Rule, Verdict};
 
 /// Leave was given, or need not be given because nothing will be changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,28 +15,25 @@ pub enum Permit {
     Go,
 }
 
-/// May `what` (a sentence such as "delete topic orders with 412 MB") be done to this cluster? Asks on a terminal where
-/// the rule wants an answer and the line has none. Exit 4 otherwise.
-pub fn permit(
-    global: &Global,
-    context: &Context,
-    cluster_id: &str,
-    paths: &Paths,
-    what: &str,
-) -> Result<Permit, Failure> {
-    let file = Asked {
-        context_file: global.context_file.clone(),
-        ..Asked::default()
-    }
-    .file(paths);
-    let contexts = Contexts::load(&file)?;
-    let rule = rule::of(context, cluster_id, &contexts, &Pins::load(paths)?);
-    let consent = Consent {
+/// What the flags say.
+pub fn given(global: &Global) -> Consent {
+    Consent {
         dry_run: global.dry_run,
         yes: global.yes,
         confirm: global.confirm.clone(),
-    };
-    match rule.verdict(&consent) {
+    }
+}
+
+/// Leave to carry out a plan. One that cannot be undone wants the name typed in every class.
+pub fn ask_leave(global: &Global, rule: &Rule, plan: &Plan) -> Result<Permit, Failure> {
+    let by_name = matches!(plan.undo, Undo::None { .. });
+    ask(global, rule, &plan.title, by_name)
+}
+
+/// May `what` (a sentence such as "delete topic orders") be done? Asks on a terminal where the rule wants an answer and
+/// the line has none. Exit 4 otherwise.
+pub fn ask(global: &Global, rule: &Rule, what: &str, by_name: bool) -> Result<Permit, Failure> {
+    match rule.verdict(&given(global)) {
         Verdict::DryRun => Ok(Permit::DryRun),
         Verdict::Go => Ok(Permit::Go),
         Verdict::Refused(refusal) => Err(Failure::refused(refusal)),
@@ -46,7 +41,13 @@ pub fn permit(
             Err(Failure::refused(rule.unconfirmed()))
         }
         Verdict::Ask(_) => {
-            let asked = ask(&rule, what, &mut std::io::stdin().lock(), &mut std::io::stderr());
+            let asked = question(
+                rule,
+                what,
+                by_name,
+                &mut std::io::stdin().lock(),
+                &mut std::io::stderr(),
+            );
             match asked {
                 Ok(true) => Ok(Permit::Go),
                 Ok(false) => Err(Failure::refused("not confirmed; nothing was changed")),
@@ -56,11 +57,21 @@ pub fn permit(
     }
 }
 
-/// On prod the name must be typed; elsewhere a y will do.
-fn ask(rule: &Rule, what: &str, answers: &mut dyn BufRead, talk: &mut dyn Write) -> std::io::Result<bool> {
-    let prod = rule.class == Class::Prod;
-    if prod {
-        write!(talk, "{what}\n{} is prod. Type its name to go on: ", rule.name)?;
+/// On prod, and where nothing can be undone, the name must be typed; elsewhere a y will do.
+fn question(
+    rule: &Rule,
+    what: &str,
+    by_name: bool,
+    answers: &mut dyn BufRead,
+    talk: &mut dyn Write,
+) -> std::io::Result<bool> {
+    let by_name = by_name || rule.class == Class::Prod;
+    if by_name {
+        write!(
+            talk,
+            "{what}\n{} is {}. Type its name to go on: ",
+            rule.name, rule.class
+        )?;
     } else {
         write!(talk, "{what}\nGo on ({}, {})? [y/N] ", rule.name, rule.class)?;
     }
@@ -68,7 +79,7 @@ fn ask(rule: &Rule, what: &str, answers: &mut dyn BufRead, talk: &mut dyn Write)
     let mut line = String::new();
     answers.read_line(&mut line)?;
     let answer = line.trim();
-    Ok(if prod {
+    Ok(if by_name {
         answer == rule.name
     } else {
         matches!(answer, "y" | "Y" | "yes")
@@ -86,7 +97,7 @@ mod tests {
             changes: true,
         };
         let mut talk = Vec::new();
-        let yes = ask(&rule, "delete topic orders", &mut typed.as_bytes(), &mut talk).unwrap();
+        let yes = question(&rule, "delete topic orders", false, &mut typed.as_bytes(), &mut talk).unwrap();
         (yes, String::from_utf8(talk).unwrap())
     }
 

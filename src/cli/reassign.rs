@@ -1,27 +1,155 @@
 //! `azimuth reassign …`
 
-use super::exit::Failure;
-use super::facts::gather;
+use std::time::{Duration, Instant};
+
+use super::change::{self, Wish};
+use super::exit::{Exit, Failure, say};
+use super::facts::{self, gather};
 use super::output::{Answer, Column, Field, Rank};
+use super::{consent, print};
 use crate::command::Line;
 use crate::command::reassign::Verb;
 use crate::feed::Section;
 use crate::model::reassignment::Reassignment;
+use crate::operation::cancel_any;
+use crate::plan::Kind;
+use crate::plan::intent::Intent;
 
-pub async fn answer(line: &Line, verb: &Verb) -> Result<Answer, Failure> {
+/// Between two looks whether what was cancelled is gone.
+const LOOK: Duration = Duration::from_millis(300);
+
+pub async fn run(line: &Line, verb: &Verb) -> Result<Exit, Failure> {
     match verb {
+        Verb::Plan(wanted) => {
+            let read = |path: &std::path::PathBuf| {
+                let text = std::fs::read_to_string(path);
+                text.map_err(|error| Failure::usage(format!("--from-json {}: {error}", path.display())))
+            };
+            let file = wanted.from_json.as_ref().map(read).transpose()?;
+            let intent = Intent::Reassign(wanted.targets(file.as_deref()).map_err(Failure::usage)?);
+            change::plan(line, &intent, wanted.out.as_deref()).await
+        }
+        Verb::Apply {
+            file,
+            detach,
+            overrides,
+        } => {
+            let plan = change::load(file, Kind::Reassign)?;
+            let wish = Wish {
+                intent: Intent::of(&plan),
+                saved: Some(plan),
+                overrides,
+                detach: *detach,
+            };
+            change::run(line, wish).await
+        }
         Verb::List => {
             let facts = gather(line, &[Section::Cluster, Section::Reassignments]).await?;
-            let moves = facts.snapshot.reassignments.get().map_or(&[][..], Vec::as_slice);
-            let answer = Answer::list(COLUMNS, moves, "partition", |one| {
-                format!("{}:{}", one.topic, one.partition)
-            });
-            Ok(facts.seal(answer))
+            let answer = list(facts.snapshot.reassignments.get().map_or(&[][..], Vec::as_slice));
+            let answer = facts.seal(answer);
+            match &line.command {
+                Some(command) => print(line, command, &answer),
+                None => Ok(answer.exit()),
+            }
         }
-        Verb::Plan(_) | Verb::Apply { .. } | Verb::Cancel { .. } => {
-            Err(super::not_built("reassign plan, apply and cancel"))
-        }
+        Verb::Cancel { names, all } => cancel(line, names, *all).await,
     }
+}
+
+fn list(moves: &[Reassignment]) -> Answer {
+    Answer::list(COLUMNS, moves, "partition", |one| {
+        format!("{}:{}", one.topic, one.partition)
+    })
+}
+
+/// Cancels what is in flight and waits until it is gone.
+async fn cancel(line: &Line, names: &[String], all: bool) -> Result<Exit, Failure> {
+    let global = &line.global;
+    if global.from.is_some() {
+        return Err(Failure::usage("a capture cannot be changed; leave out --from"));
+    }
+    let started = Instant::now();
+    let ground = change::ground(global)?;
+    let flying = in_flight(line).await?;
+    let named = |one: &&Reassignment| {
+        let partition = format!("{}:{}", one.topic, one.partition);
+        all || names.iter().any(|name| *name == one.topic || *name == partition)
+    };
+    let chosen: Vec<(String, i32)> = flying
+        .moves
+        .iter()
+        .filter(named)
+        .map(|one| (one.topic.clone(), one.partition))
+        .collect();
+    if chosen.is_empty() {
+        return Err(Failure::new(
+            Exit::No,
+            "nothing that was named is being reassigned; azimuth reassign list",
+        ));
+    }
+    let list: Vec<String> = chosen
+        .iter()
+        .map(|(topic, partition)| format!("{topic}:{partition}"))
+        .collect();
+    let what = format!(
+        "cancel the reassignment of {}; they go back to where they were",
+        list.join(", ")
+    );
+    let rule = ground.rule(&flying.cluster_id)?;
+    if consent::ask(global, &rule, &what, false)? == consent::Permit::DryRun {
+        say(&format!("would {what}"));
+        return Ok(Exit::Done);
+    }
+    let folder = ground.folder(&flying.cluster_id)?;
+    let told = cancel_any(&folder, &ground.sources, &chosen).await?;
+    let refused: Vec<String> = told
+        .iter()
+        .filter_map(|one| Some(format!("{}:{}: {}", one.topic, one.partition, one.refused.as_ref()?)))
+        .collect();
+    let deadline = facts::patience(global);
+    loop {
+        let left = in_flight(line).await?;
+        let still = left.moves.iter().filter(|one| {
+            chosen
+                .iter()
+                .any(|(topic, p)| *topic == one.topic && *p == one.partition)
+        });
+        let still: Vec<String> = still.map(|one| format!("{}:{}", one.topic, one.partition)).collect();
+        if still.is_empty() {
+            break;
+        }
+        if started.elapsed() >= deadline {
+            let left = still.join(", ");
+            return Err(Failure::partial(format!(
+                "still in flight: {left}; azimuth reassign list"
+            )));
+        }
+        tokio::time::sleep(LOOK).await;
+    }
+    let done = told.len() - refused.len();
+    let answer = format!("cancelled {done} of {} reassignments\n", told.len());
+    let printed = super::printed(std::io::Write::write_all(&mut std::io::stdout(), answer.as_bytes()))?;
+    match refused.is_empty() {
+        true => Ok(printed),
+        false => Err(Failure::new(Exit::PartWay, refused.join("\n"))),
+    }
+}
+
+struct Flying {
+    cluster_id: String,
+    moves: Vec<Reassignment>,
+}
+
+async fn in_flight(line: &Line) -> Result<Flying, Failure> {
+    let facts = gather(line, &[Section::Cluster, Section::Reassignments]).await?;
+    let cluster = facts.snapshot.cluster.get();
+    let cluster = cluster.ok_or_else(|| Failure::partial(facts.snapshot.cluster.problem().unwrap_or_default()))?;
+    let moves = facts.snapshot.reassignments.get().cloned();
+    let unseen = || Failure::partial(facts.snapshot.reassignments.problem().unwrap_or_default());
+    Ok(Flying {
+        cluster_id: cluster.id.clone(),
+        moves: moves.ok_or_else(unseen)?,
+    })
 }
 
 const COLUMNS: &[Column<Reassignment>] = &[

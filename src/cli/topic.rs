@@ -1,6 +1,7 @@
 //! `azimuth topic …`
 
-use super::exit::Failure;
+use super::change::{self, Wish};
+use super::exit::{Exit, Failure};
 use super::facts::{Facts, gather};
 use super::output::{Answer, Block, Column, Data, Field, Rank, Sheet, bytes, count};
 use super::partition;
@@ -11,6 +12,7 @@ use crate::model::config::Config;
 use crate::model::row::Rows;
 use crate::model::row::partition::PartitionRow;
 use crate::model::row::topic::TopicRow;
+use crate::plan::intent::Intent;
 
 const NEEDS: [Section; 5] = [
     Section::Cluster,
@@ -37,8 +39,22 @@ pub async fn answer(line: &Line, verb: &Verb) -> Result<Answer, Failure> {
             let needs: Vec<Section> = NEEDS.into_iter().chain([Section::Offsets]).collect();
             show(gather(line, &needs).await?, names)
         }
-        Verb::Create { .. } | Verb::Delete { .. } => Err(super::not_built("topic create and delete")),
+        Verb::Create { .. } | Verb::Delete { .. } => Err(Failure::usage("that is a change, not a question")),
     }
+}
+
+pub async fn change(line: &Line, verb: &Verb, intent: Intent) -> Result<Exit, Failure> {
+    let overrides = match verb {
+        Verb::Create { overrides, .. } | Verb::Delete { overrides, .. } => overrides.as_slice(),
+        Verb::List { .. } | Verb::Show { .. } => &[],
+    };
+    let wish = Wish {
+        intent,
+        saved: None,
+        overrides,
+        detach: false,
+    };
+    change::run(line, wish).await
 }
 
 fn show(facts: Facts, names: &[String]) -> Result<Answer, Failure> {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use clap_complete::Shell;
 
-use super::value::{Assignment, Offset, Rate, Time};
+use super::value::{Assignment, Offset, Time};
 use super::{
     Command, Global, Line, Output, broker, capture, completions, context, demo, group, logdir, operation, partition,
     quorum, reassign, record, topic, volume,
@@ -50,19 +50,18 @@ impl Random {
             .collect()
     }
 
+    fn gates(&mut self) -> Vec<String> {
+        self.some(0, |random| {
+            ["disk", "isr", "rack-spread"][random.below(3) as usize].to_owned()
+        })
+    }
+
     fn path(&mut self) -> PathBuf {
         PathBuf::from(self.text())
     }
 
     fn id(&mut self) -> i32 {
         self.below(1 << 31) as i32
-    }
-
-    fn rate(&mut self) -> Rate {
-        let unit = [1, 1000, 1024, 1_000_000, 1 << 20][self.below(5) as usize];
-        Rate {
-            bytes_per_second: (1 + self.below(5000)) * unit,
-        }
     }
 
     fn offset(&mut self) -> Offset {
@@ -202,9 +201,11 @@ impl Random {
                 partitions: self.maybe(|random| 1 + random.below(1000) as i32),
                 replication_factor: self.maybe(|random| 1 + random.below(5) as i16),
                 config: self.some(0, |random| format!("k={}", random.text())),
+                overrides: self.gates(),
             },
             _ => topic::Verb::Delete {
                 names: self.some(1, Self::text),
+                overrides: self.gates(),
             },
         }
     }
@@ -214,12 +215,12 @@ impl Random {
             0 => reassign::Verb::Plan(reassign::Intent {
                 moves: self.some(1, Self::assignment),
                 from_json: self.maybe(Self::path),
-                max_rate: self.maybe(Self::rate),
                 out: self.maybe(Self::path),
             }),
             1 => reassign::Verb::Apply {
                 file: self.path(),
                 detach: self.flip(),
+                overrides: self.gates(),
             },
             2 => reassign::Verb::List,
             3 => reassign::Verb::Cancel {
@@ -234,13 +235,17 @@ impl Random {
     }
 
     fn operation(&mut self) -> operation::Verb {
-        match self.below(6) {
+        match self.below(7) {
             0 => operation::Verb::List,
             1 => operation::Verb::Show { id: self.text() },
             2 => operation::Verb::Attach { id: self.text() },
             3 => operation::Verb::Pause { id: self.text() },
             4 => operation::Verb::Resume { id: self.text() },
-            _ => operation::Verb::Abort { id: self.text() },
+            5 => operation::Verb::Abort { id: self.text() },
+            _ => operation::Verb::Engine {
+                id: self.text(),
+                cluster: self.text(),
+            },
         }
     }
 

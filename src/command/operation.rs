@@ -13,12 +13,20 @@ pub enum Verb {
     Show { id: String },
     /// Follow a running operation; leaving does not stop it
     Attach { id: String },
-    /// Start nothing new; what is in flight ends
+    /// Begin no further step; the step in flight goes on to its end
     Pause { id: String },
     /// Go on with an operation that is paused, or whose process died
     Resume { id: String },
     /// Stop: what is in flight goes back, finished moves stay
     Abort { id: String },
+    /// Carry it out: what a detached engine runs
+    #[command(hide = true)]
+    Engine {
+        id: String,
+        /// The id of the cluster that it is for
+        #[arg(long, value_name = "ID")]
+        cluster: String,
+    },
 }
 
 impl Verb {
@@ -31,6 +39,7 @@ impl Verb {
             Self::Pause { id } => of("pause", id),
             Self::Resume { id } => of("resume", id),
             Self::Abort { id } => of("abort", id),
+            Self::Engine { id, cluster } => of("engine", id).option("--cluster", [cluster]),
         }
     }
 }

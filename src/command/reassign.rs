@@ -4,8 +4,9 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
-use super::value::{Assignment, Rate};
+use super::value::{Assignment, gate};
 use super::words::Words;
+use crate::plan::reassign::{Target, parse};
 
 /// What can be done about where replicas are.
 #[derive(Debug, Clone, PartialEq, Eq, Subcommand)]
@@ -22,12 +23,15 @@ Examples:
   azimuth reassign apply plan.json --dry-run
   azimuth reassign apply plan.json --context dev --yes")]
     Apply {
-        /// A plan that `reassign plan --out` saved
+        /// A plan that `reassign plan --out` saved; - reads it from stdin
         #[arg(value_name = "FILE")]
         file: PathBuf,
         /// Do not wait for the end
         #[arg(long)]
         detach: bool,
+        /// Go on against these gates; needs --reason
+        #[arg(long = "override", value_name = "GATE", value_delimiter = ',', value_parser = gate)]
+        overrides: Vec<String>,
     },
     /// What is in flight, whoever started it
     List,
@@ -51,9 +55,6 @@ pub struct Intent {
     /// The assignments in a file of kafka-reassign-partitions.sh's format
     #[arg(long, value_name = "FILE")]
     pub from_json: Option<PathBuf>,
-    /// Replication is throttled to this rate while the plan runs
-    #[arg(long, value_name = "RATE")]
-    pub max_rate: Option<Rate>,
     /// Save the plan to this file
     #[arg(long, value_name = "FILE")]
     pub out: Option<PathBuf>,
@@ -65,13 +66,33 @@ impl Verb {
             Self::Plan(intent) => Words::new(&["reassign", "plan"])
                 .option("--move", &intent.moves)
                 .option("--from-json", intent.from_json.as_ref().map(|path| path.display()))
-                .option("--max-rate", intent.max_rate)
                 .option("--out", intent.out.as_ref().map(|path| path.display())),
-            Self::Apply { file, detach } => Words::new(&["reassign", "apply"])
+            Self::Apply {
+                file,
+                detach,
+                overrides,
+            } => Words::new(&["reassign", "apply"])
                 .name(file.display())
-                .flag("--detach", *detach),
+                .flag("--detach", *detach)
+                .list("--override", overrides),
             Self::List => Words::new(&["reassign", "list"]),
             Self::Cancel { names, all } => Words::new(&["reassign", "cancel"]).names(names).flag("--all", *all),
         }
+    }
+}
+
+impl Intent {
+    /// Every target: those named, and those in the file's text.
+    ///
+    /// # Errors
+    /// When the text is no reassignment file.
+    pub fn targets(&self, file: Option<&str>) -> Result<Vec<Target>, crate::plan::Error> {
+        let named = self.moves.iter().map(|one| Target {
+            topic: one.topic.clone(),
+            partition: one.partition,
+            replicas: one.replicas.clone(),
+        });
+        let read = file.map(parse).transpose()?.unwrap_or_default();
+        Ok(named.chain(read).collect())
     }
 }

@@ -2,7 +2,10 @@
 
 use clap::Subcommand;
 
+use super::value::gate;
 use super::words::Words;
+use crate::plan::intent::Intent;
+use crate::plan::topic::NewTopic;
 
 /// What can be done with topics.
 #[derive(Debug, Clone, PartialEq, Eq, Subcommand)]
@@ -39,11 +42,21 @@ Examples:
         /// A config of the topic; may be repeated
         #[arg(long, value_name = "KEY=VALUE", value_parser = key_value)]
         config: Vec<String>,
+        /// Go on against these gates; needs --reason
+        #[arg(long = "override", value_name = "GATE", value_delimiter = ',', value_parser = gate)]
+        overrides: Vec<String>,
     },
     /// Delete topics with all their records; there is no undo
+    #[command(after_long_help = "\
+Examples:
+  azimuth topic delete orders --dry-run
+  azimuth topic delete orders --override readers --reason 'the group is being retired'")]
     Delete {
         #[arg(required = true, value_name = "TOPIC")]
         names: Vec<String>,
+        /// Go on against these gates; needs --reason
+        #[arg(long = "override", value_name = "GATE", value_delimiter = ',', value_parser = gate)]
+        overrides: Vec<String>,
     },
 }
 
@@ -60,12 +73,40 @@ impl Verb {
                 partitions,
                 replication_factor,
                 config,
+                overrides,
             } => Words::new(&["topic", "create"])
                 .name(name)
                 .option("--partitions", partitions)
                 .option("--replication-factor", replication_factor)
-                .option("--config", config),
-            Self::Delete { names } => Words::new(&["topic", "delete"]).names(names),
+                .option("--config", config)
+                .list("--override", overrides),
+            Self::Delete { names, overrides } => Words::new(&["topic", "delete"])
+                .names(names)
+                .list("--override", overrides),
+        }
+    }
+
+    /// What it wants changed; `None` for a read.
+    pub fn intent(&self) -> Option<Intent> {
+        match self {
+            Self::List { .. } | Self::Show { .. } => None,
+            Self::Create {
+                name,
+                partitions,
+                replication_factor,
+                config,
+                ..
+            } => Some(Intent::CreateTopic(NewTopic {
+                name: name.clone(),
+                partitions: *partitions,
+                replication_factor: *replication_factor,
+                configs: config
+                    .iter()
+                    .filter_map(|pair| pair.split_once('='))
+                    .map(|(key, value)| (key.to_owned(), value.to_owned()))
+                    .collect(),
+            })),
+            Self::Delete { names, .. } => Some(Intent::DeleteTopics(names.clone())),
         }
     }
 }

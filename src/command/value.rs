@@ -1,4 +1,4 @@
-//! Values of flags that are more than text: durations, rates, moves, offsets. Each prints as it parses.
+//! Values of flags that are more than text: durations, moves, offsets, gates. Each prints as it parses.
 
 use std::fmt;
 use std::str::FromStr;
@@ -9,12 +9,6 @@ use crate::model::BrokerId;
 /// A duration: `500ms`, `30s`, `5m`, `2h`; a bare number is seconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Time(pub Duration);
-
-/// Bytes per second: `50MB/s` (10⁶), `50MiB/s` (2²⁰); the `/s` may be left out.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Rate {
-    pub bytes_per_second: u64,
-}
 
 /// Where a partition shall be: `TOPIC:PARTITION=BROKER,BROKER`, the preferred leader first.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -59,43 +53,6 @@ impl fmt::Display for Time {
             true => write!(formatter, "{}s", millis / 1000),
             false => write!(formatter, "{millis}ms"),
         }
-    }
-}
-
-const RATES: [(&str, u64); 7] = [
-    ("GiB", 1 << 30),
-    ("GB", 1_000_000_000),
-    ("MiB", 1 << 20),
-    ("MB", 1_000_000),
-    ("KiB", 1 << 10),
-    ("kB", 1000),
-    ("B", 1),
-];
-
-impl FromStr for Rate {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let (number, unit) = number_and_unit(text.strip_suffix("/s").unwrap_or(text));
-        let factor = RATES
-            .iter()
-            .find(|(name, _)| name.eq_ignore_ascii_case(unit))
-            .map(|(_, factor)| *factor);
-        let rate = factor
-            .zip(number)
-            .and_then(|(factor, number)| number.checked_mul(factor));
-        rate.filter(|rate| *rate > 0)
-            .map(|bytes_per_second| Self { bytes_per_second })
-            .ok_or_else(|| "write a rate above 0 such as 50MB/s or 200MiB/s".to_owned())
-    }
-}
-
-impl fmt::Display for Rate {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let rate = self.bytes_per_second;
-        let whole = RATES.iter().find(|(_, factor)| rate.is_multiple_of(*factor));
-        let (unit, factor) = whole.unwrap_or(&("B", 1));
-        write!(formatter, "{}{unit}/s", rate / factor)
     }
 }
 
@@ -162,6 +119,15 @@ impl fmt::Display for Offset {
     }
 }
 
+/// The name of a gate, such as `disk`.
+pub fn gate(text: &str) -> Result<String, String> {
+    let fine = |letter: char| letter.is_ascii_lowercase() || letter == '-';
+    if text.is_empty() || text.starts_with('-') || !text.chars().all(fine) {
+        return Err("write names of gates as the plan shows them, for example disk,isr".to_owned());
+    }
+    Ok(text.to_owned())
+}
+
 fn number_and_unit(text: &str) -> (Option<u64>, &str) {
     let end = text.find(|letter: char| !letter.is_ascii_digit()).unwrap_or(text.len());
     (text[..end].parse().ok(), text[end..].trim_start())
@@ -172,33 +138,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn times_and_rates_have_units() {
+    fn times_have_units() {
         assert_eq!("5m".parse(), Ok(Time(Duration::from_secs(300))));
         assert_eq!("7".parse(), Ok(Time(Duration::from_secs(7))));
-        assert_eq!(
-            "50MB/s".parse(),
-            Ok(Rate {
-                bytes_per_second: 50_000_000
-            })
-        );
-        assert_eq!(
-            "1 mib".parse(),
-            Ok(Rate {
-                bytes_per_second: 1 << 20
-            })
-        );
-        assert_eq!(
-            Rate {
-                bytes_per_second: 1_536
-            }
-            .to_string(),
-            "1536B/s"
-        );
         for bad in ["", "s", "-1s", "0", "1d", "99999999999999999999h", "1.5s"] {
             assert!(bad.parse::<Time>().is_err(), "{bad}");
-        }
-        for bad in ["50", "MB/s", "0MB", "50Mb/m", "99999999999999999999GB"] {
-            assert!(bad.parse::<Rate>().is_err(), "{bad}");
         }
     }
 

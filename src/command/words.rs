@@ -45,6 +45,11 @@ impl Words {
         self
     }
 
+    /// A flag with all of these values at once, commas between.
+    pub fn list(self, flag: &str, values: &[String]) -> Self {
+        self.option(flag, (!values.is_empty()).then(|| values.join(",")))
+    }
+
     /// A flag with each of these values; an `Option` will do.
     pub fn option<T: fmt::Display>(mut self, flag: &str, values: impl IntoIterator<Item = T>) -> Self {
         for value in values {

@@ -3,12 +3,11 @@
 use std::time::Duration;
 
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
-use tokio::net::UnixStream;
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 
 use super::folder::Folder;
 use super::journal::Ask;
-use super::socket::Request;
+use super::socket::{self, Request};
 use super::status::Status;
 use super::{Error, Id, Who};
 
@@ -27,20 +26,23 @@ impl Client {
     /// # Errors
     /// [`Error::Dead`] with what the journal says when no engine listens.
     pub async fn connect(folder: &Folder, id: &Id) -> Result<Self, Error> {
-        match UnixStream::connect(folder.socket(id)).await {
-            Ok(stream) => {
-                let (read, write) = stream.into_split();
-                Ok(Self {
-                    id: id.clone(),
-                    lines: BufReader::new(read).lines(),
-                    write,
-                })
-            }
-            Err(_) => Err(Error::Dead {
+        match Self::reach(folder, id).await {
+            Some(client) => Ok(client),
+            None => Err(Error::Dead {
                 id: id.clone(),
                 what: folder.status(id)?.summary(),
             }),
         }
+    }
+
+    /// The engine, if it listens.
+    pub(super) async fn reach(folder: &Folder, id: &Id) -> Option<Self> {
+        let (read, write) = socket::connect(&folder.socket(id)).await.ok()?.into_split();
+        Some(Self {
+            id: id.clone(),
+            lines: BufReader::new(read).lines(),
+            write,
+        })
     }
 
     /// The next status; `None` when the engine has gone.

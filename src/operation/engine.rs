@@ -1,48 +1,39 @@
 //! The loop that carries out one plan: journal, act, look, journal; and what may happen in between.
+//!
+//! It listens all the time: an operator who asks something while a broker does not answer is heard at once.
 
+use std::pin::pin;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
-use tokio::task::AbortHandle;
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep};
 
 use super::folder::Folder;
 use super::journal::{Ask, Event, Journal};
 use super::lock::{self, Lock};
 use super::socket::{self, Request};
 use super::status::{Phase, Progress, Status, StepState};
-use super::{Error, Id, Who, reassign, topic};
+use super::step::{self, Act, Seen};
+use super::{Error, Id, Who};
 use crate::feed::{self, Needs, Section, Sources};
-use crate::model::Moment;
+use crate::model::{Moment, Snapshot};
 use crate::plan::{Step, drift};
 use crate::source::kafka::Kafka;
 
 /// How often a step in flight is looked at.
 const LOOK: Duration = Duration::from_secs(1);
-/// How long the look before the first act may take.
+/// How long one look before the first act may take; then it looks again.
 const FIRST_LOOK: Duration = Duration::from_secs(20);
+/// So many looks in a row must agree that a step has gone astray: brokers learn of changes one after the other.
+const ASTRAY_LOOKS: u32 = 5;
 /// How long an engine that is done stays to tell those who watch.
 const FAREWELL: Duration = Duration::from_millis(200);
-
-/// What became of asking.
-pub(super) enum Act {
-    Asked,
-    /// Nobody could be asked; it is asked again until it can, or somebody aborts.
-    Later(String),
-    Refused(String),
-}
-
-/// What a look showed.
-pub(super) enum Seen {
-    Done(String),
-    Waiting(Progress),
-    Unknown(String),
-}
 
 /// Runs one operation to its end. Only one process can; it holds the journal and the locks of what it changes.
 ///
 /// # Errors
-/// When it could not begin. What goes wrong later is in the journal, and the returned status says so.
+/// When it could not begin, or the journal cannot be written any more. What else goes wrong is in the journal, and the
+/// returned status says so.
 pub async fn run(folder: &Folder, id: &Id, sources: &Sources) -> Result<Status, Error> {
     let mut journal = Journal::take_up(&folder.journal(id), id)?;
     let status = Status::of(journal.entries(), id).ok_or_else(|| Error::Unknown(id.to_string()))?;
@@ -53,11 +44,18 @@ pub async fn run(folder: &Folder, id: &Id, sources: &Sources) -> Result<Status, 
         });
     }
     let who = Who::me();
-    let scopes = lock::scopes(&status.plan);
-    let _locks: Vec<Lock> = scopes
+    let locks: Result<Vec<Lock>, Error> = lock::scopes(&status.plan)
         .iter()
         .map(|scope| Lock::take(&folder.locks(), scope, id, &who))
-        .collect::<Result<_, _>>()?;
+        .collect();
+    if let Err(error) = &locks
+        && status.is_untouched()
+    {
+        // It never began, so it must not lie about as something to be resumed.
+        let reason = format!("nothing was done: {error}");
+        journal.append(Event::Failed { step: 0, reason }, Moment::now())?;
+    }
+    let _locks = locks?;
     journal.append(Event::Engine { by: who }, Moment::now())?;
     let (status, watching) = watch::channel(Status { alive: true, ..status });
     let (asks, asked) = mpsc::channel(16);
@@ -67,10 +65,9 @@ pub async fn run(folder: &Folder, id: &Id, sources: &Sources) -> Result<Status, 
         journal,
         status,
         asked,
-        _server: server.abort_handle(),
     };
     let outcome = engine.go(sources).await;
-    tokio::time::sleep(FAREWELL).await;
+    sleep(FAREWELL).await;
     server.abort();
     // Nobody listens there any more; a leftover is replaced by the next engine anyway.
     let _ = std::fs::remove_file(folder.socket(id));
@@ -83,10 +80,10 @@ struct Engine {
     journal: Journal,
     status: watch::Sender<Status>,
     asked: mpsc::Receiver<Request>,
-    _server: AbortHandle,
 }
 
-/// What an operator's wish means for the step in flight.
+/// What an operator's wish means for what is being done.
+#[derive(Debug, PartialEq, Eq)]
 enum Wish {
     GoOn,
     Abort,
@@ -94,25 +91,30 @@ enum Wish {
 
 impl Engine {
     async fn go(&mut self, sources: &Sources) -> Result<(), Error> {
-        let untouched = self.status.borrow().steps.iter().all(|step| *step == StepState::Next);
-        if untouched && let Some(reason) = self.drifted(sources).await {
-            return self.note(Event::Failed { step: 0, reason });
+        let (steps, aborting, resting) = {
+            let status = self.status.borrow();
+            let resting = status.phase == Phase::Paused || status.asked == Some(Ask::Pause);
+            (status.plan.steps.clone(), status.asked == Some(Ask::Abort), resting)
+        };
+        if aborting {
+            // The engine before us was asked to, and died over it.
+            return self.abort().await;
         }
-        if self.status.borrow().phase == Phase::Paused {
+        if resting {
             // Whoever starts an engine for a paused operation wants it to go on.
             self.note(Event::Resumed)?;
         }
-        let steps = self.status.borrow().plan.steps.clone();
+        if !self.may_begin(sources).await? {
+            return Ok(());
+        }
         for (at, step) in steps.iter().enumerate() {
             let state = self.status.borrow().steps[at].clone();
             if matches!(state, StepState::Done { .. }) {
                 continue;
             }
             // Between steps nothing is in flight, so this is where a pause begins.
-            if let Wish::Abort = self.rest().await? {
-                return self.note(Event::Aborted {
-                    left: self.left("nothing was in flight"),
-                });
+            if self.rest().await? == Wish::Abort {
+                return self.abort().await;
             }
             let again = matches!(state, StepState::Doing { .. });
             self.note(Event::Step { step: at })?;
@@ -123,101 +125,157 @@ impl Engine {
         self.note(Event::Finished)
     }
 
+    /// Waits until the cluster can be seen and is the plan's; before the first act also that the plan still fits it.
+    /// When it may not begin, the journal says why.
+    async fn may_begin(&mut self, sources: &Sources) -> Result<bool, Error> {
+        let needs = Needs::from([
+            Section::Cluster,
+            Section::Topics,
+            Section::Links,
+            Section::Reassignments,
+        ]);
+        let (plan, untouched) = {
+            let status = self.status.borrow();
+            (status.plan.clone(), status.is_untouched())
+        };
+        loop {
+            let sources = sources.clone();
+            let needs = needs.clone();
+            let look = async move { feed::collect(&sources, &needs, FIRST_LOOK).await };
+            let Some(snapshot) = self.hear(look).await? else {
+                self.abort().await?;
+                return Ok(false);
+            };
+            if let Some(cluster) = snapshot.cluster.get()
+                && cluster.id != plan.cluster_id
+            {
+                let (wanted, found) = (&plan.cluster_id, &cluster.id);
+                return Err(Error::Drifted(format!(
+                    "the plan is for cluster {wanted}, this is {found}"
+                )));
+            }
+            if let Some(unseen) = unseen(&snapshot) {
+                self.wait_for(unseen);
+                if self.pass(LOOK).await? == Wish::Abort {
+                    self.abort().await?;
+                    return Ok(false);
+                }
+                continue;
+            }
+            if !untouched {
+                return Ok(true);
+            }
+            let drifts = drift::since(&plan, &snapshot, Moment::now());
+            let material: Vec<String> = drifts.into_iter().filter(|d| d.material).map(|d| d.what).collect();
+            if material.is_empty() {
+                return Ok(true);
+            }
+            let reason = format!("nothing was done: {}", material.join("; "));
+            self.note(Event::Failed { step: 0, reason })?;
+            return Ok(false);
+        }
+    }
+
     /// Whether the step was done; otherwise the journal says how it ended.
     async fn carry_out(&mut self, at: usize, step: &Step, again: bool) -> Result<bool, Error> {
         let started = Instant::now();
-        let mut asked = false;
+        let (mut asked, mut again, mut astray) = (false, again, 0);
         loop {
-            let note = if asked {
-                None
-            } else {
-                match self.act(step, again).await {
-                    Act::Asked => {
-                        asked = true;
-                        None
+            if !asked {
+                match self.hear(step::act(self.kafka.clone(), step.clone(), again)).await? {
+                    None => return self.abort().await.map(|()| false),
+                    Some(Act::Asked) => asked = true,
+                    Some(Act::Later(why)) => {
+                        // It may have been done although the answer was lost.
+                        again = true;
+                        self.wait_for(why);
                     }
-                    Act::Later(why) => Some(why),
-                    Act::Refused(reason) => {
+                    Some(Act::Refused(reason)) => {
                         self.note(Event::Failed { step: at, reason })?;
                         return Ok(false);
                     }
                 }
-            };
-            let seen = if asked {
-                self.look(at, step).await
-            } else {
-                Seen::Unknown(note.unwrap_or_default())
-            };
-            match seen {
-                Seen::Done(outcome) => {
-                    self.note(Event::Done { step: at, outcome })?;
-                    return Ok(true);
+            }
+            if asked {
+                match self.hear(step::look(self.kafka.clone(), step.clone(), at)).await? {
+                    None => return self.abort().await.map(|()| false),
+                    Some(Seen::Done(outcome)) => {
+                        self.note(Event::Done { step: at, outcome })?;
+                        return Ok(true);
+                    }
+                    Some(Seen::Waiting(progress)) => {
+                        astray = 0;
+                        self.show(with_eta(progress, started.elapsed()));
+                    }
+                    Some(Seen::Astray(reason)) if astray + 1 >= ASTRAY_LOOKS => {
+                        self.note(Event::Failed { step: at, reason })?;
+                        return Ok(false);
+                    }
+                    Some(Seen::Astray(why)) => {
+                        astray += 1;
+                        self.wait_for(why);
+                    }
+                    Some(Seen::Unknown(why)) => self.wait_for(why),
                 }
-                Seen::Waiting(progress) => self.show(with_eta(progress, started.elapsed())),
-                Seen::Unknown(why) => self.show(Progress {
-                    step: at,
-                    note: why,
-                    ..self.progress()
-                }),
             }
-            if let Wish::Abort = self.listen(LOOK).await? {
-                self.take_back(step).await?;
-                return Ok(false);
+            if self.pass(LOOK).await? == Wish::Abort {
+                return self.abort().await.map(|()| false);
             }
         }
     }
 
-    async fn act(&self, step: &Step, again: bool) -> Act {
-        match step {
-            Step::Reassign { moves } => reassign::act(&self.kafka, moves).await,
-            Step::CreateTopic {
-                name,
-                partitions,
-                replication_factor,
-                configs,
-            } => {
-                let wanted = topic::Wanted {
-                    name,
-                    partitions: *partitions,
-                    replication_factor: *replication_factor,
-                    configs,
-                };
-                topic::create(&self.kafka, &wanted, again).await
-            }
-            Step::DeleteTopic { name, id, .. } => topic::delete(&self.kafka, name, *id, again).await,
-        }
-    }
-
-    async fn look(&self, at: usize, step: &Step) -> Seen {
-        match step {
-            Step::Reassign { moves } => reassign::look(&self.kafka, moves, at).await,
-            Step::CreateTopic { name, .. } => topic::is_created(&self.kafka, name, at).await,
-            Step::DeleteTopic { name, id, .. } => topic::is_deleted(&self.kafka, name, *id, at).await,
-        }
-    }
-
-    /// Cancels what is in flight and waits until nothing is.
-    async fn take_back(&mut self, step: &Step) -> Result<(), Error> {
-        let Step::Reassign { moves } = step else {
-            return self.note(Event::Aborted {
-                left: self.left("the step in flight cannot be taken back"),
-            });
+    /// Takes back what is in flight, waits until nothing is, and ends.
+    async fn abort(&mut self) -> Result<(), Error> {
+        let doing = {
+            let status = self.status.borrow();
+            let at = status
+                .steps
+                .iter()
+                .position(|step| matches!(step, StepState::Doing { .. }));
+            at.and_then(|at| status.plan.steps.get(at).cloned())
         };
-        loop {
-            match reassign::cancel(&self.kafka, moves).await {
-                Act::Asked => {
-                    return self.note(Event::Aborted {
-                        left: self.left("moves in flight were taken back"),
-                    });
-                }
-                Act::Later(why) | Act::Refused(why) => {
-                    self.show(Progress {
-                        note: format!("aborting: {why}"),
-                        ..self.progress()
-                    });
-                    tokio::time::sleep(LOOK).await;
-                }
+        let how = match doing {
+            None => "nothing was in flight",
+            Some(step @ Step::Reassign { .. }) => {
+                self.take_back(&step).await?;
+                "moves in flight were taken back"
             }
+            Some(_) => "the step that was begun cannot be taken back, and what became of it was not verified",
+        };
+        let left = {
+            let status = self.status.borrow();
+            format!(
+                "{how}; {} of {} steps stay done",
+                status.steps_done(),
+                status.steps.len()
+            )
+        };
+        self.note(Event::Aborted { left })
+    }
+
+    async fn take_back(&mut self, step: &Step) -> Result<(), Error> {
+        let mut rest = Duration::ZERO;
+        loop {
+            let (kafka, step) = (self.kafka.clone(), step.clone());
+            let work = async move {
+                sleep(rest).await;
+                step::take_back(kafka, step).await
+            };
+            let mut work = pin!(work);
+            let act = loop {
+                tokio::select! {
+                    act = &mut work => break act,
+                    // Who asks for an abort again is answered; nothing else can be had any more.
+                    Some(request) = self.asked.recv() => if request.ask == Ask::Abort {
+                        self.heed(request)?;
+                    },
+                }
+            };
+            match act {
+                Act::Asked => return Ok(()),
+                Act::Later(why) | Act::Refused(why) => self.wait_for(format!("aborting: {why}")),
+            }
+            rest = LOOK;
         }
     }
 
@@ -225,7 +283,7 @@ impl Engine {
     async fn rest(&mut self) -> Result<Wish, Error> {
         loop {
             while let Ok(request) = self.asked.try_recv() {
-                if let Wish::Abort = self.heed(request)? {
+                if self.heed(request)? == Wish::Abort {
                     return Ok(Wish::Abort);
                 }
             }
@@ -237,7 +295,7 @@ impl Engine {
                 (Phase::Running, Some(Ask::Pause)) => self.note(Event::Paused)?,
                 (Phase::Paused, _) => match self.asked.recv().await {
                     Some(request) => {
-                        if let Wish::Abort = self.heed(request)? {
+                        if self.heed(request)? == Wish::Abort {
                             return Ok(Wish::Abort);
                         }
                     }
@@ -248,23 +306,29 @@ impl Engine {
         }
     }
 
-    /// During a step: takes note of wishes for as long as the next look is away.
-    async fn listen(&mut self, span: Duration) -> Result<Wish, Error> {
-        let until = Instant::now() + span;
-        while let Ok(Some(request)) = tokio::time::timeout_at(until, self.asked.recv()).await {
-            if let Wish::Abort = self.heed(request)? {
-                return Ok(Wish::Abort);
+    /// Lets time pass while listening.
+    async fn pass(&mut self, time: Duration) -> Result<Wish, Error> {
+        let passed = self.hear(sleep(time)).await?;
+        Ok(passed.map_or(Wish::Abort, |()| Wish::GoOn))
+    }
+
+    /// Works on something while listening; `None` when somebody wants it aborted.
+    async fn hear<T>(&mut self, work: impl Future<Output = T>) -> Result<Option<T>, Error> {
+        let mut work = pin!(work);
+        loop {
+            tokio::select! {
+                done = &mut work => return Ok(Some(done)),
+                Some(request) = self.asked.recv() => if self.heed(request)? == Wish::Abort {
+                    return Ok(None);
+                },
             }
         }
-        Ok(Wish::GoOn)
     }
 
     fn heed(&mut self, request: Request) -> Result<Wish, Error> {
-        self.note(Event::Asked {
-            ask: request.ask,
-            by: request.by,
-        })?;
-        match request.ask {
+        let ask = request.ask;
+        self.note(Event::Asked { ask, by: request.by })?;
+        match ask {
             Ask::Abort => Ok(Wish::Abort),
             Ask::Resume => {
                 self.note(Event::Resumed)?;
@@ -291,36 +355,34 @@ impl Engine {
         });
     }
 
-    fn progress(&self) -> Progress {
-        self.status.borrow().progress.clone().unwrap_or_default()
+    /// The progress as it was, and what it waits for.
+    fn wait_for(&self, note: String) {
+        let progress = self.status.borrow().progress.clone().unwrap_or_default();
+        let step = self.status.borrow().current().unwrap_or(progress.step);
+        self.show(Progress { step, note, ..progress });
     }
+}
 
-    fn left(&self, how: &str) -> String {
-        let status = self.status.borrow();
-        format!(
-            "{how}; {} of {} steps stay done",
-            status.steps_done(),
-            status.steps.len()
-        )
+/// What could not be seen, so that it is waited for rather than taken for gone.
+fn unseen(snapshot: &Snapshot) -> Option<String> {
+    let problem = |problem: Option<String>| problem.unwrap_or_else(|| "no answer yet".to_owned());
+    if snapshot.cluster.get().is_none() {
+        return Some(format!(
+            "waiting for the cluster: {}",
+            problem(snapshot.cluster.problem())
+        ));
     }
-
-    /// Material drift, in words.
-    async fn drifted(&self, sources: &Sources) -> Option<String> {
-        let needs = Needs::from([
-            Section::Cluster,
-            Section::Topics,
-            Section::Links,
-            Section::Reassignments,
-        ]);
-        let snapshot = feed::collect(sources, &needs, FIRST_LOOK).await;
-        let plan = self.status.borrow().plan.clone();
-        let material: Vec<String> = drift::since(&plan, &snapshot, Moment::now())
-            .into_iter()
-            .filter(|d| d.material)
-            .map(|d| d.what)
-            .collect();
-        (!material.is_empty()).then(|| format!("nothing was done: {}", material.join("; ")))
+    if snapshot.topics.get().is_none() {
+        return Some(format!(
+            "waiting for the topics: {}",
+            problem(snapshot.topics.problem())
+        ));
     }
+    if snapshot.reassignments.get().is_none() {
+        let why = problem(snapshot.reassignments.problem());
+        return Some(format!("waiting for the reassignments in flight: {why}"));
+    }
+    None
 }
 
 /// The mean rate since the step began, carried on.

@@ -1,8 +1,11 @@
 //! Where the operations of one cluster lie, and what lies in the folder of one.
 
 use std::fs;
-use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use rustix::fs::{FlockOperation, flock};
 
 use super::journal::Journal;
 use super::status::Status;
@@ -49,14 +52,14 @@ impl Folder {
 
     /// Makes the folder of a new operation; its group may use it where the state folder's group may.
     pub fn make(&self, id: &Id) -> Result<(), Error> {
-        for folder in [self.locks(), self.of(id)] {
-            fs::DirBuilder::new()
-                .recursive(true)
-                .mode(0o770)
-                .create(&folder)
-                .map_err(Error::file(&folder))?;
-        }
-        Ok(())
+        self.prepare()?;
+        make(&self.of(id))
+    }
+
+    /// Makes the folder of the locks.
+    pub fn prepare(&self) -> Result<(), Error> {
+        make(&self.root)?;
+        make(&self.locks())
     }
 
     /// The operation whose name begins so, when there is exactly one.
@@ -111,5 +114,43 @@ impl Folder {
         Ok(ids
             .filter_map(|entry| Id::parse(entry.file_name().to_str()?).ok())
             .collect())
+    }
+}
+
+fn make(folder: &Path) -> Result<(), Error> {
+    match fs::DirBuilder::new().mode(0o700).create(folder) {
+        Ok(()) => share(folder),
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => Ok(()),
+        Err(error) => Err(Error::file(folder)(error)),
+    }
+}
+
+/// Gives what was just made here to the group as well, where the folder it lies in is the group's.
+///
+/// Set by hand, because the umask of whoever works would take it away again.
+pub(super) fn share(path: &Path) -> Result<(), Error> {
+    let parent = path.parent().unwrap_or(Path::new("."));
+    let around = fs::metadata(parent).map_err(Error::file(parent))?.mode();
+    let own = fs::symlink_metadata(path).map_err(Error::file(path))?;
+    let mode = match (around & 0o020 != 0, own.is_dir()) {
+        (true, true) => 0o2770,
+        (true, false) => 0o660,
+        (false, true) => 0o700,
+        (false, false) => 0o600,
+    };
+    fs::set_permissions(path, fs::Permissions::from_mode(mode)).map_err(Error::file(path))
+}
+
+/// Takes the lock of a file, with some patience for those who only look at it. `false`: somebody holds it.
+pub(super) fn lock(file: &fs::File, patience: Duration) -> std::io::Result<bool> {
+    const PAUSE: Duration = Duration::from_millis(10);
+    let until = Instant::now() + patience;
+    loop {
+        match flock(file, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => return Ok(true),
+            Err(rustix::io::Errno::WOULDBLOCK) if Instant::now() < until => std::thread::sleep(PAUSE),
+            Err(rustix::io::Errno::WOULDBLOCK) => return Ok(false),
+            Err(error) => return Err(error.into()),
+        }
     }
 }

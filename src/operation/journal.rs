@@ -8,10 +8,12 @@ use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
+use std::time::Duration;
+
 use rustix::fs::{FlockOperation, flock};
 use serde::{Deserialize, Serialize};
 
-use super::{Error, Id, Who};
+use super::{Error, Id, Who, folder};
 use crate::model::Moment;
 use crate::plan::Plan;
 
@@ -81,17 +83,24 @@ pub enum Ask {
 pub struct Journal {
     path: PathBuf,
     file: File,
+    /// Bytes of whole lines; what lies behind them was never finished.
+    length: u64,
     entries: Vec<Entry>,
 }
+
+/// Whoever looks whether a journal is held holds it for an instant, so one refusal is tried again for this long.
+const PATIENCE: Duration = Duration::from_millis(500);
 
 impl Journal {
     /// Starts a journal with its first line.
     pub fn create(path: &Path, begun: Event, now: Moment) -> Result<Self, Error> {
-        let options = || OpenOptions::new().create_new(true).append(true).mode(0o660).open(path);
+        let options = || OpenOptions::new().create_new(true).append(true).mode(0o600).open(path);
         let file = options().map_err(Error::file(path))?;
+        folder::share(path)?;
         let mut journal = Self {
             path: path.to_owned(),
             file,
+            length: 0,
             entries: Vec::new(),
         };
         journal.lock(&Id("new".to_owned()))?;
@@ -114,21 +123,20 @@ impl Journal {
         let mut journal = Self {
             path: path.to_owned(),
             file,
+            length: 0,
             entries: Vec::new(),
         };
         journal.lock(id)?;
-        let text = fs::read_to_string(path).map_err(Error::file(path))?;
-        let whole = text.rfind('\n').map_or(0, |end| end + 1);
-        journal.file.set_len(whole as u64).map_err(Error::file(path))?;
-        journal.entries = parse(path, &text[..whole])?;
+        let whole = whole_lines(path)?;
+        journal.length = whole.len() as u64;
+        journal.entries = parse(path, &whole)?;
+        journal.file.set_len(journal.length).map_err(Error::file(path))?;
         Ok(journal)
     }
 
     /// What the journal holds now, without taking it up.
     pub fn read(path: &Path) -> Result<Vec<Entry>, Error> {
-        let text = fs::read_to_string(path).map_err(Error::file(path))?;
-        let whole = text.rfind('\n').map_or(0, |end| end + 1);
-        parse(path, &text[..whole])
+        parse(path, &whole_lines(path)?)
     }
 
     /// Whether some process holds the journal, so whether its engine lives.
@@ -150,10 +158,13 @@ impl Journal {
         let mut line =
             serde_json::to_vec(&entry).map_err(|error| Error::Refused(format!("a journal entry: {error}")))?;
         line.push(b'\n');
-        self.file
-            .write_all(&line)
-            .and_then(|()| self.file.sync_data())
-            .map_err(Error::file(&self.path))?;
+        let written = self.file.write_all(&line).and_then(|()| self.file.sync_data());
+        if let Err(reason) = written {
+            // A full disk may have taken half of it; the next line must not begin there.
+            let _ = self.file.set_len(self.length);
+            return Err(Error::file(&self.path)(reason));
+        }
+        self.length += line.len() as u64;
         self.entries.push(entry);
         Ok(())
     }
@@ -163,9 +174,9 @@ impl Journal {
     }
 
     fn lock(&self, id: &Id) -> Result<(), Error> {
-        match flock(&self.file, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => Ok(()),
-            Err(rustix::io::Errno::WOULDBLOCK) => {
+        match folder::lock(&self.file, PATIENCE) {
+            Ok(true) => Ok(()),
+            Ok(false) => {
                 let entries = Self::read(&self.path).unwrap_or_default();
                 let holder = entries.iter().rev().find_map(|entry| match &entry.event {
                     Event::Engine { by } => Some(format!("{by} (pid {})", by.pid)),
@@ -176,23 +187,105 @@ impl Journal {
                     holder: holder.unwrap_or_else(|| "another process".to_owned()),
                 })
             }
-            Err(error) => Err(Error::File {
-                path: self.path.clone(),
-                reason: error.into(),
-            }),
+            Err(reason) => Err(Error::file(&self.path)(reason)),
         }
     }
 }
 
-fn parse(path: &Path, text: &str) -> Result<Vec<Entry>, Error> {
+/// The file up to the end of its last whole line. A torn line may end in half a letter, so bytes are cut, not text.
+fn whole_lines(path: &Path) -> Result<Vec<u8>, Error> {
+    let mut bytes = fs::read(path).map_err(Error::file(path))?;
+    let whole = bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
+    bytes.truncate(whole);
+    Ok(bytes)
+}
+
+fn parse(path: &Path, lines: &[u8]) -> Result<Vec<Entry>, Error> {
     let garbled = |line: usize, reason: serde_json::Error| Error::Garbled {
         path: path.to_owned(),
         line,
         reason: reason.to_string(),
     };
-    let entries = text
-        .lines()
+    let lines = lines.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
+    let entries = lines
         .enumerate()
-        .map(|(at, line)| serde_json::from_str(line).map_err(|error| garbled(at + 1, error)));
+        .map(|(at, line)| serde_json::from_slice(line).map_err(|error| garbled(at + 1, error)));
     entries.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{begun, now};
+    use super::*;
+    use std::os::unix::fs::PermissionsExt;
+
+    fn id() -> Id {
+        Id::parse("abc123").unwrap()
+    }
+
+    #[test]
+    fn a_torn_last_line_stands_for_nothing_and_is_cut_off() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("journal.jsonl");
+        drop(Journal::create(&path, begun(), now()).unwrap());
+        let whole = fs::metadata(&path).unwrap().len();
+        // Half of a letter of two bytes is not even text.
+        for torn in [&b"{\"at\":\"2026"[..], b"{\"event\":\"\xc3", b"\0\0\0"] {
+            let mut file = OpenOptions::new().append(true).open(&path).unwrap();
+            file.write_all(torn).unwrap();
+            drop(file);
+            assert_eq!(Journal::read(&path).unwrap().len(), 1);
+            let mut journal = Journal::take_up(&path, &id()).unwrap();
+            assert_eq!(fs::metadata(&path).unwrap().len(), whole);
+            journal.append(Event::Step { step: 0 }, now()).unwrap();
+            drop(journal);
+            assert_eq!(Journal::read(&path).unwrap()[1].event, Event::Step { step: 0 });
+            let file = OpenOptions::new().write(true).open(&path).unwrap();
+            file.set_len(whole).unwrap();
+        }
+    }
+
+    #[test]
+    fn a_line_that_is_none_is_told_with_its_number_and_left_as_it_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("journal.jsonl");
+        drop(Journal::create(&path, begun(), now()).unwrap());
+        let mut file = OpenOptions::new().append(true).open(&path).unwrap();
+        file.write_all(b"{\"event\":\"dance\"}\n").unwrap();
+        let told = Journal::take_up(&path, &id()).unwrap_err().to_string();
+        assert!(told.contains("line 2 is not a journal entry"), "{told}");
+        assert!(fs::read_to_string(&path).unwrap().ends_with("dance\"}\n"));
+    }
+
+    #[test]
+    fn one_process_holds_it_and_the_next_is_told_who() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("journal.jsonl");
+        let mut journal = Journal::create(&path, begun(), now()).unwrap();
+        let by = Who {
+            user: "anna".into(),
+            host: "bastion-b".into(),
+            pid: 7,
+        };
+        journal.append(Event::Engine { by }, now()).unwrap();
+        assert!(Journal::is_held(&path).unwrap());
+        let told = Journal::take_up(&path, &id()).unwrap_err().to_string();
+        assert_eq!(told, "operation abc123 is being run by anna@bastion-b (pid 7)");
+        drop(journal);
+        assert!(!Journal::is_held(&path).unwrap());
+        assert!(Journal::take_up(&path, &id()).is_ok());
+    }
+
+    #[test]
+    fn only_the_owner_reads_it_unless_the_folder_is_a_groups() {
+        let folder = tempfile::tempdir().unwrap();
+        let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        let path = folder.path().join("own.jsonl");
+        drop(Journal::create(&path, begun(), now()).unwrap());
+        assert_eq!(mode(&path), 0o600);
+        fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o2770)).unwrap();
+        let path = folder.path().join("common.jsonl");
+        drop(Journal::create(&path, begun(), now()).unwrap());
+        assert_eq!(mode(&path), 0o660);
+    }
 }

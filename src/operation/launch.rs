@@ -2,12 +2,15 @@
 
 use std::fs::OpenOptions;
 use std::os::unix::fs::OpenOptionsExt;
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 use std::time::Duration;
 
+use tokio::process::Command;
+
 use super::client::Client;
-use super::folder::Folder;
-use super::journal::{Event, Journal};
+use super::folder::{self, Folder};
+use super::journal::{Ask, Event, Journal};
+use super::lock::{self, Lock};
 use super::{Error, Id, Who};
 use crate::model::Moment;
 use crate::plan::Plan;
@@ -26,7 +29,11 @@ pub struct Launch {
 }
 
 /// Writes the journal of a new operation; nothing runs yet.
+///
+/// # Errors
+/// [`Error::Locked`] with the holder when another operation changes the same; then there is no journal.
 pub fn begin(folder: &Folder, launch: Launch, now: Moment) -> Result<Id, Error> {
+    Lock::probe(&folder.locks(), &lock::scopes(&launch.plan))?;
     let id = Id::random();
     folder.make(&id)?;
     let begun = Event::Begun {
@@ -39,28 +46,64 @@ pub fn begin(folder: &Folder, launch: Launch, now: Moment) -> Result<Id, Error> 
     Ok(id)
 }
 
+/// Starts an engine for an operation that has none and is not over; it goes on where the last one ended.
+///
+/// # Errors
+/// [`Error::Over`], [`Error::Locked`] by somebody else's, or as [`start`].
+pub async fn resume(folder: &Folder, id: &Id, target: &[String]) -> Result<Client, Error> {
+    let status = folder.status(id)?;
+    if status.phase.is_over() {
+        return Err(Error::Over {
+            id: id.clone(),
+            phase: status.phase,
+        });
+    }
+    Lock::probe(&folder.locks(), &lock::scopes(&status.plan))?;
+    start(folder, id, target).await
+}
+
+/// Aborts an operation whose engine is gone: the wish goes into its journal, and a new engine takes back what is in flight.
+pub async fn abort(folder: &Folder, id: &Id, target: &[String]) -> Result<Client, Error> {
+    let status = folder.status(id)?;
+    if !status.phase.is_over() && status.asked != Some(Ask::Abort) {
+        let mut journal = Journal::take_up(&folder.journal(id), id)?;
+        let asked = Event::Asked {
+            ask: Ask::Abort,
+            by: Who::me(),
+        };
+        journal.append(asked, Moment::now())?;
+    }
+    resume(folder, id, target).await
+}
+
 /// Starts the engine of an operation: this program again, with `target` (the flags that name the cluster), detached.
 /// Returns when it listens.
 ///
 /// # Errors
-/// [`Error::NotStarted`] with the place of its log.
+/// [`Error::NotStarted`] with the place of its log, [`Error::Dead`] with its last words, [`Error::Over`] when it was
+/// done before anybody could look.
 pub async fn start(folder: &Folder, id: &Id, target: &[String]) -> Result<Client, Error> {
     let path = folder.log(id);
     let log = OpenOptions::new()
         .create(true)
         .append(true)
-        .mode(0o660)
+        .mode(0o600)
         .open(&path)
         .map_err(Error::file(&path))?;
+    // Another operator's log is theirs to give away.
+    let _ = folder::share(&path);
     let program = std::env::current_exe().map_err(Error::file("azimuth"))?;
     let errors = log.try_clone().map_err(Error::file(&path))?;
     let mut command = Command::new(&program);
-    command.args(["operation", "engine", id.as_str()]).args(target);
+    let cluster = folder.status(id)?.plan.cluster_id;
+    command
+        .args(["operation", "engine", id.as_str(), "--cluster", &cluster])
+        .args(target);
     command.stdin(Stdio::null()).stdout(log).stderr(errors);
     let mut child = command.spawn().map_err(Error::file(&program))?;
     let listening = async {
         loop {
-            if let Ok(client) = Client::connect(folder, id).await {
+            if let Some(client) = Client::reach(folder, id).await {
                 return Ok(client);
             }
             // A short operation may be over before we look, and a bad one may be over at once.
@@ -96,7 +139,9 @@ pub fn detach() {
 
 fn last_words(folder: &Folder, id: &Id) -> String {
     let log = std::fs::read_to_string(folder.log(id)).unwrap_or_default();
-    log.lines()
-        .last()
-        .map_or_else(|| "its engine ended without a word".to_owned(), str::to_owned)
+    let last = log.lines().rev().find(|line| !line.trim().is_empty());
+    last.map_or_else(
+        || "it ended without a word".to_owned(),
+        |line| line.trim_start_matches("azimuth: ").to_owned(),
+    )
 }

@@ -8,10 +8,13 @@ use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
-use rustix::fs::{FlockOperation, flock};
+use std::time::Duration;
 
-use super::{Error, Id, Who};
+use super::{Error, Id, Who, folder};
 use crate::plan::{Plan, Step};
+
+/// Whoever probes a lock holds it for an instant.
+const PATIENCE: Duration = Duration::from_millis(200);
 
 /// Held until dropped, or until the process dies.
 #[derive(Debug)]
@@ -35,40 +38,89 @@ impl Lock {
     /// Takes one scope, or tells who has it.
     pub fn take(folder: &Path, scope: &str, id: &Id, who: &Who) -> Result<Self, Error> {
         let path = folder.join(scope);
-        let open = || {
-            OpenOptions::new()
-                .create(true)
-                .truncate(false)
-                .write(true)
-                .mode(0o660)
-                .open(&path)
-        };
-        let mut file = open().map_err(Error::file(&path))?;
-        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => {}
-            Err(rustix::io::Errno::WOULDBLOCK) => {
-                let holder = fs::read_to_string(&path).unwrap_or_default().trim().to_owned();
-                let holder = if holder.is_empty() {
-                    "another process".to_owned()
-                } else {
-                    holder
-                };
-                return Err(Error::Locked {
-                    scope: scope.to_owned(),
-                    holder,
-                });
-            }
-            Err(error) => {
-                return Err(Error::File {
-                    path,
-                    reason: error.into(),
-                });
-            }
-        }
+        let mut file = open(&path)?;
+        held(&file, &path, scope)?;
         let name = format!("operation {id} of {who}\n");
         file.set_len(0)
             .and_then(|()| file.write_all(name.as_bytes()))
             .map_err(Error::file(&path))?;
         Ok(Self { _file: file })
+    }
+
+    /// Whether these scopes could be taken now; tells who has the first that could not.
+    pub fn probe(folder: &Path, scopes: &[String]) -> Result<(), Error> {
+        for scope in scopes {
+            let path = folder.join(scope);
+            if let Ok(file) = File::open(&path) {
+                held(&file, &path, scope)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn open(path: &Path) -> Result<File, Error> {
+    let mut options = OpenOptions::new();
+    options.write(true).mode(0o600);
+    match options.clone().create_new(true).open(path) {
+        Ok(file) => {
+            folder::share(path)?;
+            Ok(file)
+        }
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
+            options.open(path).map_err(Error::file(path))
+        }
+        Err(error) => Err(Error::file(path)(error)),
+    }
+}
+
+/// Takes the file's lock, or tells whose it is by what they wrote into it.
+fn held(file: &File, path: &Path, scope: &str) -> Result<(), Error> {
+    match folder::lock(file, PATIENCE) {
+        Ok(true) => Ok(()),
+        Ok(false) => {
+            let holder = fs::read_to_string(path).unwrap_or_default().trim().to_owned();
+            let unknown = || "another process".to_owned();
+            Err(Error::Locked {
+                scope: scope.to_owned(),
+                holder: if holder.is_empty() { unknown() } else { holder },
+            })
+        }
+        Err(reason) => Err(Error::file(path)(reason)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn who(user: &str) -> Who {
+        Who {
+            user: user.to_owned(),
+            host: "bastion-b".to_owned(),
+            pid: 1,
+        }
+    }
+
+    #[test]
+    fn the_second_operator_is_told_who_holds_it_and_gets_it_afterwards() {
+        let folder = tempfile::tempdir().unwrap();
+        let (one, two) = (Id::parse("aaa111").unwrap(), Id::parse("bbb222").unwrap());
+        let scopes = ["data".to_owned()];
+        Lock::probe(folder.path(), &scopes).unwrap();
+        let lock = Lock::take(folder.path(), "data", &one, &who("anna")).unwrap();
+        let refused = Lock::take(folder.path(), "data", &two, &who("bert")).unwrap_err();
+        assert!(
+            refused
+                .to_string()
+                .starts_with("data is locked by operation aaa111 of anna@bastion-b"),
+            "{refused}"
+        );
+        assert!(Lock::probe(folder.path(), &scopes).is_err());
+        let other = Lock::take(folder.path(), "topic-orders", &two, &who("bert"));
+        assert!(other.is_ok(), "metadata is locked by the object, beside data");
+        drop(lock);
+        Lock::probe(folder.path(), &scopes).unwrap();
+        Lock::take(folder.path(), "data", &two, &who("bert")).unwrap();
     }
 }

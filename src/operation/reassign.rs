@@ -1,57 +1,109 @@
 //! Moving replicas: asks the controller for a batch, watches it until every target is in sync, or takes it back.
 
+use std::collections::BTreeSet;
+
+use crate::feed::Sources;
+use crate::model::BrokerId;
 use crate::model::logdir::LogDir;
+use crate::model::reassignment::Reassignment;
 use crate::model::topic::{Partition, Topic};
 use crate::plan::Move;
+use crate::source;
 use crate::source::kafka::{self, Kafka};
 
-use super::engine::{Act, Seen};
+use super::folder::Folder;
+use super::lock::Lock;
 use super::status::Progress;
+use super::step::{Act, Seen, act_of, is_passing};
+use super::{Error, Id, Who};
 
-/// Asks for what is not yet so. Repeating it is harmless: a partition that is there, or on its way, is left alone.
+/// Asks for what is not yet so. Repeating it is harmless: a partition that is there, or on its way, is left alone. One
+/// that somebody else moved or moves is left alone too, and told.
 pub(super) async fn act(kafka: &Kafka, moves: &[Move]) -> Act {
-    let topics = match kafka.topics().await {
-        Ok(topics) => topics,
-        Err(error) => return Act::Later(error.to_string()),
-    };
     let flying = match kafka.reassignments().await {
         Ok(flying) => flying,
-        Err(error) => return Act::Later(error.to_string()),
+        Err(error) => return act_of(error),
     };
-    let mut wanted = Vec::new();
+    let topics = match kafka.topics().await {
+        Ok(topics) => topics,
+        Err(error) => return act_of(error),
+    };
+    let (mut wanted, mut foreign, mut late) = (Vec::new(), Vec::new(), Vec::new());
     for m in moves {
         let Some(partition) = find(&topics, m) else { continue };
-        let target = flying.iter().find(|r| r.topic == m.topic && r.partition == m.partition);
-        let on_its_way = target.is_some_and(|r| {
-            m.to.iter().all(|id| r.replicas.contains(id)) && r.removing.iter().all(|id| !m.to.contains(id))
-        });
-        if partition.replicas != m.to && !on_its_way {
-            wanted.push(kafka::Move {
+        match flying.iter().find(|r| r.topic == m.topic && r.partition == m.partition) {
+            Some(r) if is_ours(r, m) => {}
+            Some(r) => foreign.push(format!("{} is being moved to {:?} by somebody", m.name(), target(r))),
+            None if partition.replicas == m.to => {}
+            // A broker that has not heard yet that the move ended, or was cancelled, shows old and new together.
+            None if partition.replicas != m.from && set(&partition.replicas) == &set(&m.from) | &set(&m.to) => {
+                late.push(m.name());
+            }
+            None if partition.replicas != m.from => foreign.push(format!(
+                "{} was on {:?} and is on {:?}",
+                m.name(),
+                m.from,
+                partition.replicas
+            )),
+            None => wanted.push(kafka::Move {
                 topic: m.topic.clone(),
                 partition: m.partition,
                 replicas: Some(m.to.clone()),
-            });
+            }),
         }
+    }
+    if !foreign.is_empty() {
+        return Act::Refused(format!(
+            "somebody else changed what this step moves: {}",
+            foreign.join("; ")
+        ));
+    }
+    if !late.is_empty() {
+        return Act::Later(format!("waiting for the brokers to agree where {} is", late.join(", ")));
     }
     if wanted.is_empty() {
         return Act::Asked;
     }
     match kafka.alter_partition_reassignments(&wanted).await {
-        Err(error) => Act::Later(error.to_string()),
-        Ok(outcomes) => {
-            let refused: Vec<String> = outcomes
-                .into_iter()
-                .filter_map(|((topic, partition), outcome)| {
-                    outcome.err().map(|error| format!("{topic}-{partition}: {error}"))
-                })
-                .collect();
-            if refused.is_empty() {
-                Act::Asked
-            } else {
-                Act::Refused(refused.join("; "))
-            }
-        }
+        Err(error) => act_of(error),
+        Ok(outcomes) => outcome(outcomes),
     }
+}
+
+/// What became of each move that was asked for.
+fn outcome(outcomes: kafka::Outcomes<(String, i32)>) -> Act {
+    let all = outcomes.len();
+    let failed: Vec<_> = outcomes
+        .into_iter()
+        .filter_map(|(key, outcome)| Some((key, outcome.err()?)))
+        .collect();
+    let told = |((topic, partition), error): &((String, i32), source::Error)| format!("{topic}-{partition}: {error}");
+    let reasons = failed.iter().map(told).collect::<Vec<_>>().join("; ");
+    match failed.as_slice() {
+        [] => Act::Asked,
+        some if some.iter().all(|(_, error)| is_passing(error)) => Act::Later(reasons),
+        some if some.len() == all => Act::Refused(reasons),
+        some => Act::Refused(format!(
+            "{reasons}; the other {} of this step are in flight, `azimuth reassign list` shows them and \
+             `azimuth reassign cancel` takes them back",
+            all - some.len()
+        )),
+    }
+}
+
+/// Where a reassignment leads: its replicas without those that go.
+fn target(r: &Reassignment) -> Vec<BrokerId> {
+    let stays = r.replicas.iter().filter(|id| !r.removing.contains(id));
+    stays.copied().collect()
+}
+
+fn set(ids: &[BrokerId]) -> BTreeSet<BrokerId> {
+    ids.iter().copied().collect()
+}
+
+/// Whether it is on its way to where this move wants it.
+fn is_ours(r: &Reassignment, m: &Move) -> bool {
+    r.topic == m.topic && r.partition == m.partition && set(&target(r)) == set(&m.to)
 }
 
 /// Whether every partition has exactly its targets, in order and in sync. A topic that was deleted meanwhile is skipped.
@@ -77,6 +129,11 @@ pub(super) async fn look(kafka: &Kafka, moves: &[Move], step: usize) -> Seen {
         };
         return Seen::Done(format!("{} partitions moved{skipped}", moves.len() - gone.len()));
     }
+    match astray(kafka, &topics, &waiting).await {
+        Ok(None) => {}
+        Ok(Some(what)) => return Seen::Astray(what),
+        Err(error) => return Seen::Unknown(error.to_string()),
+    }
     let copied = copied(kafka, moves, &waiting).await;
     let names: Vec<String> = waiting.iter().take(3).map(|m| m.name()).collect();
     let more = if waiting.len() > names.len() {
@@ -98,18 +155,63 @@ pub(super) async fn look(kafka: &Kafka, moves: &[Move], step: usize) -> Seen {
     })
 }
 
-/// Takes back what is in flight of this step.
+/// A partition that is neither there nor on its way: somebody cancelled its move, or moved it elsewhere.
+async fn astray(kafka: &Kafka, topics: &[Topic], waiting: &[&Move]) -> Result<Option<String>, source::Error> {
+    let flying = kafka.reassignments().await?;
+    let lost = |m: &&&Move| {
+        let arrived = find(topics, m).is_some_and(|p| p.replicas == m.to);
+        !arrived && !flying.iter().any(|r| is_ours(r, m))
+    };
+    let lost: Vec<String> = waiting.iter().filter(lost).map(|m| m.name()).collect();
+    Ok((!lost.is_empty()).then(|| format!("{} is no longer being moved; somebody cancelled it", lost.join(", "))))
+}
+
+/// Cancels reassignments in flight, whoever started them, and tells what became of each. What Azimuth itself carries out
+/// is aborted, not cancelled, so the lock of `data` is taken first.
+///
+/// # Errors
+/// [`Error::Locked`] by a running operation, or when nobody could be asked.
+pub async fn cancel_any(
+    folder: &Folder,
+    sources: &Sources,
+    partitions: &[(String, i32)],
+) -> Result<Vec<Cancelled>, Error> {
+    folder.prepare()?;
+    let _lock = Lock::take(&folder.locks(), "data", &Id::random(), &Who::me())?;
+    let cancels: Vec<kafka::Move> = partitions
+        .iter()
+        .map(|(topic, partition)| kafka::Move {
+            topic: topic.clone(),
+            partition: *partition,
+            replicas: None,
+        })
+        .collect();
+    let outcomes = sources.kafka.alter_partition_reassignments(&cancels).await?;
+    let told = |((topic, partition), outcome): ((String, i32), Result<(), source::Error>)| Cancelled {
+        topic,
+        partition,
+        refused: outcome.err().map(|error| error.to_string()),
+    };
+    Ok(outcomes.into_iter().map(told).collect())
+}
+
+/// What became of cancelling one reassignment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cancelled {
+    pub topic: String,
+    pub partition: i32,
+    pub refused: Option<String>,
+}
+
+/// Takes back what is in flight of this step, and only what is ours.
 pub(super) async fn cancel(kafka: &Kafka, moves: &[Move]) -> Act {
     let flying = match kafka.reassignments().await {
         Ok(flying) => flying,
         Err(error) => return Act::Later(error.to_string()),
     };
-    let ours = |r: &&crate::model::reassignment::Reassignment| {
-        moves.iter().any(|m| m.topic == r.topic && m.partition == r.partition)
-    };
     let cancels: Vec<kafka::Move> = flying
         .iter()
-        .filter(ours)
+        .filter(|r| moves.iter().any(|m| is_ours(r, m)))
         .map(|r| kafka::Move {
             topic: r.topic.clone(),
             partition: r.partition,
@@ -117,11 +219,46 @@ pub(super) async fn cancel(kafka: &Kafka, moves: &[Move]) -> Act {
         })
         .collect();
     if cancels.is_empty() {
-        return Act::Asked;
+        return in_order_again(kafka, moves).await;
     }
     match kafka.alter_partition_reassignments(&cancels).await {
         // Those that ended by themselves meanwhile are told as errors; the next look finds nothing in flight.
         Ok(_) => Act::Later(format!("taking back {} partitions", cancels.len())),
+        Err(error) => Act::Later(error.to_string()),
+    }
+}
+
+/// Cancelling leaves the replicas that stay first: `[1, 2, 3]` on its way to `[4, 2, 3]` comes back as `[2, 3, 1]`, so
+/// that another broker is preferred than before. Source: Kafka's PartitionReassignmentRevert.
+async fn in_order_again(kafka: &Kafka, moves: &[Move]) -> Act {
+    let topics = match kafka.topics().await {
+        Ok(topics) => topics,
+        Err(error) => return Act::Later(error.to_string()),
+    };
+    let (mut turned, mut late) = (Vec::new(), Vec::new());
+    for m in moves {
+        let Some(partition) = find(&topics, m).filter(|p| p.replicas != m.from && p.replicas != m.to) else {
+            continue;
+        };
+        let now = set(&partition.replicas);
+        if now == set(&m.from) {
+            turned.push(kafka::Move {
+                topic: m.topic.clone(),
+                partition: m.partition,
+                replicas: Some(m.from.clone()),
+            });
+        } else if now == &set(&m.from) | &set(&m.to) {
+            late.push(m.name());
+        }
+    }
+    if !late.is_empty() {
+        return Act::Later(format!("waiting for the brokers to agree where {} is", late.join(", ")));
+    }
+    if turned.is_empty() {
+        return Act::Asked;
+    }
+    match kafka.alter_partition_reassignments(&turned).await {
+        Ok(_) => Act::Later(format!("restoring the order of {} partitions", turned.len())),
         Err(error) => Act::Later(error.to_string()),
     }
 }
@@ -167,4 +304,70 @@ fn size_of(dirs: &[LogDir], m: &Move) -> u64 {
         .filter(|r| r.topic == m.topic && r.partition == m.partition)
         .map(|r| r.size_bytes.min(m.size_bytes.unwrap_or(u64::MAX)))
         .sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn a_move(to: &[BrokerId]) -> Move {
+        Move {
+            topic: "orders".into(),
+            partition: 0,
+            from: vec![1, 2, 3],
+            to: to.to_vec(),
+            size_bytes: None,
+        }
+    }
+
+    fn flying(replicas: &[BrokerId], adding: &[BrokerId], removing: &[BrokerId]) -> Reassignment {
+        Reassignment {
+            topic: "orders".into(),
+            partition: 0,
+            replicas: replicas.to_vec(),
+            adding: adding.to_vec(),
+            removing: removing.to_vec(),
+        }
+    }
+
+    #[test]
+    fn only_a_reassignment_to_our_target_is_ours() {
+        let ours = flying(&[4, 2, 3, 1], &[4], &[1]);
+        assert!(is_ours(&ours, &a_move(&[4, 2, 3])));
+        assert!(!is_ours(&ours, &a_move(&[5, 2, 3])), "a stranger's goes elsewhere");
+        assert!(
+            !is_ours(&flying(&[4, 2, 3, 1], &[4], &[]), &a_move(&[4, 2, 3])),
+            "or keeps more"
+        );
+    }
+
+    #[test]
+    fn one_refusal_among_many_says_what_is_in_flight() {
+        let refused = |code: &str| source::Error::Refused {
+            peer: "b:1".into(),
+            what: "the move".into(),
+            code: code.into(),
+            reason: "no".into(),
+        };
+        let of = |codes: &[Option<&str>]| {
+            let outcomes = codes.iter().enumerate().map(|(at, code)| {
+                let outcome = code.map_or(Ok(()), |code| Err(refused(code)));
+                (("orders".to_owned(), at as i32), outcome)
+            });
+            outcome(outcomes.collect())
+        };
+        assert!(matches!(of(&[None, None]), Act::Asked));
+        assert!(matches!(of(&[None, Some("REQUEST_TIMED_OUT")]), Act::Later(_)));
+        let Act::Refused(told) = of(&[None, None, Some("INVALID_REPLICA_ASSIGNMENT")]) else {
+            panic!("it is refused");
+        };
+        assert!(
+            told.contains("orders-2") && told.contains("the other 2 of this step are in flight"),
+            "{told}"
+        );
+        let Act::Refused(told) = of(&[Some("INVALID_REPLICA_ASSIGNMENT")]) else {
+            panic!("it is refused");
+        };
+        assert!(!told.contains("in flight"), "{told}");
+    }
 }

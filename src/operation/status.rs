@@ -128,6 +128,37 @@ impl Status {
         }
     }
 
+    /// Whether no step was begun.
+    pub fn is_untouched(&self) -> bool {
+        self.steps.iter().all(|step| *step == StepState::Next)
+    }
+
+    /// Neither over nor in the hands of an engine: its process died, or never started.
+    pub fn is_orphaned(&self) -> bool {
+        !self.alive && !self.phase.is_over()
+    }
+
+    /// The state in one word: `running`, `paused`, `aborting`, `orphaned`, `finished`, `aborted`, `failed`.
+    pub fn word(&self) -> String {
+        match (self.is_orphaned(), self.asked) {
+            (true, _) => "orphaned".to_owned(),
+            (false, Some(Ask::Abort)) => "aborting".to_owned(),
+            (false, _) => self.phase.to_string(),
+        }
+    }
+
+    /// How the operation can be taken up or taken back, when nobody carries it out.
+    pub fn way_out(&self) -> Option<String> {
+        let id = &self.id;
+        match (self.is_orphaned(), self.asked) {
+            (false, _) => None,
+            (true, Some(Ask::Abort)) => Some(format!("azimuth operation abort {id} goes on taking it back")),
+            (true, _) => Some(format!(
+                "azimuth operation resume {id} finishes it, azimuth operation abort {id} takes back what is in flight"
+            )),
+        }
+    }
+
     /// The first step that is not done.
     pub fn current(&self) -> Option<usize> {
         self.steps
@@ -164,7 +195,11 @@ impl Status {
     pub fn summary(&self) -> String {
         let done = self.steps_done();
         let total = self.steps.len();
-        let half = match self.current().and_then(|at| Some((at, self.steps.get(at)?))) {
+        let half = match self
+            .current()
+            .filter(|_| !self.phase.is_over() || self.phase == Phase::Failed)
+            .and_then(|at| Some((at, self.steps.get(at)?)))
+        {
             Some((at, StepState::Doing { .. })) => format!(", step {} was begun and is not verified", at + 1),
             _ => String::new(),
         };
@@ -174,6 +209,105 @@ impl Status {
             "; its engine is gone"
         };
         let note = self.note.as_ref().map(|note| format!(": {note}")).unwrap_or_default();
-        format!("{} ({done} of {total} steps done{half}{dead}){note}", self.phase)
+        let steps = if total == 1 { "step" } else { "steps" };
+        format!("{} ({done} of {total} {steps} done{half}{dead}){note}", self.word())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{begun, now, who};
+    use super::*;
+
+    fn status(events: Vec<Event>) -> Status {
+        let entry = |event| Entry { at: now(), event };
+        let entries: Vec<Entry> = std::iter::once(begun()).chain(events).map(entry).collect();
+        Status::of(&entries, &Id::parse("abc123").unwrap()).unwrap()
+    }
+
+    fn done(step: usize) -> Event {
+        Event::Done {
+            step,
+            outcome: "made".into(),
+        }
+    }
+
+    #[test]
+    fn a_journal_that_begins_with_anything_else_is_none() {
+        let id = Id::parse("abc123").unwrap();
+        assert!(Status::of(&[], &id).is_none());
+        let stray = Entry {
+            at: now(),
+            event: Event::Finished,
+        };
+        assert!(Status::of(&[stray], &id).is_none());
+    }
+
+    #[test]
+    fn what_is_half_done_without_an_engine_is_told_with_the_way_out() {
+        let status = status(vec![
+            Event::Engine { by: who() },
+            Event::Step { step: 0 },
+            done(0),
+            Event::Step { step: 1 },
+        ]);
+        assert!(status.is_orphaned() && !status.is_untouched());
+        assert_eq!(
+            status.summary(),
+            "orphaned (1 of 2 steps done, step 2 was begun and is not verified; its engine is gone)"
+        );
+        assert!(status.way_out().unwrap().contains("operation resume abc123"));
+        assert_eq!(status.percent(), 50.0);
+        let alive = Status { alive: true, ..status };
+        assert_eq!((alive.word().as_str(), alive.way_out()), ("running", None));
+    }
+
+    #[test]
+    fn pause_and_resume_take_effect_when_the_engine_says_so() {
+        let asked = |ask| Event::Asked { ask, by: who() };
+        let pausing = status(vec![Event::Step { step: 0 }, asked(Ask::Pause)]);
+        assert_eq!((pausing.phase, pausing.asked), (Phase::Running, Some(Ask::Pause)));
+        let paused = status(vec![asked(Ask::Pause), Event::Paused]);
+        assert_eq!((paused.phase, paused.asked), (Phase::Paused, None));
+        let going = status(vec![
+            asked(Ask::Pause),
+            Event::Paused,
+            asked(Ask::Resume),
+            Event::Resumed,
+        ]);
+        assert_eq!((going.phase, going.asked), (Phase::Running, None));
+    }
+
+    #[test]
+    fn an_abort_that_nobody_finished_is_still_one() {
+        let status = status(vec![
+            Event::Step { step: 0 },
+            Event::Asked {
+                ask: Ask::Abort,
+                by: who(),
+            },
+        ]);
+        assert_eq!(status.asked, Some(Ask::Abort));
+        assert!(status.way_out().unwrap().contains("operation abort abc123"));
+    }
+
+    #[test]
+    fn the_end_is_the_end() {
+        for (end, phase) in [
+            (Event::Finished, Phase::Finished),
+            (Event::Aborted { left: "x".into() }, Phase::Aborted),
+            (
+                Event::Failed {
+                    step: 0,
+                    reason: "x".into(),
+                },
+                Phase::Failed,
+            ),
+        ] {
+            let status = status(vec![Event::Step { step: 0 }, end]);
+            assert_eq!(status.phase, phase);
+            assert!(status.phase.is_over() && !status.is_orphaned());
+            assert_eq!(status.percent(), 0.0, "a step that was not verified does not count");
+        }
     }
 }

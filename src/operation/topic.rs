@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use crate::source::kafka::{Kafka, NewTopic};
 
-use super::engine::{Act, Seen};
 use super::status::Progress;
+use super::step::{Act, Seen, act_of};
 
 /// What a new topic shall be.
 pub(super) struct Wanted<'a> {
@@ -25,11 +25,11 @@ pub(super) async fn create(kafka: &Kafka, wanted: &Wanted<'_>, again: bool) -> A
         ..NewTopic::default()
     };
     match kafka.create_topics(&[topic], false).await {
-        Err(error) => Act::Later(error.to_string()),
+        Err(error) => act_of(error),
         Ok(outcomes) => match outcomes.into_iter().find_map(|(_, outcome)| outcome.err()) {
             None => Act::Asked,
             Some(error) if again && is(&error, "TOPIC_ALREADY_EXISTS") => Act::Asked,
-            Some(error) => Act::Refused(error.to_string()),
+            Some(error) => act_of(error),
         },
     }
 }
@@ -53,7 +53,7 @@ pub(super) async fn is_created(kafka: &Kafka, name: &str, step: usize) -> Seen {
 pub(super) async fn delete(kafka: &Kafka, name: &str, id: uuid::Uuid, again: bool) -> Act {
     let topics = match kafka.topics().await {
         Ok(topics) => topics,
-        Err(error) => return Act::Later(error.to_string()),
+        Err(error) => return act_of(error),
     };
     match topics.iter().find(|topic| topic.name == name) {
         None if again => return Act::Asked,
@@ -64,11 +64,11 @@ pub(super) async fn delete(kafka: &Kafka, name: &str, id: uuid::Uuid, again: boo
         Some(_) => {}
     }
     match kafka.delete_topics(&[name.to_owned()]).await {
-        Err(error) => Act::Later(error.to_string()),
+        Err(error) => act_of(error),
         Ok(outcomes) => match outcomes.into_iter().find_map(|(_, outcome)| outcome.err()) {
             None => Act::Asked,
             Some(error) if again && is(&error, "UNKNOWN_TOPIC_OR_PARTITION") => Act::Asked,
-            Some(error) => Act::Refused(error.to_string()),
+            Some(error) => act_of(error),
         },
     }
 }

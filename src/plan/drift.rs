@@ -34,6 +34,11 @@ pub fn since(plan: &Plan, snapshot: &Snapshot, now: Moment) -> Vec<Drift> {
     if plan.is_expired(now) {
         material(format!("the plan was valid until {}", plan.expires_at));
     }
+    if snapshot.topics.get().is_none() {
+        let why = snapshot.topics.problem().unwrap_or_default();
+        material(format!("the topics are not known: {why}"));
+        return drifts;
+    }
     for step in &plan.steps {
         match step {
             Step::Reassign { moves } => moves.iter().filter_map(|m| moved(m, snapshot)).for_each(&mut material),

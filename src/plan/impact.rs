@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, de};
 
 use super::Move;
 use crate::model::snapshot::Snapshot;
@@ -24,7 +24,15 @@ pub struct Impact {
     pub crossing_usd: Option<f64>,
     /// Partitions whose preferred leader changes.
     pub leader_changes: u32,
+    #[serde(deserialize_with = "by_broker")]
     pub brokers: BTreeMap<BrokerId, Load>,
+}
+
+/// JSON's keys are text, and what reads a plan inside of something else does not turn them back.
+fn by_broker<'de, D: Deserializer<'de>>(source: D) -> Result<BTreeMap<BrokerId, Load>, D::Error> {
+    let texts = BTreeMap::<String, Load>::deserialize(source)?;
+    let pair = |(id, load): (String, Load)| Ok((id.parse().map_err(de::Error::custom)?, load));
+    texts.into_iter().map(pair).collect()
 }
 
 /// One broker now and after.

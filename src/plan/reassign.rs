@@ -168,9 +168,14 @@ fn title(moves: &[Move]) -> String {
     match moves {
         [only] => format!("move {} from {:?} to {:?}", only.name(), only.from, only.to),
         many => format!(
-            "move {} partitions of {} topics",
+            "move {} partitions of {}",
             many.len(),
-            many.iter().map(|m| &m.topic).collect::<BTreeSet<_>>().len()
+            few(&many
+                .iter()
+                .map(|m| m.topic.clone())
+                .collect::<BTreeSet<_>>()
+                .into_iter()
+                .collect::<Vec<_>>())
         ),
     }
 }

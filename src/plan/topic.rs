@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use super::gate::{Class, Gate, Verdict};
 use super::impact::Impact;
 use super::{Error, Kind, Plan, Step, Undo, VALID, VERSION};
+use crate::model::Moment;
 use crate::model::snapshot::Snapshot;
-use crate::model::{Moment, Observed};
 
 /// What a new topic shall be; `None` leaves it to the brokers' defaults.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -209,35 +209,29 @@ fn readers(snapshot: &Snapshot, names: &[String]) -> Gate {
     )
 }
 
-/// Partitions that grow right now.
+/// Partitions that grow right now. A rate needs two looks; without them nothing is known.
 fn writers(snapshot: &Snapshot, names: &[String]) -> Gate {
-    let leaders = names.iter().filter_map(|name| snapshot.topic(name)).flat_map(|topic| {
-        topic
-            .partitions
-            .iter()
-            .map(move |partition| (topic.name.as_str(), partition.partition))
-    });
-    let growing = |(topic, partition): &(&str, i32)| {
-        snapshot
-            .span(topic, *partition)
-            .and_then(|span| span.rate)
-            .is_some_and(|rate| rate > 0.0)
-    };
-    let growing: Vec<String> = leaders
-        .filter(growing)
-        .map(|(topic, partition)| format!("{topic}-{partition}"))
+    let topics = names.iter().filter_map(|name| snapshot.topic(name));
+    let rates: Vec<(String, Option<f64>)> = topics
+        .flat_map(|topic| topic.partitions.iter().map(move |p| (topic.name.as_str(), p.partition)))
+        .map(|(topic, partition)| {
+            let rate = snapshot.span(topic, partition).and_then(|span| span.rate);
+            (format!("{topic}-{partition}"), rate)
+        })
         .collect();
-    let seen = snapshot
-        .offsets
-        .values()
-        .any(|offsets| Observed::get(offsets).is_some());
-    if growing.is_empty() && !seen {
-        return Gate::new(
-            "writers",
-            Class::Soft,
-            Verdict::Warn,
-            "whether somebody writes was not looked at",
-        );
+    let growing: Vec<String> = rates
+        .iter()
+        .filter(|(_, rate)| rate.is_some_and(|rate| rate > 0.0))
+        .map(|(name, _)| name.clone())
+        .collect();
+    let blind: Vec<String> = rates
+        .iter()
+        .filter(|(_, rate)| rate.is_none())
+        .map(|(name, _)| name.clone())
+        .collect();
+    if growing.is_empty() && !blind.is_empty() {
+        let evidence = format!("whether somebody writes is not known of {}", super::gate::few(&blind));
+        return Gate::new("writers", Class::Soft, Verdict::Warn, evidence);
     }
     Gate::none_of(
         "writers",

@@ -13,6 +13,8 @@ mod harness;
 #[cfg(test)]
 mod kafka;
 #[cfg(test)]
+mod operations;
+#[cfg(test)]
 mod presets;
 #[cfg(test)]
 mod screens;

@@ -1,0 +1,269 @@
+//! A change on the command line: worked out, shown, let through by gates and rules, begun, and followed to its end.
+
+use std::io::{Read, Write};
+use std::path::Path;
+use std::time::Duration;
+
+use futures::FutureExt;
+
+use super::exit::{Exit, Failure, say};
+use super::{consent, facts, follow};
+use crate::command::{Command, Global, Line, Output};
+use crate::model::{Moment, Snapshot};
+use crate::operation::launch::{self, Launch};
+use crate::operation::{self, Ground, prepare};
+use crate::plan::intent::Intent;
+use crate::plan::{self, Kind, Plan, drift, summary};
+use crate::settings::rule::Verdict;
+
+/// What is to be done, and how.
+pub struct Wish<'a> {
+    pub intent: Intent,
+    /// The plan that was saved and shall be carried out, if there is one.
+    pub saved: Option<Plan>,
+    pub overrides: &'a [String],
+    /// Return once it runs.
+    pub detach: bool,
+}
+
+/// Carries a wish out, from the first look to the last line.
+pub async fn run(line: &Line, wish: Wish<'_>) -> Result<Exit, Failure> {
+    let global = &line.global;
+    if global.from.is_some() {
+        return Err(Failure::usage("a capture cannot be changed; leave out --from"));
+    }
+    if !wish.overrides.is_empty() && global.reason.is_none() {
+        return Err(Failure::usage(
+            "--override needs --reason TEXT; it is kept in the journal",
+        ));
+    }
+    let ground = ground(global)?;
+    let snapshot = look(&ground, global, &wish.intent).await;
+    let cluster_id = ground.hold(&snapshot)?;
+    let rule = ground.rule(&cluster_id)?;
+    // Nobody who may not change anything need read a plan first.
+    if let Verdict::Refused(refusal) = rule.verdict(&consent::given(global)) {
+        return Err(Failure::refused(refusal));
+    }
+    let now = Moment::now();
+    let plan = match &wish.saved {
+        Some(saved) => still(saved, &snapshot, now)?,
+        None => wish.intent.plan(&snapshot, &ground.context.name, now)?,
+    };
+    known(&plan, wish.overrides)?;
+    let refusal = summary::refusal(&plan, wish.overrides);
+    if global.dry_run {
+        show(line, &plan)?;
+        return match refusal {
+            Some(refusal) => Err(Failure::refused(refusal)),
+            None => Ok(Exit::Done),
+        };
+    }
+    for line in summary::lines(&plan) {
+        say(&line.text);
+    }
+    if let Some(refusal) = refusal {
+        return Err(Failure::refused(refusal));
+    }
+    consent::ask_leave(global, &rule, &plan)?;
+    let folder = ground.folder(&cluster_id)?;
+    follow::tell_of_orphans(&folder);
+    let launch = Launch {
+        reason: global.reason.clone(),
+        overrides: wish.overrides.to_vec(),
+        plan,
+    };
+    let id = launch::begin(&folder, launch, now)?;
+    let target = ground.target();
+    let started = launch::start(&folder, &id, &target);
+    follow::started(line, &folder, &id, started.boxed(), wish.detach).await
+}
+
+/// `reassign plan`: works it out and shows or saves it.
+pub async fn plan(line: &Line, intent: &Intent, out: Option<&Path>) -> Result<Exit, Failure> {
+    let global = &line.global;
+    let (snapshot, context) = match &global.from {
+        Some(path) => {
+            let snapshot = crate::feed::capture::load(path).map_err(Failure::usage)?;
+            let context = snapshot.context.clone();
+            (snapshot, context)
+        }
+        None => {
+            let ground = ground(global)?;
+            let snapshot = look(&ground, global, intent).await;
+            ground.hold(&snapshot)?;
+            (snapshot, ground.context.name)
+        }
+    };
+    let plan = intent.plan(&snapshot, &context, Moment::now())?;
+    if let Some(path) = out {
+        save(path, &plan)?;
+        say(&format!("azimuth: saved {}", path.display()));
+    }
+    show(line, &plan)?;
+    if matches!(global.output, Output::Table | Output::Wide) {
+        let file = out.map_or_else(|| "plan.json".into(), Path::to_path_buf);
+        let apply = Line {
+            command: Some(Command::Reassign(crate::command::reassign::Verb::Apply {
+                file,
+                detach: false,
+                overrides: Vec::new(),
+            })),
+            global: Global {
+                output: Output::Table,
+                dry_run: false,
+                ..line.without_consent().global
+            },
+        };
+        let hint = if out.is_some() {
+            ""
+        } else {
+            "   (save it first: --out plan.json)"
+        };
+        say(&format!("{apply}{hint}"));
+    }
+    if let Some(refusal) = summary::refusal(&plan, &[]) {
+        say(&format!("azimuth: apply would refuse this: {refusal}"));
+    }
+    Ok(Exit::Done)
+}
+
+/// Reads a plan of one kind; `-` is stdin.
+pub fn load(path: &Path, kind: Kind) -> Result<Plan, Failure> {
+    let text = if path == Path::new("-") {
+        let mut text = String::new();
+        std::io::stdin().read_to_string(&mut text).map(|_| text)
+    } else {
+        std::fs::read_to_string(path)
+    };
+    let name = path.display();
+    let text = text.map_err(|error| Failure::usage(format!("{name}: {error}")))?;
+    let plan: Plan =
+        serde_json::from_str(&text).map_err(|error| Failure::usage(format!("{name} is no plan: {error}")))?;
+    if plan.azimuth != plan::VERSION {
+        let version = plan.azimuth;
+        return Err(Failure::usage(format!(
+            "{name} is a plan of version {version}, this azimuth knows {}; make it again",
+            plan::VERSION
+        )));
+    }
+    if plan.kind != kind {
+        return Err(Failure::refused(format!(
+            "{name} is a plan of kind {}, not {kind}",
+            plan.kind
+        )));
+    }
+    Ok(plan)
+}
+
+/// The context and its cluster, with what its properties gave occasion to say told on stderr.
+pub fn ground(global: &Global) -> Result<Ground, Failure> {
+    let ground = Ground::of(facts::asked(global), facts::paths()?)?;
+    for note in &ground.context.connection.notes {
+        say(&format!("azimuth: {note}"));
+    }
+    Ok(ground)
+}
+
+async fn look(ground: &Ground, global: &Global, intent: &Intent) -> Snapshot {
+    const MARGIN: Duration = Duration::from_millis(250);
+    let patience = facts::patience(global);
+    let deadline = patience.saturating_sub(MARGIN).max(patience / 2);
+    prepare::look(&ground.sources, intent, deadline).boxed().await
+}
+
+/// A saved plan, while the cluster is still as it saw it; its gates as they stand now.
+fn still(saved: &Plan, snapshot: &Snapshot, now: Moment) -> Result<Plan, Failure> {
+    let (material, immaterial): (Vec<_>, Vec<_>) = drift::since(saved, snapshot, now)
+        .into_iter()
+        .partition(|drift| drift.material);
+    for drift in immaterial {
+        say(&format!("azimuth: changed since the plan was made: {}", drift.what));
+    }
+    if !material.is_empty() {
+        let list: String = material.iter().map(|drift| format!("\n  {}", drift.what)).collect();
+        return Err(Failure::refused(format!(
+            "the plan no longer fits the cluster; make it again:{list}"
+        )));
+    }
+    Ok(saved.renewed(snapshot, now)?)
+}
+
+/// An override of a gate that the plan does not have is a typo, and must not pass as one that was heeded.
+fn known(plan: &Plan, overrides: &[String]) -> Result<(), Failure> {
+    let names: Vec<&str> = plan.gates.iter().map(|gate| gate.name.as_str()).collect();
+    match overrides.iter().find(|name| !names.contains(&name.as_str())) {
+        Some(name) => Err(Failure::usage(format!(
+            "--override {name}: this plan's gates are {}",
+            names.join(", ")
+        ))),
+        None => Ok(()),
+    }
+}
+
+/// The plan as the answer: for people, or the file itself.
+fn show(line: &Line, plan: &Plan) -> Result<Exit, Failure> {
+    let mut out = std::io::stdout().lock();
+    let text = match line.global.output {
+        Output::Json => file(plan)?,
+        Output::Yaml => serde_yaml_ng::to_string(plan).map_err(Failure::partial)?,
+        Output::Table | Output::Wide => summary::lines(plan)
+            .into_iter()
+            .map(|line| format!("{}\n", line.text))
+            .collect(),
+        Output::Name => match plan.kind {
+            Kind::Reassign => plan.moves().map(|m| format!("{}:{}\n", m.topic, m.partition)).collect(),
+            Kind::TopicCreate | Kind::TopicDelete => {
+                let steps = plan.steps.iter().map(summary::step_name);
+                steps.map(|step| format!("{step}\n")).collect()
+            }
+        },
+        Output::Csv => return Err(Failure::usage("a plan is no table; -o json prints it whole")),
+    };
+    super::printed(out.write_all(text.as_bytes()).and_then(|()| out.flush()))
+}
+
+fn file(plan: &Plan) -> Result<String, Failure> {
+    let text = serde_json::to_string_pretty(plan).map_err(Failure::partial)?;
+    Ok(text + "\n")
+}
+
+/// Whole or not at all: a plan cut short must not lie about.
+fn save(path: &Path, plan: &Plan) -> Result<(), Failure> {
+    let failed = |error: &dyn std::fmt::Display| Failure::usage(format!("{}: {error}", path.display()));
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    let mut draft =
+        tempfile::NamedTempFile::new_in(folder.unwrap_or(Path::new("."))).map_err(|error| failed(&error))?;
+    draft
+        .write_all(file(plan)?.as_bytes())
+        .map_err(|error| failed(&error))?;
+    draft.persist(path).map_err(|error| failed(&error))?;
+    Ok(())
+}
+
+impl From<operation::Error> for Failure {
+    fn from(error: operation::Error) -> Self {
+        use operation::Error as E;
+        let exit = match &error {
+            E::NotAnId(_) | E::Settings(_) => Exit::Usage,
+            E::Unknown(_) => Exit::No,
+            E::Running { .. } | E::Locked { .. } | E::Over { .. } | E::Drifted(_) | E::Mismatch(_) | E::Refused(_) => {
+                Exit::Refused
+            }
+            E::Dead { .. } | E::NotStarted { .. } | E::Garbled { .. } => Exit::PartWay,
+            E::File { .. } | E::Source(_) | E::Unseen(_) => Exit::Partial,
+        };
+        Self::new(exit, error)
+    }
+}
+
+impl From<plan::Error> for Failure {
+    fn from(error: plan::Error) -> Self {
+        let exit = match &error {
+            plan::Error::Nothing(_) => Exit::No,
+            plan::Error::Impossible(_) => Exit::Refused,
+            plan::Error::Blind { .. } => Exit::Partial,
+        };
+        Self::new(exit, error)
+    }
+}

@@ -1,0 +1,421 @@
+//! `azimuth operation …`
+
+use futures::FutureExt;
+
+use super::change::ground;
+use super::exit::{Exit, Failure, say};
+use super::output::{Answer, Block, Column, Data, Field, Problem, Rank, Sheet, moment, percent};
+use super::{consent, facts, follow};
+use crate::command::Line;
+use crate::command::operation::Verb;
+use crate::model::Moment;
+use crate::operation::client::Client;
+use crate::operation::journal::{Ask, Event};
+use crate::operation::{Entry, Folder, Ground, Id, Journal, Phase, Status, StepState, engine, launch};
+use crate::plan::summary;
+use crate::settings::rule::Verdict;
+
+pub async fn run(line: &Line, verb: &Verb) -> Result<Exit, Failure> {
+    if line.global.from.is_some() {
+        return Err(Failure::usage("operations are not in a capture; leave out --from"));
+    }
+    let ground = ground(&line.global)?;
+    if let Verb::Engine { id, cluster } = verb {
+        return carry_out(&ground, id, cluster).await;
+    }
+    let cluster_id = ground.cluster_id(facts::patience(&line.global)).boxed().await?;
+    let folder = ground.folder(&cluster_id)?;
+    let place = Place {
+        line,
+        ground,
+        cluster_id,
+        folder,
+    };
+    match verb {
+        Verb::List => place.print(list(&place.folder)?),
+        Verb::Show { id } => place.print(show(&place.folder, &place.folder.find(id)?)?),
+        Verb::Attach { id } => place.attach(&place.folder.find(id)?).await,
+        Verb::Pause { id } => place.pause(&place.folder.find(id)?).await,
+        Verb::Resume { id } => place.resume(&place.folder.find(id)?).await,
+        Verb::Abort { id } => place.abort(&place.folder.find(id)?).await,
+        Verb::Engine { .. } => Ok(Exit::Done),
+    }
+}
+
+/// The engine itself. What it says goes to its log.
+async fn carry_out(ground: &Ground, id: &str, cluster: &str) -> Result<Exit, Failure> {
+    launch::detach();
+    let folder = ground.folder(cluster)?;
+    let status = engine::run(&folder, &Id::parse(id)?, &ground.sources).boxed().await?;
+    Ok(follow::meaning(&status))
+}
+
+/// The operations of one cluster, and what may be done about them.
+struct Place<'a> {
+    line: &'a Line,
+    ground: Ground,
+    cluster_id: String,
+    folder: Folder,
+}
+
+impl Place<'_> {
+    fn print(&self, mut answer: Answer) -> Result<Exit, Failure> {
+        answer.context = Some(self.ground.context.name.clone());
+        answer.cluster_id = Some(self.cluster_id.clone());
+        answer.taken_at = Some(Moment::now());
+        let Some(command) = &self.line.command else {
+            return Ok(Exit::Done);
+        };
+        super::print(self.line, command, &answer)
+    }
+
+    async fn attach(&self, id: &Id) -> Result<Exit, Failure> {
+        let status = self.folder.status(id)?;
+        if status.phase.is_over() || status.is_orphaned() {
+            return follow::report(self.line, &status);
+        }
+        match Client::connect(&self.folder, id).await {
+            Ok(client) => follow::follow(self.line, &self.folder, id, client).await,
+            Err(_) => follow::report(self.line, &follow::settled(&self.folder, id).await?),
+        }
+    }
+
+    async fn pause(&self, id: &Id) -> Result<Exit, Failure> {
+        // It changes nothing, so it needs no confirmation; but a read-only context may not stop others' work either.
+        let given = consent::given(&self.line.global);
+        if let Verdict::Refused(refusal) = self.ground.rule(&self.cluster_id)?.verdict(&given) {
+            return Err(Failure::refused(refusal));
+        }
+        let status = self.folder.status(id)?;
+        if status.phase.is_over() || status.is_orphaned() {
+            return Err(Failure::refused(format!(
+                "operation {id} is {}; nothing can be paused",
+                status.summary()
+            )));
+        }
+        if self.line.global.dry_run {
+            say(&format!(
+                "would pause operation {id} ({}) before its next step",
+                status.plan.title
+            ));
+            return Ok(Exit::Done);
+        }
+        let status = Client::connect(&self.folder, id).await?.ask(Ask::Pause).await?;
+        if status.phase == Phase::Running {
+            let step = status.current().map_or(0, |at| at + 1);
+            say(&format!(
+                "azimuth: step {step} of {} goes on to its end, then it pauses",
+                status.steps.len()
+            ));
+        }
+        follow::report(self.line, &status)
+    }
+
+    async fn resume(&self, id: &Id) -> Result<Exit, Failure> {
+        let status = self.folder.status(id)?;
+        if status.phase.is_over() {
+            return Err(Failure::refused(format!(
+                "operation {id} is {}; there is nothing to resume",
+                status.summary()
+            )));
+        }
+        if !self.may(&format!(
+            "resume operation {id}: {}\n  {}",
+            status.plan.title,
+            status.summary()
+        ))? {
+            return Ok(Exit::Done);
+        }
+        if status.is_orphaned() {
+            let target = self.ground.target();
+            let engine = launch::resume(&self.folder, id, &target);
+            return follow::started(self.line, &self.folder, id, engine.boxed(), false).await;
+        }
+        let mut client = Client::connect(&self.folder, id).await?;
+        if status.phase == Phase::Paused || status.asked == Some(Ask::Pause) {
+            client.ask(Ask::Resume).await?;
+        } else {
+            say(&format!("azimuth: operation {id} is running already"));
+        }
+        follow::follow(self.line, &self.folder, id, client).await
+    }
+
+    async fn abort(&self, id: &Id) -> Result<Exit, Failure> {
+        let status = self.folder.status(id)?;
+        if status.phase.is_over() {
+            return Err(Failure::refused(format!(
+                "operation {id} is {}; there is nothing to abort",
+                status.summary()
+            )));
+        }
+        let what = format!(
+            "abort operation {id}: {}\n  {}; what is in flight goes back, finished steps stay",
+            status.plan.title,
+            status.summary()
+        );
+        if !self.may(&what)? {
+            return Ok(Exit::Done);
+        }
+        let exit = if status.is_orphaned() {
+            let target = self.ground.target();
+            let engine = launch::abort(&self.folder, id, &target);
+            follow::started(self.line, &self.folder, id, engine.boxed(), false).await?
+        } else {
+            let mut client = Client::connect(&self.folder, id).await?;
+            client.ask(Ask::Abort).await?;
+            follow::follow(self.line, &self.folder, id, client).await?
+        };
+        // Here that is what was asked for.
+        let aborted = self.folder.status(id)?.phase == Phase::Aborted;
+        Ok(if aborted { Exit::Done } else { exit })
+    }
+
+    /// Whether it may be done now; `false` for a dry run, which has said what it would do.
+    fn may(&self, what: &str) -> Result<bool, Failure> {
+        let rule = self.ground.rule(&self.cluster_id)?;
+        match consent::ask(&self.line.global, &rule, what, false)? {
+            consent::Permit::Go => Ok(true),
+            consent::Permit::DryRun => {
+                say(&format!("would {what}"));
+                Ok(false)
+            }
+        }
+    }
+}
+
+/// Operations as an answer, for every command that ends with one.
+pub fn answer_of(operations: &[Status]) -> Answer {
+    let mut answer = Answer::list(COLUMNS, operations, "operation", |status| status.id.to_string());
+    answer.context = operations.first().map(|status| status.plan.context.clone());
+    answer.cluster_id = operations.first().map(|status| status.plan.cluster_id.clone());
+    answer.taken_at = Some(Moment::now());
+    answer
+}
+
+fn list(folder: &Folder) -> Result<Answer, Failure> {
+    let mut fine = Vec::new();
+    let mut problems = Vec::new();
+    for (id, told) in folder.all()? {
+        match told {
+            Ok(status) => fine.push(status),
+            Err(error) => problems.push(Problem {
+                subjects: vec![format!("operation {id}")],
+                fields: Vec::new(),
+                reason: error.to_string(),
+            }),
+        }
+    }
+    let mut answer = answer_of(&fine);
+    answer.complete = problems.is_empty();
+    answer.problems.extend(problems);
+    Ok(answer)
+}
+
+/// One operation with its steps and its journal.
+fn show(folder: &Folder, id: &Id) -> Result<Answer, Failure> {
+    let status = folder.status(id)?;
+    let entries = Journal::read(&folder.journal(id))?;
+    let mut answer = answer_of(std::slice::from_ref(&status));
+    answer.blocks[0].upright = true;
+    let steps: Vec<Step> = (0..status.steps.len()).map(|at| Step::of(&status, at)).collect();
+    let steps = Sheet::of(STEPS, &steps);
+    let log = Sheet::of(LOG, &entries);
+    let items = std::mem::take(&mut answer.items).into_iter();
+    answer.items = items
+        .map(|item| {
+            item.with("steps", Data::List(steps.items()))
+                .with("journal", Data::List(log.items()))
+        })
+        .collect();
+    for (title, sheet) in [("steps", steps), ("journal", log)] {
+        answer.blocks.push(Block {
+            title: Some(title.to_owned()),
+            sheet,
+            upright: false,
+        });
+    }
+    if let Some(way_out) = status.way_out() {
+        say(&format!("azimuth: operation {id} is half done: {way_out}"));
+    }
+    Ok(answer)
+}
+
+/// A step with its place.
+struct Step {
+    number: u32,
+    name: String,
+    state: &'static str,
+    at: Option<Moment>,
+    outcome: Option<String>,
+}
+
+impl Step {
+    fn of(status: &Status, at: usize) -> Self {
+        let (state, moment, outcome) = match &status.steps[at] {
+            StepState::Next => ("next", None, None),
+            StepState::Doing { since } if status.alive => ("doing", Some(*since), None),
+            StepState::Doing { since } => ("half done", Some(*since), None),
+            StepState::Done { at, outcome } => ("done", Some(*at), Some(outcome.clone())),
+        };
+        Self {
+            number: at as u32 + 1,
+            name: status.plan.steps.get(at).map(summary::step_name).unwrap_or_default(),
+            state,
+            at: moment,
+            outcome,
+        }
+    }
+}
+
+/// A journal's line in words.
+fn told(entry: &Entry) -> String {
+    match &entry.event {
+        Event::Begun {
+            by, reason, overrides, ..
+        } => {
+            let against = match overrides.as_slice() {
+                [] => String::new(),
+                gates => format!(", against gates {}", gates.join(", ")),
+            };
+            let why = reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
+            format!("begun by {by}{against}{why}")
+        }
+        Event::Engine { by } => format!("taken up by {by}, pid {}", by.pid),
+        Event::Step { step } => format!("step {} begins", step + 1),
+        Event::Done { step, outcome } => format!("step {} done: {outcome}", step + 1),
+        Event::Asked { ask, by } => format!("{by} asked: {ask}"),
+        Event::Paused => "paused".to_owned(),
+        Event::Resumed => "resumed".to_owned(),
+        Event::Aborted { left } => format!("aborted: {left}"),
+        Event::Failed { step, reason } => format!("failed at step {}: {reason}", step + 1),
+        Event::Finished => "finished".to_owned(),
+    }
+}
+
+fn at(moment_: Option<Moment>) -> Field {
+    let text = moment_.map(moment);
+    Field::data(moment_.map(|at| at.to_string()), text.unwrap_or_else(|| "-".to_owned()))
+}
+
+const COLUMNS: &[Column<Status>] = &[
+    Column {
+        key: "operation",
+        title: "OPERATION",
+        rank: Rank::Always,
+        field: |status| Field::text(status.id.to_string()),
+    },
+    Column {
+        key: "state",
+        title: "STATE",
+        rank: Rank::Always,
+        field: |status| Field::text(status.word()),
+    },
+    Column {
+        key: "title",
+        title: "WHAT",
+        rank: Rank::Always,
+        field: |status| Field::text(&status.plan.title),
+    },
+    Column {
+        key: "kind",
+        title: "KIND",
+        rank: Rank::Wide,
+        field: |status| Field::text(status.plan.kind.to_string()),
+    },
+    Column {
+        key: "percent",
+        title: "DONE",
+        rank: Rank::Usual,
+        field: |status| Field::number(status.percent(), percent(status.percent())),
+    },
+    Column {
+        key: "steps_done",
+        title: "STEPS",
+        rank: Rank::Usual,
+        field: |status| Field::number(status.steps_done() as u64, status.steps_done()),
+    },
+    Column {
+        key: "steps",
+        title: "OF",
+        rank: Rank::Usual,
+        field: |status| Field::number(status.steps.len() as u64, status.steps.len()),
+    },
+    Column {
+        key: "begun_by",
+        title: "BY",
+        rank: Rank::Usual,
+        field: |status| Field::text(status.begun_by.to_string()),
+    },
+    Column {
+        key: "begun_at",
+        title: "BEGUN",
+        rank: Rank::Usual,
+        field: |status| at(Some(status.begun_at)),
+    },
+    Column {
+        key: "last_at",
+        title: "LAST",
+        rank: Rank::Wide,
+        field: |status| at(Some(status.last_at)),
+    },
+    Column {
+        key: "reason",
+        title: "REASON",
+        rank: Rank::Wide,
+        field: |status| Field::maybe(status.reason.as_ref()),
+    },
+    Column {
+        key: "note",
+        title: "NOTE",
+        rank: Rank::Wide,
+        field: |status| Field::maybe(status.note.as_ref()),
+    },
+];
+
+const STEPS: &[Column<Step>] = &[
+    Column {
+        key: "step",
+        title: "STEP",
+        rank: Rank::Always,
+        field: |step| Field::number(step.number, step.number),
+    },
+    Column {
+        key: "state",
+        title: "STATE",
+        rank: Rank::Always,
+        field: |step| Field::text(step.state),
+    },
+    Column {
+        key: "what",
+        title: "WHAT",
+        rank: Rank::Always,
+        field: |step| Field::text(&step.name),
+    },
+    Column {
+        key: "at",
+        title: "AT",
+        rank: Rank::Usual,
+        field: |step| at(step.at),
+    },
+    Column {
+        key: "outcome",
+        title: "OUTCOME",
+        rank: Rank::Usual,
+        field: |step| Field::maybe(step.outcome.as_ref()),
+    },
+];
+
+const LOG: &[Column<Entry>] = &[
+    Column {
+        key: "at",
+        title: "AT",
+        rank: Rank::Always,
+        field: |entry| at(Some(entry.at)),
+    },
+    Column {
+        key: "event",
+        title: "EVENT",
+        rank: Rank::Always,
+        field: |entry| Field::text(told(entry)),
+    },
+];

@@ -1,0 +1,90 @@
+//! One step: asking Kafka for it, and looking what became of it.
+
+use super::status::Progress;
+use super::{reassign, topic};
+use crate::plan::Step;
+use crate::source::Error;
+use crate::source::kafka::Kafka;
+
+/// What became of asking.
+#[derive(Debug)]
+pub(super) enum Act {
+    Asked,
+    /// Nobody could be asked; it is asked again until it can, or somebody aborts.
+    Later(String),
+    Refused(String),
+}
+
+/// What a look showed.
+#[derive(Debug)]
+pub(super) enum Seen {
+    Done(String),
+    Waiting(Progress),
+    /// Neither done nor on its way; when it stays so, somebody else has interfered.
+    Astray(String),
+    Unknown(String),
+}
+
+/// Asks for a step. `again`: it may have been asked for before.
+pub(super) async fn act(kafka: Kafka, step: Step, again: bool) -> Act {
+    match &step {
+        Step::Reassign { moves } => reassign::act(&kafka, moves).await,
+        Step::CreateTopic {
+            name,
+            partitions,
+            replication_factor,
+            configs,
+        } => {
+            let wanted = topic::Wanted {
+                name,
+                partitions: *partitions,
+                replication_factor: *replication_factor,
+                configs,
+            };
+            topic::create(&kafka, &wanted, again).await
+        }
+        Step::DeleteTopic { name, id, .. } => topic::delete(&kafka, name, *id, again).await,
+    }
+}
+
+/// Looks how far a step is that was asked for.
+pub(super) async fn look(kafka: Kafka, step: Step, at: usize) -> Seen {
+    match &step {
+        Step::Reassign { moves } => reassign::look(&kafka, moves, at).await,
+        Step::CreateTopic { name, .. } => topic::is_created(&kafka, name, at).await,
+        Step::DeleteTopic { name, id, .. } => topic::is_deleted(&kafka, name, *id, at).await,
+    }
+}
+
+/// Takes back what of a step is in flight. `Asked`: nothing is any more.
+pub(super) async fn take_back(kafka: Kafka, step: Step) -> Act {
+    match &step {
+        Step::Reassign { moves } => reassign::cancel(&kafka, moves).await,
+        Step::CreateTopic { .. } | Step::DeleteTopic { .. } => Act::Asked,
+    }
+}
+
+/// What an error means for asking: some pass by themselves, others need a person.
+pub(super) fn act_of(error: Error) -> Act {
+    if is_passing(&error) {
+        Act::Later(error.to_string())
+    } else {
+        Act::Refused(error.to_string())
+    }
+}
+
+/// Whether the same question may well be answered a little later.
+pub(super) fn is_passing(error: &Error) -> bool {
+    match error {
+        Error::Unreachable { .. } | Error::TimedOut { .. } | Error::Throttled { .. } => true,
+        Error::Refused { code, .. } => matches!(
+            code.as_str(),
+            "REQUEST_TIMED_OUT"
+                | "NOT_CONTROLLER"
+                | "BROKER_NOT_AVAILABLE"
+                | "NETWORK_EXCEPTION"
+                | "LEADER_NOT_AVAILABLE"
+        ),
+        Error::Denied { .. } | Error::Expired { .. } | Error::Unsupported { .. } | Error::Local(_) => false,
+    }
+}

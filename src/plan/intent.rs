@@ -1,0 +1,83 @@
+//! What somebody wants changed, before it is worked out: the input of every plan, and what a saved plan is worked out from again.
+
+use super::reassign::{self, Target};
+use super::topic::{self, NewTopic};
+use super::{Error, Kind, Plan, Step};
+use crate::model::Moment;
+use crate::model::snapshot::Snapshot;
+
+/// One wish.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Intent {
+    CreateTopic(NewTopic),
+    DeleteTopics(Vec<String>),
+    Reassign(Vec<Target>),
+}
+
+impl Intent {
+    /// What a plan was made for.
+    pub fn of(plan: &Plan) -> Self {
+        let create = plan.steps.iter().find_map(|step| match step {
+            Step::CreateTopic {
+                name,
+                partitions,
+                replication_factor,
+                configs,
+            } => Some(NewTopic {
+                name: name.clone(),
+                partitions: *partitions,
+                replication_factor: *replication_factor,
+                configs: configs.clone(),
+            }),
+            Step::Reassign { .. } | Step::DeleteTopic { .. } => None,
+        });
+        match (plan.kind, create) {
+            (Kind::TopicCreate, Some(topic)) => Self::CreateTopic(topic),
+            (Kind::TopicDelete | Kind::TopicCreate, _) => Self::DeleteTopics(
+                plan.steps
+                    .iter()
+                    .filter_map(|step| match step {
+                        Step::DeleteTopic { name, .. } => Some(name.clone()),
+                        Step::Reassign { .. } | Step::CreateTopic { .. } => None,
+                    })
+                    .collect(),
+            ),
+            (Kind::Reassign, _) => {
+                let target = |m: &super::Move| Target {
+                    topic: m.topic.clone(),
+                    partition: m.partition,
+                    replicas: m.to.clone(),
+                };
+                Self::Reassign(plan.moves().map(target).collect())
+            }
+        }
+    }
+
+    /// Works it out against what is seen.
+    ///
+    /// # Errors
+    /// When a name does not exist, the wish makes no sense, or nothing would change.
+    pub fn plan(&self, snapshot: &Snapshot, context: &str, now: Moment) -> Result<Plan, Error> {
+        match self {
+            Self::CreateTopic(topic) => topic::create(snapshot, topic, context, now),
+            Self::DeleteTopics(names) => topic::delete(snapshot, names, context, now),
+            Self::Reassign(targets) => reassign::plan(snapshot, targets, context, now),
+        }
+    }
+}
+
+impl Plan {
+    /// The same plan with gates and impact as they stand now; it keeps the moment at which it was made. A file that says a
+    /// gate is open is not believed.
+    ///
+    /// # Errors
+    /// When it can no longer be worked out.
+    pub fn renewed(&self, snapshot: &Snapshot, now: Moment) -> Result<Self, Error> {
+        let fresh = Intent::of(self).plan(snapshot, &self.context, now)?;
+        Ok(Self {
+            made_at: self.made_at,
+            expires_at: self.expires_at,
+            ..fresh
+        })
+    }
+}

@@ -1,0 +1,238 @@
+//! A plan in words, line by line in the order to read; both faces show these lines.
+
+use super::gate::{Class, Gate, Verdict};
+use super::impact::Load;
+use super::{Kind, Move, Plan, Step, Undo};
+use crate::model::BrokerId;
+
+/// How a line is meant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mood {
+    Plain,
+    Title,
+    Muted,
+    Pass,
+    Warn,
+    Fail,
+    Unknown,
+}
+
+/// One line.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Line {
+    pub mood: Mood,
+    pub text: String,
+}
+
+/// So many moves are listed; the file holds all.
+const MOVES: usize = 12;
+
+impl Line {
+    fn new(mood: Mood, text: impl Into<String>) -> Self {
+        Self {
+            mood,
+            text: text.into(),
+        }
+    }
+}
+
+/// What is changed, how much is copied, what it costs, and what can be undone: one line.
+pub fn headline(plan: &Plan) -> String {
+    let mut parts = Vec::new();
+    match plan.kind {
+        Kind::Reassign => {
+            let impact = &plan.impact;
+            parts.push(plural(impact.partitions, "partition"));
+            parts.push(size(impact.bytes));
+            let dollars = impact
+                .crossing_usd
+                .map_or("$ unknown".to_owned(), |usd| format!("${usd:.2}"));
+            parts.push(format!("{} cross-AZ ({dollars})", size(impact.crossing_bytes)));
+        }
+        Kind::TopicCreate | Kind::TopicDelete => parts.push(plural(plan.steps.len() as u32, "topic")),
+    }
+    parts.push(format!("undo: {}", undo(&plan.undo)));
+    let noun = match plan.kind {
+        Kind::Reassign => "reassign: ",
+        Kind::TopicCreate | Kind::TopicDelete => "",
+    };
+    format!("PLAN {noun}{}   {}", plan.title, parts.join(" · "))
+}
+
+/// The whole plan.
+pub fn lines(plan: &Plan) -> Vec<Line> {
+    let mut lines = vec![Line::new(Mood::Title, headline(plan))];
+    lines.extend(brokers(plan));
+    lines.extend(steps(plan));
+    lines.extend(plan.gates.iter().map(gate));
+    lines
+}
+
+/// `✓ isr   all replicas that stay are in sync`.
+pub fn gate(gate: &Gate) -> Line {
+    let (glyph, mood) = match gate.verdict {
+        Verdict::Pass => ("✓", Mood::Pass),
+        Verdict::Warn => ("⚠", Mood::Warn),
+        Verdict::Fail => ("✖", Mood::Fail),
+        Verdict::Unknown => ("?", Mood::Unknown),
+    };
+    Line::new(mood, format!("  {glyph} {:<13} {}", gate.name, gate.evidence))
+}
+
+/// Why the plan may not be carried out, and the way out; `None` when its gates, or these overrides, let it.
+pub fn refusal(plan: &Plan, overrides: &[String]) -> Option<String> {
+    let told = |gate: &Gate| {
+        let state = match gate.verdict {
+            Verdict::Unknown => "is not known to be open",
+            _ => "is closed",
+        };
+        let way = match gate.class {
+            Class::Hard => "it cannot be overridden".to_owned(),
+            Class::Soft => format!("--override {} --reason TEXT goes on against it", gate.name),
+        };
+        format!("gate {} {state}: {}; {way}", gate.name, gate.evidence)
+    };
+    let refusals: Vec<String> = plan.refused_by(overrides).map(told).collect();
+    (!refusals.is_empty()).then(|| refusals.join("\n"))
+}
+
+fn undo(undo: &Undo) -> String {
+    match undo {
+        Undo::Full { how } => format!("full ({how})"),
+        Undo::Partial { how } => format!("partial ({how})"),
+        Undo::None { why } => format!("none ({why})"),
+    }
+}
+
+/// Before and after, for the brokers that the plan touches.
+fn brokers(plan: &Plan) -> Vec<Line> {
+    let touched = |load: &Load| {
+        load.leaders_now != load.leaders_after
+            || load.replicas_now != load.replicas_after
+            || load.bytes_in != Some(0)
+            || load.bytes_out != Some(0)
+    };
+    let touched: Vec<(&BrokerId, &Load)> = plan.impact.brokers.iter().filter(|(_, load)| touched(load)).collect();
+    if touched.is_empty() {
+        return Vec::new();
+    }
+    let change = |now: u32, after: u32| match now == after {
+        true => now.to_string(),
+        false => format!("{now}→{after}"),
+    };
+    let percent = |percent: Option<f64>| percent.map_or("?".to_owned(), |percent| format!("{percent:.0}%"));
+    let row = |(id, load): (&BrokerId, &Load)| {
+        [
+            id.to_string(),
+            change(load.leaders_now, load.leaders_after),
+            change(load.replicas_now, load.replicas_after),
+            size(load.bytes_in),
+            size(load.bytes_out),
+            format!("{}→{}", percent(load.used_percent_now), percent(load.used_percent_peak)),
+        ]
+    };
+    let heads = ["broker", "leaders", "replicas", "in", "out", "disk → peak"].map(str::to_owned);
+    let rows: Vec<[String; 6]> = std::iter::once(heads).chain(touched.into_iter().map(row)).collect();
+    let width = |at: usize| rows.iter().map(|row| row[at].chars().count()).max().unwrap_or(0);
+    let widths: Vec<usize> = (0..6).map(width).collect();
+    let line = |row: &[String; 6]| {
+        let cells = row.iter().zip(&widths);
+        cells
+            .map(|(cell, width)| format!("{}{cell}", " ".repeat(width - cell.chars().count())))
+            .collect::<Vec<_>>()
+            .join("   ")
+    };
+    let mood = |at| if at == 0 { Mood::Muted } else { Mood::Plain };
+    rows.iter()
+        .enumerate()
+        .map(|(at, row)| Line::new(mood(at), format!("  {}", line(row))))
+        .collect()
+}
+
+fn steps(plan: &Plan) -> Vec<Line> {
+    let mut lines: Vec<Line> = plan.moves().take(MOVES).map(one_move).collect();
+    if let Some(more) = plan.moves().count().checked_sub(MOVES).filter(|more| *more > 0) {
+        lines.push(Line::new(
+            Mood::Muted,
+            format!("  … and {}", plural(more as u32, "more partition")),
+        ));
+    }
+    lines.extend(plan.steps.iter().filter_map(step));
+    lines
+}
+
+fn one_move(m: &Move) -> Line {
+    let text = format!(
+        "  {}  {} → {}  {}",
+        m.name(),
+        ids(&m.from),
+        ids(&m.to),
+        size(m.size_bytes)
+    );
+    Line::new(Mood::Plain, text)
+}
+
+/// What one step does, in a line; moves have lines of their own.
+fn step(step: &Step) -> Option<Line> {
+    let text = match step {
+        Step::Reassign { .. } => return None,
+        Step::CreateTopic {
+            name,
+            partitions,
+            replication_factor,
+            configs,
+        } => {
+            let or_default = |number: Option<i32>| number.map_or("default".to_owned(), |number| number.to_string());
+            let configs: String = configs.iter().map(|(key, value)| format!("  {key}={value}")).collect();
+            format!(
+                "  + {name}  partitions {}  replication factor {}{configs}",
+                or_default(*partitions),
+                or_default(replication_factor.map(i32::from))
+            )
+        }
+        Step::DeleteTopic { name, id, partitions } => {
+            format!("  - {name}  {}  id {id}", plural(*partitions, "partition"))
+        }
+    };
+    Some(Line::new(Mood::Plain, text))
+}
+
+/// What a step does, for a list of steps.
+pub fn step_name(step: &Step) -> String {
+    match step {
+        Step::Reassign { moves } => match moves.as_slice() {
+            [only] => format!("move {} to {}", only.name(), ids(&only.to)),
+            [first, .., last] => format!(
+                "move {}: {} … {}",
+                plural(moves.len() as u32, "partition"),
+                first.name(),
+                last.name()
+            ),
+            [] => "move nothing".to_owned(),
+        },
+        Step::CreateTopic { name, .. } => format!("create topic {name}"),
+        Step::DeleteTopic { name, .. } => format!("delete topic {name}"),
+    }
+}
+
+fn ids(ids: &[BrokerId]) -> String {
+    ids.iter().map(BrokerId::to_string).collect::<Vec<_>>().join(",")
+}
+
+fn plural(count: u32, noun: &str) -> String {
+    match count {
+        1 => format!("1 {noun}"),
+        many => format!("{many} {noun}s"),
+    }
+}
+
+/// Decimal, as AWS bills; `?` is not known.
+pub fn size(bytes: Option<u64>) -> String {
+    const STEPS: [(f64, &str); 4] = [(1e12, "TB"), (1e9, "GB"), (1e6, "MB"), (1e3, "kB")];
+    let Some(bytes) = bytes else { return "? B".to_owned() };
+    match STEPS.iter().find(|(step, _)| bytes as f64 >= *step) {
+        None => format!("{bytes} B"),
+        Some((step, unit)) if bytes as f64 >= step * 9.95 => format!("{:.0} {unit}", bytes as f64 / step),
+        Some((step, unit)) => format!("{:.1} {unit}", bytes as f64 / step),
+    }
+}
