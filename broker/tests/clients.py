@@ -42,14 +42,14 @@ def test(function):
 
 
 def until(what, ask, deadline=DEADLINE):
-    """Asks again until the answer is truthy, and returns it. An AssertionError of `ask` counts as no, and is told at the end."""
+    """Asks again until the answer is truthy, and returns it. Errors of Kafka and of assertions count as no; the last is told."""
     end, last = time.monotonic() + deadline, None
     while time.monotonic() < end:
         try:
             last = ask()
             if last:
                 return last
-        except AssertionError as no:
+        except (AssertionError, errors.KafkaError) as no:
             last = no
         time.sleep(0.05)
     raise AssertionError(f"not within {deadline} s: {what} (last: {last!r})")
@@ -70,11 +70,13 @@ def raises(kind, call):
 class Cluster:
     """Three brokers and a controller in one process, in a folder that goes with it."""
 
-    def __init__(self, program):
+    def __init__(self, program, *options):
+        self.program = program
         self.dir = Path(tempfile.mkdtemp(prefix="azimuth-clients-"))
         self.log_path = self.dir / "broker.log"
         self.log_file = self.log_path.open("wb")
         command = [program, "cluster", "--nodes", "3", "--racks", "a,b,c", "--dir", str(self.dir / "data"), "--port", "0"]
+        command += options
         for override in ["group.initial.rebalance.delay.ms=200", "group.min.session.timeout.ms=1000"]:
             command += ["--override", override]
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=self.log_file, text=True)
@@ -156,6 +158,88 @@ class Cluster:
     def partition(self, topic, partition=0):
         topics = self.admin.describe_topics([topic])
         return next(one for one in topics[0]["partitions"] if one["partition_index"] == partition)
+
+
+class Processes(Cluster):
+    """The same with a process for each node, which can be killed. Failures are noticed within SESSION seconds."""
+
+    SESSION = 1.0
+
+    def __init__(self, program):
+        self.restarted = {}
+        fast = {"broker.session.timeout.ms": int(self.SESSION * 1000), "broker.heartbeat.interval.ms": 100}
+        fast["replica.lag.time.max.ms"] = 2000
+        super().__init__(program, "--processes", *(part for one in fast.items() for part in ("--override", "%s=%s" % one)))
+
+    def node(self, name):
+        """The process of `broker-N` or of the `controller`; None while there is none."""
+        file = str(self.properties(name))
+        for folder in Path("/proc").glob("[0-9]*"):
+            try:
+                arguments = (folder / "cmdline").read_bytes().split(b"\0")
+            except OSError:
+                continue  # ended meanwhile
+            if file.encode() in arguments:
+                return int(folder.name)
+        return None
+
+    def properties(self, name):
+        return self.dir / "data" / name / "server.properties"
+
+    def kill(self, name):
+        """`kill -9`; answers the process that is gone."""
+        process = self.node(name)
+        os.kill(process, signal.SIGKILL)
+        if name in self.restarted:
+            self.restarted.pop(name).wait(DEADLINE)
+        until("the process is gone", lambda: not self.is_running(process))
+        return process
+
+    @staticmethod
+    def is_running(process):
+        try:
+            return ") Z " not in Path(f"/proc/{process}/stat").read_text()
+        except OSError:
+            return False
+
+    def restart(self, name):
+        """Starts a broker as a user does who finds it dead: `cluster` only starts its controller again."""
+        command = [self.program, "serve", str(self.properties(name))]
+        self.restarted[name] = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=self.log_file)
+
+    def in_sync(self, topic):
+        def all_of_them():
+            partitions = self.admin.describe_topics([topic])[0]["partitions"]
+            return all(one["leader_id"] > 0 and len(one["isr_nodes"]) == 3 for one in partitions)
+
+        until("all replicas are in sync", all_of_them)
+
+    def led_by_another(self, topic, partition, dead):
+        """How many seconds it takes until another broker leads."""
+        begun = time.monotonic()
+        until("another leads", lambda: self.partition(topic, partition)["leader_id"] not in (-1, dead))
+        return time.monotonic() - begun
+
+    def stop(self):
+        for one in self.restarted.values():
+            one.terminate()
+        for one in self.restarted.values():
+            one.wait(DEADLINE)
+        return super().stop()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, failure, *_):
+        self.admin.close()
+        status = self.stop()
+        log = self.log()
+        shutil.rmtree(self.dir, ignore_errors=True)
+        if failure:
+            print("the last of its log:\n" + "\n".join(log.splitlines()[-40:]))
+        else:
+            same(status, 0, "exit status of the cluster")
+            assert "panicked" not in log, log
 
 
 def batches(segment):
@@ -904,6 +988,171 @@ def a_corrupt_batch_is_refused(cluster):
     assert produced(good[:-5]) != 0, "a batch that is cut off"
     assert produced(good[:16] + b"\x01" + good[17:]) != 0, "an old message format"
     same([record.value for record in cluster.read(topic, 2)], [b"good", b"good"], "what is stored")
+
+
+# --- processes that are killed -------------------------------------------------------------------------------------
+
+
+class Load(threading.Thread):
+    """Numbered records by kafka-python with acks=all, as fast as they are acknowledged, until it is told to stop."""
+
+    IN_FLIGHT = 200
+
+    def __init__(self, cluster, topic, partitions):
+        super().__init__(daemon=True)
+        self.producer = cluster.producer(
+            linger_ms=1, request_timeout_ms=5000, reconnect_backoff_max_ms=200, metadata_max_age_ms=1000
+        )
+        self.topic, self.partitions = topic, partitions
+        self.acknowledged, self.failure, self.stopping = {}, None, threading.Event()
+        self.start()
+
+    def run(self):
+        room, number = threading.Semaphore(self.IN_FLIGHT), 0
+
+        def sent(number, at):
+            self.acknowledged[number] = (at.partition, at.offset)
+            room.release()
+
+        def failed(failure):
+            self.failure = failure
+            room.release()
+
+        while not self.stopping.is_set():
+            room.acquire()
+            future = self.producer.send(self.topic, b"%d" % number, partition=number % self.partitions)
+            future.add_callback(functools.partial(sent, number)).add_errback(failed)
+            number += 1
+
+    def advance(self, count=500):
+        target = len(self.acknowledged) + count
+
+        def enough():
+            if self.failure:
+                raise RuntimeError("a record was not acknowledged") from self.failure
+            return len(self.acknowledged) >= target
+
+        until(f"{count} more records are acknowledged", enough)
+
+    def stop(self):
+        self.stopping.set()
+        self.join(DEADLINE)
+        self.producer.flush(DEADLINE)
+        self.producer.close()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, failure, *_):
+        self.stopping.set()
+        if failure:
+            self.producer.close(timeout=0)
+
+
+class KcatLoad:
+    """Lines that kcat sends with acks=all. It exits with 0 only when every one of them was acknowledged."""
+
+    def __init__(self, cluster, topic, prefix):
+        command = ["kcat", "-b", cluster.bootstrap, "-P", "-t", topic, "-X", "acks=all", "-X", "linger.ms=1"]
+        command += ["-X", "retry.backoff.ms=50", "-X", "reconnect.backoff.max.ms=200", "-X", "message.send.max.retries=1000"]
+        self.kcat = subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        self.prefix, self.sent = prefix, []
+
+    def send(self, count=200):
+        for _ in range(count):
+            self.sent.append(f"{self.prefix}-{len(self.sent)}")
+            self.kcat.stdin.write(self.sent[-1] + "\n")
+        self.kcat.stdin.flush()
+
+    def finish(self):
+        _, complaints = self.kcat.communicate(timeout=DEADLINE)
+        same(self.kcat.returncode, 0, f"kcat's exit status ({complaints})")
+        return self.sent
+
+
+def rounds():
+    """Three in an ordinary run, twenty in a heavy one."""
+    return 20 if os.environ.get("AZIMUTH_HEAVY") else 3
+
+
+def nothing_is_lost(cluster, topic, partitions, load, by_kcat):
+    acknowledged, expected = dict(load.acknowledged), set(by_kcat)
+    consumer = cluster.consumer()
+    consumer.assign([TopicPartition(topic, partition) for partition in range(partitions)])
+
+    def all_of_it():
+        for batch in consumer.poll(200, max_records=10_000).values():
+            for record in batch:
+                value = record.value.decode()
+                expected.discard(value)
+                if value.isdigit() and acknowledged.get(int(value)) == (record.partition, record.offset):
+                    del acknowledged[int(value)]
+        return not acknowledged and not expected
+
+    try:
+        until("everything that was acknowledged is there", all_of_it)
+    except AssertionError as no:
+        lost = sorted(acknowledged.items())[:10], sorted(expected)[:10]
+        raise AssertionError(f"lost: {len(acknowledged)} of kafka-python, {len(expected)} of kcat: {lost}") from no
+    consumer.close()
+
+
+@test
+def nothing_acknowledged_is_lost_when_leaders_are_killed(shared):
+    by_kcat = []
+    with Processes(shared.program) as cluster:
+        topic = cluster.topic(partitions=3, configs={"min.insync.replicas": "2"})
+        cluster.in_sync(topic)
+        with Load(cluster, topic, 3) as load:
+            load.advance()
+            for round_ in range(rounds()):
+                kcat = KcatLoad(cluster, topic, f"round-{round_}")
+                kcat.send()
+                leader = cluster.partition(topic, round_ % 3)["leader_id"]
+                cluster.kill(f"broker-{leader}")
+                kcat.send()
+                cluster.led_by_another(topic, round_ % 3, leader)
+                load.advance()
+                cluster.restart(f"broker-{leader}")
+                load.advance()
+                kcat.send()
+                cluster.in_sync(topic)
+                by_kcat += kcat.finish()
+            load.stop()
+        nothing_is_lost(cluster, topic, 3, load, by_kcat)
+        print(f"     {len(load.acknowledged)} records of kafka-python and {len(by_kcat)} of kcat, none lost")
+
+
+@test
+def without_its_controller_a_cluster_goes_on_and_elects_again_when_it_is_back(shared):
+    by_kcat, waits = [], []
+    with Processes(shared.program) as cluster:
+        topic = cluster.topic(partitions=3, configs={"min.insync.replicas": "2"})
+        cluster.in_sync(topic)
+        with Load(cluster, topic, 3) as load:
+            load.advance()
+            for round_ in range(rounds()):
+                kcat = KcatLoad(cluster, topic, f"round-{round_}")
+                leader = cluster.partition(topic, round_ % 3)["leader_id"]
+                # Stopped, not killed, its parent does not start it again: produce goes on for as long as it is away.
+                controller = cluster.node("controller")
+                os.kill(controller, signal.SIGSTOP)
+                load.advance(1000)
+                kcat.send()
+                cluster.kill("controller")
+                cluster.kill(f"broker-{leader}")
+                until("it is started again", lambda: cluster.node("controller"))
+                waits.append(cluster.led_by_another(topic, round_ % 3, leader))
+                load.advance()
+                kcat.send()
+                cluster.restart(f"broker-{leader}")
+                cluster.in_sync(topic)
+                by_kcat += kcat.finish()
+            load.stop()
+        nothing_is_lost(cluster, topic, 3, load, by_kcat)
+        print(f"     {len(load.acknowledged)} and {len(by_kcat)} records, none lost")
+        print(f"     elections {min(waits):.2f} to {max(waits):.2f} s after its return")
+        assert max(waits) < cluster.SESSION + 1, f"elections after {waits} s"
 
 
 def rss(cluster):
