@@ -76,6 +76,8 @@ impl Sources {
                 endpoint_url: aws.endpoint_url.clone(),
                 role_arn: aws.role_arn.clone(),
                 simulated: aws.simulated,
+                tags: aws.tags.clone(),
+                vpc: aws.vpc.clone(),
                 mapped: aws.brokers.values().cloned().collect(),
                 ..aws::Options::default()
             };

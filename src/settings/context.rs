@@ -77,6 +77,12 @@ pub struct Aws {
     /// Set by `azimuth demo`: the facts are labelled as simulated wherever they show.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub simulated: bool,
+    /// Only instances with all these tags are looked at, for accounts with several clusters.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub tags: BTreeMap<String, String>,
+    /// Only instances of this VPC are looked at.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub vpc: Option<String>,
     /// Broker to instance id, where address and tags do not tell.
     #[serde(default, deserialize_with = "broker_map", skip_serializing_if = "BTreeMap::is_empty")]
     pub brokers: BTreeMap<BrokerId, String>,

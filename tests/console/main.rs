@@ -12,6 +12,8 @@ mod fixture;
 mod harness;
 #[cfg(test)]
 mod kafka;
+#[cfg(all(test, feature = "aws"))]
+mod moto;
 #[cfg(test)]
 mod operations;
 #[cfg(test)]
