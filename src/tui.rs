@@ -7,6 +7,7 @@ pub mod run;
 pub mod runtime;
 pub mod terminal;
 pub mod theme;
+pub mod verbs;
 pub mod view;
 pub mod widget;
 
@@ -54,7 +55,12 @@ pub async fn run(options: Options) -> color_eyre::Result<Outcome> {
     let mut console = console(options)?;
     let outcome = screens(&mut console).await;
     terminal::restore();
-    for operation in console.state.operations.iter().filter(|operation| operation.is_live()) {
+    for operation in console
+        .state
+        .operations
+        .iter()
+        .filter(|operation| operation.is_running())
+    {
         let id = &operation.id;
         println!("still running: azimuth operation attach {id} · to stop it: azimuth operation abort {id}");
     }

@@ -10,7 +10,7 @@ use crate::command::Line;
 use crate::command::operation::Verb;
 use crate::model::Moment;
 use crate::operation::client::Client;
-use crate::operation::journal::{Ask, Event};
+use crate::operation::journal::Ask;
 use crate::operation::{Entry, Folder, Ground, Id, Journal, Phase, Status, StepState, engine, launch};
 use crate::plan::summary;
 use crate::settings::rule::Verdict;
@@ -267,31 +267,6 @@ impl Step {
     }
 }
 
-/// A journal's line in words.
-fn told(entry: &Entry) -> String {
-    match &entry.event {
-        Event::Begun {
-            by, reason, overrides, ..
-        } => {
-            let against = match overrides.as_slice() {
-                [] => String::new(),
-                gates => format!(", against gates {}", gates.join(", ")),
-            };
-            let why = reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
-            format!("begun by {by}{against}{why}")
-        }
-        Event::Engine { by } => format!("taken up by {by}, pid {}", by.pid),
-        Event::Step { step } => format!("step {} begins", step + 1),
-        Event::Done { step, outcome } => format!("step {} done: {outcome}", step + 1),
-        Event::Asked { ask, by } => format!("{by} asked: {ask}"),
-        Event::Paused => "paused".to_owned(),
-        Event::Resumed => "resumed".to_owned(),
-        Event::Aborted { left } => format!("aborted: {left}"),
-        Event::Failed { step, reason } => format!("failed at step {}: {reason}", step + 1),
-        Event::Finished => "finished".to_owned(),
-    }
-}
-
 fn at(moment_: Option<Moment>) -> Field {
     let text = moment_.map(moment);
     Field::data(moment_.map(|at| at.to_string()), text.unwrap_or_else(|| "-".to_owned()))
@@ -416,6 +391,6 @@ const LOG: &[Column<Entry>] = &[
         key: "event",
         title: "EVENT",
         rank: Rank::Always,
-        field: |entry| Field::text(told(entry)),
+        field: |entry| Field::text(entry.event.to_string()),
     },
 ];

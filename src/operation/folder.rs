@@ -97,7 +97,8 @@ impl Folder {
         Ok(status)
     }
 
-    fn ids(&self) -> Result<Vec<Id>, Error> {
+    /// The names of all operations.
+    pub fn ids(&self) -> Result<Vec<Id>, Error> {
         let entries = match fs::read_dir(&self.root) {
             Ok(entries) => entries,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),

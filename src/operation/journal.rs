@@ -68,6 +68,32 @@ pub enum Event {
     Finished,
 }
 
+/// In words, for logs on screens and in answers.
+impl std::fmt::Display for Event {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Begun {
+                by, reason, overrides, ..
+            } => {
+                write!(f, "begun by {by}")?;
+                if !overrides.is_empty() {
+                    write!(f, ", against gates {}", overrides.join(", "))?;
+                }
+                reason.iter().try_for_each(|reason| write!(f, ": {reason}"))
+            }
+            Self::Engine { by } => write!(f, "taken up by {by}, pid {}", by.pid),
+            Self::Step { step } => write!(f, "step {} begins", step + 1),
+            Self::Done { step, outcome } => write!(f, "step {} done: {outcome}", step + 1),
+            Self::Asked { ask, by } => write!(f, "{by} asked: {ask}"),
+            Self::Paused => f.write_str("paused"),
+            Self::Resumed => f.write_str("resumed"),
+            Self::Aborted { left } => write!(f, "aborted: {left}"),
+            Self::Failed { step, reason } => write!(f, "failed at step {}: {reason}", step + 1),
+            Self::Finished => f.write_str("finished"),
+        }
+    }
+}
+
 /// What an operator may ask of a running operation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, strum::Display)]
 #[serde(rename_all = "snake_case")]

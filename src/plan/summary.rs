@@ -38,6 +38,19 @@ impl Line {
 
 /// What is changed, how much is copied, what it costs, and what can be undone: one line.
 pub fn headline(plan: &Plan) -> String {
+    format!("PLAN {}   {}", title(plan), figures(plan))
+}
+
+/// What is changed.
+pub fn title(plan: &Plan) -> String {
+    match plan.kind {
+        Kind::Reassign => format!("reassign: {}", plan.title),
+        Kind::TopicCreate | Kind::TopicDelete => plan.title.clone(),
+    }
+}
+
+/// How much is copied, what it costs, and what can be undone.
+pub fn figures(plan: &Plan) -> String {
     let mut parts = Vec::new();
     match plan.kind {
         Kind::Reassign => {
@@ -52,17 +65,19 @@ pub fn headline(plan: &Plan) -> String {
         Kind::TopicCreate | Kind::TopicDelete => parts.push(plural(plan.steps.len() as u32, "topic")),
     }
     parts.push(format!("undo: {}", undo(&plan.undo)));
-    let noun = match plan.kind {
-        Kind::Reassign => "reassign: ",
-        Kind::TopicCreate | Kind::TopicDelete => "",
-    };
-    format!("PLAN {noun}{}   {}", plan.title, parts.join(" · "))
+    parts.join(" · ")
 }
 
 /// The whole plan.
 pub fn lines(plan: &Plan) -> Vec<Line> {
     let mut lines = vec![Line::new(Mood::Title, headline(plan))];
-    lines.extend(brokers(plan));
+    lines.extend(body(plan));
+    lines
+}
+
+/// What follows the headline: brokers before and after, the moves, the gates.
+pub fn body(plan: &Plan) -> Vec<Line> {
+    let mut lines = brokers(plan);
     lines.extend(steps(plan));
     lines.extend(plan.gates.iter().map(gate));
     lines

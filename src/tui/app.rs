@@ -19,6 +19,7 @@ pub mod operation;
 pub mod palette;
 pub mod partition;
 pub mod place;
+pub mod plan;
 pub mod prompt;
 pub mod state;
 pub mod table;

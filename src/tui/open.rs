@@ -6,11 +6,13 @@ use std::sync::Arc;
 use tokio::sync::watch;
 
 use super::app::state::Origin;
-use super::runtime::Facts;
+use super::runtime::{Facts, Verbs};
+use super::verbs::Live;
 use super::{Options, Outcome};
 use crate::command::{Global, Line};
 use crate::feed::{Cadence, Feed, Section, Sources};
 use crate::model::{Moment, Observed, Snapshot, Trouble};
+use crate::operation::Ground;
 use crate::settings::appearance::{Appearance, Colours};
 use crate::settings::context::Contexts;
 use crate::settings::pin::Pins;
@@ -43,12 +45,16 @@ pub async fn open(line: &Line) -> Result<(), Failure> {
         let pins = Pins::load(&paths).map_err(|error| settings(&error))?;
         let folder = pins.expected(&context).and_then(|id| state::of(id, &paths).ok());
         let sources = Sources::of(&context, folder.map(|state| state.folder));
-        let feed = Arc::new(Feed::start(sources, Cadence::default()));
+        let feed = Arc::new(Feed::start(sources.clone(), Cadence::default()));
+        let origin = origin(&context, &asked);
+        let snapshots = held_to_pin(&feed, context, pins);
+        let ground = Ground::of(asked.clone(), paths.clone()).map_err(|error| settings(&error))?;
+        let verbs: Arc<dyn Verbs> = Arc::new(Live::new(ground, sources, snapshots.clone()));
         let options = Options {
-            origin: origin(&context, &asked),
-            snapshots: held_to_pin(&feed, context, pins),
+            origin,
+            snapshots,
             facts: Arc::new(Shared(feed)),
-            verbs: None,
+            verbs: Some(verbs),
             contexts: contexts.context.into_keys().collect(),
             appearance: appearance.clone(),
             paths: Some(paths.clone()),

@@ -9,7 +9,7 @@ use std::time::Duration;
 use crossterm::event::Event;
 use futures::{FutureExt, Stream, StreamExt};
 use ratatui::Terminal;
-use ratatui::backend::Backend;
+use ratatui::backend::{Backend, ClearType};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{self, Instant, MissedTickBehavior};
 
@@ -229,7 +229,12 @@ impl Console {
                 Effect::Quit => return Ok(Some(Leave::Quit)),
                 Effect::SwitchContext(name) => return Ok(Some(Leave::SwitchContext(name))),
                 Effect::Page(text) => return Ok(Some(Leave::Page(text))),
-                Effect::Redraw => terminal.clear()?,
+                Effect::Redraw => {
+                    // Not `Terminal::clear`, which asks the terminal where its cursor is, while the answer goes to
+                    // whoever reads the keys.
+                    terminal.backend_mut().clear_region(ClearType::All)?;
+                    terminal.swap_buffers();
+                }
                 Effect::Copy(text) => (self.clipboard)(&text),
                 Effect::Theme(name) => match self.look.theme(&name) {
                     Ok(theme) => self.theme = theme,

@@ -135,7 +135,10 @@ impl Runtime {
                     Err(error) => Message::Notice(Tone::Error, format!("nothing was written: {error}")),
                 }
             }),
-            Effect::Plan(words) => self.ask(|verbs| verbs.plan(words), Message::Planned),
+            Effect::Plan(words) => {
+                let asked = words.clone();
+                self.ask(|verbs| verbs.plan(asked), |planned| Message::Planned(words, planned));
+            }
             Effect::Apply { sheet, confirm } => self.ask(|verbs| verbs.apply(sheet, confirm), Message::Applied),
             Effect::SavePlan(sheet) => self.ask(|verbs| verbs.save(sheet), Message::Applied),
             Effect::Quit

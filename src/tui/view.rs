@@ -60,7 +60,7 @@ pub fn render(frame: &mut Frame<'_>, state: &State, theme: &Theme) {
         Some(Dialog::Help { scroll }) => help::render(frame, state, *scroll, theme),
         Some(Dialog::Menu(menu)) => menu::render(frame, menu, theme),
         Some(Dialog::Confirm(confirm)) => confirm::render(frame, confirm, state, theme),
-        Some(Dialog::Planning { command }) => confirm::planning(frame, command, theme),
+        Some(Dialog::Planning { words }) => confirm::planning(frame, &words.join(" "), theme),
     }
     if theme.is_ascii() {
         flatten(frame);

@@ -52,6 +52,7 @@ pub struct Opening {
     pub class: &'static str,
     pub read_only: bool,
     pub verbs: bool,
+    pub operations: Vec<Operation>,
 }
 
 impl Default for Opening {
@@ -66,6 +67,7 @@ impl Default for Opening {
             class: "prod",
             read_only: true,
             verbs: false,
+            operations: Vec::new(),
         }
     }
 }
@@ -134,7 +136,8 @@ impl Console {
             glyphs: opening.glyphs,
         };
         let verbs: Option<Arc<dyn Verbs>> = opening.verbs.then(|| {
-            let (keep, operations) = watch::channel(Arc::default());
+            let (keep, mut operations) = watch::channel(Arc::new(opening.operations.clone()));
+            operations.mark_changed();
             std::mem::forget(keep);
             let confirm = (opening.class == "prod").then(|| "prod-eu".to_owned());
             Arc::new(FakeVerbs {

@@ -1,8 +1,11 @@
 //! One change, whole, with the real binary on real clusters: planned, confirmed, carried out by a detached engine,
 //! watched from elsewhere, killed half-way and finished, taken back, refused.
 
+use std::io::{Read, Write};
+use std::num::NonZero;
 use std::path::PathBuf;
 use std::process::{Output, Stdio};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use azimuth_broker::cluster::{Cluster, ClusterConfig};
@@ -14,7 +17,7 @@ use tokio::process::Command;
 use super::kafka;
 
 /// Two busy cores, and debug builds of everything.
-const PATIENCE: Duration = Duration::from_secs(120);
+const PATIENCE: Duration = Duration::from_secs(60);
 const LOOK: Duration = Duration::from_millis(100);
 
 /// A home with contexts for one cluster: `dev` may be changed, `prod-eu` with its name, `viewer` not.
@@ -468,5 +471,207 @@ async fn rules_refuse_before_anything_is_changed() {
         .says("gate rack-spread is closed");
 
     assert_eq!(desk.json("operation list").await["items"].as_array().unwrap().len(), 1);
+    cluster.shutdown().await;
+}
+
+/// The real screens in a terminal of their own.
+struct Screen {
+    child: Box<dyn portable_pty::Child + Send + Sync>,
+    parser: Arc<Mutex<vt100::Parser>>,
+    reader: Option<std::thread::JoinHandle<()>>,
+    keys: Box<dyn Write + Send>,
+    _pty: Box<dyn portable_pty::MasterPty + Send>,
+}
+
+impl Screen {
+    fn open(desk: &Desk, context: &str) -> Self {
+        let size = portable_pty::PtySize {
+            rows: 40,
+            cols: 140,
+            ..Default::default()
+        };
+        let pty = portable_pty::native_pty_system().openpty(size).unwrap();
+        let mut command = portable_pty::CommandBuilder::new(env!("CARGO_BIN_EXE_azimuth"));
+        command.args(["--context", context]);
+        command.env_clear();
+        command.env("HOME", desk.home.path());
+        command.env("USER", "anna");
+        command.env("TERM", "xterm-256color");
+        command.env("LANG", "C.UTF-8");
+        command.cwd(desk.home.path());
+        let child = pty.slave.spawn_command(command).unwrap();
+        drop(pty.slave);
+        let parser = Arc::new(Mutex::new(vt100::Parser::new(
+            NonZero::new(40).unwrap(),
+            NonZero::new(140).unwrap(),
+            0,
+        )));
+        let (mut reader, seen) = (pty.master.try_clone_reader().unwrap(), parser.clone());
+        let reader = std::thread::spawn(move || {
+            let mut bytes = [0; 4096];
+            // Ends with the last process that has the terminal open.
+            while let Ok(read @ 1..) = reader.read(&mut bytes) {
+                seen.lock().unwrap().process(&bytes[..read]);
+            }
+        });
+        let keys = pty.master.take_writer().unwrap();
+        Self {
+            child,
+            parser,
+            reader: Some(reader),
+            keys,
+            _pty: pty.master,
+        }
+    }
+
+    fn press(&mut self, keys: &str) -> &mut Self {
+        self.keys.write_all(keys.as_bytes()).unwrap();
+        self.keys.flush().unwrap();
+        self
+    }
+
+    fn text(&self) -> String {
+        self.parser.lock().unwrap().screen().contents()
+    }
+
+    async fn shows(&mut self, text: &str) -> &mut Self {
+        self.until(text, |screen| screen.contains(text)).await
+    }
+
+    async fn until(&mut self, what: &str, wanted: impl Fn(&str) -> bool) -> &mut Self {
+        let started = Instant::now();
+        while !wanted(&self.text()) {
+            assert!(started.elapsed() < PATIENCE, "never {what}:\n{}", self.text());
+            tokio::time::sleep(LOOK).await;
+        }
+        self
+    }
+
+    /// Applies the plan on screen: `A` is not heard in its first 400 ms.
+    async fn apply(&mut self) -> &mut Self {
+        let started = Instant::now();
+        while self.text().contains("A apply") {
+            assert!(started.elapsed() < PATIENCE, "never applied:\n{}", self.text());
+            self.press("A");
+            tokio::time::sleep(LOOK).await;
+        }
+        self
+    }
+
+    /// The last words after the screens are closed.
+    async fn quit(mut self) -> String {
+        self.press("q");
+        let started = Instant::now();
+        while self.child.try_wait().unwrap().is_none() {
+            assert!(started.elapsed() < PATIENCE, "never ends:\n{}", self.text());
+            tokio::time::sleep(LOOK).await;
+        }
+        // It ends once everything that was printed has been read.
+        if let Some(reader) = self.reader.take() {
+            tokio::task::spawn_blocking(|| reader.join().unwrap()).await.unwrap();
+        }
+        self.text()
+    }
+}
+
+impl Drop for Screen {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn the_same_from_the_screens_and_what_runs_outlives_them() {
+    let (cluster, _folder) = ours().await;
+    let desk = Desk::of(&cluster.bootstrap());
+    let mut screen = Screen::open(&desk, "dev");
+    screen.shows("4 brokers").await;
+    screen.press("3").shows("there are no topics").await;
+    // ctrl-u empties the line that C begins.
+    screen.press("C").shows("topic create NAME").await;
+    screen.press("\u{15}topic create orders --partitions 3 --replication-factor 3\r");
+    screen
+        .shows("PLAN create topic orders")
+        .await
+        .shows("undo: partial")
+        .await;
+    screen.shows("azimuth topic create orders").await;
+    screen.apply().await;
+    screen.press("6").shows("✓ finished").await;
+    let before = desk.placement("orders").await;
+    let wanted = swapped(&before);
+
+    screen.press("3\x0c").shows("orders").await;
+    screen.press("\r").shows("partitions").await;
+    // The broker that gets a replica is gone before it can be in sync, so the move stays in flight.
+    let ids = |ids: &[i64]| ids.iter().map(i64::to_string).collect::<Vec<_>>().join(",");
+    let at = (0..3).find(|at| before[*at].contains(&1)).unwrap_or(0);
+    let gone = if before[at].contains(&1) { 4 } else { 1 };
+    screen.press("R").shows("reassign plan --move").await;
+    screen.press(&format!(
+        "\u{15}reassign plan --move orders:{at}={}\r",
+        ids(&wanted[at])
+    ));
+    screen
+        .shows("PLAN reassign: move orders-")
+        .await
+        .shows("✓ rack-spread")
+        .await;
+    cluster.cut(NodeId(gone));
+    screen.apply().await;
+    screen.press("6").shows("▸ running").await;
+    let last = screen.quit().await;
+    assert!(last.contains("still running: azimuth operation attach "), "{last}");
+
+    let running = desk.json("operation list").await["items"][0].clone();
+    assert_eq!(
+        (
+            &running["state"],
+            &running["begun_by"].as_str().unwrap().starts_with("anna@")
+        ),
+        (&json!("running"), &true)
+    );
+    let id = running["operation"].as_str().unwrap();
+    assert!(last.contains(&format!("azimuth operation abort {id}")), "{last}");
+    cluster.heal(NodeId(gone));
+    desk.run(&format!("operation attach {id}"))
+        .await
+        .ends(0)
+        .answers("finished");
+    assert_eq!(desk.placement("orders").await[at], wanted[at]);
+
+    let mut screen = Screen::open(&desk, "prod-eu");
+    screen.press("3").shows("orders").await;
+    screen.press("D").shows("undo: none (the records are deleted)").await;
+    screen
+        .until("apply by name", |text| text.contains("A apply (type prod-eu)"))
+        .await;
+    screen.apply().await.shows("type prod-eu to apply").await;
+    screen
+        // Some of the presses came after the line was open.
+        .press("\u{15}prod-eu\r")
+        .until("gone", |text| !text.contains("PLAN"))
+        .await;
+    screen.press("6").shows("delete topic orders").await;
+    screen
+        .until("deleted", |text| {
+            text.lines()
+                .any(|line| line.contains("✓ finished") && line.contains("delete"))
+        })
+        .await;
+    screen.quit().await;
+    assert_eq!(desk.json("topic list").await["items"], json!([]));
+
+    let mut screen = Screen::open(&desk, "viewer");
+    screen
+        .shows("READ-ONLY")
+        .await
+        .press("3")
+        .shows("there are no topics")
+        .await;
+    screen.press("C").shows("viewer is read-only").await;
+    screen.quit().await;
     cluster.shutdown().await;
 }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use azimuth::feed::Section;
+use azimuth::tui::app::operation::{Operation, Step};
 use azimuth::tui::run::Leave;
 
 use super::fixture;
@@ -297,4 +298,94 @@ async fn a_paste_outside_a_prompt_does_nothing() {
     let before = console.text();
     console.paste("q:D3").await;
     assert_eq!(console.text(), before);
+}
+
+#[tokio::test(start_paused = true)]
+async fn moving_a_partition_begins_with_where_it_is() {
+    let mut console = Console::open(with_verbs("dev")).await;
+    console.press("3 j j j enter").await.press("R").await;
+    let line = console.text().lines().last().unwrap().trim().to_owned();
+    assert!(
+        line.starts_with(":reassign plan --move ") && line.contains('='),
+        "{line}"
+    );
+    console.press("backspace").await.types("6").await;
+    console.press("enter").await.shows("PLAN reassign plan --move");
+    let planned = console.wishes.lock().unwrap().planned.join("");
+    let typed = line.split("  ").next().unwrap().trim_start_matches(':').to_owned();
+    assert_eq!(planned, format!("{}6", &typed[..typed.len() - 1]));
+}
+
+fn running(state: &str) -> Operation {
+    let step = |state: &str, text: &str| Step {
+        at: Some(fixture::now()),
+        state: state.into(),
+        text: text.into(),
+    };
+    Operation {
+        id: "7f3abc".into(),
+        verb: "reassign".into(),
+        title: "move 20 partitions of orders".into(),
+        state: state.into(),
+        by: "anna@bastion-b".into(),
+        started_at: Some(fixture::now()),
+        percent: Some(41.0),
+        eta_seconds: Some(90.0),
+        note: (state == "orphaned").then(|| "azimuth operation resume 7f3abc finishes it".into()),
+        steps: vec![
+            step("done", "move 10 partitions: 10 partitions moved"),
+            step("doing", "move 10 partitions · waiting for orders-12"),
+        ],
+        log: vec![
+            (fixture::now(), "step 1 done: 10 partitions moved".into()),
+            (fixture::now(), "begun by anna@bastion-b".into()),
+        ],
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_running_operation_is_in_the_header_and_opens_with_its_steps_and_its_log() {
+    let mut console = Console::open(Opening {
+        operations: vec![running("running")],
+        ..with_verbs("dev")
+    })
+    .await;
+    console.shows("⚙ reassign 41% anna@bastion-b");
+    console
+        .press("6")
+        .await
+        .cursor_on("move 20 partitions of orders")
+        .cursor_on("▸ running");
+    console
+        .press("enter")
+        .await
+        .shows("waiting for orders-12")
+        .shows("✓ done");
+    console.press("tab").await.shows("begun by anna@bastion-b");
+    console.press("P").await.shows("PLAN operation pause 7f3abc");
+    console.wait(Duration::from_millis(400)).await.press("A").await;
+    assert_eq!(console.wishes.lock().unwrap().applied.len(), 1);
+    console.press("X").await.shows("PLAN operation abort 7f3abc");
+    console
+        .wait(Duration::from_millis(400))
+        .await
+        .press("esc")
+        .await
+        .hides("abort 7f3abc");
+    console.press("R").await.shows("PLAN operation resume 7f3abc");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_nobody_carries_out_is_a_fault_and_says_how_to_take_it_up() {
+    let mut console = Console::open(Opening {
+        operations: vec![running("orphaned")],
+        ..with_verbs("dev")
+    })
+    .await;
+    console.shows("⚙ reassign 41% orphaned anna@bastion-b");
+    console
+        .press("6")
+        .await
+        .cursor_on("✖ orphaned")
+        .shows("azimuth operation resume 7f3abc finishes it");
 }

@@ -20,7 +20,7 @@ pub enum Dialog {
     Confirm(Box<Confirm>),
     /// A plan is being worked out.
     Planning {
-        command: String,
+        words: Vec<String>,
     },
 }
 

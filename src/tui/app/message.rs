@@ -23,7 +23,8 @@ pub enum Message {
     /// New facts, with their rows.
     Facts(Arc<Snapshot>, Arc<Rows>),
     Operations(Arc<Vec<Operation>>),
-    Planned(Result<Sheet, String>),
+    /// What became of working out these words.
+    Planned(Vec<String>, Result<Sheet, String>),
     Applied(Result<String, String>),
     Notice(Tone, String),
     /// The chord typed so far; empty when it ended.

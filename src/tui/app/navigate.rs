@@ -80,7 +80,7 @@ impl State {
             (Noun::Volume, None) => volume::list(rows, snapshot),
             (Noun::Volume, Some(name)) => volume::open(rows, snapshot, name, now),
             (Noun::Operation, None) => operation::list(&self.operations, now),
-            (Noun::Operation, Some(name)) => operation::open(&self.operations, name),
+            (Noun::Operation, Some(name)) => operation::open(&self.operations, name, place.tab),
         }
     }
 

@@ -31,7 +31,7 @@ pub struct Operation {
     /// What it does, for example `reassign`.
     pub verb: String,
     pub title: String,
-    /// `running`, `paused`, `done`, `failed`, `aborted`, `orphaned`.
+    /// `running`, `paused`, `aborting`, `finished`, `failed`, `aborted`; `orphaned` has no engine and is not over.
     pub state: String,
     /// Who started it: `anna@bastion-b`.
     pub by: String,
@@ -39,21 +39,31 @@ pub struct Operation {
     /// Of its work, 0..=100.
     pub percent: Option<f64>,
     pub eta_seconds: Option<f64>,
+    /// How it ended, or how it can be taken up.
+    pub note: Option<String>,
     pub steps: Vec<Step>,
+    /// Its journal in words, the latest first.
+    pub log: Vec<(Moment, String)>,
 }
 
 /// One step of an operation.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Step {
     pub at: Option<Moment>,
-    /// `done`, `doing`, `next`, `failed`.
+    /// `done`, `doing`, `half done`, `next`.
     pub state: String,
     pub text: String,
 }
 
 impl Operation {
+    /// Not over: somebody carries it out, or must take it up.
     pub fn is_live(&self) -> bool {
-        matches!(self.state.as_str(), "running" | "paused" | "orphaned")
+        self.is_running() || self.state == "orphaned"
+    }
+
+    /// An engine carries it out.
+    pub fn is_running(&self) -> bool {
+        matches!(self.state.as_str(), "running" | "paused" | "aborting")
     }
 }
 
@@ -132,6 +142,7 @@ fn row(operation: &Operation, now: Moment) -> Row {
             Field::new(operation.by.clone()),
             operation.started_at.map_or_else(Field::none, ago),
         ],
+        notes: operation.note.iter().cloned().collect(),
         opens: Some(Place::open(Noun::Operation, operation.id.clone())),
         ..Row::default()
     }
@@ -140,44 +151,72 @@ fn row(operation: &Operation, now: Moment) -> Row {
 fn state(state: &str) -> Field {
     let (glyph, tone) = match state {
         "running" | "doing" => ("▸", Tone::Accent),
-        "done" => ("✓", Tone::Ok),
-        "paused" | "aborted" => ("▲", Tone::Warn),
-        "failed" | "orphaned" => ("✖", Tone::Error),
+        "done" | "finished" => ("✓", Tone::Ok),
+        "paused" | "aborted" | "aborting" => ("▲", Tone::Warn),
+        "failed" | "orphaned" | "half done" => ("✖", Tone::Error),
         _ => ("·", Tone::Muted),
     };
     Field::new(format!("{glyph} {state}")).tone(tone)
 }
 
-/// The steps of one operation.
-pub fn open(operations: &[Operation], name: &str) -> Table {
-    let columns = vec![
-        Column::new("at", "at", 0).width(9, 9),
-        Column::new("state", "state", 0).width(9, 9),
-        Column::new("step", "step", 0).width(20, 160),
-    ];
+/// One operation at one of its pages: its steps, or its log.
+pub fn open(operations: &[Operation], name: &str, tab: usize) -> Table {
     let operation = operations.iter().find(|operation| operation.id == name);
-    let row = |(at, step): (usize, &Step)| Row {
-        key: at.to_string(),
-        fields: vec![
-            step.at
-                .map_or_else(Field::none, |at| Field::muted(at.strftime("%H:%M:%SZ").to_string())),
-            state(&step.state),
-            Field::new(step.text.clone()),
-        ],
-        ..Row::default()
+    let (columns, rows, noun) = match tab {
+        0 => (step_columns(), operation.map_or_else(Vec::new, steps), "step"),
+        _ => (log_columns(), operation.map_or_else(Vec::new, log), "event"),
     };
     Table {
         columns,
-        rows: operation
-            .into_iter()
-            .flat_map(|operation| operation.steps.iter().enumerate())
-            .map(row)
-            .collect(),
-        noun: "step",
+        rows,
+        noun,
         empty: match operation {
-            Some(_) => "no step has begun".to_owned(),
+            Some(_) => "nothing has happened yet".to_owned(),
             None => format!("there is no operation {name}"),
         },
         ..Table::default()
     }
+}
+
+fn step_columns() -> Vec<Column> {
+    vec![
+        Column::new("at", "at", 0).width(9, 9),
+        Column::new("state", "state", 0).width(9, 11),
+        Column::new("step", "step", 0).width(20, 160),
+    ]
+}
+
+fn log_columns() -> Vec<Column> {
+    vec![
+        Column::new("at", "at", 0).width(9, 9),
+        Column::new("event", "event", 0).width(20, 160),
+    ]
+}
+
+fn clock(at: Moment) -> Field {
+    Field::muted(at.strftime("%H:%M:%SZ").to_string())
+}
+
+fn steps(operation: &Operation) -> Vec<Row> {
+    let row = |(at, step): (usize, &Step)| Row {
+        key: at.to_string(),
+        fields: vec![
+            step.at.map_or_else(Field::none, clock),
+            state(&step.state),
+            Field::new(step.text.clone()),
+        ],
+        notes: operation.note.iter().cloned().collect(),
+        ..Row::default()
+    };
+    operation.steps.iter().enumerate().map(row).collect()
+}
+
+fn log(operation: &Operation) -> Vec<Row> {
+    let row = |(at, (moment, text)): (usize, &(Moment, String))| Row {
+        // Counted from the first, so that an entry keeps its key when another follows.
+        key: (operation.log.len() - at).to_string(),
+        fields: vec![clock(*moment), Field::new(text.clone())],
+        ..Row::default()
+    };
+    operation.log.iter().enumerate().map(row).collect()
 }

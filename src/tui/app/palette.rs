@@ -2,6 +2,7 @@
 
 use strum::{IntoEnumIterator, VariantArray};
 
+use crate::command::words;
 use crate::model::Moment;
 
 use super::action::Action;
@@ -141,7 +142,18 @@ impl State {
 
     /// A command typed out: what shows a thing goes there, what changes one is planned.
     pub(super) fn run_words(&mut self, now: Moment, text: &str) -> Vec<Effect> {
-        let words: Vec<&str> = text.split_whitespace().filter(|word| *word != "azimuth").collect();
+        let words = match words::split(text) {
+            Ok(words) => words,
+            Err(error) => {
+                self.notify(now, Tone::Warn, error);
+                return Vec::new();
+            }
+        };
+        let words: Vec<&str> = words
+            .iter()
+            .map(String::as_str)
+            .filter(|word| *word != "azimuth")
+            .collect();
         let noun = |word: &str| word.parse::<Noun>().ok();
         match words.as_slice() {
             [] => Vec::new(),

@@ -25,7 +25,7 @@ impl Noun {
             Self::Topic => &["partitions", "configs"],
             Self::Group => &["partitions", "members"],
             Self::Volume => &["partitions"],
-            Self::Operation => &["steps"],
+            Self::Operation => &["steps", "log"],
         }
     }
 }

@@ -14,7 +14,6 @@ use super::field::Tone;
 use super::frame::Inspect;
 use super::menu::{Choice, Item, Menu};
 use super::message::Message;
-use super::operation::Confirm;
 use super::place::{Noun, Place};
 use super::state::{Notice, State};
 use super::text;
@@ -48,7 +47,7 @@ impl State {
                     self.rebuild(now);
                 }
             }
-            Message::Planned(planned) => self.planned(now, planned),
+            Message::Planned(words, planned) => self.planned(now, &words, planned),
             Message::Applied(Ok(text)) => self.notify(now, Tone::Ok, text),
             Message::Applied(Err(text)) => self.notify(now, Tone::Error, text),
             Message::Notice(tone, text) => self.notify(now, tone, text),
@@ -296,63 +295,9 @@ impl State {
         }));
     }
 
-    fn read_only(&self) -> String {
+    pub(super) fn read_only(&self) -> String {
         let context = &self.origin.context;
         format!("{context} is read-only: set `changes = true` in its context file to allow changes")
-    }
-
-    /// A capital: turns into a command line, which is planned and then confirmed.
-    fn intend(&mut self, now: Moment, action: Action) -> Vec<Effect> {
-        if !self.offers(action) {
-            return Vec::new();
-        }
-        if self.origin.read_only {
-            let text = self.read_only();
-            self.notify(now, Tone::Warn, text);
-            return Vec::new();
-        }
-        let topic = self
-            .place()
-            .name
-            .clone()
-            .map_or_else(|| self.targets(), |name| vec![name]);
-        let operation = self.place().name.clone().or_else(|| self.list().selected.clone());
-        let words = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
-        match action {
-            Action::Create => {
-                self.open_palette("topic create NAME --partitions 6 --replication-factor 3");
-                Vec::new()
-            }
-            Action::Reassign => {
-                let topic = topic.first().cloned().unwrap_or_default();
-                self.open_palette(&format!("reassign plan --topic {} ", text::word(&topic)));
-                Vec::new()
-            }
-            Action::Delete if !topic.is_empty() => self.plan([words(&["topic", "delete"]), topic].concat()),
-            Action::Pause | Action::Resume | Action::Abort => match operation {
-                Some(id) => self.plan(words(&["operation", action.name(), &id])),
-                None => Vec::new(),
-            },
-            _ => Vec::new(),
-        }
-    }
-
-    pub(super) fn plan(&mut self, words: Vec<String>) -> Vec<Effect> {
-        let command = words.iter().map(|word| text::word(word)).collect::<Vec<_>>().join(" ");
-        self.dialog = Some(Dialog::Planning { command });
-        vec![Effect::Plan(words)]
-    }
-
-    /// A plan that comes after its waiting was cancelled is dropped.
-    fn planned(&mut self, now: Moment, planned: Result<super::operation::Sheet, String>) {
-        if !matches!(self.dialog, Some(Dialog::Planning { .. })) {
-            return;
-        }
-        self.dialog = None;
-        match planned {
-            Ok(sheet) => self.dialog = Some(Dialog::Confirm(Box::new(Confirm::new(sheet)))),
-            Err(text) => self.notify(now, Tone::Error, text),
-        }
     }
 
     fn next_theme(&mut self, now: Moment) -> Vec<Effect> {

@@ -100,10 +100,21 @@ fn right(state: &State, theme: &Theme) -> Vec<Piece> {
             .percent
             .map(|percent| format!(" {percent:.0}%"))
             .unwrap_or_default();
-        let text = format!("⚙ {}{percent} {}", operation.verb, operation.by);
+        let state = if operation.state == "running" {
+            ""
+        } else {
+            &operation.state
+        };
+        let gap = if state.is_empty() { "" } else { " " };
+        let text = format!("⚙ {}{percent}{gap}{state} {}", operation.verb, operation.by);
+        let role = if operation.is_running() {
+            Role::Accent
+        } else {
+            Role::Error
+        };
         pieces.push(Piece {
             rank: 3,
-            spans: vec![Span::styled(text, theme.style(Role::Accent))],
+            spans: vec![Span::styled(text, theme.style(role))],
         });
     }
     if state.snapshot.cloud.simulated {

@@ -1,0 +1,123 @@
+//! Capitals: each turns into a command line, which is worked out into a plan, read, and confirmed.
+
+use crate::command::reassign::{Intent, Verb};
+use crate::command::value::Assignment;
+use crate::command::{Command, operation, topic};
+use crate::model::Moment;
+
+use super::action::Action;
+use super::dialog::Dialog;
+use super::effect::Effect;
+use super::field::Tone;
+use super::operation::{Confirm, Sheet};
+use super::state::State;
+
+/// More moves than this are too long a line to edit.
+const MOVES: usize = 12;
+
+impl State {
+    pub(super) fn intend(&mut self, now: Moment, action: Action) -> Vec<Effect> {
+        if !self.offers(action) {
+            return Vec::new();
+        }
+        if self.origin.read_only {
+            let text = self.read_only();
+            self.notify(now, Tone::Warn, text);
+            return Vec::new();
+        }
+        match action {
+            Action::Create => {
+                self.open_palette("topic create NAME --partitions 6 --replication-factor 3");
+                Vec::new()
+            }
+            Action::Reassign => {
+                self.begin_reassignment(now);
+                Vec::new()
+            }
+            Action::Delete => {
+                let names = match &self.place().name {
+                    Some(open) => vec![open.clone()],
+                    None => self.targets(),
+                };
+                if names.is_empty() {
+                    return Vec::new();
+                }
+                let overrides = Vec::new();
+                self.plan_command(&Command::Topic(topic::Verb::Delete { names, overrides }))
+            }
+            Action::Pause | Action::Resume | Action::Abort => {
+                let Some(id) = self.place().name.clone().or_else(|| self.list().selected.clone()) else {
+                    return Vec::new();
+                };
+                let verb = match action {
+                    Action::Pause => operation::Verb::Pause { id },
+                    Action::Resume => operation::Verb::Resume { id },
+                    _ => operation::Verb::Abort { id },
+                };
+                self.plan_command(&Command::Operation(verb))
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    /// Opens a line with where the partitions are; the person writes where they shall be.
+    fn begin_reassignment(&mut self, now: Moment) {
+        let open = self.place().name.clone();
+        let targets = self.targets();
+        let chosen = |topic: &str, partition: i32| match &open {
+            // Only the page of partitions has rows that are some.
+            Some(open) => topic == open && targets.contains(&partition.to_string()),
+            None => targets.iter().any(|target| target == topic),
+        };
+        let moves: Vec<Assignment> = self
+            .rows
+            .partitions
+            .iter()
+            .filter(|row| chosen(&row.topic, row.partition))
+            .map(|row| Assignment {
+                topic: row.topic.clone(),
+                partition: row.partition,
+                replicas: row.replicas.clone(),
+            })
+            .collect();
+        if moves.is_empty() || moves.len() > MOVES {
+            let text = match moves.len() {
+                0 => "choose a partition to move".to_owned(),
+                many => format!(
+                    "{many} partitions are too many for a line: open a topic and mark some, or give a file: \
+                     reassign plan --from-json FILE"
+                ),
+            };
+            self.notify(now, Tone::Warn, text);
+            return;
+        }
+        let intent = Intent {
+            moves,
+            ..Intent::default()
+        };
+        self.open_palette(&Command::Reassign(Verb::Plan(intent)).to_string());
+    }
+
+    fn plan_command(&mut self, command: &Command) -> Vec<Effect> {
+        // What is printed reads back as the same words.
+        let words = crate::command::words::split(&command.to_string()).unwrap_or_default();
+        self.plan(words)
+    }
+
+    pub(super) fn plan(&mut self, words: Vec<String>) -> Vec<Effect> {
+        self.dialog = Some(Dialog::Planning { words: words.clone() });
+        vec![Effect::Plan(words)]
+    }
+
+    /// A plan that comes after its waiting was cancelled is dropped.
+    pub(super) fn planned(&mut self, now: Moment, words: &[String], planned: Result<Sheet, String>) {
+        if !matches!(&self.dialog, Some(Dialog::Planning { words: awaited }) if awaited == words) {
+            return;
+        }
+        self.dialog = None;
+        match planned {
+            Ok(sheet) => self.dialog = Some(Dialog::Confirm(Box::new(Confirm::new(sheet)))),
+            Err(text) => self.notify(now, Tone::Error, text),
+        }
+    }
+}

@@ -1,0 +1,369 @@
+//! Plans and operations of a real cluster for the screens: what the command line does, with a sheet to read in between.
+
+use std::collections::VecDeque;
+use std::io::Write;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use tokio::sync::watch;
+use tokio::task::AbortHandle;
+
+use super::app::field::{Field, Tone};
+use super::app::operation::{Operation, Sheet};
+use super::runtime::Verbs;
+use crate::command::topic;
+use crate::command::words::quote;
+use crate::command::{Command, Line, reassign};
+use crate::feed::Sources;
+use crate::model::{Moment, Snapshot};
+use crate::operation::client::Client;
+use crate::operation::journal::Ask;
+use crate::operation::launch::{self, Launch};
+use crate::operation::{Error, Folder, Ground, Id, Phase, prepare};
+use crate::plan::intent::Intent;
+use crate::plan::summary::{self, Mood};
+use crate::plan::{Kind, Plan, Undo};
+use crate::settings::Class;
+use crate::settings::rule::{Consent, Rule, Verdict};
+
+mod watching;
+
+/// Looking at the cluster for a plan ends within this.
+const PATIENCE: Duration = Duration::from_secs(20);
+/// So many sheets are remembered; one is on screen.
+const SHEETS: usize = 8;
+
+/// The verbs of one context. Operations go on when it is dropped.
+pub struct Live {
+    desk: Arc<Desk>,
+    operations: watch::Receiver<Arc<Vec<Operation>>>,
+    watcher: AbortHandle,
+}
+
+/// What every question needs.
+struct Desk {
+    ground: Ground,
+    sheets: Mutex<VecDeque<(String, Work)>>,
+}
+
+/// What a sheet stands for.
+#[derive(Clone)]
+enum Work {
+    Plan(Box<Launch>),
+    Ask { id: Id, ask: Ask, cluster_id: String },
+}
+
+impl Live {
+    /// `snapshots` tell which cluster it is; `sources` are shared with the feed.
+    pub fn new(ground: Ground, sources: Sources, snapshots: watch::Receiver<Arc<Snapshot>>) -> Self {
+        let ground = Ground { sources, ..ground };
+        let (publish, operations) = watch::channel(Arc::default());
+        let watcher = tokio::spawn(watching::watch(ground.clone(), snapshots, publish)).abort_handle();
+        let desk = Arc::new(Desk {
+            ground,
+            sheets: Mutex::default(),
+        });
+        Self {
+            desk,
+            operations,
+            watcher,
+        }
+    }
+}
+
+impl Drop for Live {
+    fn drop(&mut self) {
+        self.watcher.abort();
+    }
+}
+
+impl Verbs for Live {
+    fn plan(&self, words: Vec<String>) -> BoxFuture<'static, Result<Sheet, String>> {
+        let desk = self.desk.clone();
+        async move { desk.plan(&words).await }.boxed()
+    }
+
+    fn apply(&self, sheet: String, confirm: Option<String>) -> BoxFuture<'static, Result<String, String>> {
+        let desk = self.desk.clone();
+        async move { desk.apply(&sheet, confirm).await }.boxed()
+    }
+
+    fn save(&self, sheet: String) -> BoxFuture<'static, Result<String, String>> {
+        let desk = self.desk.clone();
+        async move { desk.save(&sheet) }.boxed()
+    }
+
+    fn operations(&self) -> watch::Receiver<Arc<Vec<Operation>>> {
+        self.operations.clone()
+    }
+}
+
+impl Desk {
+    async fn plan(&self, words: &[String]) -> Result<Sheet, String> {
+        let text = words.iter().map(|word| quote(word)).collect::<Vec<_>>().join(" ");
+        let line: Line = text.parse().map_err(|error: crate::command::Error| error.to_string())?;
+        match &line.command {
+            Some(Command::Topic(verb)) if verb.intent().is_some() => {
+                let overrides = match verb {
+                    topic::Verb::Create { overrides, .. } | topic::Verb::Delete { overrides, .. } => overrides.clone(),
+                    topic::Verb::List { .. } | topic::Verb::Show { .. } => Vec::new(),
+                };
+                let intent = verb.intent().ok_or("that changes nothing")?;
+                self.work_out(&line, intent, overrides).await
+            }
+            Some(Command::Reassign(reassign::Verb::Plan(wanted))) => {
+                let read = |path: &std::path::PathBuf| {
+                    std::fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))
+                };
+                let file = wanted.from_json.as_ref().map(read).transpose()?;
+                let targets = wanted.targets(file.as_deref()).map_err(|error| error.to_string())?;
+                self.work_out(&line, Intent::Reassign(targets), Vec::new()).await
+            }
+            Some(Command::Operation(verb)) => {
+                use crate::command::operation::Verb as V;
+                let (id, ask) = match verb {
+                    V::Pause { id } => (id, Ask::Pause),
+                    V::Resume { id } => (id, Ask::Resume),
+                    V::Abort { id } => (id, Ask::Abort),
+                    _ => return Err(format!("`{text}` is for the command line")),
+                };
+                self.ask_sheet(&line, id, ask).await
+            }
+            _ => Err(format!("`{text}` cannot be planned here; it is for the command line")),
+        }
+    }
+
+    /// A plan, ready to read. Worked out on a thread that may block.
+    async fn work_out(&self, line: &Line, intent: Intent, overrides: Vec<String>) -> Result<Sheet, String> {
+        let snapshot = prepare::look(&self.ground.sources, &intent, PATIENCE).await;
+        let cluster_id = self.ground.hold(&snapshot).map_err(told)?;
+        let rule = self.ground.rule(&cluster_id).map_err(told)?;
+        let context = self.ground.context.name.clone();
+        let planned = tokio::task::spawn_blocking(move || intent.plan(&snapshot, &context, Moment::now()));
+        let plan = planned.await.map_err(|error| error.to_string())?;
+        let plan = plan.map_err(|error| error.to_string())?;
+        if !overrides.is_empty() && line.global.reason.is_none() {
+            return Err("--override needs --reason TEXT; it is kept in the journal".to_owned());
+        }
+        let blocked = read_only(&rule).or_else(|| summary::refusal(&plan, &overrides));
+        let by_name = rule.class == Class::Prod || matches!(plan.undo, Undo::None { .. });
+        let mut lines = vec![Field::new(summary::figures(&plan)).tone(Tone::Title)];
+        lines.extend(summary::body(&plan).into_iter().map(field));
+        let sheet = Sheet {
+            id: uuid::Uuid::new_v4().to_string(),
+            title: summary::title(&plan),
+            lines,
+            command: self.same_on_the_command_line(line, &plan),
+            confirm: by_name.then(|| rule.name.clone()),
+            blocked,
+        };
+        let launch = Launch {
+            plan,
+            reason: line.global.reason.clone(),
+            overrides,
+        };
+        self.remember(&sheet.id, Work::Plan(Box::new(launch)));
+        Ok(sheet)
+    }
+
+    /// The command that does the same, with its context. A reassignment is applied from a file.
+    fn same_on_the_command_line(&self, line: &Line, plan: &Plan) -> String {
+        let target = self.ground.target();
+        let target = target.iter().map(|word| quote(word)).collect::<Vec<_>>().join(" ");
+        let line = line.without_consent();
+        match plan.kind {
+            Kind::TopicCreate | Kind::TopicDelete => format!("{line} {target}"),
+            Kind::Reassign => {
+                let file = file_name(plan);
+                format!("{line} --out {file} {target} && azimuth reassign apply {file} {target}")
+            }
+        }
+    }
+
+    /// What asking a running, or dead, operation for something would do.
+    async fn ask_sheet(&self, line: &Line, id: &str, ask: Ask) -> Result<Sheet, String> {
+        let (cluster_id, folder) = self.folder().await?;
+        let id = folder.find(id).map_err(told)?;
+        let status = folder.status(&id).map_err(told)?;
+        let rule = self.ground.rule(&cluster_id).map_err(told)?;
+        let over = status.phase.is_over().then(|| format!("it is {}", status.summary()));
+        let dead = (ask == Ask::Pause && status.is_orphaned()).then(|| "its engine is gone; nothing runs".to_owned());
+        let what = match ask {
+            Ask::Pause => "the step in flight goes on to its end; the next does not begin",
+            Ask::Resume if status.is_orphaned() => "a new engine looks what was done, and finishes it",
+            Ask::Resume => "the next step begins",
+            Ask::Abort => "what is in flight goes back; finished steps stay",
+        };
+        let target = self.ground.target();
+        let target = target.iter().map(|word| quote(word)).collect::<Vec<_>>().join(" ");
+        let sheet = Sheet {
+            id: uuid::Uuid::new_v4().to_string(),
+            title: format!("{ask} operation {id}"),
+            lines: vec![
+                Field::new(status.plan.title.clone()),
+                Field::new(status.summary()),
+                Field::new(what).tone(Tone::Warn),
+            ],
+            command: format!("{} {target}", line.without_consent()),
+            // A pause stops nothing that has begun, so nobody need type for it.
+            confirm: (ask != Ask::Pause && rule.class == Class::Prod).then(|| rule.name.clone()),
+            blocked: read_only(&rule).or(over).or(dead),
+        };
+        self.remember(&sheet.id, Work::Ask { id, ask, cluster_id });
+        Ok(sheet)
+    }
+
+    async fn apply(&self, sheet: &str, confirm: Option<String>) -> Result<String, String> {
+        let work = self
+            .recall(sheet)
+            .ok_or("that plan is no longer at hand; make it again")?;
+        match work {
+            Work::Plan(launch) => {
+                let plan = &launch.plan;
+                let rule = self.ground.rule(&plan.cluster_id).map_err(told)?;
+                let typed = matches!(plan.undo, Undo::None { .. });
+                consent(&rule, confirm, typed)?;
+                if let Some(refusal) = summary::refusal(plan, &launch.overrides) {
+                    return Err(refusal);
+                }
+                let folder = self.ground.folder(&plan.cluster_id).map_err(told)?;
+                let id = launch::begin(&folder, *launch, Moment::now()).map_err(told)?;
+                match launch::start(&folder, &id, &self.ground.target()).await {
+                    Ok(_) => Ok(format!("operation {id} runs; it goes on when you leave")),
+                    Err(Error::Over { .. }) => over(&folder, &id),
+                    Err(error) => Err(error.to_string()),
+                }
+            }
+            Work::Ask { id, ask, cluster_id } => {
+                let rule = self.ground.rule(&cluster_id).map_err(told)?;
+                if ask == Ask::Pause {
+                    read_only(&rule).map_or(Ok(()), Err)?;
+                } else {
+                    consent(&rule, confirm, false)?;
+                }
+                let folder = self.ground.folder(&cluster_id).map_err(told)?;
+                self.ask(&folder, &id, ask).await
+            }
+        }
+    }
+
+    async fn ask(&self, folder: &Folder, id: &Id, ask: Ask) -> Result<String, String> {
+        let status = folder.status(id).map_err(told)?;
+        let target = self.ground.target();
+        if status.is_orphaned() {
+            let started = match ask {
+                Ask::Abort => launch::abort(folder, id, &target).await,
+                Ask::Resume => launch::resume(folder, id, &target).await,
+                Ask::Pause => return Err(format!("operation {id} has no engine; nothing runs")),
+            };
+            return match started {
+                Ok(_) => Ok(format!("operation {id}: {ask}, taken up by a new engine")),
+                Err(Error::Over { .. }) => over(folder, id),
+                Err(error) => Err(error.to_string()),
+            };
+        }
+        let mut client = Client::connect(folder, id).await.map_err(told)?;
+        let status = client.ask(ask).await.map_err(told)?;
+        Ok(format!("operation {id}: {}", status.summary()))
+    }
+
+    /// Never over a file that is there.
+    fn save(&self, sheet: &str) -> Result<String, String> {
+        let Some(Work::Plan(launch)) = self.recall(sheet) else {
+            return Err("only a plan can be saved".to_owned());
+        };
+        let plan = launch.plan;
+        let path = std::env::current_dir().unwrap_or_default().join(file_name(&plan));
+        let failed = |error: std::io::Error| format!("{}: {error}", path.display());
+        let text = serde_json::to_string_pretty(&plan).map_err(|error| error.to_string())?;
+        let mut file = std::fs::OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .open(&path)
+            .map_err(failed)?;
+        file.write_all(text.as_bytes()).map_err(failed)?;
+        Ok(format!("wrote {}", path.display()))
+    }
+
+    async fn folder(&self) -> Result<(String, Folder), String> {
+        let cluster_id = self.ground.cluster_id(PATIENCE).await.map_err(told)?;
+        let folder = self.ground.folder(&cluster_id).map_err(told)?;
+        Ok((cluster_id, folder))
+    }
+
+    fn remember(&self, sheet: &str, work: Work) {
+        let mut sheets = self.sheets();
+        sheets.push_back((sheet.to_owned(), work));
+        let surplus = sheets.len().saturating_sub(SHEETS);
+        sheets.drain(..surplus);
+    }
+
+    fn recall(&self, sheet: &str) -> Option<Work> {
+        let sheets = self.sheets();
+        let found = sheets.iter().find(|(id, _)| id == sheet);
+        found.map(|(_, work)| work.clone())
+    }
+
+    fn sheets(&self) -> MutexGuard<'_, VecDeque<(String, Work)>> {
+        // Nothing panics while it is held; if something did, the list is whole.
+        self.sheets.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Whether the person may; on a screen, `A` is the yes and the typed name the confirmation.
+fn consent(rule: &Rule, confirm: Option<String>, typed: bool) -> Result<(), String> {
+    if typed && confirm.is_none() {
+        return Err("nothing was changed: what cannot be undone needs the context's name".to_owned());
+    }
+    let consent = Consent {
+        dry_run: false,
+        yes: confirm.is_none() && rule.class != Class::Prod,
+        confirm,
+    };
+    match rule.verdict(&consent) {
+        Verdict::Go => Ok(()),
+        Verdict::Refused(refusal) => Err(refusal.to_string()),
+        Verdict::DryRun | Verdict::Ask(_) => Err(rule.unconfirmed().to_string()),
+    }
+}
+
+fn read_only(rule: &Rule) -> Option<String> {
+    let asking = Consent::default();
+    match rule.verdict(&asking) {
+        Verdict::Refused(refusal) => Some(refusal.to_string()),
+        Verdict::DryRun | Verdict::Go | Verdict::Ask(_) => None,
+    }
+}
+
+/// An operation that was done before anybody could look.
+fn over(folder: &Folder, id: &Id) -> Result<String, String> {
+    let status = folder.status(id).map_err(told)?;
+    let text = format!("operation {id} {}", status.summary());
+    match status.phase {
+        Phase::Failed => Err(text),
+        Phase::Running | Phase::Paused | Phase::Finished | Phase::Aborted => Ok(text),
+    }
+}
+
+fn file_name(plan: &Plan) -> String {
+    format!("plan-{}.json", plan.made_at.strftime("%Y%m%d-%H%M%S"))
+}
+
+fn field(line: summary::Line) -> Field {
+    let tone = match line.mood {
+        Mood::Plain => Tone::Plain,
+        Mood::Title => Tone::Title,
+        Mood::Muted => Tone::Muted,
+        Mood::Pass => Tone::Ok,
+        Mood::Warn => Tone::Warn,
+        Mood::Fail => Tone::Error,
+        Mood::Unknown => Tone::Unknown,
+    };
+    Field::new(line.text).tone(tone)
+}
+
+fn told(error: Error) -> String {
+    error.to_string()
+}

@@ -1,0 +1,165 @@
+//! The operations of a cluster as they change, whoever started them: their journals, and what live engines tell.
+
+use std::collections::BTreeMap;
+use std::fs::Metadata;
+use std::os::unix::fs::MetadataExt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::time::timeout;
+
+use crate::model::Snapshot;
+use crate::operation::client::Client;
+use crate::operation::{Entry, Folder, Ground, Id, Journal, Status, StepState};
+use crate::plan::summary;
+use crate::plan::{Kind, Plan};
+use crate::tui::app::operation::{Operation, Step};
+
+/// How often it is looked; a look at journals that did not change reads none of them.
+const LOOK: Duration = Duration::from_secs(1);
+/// How long an engine may take to tell.
+const TELL: Duration = Duration::from_millis(500);
+
+/// What of a journal tells whether it has changed.
+type Mark = (u64, i64, i64);
+
+/// Journals as they were read last. Those that are over are not read again.
+#[derive(Default)]
+struct Shelf {
+    read: BTreeMap<Id, (Mark, Status, Vec<Entry>)>,
+}
+
+/// Publishes the operations whenever they change, until nobody listens.
+pub async fn watch(
+    ground: Ground,
+    mut snapshots: watch::Receiver<Arc<Snapshot>>,
+    publish: watch::Sender<Arc<Vec<Operation>>>,
+) {
+    let Some(folder) = folder(&ground, &mut snapshots).await else {
+        return;
+    };
+    let mut shelf = Shelf::default();
+    while !publish.is_closed() {
+        let there = folder.clone();
+        let looked = tokio::task::spawn_blocking(move || {
+            shelf.look(&there);
+            shelf
+        });
+        shelf = looked.await.unwrap_or_default();
+        let mut operations = Vec::new();
+        for (id, (_, status, entries)) in &shelf.read {
+            let live = if status.alive { live(&folder, id).await } else { None };
+            operations.push(shape(live.as_ref().unwrap_or(status), entries));
+        }
+        publish.send_if_modified(|known| {
+            let changed = **known != operations;
+            if changed {
+                *known = Arc::new(operations);
+            }
+            changed
+        });
+        tokio::time::sleep(LOOK).await;
+    }
+}
+
+/// The folder of the cluster's operations, once it is known which cluster it is.
+async fn folder(ground: &Ground, snapshots: &mut watch::Receiver<Arc<Snapshot>>) -> Option<Folder> {
+    loop {
+        let id = snapshots
+            .borrow_and_update()
+            .cluster
+            .get()
+            .map(|cluster| cluster.id.clone());
+        if let Some(folder) = id.and_then(|id| ground.folder(&id).ok()) {
+            return Some(folder);
+        }
+        snapshots.changed().await.ok()?;
+    }
+}
+
+/// What the engine says of itself; it knows how far its step is.
+async fn live(folder: &Folder, id: &Id) -> Option<Status> {
+    let told = async {
+        let mut client = Client::connect(folder, id).await.ok()?;
+        client.next().await.ok()?
+    };
+    timeout(TELL, told).await.ok()?
+}
+
+impl Shelf {
+    fn look(&mut self, folder: &Folder) {
+        let ids = folder.ids().unwrap_or_default();
+        self.read.retain(|id, _| ids.contains(id));
+        for id in ids {
+            let path = folder.journal(&id);
+            let Ok(mark) =
+                std::fs::metadata(&path).map(|file: Metadata| (file.size(), file.mtime(), file.mtime_nsec()))
+            else {
+                continue;
+            };
+            let known = self.read.get(&id);
+            if known.is_some_and(|(before, status, _)| *before == mark && status.phase.is_over()) {
+                continue;
+            }
+            // One that cannot be read is told by the command line; it must not hide the others here.
+            if let (Ok(status), Ok(entries)) = (folder.status(&id), Journal::read(&path)) {
+                self.read.insert(id, (mark, status, entries));
+            }
+        }
+    }
+}
+
+fn shape(status: &Status, entries: &[Entry]) -> Operation {
+    let progress = status.progress.as_ref().filter(|_| !status.phase.is_over());
+    Operation {
+        id: status.id.to_string(),
+        verb: verb(&status.plan).to_owned(),
+        title: status.plan.title.clone(),
+        state: status.word(),
+        by: status.begun_by.to_string(),
+        started_at: Some(status.begun_at),
+        percent: Some(status.percent()),
+        eta_seconds: progress.and_then(|progress| progress.eta_seconds).map(|eta| eta as f64),
+        note: status.way_out().or_else(|| status.note.clone()),
+        steps: (0..status.steps.len()).map(|at| step(status, at)).collect(),
+        log: entries
+            .iter()
+            .rev()
+            .map(|entry| (entry.at, entry.event.to_string()))
+            .collect(),
+    }
+}
+
+fn verb(plan: &Plan) -> &'static str {
+    match plan.kind {
+        Kind::Reassign => "reassign",
+        Kind::TopicCreate => "create",
+        Kind::TopicDelete => "delete",
+    }
+}
+
+fn step(status: &Status, at: usize) -> Step {
+    let name = status.plan.steps.get(at).map(summary::step_name).unwrap_or_default();
+    let progress = status.progress.as_ref().filter(|progress| progress.step == at);
+    match &status.steps[at] {
+        StepState::Next => Step {
+            at: None,
+            state: "next".to_owned(),
+            text: name,
+        },
+        StepState::Doing { since } => Step {
+            at: Some(*since),
+            state: if status.alive { "doing" } else { "half done" }.to_owned(),
+            text: match progress {
+                Some(progress) => format!("{name} · {} of {} · {}", progress.done, progress.total, progress.note),
+                None => name,
+            },
+        },
+        StepState::Done { at, outcome } => Step {
+            at: Some(*at),
+            state: "done".to_owned(),
+            text: format!("{name}: {outcome}"),
+        },
+    }
+}
