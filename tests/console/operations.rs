@@ -107,7 +107,12 @@ impl Desk {
         let file = self.assignment(topic, replicas);
         let plan = self.path("plan.json");
         let line = format!("reassign plan --from-json {} --out {}", file.display(), plan.display());
-        self.run(&line).await.ends(0);
+        // A leader that has not listed its new log yet leaves a size, and so the gate of the disk, unknown.
+        let started = Instant::now();
+        while self.run(&line).await.ends(0).stderr.contains("apply would refuse") {
+            assert!(started.elapsed() < PATIENCE, "the gates stay closed");
+            tokio::time::sleep(LOOK).await;
+        }
         let line = format!("reassign apply {} --detach --yes -o name", plan.display());
         let ran = self.run(&line).await.ends(0);
         ran.stdout.trim().to_owned()
