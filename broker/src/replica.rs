@@ -106,11 +106,17 @@ pub struct Surroundings {
 pub struct Refusal {
     pub code: ResponseError,
     pub message: Option<String>,
+    /// The records of a batch that are to blame, counted from 0, if only some of them are (KIP-467).
+    pub records: Vec<i32>,
 }
 
 impl From<ResponseError> for Refusal {
     fn from(code: ResponseError) -> Self {
-        Self { code, message: None }
+        Self {
+            code,
+            message: None,
+            records: Vec::new(),
+        }
     }
 }
 
@@ -119,6 +125,10 @@ impl From<log::Error> for Refusal {
         Self {
             code: error.code(),
             message: Some(error.to_string()),
+            records: match error {
+                log::Error::Keyless { records } => records,
+                _ => Vec::new(),
+            },
         }
     }
 }

@@ -383,6 +383,23 @@ def large_records_up_to_the_limit(cluster):
 
 
 @test
+def a_compacted_topic_takes_no_record_without_a_key(cluster):
+    topic = cluster.topic(configs={"cleanup.policy": "compact"})
+    producer = cluster.producer(linger_ms=500, enable_idempotence=False)
+    sent = [producer.send(topic, b"value", key=key) for key in (b"a", None, b"c")]
+    producer.flush(DEADLINE)
+    told = []
+    for future in sent:
+        try:
+            told.append(future.get(DEADLINE))
+        except errors.KafkaError as failure:
+            told.append(type(failure))
+    same(told, [errors.KafkaError, errors.InvalidRecordError, errors.KafkaError], "only one of the batch is to blame")
+    same(producer.send(topic, b"value", key=b"d").get(DEADLINE).offset, 0, "the offset of what follows")
+    producer.close()
+
+
+@test
 def acks_none_one_and_all(cluster):
     topic = cluster.topic()
     for acks in (0, 1, "all"):

@@ -9,7 +9,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use kafka_protocol::messages::produce_request::{PartitionProduceData, TopicProduceData};
 use kafka_protocol::messages::produce_response::{
-    LeaderIdAndEpoch, NodeEndpoint, PartitionProduceResponse, TopicProduceResponse,
+    BatchIndexAndErrorMessage, LeaderIdAndEpoch, NodeEndpoint, PartitionProduceResponse, TopicProduceResponse,
 };
 use kafka_protocol::messages::{BrokerId, ProduceRequest, ProduceResponse};
 use kafka_protocol::protocol::StrBytes;
@@ -139,6 +139,7 @@ fn one_batch(records: Option<Bytes>) -> Result<Bytes, Refusal> {
     Err(Refusal {
         code: ErrorCode::InvalidRecord,
         message: Some("a produce request carries exactly one whole record batch for each partition".to_owned()),
+        records: Vec::new(),
     })
 }
 
@@ -190,6 +191,8 @@ async fn finish(
                 .with_base_offset(-1)
                 .with_log_start_offset(-1);
             if call.version >= 8 {
+                let blamed = |index| BatchIndexAndErrorMessage::default().with_batch_index(index);
+                answer.record_errors = refusal.records.iter().copied().map(blamed).collect();
                 answer.error_message = refusal.message.map(StrBytes::from_string);
             }
             if call.version >= 10 && refusal.code == ErrorCode::NotLeaderOrFollower {

@@ -25,6 +25,8 @@ pub enum Error {
     Timestamp { timestamp: i64, max_after: i64 },
     #[error("the record batch may not be written by a client: {why}")]
     Invalid { why: &'static str },
+    #[error("records of a compacted topic need a key; {} of the batch have none", records.len())]
+    Keyless { records: Vec<i32> },
     #[error("producer {producer} sent sequence {found}, expected {expected}; batches before it were lost")]
     OutOfOrderSequence { producer: i64, expected: i32, found: i32 },
     #[error("producer {producer} has epoch {found}, but epoch {current} is in use; a newer instance took over")]
@@ -64,7 +66,9 @@ impl Error {
     /// The protocol's code for it.
     pub fn code(&self) -> ResponseError {
         match self {
-            Self::Record(record::Error::Invalid { .. }) | Self::Invalid { .. } => ResponseError::InvalidRecord,
+            Self::Record(record::Error::Invalid { .. }) | Self::Invalid { .. } | Self::Keyless { .. } => {
+                ResponseError::InvalidRecord
+            }
             Self::Record(record::Error::UnsupportedMagic { .. }) => ResponseError::UnsupportedForMessageFormat,
             Self::Record(record::Error::UnsupportedCompression { .. }) => ResponseError::UnsupportedCompressionType,
             Self::Record(_) => ResponseError::CorruptMessage,

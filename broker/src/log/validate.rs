@@ -81,12 +81,14 @@ fn client_rules(batch: &Batch, config: &LogConfig, now_ms: i64) -> Result<(), Er
 }
 
 fn keys(batch: &Batch) -> Result<(), Error> {
-    for record in batch.records(DECOMPRESSED_LIMIT)? {
+    let mut keyless = Vec::new();
+    for (index, record) in (0..).zip(batch.records(DECOMPRESSED_LIMIT)?) {
         if record?.key.is_none() {
-            return Err(Error::Invalid {
-                why: "records of a compacted topic need a key",
-            });
+            keyless.push(index);
         }
     }
-    Ok(())
+    if keyless.is_empty() {
+        return Ok(());
+    }
+    Err(Error::Keyless { records: keyless })
 }

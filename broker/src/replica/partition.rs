@@ -213,6 +213,7 @@ impl Partition {
                 return Err(Refusal {
                     code: ResponseError::NotEnoughReplicas,
                     message: Some(format!("{isr} replicas are in sync, min.insync.replicas={min}")),
+                    records: Vec::new(),
                 });
             }
         }
@@ -420,6 +421,7 @@ impl Partition {
                 message: Some(format!(
                     "the leader's history differs at {leader_end}, this log's does not end there"
                 )),
+                records: Vec::new(),
             });
         }
         // A batch goes whole, so the end may be before what was asked for.
