@@ -9,6 +9,8 @@ mod cost;
 #[cfg(test)]
 mod fixture;
 #[cfg(test)]
+mod guide;
+#[cfg(test)]
 mod harness;
 #[cfg(test)]
 mod kafka;

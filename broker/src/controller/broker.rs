@@ -239,8 +239,10 @@ impl Decide for Tick {
             .filter(|id| !state.has_session(*id, ask.now))
             .collect();
         if !silent.is_empty() {
+            let names: Vec<String> = silent.iter().map(NodeId::to_string).collect();
             tracing::warn!(
-                "fencing brokers {silent:?}: no heartbeat within {:?}",
+                "fencing brokers {}: no heartbeat within {:?}",
+                names.join(", "),
                 state.session_timeout()
             );
             state.sessions.retain(|id, _| !silent.contains(id));

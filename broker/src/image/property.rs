@@ -84,6 +84,7 @@ impl fmt::Display for Range {
         match self {
             Self::Any => f.write_str("any value"),
             Self::Whole(i64::MIN, i64::MAX) => f.write_str("a whole number"),
+            Self::Whole(i64::MIN, high) => write!(f, "a whole number of at most {high}"),
             Self::Whole(low, i64::MAX) => write!(f, "a whole number of at least {low}"),
             Self::Whole(low, high) => write!(f, "a whole number between {low} and {high}"),
             Self::Real(low, high) => write!(f, "a number between {low} and {high}"),
