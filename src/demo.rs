@@ -36,6 +36,7 @@ const FILE_SYSTEM_BYTES: u64 = (VOLUME_GIB as u64) << 30;
 const FILE_SYSTEM_SHARE: f64 = 0.98;
 /// How long an orderly end may take before the rest is dropped.
 const END: Duration = Duration::from_secs(10);
+const LOOK: Duration = Duration::from_millis(50);
 
 /// Properties of the demo's brokers: quick to notice a death, and small enough for a laptop.
 const PROPERTIES: &[(&str, &str)] = &[
@@ -138,6 +139,19 @@ impl Demo {
     /// A context file with the one context `demo`.
     pub fn context_file(&self) -> &Path {
         &self.context_file.0
+    }
+
+    /// Waits until every group has committed, at most for `patience`: before that, no lag is known.
+    pub async fn settle(&self, patience: Duration) {
+        let kafka = Kafka::new(Target::new(&self.bootstrap));
+        let settled = async {
+            // A drill may have killed a broker that is asked; the others go on.
+            while !workload::is_settled(&kafka).await.unwrap_or(false) {
+                tokio::time::sleep(LOOK).await;
+            }
+        };
+        // Not settled in time: the views say what is not known.
+        let _ = tokio::time::timeout(patience, settled).await;
     }
 
     /// Ends the workload, the brokers and the cloud, and deletes the folder.

@@ -1,5 +1,8 @@
 //! Picks a face and turns its end into an exit status.
 
+// The AWS SDK's futures nest deeper than the compiler looks by default.
+#![recursion_limit = "256"]
+
 use std::panic::{self, AssertUnwindSafe};
 use std::process::ExitCode;
 

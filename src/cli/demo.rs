@@ -2,6 +2,7 @@
 
 use std::io::Write;
 use std::path::Path;
+use std::time::Duration;
 
 use futures::FutureExt;
 use tokio::signal::unix::{SignalKind, signal};
@@ -9,6 +10,9 @@ use tokio::signal::unix::{SignalKind, signal};
 use super::exit::{Exit, Failure};
 use crate::command::{Command, Line, broker, demo, group, topic, volume};
 use crate::demo::{CONTEXT, Demo, Drill};
+
+/// How long the text waits for the groups' first commits, so that their lag is a number.
+const SETTLE: Duration = Duration::from_secs(5);
 
 /// Serves until it is told to end, or prints everything once.
 pub async fn run(line: &Line, asked: &demo::Demo) -> Result<Exit, Failure> {
@@ -73,6 +77,7 @@ async fn once(line: &Line, demo: &Demo) -> Result<Exit, Failure> {
     println!(
         "azimuth demo: six brokers in three zones on this host; the EC2, EBS and CloudWatch facts are SIMULATED.\n"
     );
+    demo.settle(SETTLE).await;
     let views = [
         ("BROKERS BY ZONE", Command::Broker(broker::Verb::List)),
         (

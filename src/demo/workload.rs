@@ -169,6 +169,21 @@ pub(super) fn start(target: &Target, tasks: &mut JoinSet<()>) -> Result<(), Erro
     Ok(())
 }
 
+/// Whether every group has committed something, so that its lag is a number.
+pub(super) async fn is_settled(kafka: &Kafka) -> Result<bool, Error> {
+    let mut committed = std::collections::BTreeSet::new();
+    for broker in kafka.cluster().await?.brokers {
+        let groups = kafka.groups(broker.id).await?;
+        committed.extend(
+            groups
+                .into_iter()
+                .filter(|group| !group.commits.is_empty())
+                .map(|group| group.name),
+        );
+    }
+    Ok(READERS.iter().all(|readers| committed.contains(readers.group)))
+}
+
 fn named(target: &Target, client_id: &str) -> Target {
     let mut target = target.clone();
     client_id.clone_into(&mut target.client_id);

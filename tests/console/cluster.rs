@@ -7,7 +7,8 @@ use azimuth_broker::id::NodeId;
 
 use crate::scripts::{Home, Ran};
 
-async fn start(folder: &std::path::Path) -> Cluster {
+/// Three brokers in three racks, on free ports of 127.0.0.1.
+pub async fn start(folder: &std::path::Path) -> Cluster {
     let racks = ["a", "b", "c"].map(str::to_owned);
     Cluster::start(ClusterConfig::local(3, &racks, folder, 0))
         .await

@@ -28,3 +28,5 @@ mod scripts;
 mod source;
 #[cfg(test)]
 mod stories;
+#[cfg(test)]
+mod terminal;
