@@ -21,6 +21,7 @@ use tokio::task::JoinSet;
 
 use crate::model::BrokerId;
 use crate::settings::context::{Aws, Class, Contexts, Entry};
+use crate::settings::{Paths, state};
 use crate::source::kafka::{Kafka, Target};
 use cloud::{Fleet, Simulation};
 
@@ -75,6 +76,7 @@ pub struct Demo {
     cloud: Simulation,
     tasks: JoinSet<()>,
     bootstrap: String,
+    cluster_id: String,
     context_file: ContextFile,
     /// Last, because it deletes what the others use.
     _folder: tempfile::TempDir,
@@ -84,10 +86,14 @@ impl Demo {
     /// Returns when clients can produce and consume.
     ///
     /// # Errors
-    /// When a loopback address or a folder cannot be had, or `context_file` has a context of this name already.
+    /// When a loopback address or a folder cannot be had, or `context_file` exists.
     ///
-    /// The context goes to `context_file`, or into the demo's own folder.
-    pub async fn start(drill: Option<Drill>, context_file: Option<&Path>) -> Result<Self, Error> {
+    /// The context goes to `context_file`, or into the demo's own folder. The drill begins after `head_start`, so that
+    /// there is something to compare it with.
+    pub async fn start(drill: Option<Drill>, head_start: Duration, context_file: Option<&Path>) -> Result<Self, Error> {
+        if let Some(path) = context_file.filter(|path| path.exists()) {
+            return Err(Error::Taken(path.to_owned()));
+        }
         let folder = tempfile::Builder::new().prefix("azimuth-demo-").tempdir()?;
         let dir = |broker: BrokerId| folder.path().join(format!("broker-{broker}")).join("data");
         let now = SystemTime::now()
@@ -104,23 +110,31 @@ impl Demo {
         let cloud = Simulation::start(fleet.clone()).await?;
         let kafka = Kafka::new(Target::new(&bootstrap));
         workload::create_topics(&kafka).await?;
-        let context_file = ContextFile::write(
-            context_file,
-            folder.path(),
-            entry(&kafka, &cluster, &cloud, &fleet).await?,
-        )?;
+        let entry = entry(&kafka, &cluster, &cloud, &fleet).await?;
+        let cluster_id = entry.cluster_id.clone().unwrap_or_default();
+        let context_file = ContextFile::write(context_file, folder.path(), entry)?;
         let cluster = Arc::new(Mutex::new(cluster));
         let mut tasks = JoinSet::new();
         workload::start(kafka.target(), &mut tasks)?;
         tasks.spawn(meter::run(fleet.clone(), disk, cloud.handle(), dir_of(folder.path())));
-        if let Some(drill) = drill {
-            drill.begin(&fleet, &cloud.handle(), &cluster).await?;
+        match drill {
+            Some(drill) if head_start.is_zero() => drill.begin(&fleet, &cloud.handle(), &cluster).await?,
+            Some(drill) => {
+                let (cloud, cluster) = (cloud.handle(), Arc::clone(&cluster));
+                tasks.spawn(async move {
+                    tokio::time::sleep(head_start).await;
+                    // It names only what the fleet has, so it cannot be refused.
+                    let _ = drill.begin(&fleet, &cloud, &cluster).await;
+                });
+            }
+            None => {}
         }
         Ok(Self {
             cluster,
             cloud,
             tasks,
             bootstrap,
+            cluster_id,
             context_file,
             _folder: folder,
         })
@@ -154,8 +168,15 @@ impl Demo {
         let _ = tokio::time::timeout(patience, settled).await;
     }
 
-    /// Ends the workload, the brokers and the cloud, and deletes the folder.
+    /// Ends the workload, the brokers and the cloud, and deletes the folder and what commands remembered of the cluster.
     pub async fn shutdown(mut self) {
+        if let Some(paths) = Paths::of_user()
+            && let Ok(state) = state::of(&self.cluster_id, &paths)
+            && state.private
+        {
+            // Not there when no command ran; that is what is wanted.
+            let _ = std::fs::remove_dir_all(state.folder);
+        }
         self.tasks.shutdown().await;
         if let Some(cluster) = Arc::into_inner(self.cluster) {
             // A broker that does not want to end is dropped, and so ended, with the process.
@@ -193,9 +214,6 @@ struct ContextFile(PathBuf);
 impl ContextFile {
     fn write(asked: Option<&Path>, folder: &Path, entry: Entry) -> Result<Self, Error> {
         let path = asked.map_or_else(|| folder.join("context.toml"), Path::to_owned);
-        if path.exists() {
-            return Err(Error::Taken(path));
-        }
         Contexts::append(&path, CONTEXT, entry)?;
         Ok(Self(path))
     }

@@ -5,10 +5,14 @@
 
 use std::panic::{self, AssertUnwindSafe};
 use std::process::ExitCode;
+use std::time::Duration;
 
 use azimuth::cli::{self, Exit};
 use azimuth::command::{Command, Line};
 use azimuth::tui::{self, open::Failure};
+
+/// How long a drill leaves the screens to show the cluster well.
+const HEAD_START: Duration = Duration::from_secs(10);
 
 fn main() -> ExitCode {
     if let Err(error) = tui::terminal::install_reports() {
@@ -42,7 +46,7 @@ async fn run(line: &Line) -> Exit {
         None if !cli::has_terminal() => cli::no_terminal(),
         None => screens(line).await,
         Some(Command::Demo(asked)) if !asked.headless && cli::has_terminal() => {
-            match cli::demo::start(line, asked).await {
+            match cli::demo::start(line, asked, HEAD_START).await {
                 Ok(demo) => {
                     let exit = screens(&cli::demo::at(line, &demo, None)).await;
                     demo.shutdown().await;

@@ -1,7 +1,6 @@
 //! `azimuth demo` where no screens open: headless for scripts, or one pass of the views as text.
 
 use std::io::Write;
-use std::path::Path;
 use std::time::Duration;
 
 use futures::FutureExt;
@@ -9,14 +8,14 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use super::exit::{Exit, Failure};
 use crate::command::{Command, Line, broker, demo, group, topic, volume};
-use crate::demo::{CONTEXT, Demo, Drill};
+use crate::demo::{CONTEXT, Demo, Drill, Error};
 
 /// How long the text waits for the groups' first commits, so that their lag is a number.
 const SETTLE: Duration = Duration::from_secs(5);
 
 /// Serves until it is told to end, or prints everything once.
 pub async fn run(line: &Line, asked: &demo::Demo) -> Result<Exit, Failure> {
-    let demo = start(line, asked).await?;
+    let demo = start(line, asked, Duration::ZERO).await?;
     let exit = if asked.headless {
         serve(&demo).await
     } else {
@@ -26,17 +25,19 @@ pub async fn run(line: &Line, asked: &demo::Demo) -> Result<Exit, Failure> {
     exit
 }
 
-/// Starts the demo that a line asks for.
-pub async fn start(line: &Line, asked: &demo::Demo) -> Result<Demo, Failure> {
+/// Starts the demo that a line asks for; its drill begins after `head_start`.
+pub async fn start(line: &Line, asked: &demo::Demo, head_start: Duration) -> Result<Demo, Failure> {
     let drill = asked
         .drill
         .as_deref()
         .map(Drill::parse)
         .transpose()
         .map_err(Failure::usage)?;
-    Demo::start(drill, line.global.context_file.as_deref())
-        .await
-        .map_err(Failure::partial)
+    let started = Demo::start(drill, head_start, line.global.context_file.as_deref()).await;
+    started.map_err(|error| match error {
+        Error::Taken(_) => Failure::usage(error),
+        error => Failure::partial(error),
+    })
 }
 
 /// The line that leads any command to a running demo.
@@ -52,9 +53,9 @@ pub fn at(line: &Line, demo: &Demo, command: Option<Command>) -> Line {
 }
 
 async fn serve(demo: &Demo) -> Result<Exit, Failure> {
-    let mut end = signal(SignalKind::terminate())
-        .map_err(|error| Failure::partial(format!("cannot wait for SIGTERM: {error}")))?;
-    let path: &Path = demo.context_file();
+    let catch = |kind| signal(kind).map_err(|error| Failure::partial(format!("cannot wait for a signal: {error}")));
+    let (mut end, mut lost) = (catch(SignalKind::terminate())?, catch(SignalKind::hangup())?);
+    let path = std::path::absolute(demo.context_file()).unwrap_or_else(|_| demo.context_file().to_owned());
     let lines = format!(
         "ready {}\naws {}\ncontext {}\n",
         demo.bootstrap(),
@@ -68,6 +69,7 @@ async fn serve(demo: &Demo) -> Result<Exit, Failure> {
     }
     tokio::select! {
         _ = end.recv() => {}
+        _ = lost.recv() => {}
         _ = tokio::signal::ctrl_c() => {}
     }
     Ok(Exit::Done)

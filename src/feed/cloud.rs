@@ -95,13 +95,13 @@ impl Plane {
     /// Zones, instances with their health, and what their types can do.
     pub async fn instances(&self, store: &Store) -> Seen {
         let Ok(aws) = &self.aws else { return Seen::default() };
-        let Some(cluster) = store.read(|snapshot| snapshot.cluster.get().map(|cluster| cluster.id.clone())) else {
+        if store.read(|snapshot| snapshot.cluster.get().is_none()) {
             return Seen::default();
-        };
+        }
         let mut memory = self.memory.lock().await;
         let mut seen = self.zones(aws, store, &mut memory).await;
         let addresses = resolve(store).await;
-        let mut cache = memory.cache.take().unwrap_or_else(|| self.cache_of(&cluster));
+        let mut cache = memory.cache.take().unwrap_or_else(|| self.cache());
         let missing = store.read(|snapshot| has_strangers(snapshot, &addresses));
         let found = match (cache.is_empty() || missing) && is_due(memory.discovery.as_ref(), &addresses) {
             true => discover(aws, store, &mut cache, &addresses).await,
@@ -160,13 +160,9 @@ impl Plane {
         seen
     }
 
-    fn cache_of(&self, cluster: &str) -> InstanceCache {
-        // A cluster id is base64url; anything else in it must not become a path.
-        let tame = cluster.chars().all(|c| c.is_ascii_alphanumeric() || "-_".contains(c));
-        match &self.state {
-            Some(state) if tame && !cluster.is_empty() => InstanceCache::load(&state.join(cluster)),
-            _ => InstanceCache::default(),
-        }
+    /// What earlier runs knew of the instances; the folder is the cluster's own.
+    fn cache(&self) -> InstanceCache {
+        self.state.as_deref().map(InstanceCache::load).unwrap_or_default()
     }
 
     async fn zones(&self, aws: &Aws, store: &Store, memory: &mut Memory) -> Seen {

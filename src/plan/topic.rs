@@ -154,10 +154,19 @@ fn check_name(name: &str) -> Result<(), Error> {
 fn brokers(snapshot: &Snapshot, topic: &NewTopic) -> Gate {
     let brokers = snapshot.cluster.get().map_or(&[][..], |cluster| &cluster.brokers);
     let live = brokers.iter().filter(|broker| !broker.fenced).count();
-    let wanted = usize::try_from(topic.replication_factor.unwrap_or(1)).unwrap_or(0);
-    let evidence = format!("{live} brokers, {wanted} replicas wanted");
-    let verdict = if live >= wanted { Verdict::Pass } else { Verdict::Fail };
-    Gate::new("brokers", Class::Hard, verdict, evidence)
+    let Some(factor) = topic.replication_factor else {
+        let verdict = if live > 0 { Verdict::Pass } else { Verdict::Fail };
+        let evidence = format!("{live} brokers; how many replicas is left to their default");
+        return Gate::new("brokers", Class::Hard, verdict, evidence);
+    };
+    let enough = usize::try_from(factor).is_ok_and(|wanted| live >= wanted);
+    let verdict = if enough { Verdict::Pass } else { Verdict::Fail };
+    Gate::new(
+        "brokers",
+        Class::Hard,
+        verdict,
+        format!("{live} brokers, {factor} replicas wanted"),
+    )
 }
 
 fn replication(topic: &NewTopic) -> Gate {
