@@ -15,7 +15,8 @@ mod query;
 mod server;
 mod xml;
 
-#[cfg(all(test, feature = "aws"))]
+#[cfg(test)]
+#[cfg(feature = "aws")]
 mod tests;
 
 use std::io;

@@ -14,7 +14,8 @@ mod guide;
 mod harness;
 #[cfg(test)]
 mod kafka;
-#[cfg(all(test, feature = "aws"))]
+#[cfg(test)]
+#[cfg(feature = "aws")]
 mod moto;
 #[cfg(test)]
 mod operations;

@@ -282,7 +282,7 @@ async fn a_stalled_volume_is_seen_by_its_own_check_and_by_the_instances() {
     assert_eq!(of_volume.stalled_io.unwrap().value, 1.0);
     assert!(of_volume.queue_length.unwrap().value > 10.0);
     let instance = volume.instance.clone().unwrap();
-    let status = &rig.aws.statuses(&[instance.clone()]).await.unwrap()[&instance];
+    let status = &rig.aws.statuses(std::slice::from_ref(&instance)).await.unwrap()[&instance];
     assert_eq!(status.ebs_check.as_deref(), Some("impaired"));
 
     rig.script(r#"{"recover":true}"#);
@@ -413,7 +413,13 @@ async fn scheduled_events_show_until_they_are_completed() {
         };
         rig.simulation.handle().script(&script).unwrap();
     }
-    let status = rig.aws.statuses(&[id.clone()]).await.unwrap().remove(&id).unwrap();
+    let status = rig
+        .aws
+        .statuses(std::slice::from_ref(&id))
+        .await
+        .unwrap()
+        .remove(&id)
+        .unwrap();
     assert_eq!(status.events.len(), 1);
     assert_eq!(status.events[0].not_before.unwrap().as_second(), NOW + 3600);
 }
