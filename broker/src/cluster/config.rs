@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use super::CONTROLLER;
 use crate::env::disk::Disk;
 use crate::env::net;
+use crate::env::random::Random;
 use crate::id::NodeId;
 
 /// A cluster to start.
@@ -35,6 +36,24 @@ pub struct NodeConfig {
     pub log_dirs: Vec<PathBuf>,
 }
 
+/// Ports that no system gives to outgoing connections (Linux: `ip_local_port_range` begins at 32768): while a node is
+/// down, or not up yet, nobody's connection takes its port.
+const PORTS: std::ops::Range<u64> = 10_000..32_000;
+const PORT_TRIES: usize = 200;
+
+/// Listens on a free port of `host`.
+async fn free_port(host: &str, random: &Random) -> std::io::Result<tokio::net::TcpListener> {
+    let mut refused = None;
+    for _ in 0..PORT_TRIES {
+        let port = PORTS.start + random.below(PORTS.end - PORTS.start);
+        match net::bind(&format!("{host}:{port}")).await {
+            Ok(socket) => return Ok(socket),
+            Err(error) => refused = Some(error),
+        }
+    }
+    Err(refused.unwrap_or_else(|| std::io::ErrorKind::AddrInUse.into()))
+}
+
 impl ClusterConfig {
     /// `nodes` brokers with ids from 1 on 127.0.0.1, spread over `racks` in turn. They listen on `port` and those after it,
     /// the controller on the next one; 0 takes free ones.
@@ -61,12 +80,13 @@ impl ClusterConfig {
 
     /// Replaces each port 0 by a free port, so that a node has the same one after a restart.
     pub(super) async fn take_ports(&mut self) -> std::io::Result<()> {
+        let random = Random::system();
         let listens = self.nodes.iter_mut().map(|node| &mut node.listen);
         // All are held until the last one is known, or one would be given twice.
         let mut held = Vec::new();
         for listen in listens.chain([&mut self.controller]) {
-            if listen.ends_with(":0") {
-                let socket = net::bind(listen).await?;
+            if let Some(host) = listen.strip_suffix(":0") {
+                let socket = free_port(host, &random).await?;
                 *listen = socket.local_addr()?.to_string();
                 held.push(socket);
             }
