@@ -11,6 +11,7 @@ pub mod log;
 pub mod image;
 pub mod controller;
 pub mod group;
+pub mod auth;
 pub mod replica;
 pub mod coordinator;
 pub mod handler;

@@ -8,6 +8,7 @@ use tokio::sync::watch;
 
 use super::ControllerLink;
 use super::init_producer_id::ProducerIds;
+use crate::auth::Principal;
 use crate::coordinator::GroupCoordinator;
 use crate::env::clock::Clock;
 use crate::id::NodeId;
@@ -49,6 +50,8 @@ pub struct Call {
     pub correlation: i32,
     pub client_id: Option<StrBytes>,
     pub client_addr: SocketAddr,
+    /// Who asks.
+    pub principal: Arc<Principal>,
     /// The name of the listener it came through; answers with addresses name those of the same listener.
     pub listener: Arc<str>,
 }

@@ -155,6 +155,7 @@ mod tests {
             correlation: 0,
             client_id: None,
             client_addr: ([127, 0, 0, 1], 1).into(),
+            principal: std::sync::Arc::new(crate::auth::Principal::anonymous()),
             listener: "PLAINTEXT".into(),
         };
         let mut seen = Vec::new();

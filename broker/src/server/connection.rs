@@ -21,6 +21,7 @@ use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::sync::watch;
 
 use super::{Limits, Phase, reached};
+use crate::auth::Principal;
 use crate::handler::{self, Call, Context, Refused, Reply};
 use crate::wire::{self, FrameReader, Header};
 
@@ -90,6 +91,7 @@ impl Connection {
         let work = Work {
             cx: self.cx,
             client: self.client,
+            principal: Arc::new(Principal::anonymous()),
             listener: self.listener,
             running: FuturesOrdered::new(),
             only_produces: true,
@@ -157,6 +159,7 @@ impl Frames {
 struct Work {
     cx: Arc<Context>,
     client: SocketAddr,
+    principal: Arc<Principal>,
     listener: Arc<str>,
     running: FuturesOrdered<BoxFuture<'static, Result<Reply, Refused>>>,
     only_produces: bool,
@@ -191,6 +194,7 @@ impl Work {
             correlation: header.correlation,
             client_id: header.client_id.clone(),
             client_addr: self.client,
+            principal: Arc::clone(&self.principal),
             listener: Arc::clone(&self.listener),
         };
         let answer = async move { handler::answer(&cx, &call, &header, body).await };
