@@ -4,6 +4,7 @@
 //! durable metadata log, applied, and published and answered only after the log was synced. A restart replays the log
 //! to the same image. When the log fails, nothing is decided any more: what is on the disk is not known then.
 
+mod acl;
 mod broker;
 mod config;
 mod election;

@@ -7,12 +7,15 @@ pub mod alter_configs;
 pub mod alter_partition_reassignments;
 pub mod api_versions;
 mod context;
+pub mod create_acls;
 pub mod create_partitions;
 pub mod create_topics;
 mod decided;
+pub mod delete_acls;
 pub mod delete_groups;
 pub mod delete_records;
 pub mod delete_topics;
+pub mod describe_acls;
 pub mod describe_cluster;
 pub mod describe_configs;
 pub mod describe_groups;
@@ -38,9 +41,10 @@ pub mod offset_commit;
 pub mod offset_delete;
 pub mod offset_fetch;
 pub mod offset_for_leader_epoch;
-mod operations;
 pub mod produce;
+mod refuse;
 mod reply;
+mod rights;
 pub mod sync_group;
 pub mod unregister_broker;
 
@@ -49,16 +53,19 @@ use std::ops::RangeInclusive;
 use bytes::Bytes;
 use kafka_protocol::messages::{
     AllocateProducerIdsRequest, AlterConfigsRequest, AlterPartitionReassignmentsRequest, AlterPartitionRequest, ApiKey,
-    BrokerHeartbeatRequest, BrokerRegistrationRequest, CreatePartitionsRequest, CreateTopicsRequest,
-    DeleteTopicsRequest, DescribeQuorumRequest, ElectLeadersRequest, IncrementalAlterConfigsRequest,
+    BrokerHeartbeatRequest, BrokerRegistrationRequest, CreateAclsRequest, CreatePartitionsRequest, CreateTopicsRequest,
+    DeleteAclsRequest, DeleteTopicsRequest, DescribeQuorumRequest, ElectLeadersRequest, IncrementalAlterConfigsRequest,
     ListPartitionReassignmentsRequest, UnregisterBrokerRequest,
 };
 
-use crate::wire::{Header, Malformed};
+use crate::auth::Object;
+use crate::image::acl::Operation;
+use crate::wire::{ErrorCode, Header, Malformed};
 
 pub use context::{Call, Context, Face};
 pub use link::{ControllerLink, RemoteController, Unanswered};
 pub use reply::Reply;
+use rights::Rights;
 
 /// Why a request has no answer and its connection is closed.
 #[derive(Debug, thiserror::Error)]
@@ -81,10 +88,12 @@ pub struct Api {
 
 /// Declares what one kind of listener serves: the list for ApiVersions and the dispatch are the same table.
 ///
+/// Every line says in brackets how its requests are authorized: `open` to everybody; `cluster` and operations, any of which
+/// on the cluster is enough; or by the handler `itself`, resource by resource, which is given the caller's [`Rights`].
 /// `raw` handlers take the body's bytes and return a [`Reply`], because they carry records. `decided` ones have nothing
 /// to add to what the controller decides.
 macro_rules! serves {
-    ($list:ident, $dispatch:ident: $($key:ident => $($module:ident)+),+ $(,)?) => {
+    ($list:ident, $dispatch:ident: $($key:ident [$($rule:ident)+] => $($module:ident)+),+ $(,)?) => {
         fn $list() -> Vec<Api> {
             vec![$(Api { key: ApiKey::$key, versions: serves!(@versions $($module)+) }),+]
         }
@@ -93,7 +102,7 @@ macro_rules! serves {
             match key {
                 $(ApiKey::$key if serves!(@versions $($module)+).contains(&call.version) => {
                     // Boxed, or every connection's future would be as large as the largest handler's.
-                    Box::pin(async move { serves!(@handle cx, call, key, body, $($module)+) }).await
+                    Box::pin(async move { serves!(@handle [$($rule)+] cx, call, key, body, $($module)+) }).await
                 })+
                 _ => Err(Refused::Unsupported { key: key as i16, version: call.version }),
             }
@@ -102,18 +111,34 @@ macro_rules! serves {
     (@versions raw $module:ident) => { $module::VERSIONS };
     (@versions decided $request:ident) => { decided::versions::<$request>() };
     (@versions $module:ident) => { $module::VERSIONS };
-    (@handle $cx:ident, $call:ident, $key:ident, $body:ident, raw $module:ident) => {
-        $module::handle($cx, $call, $body)
+    (@handle [itself] $cx:ident, $call:ident, $key:ident, $body:ident, raw $module:ident) => {
+        $module::handle($cx, $call, &Rights::of($cx, $call, $key), $body)
             .await
             .map_err(|reason| Refused::Malformed { api: format!("{:?}", $key), reason })
     };
-    (@handle $cx:ident, $call:ident, $key:ident, $body:ident, decided $request:ident) => {
-        decided::handle::<$request>($cx, $call, $key, $body).await
+    (@handle [cluster $($operation:ident)+] $cx:ident, $call:ident, $key:ident, $body:ident, decided $request:ident) => {
+        decided::handle::<$request>($cx, $call, $key, $body, &[$(Operation::$operation),+]).await
     };
-    (@handle $cx:ident, $call:ident, $key:ident, $body:ident, $module:ident) => {{
-        let request = crate::wire::decode_message($body, $call.version)
+    (@handle [open] $cx:ident, $call:ident, $key:ident, $body:ident, $module:ident) => {
+        serves!(@answer $call, $key, $body, request => $module::handle($cx, $call, request).await)
+    };
+    (@handle [itself] $cx:ident, $call:ident, $key:ident, $body:ident, $module:ident) => {
+        serves!(@answer $call, $key, $body, request =>
+            $module::handle($cx, $call, &Rights::of($cx, $call, $key), request).await)
+    };
+    (@handle [cluster $($operation:ident)+] $cx:ident, $call:ident, $key:ident, $body:ident, $module:ident) => {
+        serves!(@answer $call, $key, $body, request => {
+            let operations = [$(Operation::$operation),+];
+            match Rights::of($cx, $call, $key).allow_one_of(&operations, Object::Cluster) {
+                true => $module::handle($cx, $call, request).await,
+                false => refuse::Refuse::refuse(&request, $call.version, ErrorCode::ClusterAuthorizationFailed),
+            }
+        })
+    };
+    (@answer $call:ident, $key:ident, $body:ident, $request:ident => $response:expr) => {{
+        let $request = crate::wire::decode_message($body, $call.version)
             .map_err(|reason| Refused::Malformed { api: format!("{:?}", $key), reason })?;
-        let response = $module::handle($cx, $call, request).await;
+        let response = $response;
         Reply::message(&response, $call)
             .map_err(|reason| Refused::Unwritable { api: format!("{:?}", $key), reason })
     }};
@@ -121,61 +146,68 @@ macro_rules! serves {
 
 // What clients and other brokers reach.
 serves! { broker_apis, broker_dispatch:
-    ApiVersions => api_versions,
-    Produce => raw produce,
-    Fetch => raw fetch,
-    ListOffsets => list_offsets,
-    OffsetForLeaderEpoch => offset_for_leader_epoch,
-    DeleteRecords => delete_records,
-    DescribeLogDirs => describe_log_dirs,
-    Metadata => metadata,
-    InitProducerId => init_producer_id,
-    CreateTopics => create_topics,
-    DeleteTopics => delete_topics,
-    CreatePartitions => create_partitions,
-    DescribeConfigs => describe_configs,
-    AlterConfigs => alter_configs,
-    IncrementalAlterConfigs => incremental_alter_configs,
-    ElectLeaders => elect_leaders,
-    AlterPartitionReassignments => alter_partition_reassignments,
-    ListPartitionReassignments => list_partition_reassignments,
-    DescribeQuorum => describe_quorum,
-    DescribeCluster => describe_cluster,
-    UnregisterBroker => unregister_broker,
-    DescribeTopicPartitions => describe_topic_partitions,
-    FindCoordinator => find_coordinator,
-    JoinGroup => join_group,
-    SyncGroup => sync_group,
-    Heartbeat => heartbeat,
-    LeaveGroup => leave_group,
-    OffsetCommit => offset_commit,
-    OffsetFetch => offset_fetch,
-    OffsetDelete => offset_delete,
-    DescribeGroups => describe_groups,
-    ListGroups => list_groups,
-    DeleteGroups => delete_groups,
+    ApiVersions [open] => api_versions,
+    Produce [itself] => raw produce,
+    Fetch [itself] => raw fetch,
+    ListOffsets [itself] => list_offsets,
+    OffsetForLeaderEpoch [itself] => offset_for_leader_epoch,
+    DeleteRecords [itself] => delete_records,
+    DescribeLogDirs [cluster Describe] => describe_log_dirs,
+    Metadata [itself] => metadata,
+    InitProducerId [itself] => init_producer_id,
+    CreateTopics [itself] => create_topics,
+    DeleteTopics [itself] => delete_topics,
+    CreatePartitions [itself] => create_partitions,
+    DescribeConfigs [itself] => describe_configs,
+    AlterConfigs [itself] => alter_configs,
+    IncrementalAlterConfigs [itself] => incremental_alter_configs,
+    ElectLeaders [cluster Alter] => elect_leaders,
+    AlterPartitionReassignments [cluster Alter] => alter_partition_reassignments,
+    ListPartitionReassignments [cluster Describe] => list_partition_reassignments,
+    DescribeQuorum [cluster Describe] => describe_quorum,
+    DescribeCluster [itself] => describe_cluster,
+    UnregisterBroker [cluster Alter] => unregister_broker,
+    DescribeTopicPartitions [itself] => describe_topic_partitions,
+    FindCoordinator [itself] => find_coordinator,
+    JoinGroup [itself] => join_group,
+    SyncGroup [itself] => sync_group,
+    Heartbeat [itself] => heartbeat,
+    LeaveGroup [itself] => leave_group,
+    OffsetCommit [itself] => offset_commit,
+    OffsetFetch [itself] => offset_fetch,
+    OffsetDelete [itself] => offset_delete,
+    DescribeGroups [itself] => describe_groups,
+    ListGroups [itself] => list_groups,
+    DeleteGroups [itself] => delete_groups,
+    DescribeAcls [cluster Describe] => describe_acls,
+    CreateAcls [cluster Alter] => create_acls,
+    DeleteAcls [cluster Alter] => delete_acls,
 }
 
-// What brokers reach on the controller's listener.
+// What brokers reach on the controller's listener. They have authorized what they pass on, and act as themselves: whoever
+// may do that may also ask the controller directly for what takes a right on the cluster.
 serves! { controller_apis, controller_dispatch:
-    Fetch => metadata_log,
-    ApiVersions => api_versions,
-    CreateTopics => decided CreateTopicsRequest,
-    DeleteTopics => decided DeleteTopicsRequest,
-    CreatePartitions => decided CreatePartitionsRequest,
-    AlterConfigs => decided AlterConfigsRequest,
-    IncrementalAlterConfigs => decided IncrementalAlterConfigsRequest,
-    ElectLeaders => decided ElectLeadersRequest,
-    AlterPartitionReassignments => decided AlterPartitionReassignmentsRequest,
-    ListPartitionReassignments => decided ListPartitionReassignmentsRequest,
-    DescribeQuorum => decided DescribeQuorumRequest,
-    AlterPartition => decided AlterPartitionRequest,
-    BrokerRegistration => decided BrokerRegistrationRequest,
-    BrokerHeartbeat => decided BrokerHeartbeatRequest,
-    UnregisterBroker => decided UnregisterBrokerRequest,
-    AllocateProducerIds => decided AllocateProducerIdsRequest,
-    DescribeConfigs => describe_configs,
-    DescribeCluster => describe_cluster,
+    Fetch [cluster ClusterAction] => metadata_log,
+    ApiVersions [open] => api_versions,
+    CreateTopics [cluster ClusterAction] => decided CreateTopicsRequest,
+    DeleteTopics [cluster ClusterAction] => decided DeleteTopicsRequest,
+    CreatePartitions [cluster ClusterAction] => decided CreatePartitionsRequest,
+    AlterConfigs [cluster ClusterAction] => decided AlterConfigsRequest,
+    IncrementalAlterConfigs [cluster ClusterAction] => decided IncrementalAlterConfigsRequest,
+    ElectLeaders [cluster Alter ClusterAction] => decided ElectLeadersRequest,
+    AlterPartitionReassignments [cluster Alter ClusterAction] => decided AlterPartitionReassignmentsRequest,
+    ListPartitionReassignments [cluster Describe ClusterAction] => decided ListPartitionReassignmentsRequest,
+    DescribeQuorum [cluster Describe ClusterAction] => decided DescribeQuorumRequest,
+    AlterPartition [cluster ClusterAction] => decided AlterPartitionRequest,
+    BrokerRegistration [cluster ClusterAction] => decided BrokerRegistrationRequest,
+    BrokerHeartbeat [cluster ClusterAction] => decided BrokerHeartbeatRequest,
+    UnregisterBroker [cluster Alter ClusterAction] => decided UnregisterBrokerRequest,
+    AllocateProducerIds [cluster ClusterAction] => decided AllocateProducerIdsRequest,
+    CreateAcls [cluster Alter ClusterAction] => decided CreateAclsRequest,
+    DeleteAcls [cluster Alter ClusterAction] => decided DeleteAclsRequest,
+    DescribeAcls [cluster Describe ClusterAction] => describe_acls,
+    DescribeConfigs [itself] => describe_configs,
+    DescribeCluster [itself] => describe_cluster,
 }
 
 /// The APIs of one kind of listener.

@@ -4,6 +4,7 @@
 //! [`Record`]s in log order, so every node that has read as far holds the same image. Nodes share it as
 //! `Arc<Image>` through a `tokio::sync::watch`; parts that did not change are shared between versions.
 
+pub mod acl;
 mod codec;
 pub mod property;
 mod record;
@@ -34,6 +35,7 @@ pub struct Image {
     pub features: BTreeMap<String, i16>,
     /// The first producer id that no broker was given yet.
     pub next_producer_id: i64,
+    pub acls: Arc<acl::Acls>,
 }
 
 /// A registered broker.

@@ -8,7 +8,7 @@ use tokio::sync::watch;
 
 use super::ControllerLink;
 use super::init_producer_id::ProducerIds;
-use crate::auth::Principal;
+use crate::auth::{Authorizer, Principal};
 use crate::coordinator::GroupCoordinator;
 use crate::env::clock::Clock;
 use crate::id::NodeId;
@@ -21,6 +21,8 @@ pub struct Context {
     pub node: NodeId,
     pub face: Face,
     pub config: Arc<Config>,
+    /// Decides who may do what; without one every client may do everything.
+    pub authorizer: Option<Authorizer>,
     /// The newest metadata this node has.
     pub image: watch::Receiver<Arc<Image>>,
     /// Who decides what one broker alone cannot.

@@ -3,13 +3,37 @@
 use std::ops::RangeInclusive;
 
 use kafka_protocol::messages::create_partitions_response::CreatePartitionsTopicResult;
-use kafka_protocol::messages::{CreatePartitionsRequest, CreatePartitionsResponse};
+use kafka_protocol::messages::{CreatePartitionsRequest, CreatePartitionsResponse, TopicName};
+use kafka_protocol::protocol::StrBytes;
 
-use super::{Call, Context, forward};
+use super::refuse::{self, Refuse};
+use super::{Call, Context, Rights, forward};
+use crate::auth::Object;
+use crate::image::acl::Operation;
+use crate::wire::ErrorCode;
 
 pub const VERSIONS: RangeInclusive<i16> = 0..=3;
 
-pub async fn handle(cx: &Context, call: &Call, request: CreatePartitionsRequest) -> CreatePartitionsResponse {
+pub async fn handle(
+    cx: &Context,
+    call: &Call,
+    rights: &Rights<'_>,
+    mut request: CreatePartitionsRequest,
+) -> CreatePartitionsResponse {
+    let allowed = |name: &str| rights.allow(Operation::Alter, Object::Topic(name));
+    let (granted, denied): (Vec<_>, Vec<_>) = request.topics.into_iter().partition(|topic| allowed(&topic.name));
+    request.topics = granted;
+    let mut response = match request.topics.is_empty() {
+        true => CreatePartitionsResponse::default(),
+        false => create(cx, call, request).await,
+    };
+    let denied = denied.into_iter().map(|topic| topic.name);
+    let denied = refused(denied, ErrorCode::TopicAuthorizationFailed, None);
+    response.results.extend(denied.results);
+    response
+}
+
+async fn create(cx: &Context, call: &Call, request: CreatePartitionsRequest) -> CreatePartitionsResponse {
     let asked: Vec<_> = request
         .topics
         .iter()
@@ -35,13 +59,25 @@ pub async fn handle(cx: &Context, call: &Call, request: CreatePartitionsRequest)
             response
         }
         Err(unanswered) => {
-            let result = |(name, _)| {
-                CreatePartitionsTopicResult::default()
-                    .with_name(name)
-                    .with_error_code(unanswered.code.code())
-                    .with_error_message(forward::why(&unanswered))
-            };
-            CreatePartitionsResponse::default().with_results(asked.into_iter().map(result).collect())
+            let names = asked.into_iter().map(|(name, _)| name);
+            refused(names, unanswered.code, forward::why(&unanswered))
         }
+    }
+}
+
+fn refused(names: impl Iterator<Item = TopicName>, code: ErrorCode, why: Option<StrBytes>) -> CreatePartitionsResponse {
+    let result = |name| {
+        CreatePartitionsTopicResult::default()
+            .with_name(name)
+            .with_error_code(code.code())
+            .with_error_message(why.clone())
+    };
+    CreatePartitionsResponse::default().with_results(names.map(result).collect())
+}
+
+impl Refuse for CreatePartitionsRequest {
+    fn refuse(&self, _version: i16, code: ErrorCode) -> CreatePartitionsResponse {
+        let names = self.topics.iter().map(|topic| topic.name.clone());
+        refused(names, code, refuse::why(code))
     }
 }

@@ -5,14 +5,22 @@ use std::ops::RangeInclusive;
 use kafka_protocol::messages::delete_groups_response::DeletableGroupResult;
 use kafka_protocol::messages::{DeleteGroupsRequest, DeleteGroupsResponse};
 
-use super::{Call, Context};
+use super::{Call, Context, Rights};
+use crate::auth::Object;
+use crate::image::acl::Operation;
 
 pub const VERSIONS: RangeInclusive<i16> = 0..=2;
 
-pub async fn handle(cx: &Context, _call: &Call, request: DeleteGroupsRequest) -> DeleteGroupsResponse {
+pub async fn handle(
+    cx: &Context,
+    _call: &Call,
+    rights: &Rights<'_>,
+    request: DeleteGroupsRequest,
+) -> DeleteGroupsResponse {
     let mut results = Vec::with_capacity(request.groups_names.len());
     for id in request.groups_names {
-        let outcome = match cx.groups.shard_of(&id) {
+        let granted = rights.demand(Operation::Delete, Object::Group(&id));
+        let outcome = match granted.and_then(|()| cx.groups.shard_of(&id)) {
             Ok(shard) => shard.delete(&id).await,
             Err(error) => Err(error),
         };

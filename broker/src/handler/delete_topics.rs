@@ -3,26 +3,86 @@
 use std::ops::RangeInclusive;
 
 use kafka_protocol::messages::delete_topics_response::DeletableTopicResult;
-use kafka_protocol::messages::{DeleteTopicsRequest, DeleteTopicsResponse};
+use kafka_protocol::messages::{DeleteTopicsRequest, DeleteTopicsResponse, TopicName};
+use kafka_protocol::protocol::StrBytes;
+use uuid::Uuid;
 
-use super::{Call, Context, forward};
+use super::refuse::{self, Refuse};
+use super::{Call, Context, Rights, forward};
+use crate::auth::Object;
 use crate::id::TopicId;
+use crate::image::Image;
+use crate::image::acl::Operation;
+use crate::wire::ErrorCode;
 
 pub const VERSIONS: RangeInclusive<i16> = 1..=6;
 
-pub async fn handle(cx: &Context, call: &Call, request: DeleteTopicsRequest) -> DeleteTopicsResponse {
-    let by_name = request
-        .topic_names
-        .iter()
-        .map(|name| (Some(name.clone()), uuid::Uuid::nil()));
-    let asked: Vec<_> = match call.version >= 6 {
-        true => request
-            .topics
-            .iter()
-            .map(|topic| (topic.name.clone(), topic.topic_id))
-            .collect(),
-        false => by_name.collect(),
+/// A topic as a request or an answer names it: by name, or since v6 by id.
+type Named = (Option<TopicName>, Uuid);
+
+pub async fn handle(
+    cx: &Context,
+    call: &Call,
+    rights: &Rights<'_>,
+    mut request: DeleteTopicsRequest,
+) -> DeleteTopicsResponse {
+    let denied = deny(&cx.image(), rights, &mut request);
+    let mut response = match request.topics.is_empty() && request.topic_names.is_empty() {
+        true => DeleteTopicsResponse::default(),
+        false => delete(cx, call, request).await,
     };
+    let code = ErrorCode::TopicAuthorizationFailed;
+    let denied = refused(denied, call.version, code, refuse::why(code));
+    response.responses.extend(denied.responses);
+    response
+}
+
+/// Takes out of the request what the caller may not delete. Whoever may not describe it either does not learn the name
+/// behind an id, nor whether there is a topic of a name.
+fn deny(image: &Image, rights: &Rights<'_>, request: &mut DeleteTopicsRequest) -> Vec<Named> {
+    let mut denied = Vec::new();
+    if rights.shows(Operation::Delete, Object::Cluster) {
+        return denied;
+    }
+    let mut allowed = |named: Named| {
+        let by_id = image.topic(TopicId(named.1)).map(|topic| topic.name.as_str());
+        // Only the controller knows what to say of an id that is nobody's.
+        let Some(name) = named.0.as_ref().map(|name| name.as_str()).or(by_id) else {
+            return true;
+        };
+        if rights.allow(Operation::Delete, Object::Topic(name)) {
+            return true;
+        }
+        let shown = named.0.is_none() && rights.shows(Operation::Describe, Object::Topic(name));
+        let name = shown.then(|| TopicName(StrBytes::from_string(name.to_owned())));
+        denied.push((named.0.or(name), named.1));
+        false
+    };
+    request
+        .topic_names
+        .retain(|name| allowed((Some(name.clone()), Uuid::nil())));
+    request
+        .topics
+        .retain(|topic| allowed((topic.name.clone(), topic.topic_id)));
+    denied
+}
+
+/// What a request asks for.
+fn asked(request: &DeleteTopicsRequest, version: i16) -> Vec<Named> {
+    match version >= 6 {
+        true => {
+            let topics = request.topics.iter();
+            topics.map(|topic| (topic.name.clone(), topic.topic_id)).collect()
+        }
+        false => {
+            let names = request.topic_names.iter();
+            names.map(|name| (Some(name.clone()), Uuid::nil())).collect()
+        }
+    }
+}
+
+async fn delete(cx: &Context, call: &Call, request: DeleteTopicsRequest) -> DeleteTopicsResponse {
+    let asked = asked(&request, call.version);
     let deadline = forward::deadline(request.timeout_ms);
     match cx.controller.ask(request, call.version, deadline).await {
         Ok(response) => {
@@ -31,18 +91,26 @@ pub async fn handle(cx: &Context, call: &Call, request: DeleteTopicsRequest) -> 
             forward::settle(cx, |image| !gone.iter().any(|id| image.topics.contains_key(id))).await;
             response
         }
-        Err(unanswered) => {
-            let result = |(name, id)| {
-                let result = DeletableTopicResult::default()
-                    .with_name(name)
-                    .with_topic_id(id)
-                    .with_error_code(unanswered.code.code());
-                match call.version >= 5 {
-                    true => result.with_error_message(forward::why(&unanswered)),
-                    false => result,
-                }
-            };
-            DeleteTopicsResponse::default().with_responses(asked.into_iter().map(result).collect())
+        Err(unanswered) => refused(asked, call.version, unanswered.code, forward::why(&unanswered)),
+    }
+}
+
+fn refused(asked: Vec<Named>, version: i16, code: ErrorCode, why: Option<StrBytes>) -> DeleteTopicsResponse {
+    let result = |(name, id)| {
+        let result = DeletableTopicResult::default()
+            .with_name(name)
+            .with_error_code(code.code());
+        let result = if version >= 6 { result.with_topic_id(id) } else { result };
+        match version >= 5 {
+            true => result.with_error_message(why.clone()),
+            false => result,
         }
+    };
+    DeleteTopicsResponse::default().with_responses(asked.into_iter().map(result).collect())
+}
+
+impl Refuse for DeleteTopicsRequest {
+    fn refuse(&self, version: i16, code: ErrorCode) -> DeleteTopicsResponse {
+        refused(asked(self, version), version, code, refuse::why(code))
     }
 }

@@ -6,8 +6,10 @@ use kafka_protocol::messages::describe_cluster_response::DescribeClusterBroker;
 use kafka_protocol::messages::{BrokerId, DescribeClusterRequest, DescribeClusterResponse};
 use kafka_protocol::protocol::StrBytes;
 
-use super::{Call, Context, Face, metadata, operations};
+use super::{Call, Context, Face, Rights, metadata, refuse};
+use crate::auth::Object;
 use crate::image::Image;
+use crate::image::acl::Operation;
 use crate::wire::ErrorCode;
 
 pub const VERSIONS: RangeInclusive<i16> = 0..=2;
@@ -15,7 +17,19 @@ pub const VERSIONS: RangeInclusive<i16> = 0..=2;
 const BROKERS: i8 = 1;
 const CONTROLLERS: i8 = 2;
 
-pub async fn handle(cx: &Context, call: &Call, request: DescribeClusterRequest) -> DescribeClusterResponse {
+pub async fn handle(
+    cx: &Context,
+    call: &Call,
+    rights: &Rights<'_>,
+    request: DescribeClusterRequest,
+) -> DescribeClusterResponse {
+    // As in Kafka: a broker tells everybody, the controller whoever may alter the cluster.
+    if cx.face == Face::Controller && !rights.allow(Operation::Alter, Object::Cluster) {
+        let code = ErrorCode::ClusterAuthorizationFailed;
+        return DescribeClusterResponse::default()
+            .with_error_code(code.code())
+            .with_error_message(refuse::why(code));
+    }
     let image = cx.image();
     let wanted = request.endpoint_type;
     let served = match cx.face {
@@ -50,7 +64,7 @@ pub async fn handle(cx: &Context, call: &Call, request: DescribeClusterRequest) 
         Face::Controller => (BrokerId(cx.node.0), vec![this_controller(cx, call)]),
     };
     if request.include_cluster_authorized_operations {
-        response.cluster_authorized_operations = operations::ON_CLUSTER;
+        response.cluster_authorized_operations = rights.cluster_operations();
     }
     response
 }

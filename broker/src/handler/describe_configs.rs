@@ -9,8 +9,10 @@ use kafka_protocol::messages::describe_configs_response::{
 use kafka_protocol::messages::{DescribeConfigsRequest, DescribeConfigsResponse};
 use kafka_protocol::protocol::StrBytes;
 
-use super::{Call, Context};
+use super::rights::config_object;
+use super::{Call, Context, Rights, refuse};
 use crate::image::Image;
+use crate::image::acl::Operation;
 use crate::image::property::Entry;
 use crate::wire::ErrorCode;
 
@@ -19,7 +21,12 @@ pub const VERSIONS: RangeInclusive<i16> = 1..=4;
 const TOPIC: i8 = 2;
 const BROKER: i8 = 4;
 
-pub async fn handle(cx: &Context, call: &Call, request: DescribeConfigsRequest) -> DescribeConfigsResponse {
+pub async fn handle(
+    cx: &Context,
+    call: &Call,
+    rights: &Rights<'_>,
+    request: DescribeConfigsRequest,
+) -> DescribeConfigsResponse {
     let image = cx.image();
     let (synonyms, docs) = (
         request.include_synonyms,
@@ -29,6 +36,12 @@ pub async fn handle(cx: &Context, call: &Call, request: DescribeConfigsRequest) 
         let mut result = DescribeConfigsResult::default()
             .with_resource_type(asked.resource_type)
             .with_resource_name(asked.resource_name.clone());
+        let object = config_object(asked.resource_type, &asked.resource_name);
+        if let Some(Err(code)) = object.map(|object| rights.demand(Operation::DescribeConfigs, object)) {
+            return result
+                .with_error_code(code.code())
+                .with_error_message(refuse::why(code));
+        }
         match entries(cx, &image, &asked) {
             Ok(entries) => {
                 let keys = asked.configuration_keys.as_ref();

@@ -6,20 +6,35 @@ use kafka_protocol::messages::describe_groups_response::{DescribedGroup, Describ
 use kafka_protocol::messages::{DescribeGroupsRequest, DescribeGroupsResponse, GroupId};
 use kafka_protocol::protocol::StrBytes;
 
-use super::{Call, Context};
+use super::{Call, Context, Rights};
+use crate::auth::Object;
 use crate::group::MemberDescription;
+use crate::image::acl::Operation;
 use crate::wire::ErrorCode;
 
 pub const VERSIONS: RangeInclusive<i16> = 0..=6;
 
-pub async fn handle(cx: &Context, call: &Call, request: DescribeGroupsRequest) -> DescribeGroupsResponse {
-    let groups = request.groups.into_iter().map(|id| describe(cx, call.version, id));
+pub async fn handle(
+    cx: &Context,
+    call: &Call,
+    rights: &Rights<'_>,
+    request: DescribeGroupsRequest,
+) -> DescribeGroupsResponse {
+    let tells_operations = request.include_authorized_operations;
+    let groups = request.groups.into_iter().map(|id| {
+        let mut group = describe(cx, call.version, rights, id);
+        if tells_operations && group.error_code == 0 {
+            group.authorized_operations = rights.operations(Object::Group(&group.group_id));
+        }
+        group
+    });
     DescribeGroupsResponse::default().with_groups(groups.collect())
 }
 
-fn describe(cx: &Context, version: i16, id: GroupId) -> DescribedGroup {
+fn describe(cx: &Context, version: i16, rights: &Rights<'_>, id: GroupId) -> DescribedGroup {
     let text = StrBytes::from_string;
-    let shard = match cx.groups.shard_of(&id) {
+    let granted = rights.demand(Operation::Describe, Object::Group(&id));
+    let shard = match granted.and_then(|()| cx.groups.shard_of(&id)) {
         Ok(shard) => shard,
         Err(error) => {
             return DescribedGroup::default()

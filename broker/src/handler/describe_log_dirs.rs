@@ -10,6 +10,7 @@ use kafka_protocol::messages::{DescribeLogDirsRequest, DescribeLogDirsResponse, 
 use kafka_protocol::protocol::StrBytes;
 use uuid::Uuid;
 
+use super::refuse::Refuse;
 use super::{Call, Context};
 use crate::id::{TopicId, TopicPartition};
 use crate::log::DirStatus;
@@ -45,6 +46,14 @@ pub async fn handle(cx: &Context, call: &Call, request: DescribeLogDirsRequest) 
         result(call, dir, topics)
     });
     DescribeLogDirsResponse::default().with_results(results.collect())
+}
+
+impl Refuse for DescribeLogDirsRequest {
+    fn refuse(&self, version: i16, code: ErrorCode) -> DescribeLogDirsResponse {
+        // Before v3 there is no error of the whole: no directories is all that is said.
+        let code = if version >= 3 { code.code() } else { 0 };
+        DescribeLogDirsResponse::default().with_error_code(code)
+    }
 }
 
 fn asked(request: &DescribeLogDirsRequest) -> Option<HashSet<(String, i32)>> {

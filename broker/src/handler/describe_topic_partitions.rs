@@ -9,7 +9,9 @@ use kafka_protocol::messages::describe_topic_partitions_response::{
 use kafka_protocol::messages::{BrokerId, DescribeTopicPartitionsRequest, DescribeTopicPartitionsResponse, TopicName};
 use kafka_protocol::protocol::StrBytes;
 
-use super::{Call, Context, metadata, operations};
+use super::{Call, Context, Rights, metadata};
+use crate::auth::Object;
+use crate::image::acl::Operation;
 use crate::image::{Image, Partition, Topic};
 use crate::wire::ErrorCode;
 
@@ -21,17 +23,28 @@ const PARTITIONS_MAX: usize = 2_000;
 pub async fn handle(
     cx: &Context,
     call: &Call,
+    rights: &Rights<'_>,
     request: DescribeTopicPartitionsRequest,
 ) -> DescribeTopicPartitionsResponse {
-    page(&cx.image(), call, request)
+    page(&cx.image(), call, rights, request)
 }
 
-fn page(image: &Image, call: &Call, request: DescribeTopicPartitionsRequest) -> DescribeTopicPartitionsResponse {
+fn page(
+    image: &Image,
+    call: &Call,
+    rights: &Rights<'_>,
+    request: DescribeTopicPartitionsRequest,
+) -> DescribeTopicPartitionsResponse {
     let all = request.topics.is_empty();
     let names: BTreeSet<String> = match all {
         true => image.topic_ids.keys().cloned().collect(),
         false => request.topics.iter().map(|topic| topic.name.to_string()).collect(),
     };
+    // Of all topics those are shown that may be; the named ones are refused.
+    let (names, denied): (BTreeSet<String>, BTreeSet<String>) = names.into_iter().partition(|name| match all {
+        true => rights.shows(Operation::Describe, Object::Topic(name)),
+        false => rights.allow(Operation::Describe, Object::Topic(name)),
+    });
     let (from, first) = request.cursor.map_or((String::new(), 0), |cursor| {
         (
             cursor.topic_name.to_string(),
@@ -52,12 +65,20 @@ fn page(image: &Image, call: &Call, request: DescribeTopicPartitionsRequest) -> 
             response.next_cursor = Some(cursor(topic, 0));
             break;
         }
-        response.topics.push(described(image, call, topic, start..end));
+        let mut shown = described(image, call, topic, start..end);
+        shown.topic_authorized_operations = rights.operations(Object::Topic(&name));
+        response.topics.push(shown);
         room -= end.saturating_sub(start);
         if end < topic.partitions.len() {
             response.next_cursor = Some(cursor(topic, end));
             break;
         }
+    }
+    if !all {
+        let denied = denied
+            .iter()
+            .map(|name| refused(name, ErrorCode::TopicAuthorizationFailed));
+        response.topics.extend(denied);
     }
     response
 }
@@ -73,6 +94,10 @@ fn unknown(name: &str) -> DescribeTopicPartitionsResponseTopic {
         true => ErrorCode::UnknownTopicOrPartition,
         false => ErrorCode::InvalidTopicException,
     };
+    refused(name, code)
+}
+
+fn refused(name: &str, code: ErrorCode) -> DescribeTopicPartitionsResponseTopic {
     DescribeTopicPartitionsResponseTopic::default()
         .with_name(Some(TopicName(StrBytes::from_string(name.to_owned()))))
         .with_error_code(code.code())
@@ -94,7 +119,6 @@ fn described(
         .with_topic_id(topic.id.0)
         .with_is_internal(metadata::is_internal(&topic.name))
         .with_partitions(partitions.collect())
-        .with_topic_authorized_operations(operations::ON_TOPIC)
 }
 
 fn partition(image: &Image, call: &Call, index: usize, state: &Partition) -> DescribeTopicPartitionsResponsePartition {
@@ -164,7 +188,7 @@ mod tests {
             let request = DescribeTopicPartitionsRequest::default()
                 .with_response_partition_limit(2)
                 .with_cursor(next);
-            let response = page(&image, &call, request);
+            let response = page(&image, &call, &Rights::unguarded(&call), request);
             for topic in &response.topics {
                 let name = topic.name.as_ref().unwrap().to_string();
                 seen.extend(

@@ -8,9 +8,11 @@ use std::time::Duration;
 use bytes::Bytes;
 use kafka_protocol::messages::FetchRequest;
 
-use super::{Call, Context, Reply};
+use super::{Call, Context, Reply, Rights};
+use crate::auth::Object;
 use crate::id::{NodeId, TopicId, TopicPartition};
 use crate::image::Image;
+use crate::image::acl::Operation;
 use crate::replica::{Fetch, FetchFrom, Fetched, Name, Reader, Session, SessionAsk, Wanted};
 use crate::wire;
 use crate::wire::ErrorCode;
@@ -27,7 +29,7 @@ const MAX_BYTES: usize = 55 * 1024 * 1024;
 /// The longest wait, so that a connection's task always comes round.
 const MAX_WAIT: Duration = Duration::from_secs(300);
 
-pub async fn handle(cx: &Context, call: &Call, body: Bytes) -> Result<Reply, Malformed> {
+pub async fn handle(cx: &Context, call: &Call, rights: &Rights<'_>, body: Bytes) -> Result<Reply, Malformed> {
     let request: FetchRequest = wire::decode_message(body, call.version)?;
     let reader = reader(&request, call);
     let mut fetch = Fetch {
@@ -42,7 +44,7 @@ pub async fn handle(cx: &Context, call: &Call, body: Bytes) -> Result<Reply, Mal
         Err(error) => return Answer::refused(error).into_reply(call),
     };
     let image = cx.image();
-    let (known, refused) = resolve(&image, &session, call);
+    let (known, refused) = resolve(&image, &session, call, &Readable::by(reader, rights));
     if !refused.is_empty() {
         // What cannot be answered later is answered now.
         fetch.max_wait = Duration::ZERO;
@@ -111,11 +113,42 @@ fn session_ask(request: FetchRequest, call: &Call, reader: Reader) -> SessionAsk
     }
 }
 
+/// What a reader may read: a follower everything or nothing, a consumer topic by topic.
+enum Readable<'a> {
+    All,
+    None,
+    Topics(&'a Rights<'a>),
+}
+
+impl<'a> Readable<'a> {
+    fn by(reader: Reader, rights: &'a Rights<'a>) -> Self {
+        match reader {
+            Reader::Consumer => Self::Topics(rights),
+            Reader::Follower { .. } if rights.allow(Operation::ClusterAction, Object::Cluster) => Self::All,
+            Reader::Follower { .. } => Self::None,
+        }
+    }
+
+    fn holds(&self, topic: &str) -> bool {
+        match self {
+            Self::All => true,
+            Self::None => false,
+            Self::Topics(rights) => rights.allow(Operation::Read, Object::Topic(topic)),
+        }
+    }
+}
+
 /// What the image knows, and at which places what it does not.
-fn resolve(image: &Image, session: &Session, call: &Call) -> (Vec<FetchFrom>, Vec<(usize, Fetched)>) {
+fn resolve(
+    image: &Image,
+    session: &Session,
+    call: &Call,
+    readable: &Readable<'_>,
+) -> (Vec<FetchFrom>, Vec<(usize, Fetched)>) {
     let by_id = call.version >= BY_ID;
     let mut known = Vec::with_capacity(session.wanted.len());
     let mut refused = Vec::new();
+    let mut last = None;
     for (place, wanted) in session.wanted.iter().enumerate() {
         let topic = if by_id {
             image.topic(TopicId(wanted.name.topic_id))
@@ -126,7 +159,16 @@ fn resolve(image: &Image, session: &Session, call: &Call) -> (Vec<FetchFrom>, Ve
             topic: topic.map_or(TopicId(wanted.name.topic_id), |topic| topic.id),
             partition: wanted.name.partition,
         };
-        if topic.is_some() {
+        let name = topic.map_or(wanted.name.topic.as_str(), |topic| topic.name.as_str());
+        // The partitions of a topic lie together: it is asked for once.
+        let allowed = match last {
+            Some((asked, allowed)) if asked == name => allowed,
+            _ => (topic.is_none() && by_id) || readable.holds(name),
+        };
+        last = Some((name, allowed));
+        if !allowed {
+            refused.push((place, Fetched::refused(at, ErrorCode::TopicAuthorizationFailed)));
+        } else if topic.is_some() {
             known.push(FetchFrom {
                 at,
                 offset: wanted.offset,

@@ -6,28 +6,52 @@ use kafka_protocol::messages::find_coordinator_response::Coordinator;
 use kafka_protocol::messages::{BrokerId, FindCoordinatorRequest, FindCoordinatorResponse};
 use kafka_protocol::protocol::StrBytes;
 
-use super::{Call, Context, metadata};
+use super::{Call, Context, Rights, metadata};
+use crate::auth::Object;
 use crate::coordinator::OFFSETS_TOPIC;
 use crate::group::record::partition_of;
 use crate::image::Image;
+use crate::image::acl::Operation;
 use crate::wire::ErrorCode;
 
 pub const VERSIONS: RangeInclusive<i16> = 0..=6;
 
 const GROUP: i8 = 0;
+const TRANSACTION: i8 = 1;
 
-pub async fn handle(cx: &Context, call: &Call, request: FindCoordinatorRequest) -> FindCoordinatorResponse {
+pub async fn handle(
+    cx: &Context,
+    call: &Call,
+    rights: &Rights<'_>,
+    request: FindCoordinatorRequest,
+) -> FindCoordinatorResponse {
     let keys = if call.version >= 4 {
         request.coordinator_keys
     } else {
         vec![request.key]
     };
-    if request.key_type == GROUP && cx.image().topic_named(OFFSETS_TOPIC).is_none() {
+    let allowed = |key: &str| match request.key_type {
+        GROUP => rights.demand(Operation::Describe, Object::Group(key)),
+        TRANSACTION => rights.demand(Operation::Describe, Object::TransactionalId(key)),
+        _ => rights.demand(Operation::ClusterAction, Object::Cluster),
+    };
+    let keys: Vec<_> = keys
+        .into_iter()
+        .map(|key| {
+            let denied = allowed(&key).err();
+            (key, denied)
+        })
+        .collect();
+    let any = keys.iter().any(|(_, denied)| denied.is_none());
+    if request.key_type == GROUP && any && cx.image().topic_named(OFFSETS_TOPIC).is_none() {
         // What is refused is logged; the client asks again.
         metadata::create(cx, vec![OFFSETS_TOPIC.to_owned()]).await;
     }
     let image = cx.image();
-    let found = keys.into_iter().map(|key| find(&image, call, request.key_type, key));
+    let found = keys.into_iter().map(|(key, denied)| match denied {
+        Some(error) => none(key, error, None),
+        None => find(&image, call, request.key_type, key),
+    });
     if call.version >= 4 {
         return FindCoordinatorResponse::default().with_coordinators(found.collect());
     }
@@ -49,13 +73,18 @@ fn find(image: &Image, call: &Call, key_type: i8, key: StrBytes) -> Coordinator 
             .with_node_id(BrokerId(id))
             .with_host(StrBytes::from_string(host))
             .with_port(port),
-        Err((error, why)) => Coordinator::default()
-            .with_key(key)
-            .with_node_id(BrokerId(-1))
-            .with_port(-1)
-            .with_error_code(error.code())
-            .with_error_message(Some(StrBytes::from_static_str(why))),
+        Err((error, why)) => none(key, error, Some(StrBytes::from_static_str(why))),
     }
+}
+
+/// No coordinator, and why.
+fn none(key: StrBytes, error: ErrorCode, why: Option<StrBytes>) -> Coordinator {
+    Coordinator::default()
+        .with_key(key)
+        .with_node_id(BrokerId(-1))
+        .with_port(-1)
+        .with_error_code(error.code())
+        .with_error_message(why)
 }
 
 fn locate(

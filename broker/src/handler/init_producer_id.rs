@@ -7,7 +7,9 @@ use kafka_protocol::messages::{
 };
 use tokio::sync::Mutex;
 
-use super::{Call, Context, forward};
+use super::{Call, Context, Rights, forward};
+use crate::auth::Object;
+use crate::image::acl::{Kind, Operation};
 use crate::wire::ErrorCode;
 
 pub const VERSIONS: RangeInclusive<i16> = 0..=5;
@@ -18,13 +20,21 @@ pub struct ProducerIds {
     block: Mutex<std::ops::Range<i64>>,
 }
 
-pub async fn handle(cx: &Context, _call: &Call, request: InitProducerIdRequest) -> InitProducerIdResponse {
+pub async fn handle(
+    cx: &Context,
+    _call: &Call,
+    rights: &Rights<'_>,
+    request: InitProducerIdRequest,
+) -> InitProducerIdResponse {
     let refuse = |code: ErrorCode| {
         InitProducerIdResponse::default()
             .with_error_code(code.code())
             .with_producer_id(ProducerId(-1))
             .with_producer_epoch(-1)
     };
+    if let Err(code) = may_produce(rights, request.transactional_id.as_ref().map(|id| id.as_str())) {
+        return refuse(code);
+    }
     // There is no transaction coordinator; FindCoordinator says so before a client comes here.
     if request.transactional_id.is_some() {
         return refuse(ErrorCode::InvalidRequest);
@@ -35,6 +45,17 @@ pub async fn handle(cx: &Context, _call: &Call, request: InitProducerIdRequest) 
             .with_producer_id(ProducerId(id))
             .with_producer_epoch(0),
         Err(code) => refuse(code),
+    }
+}
+
+/// Who may write any topic may be idempotent there (KIP-679).
+fn may_produce(rights: &Rights<'_>, transactional_id: Option<&str>) -> Result<(), ErrorCode> {
+    if let Some(id) = transactional_id {
+        return rights.demand(Operation::Write, Object::TransactionalId(id));
+    }
+    match rights.shows_any(Operation::Write, Kind::Topic) {
+        true => Ok(()),
+        false => rights.demand(Operation::IdempotentWrite, Object::Cluster),
     }
 }
 

@@ -6,12 +6,17 @@ use kafka_protocol::messages::join_group_response::JoinGroupResponseMember;
 use kafka_protocol::messages::{JoinGroupRequest, JoinGroupResponse};
 use kafka_protocol::protocol::StrBytes;
 
-use super::{Call, Context};
+use super::{Call, Context, Rights};
+use crate::auth::Object;
 use crate::group::{JoinRequest, Joined};
+use crate::image::acl::Operation;
 
 pub const VERSIONS: RangeInclusive<i16> = 0..=9;
 
-pub async fn handle(cx: &Context, call: &Call, request: JoinGroupRequest) -> JoinGroupResponse {
+pub async fn handle(cx: &Context, call: &Call, rights: &Rights<'_>, request: JoinGroupRequest) -> JoinGroupResponse {
+    if let Err(error) = rights.demand(Operation::Read, Object::Group(&request.group_id)) {
+        return encode(call.version, Joined::failed(error, request.member_id.to_string()));
+    }
     let session = i64::from(request.session_timeout_ms);
     let join = JoinRequest {
         group: request.group_id.to_string(),

@@ -5,13 +5,16 @@ use std::ops::RangeInclusive;
 use kafka_protocol::messages::leave_group_response::MemberResponse;
 use kafka_protocol::messages::{LeaveGroupRequest, LeaveGroupResponse};
 
-use super::{Call, Context};
+use super::{Call, Context, Rights};
+use crate::auth::Object;
 use crate::group::Leaver;
+use crate::image::acl::Operation;
 
 pub const VERSIONS: RangeInclusive<i16> = 0..=5;
 
-pub async fn handle(cx: &Context, call: &Call, request: LeaveGroupRequest) -> LeaveGroupResponse {
-    let shard = match cx.groups.shard_of(&request.group_id) {
+pub async fn handle(cx: &Context, call: &Call, rights: &Rights<'_>, request: LeaveGroupRequest) -> LeaveGroupResponse {
+    let granted = rights.demand(Operation::Read, Object::Group(&request.group_id));
+    let shard = match granted.and_then(|()| cx.groups.shard_of(&request.group_id)) {
         Ok(shard) => shard,
         Err(error) => return LeaveGroupResponse::default().with_error_code(error.code()),
     };

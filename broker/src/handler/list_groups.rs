@@ -6,14 +6,16 @@ use kafka_protocol::messages::list_groups_response::ListedGroup;
 use kafka_protocol::messages::{GroupId, ListGroupsRequest, ListGroupsResponse};
 use kafka_protocol::protocol::StrBytes;
 
-use super::{Call, Context};
+use super::{Call, Context, Rights};
+use crate::auth::Object;
+use crate::image::acl::Operation;
 
 pub const VERSIONS: RangeInclusive<i16> = 0..=5;
 
 /// All groups here are classic ones.
 const KIND: &str = "classic";
 
-pub async fn handle(cx: &Context, call: &Call, request: ListGroupsRequest) -> ListGroupsResponse {
+pub async fn handle(cx: &Context, call: &Call, rights: &Rights<'_>, request: ListGroupsRequest) -> ListGroupsResponse {
     let shards = match cx.groups.shards() {
         Ok(shards) => shards,
         Err(error) => return ListGroupsResponse::default().with_error_code(error.code()),
@@ -23,6 +25,9 @@ pub async fn handle(cx: &Context, call: &Call, request: ListGroupsRequest) -> Li
     let groups = shards.iter().flat_map(|shard| shard.list());
     let groups =
         groups.filter(|group| wanted(&request.states_filter, group.state) && wanted(&request.types_filter, KIND));
+    // Who may describe the cluster sees all groups, all others those they may describe.
+    let all = rights.shows(Operation::Describe, Object::Cluster);
+    let groups = groups.filter(|group| all || rights.shows(Operation::Describe, Object::Group(&group.name)));
     let listed = groups.map(|group| {
         let listed = ListedGroup::default()
             .with_group_id(GroupId(StrBytes::from_string(group.name)))

@@ -6,8 +6,10 @@ use kafka_protocol::messages::list_offsets_request::ListOffsetsPartition;
 use kafka_protocol::messages::list_offsets_response::{ListOffsetsPartitionResponse, ListOffsetsTopicResponse};
 use kafka_protocol::messages::{ListOffsetsRequest, ListOffsetsResponse};
 
-use super::{Call, Context};
+use super::{Call, Context, Rights};
+use crate::auth::Object;
 use crate::id::TopicPartition;
+use crate::image::acl::Operation;
 use crate::log::TimedOffset;
 use crate::replica::{At, Refusal};
 use crate::wire::ErrorCode;
@@ -22,11 +24,18 @@ const EARLIEST_LOCAL: i64 = -4;
 /// The last offset in tiered storage (KIP-1005), which there is none of.
 const LATEST_TIERED: i64 = -5;
 
-pub async fn handle(cx: &Context, call: &Call, request: ListOffsetsRequest) -> ListOffsetsResponse {
+pub async fn handle(
+    cx: &Context,
+    call: &Call,
+    rights: &Rights<'_>,
+    request: ListOffsetsRequest,
+) -> ListOffsetsResponse {
     let image = cx.image();
     let mut response = ListOffsetsResponse::default();
     for topic in request.topics {
+        let granted = rights.demand(Operation::Describe, Object::Topic(&topic.name));
         let id = image.topic_named(&topic.name).map(|topic| topic.id);
+        let id = granted.and_then(|()| id.ok_or(ErrorCode::UnknownTopicOrPartition));
         let answer = |asked: &ListOffsetsPartition| {
             let at = id.map(|topic| TopicPartition {
                 topic,
@@ -47,13 +56,13 @@ pub async fn handle(cx: &Context, call: &Call, request: ListOffsetsRequest) -> L
 fn answer(
     cx: &Context,
     call: &Call,
-    at: Option<TopicPartition>,
+    at: Result<TopicPartition, ErrorCode>,
     asked: &ListOffsetsPartition,
 ) -> ListOffsetsPartitionResponse {
     let answer = ListOffsetsPartitionResponse::default().with_partition_index(asked.partition_index);
     let found = match at {
-        Some(at) => find(cx, at, asked),
-        None => Err(ErrorCode::UnknownTopicOrPartition.into()),
+        Ok(at) => find(cx, at, asked),
+        Err(code) => Err(code.into()),
     };
     match found {
         Ok(Some(found)) => {

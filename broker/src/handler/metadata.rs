@@ -10,15 +10,17 @@ use kafka_protocol::messages::{BrokerId, CreateTopicsRequest, MetadataRequest, M
 use kafka_protocol::protocol::StrBytes;
 use uuid::Uuid;
 
-use super::{Call, Context, forward, operations};
+use super::{Call, Context, Rights, forward};
+use crate::auth::Object;
 use crate::coordinator::OFFSETS_TOPIC;
 use crate::id::{NodeId, TopicId};
+use crate::image::acl::Operation;
 use crate::image::{Image, Partition, Topic};
 use crate::wire::ErrorCode;
 
 pub const VERSIONS: RangeInclusive<i16> = 0..=13;
 
-pub async fn handle(cx: &Context, call: &Call, request: MetadataRequest) -> MetadataResponse {
+pub async fn handle(cx: &Context, call: &Call, rights: &Rights<'_>, request: MetadataRequest) -> MetadataResponse {
     let wanted = wanted(&request, call.version);
     let may_create = call.version < 4 || request.allow_auto_topic_creation;
     let mut refused = Vec::new();
@@ -31,18 +33,23 @@ pub async fn handle(cx: &Context, call: &Call, request: MetadataRequest) -> Meta
             Wanted::Name(name) if image.topic_named(name).is_none() => Some(name.clone()),
             _ => None,
         });
-        refused = create(cx, missing.collect()).await;
+        refused = create_allowed(cx, rights, missing.collect()).await;
     }
     let image = cx.image();
     let topics = match wanted {
         None => image
             .topic_ids
             .values()
-            .filter_map(|id| Some(found(&image, image.topic(*id)?, call)))
+            .filter_map(|id| image.topic(*id))
+            .filter(|topic| rights.shows(Operation::Describe, Object::Topic(&topic.name)))
+            .map(|topic| found(&image, topic, call))
             .collect(),
         Some(wanted) => wanted
             .into_iter()
-            .map(|topic| answer(&image, topic, &refused, call))
+            .map(|topic| match denied(&image, rights, &topic, call) {
+                Some(denied) => denied,
+                None => answer(&image, topic, &refused, call),
+            })
             .collect(),
     };
     let mut response = MetadataResponse::default()
@@ -51,11 +58,12 @@ pub async fn handle(cx: &Context, call: &Call, request: MetadataRequest) -> Meta
         .with_controller_id(controller(&image))
         .with_topics(topics);
     if (8..=10).contains(&call.version) && request.include_cluster_authorized_operations {
-        response.cluster_authorized_operations = operations::ON_CLUSTER;
+        response.cluster_authorized_operations = rights.cluster_operations();
     }
     if call.version >= 8 && request.include_topic_authorized_operations {
         for topic in response.topics.iter_mut().filter(|topic| topic.error_code == 0) {
-            topic.topic_authorized_operations = operations::ON_TOPIC;
+            let name = topic.name.as_ref().map_or("", |name| name.as_str());
+            topic.topic_authorized_operations = rights.operations(Object::Topic(name));
         }
     }
     response
@@ -77,6 +85,36 @@ fn wanted(request: &MetadataRequest, version: i16) -> Option<Vec<Wanted>> {
         None => Wanted::Id(topic.topic_id),
     });
     Some(wanted.collect())
+}
+
+/// The answer for a topic that the caller may not describe: whether it exists is not told, only that an id is known.
+fn denied(image: &Image, rights: &Rights<'_>, wanted: &Wanted, call: &Call) -> Option<MetadataResponseTopic> {
+    let (name, id) = match wanted {
+        Wanted::Name(name) => (name.as_str(), None),
+        Wanted::Id(id) => (image.topic(TopicId(*id))?.name.as_str(), Some(*id)),
+    };
+    let error = rights.demand(Operation::Describe, Object::Topic(name)).err()?;
+    let topic = MetadataResponseTopic::default().with_error_code(error.code());
+    Some(match id {
+        None => topic.with_name(Some(TopicName(StrBytes::from_string(name.to_owned())))),
+        // Before version 12 the name cannot be null.
+        Some(id) => topic
+            .with_topic_id(id)
+            .with_name((call.version < 12).then(TopicName::default)),
+    })
+}
+
+/// Creates those that the caller may describe and create.
+async fn create_allowed(cx: &Context, rights: &Rights<'_>, missing: Vec<String>) -> Vec<(String, i16)> {
+    let described = missing.into_iter();
+    let described = described.filter(|name| rights.shows(Operation::Describe, Object::Topic(name)));
+    let anywhere = rights.shows(Operation::Create, Object::Cluster);
+    let (granted, denied): (Vec<_>, Vec<_>) =
+        described.partition(|name| anywhere || rights.allow(Operation::Create, Object::Topic(name)));
+    let mut refused = create(cx, granted).await;
+    let code = ErrorCode::TopicAuthorizationFailed.code();
+    refused.extend(denied.into_iter().map(|name| (name, code)));
+    refused
 }
 
 /// Has the controller create topics with the defaults, and waits until this broker knows them. Returns what was refused,

@@ -11,7 +11,9 @@ use kafka_protocol::messages::offset_fetch_response::{
 use kafka_protocol::messages::{OffsetFetchRequest, OffsetFetchResponse, TopicName};
 use kafka_protocol::protocol::StrBytes;
 
-use super::{Call, Context};
+use super::{Call, Context, Rights};
+use crate::auth::Object;
+use crate::image::acl::Operation;
 use crate::wire::ErrorCode;
 
 pub const VERSIONS: RangeInclusive<i16> = 1..=9;
@@ -25,14 +27,20 @@ struct Answer {
     offset: i64,
     leader_epoch: i32,
     metadata: String,
+    error: Option<ErrorCode>,
 }
 
 /// Topics with the offsets of their partitions.
 type Found = Vec<(String, Vec<Answer>)>;
 
-pub async fn handle(cx: &Context, call: &Call, request: OffsetFetchRequest) -> OffsetFetchResponse {
+pub async fn handle(
+    cx: &Context,
+    call: &Call,
+    rights: &Rights<'_>,
+    request: OffsetFetchRequest,
+) -> OffsetFetchResponse {
     if call.version >= 8 {
-        let groups = request.groups.into_iter().map(|group| answer_group(cx, group));
+        let groups = request.groups.into_iter().map(|group| answer_group(cx, rights, group));
         return OffsetFetchResponse::default().with_groups(groups.collect());
     }
     let asked = request.topics.map(|topics| {
@@ -41,7 +49,7 @@ pub async fn handle(cx: &Context, call: &Call, request: OffsetFetchRequest) -> O
             .map(|t| (t.name.to_string(), t.partition_indexes))
             .collect()
     });
-    match fetch(cx, &request.group_id, asked) {
+    match fetch(cx, rights, &request.group_id, asked) {
         Ok(topics) => {
             let topics = topics.into_iter().map(|(name, partitions)| {
                 let partition = |answer: Answer| {
@@ -50,6 +58,7 @@ pub async fn handle(cx: &Context, call: &Call, request: OffsetFetchRequest) -> O
                         .with_committed_offset(answer.offset)
                         .with_committed_leader_epoch(if call.version >= 5 { answer.leader_epoch } else { -1 })
                         .with_metadata(Some(StrBytes::from_string(answer.metadata)))
+                        .with_error_code(answer.error.map_or(0, |error| error.code()))
                 };
                 OffsetFetchResponseTopic::default()
                     .with_name(TopicName(StrBytes::from_string(name)))
@@ -77,7 +86,7 @@ pub async fn handle(cx: &Context, call: &Call, request: OffsetFetchRequest) -> O
     }
 }
 
-fn answer_group(cx: &Context, group: OffsetFetchRequestGroup) -> OffsetFetchResponseGroup {
+fn answer_group(cx: &Context, rights: &Rights<'_>, group: OffsetFetchRequestGroup) -> OffsetFetchResponseGroup {
     let asked = group.topics.map(|topics| {
         topics
             .into_iter()
@@ -85,7 +94,7 @@ fn answer_group(cx: &Context, group: OffsetFetchRequestGroup) -> OffsetFetchResp
             .collect()
     });
     let answer = OffsetFetchResponseGroup::default();
-    match fetch(cx, &group.group_id, asked) {
+    match fetch(cx, rights, &group.group_id, asked) {
         Err((error, _)) => answer.with_group_id(group.group_id).with_error_code(error.code()),
         Ok(topics) => {
             let topics = topics.into_iter().map(|(name, partitions)| {
@@ -95,6 +104,7 @@ fn answer_group(cx: &Context, group: OffsetFetchRequestGroup) -> OffsetFetchResp
                         .with_committed_offset(answer.offset)
                         .with_committed_leader_epoch(answer.leader_epoch)
                         .with_metadata(Some(StrBytes::from_string(answer.metadata)))
+                        .with_error_code(answer.error.map_or(0, |error| error.code()))
                 };
                 OffsetFetchResponseTopics::default()
                     .with_name(TopicName(StrBytes::from_string(name)))
@@ -105,8 +115,9 @@ fn answer_group(cx: &Context, group: OffsetFetchRequestGroup) -> OffsetFetchResp
     }
 }
 
-fn fetch(cx: &Context, group: &str, asked: Asked) -> Result<Found, (ErrorCode, Asked)> {
-    let shard = match cx.groups.shard_of(group) {
+fn fetch(cx: &Context, rights: &Rights<'_>, group: &str, asked: Asked) -> Result<Found, (ErrorCode, Asked)> {
+    let granted = rights.demand(Operation::Describe, Object::Group(group));
+    let shard = match granted.and_then(|()| cx.groups.shard_of(group)) {
         Ok(shard) => shard,
         Err(error) => return Err((error, asked)),
     };
@@ -115,21 +126,26 @@ fn fetch(cx: &Context, group: &str, asked: Asked) -> Result<Found, (ErrorCode, A
         for (topic, partition) in shard.committed(group) {
             all.entry(topic).or_default().push(partition);
         }
+        // What was not named is left out, not refused.
+        all.retain(|topic, _| rights.shows(Operation::Describe, Object::Topic(topic)));
         all.into_iter().collect()
     });
-    let answer = |topic: &str, partition: i32| {
-        let (offset, leader_epoch, metadata) = shard.offset(group, topic, partition).unwrap_or((-1, -1, String::new()));
+    let answer = |topic: &str, partition: i32, error: Option<ErrorCode>| {
+        let found = shard.offset(group, topic, partition).filter(|_| error.is_none());
+        let (offset, leader_epoch, metadata) = found.unwrap_or((-1, -1, String::new()));
         Answer {
             partition,
             offset,
             leader_epoch,
             metadata,
+            error,
         }
     };
     let answers = topics.into_iter().map(|(topic, partitions)| {
+        let error = rights.demand(Operation::Describe, Object::Topic(&topic)).err();
         let partitions = partitions
             .into_iter()
-            .map(|partition| answer(&topic, partition))
+            .map(|partition| answer(&topic, partition, error))
             .collect();
         (topic, partitions)
     });

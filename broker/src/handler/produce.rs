@@ -15,9 +15,11 @@ use kafka_protocol::messages::{BrokerId, ProduceRequest, ProduceResponse};
 use kafka_protocol::protocol::StrBytes;
 use tokio::time::Instant;
 
-use super::{Call, Context, Reply};
+use super::{Call, Context, Reply, Rights};
+use crate::auth::Object;
 use crate::id::{NodeId, TopicId, TopicPartition};
 use crate::image::Image;
+use crate::image::acl::Operation;
 use crate::replica::{Acks, Appending, Produced, Refusal};
 use crate::wire;
 use crate::wire::ErrorCode;
@@ -40,7 +42,7 @@ struct Begun {
     appending: Result<Appending, Refusal>,
 }
 
-pub async fn handle(cx: &Context, call: &Call, body: Bytes) -> Result<Reply, Malformed> {
+pub async fn handle(cx: &Context, call: &Call, rights: &Rights<'_>, body: Bytes) -> Result<Reply, Malformed> {
     if call.version < OLDEST_SERVED {
         return Err(Malformed::new(format!(
             "version {} has records older than format v2; use a client from Kafka 2.1 or later",
@@ -57,12 +59,18 @@ pub async fn handle(cx: &Context, call: &Call, body: Bytes) -> Result<Reply, Mal
     let wait = u64::try_from(request.timeout_ms).unwrap_or(0);
     let deadline = Instant::now() + Duration::from_millis(wait);
     let image = cx.image();
+    let transactional_id = request.transactional_id.as_deref();
+    let granted = transactional_id.map_or(Ok(()), |id| {
+        rights.demand(Operation::Write, Object::TransactionalId(id))
+    });
     let begun: Vec<(TopicProduceData, Vec<Begun>)> = request
         .topic_data
         .into_iter()
         .map(|mut topic| {
             let partitions = std::mem::take(&mut topic.partition_data);
-            let begun = begin(cx, call, &image, &topic, partitions, acks);
+            let topic_id = find(&image, call, rights, &topic);
+            let to = granted.and(topic_id);
+            let begun = begin(cx, to, partitions, acks);
             (topic, begun)
         })
         .collect();
@@ -85,40 +93,39 @@ pub async fn handle(cx: &Context, call: &Call, body: Bytes) -> Result<Reply, Mal
     Reply::message(&response, call)
 }
 
+/// The topic, if it is there and the caller may write it.
+fn find(image: &Image, call: &Call, rights: &Rights<'_>, asked: &TopicProduceData) -> Result<TopicId, ErrorCode> {
+    if call.version >= BY_ID {
+        let topic = image.topic(TopicId(asked.topic_id)).ok_or(ErrorCode::UnknownTopicId)?;
+        rights.demand(Operation::Write, Object::Topic(&topic.name))?;
+        return Ok(topic.id);
+    }
+    rights.demand(Operation::Write, Object::Topic(&asked.name))?;
+    let topic = image.topic_named(&asked.name);
+    topic.map(|topic| topic.id).ok_or(ErrorCode::UnknownTopicOrPartition)
+}
+
 fn begin(
     cx: &Context,
-    call: &Call,
-    image: &Image,
-    topic: &TopicProduceData,
+    to: Result<TopicId, ErrorCode>,
     partitions: Vec<PartitionProduceData>,
     acks: Option<Acks>,
 ) -> Vec<Begun> {
-    let by_id = call.version >= BY_ID;
-    let id = if by_id {
-        image.topic(TopicId(topic.topic_id)).map(|topic| topic.id)
-    } else {
-        image.topic_named(&topic.name).map(|topic| topic.id)
-    };
-    let unknown = if by_id {
-        ErrorCode::UnknownTopicId
-    } else {
-        ErrorCode::UnknownTopicOrPartition
-    };
     let begin_one = |data: PartitionProduceData| {
-        let at = id.map(|topic| TopicPartition {
+        let at = to.map(|topic| TopicPartition {
             topic,
             partition: data.index,
         });
         let appending = match (at, acks) {
             (_, None) => Err(ErrorCode::InvalidRequiredAcks.into()),
-            (None, _) => Err(unknown.into()),
-            (Some(at), Some(acks)) => {
+            (Err(code), _) => Err(code.into()),
+            (Ok(at), Some(acks)) => {
                 one_batch(data.records).and_then(|records| cx.replicas.begin_append(at, records, acks))
             }
         };
         Begun {
             index: data.index,
-            at,
+            at: at.ok(),
             appending,
         }
     };

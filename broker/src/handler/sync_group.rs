@@ -5,12 +5,15 @@ use std::ops::RangeInclusive;
 use kafka_protocol::messages::{SyncGroupRequest, SyncGroupResponse};
 use kafka_protocol::protocol::StrBytes;
 
-use super::{Call, Context};
+use super::{Call, Context, Rights};
+use crate::auth::Object;
 use crate::group::{SyncRequest, Synced};
+use crate::image::acl::Operation;
 
 pub const VERSIONS: RangeInclusive<i16> = 0..=5;
 
-pub async fn handle(cx: &Context, call: &Call, request: SyncGroupRequest) -> SyncGroupResponse {
+pub async fn handle(cx: &Context, call: &Call, rights: &Rights<'_>, request: SyncGroupRequest) -> SyncGroupResponse {
+    let granted = rights.demand(Operation::Read, Object::Group(&request.group_id));
     let sync = SyncRequest {
         group: request.group_id.to_string(),
         generation: request.generation_id,
@@ -24,7 +27,7 @@ pub async fn handle(cx: &Context, call: &Call, request: SyncGroupRequest) -> Syn
             .map(|a| (a.member_id.to_string(), a.assignment))
             .collect(),
     };
-    let synced = match cx.groups.shard_of(&sync.group) {
+    let synced = match granted.and_then(|()| cx.groups.shard_of(&sync.group)) {
         Ok(shard) => shard.sync(sync).await,
         Err(error) => Synced::failed(error),
     };

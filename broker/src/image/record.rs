@@ -7,7 +7,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 
+use super::acl::Acl;
 use super::{Broker, Image, Partition, Resource, Topic};
 use crate::id::{NodeId, Offset, TopicId};
 
@@ -60,6 +62,14 @@ pub enum Record {
     /// Producer ids below `next` were given out.
     ProducerIds {
         next: i64,
+    },
+    /// An ACL was added.
+    AccessControlEntry {
+        id: Uuid,
+        acl: Acl,
+    },
+    RemoveAccessControlEntry {
+        id: Uuid,
     },
 }
 
@@ -126,6 +136,8 @@ impl Record {
                 image.features.insert(name.clone(), *level);
             }
             Self::ProducerIds { next } => image.next_producer_id = *next,
+            Self::AccessControlEntry { id, acl } => Arc::make_mut(&mut image.acls).insert(*id, acl.clone()),
+            Self::RemoveAccessControlEntry { id } => Arc::make_mut(&mut image.acls).remove(*id),
         }
     }
 }

@@ -13,6 +13,7 @@ use super::listener::{self, Bound};
 use super::registration::{Identity, Registration};
 use super::task::Tasks;
 use super::{Error, Status, Surroundings, metadata};
+use crate::auth::Authorizer;
 use crate::coordinator::{GroupCoordinator, Setup};
 use crate::env::disk::Disk;
 use crate::group;
@@ -61,12 +62,15 @@ impl Broker {
     ) -> Result<(Self, Vec<String>), Error> {
         let bound = listener::bind(&config).await?;
         let images = watch::Sender::new(Arc::new(Image::empty()));
+        let caught_up = watch::Sender::new(false);
+        let mut knows_all = caught_up.subscribe();
         let mut followers = Tasks::default();
         let controller = |purpose: &str| remote(&config, &around, purpose);
         followers.spawn(metadata::follow(
             config.node_id(),
             controller("metadata"),
             images.clone(),
+            caught_up,
         ));
 
         let cluster_id = cluster_id(&config, &around.disk, images.subscribe()).await?;
@@ -90,6 +94,7 @@ impl Broker {
             node: config.node_id(),
             face: Face::Broker,
             config: Arc::clone(&config),
+            authorizer: Authorizer::of(&config),
             image: images.subscribe(),
             controller: ControllerLink::Remote(requests),
             replicas: Arc::clone(&replicas),
@@ -98,6 +103,10 @@ impl Broker {
             producer_ids: Arc::default(),
         });
         let endpoints: Vec<_> = bound.iter().map(|bound| bound.endpoint.clone()).collect();
+        if cx.authorizer.is_some() {
+            // As in Kafka: nobody is let in before the ACLs are known. A sender that is gone stops the node anyway.
+            let _ = knows_all.wait_for(|knows| *knows).await;
+        }
         let servers = serve(bound, &cx, &config)?;
 
         let (leaving, left) = watch::channel(false);

@@ -9,6 +9,7 @@ use tokio::sync::watch;
 use super::listener;
 use super::task::Tasks;
 use super::{Error, Status, Surroundings, broker};
+use crate::auth::Authorizer;
 use crate::controller::{Controller, METADATA_DIR, Setup, log_config};
 use crate::env::random::Random;
 use crate::handler::{Context, ControllerLink, Face};
@@ -65,6 +66,7 @@ impl ControllerNode {
             node: config.node_id(),
             face: Face::Controller,
             config: Arc::clone(&config),
+            authorizer: Authorizer::of(&config),
             image: controller.image(),
             controller: ControllerLink::Local(controller.clone()),
             groups: broker::coordinator(&config, &around, controller.image(), &replicas),

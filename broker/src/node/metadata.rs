@@ -11,7 +11,7 @@ use kafka_protocol::messages::{BrokerId, FetchRequest, FetchResponse};
 use tokio::sync::watch;
 
 use crate::handler::RemoteController;
-use crate::id::{NodeId, TopicId};
+use crate::id::{NodeId, Offset, TopicId};
 use crate::image::Image;
 use crate::wire::ErrorCode;
 
@@ -22,12 +22,22 @@ const DEADLINE: Duration = Duration::from_secs(5);
 const BACKOFF: Duration = Duration::from_millis(100);
 const FETCH_BYTES: i32 = 8 * 1024 * 1024;
 
-/// Follows until it is dropped.
-pub async fn follow(node: NodeId, controller: RemoteController, images: watch::Sender<Arc<Image>>) {
+/// Follows until it is dropped. `caught_up` becomes true once the image holds all that the controller had decided.
+pub async fn follow(
+    node: NodeId,
+    controller: RemoteController,
+    images: watch::Sender<Arc<Image>>,
+    caught_up: watch::Sender<bool>,
+) {
     let mut said = String::new();
     loop {
         match advance(node, &controller, &images).await {
-            Ok(()) => said.clear(),
+            Ok(high_watermark) => {
+                said.clear();
+                if images.borrow().offset + 1 >= high_watermark {
+                    caught_up.send_if_modified(|known| !std::mem::replace(known, true));
+                }
+            }
             Err(reason) => {
                 // Once per reason: the controller may be down for long.
                 if said != reason {
@@ -40,12 +50,12 @@ pub async fn follow(node: NodeId, controller: RemoteController, images: watch::S
     }
 }
 
-/// One fetch and what it brings.
+/// One fetch and what it brings; returns the end of what the controller has decided.
 async fn advance(
     node: NodeId,
     controller: &RemoteController,
     images: &watch::Sender<Arc<Image>>,
-) -> Result<(), String> {
+) -> Result<Offset, String> {
     let image = Arc::clone(&images.borrow());
     let response = controller
         .call(request(node, &image), DEADLINE)
@@ -58,14 +68,22 @@ async fn advance(
             images.send_replace(Arc::new(Image::empty()));
             return Err("the controller's log is another than the one followed so far; it is read again".to_owned());
         }
-        Some(code) => return Err(format!("the controller answers {code}")),
+        Some(code) => return Err(meaning(code)),
     }
     if let Some(records) = data.records.filter(|records| !records.is_empty()) {
         let mut next = Image::clone(&image);
         next.replay(records).map_err(|error| error.to_string())?;
         images.send_replace(Arc::new(next));
     }
-    Ok(())
+    Ok(data.high_watermark)
+}
+
+/// What a refusal of the controller means to the operator of this node.
+pub(super) fn meaning(code: ErrorCode) -> String {
+    match code {
+        ErrorCode::ClusterAuthorizationFailed => "the controller does not let this node act for the cluster: the principal that the node connects as has to be in the controller's super.users, or needs an ACL for ClusterAction on the cluster".to_owned(),
+        code => format!("the controller answers {code}"),
+    }
 }
 
 fn request(node: NodeId, image: &Image) -> FetchRequest {
@@ -93,7 +111,7 @@ fn partition(response: FetchResponse) -> Result<PartitionData, String> {
         .flat_map(|topic| topic.partitions)
         .next()
         .ok_or_else(|| match ErrorCode::try_from_code(response.error_code) {
-            Some(code) => format!("the controller answers {code}"),
+            Some(code) => meaning(code),
             None => "the controller answers without the metadata partition".to_owned(),
         })
 }

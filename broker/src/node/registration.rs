@@ -9,7 +9,7 @@ use kafka_protocol::protocol::StrBytes;
 use tokio::sync::watch;
 use uuid::Uuid;
 
-use super::Status;
+use super::{Status, metadata};
 use crate::handler::RemoteController;
 use crate::id::{NodeId, Offset};
 use crate::image::Endpoint;
@@ -123,7 +123,7 @@ impl Registration {
         match ErrorCode::try_from_code(response.error_code) {
             None => Ok(self.settle(&response, leaving)),
             Some(ErrorCode::StaleBrokerEpoch | ErrorCode::BrokerIdNotRegistered) => Ok(Beat::Unregistered),
-            Some(code) => Err(format!("the controller answers {code}")),
+            Some(code) => Err(metadata::meaning(code)),
         }
     }
 
@@ -161,7 +161,7 @@ impl Registration {
                         return None;
                     }
                     // A run of this node that was killed counts as alive until its session ends.
-                    Some(code) => format!("the controller answers {code}"),
+                    Some(code) => metadata::meaning(code),
                 },
             };
             if said != reason {

@@ -5,6 +5,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use kafka_protocol::ResponseError;
@@ -30,6 +31,8 @@ pub(super) struct Fetcher {
     leader: NodeId,
     followed: Mutex<HashMap<TopicPartition, Followed>>,
     changed: Notify,
+    /// The leader's last answer denied something.
+    denied: AtomicBool,
 }
 
 struct Followed {
@@ -72,6 +75,7 @@ impl Fetcher {
             leader,
             followed: Mutex::default(),
             changed: Notify::new(),
+            denied: AtomicBool::new(false),
         }
     }
 
@@ -208,6 +212,7 @@ impl Fetcher {
             }
             return;
         }
+        self.tell_denied(answer);
         let asked: HashMap<TopicPartition, &Asked> = asked.iter().map(|asked| (asked.partition.at, asked)).collect();
         for topic in &answer.responses {
             for data in &topic.partitions {
@@ -219,6 +224,19 @@ impl Fetcher {
                     self.settle(asked, take_one(asked, data), options);
                 }
             }
+        }
+    }
+
+    /// Says once that this node may not follow, however often it tries.
+    fn tell_denied(&self, answer: &FetchResponse) {
+        let code = ResponseError::TopicAuthorizationFailed.code();
+        let mut answers = answer.responses.iter().flat_map(|topic| &topic.partitions);
+        let denied = answers.any(|data| data.error_code == code);
+        if denied && !self.denied.swap(true, Ordering::Relaxed) {
+            tracing::warn!(leader = %self.leader, "the leader does not let this node replicate, trying again: the principal that the node connects as has to be in super.users of every broker, or needs an ACL for ClusterAction on the cluster");
+        }
+        if !denied {
+            self.denied.store(false, Ordering::Relaxed);
         }
     }
 
@@ -272,7 +290,9 @@ fn report(partition: &Partition, refusal: &Refusal) {
         | ResponseError::FencedLeaderEpoch
         | ResponseError::UnknownLeaderEpoch
         | ResponseError::UnknownTopicId
-        | ResponseError::UnknownTopicOrPartition => {
+        | ResponseError::UnknownTopicOrPartition
+        // Said once for the leader.
+        | ResponseError::TopicAuthorizationFailed => {
             tracing::debug!(%topic, partition = number, "not replicated yet: {refusal}");
         }
         _ => tracing::warn!(%topic, partition = number, "not replicated, trying again: {refusal}"),

@@ -15,13 +15,19 @@ pub(super) const TABLE: &[Property] = &[
         "Where clients reach the broker, if that is not where it listens.",
     ),
     Property::new(
+        "allow.everyone.if.no.acl.found",
+        Boolean,
+        Some("false"),
+        Any,
+        "Whether a resource that no ACL names is open to everybody.",
+    ),
+    Property::new(
         "authorizer.class.name",
         String,
         Some(""),
         Any,
-        "The class that decides who may do what.",
-    )
-    .fixed("there is no authorizer; every client may do everything."),
+        "The class that decides who may do what; without one every client may do everything.",
+    ),
     Property::new(
         "auto.create.topics.enable",
         Boolean,
@@ -841,8 +847,13 @@ pub(super) const TABLE: &[Property] = &[
         "The trust store of TLS listeners.",
     )
     .fixed("there is no TLS; every listener is plaintext."),
-    Property::new("super.users", String, Some(""), Any, "Who may do everything.")
-        .fixed("there is no authorizer; every client may do everything."),
+    Property::new(
+        "super.users",
+        String,
+        Some(""),
+        Any,
+        "The principals that may do everything, separated by semicolons.",
+    ),
     Property::new(
         "transaction.state.log.min.isr",
         Int,

@@ -81,6 +81,7 @@ impl Config {
         let node = NodeId(required(get("node.id"), "node.id", "the node's own number, 0 or more")?);
         let role = role(get("process.roles").unwrap_or_default())?;
         check_protocols(get("listener.security.protocol.map"))?;
+        check_authorizer(&properties)?;
         let controller = controller(&properties)?;
         let listeners = listeners("listeners", get("listeners").unwrap_or("PLAINTEXT://:9092"))?;
         let advertised = match get("advertised.listeners") {
@@ -164,6 +165,21 @@ impl Config {
             Some(dir) => PathBuf::from(dir),
             None => self.log_dirs().swap_remove(0),
         }
+    }
+
+    /// Whether `authorizer.class.name` asks for the standard authorizer, the only one there is.
+    pub fn has_authorizer(&self) -> bool {
+        self.set("authorizer.class.name")
+            .is_some_and(|name| !name.trim().is_empty())
+    }
+
+    /// `super.users`, each as its type and its name.
+    pub fn super_users(&self) -> Vec<(String, String)> {
+        let users = principals(self.set("super.users").unwrap_or_default());
+        users
+            .filter_map(Result::ok)
+            .map(|(kind, name)| (kind.to_owned(), name.to_owned()))
+            .collect()
     }
 
     pub fn rack(&self) -> Option<&str> {
@@ -409,6 +425,37 @@ fn check_protocols(map: Option<&str>) -> Result<(), Invalid> {
     Ok(())
 }
 
+/// Kafka's own authorizer, whose rules are followed here.
+const STANDARD_AUTHORIZER: &str = "org.apache.kafka.metadata.authorizer.StandardAuthorizer";
+
+/// `authorizer.class.name` and `super.users`.
+fn check_authorizer(properties: &BTreeMap<String, String>) -> Result<(), Invalid> {
+    let get = |key: &str| properties.get(key).map(|value| value.trim()).unwrap_or_default();
+    let class = get("authorizer.class.name");
+    if !(class.is_empty() || class == STANDARD_AUTHORIZER) {
+        return Err(Invalid(format!(
+            "Invalid value {class} for configuration authorizer.class.name: must be {STANDARD_AUTHORIZER}, \
+             or empty for no authorizer; other classes cannot be loaded."
+        )));
+    }
+    match principals(get("super.users")).find_map(Result::err) {
+        Some(bad) => Err(Invalid(format!(
+            "Invalid value {bad} for configuration super.users: must be principals like User:admin, \
+             separated by semicolons."
+        ))),
+        None => Ok(()),
+    }
+}
+
+/// The principals of a list with semicolons; or what is none.
+fn principals(list: &str) -> impl Iterator<Item = Result<(&str, &str), &str>> {
+    let texts = list.split(';').map(str::trim).filter(|text| !text.is_empty());
+    texts.map(|text| match text.split_once(':') {
+        Some((kind, name)) if !kind.is_empty() && !name.is_empty() => Ok((kind, name)),
+        _ => Err(text),
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -492,5 +539,33 @@ mod tests {
         assert_eq!(settings.min_insync_replicas, 1);
         assert_eq!(settings.segment_bytes, 1 << 30);
         assert!(settings.delete && !settings.compact);
+    }
+
+    #[test]
+    fn only_the_standard_authorizer_is_taken_and_super_users_are_principals() {
+        let config = parse(&[]).unwrap();
+        assert!(!config.has_authorizer() && config.super_users().is_empty());
+        let users = "User:admin; User:CN=broker 1,O=x;Service:a:b;";
+        let config = parse(&[("authorizer.class.name", STANDARD_AUTHORIZER), ("super.users", users)]).unwrap();
+        assert!(config.has_authorizer());
+        let expected = [("User", "admin"), ("User", "CN=broker 1,O=x"), ("Service", "a:b")];
+        assert_eq!(
+            config.super_users(),
+            expected.map(|(kind, name)| (kind.to_owned(), name.to_owned()))
+        );
+        let error = parse(&[("authorizer.class.name", "kafka.security.authorizer.AclAuthorizer")]).unwrap_err();
+        assert!(
+            error
+                .to_string()
+                .starts_with("Invalid value kafka.security.authorizer.AclAuthorizer for"),
+            "{error}"
+        );
+        let error = parse(&[("super.users", "User:a;admin")]).unwrap_err();
+        assert!(
+            error
+                .to_string()
+                .starts_with("Invalid value admin for configuration super.users"),
+            "{error}"
+        );
     }
 }
