@@ -12,6 +12,7 @@ pub mod image;
 pub mod controller;
 pub mod group;
 pub mod auth;
+pub mod quota;
 pub mod replica;
 pub mod coordinator;
 pub mod handler;
