@@ -12,6 +12,7 @@ mod isr;
 mod placement;
 mod producer_id;
 mod quorum;
+mod quota;
 mod reassignment;
 mod state;
 #[cfg(test)]

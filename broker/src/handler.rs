@@ -3,6 +3,7 @@
 //! A handler declares its versions, decides nothing that the controller or a replica decides, and answers in the
 //! version it was asked in. A request that does not follow its schema, or an API that is not in the list, costs the connection.
 
+pub mod alter_client_quotas;
 pub mod alter_configs;
 pub mod alter_partition_reassignments;
 pub mod api_versions;
@@ -16,6 +17,7 @@ pub mod delete_groups;
 pub mod delete_records;
 pub mod delete_topics;
 pub mod describe_acls;
+pub mod describe_client_quotas;
 pub mod describe_cluster;
 pub mod describe_configs;
 pub mod describe_groups;
@@ -37,6 +39,7 @@ pub mod list_offsets;
 pub mod list_partition_reassignments;
 pub mod metadata;
 pub mod metadata_log;
+mod mutation;
 pub mod offset_commit;
 pub mod offset_delete;
 pub mod offset_fetch;
@@ -46,16 +49,17 @@ mod refuse;
 mod reply;
 mod rights;
 pub mod sync_group;
+mod throttle;
 pub mod unregister_broker;
 
 use std::ops::RangeInclusive;
 
 use bytes::Bytes;
 use kafka_protocol::messages::{
-    AllocateProducerIdsRequest, AlterConfigsRequest, AlterPartitionReassignmentsRequest, AlterPartitionRequest, ApiKey,
-    BrokerHeartbeatRequest, BrokerRegistrationRequest, CreateAclsRequest, CreatePartitionsRequest, CreateTopicsRequest,
-    DeleteAclsRequest, DeleteTopicsRequest, DescribeQuorumRequest, ElectLeadersRequest, IncrementalAlterConfigsRequest,
-    ListPartitionReassignmentsRequest, UnregisterBrokerRequest,
+    AllocateProducerIdsRequest, AlterClientQuotasRequest, AlterConfigsRequest, AlterPartitionReassignmentsRequest,
+    AlterPartitionRequest, ApiKey, BrokerHeartbeatRequest, BrokerRegistrationRequest, CreateAclsRequest,
+    CreatePartitionsRequest, CreateTopicsRequest, DeleteAclsRequest, DeleteTopicsRequest, DescribeQuorumRequest,
+    ElectLeadersRequest, IncrementalAlterConfigsRequest, ListPartitionReassignmentsRequest, UnregisterBrokerRequest,
 };
 
 use crate::auth::Object;
@@ -182,6 +186,8 @@ serves! { broker_apis, broker_dispatch:
     DescribeAcls [cluster Describe] => describe_acls,
     CreateAcls [cluster Alter] => create_acls,
     DeleteAcls [cluster Alter] => delete_acls,
+    DescribeClientQuotas [cluster DescribeConfigs] => describe_client_quotas,
+    AlterClientQuotas [cluster AlterConfigs] => alter_client_quotas,
 }
 
 // What brokers reach on the controller's listener. They have authorized what they pass on, and act as themselves: whoever
@@ -206,6 +212,7 @@ serves! { controller_apis, controller_dispatch:
     CreateAcls [cluster Alter ClusterAction] => decided CreateAclsRequest,
     DeleteAcls [cluster Alter ClusterAction] => decided DeleteAclsRequest,
     DescribeAcls [cluster Describe ClusterAction] => describe_acls,
+    AlterClientQuotas [cluster AlterConfigs ClusterAction] => decided AlterClientQuotasRequest,
     DescribeConfigs [itself] => describe_configs,
     DescribeCluster [itself] => describe_cluster,
 }
@@ -231,6 +238,14 @@ pub async fn answer(cx: &Context, call: &Call, header: &Header, body: Bytes) -> 
     if key == ApiKey::ApiVersions && !api_versions::VERSIONS.contains(&call.version) {
         return api_versions::refuse(cx, call);
     }
+    if !cx.quotas.any() {
+        return dispatch(cx, call, key, body).await;
+    }
+    let (reply, spent) = throttle::timed(dispatch(cx, call, key, body)).await;
+    Ok(throttle::settle(cx, call, key, spent, reply?))
+}
+
+async fn dispatch(cx: &Context, call: &Call, key: ApiKey, body: Bytes) -> Result<Reply, Refused> {
     match cx.face {
         Face::Broker => broker_dispatch(cx, call, key, body).await,
         Face::Controller => controller_dispatch(cx, call, key, body).await,

@@ -7,6 +7,7 @@
 pub mod acl;
 mod codec;
 pub mod property;
+pub mod quota;
 mod record;
 
 use std::collections::{BTreeMap, HashMap};
@@ -33,6 +34,8 @@ pub struct Image {
     pub configs: BTreeMap<Resource, Arc<BTreeMap<String, String>>>,
     /// Finalised feature levels, for example `metadata.version`.
     pub features: BTreeMap<String, i16>,
+    /// Client quotas; shared between images as long as none changes.
+    pub quotas: Arc<quota::Quotas>,
     /// The first producer id that no broker was given yet.
     pub next_producer_id: i64,
     pub acls: Arc<acl::Acls>,

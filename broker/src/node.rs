@@ -9,6 +9,7 @@ mod controller;
 mod error;
 mod listener;
 mod metadata;
+mod quotas;
 mod registration;
 mod task;
 

@@ -12,20 +12,22 @@ use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::{JoinError, JoinHandle, JoinSet};
+use tokio::time::Instant;
 
 use crate::handler::Context;
+use crate::quota::{Denied, Slot};
 use connection::Connection;
 
 /// A pause after `accept` failed, for example because the process has no file descriptors left.
 const ACCEPT_BACKOFF: Duration = Duration::from_millis(100);
+/// Connections of addresses that connect too often are held open for up to a second, but not more than so many.
+const TURNED_AWAY_MAX: usize = 100;
 
 /// What one listener grants its clients.
 #[derive(Debug, Clone)]
 pub struct Limits {
     /// `socket.request.max.bytes`
     pub frame_bytes: usize,
-    /// `max.connections`
-    pub connections: usize,
     /// `connections.max.idle.ms`
     pub idle: Duration,
 }
@@ -58,7 +60,8 @@ impl Server {
         let acceptor = Acceptor {
             name: name.into(),
             cx,
-            slots: Arc::new(Semaphore::new(limits.connections.min(Semaphore::MAX_PERMITS))),
+            arrived: None,
+            turned_away: Arc::new(Semaphore::new(TURNED_AWAY_MAX)),
             limits,
             phase: watched,
         };
@@ -104,8 +107,25 @@ struct Acceptor {
     name: Arc<str>,
     cx: Arc<Context>,
     limits: Limits,
-    slots: Arc<Semaphore>,
+    /// Accepted, and waiting for its turn.
+    arrived: Option<Arrived>,
+    /// Room for connections that are held a little before they are closed.
+    turned_away: Arc<Semaphore>,
     phase: watch::Receiver<Phase>,
+}
+
+struct Arrived {
+    stream: TcpStream,
+    client: SocketAddr,
+    /// The rate of the listener or of the node lets it in then.
+    turn: Instant,
+}
+
+/// What becomes of a connection.
+enum Accepted {
+    Taken(Slot, TcpStream, SocketAddr),
+    /// Closed after a while, so that a client that comes back at once is slowed down.
+    Late(TcpStream, Duration),
 }
 
 impl Acceptor {
@@ -117,14 +137,25 @@ impl Acceptor {
             tokio::select! {
                 () = reached(&mut phase, |phase| phase != Phase::Serve) => break,
                 Some(ended) = connections.join_next() => report(ended),
-                accepted = self.accept(&listener) => {
-                    let Some((permit, stream, client)) = accepted else { continue };
-                    let connection = Connection::new(stream, client, &self.name, &self.cx, &self.limits);
-                    let phase = self.phase.clone();
-                    connections.spawn(async move {
-                        connection.run(phase).await;
-                        drop(permit);
-                    });
+                accepted = self.accept(&listener) => match accepted {
+                    Some(Accepted::Taken(slot, stream, client)) => {
+                        let connection = Connection::new(stream, client, &self.name, &self.cx, &self.limits);
+                        let phase = self.phase.clone();
+                        connections.spawn(async move {
+                            connection.run(phase).await;
+                            drop(slot);
+                        });
+                    }
+                    Some(Accepted::Late(stream, wait)) => {
+                        // When too many are held, the others are closed at once.
+                        if let Ok(room) = Arc::clone(&self.turned_away).try_acquire_owned() {
+                            connections.spawn(async move {
+                                tokio::time::sleep(wait).await;
+                                drop((stream, room));
+                            });
+                        }
+                    }
+                    None => {}
                 }
             }
         }
@@ -141,18 +172,33 @@ impl Acceptor {
         connections.shutdown().await;
     }
 
-    /// The next connection, once there is a slot for it.
-    async fn accept(
-        &mut self,
-        listener: &TcpListener,
-    ) -> Option<(tokio::sync::OwnedSemaphorePermit, TcpStream, SocketAddr)> {
-        let permit = Arc::clone(&self.slots).acquire_owned().await.ok()?;
-        match listener.accept().await {
-            Ok((stream, client)) => Some((permit, stream, client)),
-            Err(error) => {
-                tracing::warn!("listener {} cannot accept: {error}", self.name);
-                tokio::time::sleep(ACCEPT_BACKOFF).await;
-                None
+    /// The next connection, once there is room for it. Dropping this future loses none: what was accepted is kept.
+    async fn accept(&mut self, listener: &TcpListener) -> Option<Accepted> {
+        if self.arrived.is_none() {
+            match listener.accept().await {
+                Ok((stream, client)) => {
+                    let turn = Instant::now() + self.cx.connections.arrived(&self.name);
+                    self.arrived = Some(Arrived { stream, client, turn });
+                }
+                Err(error) => {
+                    tracing::warn!("listener {} cannot accept: {error}", self.name);
+                    tokio::time::sleep(ACCEPT_BACKOFF).await;
+                    return None;
+                }
+            }
+        }
+        let turn = self.arrived.as_ref()?.turn;
+        tokio::time::sleep_until(turn).await;
+        let slot = self.cx.connections.slot(&self.name).await;
+        let Arrived { stream, client, .. } = self.arrived.take()?;
+        match slot.admit(client.ip()) {
+            Ok(slot) => Some(Accepted::Taken(slot, stream, client)),
+            Err(denied) => {
+                tracing::debug!("{client} on {} is turned away: {denied}", self.name);
+                match denied {
+                    Denied::TooFast(wait) => Some(Accepted::Late(stream, wait)),
+                    Denied::TooMany(_) => None,
+                }
             }
         }
     }

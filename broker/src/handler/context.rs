@@ -14,6 +14,7 @@ use crate::env::clock::Clock;
 use crate::id::NodeId;
 use crate::image::Image;
 use crate::image::property::Config;
+use crate::quota::{ClientQuotas, ConnectionQuotas};
 use crate::replica::ReplicaManager;
 
 /// The node, as seen from one of its listeners.
@@ -34,6 +35,9 @@ pub struct Context {
     pub clock: Clock,
     /// The producer ids this broker may still hand out.
     pub producer_ids: Arc<ProducerIds>,
+    /// What clients may take. A controller holds its own to none.
+    pub quotas: Arc<ClientQuotas>,
+    pub connections: Arc<ConnectionQuotas>,
 }
 
 /// Which APIs a listener serves.
@@ -56,6 +60,13 @@ pub struct Call {
     pub principal: Arc<Principal>,
     /// The name of the listener it came through; answers with addresses name those of the same listener.
     pub listener: Arc<str>,
+}
+
+impl Call {
+    /// The client's name for itself; empty if it has none.
+    pub fn client(&self) -> &str {
+        self.client_id.as_deref().unwrap_or_default()
+    }
 }
 
 impl Context {

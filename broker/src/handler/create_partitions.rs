@@ -2,10 +2,12 @@
 
 use std::ops::RangeInclusive;
 
+use kafka_protocol::messages::create_partitions_request::CreatePartitionsTopic;
 use kafka_protocol::messages::create_partitions_response::CreatePartitionsTopicResult;
 use kafka_protocol::messages::{CreatePartitionsRequest, CreatePartitionsResponse, TopicName};
 use kafka_protocol::protocol::StrBytes;
 
+use super::mutation::{self, Permits};
 use super::refuse::{self, Refuse};
 use super::{Call, Context, Rights, forward};
 use crate::auth::Object;
@@ -13,6 +15,9 @@ use crate::image::acl::Operation;
 use crate::wire::ErrorCode;
 
 pub const VERSIONS: RangeInclusive<i16> = 0..=3;
+
+/// Since this version what is above the quota is refused (KIP-599).
+const STRICT: i16 = 3;
 
 pub async fn handle(
     cx: &Context,
@@ -25,11 +30,43 @@ pub async fn handle(
     request.topics = granted;
     let mut response = match request.topics.is_empty() {
         true => CreatePartitionsResponse::default(),
-        false => create(cx, call, request).await,
+        false => within_quota(cx, call, request).await,
     };
     let denied = denied.into_iter().map(|topic| topic.name);
     let denied = refused(denied, ErrorCode::TopicAuthorizationFailed, None);
     response.results.extend(denied.results);
+    response
+}
+
+/// Creates the partitions that the client's quota leaves room for.
+async fn within_quota(cx: &Context, call: &Call, mut request: CreatePartitionsRequest) -> CreatePartitionsResponse {
+    let mut permits = Permits::of(cx, call, STRICT);
+    let mut above = Vec::new();
+    if permits.count() {
+        let image = cx.image();
+        let more = |topic: &CreatePartitionsTopic| {
+            let held = image.topic_named(&topic.name).map(|held| held.partitions.len());
+            // Of a topic that is not there the controller says so.
+            held.map_or(0, |held| usize::try_from(topic.count).unwrap_or(0).saturating_sub(held))
+        };
+        let (granted, exceeding) = std::mem::take(&mut request.topics)
+            .into_iter()
+            .partition(|topic| permits.take(&topic.name, more(topic)));
+        request.topics = granted;
+        above = exceeding;
+    }
+    let mut response = match request.topics.is_empty() && !above.is_empty() {
+        true => CreatePartitionsResponse::default(),
+        false => create(cx, call, request).await,
+    };
+    for topic in response.results.iter().filter(|topic| topic.error_code != 0) {
+        permits.give_back(&topic.name);
+    }
+    let above = above.into_iter().map(|topic| topic.name);
+    response
+        .results
+        .extend(refused(above, mutation::EXCEEDED, mutation::why()).results);
+    response.throttle_time_ms = permits.throttle_time_ms();
     response
 }
 

@@ -2,18 +2,24 @@
 
 use std::ops::RangeInclusive;
 
+use kafka_protocol::messages::create_topics_request::CreatableTopic;
 use kafka_protocol::messages::create_topics_response::CreatableTopicResult;
 use kafka_protocol::messages::{CreateTopicsRequest, CreateTopicsResponse, TopicName};
 use kafka_protocol::protocol::StrBytes;
 
+use super::mutation::{self, Permits};
 use super::refuse::{self, Refuse};
 use super::{Call, Context, Rights, forward};
 use crate::auth::Object;
 use crate::id::TopicId;
+use crate::image::Image;
 use crate::image::acl::Operation;
 use crate::wire::ErrorCode;
 
 pub const VERSIONS: RangeInclusive<i16> = 2..=7;
+
+/// Since this version what is above the quota is refused (KIP-599).
+const STRICT: i16 = 6;
 
 pub async fn handle(
     cx: &Context,
@@ -27,7 +33,7 @@ pub async fn handle(
     request.topics = granted;
     let mut response = match request.topics.is_empty() {
         true => CreateTopicsResponse::default(),
-        false => create(cx, call, request).await,
+        false => within_quota(cx, call, request).await,
     };
     if call.version >= 5 {
         let made = response.topics.iter_mut().filter(|topic| topic.error_code == 0);
@@ -48,6 +54,46 @@ fn hide_configs(topic: &mut CreatableTopicResult) {
     topic.configs = Some(Vec::new());
     topic.num_partitions = -1;
     topic.replication_factor = -1;
+}
+
+/// Creates the topics that the client's quota leaves room for.
+async fn within_quota(cx: &Context, call: &Call, mut request: CreateTopicsRequest) -> CreateTopicsResponse {
+    let mut permits = Permits::of(cx, call, STRICT);
+    let mut above = Vec::new();
+    if permits.count() {
+        let image = cx.image();
+        let (granted, exceeding) = std::mem::take(&mut request.topics)
+            .into_iter()
+            .partition(|topic| permits.take(&topic.name, partitions(cx, &image, topic)));
+        request.topics = granted;
+        above = exceeding;
+    }
+    let mut response = match request.topics.is_empty() && !above.is_empty() {
+        true => CreateTopicsResponse::default(),
+        false => create(cx, call, request).await,
+    };
+    for topic in response.topics.iter().filter(|topic| topic.error_code != 0) {
+        permits.give_back(&topic.name);
+    }
+    let above = above.into_iter().map(|topic| topic.name);
+    response
+        .topics
+        .extend(refused(above, mutation::EXCEEDED, mutation::why()).topics);
+    response.throttle_time_ms = permits.throttle_time_ms();
+    response
+}
+
+/// How many partitions the topic will have.
+fn partitions(cx: &Context, image: &Image, topic: &CreatableTopic) -> usize {
+    let default = || {
+        cx.config
+            .value(image, "num.partitions")
+            .and_then(|text| text.trim().parse().ok())
+    };
+    match topic.assignments.len() {
+        0 => usize::try_from(topic.num_partitions).ok().or_else(default).unwrap_or(1),
+        assigned => assigned,
+    }
 }
 
 async fn create(cx: &Context, call: &Call, request: CreateTopicsRequest) -> CreateTopicsResponse {

@@ -7,6 +7,7 @@ use kafka_protocol::messages::{DeleteTopicsRequest, DeleteTopicsResponse, TopicN
 use kafka_protocol::protocol::StrBytes;
 use uuid::Uuid;
 
+use super::mutation::{self, Permits};
 use super::refuse::{self, Refuse};
 use super::{Call, Context, Rights, forward};
 use crate::auth::Object;
@@ -16,6 +17,9 @@ use crate::image::acl::Operation;
 use crate::wire::ErrorCode;
 
 pub const VERSIONS: RangeInclusive<i16> = 1..=6;
+
+/// Since this version what is above the quota is refused (KIP-599).
+const STRICT: i16 = 5;
 
 /// A topic as a request or an answer names it: by name, or since v6 by id.
 type Named = (Option<TopicName>, Uuid);
@@ -29,7 +33,7 @@ pub async fn handle(
     let denied = deny(&cx.image(), rights, &mut request);
     let mut response = match request.topics.is_empty() && request.topic_names.is_empty() {
         true => DeleteTopicsResponse::default(),
-        false => delete(cx, call, request).await,
+        false => within_quota(cx, call, request).await,
     };
     let code = ErrorCode::TopicAuthorizationFailed;
     let denied = refused(denied, call.version, code, refuse::why(code));
@@ -79,6 +83,45 @@ fn asked(request: &DeleteTopicsRequest, version: i16) -> Vec<Named> {
             names.map(|name| (Some(name.clone()), Uuid::nil())).collect()
         }
     }
+}
+
+/// Deletes the topics that the client's quota leaves room for.
+async fn within_quota(cx: &Context, call: &Call, mut request: DeleteTopicsRequest) -> DeleteTopicsResponse {
+    let mut permits = Permits::of(cx, call, STRICT);
+    let mut above = Vec::new();
+    if permits.count() {
+        let image = cx.image();
+        let mut granted = |name: Option<&TopicName>, id: Uuid| {
+            let topic = match name {
+                Some(name) => image.topic_named(name),
+                None => image.topic(TopicId(id)),
+            };
+            // Of one that is not there the controller says so.
+            let granted = topic.is_none_or(|topic| permits.take(&topic.name, topic.partitions.len()));
+            if !granted {
+                above.push((name.cloned(), id));
+            }
+            granted
+        };
+        request.topic_names.retain(|name| granted(Some(name), Uuid::nil()));
+        request
+            .topics
+            .retain(|topic| granted(topic.name.as_ref(), topic.topic_id));
+    }
+    let nothing = request.topics.is_empty() && request.topic_names.is_empty() && !above.is_empty();
+    let mut response = match nothing {
+        true => DeleteTopicsResponse::default(),
+        false => delete(cx, call, request).await,
+    };
+    for topic in response.responses.iter().filter(|topic| topic.error_code != 0) {
+        if let Some(name) = &topic.name {
+            permits.give_back(name);
+        }
+    }
+    let above = refused(above, call.version, mutation::EXCEEDED, mutation::why());
+    response.responses.extend(above.responses);
+    response.throttle_time_ms = permits.throttle_time_ms();
+    response
 }
 
 async fn delete(cx: &Context, call: &Call, request: DeleteTopicsRequest) -> DeleteTopicsResponse {

@@ -13,6 +13,7 @@ use crate::auth::Object;
 use crate::id::{NodeId, TopicId, TopicPartition};
 use crate::image::Image;
 use crate::image::acl::Operation;
+use crate::quota::Kind;
 use crate::replica::{Fetch, FetchFrom, Fetched, Name, Reader, Session, SessionAsk, Wanted};
 use crate::wire;
 use crate::wire::ErrorCode;
@@ -26,6 +27,8 @@ pub const VERSIONS: RangeInclusive<i16> = 4..=18;
 const BY_ID: i16 = 13;
 /// The most one answer holds, whatever the reader allows: Kafka's `fetch.max.bytes`.
 const MAX_BYTES: usize = 55 * 1024 * 1024;
+/// About what an answer says of a partition beside its records.
+const PARTITION_BYTES: usize = 64;
 /// The longest wait, so that a connection's task always comes round.
 const MAX_WAIT: Duration = Duration::from_secs(300);
 
@@ -39,6 +42,12 @@ pub async fn handle(cx: &Context, call: &Call, rights: &Rights<'_>, body: Bytes)
         max_bytes: usize::try_from(request.max_bytes).unwrap_or(0).min(MAX_BYTES),
     };
     let read_committed = request.isolation_level == 1;
+    let consumer = reader == Reader::Consumer;
+    if consumer && let Some(most) = cx.quotas.fetch_allowance(&call.principal.name, call.client()) {
+        // More would be throttled for sure.
+        fetch.max_bytes = fetch.max_bytes.min(most);
+        fetch.min_bytes = fetch.min_bytes.min(fetch.max_bytes);
+    }
     let session = match cx.replicas.sessions().begin(session_ask(request, call, reader)) {
         Ok(session) => session,
         Err(error) => return Answer::refused(error).into_reply(call),
@@ -50,13 +59,32 @@ pub async fn handle(cx: &Context, call: &Call, rights: &Rights<'_>, body: Bytes)
         fetch.max_wait = Duration::ZERO;
     }
     let fetched = merge(cx.replicas.fetch(fetch, &known).await, refused);
+    if consumer && let Some(wait) = throttle(cx, call, &fetched) {
+        return Answer::throttled(cx.replicas.sessions().hold_back(&session), wait).into_reply(call);
+    }
     let tell = cx.replicas.sessions().finish(&session, &fetched);
     let mut answer = Answer::of(session.id, read_committed);
     for ((wanted, fetched), _) in session.wanted.iter().zip(fetched).zip(tell).filter(|(_, tell)| *tell) {
         let fetched = by_name(fetched, call);
         answer.add(&wanted.name, fetched, &cx.image(), call);
     }
-    answer.into_reply(call)
+    let reply = answer.into_reply(call)?;
+    Ok(if consumer { reply } else { reply.exempt() })
+}
+
+/// How long a consumer has to wait that reads more than its quota; it gets nothing, so nothing counts (KIP-219).
+fn throttle(cx: &Context, call: &Call, fetched: &[Fetched]) -> Option<Duration> {
+    if !cx.quotas.counts(Kind::Fetch) {
+        return None;
+    }
+    let size = fetched.iter().map(Fetched::size).sum::<usize>() + fetched.len() * PARTITION_BYTES;
+    let (user, client_id) = (call.principal.name.as_str(), call.client());
+    let wait = cx.quotas.record(Kind::Fetch, user, client_id, size as f64);
+    if wait.is_zero() {
+        return None;
+    }
+    cx.quotas.record(Kind::Fetch, user, client_id, -(size as f64));
+    Some(wait)
 }
 
 fn reader(request: &FetchRequest, call: &Call) -> Reader {

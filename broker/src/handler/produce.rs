@@ -12,7 +12,7 @@ use kafka_protocol::messages::produce_response::{
     BatchIndexAndErrorMessage, LeaderIdAndEpoch, NodeEndpoint, PartitionProduceResponse, TopicProduceResponse,
 };
 use kafka_protocol::messages::{BrokerId, ProduceRequest, ProduceResponse};
-use kafka_protocol::protocol::StrBytes;
+use kafka_protocol::protocol::{Encodable, StrBytes};
 use tokio::time::Instant;
 
 use super::{Call, Context, Reply, Rights};
@@ -20,6 +20,7 @@ use crate::auth::Object;
 use crate::id::{NodeId, TopicId, TopicPartition};
 use crate::image::Image;
 use crate::image::acl::Operation;
+use crate::quota::Kind;
 use crate::replica::{Acks, Appending, Produced, Refusal};
 use crate::wire;
 use crate::wire::ErrorCode;
@@ -30,6 +31,8 @@ pub const VERSIONS: RangeInclusive<i16> = 0..=13;
 /// The first version that names topics by id (KIP-516).
 const BY_ID: i16 = 13;
 
+/// The first version with compact lengths and tagged fields.
+const FLEXIBLE: i16 = 9;
 /// The first version that carries batches of format v2 (KIP-896).
 const OLDEST_SERVED: i16 = 3;
 /// Where a batch says how long it is, and what stands before that counts (v2).
@@ -49,6 +52,7 @@ pub async fn handle(cx: &Context, call: &Call, rights: &Rights<'_>, body: Bytes)
             call.version
         )));
     }
+    let size = body.len();
     let request: ProduceRequest = wire::decode_message(body, call.version)?;
     let acks = match request.acks {
         0 => Some(Acks::None),
@@ -75,7 +79,10 @@ pub async fn handle(cx: &Context, call: &Call, rights: &Rights<'_>, body: Bytes)
         })
         .collect();
     if acks == Some(Acks::None) {
-        return unanswered(begun);
+        let wait = cx
+            .quotas
+            .record(Kind::Produce, &call.principal.name, call.client(), size as f64);
+        return Ok(unanswered(begun)?.throttled(wait));
     }
     let mut response = ProduceResponse::default();
     for (topic, partitions) in begun {
@@ -90,7 +97,25 @@ pub async fn handle(cx: &Context, call: &Call, rights: &Rights<'_>, body: Bytes)
                 .with_partition_responses(answers),
         );
     }
-    Reply::message(&response, call)
+    let wait = cx
+        .quotas
+        .record(Kind::Produce, &call.principal.name, call.client(), size as f64);
+    response.throttle_time_ms = i32::try_from(wait.as_millis()).unwrap_or(i32::MAX);
+    let reply = Reply::message(&response, call)?.throttled(wait);
+    Ok(match cx.quotas.counts(Kind::Request) {
+        true => reply.says_throttle_at(throttle_at(response, call.version)?),
+        false => reply,
+    })
+}
+
+/// Where in the body `throttle_time_ms` is: before the tagged fields at its end, of which there may be one.
+fn throttle_at(mut response: ProduceResponse, version: i16) -> Result<usize, Malformed> {
+    response.node_endpoints.clear();
+    let end = response
+        .compute_size(version)
+        .map_err(|error| Malformed::new(error.to_string()))?;
+    let after = if version >= FLEXIBLE { 5 } else { 4 };
+    Ok(end.saturating_sub(after))
 }
 
 /// The topic, if it is there and the caller may write it.
@@ -241,6 +266,24 @@ fn endpoint_of(image: &Image, id: NodeId, call: &Call) -> Option<NodeEndpoint> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_throttle_time_is_found_in_every_version() {
+        for version in OLDEST_SERVED..=*VERSIONS.end() {
+            let mut response = ProduceResponse::default().with_throttle_time_ms(0x0102_0304);
+            let answers = (0..3).map(|index| PartitionProduceResponse::default().with_index(index));
+            let topic = TopicProduceResponse::default().with_partition_responses(answers.collect());
+            response.responses.push(topic);
+            if version >= 10 {
+                let endpoint = NodeEndpoint::default().with_host(StrBytes::from_static_str("127.0.0.1"));
+                response.node_endpoints.push(endpoint);
+            }
+            let mut body = bytes::BytesMut::new();
+            response.encode(&mut body, version).expect("encodes");
+            let at = throttle_at(response, version).expect("is found");
+            assert_eq!(body[at..at + 4], [1, 2, 3, 4], "v{version}");
+        }
+    }
 
     #[test]
     fn exactly_one_whole_batch_is_taken() {

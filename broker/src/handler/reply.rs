@@ -1,5 +1,7 @@
 //! An answer as the bytes to send, without copying the records in it.
 
+use std::time::Duration;
+
 use bytes::{BufMut, Bytes, BytesMut};
 use kafka_protocol::protocol::{Encodable, HeaderVersion};
 
@@ -10,6 +12,10 @@ use crate::wire::{self, Malformed};
 #[derive(Debug, Default)]
 pub struct Reply {
     chunks: Vec<Bytes>,
+    throttle: Duration,
+    /// Where in the body it says so, if its kind of answer does not always say it at the same place.
+    throttle_at: Option<usize>,
+    exempt: bool,
 }
 
 impl Reply {
@@ -24,7 +30,10 @@ impl Reply {
     /// The message cannot be written in the version asked for.
     pub fn message<M: Encodable + HeaderVersion>(message: &M, call: &Call) -> Result<Self, Malformed> {
         let frame = wire::encode_response(message, call.version, call.correlation)?;
-        Ok(Self { chunks: vec![frame] })
+        Ok(Self {
+            chunks: vec![frame],
+            ..Self::default()
+        })
     }
 
     /// A body in pieces, for answers that carry records. `flexible`: the response header ends with tagged fields.
@@ -44,7 +53,73 @@ impl Reply {
         let mut chunks = Vec::with_capacity(body.len() + 1);
         chunks.push(start.freeze());
         chunks.extend(body.into_iter().filter(|piece| !piece.is_empty()));
-        Ok(Self { chunks })
+        Ok(Self {
+            chunks,
+            ..Self::default()
+        })
+    }
+
+    /// Its client waits that long before its next request is read (KIP-219).
+    pub fn throttled(mut self, wait: Duration) -> Self {
+        self.throttle = wait;
+        self
+    }
+
+    /// `throttle_time_ms` is that many bytes after the beginning of the body.
+    pub(super) fn says_throttle_at(mut self, at: usize) -> Self {
+        self.throttle_at = Some(at);
+        self
+    }
+
+    /// To another broker: no quota is held against it.
+    pub(super) fn exempt(mut self) -> Self {
+        self.exempt = true;
+        self
+    }
+
+    pub(super) fn is_exempt(&self) -> bool {
+        self.exempt
+    }
+
+    pub(super) fn throttle_at(&self) -> Option<usize> {
+        self.throttle_at
+    }
+
+    /// How long its client has to wait after it.
+    pub fn throttle(&self) -> Duration {
+        self.throttle
+    }
+
+    /// The number that is `at` bytes into the frame, its length included.
+    pub(super) fn number(&self, at: usize) -> Option<i32> {
+        let (chunk, at) = self.place(at)?;
+        let bytes = self.chunks.get(chunk)?.get(at..at + 4)?;
+        Some(i32::from_be_bytes(bytes.try_into().ok()?))
+    }
+
+    /// Writes over the number that is `at` bytes into the frame.
+    pub(super) fn set_number(&mut self, at: usize, number: i32) {
+        let Some((chunk, at)) = self.place(at) else { return };
+        let Some(chunk) = self.chunks.get_mut(chunk) else {
+            return;
+        };
+        // Nobody else holds the head of an answer, so nothing is copied.
+        let mut bytes = BytesMut::from(std::mem::take(chunk));
+        if let Some(place) = bytes.get_mut(at..at + 4) {
+            place.copy_from_slice(&number.to_be_bytes());
+        }
+        *chunk = bytes.freeze();
+    }
+
+    /// The piece that holds a place of the frame, and where in it.
+    fn place(&self, mut at: usize) -> Option<(usize, usize)> {
+        for (index, chunk) in self.chunks.iter().enumerate() {
+            if at < chunk.len() {
+                return Some((index, at));
+            }
+            at -= chunk.len();
+        }
+        None
     }
 
     /// The pieces to write, in order.

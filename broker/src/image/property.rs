@@ -9,6 +9,7 @@ mod effective;
 mod topic;
 
 use std::fmt;
+use std::net::IpAddr;
 
 pub use config::{Config, Listener, Role, TopicSettings};
 pub use effective::{Entry, Source};
@@ -67,6 +68,8 @@ pub enum Range {
     OneOf(&'static [&'static str]),
     /// A list of these.
     SomeOf(&'static [&'static str]),
+    /// A list of addresses, each with a number after a colon.
+    IpLimits,
 }
 
 /// Where a property is set, and whether it can change while the broker runs.
@@ -90,6 +93,7 @@ impl fmt::Display for Range {
             Self::Real(low, high) => write!(f, "a number between {low} and {high}"),
             Self::OneOf(values) => write!(f, "one of {}", values.join(", ")),
             Self::SomeOf(values) => write!(f, "a list of {}", values.join(", ")),
+            Self::IpLimits => f.write_str("a list of address:limit, for example 10.0.0.7:20"),
         }
     }
 }
@@ -212,6 +216,7 @@ impl Property {
             (Kind::Double, _) => value.parse::<f64>().is_ok_and(f64::is_finite),
             (_, Range::OneOf(values)) => values.contains(&value),
             (_, Range::SomeOf(values)) => items(value).all(|item| values.contains(&item)),
+            (_, Range::IpLimits) => items(value).all(|item| ip_limit(item).is_some()),
             _ => true,
         };
         if fits {
@@ -253,6 +258,18 @@ impl Range {
             _ => true,
         }
     }
+}
+
+/// The limits of single addresses, of a list of `address:limit`. Items that are no such thing are left out.
+pub fn ip_limits(list: &str) -> impl Iterator<Item = (IpAddr, usize)> {
+    items(list).filter_map(ip_limit)
+}
+
+/// An IPv6 address holds colons itself; the last one stands before the limit.
+fn ip_limit(item: &str) -> Option<(IpAddr, usize)> {
+    let (ip, limit) = item.rsplit_once(':')?;
+    let ip: IpAddr = ip.trim().trim_start_matches('[').trim_end_matches(']').parse().ok()?;
+    Some((ip.to_canonical(), limit.trim().parse().ok()?))
 }
 
 /// A list's items.
@@ -312,6 +329,18 @@ mod tests {
         );
         let error = check_topic("colour", "red").unwrap_err().to_string();
         assert_eq!(error, "There is no topic config named colour.");
+    }
+
+    #[test]
+    fn limits_of_addresses_are_read_and_checked() {
+        let key = "max.connections.per.ip.overrides";
+        assert_eq!(check_broker(key, "10.0.0.2:2, [::1]:0,::1:5"), Ok(()));
+        assert_eq!(
+            ip_limits("10.0.0.2:2, x:1").collect::<Vec<_>>(),
+            [(IpAddr::from([10, 0, 0, 2]), 2)]
+        );
+        let error = check_broker(key, "everyone:4").unwrap_err().to_string();
+        assert!(error.contains(key) && error.contains("10.0.0.7:20"), "{error}");
     }
 
     #[test]

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::acl::Acl;
+use super::quota::{self, QuotaEntity};
 use super::{Broker, Image, Partition, Resource, Topic};
 use crate::id::{NodeId, Offset, TopicId};
 
@@ -54,6 +55,12 @@ pub enum Record {
         resource: Resource,
         key: String,
         value: Option<String>,
+    },
+    /// Sets one quota of a client entity, or removes it.
+    ClientQuota {
+        entity: QuotaEntity,
+        key: String,
+        value: Option<f64>,
     },
     Feature {
         name: String,
@@ -132,6 +139,9 @@ impl Record {
                 }
             }
             Self::Config { resource, key, value } => set_config(image, resource, key, value.as_deref()),
+            Self::ClientQuota { entity, key, value } => {
+                quota::set(Arc::make_mut(&mut image.quotas), entity, key, *value);
+            }
             Self::Feature { name, level } => {
                 image.features.insert(name.clone(), *level);
             }

@@ -12,7 +12,7 @@ use tokio::sync::watch;
 use super::listener::{self, Bound};
 use super::registration::{Identity, Registration};
 use super::task::Tasks;
-use super::{Error, Status, Surroundings, metadata};
+use super::{Error, Status, Surroundings, metadata, quotas};
 use crate::auth::Authorizer;
 use crate::coordinator::{GroupCoordinator, Setup};
 use crate::env::disk::Disk;
@@ -101,7 +101,10 @@ impl Broker {
             groups: Arc::clone(&groups),
             clock: around.clock.clone(),
             producer_ids: Arc::default(),
+            quotas: quotas::of_clients(&config),
+            connections: quotas::of_connections(&config),
         });
+        followers.spawn(quotas::follow(Arc::clone(&cx)));
         let endpoints: Vec<_> = bound.iter().map(|bound| bound.endpoint.clone()).collect();
         if cx.authorizer.is_some() {
             // As in Kafka: nobody is let in before the ACLs are known. A sender that is gone stops the node anyway.

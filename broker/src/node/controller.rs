@@ -8,7 +8,7 @@ use tokio::sync::watch;
 
 use super::listener;
 use super::task::Tasks;
-use super::{Error, Status, Surroundings, broker};
+use super::{Error, Status, Surroundings, broker, quotas};
 use crate::auth::Authorizer;
 use crate::controller::{Controller, METADATA_DIR, Setup, log_config};
 use crate::env::random::Random;
@@ -73,6 +73,8 @@ impl ControllerNode {
             replicas,
             clock: around.clock.clone(),
             producer_ids: Arc::default(),
+            quotas: quotas::of_clients(&config),
+            connections: quotas::of_connections(&config),
         });
         let servers = broker::serve(bound, &cx, &config)?;
         status.send_replace(Status::Serving);

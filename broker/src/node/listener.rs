@@ -49,7 +49,6 @@ pub fn address(endpoint: &Endpoint) -> String {
 pub fn limits(config: &Config) -> Limits {
     Limits {
         frame_bytes: config.size("socket.request.max.bytes"),
-        connections: config.size("max.connections"),
         idle: config.millis("connections.max.idle.ms"),
     }
 }

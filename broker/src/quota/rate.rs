@@ -43,8 +43,16 @@ impl Window {
         bound * (self.full_samples() * self.sample_ms) as f64 / 1_000.0
     }
 
+    /// At least one sample of at least a millisecond.
+    fn checked(self) -> Self {
+        Self {
+            samples: self.samples.max(1),
+            sample_ms: self.sample_ms.max(1),
+        }
+    }
+
     /// How long a sample can still matter.
-    fn span_ms(&self) -> i64 {
+    pub(super) fn span_ms(&self) -> i64 {
         (self.full_samples() + 1).saturating_mul(self.sample_ms)
     }
 
@@ -67,12 +75,14 @@ impl Default for Window {
 impl Rate {
     pub fn new(window: Window) -> Self {
         Self {
-            window: Window {
-                samples: window.samples.max(1),
-                sample_ms: window.sample_ms.max(1),
-            },
+            window: window.checked(),
             samples: VecDeque::new(),
         }
+    }
+
+    /// Goes on with another window; what was counted stays.
+    pub fn set_window(&mut self, window: Window) {
+        self.window = window.checked();
     }
 
     /// Counts `amount`, which is negative when what was counted did not happen after all.

@@ -179,6 +179,16 @@ impl Sessions {
         Some(id)
     }
 
+    /// Ends a request whose reader is told nothing because it is throttled, and says which session to answer with: an
+    /// incremental one goes on, a new one is not opened, as the reader takes no session from an empty answer.
+    pub fn hold_back(&self, session: &Session) -> i32 {
+        if session.incremental {
+            return session.id;
+        }
+        self.cached.lock().remove(&session.id);
+        0
+    }
+
     /// Ends a request: which of `fetched`, in the order of `session.wanted`, the reader must be told.
     pub fn finish(&self, session: &Session, fetched: &[Fetched]) -> Vec<bool> {
         let everything = vec![true; fetched.len()];
@@ -326,6 +336,18 @@ mod tests {
             ..next(first.id, 2)
         };
         assert_eq!(sessions.begin(ask).expect("known").wanted.len(), 2);
+    }
+
+    #[test]
+    fn a_throttled_reader_keeps_its_session_but_opens_none() {
+        let sessions = Sessions::new(10);
+        let opened = open(&sessions, &[0]);
+        assert_eq!(sessions.hold_back(&opened), 0);
+        assert!(sessions.is_empty());
+        let opened = open(&sessions, &[0]);
+        let second = sessions.begin(next(opened.id, 1)).expect("known");
+        assert_eq!(sessions.hold_back(&second), opened.id);
+        sessions.begin(next(opened.id, 2)).expect("it goes on");
     }
 
     #[test]

@@ -19,6 +19,7 @@ use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 use super::{Limits, Phase, reached};
 use crate::auth::Principal;
@@ -96,6 +97,7 @@ impl Connection {
             running: FuturesOrdered::new(),
             only_produces: true,
             ahead: None,
+            muted: None,
         };
         let mut frames = Frames {
             input,
@@ -121,22 +123,34 @@ async fn exchange(
             biased;
             Some(reply) = work.running.next(), if busy => {
                 let mut replies = Outgoing::default();
-                replies.push(reply?);
+                let mut wait = replies.push(reply?);
                 while let Some(Some(reply)) = work.running.next().now_or_never() {
-                    replies.push(reply?);
+                    wait = wait.max(replies.push(reply?));
                 }
                 tokio::time::timeout(WRITE_TIMEOUT, output.write_all_buf(&mut replies))
                     .await
                     .map_err(|_| End::Stuck)??;
+                work.mute(wait);
                 work.start_ahead()?;
             }
             () = reached(phase, |phase| phase != Phase::Serve), if !busy => return Ok(End::Stopped),
-            frame = frames.next(), if work.ahead.is_none() => {
+            () = muted(work.muted), if work.muted.is_some() => {
+                work.muted = None;
+                work.start_ahead()?;
+            }
+            frame = frames.next(), if work.ahead.is_none() && work.muted.is_none() => {
                 let Some(frame) = frame? else { return Ok(End::Client) };
                 work.take(frame)?;
             }
             () = tokio::time::sleep(idle), if !busy => return Ok(End::Idle),
         }
+    }
+}
+
+/// Until the client may go on.
+async fn muted(until: Option<Instant>) {
+    if let Some(until) = until {
+        tokio::time::sleep_until(until).await;
     }
 }
 
@@ -165,6 +179,8 @@ struct Work {
     only_produces: bool,
     /// Read, and waiting for those that run.
     ahead: Option<(Header, Bytes)>,
+    /// Nothing is read or begun before then, because the client took more than its quota (KIP-219).
+    muted: Option<Instant>,
 }
 
 impl Work {
@@ -174,11 +190,21 @@ impl Work {
         self.start_ahead()
     }
 
+    /// The longest of several waits counts.
+    fn mute(&mut self, wait: Duration) {
+        if !wait.is_zero() {
+            self.muted = self.muted.max(Some(Instant::now() + wait));
+        }
+    }
+
     /// Starts the request that was read ahead, if it may run now.
     fn start_ahead(&mut self) -> Result<(), End> {
         let Some((header, _)) = &self.ahead else {
             return Ok(());
         };
+        if self.muted.is_some() {
+            return Ok(());
+        }
         let is_produce = header.key == ApiKey::Produce as i16;
         let overlaps = is_produce && self.only_produces && self.running.len() < OVERLAPPING_PRODUCES;
         if !(self.running.is_empty() || overlaps) {
@@ -211,13 +237,16 @@ struct Outgoing {
 }
 
 impl Outgoing {
-    fn push(&mut self, reply: Reply) {
+    /// Returns how long the client has to wait after it.
+    fn push(&mut self, reply: Reply) -> Duration {
+        let wait = reply.throttle();
         for piece in reply.into_chunks() {
             if !piece.is_empty() {
                 self.left += piece.len();
                 self.pieces.push_back(piece);
             }
         }
+        wait
     }
 }
 

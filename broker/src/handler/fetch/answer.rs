@@ -1,5 +1,7 @@
 //! The Fetch response, written by hand so that records stay in the pieces they were read in.
 
+use std::time::Duration;
+
 use bytes::{BufMut, Bytes, BytesMut};
 use kafka_protocol::protocol::StrBytes;
 use uuid::Uuid;
@@ -21,6 +23,7 @@ const LEADER_BYTES: u8 = 4 + 4 + 1;
 
 /// A Fetch response being built.
 pub(super) struct Answer {
+    throttle: Duration,
     error: i16,
     session: i32,
     read_committed: bool,
@@ -51,6 +54,7 @@ struct Leader {
 impl Answer {
     pub fn of(session: i32, read_committed: bool) -> Self {
         Self {
+            throttle: Duration::ZERO,
             error: 0,
             session,
             read_committed,
@@ -64,6 +68,14 @@ impl Answer {
         Self {
             error: error.code(),
             ..Self::of(0, false)
+        }
+    }
+
+    /// Nothing, and when to ask again.
+    pub fn throttled(session: i32, wait: Duration) -> Self {
+        Self {
+            throttle: wait,
+            ..Self::of(session, false)
         }
     }
 
@@ -113,12 +125,14 @@ impl Answer {
 
     pub fn into_reply(self, call: &Call) -> Result<Reply, Malformed> {
         let flexible = call.version >= FLEXIBLE;
-        Reply::pieces(call, flexible, self.write(call.version))
+        let wait = self.throttle;
+        Ok(Reply::pieces(call, flexible, self.write(call.version))?.throttled(wait))
     }
 
     fn write(self, version: i16) -> Vec<Bytes> {
         let mut out = Writer::new(version >= FLEXIBLE);
-        out.bytes.put_i32(0);
+        let wait = i32::try_from(self.throttle.as_millis()).unwrap_or(i32::MAX);
+        out.bytes.put_i32(wait);
         if version >= 7 {
             out.bytes.put_i16(self.error);
             out.bytes.put_i32(self.session);
@@ -380,6 +394,14 @@ mod tests {
             }
             assert_eq!(response.node_endpoints.len(), usize::from(version >= 16), "v{version}");
         }
+    }
+
+    #[test]
+    fn a_throttled_reader_gets_its_wait_and_nothing_else() {
+        let body = Answer::throttled(5, Duration::from_millis(1_234)).write(16).concat();
+        let response: FetchResponse = crate::wire::decode_message(body.into(), 16).expect("decodes");
+        assert_eq!((response.throttle_time_ms, response.session_id), (1_234, 5));
+        assert!(response.responses.is_empty());
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use super::Kind::{Boolean, Double, Int, List, Long, Short, String};
 use super::Property;
-use super::Range::{Any, OneOf, Real, SomeOf, Whole};
+use super::Range::{Any, IpLimits, OneOf, Real, SomeOf, Whole};
 
 const MAX: i64 = i64::MAX;
 
@@ -146,6 +146,20 @@ pub(super) const TABLE: &[Property] = &[
         Some(""),
         Any,
         "The controller, as id@host:port. One only: more need a consensus, which Apache Kafka has.",
+    ),
+    Property::new(
+        "controller.quota.window.num",
+        Int,
+        Some("11"),
+        Whole(1, MAX),
+        "Samples kept for the quota of controller mutations.",
+    ),
+    Property::new(
+        "controller.quota.window.size.seconds",
+        Int,
+        Some("1"),
+        Whole(1, MAX),
+        "The length of a sample of the quota of controller mutations, in seconds.",
     ),
     Property::new(
         "controller.socket.timeout.ms",
@@ -526,19 +540,37 @@ pub(super) const TABLE: &[Property] = &[
     )
     .dynamic(),
     Property::new(
+        "max.connection.creation.rate",
+        Int,
+        Some("2147483647"),
+        Whole(0, MAX),
+        "The most connections a node takes for each second.",
+    )
+    .dynamic(),
+    Property::new(
         "max.connections",
         Int,
         Some("2147483647"),
         Whole(0, MAX),
         "The most connections a node takes.",
-    ),
+    )
+    .dynamic(),
     Property::new(
         "max.connections.per.ip",
         Int,
         Some("2147483647"),
         Whole(0, MAX),
         "The most connections a node takes from one address.",
-    ),
+    )
+    .dynamic(),
+    Property::new(
+        "max.connections.per.ip.overrides",
+        String,
+        Some(""),
+        IpLimits,
+        "max.connections.per.ip of single addresses, as address:limit.",
+    )
+    .dynamic(),
     Property::new(
         "message.max.bytes",
         Int,
@@ -697,16 +729,14 @@ pub(super) const TABLE: &[Property] = &[
         Some("11"),
         Whole(1, MAX),
         "Samples kept for client quotas.",
-    )
-    .fixed("there are no quotas."),
+    ),
     Property::new(
         "quota.window.size.seconds",
         Int,
         Some("1"),
         Whole(1, MAX),
         "The length of a quota sample, in seconds.",
-    )
-    .fixed("there are no quotas."),
+    ),
     Property::new(
         "remote.log.storage.system.enable",
         Boolean,
