@@ -19,7 +19,7 @@ impl Bucket {
         self.tokens = Some(((left - permits).min(full), now_ms));
     }
 
-    /// How long until there is no debt; zero when there is none.
+    /// How long until there is no debt, in whole milliseconds and never too short; zero when there is none.
     pub fn wait(&self, bound: f64, window: Window, now_ms: i64) -> Duration {
         /// Of a bound that brings nothing back.
         const FOREVER_MS: f64 = i32::MAX as f64;
@@ -28,7 +28,7 @@ impl Bucket {
             return Duration::ZERO;
         }
         let wait = -left / bound.max(0.0) * 1_000.0;
-        Duration::from_millis(wait.round().clamp(1.0, FOREVER_MS) as u64)
+        Duration::from_millis(wait.ceil().min(FOREVER_MS) as u64)
     }
 
     /// Whether it was left alone for so long that it says no more than a new one.
