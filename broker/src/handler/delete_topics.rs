@@ -157,3 +157,62 @@ impl Refuse for DeleteTopicsRequest {
         refused(asked(self, version), version, code, refuse::why(code))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use kafka_protocol::messages::delete_topics_request::DeleteTopicState;
+
+    use super::super::rights::testing::{Caller, topic_id};
+    use super::*;
+    use crate::image::acl::Kind;
+
+    fn name(name: &'static str) -> TopicName {
+        TopicName(StrBytes::from_static_str(name))
+    }
+
+    #[test]
+    fn the_name_behind_an_id_is_told_only_to_who_may_describe_it() {
+        let rights = [
+            (Operation::Delete, Kind::Topic, "mine"),
+            (Operation::Read, Kind::Topic, "readable"),
+        ];
+        let caller = Caller::new(6, &["mine", "readable", "other"], &rights);
+        let by_id = |id| {
+            DeleteTopicState::default()
+                .with_name(None)
+                .with_topic_id(topic_id(id).0)
+        };
+        let by_name = |text| DeleteTopicState::default().with_name(Some(name(text)));
+        let topics = vec![
+            by_id(1),
+            by_id(2),
+            by_id(3),
+            by_id(9),
+            by_name("readable"),
+            by_name("none"),
+        ];
+        let mut request = DeleteTopicsRequest::default().with_topics(topics);
+        let denied = deny(&caller.image, &caller.rights(), &mut request);
+        let left: Vec<Uuid> = request.topics.iter().map(|topic| topic.topic_id).collect();
+        assert_eq!(
+            left,
+            [topic_id(1).0, topic_id(9).0],
+            "what nobody has, the controller answers"
+        );
+        let expected: [Named; 4] = [
+            (Some(name("readable")), topic_id(2).0),
+            (None, topic_id(3).0),
+            (Some(name("readable")), Uuid::nil()),
+            (Some(name("none")), Uuid::nil()),
+        ];
+        assert_eq!(denied, expected);
+    }
+
+    #[test]
+    fn who_may_delete_on_the_cluster_may_delete_all() {
+        let caller = Caller::new(5, &["a"], &[(Operation::Delete, Kind::Cluster, "kafka-cluster")]);
+        let mut request = DeleteTopicsRequest::default().with_topic_names(vec![name("a"), name("b")]);
+        assert!(deny(&caller.image, &caller.rights(), &mut request).is_empty());
+        assert_eq!(request.topic_names.len(), 2);
+    }
+}

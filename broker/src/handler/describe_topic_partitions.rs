@@ -210,4 +210,36 @@ mod tests {
             .to_vec();
         assert_eq!(seen, expected);
     }
+
+    #[test]
+    fn what_may_not_be_described_is_left_out_or_refused_when_it_is_named() {
+        use super::super::rights::testing::Caller;
+        use crate::image::acl::Kind;
+        let caller = Caller::new(0, &["a", "b"], &[(Operation::Write, Kind::Topic, "b")]);
+        let ask = |names: &[&'static str]| {
+            let topic = |name: &&'static str| {
+                describe_topic_partitions_request::TopicRequest::default()
+                    .with_name(TopicName(StrBytes::from_static_str(name)))
+            };
+            let request = DescribeTopicPartitionsRequest::default()
+                .with_topics(names.iter().map(topic).collect())
+                .with_response_partition_limit(10);
+            let response = page(&caller.image, &caller.call, &caller.rights(), request);
+            let told = response.topics.into_iter();
+            told.map(|topic| {
+                (
+                    topic.name.unwrap().to_string(),
+                    topic.error_code,
+                    topic.topic_authorized_operations,
+                )
+            })
+            .collect::<Vec<_>>()
+        };
+        let write = 1 << Operation::Write.code() | 1 << Operation::Describe.code();
+        assert_eq!(ask(&[]), [("b".to_owned(), 0, write)]);
+        let told = ask(&["a", "b", "c"]);
+        let codes: Vec<_> = told.iter().map(|(name, code, _)| (name.as_str(), *code)).collect();
+        let denied = ErrorCode::TopicAuthorizationFailed.code();
+        assert_eq!(codes, [("b", 0), ("a", denied), ("c", denied)], "existing or not");
+    }
 }

@@ -227,3 +227,61 @@ fn by_name(mut fetched: Fetched, call: &Call) -> Fetched {
     }
     fetched
 }
+
+#[cfg(test)]
+mod tests {
+    use kafka_protocol::messages::fetch_request::{FetchPartition, FetchTopic};
+
+    use super::super::rights::testing::{Caller, topic_id};
+    use super::*;
+    use crate::image::acl::Kind;
+    use crate::replica::Sessions;
+
+    const FOLLOWER: Reader = Reader::Follower {
+        id: NodeId(2),
+        broker_epoch: 1,
+    };
+
+    /// How many partitions are fetched, and which of topics 1, 2 and 9 are refused with what.
+    fn resolved(reader: Reader, allowed: &[(Operation, Kind, &str)]) -> (usize, Vec<(usize, ErrorCode)>) {
+        let caller = Caller::new(17, &["mine", "other"], allowed);
+        let partitions = [0, 1]
+            .map(|index| FetchPartition::default().with_partition(index))
+            .to_vec();
+        let topics = [1, 2, 9].map(|id| {
+            FetchTopic::default()
+                .with_topic_id(topic_id(id).0)
+                .with_partitions(partitions.clone())
+        });
+        let request = FetchRequest::default()
+            .with_session_epoch(-1)
+            .with_topics(topics.to_vec());
+        let session = Sessions::new(1)
+            .begin(session_ask(request, &caller.call, reader))
+            .unwrap();
+        let rights = caller.rights();
+        let (known, refused) = resolve(&caller.image, &session, &caller.call, &Readable::by(reader, &rights));
+        let refused = refused
+            .into_iter()
+            .map(|(place, fetched)| (place, fetched.error.unwrap()));
+        (known.len(), refused.collect())
+    }
+
+    #[test]
+    fn a_consumer_reads_the_topics_it_may_and_is_refused_the_others() {
+        let (denied, unknown) = (ErrorCode::TopicAuthorizationFailed, ErrorCode::UnknownTopicId);
+        let (known, refused) = resolved(Reader::Consumer, &[(Operation::Read, Kind::Topic, "mine")]);
+        assert_eq!(known, 2);
+        assert_eq!(refused, [(2, denied), (3, denied), (4, unknown), (5, unknown)]);
+    }
+
+    #[test]
+    fn a_follower_needs_the_cluster_and_no_topic() {
+        let (denied, unknown) = (ErrorCode::TopicAuthorizationFailed, ErrorCode::UnknownTopicId);
+        let (known, refused) = resolved(FOLLOWER, &[(Operation::ClusterAction, Kind::Cluster, "kafka-cluster")]);
+        assert_eq!((known, refused), (4, vec![(4, unknown), (5, unknown)]));
+        let (known, refused) = resolved(FOLLOWER, &[(Operation::Read, Kind::Topic, "mine")]);
+        assert_eq!(known, 0);
+        assert_eq!(refused[..4], [(0, denied), (1, denied), (2, denied), (3, denied)]);
+    }
+}

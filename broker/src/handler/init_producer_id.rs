@@ -78,3 +78,28 @@ async fn next(cx: &Context) -> Result<i64, ErrorCode> {
     }
     block.next().ok_or(ErrorCode::CoordinatorLoadInProgress)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::rights::testing::Caller;
+    use super::*;
+
+    #[test]
+    fn who_writes_any_topic_or_is_allowed_on_the_cluster_may_be_idempotent() {
+        let may = |allowed: &[(Operation, Kind, &str)], transactional_id: Option<&str>| {
+            may_produce(&Caller::new(5, &[], allowed).rights(), transactional_id)
+        };
+        assert_eq!(may(&[], None), Err(ErrorCode::ClusterAuthorizationFailed));
+        assert_eq!(may(&[(Operation::Write, Kind::Topic, "t")], None), Ok(()));
+        let cluster = (Operation::IdempotentWrite, Kind::Cluster, "kafka-cluster");
+        assert_eq!(may(&[cluster], None), Ok(()));
+        assert_eq!(
+            may(&[(Operation::Write, Kind::Topic, "t")], Some("tx")),
+            Err(ErrorCode::TransactionalIdAuthorizationFailed)
+        );
+        assert_eq!(
+            may(&[(Operation::Write, Kind::TransactionalId, "tx")], Some("tx")),
+            Ok(())
+        );
+    }
+}

@@ -274,3 +274,40 @@ pub(super) fn offline(image: &Image, state: &Partition) -> Vec<BrokerId> {
 pub(super) fn wire_ids(ids: &[NodeId]) -> Vec<BrokerId> {
     ids.iter().map(|id| BrokerId(id.0)).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::rights::testing::{Caller, topic_id};
+    use super::*;
+    use crate::image::acl::Kind;
+
+    #[test]
+    fn a_topic_that_may_not_be_described_is_refused_without_its_name_or_its_id() {
+        let caller = Caller::new(12, &["mine", "other"], &[(Operation::Read, Kind::Topic, "mine")]);
+        let ask = |wanted: Wanted, version: i16| {
+            let call = Call {
+                version,
+                ..caller.call.clone()
+            };
+            let topic = denied(&caller.image, &caller.rights(), &wanted, &call)?;
+            assert_eq!(topic.error_code, ErrorCode::TopicAuthorizationFailed.code());
+            Some((topic.name.map(|name| name.to_string()), topic.topic_id))
+        };
+        assert_eq!(ask(Wanted::Name("mine".to_owned()), 12), None);
+        let named = Some((Some("other".to_owned()), Uuid::nil()));
+        assert_eq!(ask(Wanted::Name("other".to_owned()), 12), named, "no id");
+        let named = Some((Some("none".to_owned()), Uuid::nil()));
+        assert_eq!(ask(Wanted::Name("none".to_owned()), 12), named, "nor whether it exists");
+        assert_eq!(ask(Wanted::Id(topic_id(1).0), 12), None);
+        assert_eq!(ask(Wanted::Id(topic_id(2).0), 12), Some((None, topic_id(2).0)));
+        assert_eq!(
+            ask(Wanted::Id(topic_id(2).0), 11),
+            Some((Some(String::new()), topic_id(2).0))
+        );
+        assert_eq!(
+            ask(Wanted::Id(topic_id(9).0), 12),
+            None,
+            "nobody's id is unknown, not refused"
+        );
+    }
+}

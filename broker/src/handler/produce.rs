@@ -296,4 +296,27 @@ mod tests {
         }
         assert!(one_batch(None).is_err());
     }
+
+    #[test]
+    fn who_may_not_write_a_topic_does_not_learn_whether_it_exists() {
+        use super::super::rights::testing::{Caller, topic_id};
+        use crate::image::acl::Kind;
+        let caller = Caller::new(12, &["mine", "other"], &[(Operation::Write, Kind::Topic, "mine")]);
+        let ask = |version: i16, topic: TopicProduceData| {
+            let call = Call {
+                version,
+                ..caller.call.clone()
+            };
+            find(&caller.image, &call, &caller.rights(), &topic)
+        };
+        let named = |name| TopicProduceData::default().with_name(StrBytes::from_static_str(name).into());
+        let denied = Err(ErrorCode::TopicAuthorizationFailed);
+        assert_eq!(ask(12, named("mine")), Ok(topic_id(1)));
+        assert_eq!(ask(12, named("other")), denied);
+        assert_eq!(ask(12, named("none")), denied);
+        let by_id = |id| TopicProduceData::default().with_topic_id(topic_id(id).0);
+        assert_eq!(ask(13, by_id(1)), Ok(topic_id(1)));
+        assert_eq!(ask(13, by_id(2)), denied);
+        assert_eq!(ask(13, by_id(9)), Err(ErrorCode::UnknownTopicId));
+    }
 }

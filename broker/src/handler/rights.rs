@@ -104,15 +104,6 @@ impl<'a> Rights<'a> {
             api: ApiKey::Metadata,
         }
     }
-
-    /// Of a call that an authorizer guards.
-    #[cfg(test)]
-    pub fn guarded(authorizer: &'a Authorizer, image: &Arc<Image>, call: &'a Call) -> Self {
-        Self {
-            guard: Some((authorizer, Arc::clone(image))),
-            ..Self::unguarded(call)
-        }
-    }
 }
 
 /// What has to be allowed to see or change the configs of a resource; `None` for a type that has none.
@@ -127,5 +118,103 @@ pub fn config_object(resource_type: i8, name: &str) -> Option<Object<'_>> {
         GROUP => Some(Object::Group(name)),
         BROKER | BROKER_LOGGER | CLIENT_METRICS => Some(Object::Cluster),
         _ => None,
+    }
+}
+
+#[cfg(test)]
+pub mod testing {
+    //! A caller whom ACLs guard, for the tests of handlers that ask for rights.
+
+    use super::*;
+    use crate::auth::Principal;
+    use crate::id::TopicId;
+    use crate::image::Record;
+    use crate::image::acl::{Acl, Pattern, Permission, WILDCARD};
+    use crate::image::property::Config;
+
+    pub struct Caller {
+        pub call: Call,
+        pub image: Arc<Image>,
+        authorizer: Authorizer,
+    }
+
+    impl Caller {
+        /// `User:alice` among `topics`, whose ids are 1, 2, 3 and so on; all she may do is `allowed`.
+        pub fn new(version: i16, topics: &[&str], allowed: &[(Operation, Kind, &str)]) -> Self {
+            let file = "process.roles=broker\nnode.id=1\nlisteners=PLAINTEXT://127.0.0.1:9092\n\
+                controller.quorum.voters=0@127.0.0.1:9093\ncontroller.listener.names=CONTROLLER\n\
+                authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer\n";
+            let config = Config::parse(file, &[]).unwrap();
+            let topics = (1..).zip(topics).map(|(id, name)| Record::Topic {
+                id: topic_id(id),
+                name: (*name).to_owned(),
+            });
+            let acls = (1..)
+                .zip(allowed)
+                .map(|(id, (operation, kind, name))| Record::AccessControlEntry {
+                    id: uuid::Uuid::from_u128(id),
+                    acl: Acl {
+                        kind: *kind,
+                        name: (*name).to_owned(),
+                        pattern: Pattern::Literal,
+                        principal: "User:alice".to_owned(),
+                        host: WILDCARD.to_owned(),
+                        operation: *operation,
+                        permission: Permission::Allow,
+                    },
+                });
+            let mut image = Image::empty();
+            for (offset, record) in (0..).zip(topics.chain(acls)) {
+                image.apply(&record, offset, 1);
+            }
+            Self {
+                call: Call {
+                    version,
+                    correlation: 0,
+                    client_id: None,
+                    client_addr: ([127, 0, 0, 1], 1).into(),
+                    principal: Arc::new(Principal::user("alice")),
+                    listener: "PLAINTEXT".into(),
+                },
+                image: Arc::new(image),
+                authorizer: Authorizer::of(&config).unwrap(),
+            }
+        }
+
+        pub fn rights(&self) -> Rights<'_> {
+            Rights {
+                guard: Some((&self.authorizer, Arc::clone(&self.image))),
+                ..Rights::unguarded(&self.call)
+            }
+        }
+    }
+
+    pub fn topic_id(id: u128) -> TopicId {
+        TopicId(uuid::Uuid::from_u128(id))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::testing::Caller;
+    use super::*;
+
+    #[test]
+    fn any_right_of_a_list_is_enough() {
+        let broker = Caller::new(0, &[], &[(Operation::ClusterAction, Kind::Cluster, "kafka-cluster")]);
+        let operations = [Operation::Alter, Operation::ClusterAction];
+        assert!(broker.rights().allow_one_of(&operations, Object::Cluster));
+        assert!(!broker.rights().allow_one_of(&[Operation::Alter], Object::Cluster));
+        let nobody = Caller::new(0, &[], &[]);
+        assert!(!nobody.rights().allow_one_of(&operations, Object::Cluster));
+        assert!(Rights::unguarded(&nobody.call).allow_one_of(&operations, Object::Cluster));
+    }
+
+    #[test]
+    fn operations_on_the_cluster_are_told_to_who_may_describe_it() {
+        let describes = Caller::new(0, &[], &[(Operation::Describe, Kind::Cluster, "kafka-cluster")]);
+        assert_eq!(describes.rights().cluster_operations(), 1 << Operation::Describe.code());
+        let alters = Caller::new(0, &[], &[(Operation::AlterConfigs, Kind::Cluster, "kafka-cluster")]);
+        assert_eq!(alters.rights().cluster_operations(), 0);
     }
 }
