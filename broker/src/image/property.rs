@@ -6,13 +6,15 @@
 mod broker;
 mod config;
 mod effective;
+mod listener;
 mod topic;
 
 use std::fmt;
 use std::net::IpAddr;
 
-pub use config::{Config, Listener, Role, TopicSettings};
+pub use config::{Config, Role, TopicSettings};
 pub use effective::{Entry, Source};
+pub use listener::{Listener, Protocol, listener_key, listener_property};
 
 /// A property that cannot be taken, as a sentence with the key, the value and the range.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -211,12 +211,8 @@ pub(super) fn coordinator(
 /// Starts serving what was bound.
 pub(super) fn serve(bound: Vec<Bound>, cx: &Arc<Context>, config: &Config) -> Result<Vec<Server>, Error> {
     let start = |bound: Bound| {
-        Server::start(
-            bound.socket,
-            &bound.endpoint.listener,
-            Arc::clone(cx),
-            listener::limits(config),
-        )
+        let name = &bound.endpoint.listener;
+        Server::start(bound.socket, name, Arc::clone(cx), listener::limits(config))
     };
     bound.into_iter().map(|bound| Ok(start(bound)?)).collect()
 }

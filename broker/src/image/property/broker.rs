@@ -1,6 +1,6 @@
 //! The broker properties of Apache Kafka 4.1 that are honoured here or that clients look for, sorted by name.
 
-use super::Kind::{Boolean, Double, Int, List, Long, Short, String};
+use super::Kind::{Boolean, Class, Double, Int, List, Long, Password, Short, String};
 use super::Property;
 use super::Range::{Any, IpLimits, OneOf, Real, SomeOf, Whole};
 
@@ -283,7 +283,7 @@ pub(super) const TABLE: &[Property] = &[
     Property::new(
         "listener.security.protocol.map",
         String,
-        Some("PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT"),
+        Some("SASL_SSL:SASL_SSL,PLAINTEXT:PLAINTEXT,SSL:SSL,SASL_PLAINTEXT:SASL_PLAINTEXT"),
         Any,
         "The security protocol of each listener name.",
     ),
@@ -832,6 +832,13 @@ pub(super) const TABLE: &[Property] = &[
     )
     .fixed("there is no SASL; every listener is plaintext."),
     Property::new(
+        "security.inter.broker.protocol",
+        String,
+        Some("PLAINTEXT"),
+        OneOf(&["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"]),
+        "The protocol brokers use among themselves, if inter.broker.listener.name is not set.",
+    ),
+    Property::new(
         "socket.listen.backlog.size",
         Int,
         Some("50"),
@@ -862,20 +869,192 @@ pub(super) const TABLE: &[Property] = &[
     )
     .fixed("the kernel sizes socket buffers."),
     Property::new(
+        "ssl.allow.dn.changes",
+        Boolean,
+        Some("false"),
+        Any,
+        "Whether a key store set while the broker runs may have another subject.",
+    )
+    .fixed("a new certificate is taken whatever its subject."),
+    Property::new(
+        "ssl.allow.san.changes",
+        Boolean,
+        Some("false"),
+        Any,
+        "Whether a key store set while the broker runs may have other host names.",
+    )
+    .fixed("a new certificate is taken whatever its host names."),
+    Property::new(
+        "ssl.cipher.suites",
+        List,
+        Some(""),
+        Any,
+        "The cipher suites of TLS connections; all good ones if empty.",
+    )
+    .fixed("there is no TLS; every listener is plaintext."),
+    Property::new(
+        "ssl.client.auth",
+        String,
+        Some("none"),
+        OneOf(&["required", "requested", "none"]),
+        "Whether clients show a certificate.",
+    )
+    .fixed("there is no TLS; every listener is plaintext."),
+    Property::new(
+        "ssl.enabled.protocols",
+        List,
+        Some("TLSv1.2,TLSv1.3"),
+        SomeOf(&["TLSv1.2", "TLSv1.3"]),
+        "The TLS versions that are spoken.",
+    )
+    .fixed("there is no TLS; every listener is plaintext."),
+    Property::new(
+        "ssl.endpoint.identification.algorithm",
+        String,
+        Some("https"),
+        OneOf(&["https", ""]),
+        "How the host name in a server's certificate is checked; empty does not check it.",
+    )
+    .fixed("there is no TLS; every listener is plaintext."),
+    Property::new(
+        "ssl.engine.factory.class",
+        Class,
+        None,
+        Any,
+        "The class that makes TLS engines.",
+    )
+    .fixed("classes are not loaded here."),
+    Property::new(
+        "ssl.key.password",
+        Password,
+        None,
+        Any,
+        "The password of the private key.",
+    )
+    .dynamic()
+    .fixed("there is no TLS; every listener is plaintext."),
+    Property::new(
+        "ssl.keymanager.algorithm",
+        String,
+        Some("PKIX"),
+        Any,
+        "The algorithm of Java's key manager.",
+    )
+    .fixed("there is one way to keep keys."),
+    Property::new(
+        "ssl.keystore.certificate.chain",
+        Password,
+        None,
+        Any,
+        "The certificate chain in PEM, if it is in no file.",
+    )
+    .dynamic()
+    .fixed("there is no TLS; every listener is plaintext."),
+    Property::new(
+        "ssl.keystore.key",
+        Password,
+        None,
+        Any,
+        "The private key in PEM, if it is in no file.",
+    )
+    .dynamic()
+    .fixed("there is no TLS; every listener is plaintext."),
+    Property::new(
         "ssl.keystore.location",
         String,
         None,
         Any,
-        "The key store of TLS listeners.",
+        "The file with the private key and its certificate chain, PEM or PKCS12.",
     )
+    .dynamic()
+    .fixed("there is no TLS; every listener is plaintext."),
+    Property::new(
+        "ssl.keystore.password",
+        Password,
+        None,
+        Any,
+        "The password of the key store.",
+    )
+    .dynamic()
+    .fixed("there is no TLS; every listener is plaintext."),
+    Property::new(
+        "ssl.keystore.type",
+        String,
+        Some("JKS"),
+        Any,
+        "The type of the key store; its content decides.",
+    )
+    .dynamic()
+    .fixed("there is no TLS; every listener is plaintext."),
+    Property::new(
+        "ssl.principal.mapping.rules",
+        String,
+        Some("DEFAULT"),
+        Any,
+        "How a certificate's subject becomes a user name (KIP-371).",
+    )
+    .fixed("there is no TLS; every listener is plaintext."),
+    Property::new("ssl.protocol", String, Some("TLSv1.3"), Any, "The newest TLS version.")
+        .fixed("ssl.enabled.protocols says which versions are spoken."),
+    Property::new(
+        "ssl.provider",
+        String,
+        None,
+        Any,
+        "The name of Java's security provider.",
+    )
+    .fixed("there is one provider."),
+    Property::new(
+        "ssl.secure.random.implementation",
+        String,
+        None,
+        Any,
+        "Java's source of random numbers.",
+    )
+    .fixed("the system's is used."),
+    Property::new(
+        "ssl.trustmanager.algorithm",
+        String,
+        Some("PKIX"),
+        Any,
+        "The algorithm of Java's trust manager.",
+    )
+    .fixed("certificates are checked in one way."),
+    Property::new(
+        "ssl.truststore.certificates",
+        Password,
+        None,
+        Any,
+        "The certificates that are trusted, in PEM, if they are in no file.",
+    )
+    .dynamic()
     .fixed("there is no TLS; every listener is plaintext."),
     Property::new(
         "ssl.truststore.location",
         String,
         None,
         Any,
-        "The trust store of TLS listeners.",
+        "The file with the certificates that are trusted, PEM or PKCS12.",
     )
+    .dynamic()
+    .fixed("there is no TLS; every listener is plaintext."),
+    Property::new(
+        "ssl.truststore.password",
+        Password,
+        None,
+        Any,
+        "The password of the trust store.",
+    )
+    .dynamic()
+    .fixed("there is no TLS; every listener is plaintext."),
+    Property::new(
+        "ssl.truststore.type",
+        String,
+        Some("JKS"),
+        Any,
+        "The type of the trust store; its content decides.",
+    )
+    .dynamic()
     .fixed("there is no TLS; every listener is plaintext."),
     Property::new(
         "super.users",

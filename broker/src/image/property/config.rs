@@ -1,10 +1,12 @@
 //! The properties of one node: its server.properties and overrides, checked, with typed getters.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::{Invalid, broker, broker_property, items, nearest};
+use super::listener::{Listener, Protocol, Protocols, listener_property, listeners};
+use super::{Invalid, Property, broker, broker_property, items, nearest};
 use crate::id::NodeId;
 use crate::image::Image;
 
@@ -15,17 +17,8 @@ pub enum Role {
     Controller,
 }
 
-/// One entry of `listeners` or `advertised.listeners`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Listener {
-    pub name: String,
-    /// Empty is every address.
-    pub host: String,
-    pub port: u16,
-}
-
 /// One node's static properties, checked.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Config {
     properties: BTreeMap<String, String>,
     warnings: Vec<String>,
@@ -33,6 +26,7 @@ pub struct Config {
     role: Role,
     listeners: Vec<Listener>,
     advertised: Vec<Listener>,
+    pub(super) protocols: Protocols,
     controller: (Option<NodeId>, String),
 }
 
@@ -75,29 +69,32 @@ impl Config {
         if let Some(id) = properties.get("broker.id").cloned() {
             properties.entry("node.id".to_owned()).or_insert(id);
         }
-        let warnings = check_all(&properties)?;
+        let mut warnings = check_all(&properties)?;
         let get = |key: &str| properties.get(key).map(String::as_str);
 
         let node = NodeId(required(get("node.id"), "node.id", "the node's own number, 0 or more")?);
         let role = role(get("process.roles").unwrap_or_default())?;
-        check_protocols(get("listener.security.protocol.map"))?;
         check_authorizer(&properties)?;
+        let protocols = Protocols::parse(get("listener.security.protocol.map"), get("controller.listener.names"))?;
         let controller = controller(&properties)?;
-        let listeners = listeners("listeners", get("listeners").unwrap_or("PLAINTEXT://:9092"))?;
+        let listeners = listeners("listeners", get("listeners").unwrap_or("PLAINTEXT://:9092"), &protocols)?;
         let advertised = match get("advertised.listeners") {
-            Some(text) => self::listeners("advertised.listeners", text)?,
+            Some(text) => super::listener::listeners("advertised.listeners", text, &protocols)?,
             None => listeners.iter().map(Listener::as_advertised).collect(),
         };
+        warnings.extend(unheard(&properties, &listeners, get("controller.listener.names")));
         let config = Self {
             node,
             role,
             controller,
             advertised,
             listeners,
+            protocols,
             warnings,
             properties,
         };
         config.check_listeners()?;
+        config.check_protocols()?;
         Ok(config)
     }
 
@@ -139,9 +136,11 @@ impl Config {
         self.controller.0
     }
 
-    /// The listener brokers use among themselves.
+    /// The listener brokers use among themselves: the one that is named, or the one that has the name of
+    /// `security.inter.broker.protocol`, or the first.
     pub fn inter_broker_listener(&self) -> &str {
         self.set("inter.broker.listener.name")
+            .or_else(|| self.set("security.inter.broker.protocol"))
             .or_else(|| self.advertised.first().map(|listener| listener.name.as_str()))
             .unwrap_or("PLAINTEXT")
     }
@@ -246,28 +245,55 @@ impl Config {
             Role::Broker if named(&self.listeners, controller) => Err(Invalid(format!(
                 "The listener {controller} is the controller's (controller.listener.names); a broker cannot have it in listeners."
             ))),
-            Role::Broker if !named(&self.advertised, self.inter_broker_listener()) => Err(Invalid(format!(
-                "inter.broker.listener.name is {}, which is not in advertised.listeners; other brokers could not reach this one.",
-                self.inter_broker_listener()
-            ))),
+            Role::Broker if !named(&self.advertised, self.inter_broker_listener()) => {
+                let key = match self.set("inter.broker.listener.name") {
+                    Some(_) => "inter.broker.listener.name",
+                    None => "security.inter.broker.protocol",
+                };
+                Err(Invalid(format!(
+                    "{key} is {}, which is not in advertised.listeners; other brokers could not reach this one.",
+                    self.inter_broker_listener()
+                )))
+            }
             _ => Ok(()),
         }
     }
+
+    fn check_protocols(&self) -> Result<(), Invalid> {
+        if self.set("inter.broker.listener.name").is_some() && self.set("security.inter.broker.protocol").is_some() {
+            return Err(Invalid(
+                "inter.broker.listener.name and security.inter.broker.protocol are both set; only one of them can say \
+                 how brokers reach each other."
+                    .to_owned(),
+            ));
+        }
+        let controller = self.controller_listener();
+        let used = self
+            .listeners
+            .iter()
+            .map(|listener| (listener.name.as_str(), listener.protocol))
+            .chain([(controller, self.protocols.of(controller, "controller.listener.names")?)]);
+        for (name, protocol) in used {
+            if protocol != Protocol::Plaintext {
+                return Err(Invalid(format!(
+                    "The listener {name} has the protocol {protocol} (listener.security.protocol.map), which is not \
+                     served yet; PLAINTEXT is."
+                )));
+            }
+        }
+        Ok(())
+    }
 }
 
-impl Listener {
-    /// An address that others can connect to, for a listener on every address.
-    fn as_advertised(&self) -> Self {
-        let everywhere = self.host.is_empty() || self.host == "0.0.0.0" || self.host == "::";
-        Self {
-            // Not `localhost`: clients that try ::1 first would wait for a refusal.
-            host: if everywhere {
-                "127.0.0.1".to_owned()
-            } else {
-                self.host.clone()
-            },
-            ..self.clone()
-        }
+/// Without the values of secrets, and of what may be one.
+impl fmt::Debug for Config {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let shown = self.properties.iter().map(|(key, value)| {
+            let property = broker_property(key).or_else(|| listener_property(key).map(|(_, property)| property));
+            let open = property.is_some_and(|property| !property.is_sensitive());
+            (key, if open { value.as_str() } else { "[hidden]" })
+        });
+        f.debug_map().entries(shown).finish()
     }
 }
 
@@ -297,6 +323,15 @@ fn read(text: &str) -> BTreeMap<String, String> {
 fn check_all(properties: &BTreeMap<String, String>) -> Result<Vec<String>, Invalid> {
     let mut warnings = Vec::new();
     for (key, value) in properties {
+        if key.starts_with("listener.name.") {
+            match listener_property(key) {
+                Some((_, property)) => warnings.extend(checked(key, value, property)?),
+                None => warnings.push(format!(
+                    "{key} is ignored: it is no property that a listener has for itself."
+                )),
+            }
+            continue;
+        }
         let Some(property) = broker_property(key) else {
             let near = nearest(key, broker::TABLE).map(|near| format!("; did you mean {near}?"));
             warnings.push(format!(
@@ -305,14 +340,37 @@ fn check_all(properties: &BTreeMap<String, String>) -> Result<Vec<String>, Inval
             ));
             continue;
         };
-        property.check(value)?;
-        if let Some(why) = property.fixed
-            && Some(value.as_str()) != property.default
-        {
-            warnings.push(format!("{key}={value} has no effect: {why}"));
-        }
+        warnings.extend(checked(key, value, property)?);
     }
     Ok(warnings)
+}
+
+/// Checks one value; returns what is odd about it.
+fn checked(key: &str, value: &str, property: &'static Property) -> Result<Option<String>, Invalid> {
+    property.check(value)?;
+    let Some(why) = property.fixed.filter(|_| Some(value) != property.default) else {
+        return Ok(None);
+    };
+    let shown = if property.is_sensitive() { "[hidden]" } else { value };
+    Ok(Some(format!("{key}={shown} has no effect: {why}")))
+}
+
+/// The properties for a listener that is not there.
+fn unheard(properties: &BTreeMap<String, String>, listeners: &[Listener], controllers: Option<&str>) -> Vec<String> {
+    let known = |name: &str| {
+        let of_controllers = items(controllers.unwrap_or("CONTROLLER"));
+        let mut names = listeners
+            .iter()
+            .map(|listener| listener.name.as_str())
+            .chain(of_controllers);
+        names.any(|known| known.to_lowercase() == name)
+    };
+    properties
+        .keys()
+        .filter_map(|key| Some((key, listener_property(key)?.0)))
+        .filter(|(_, name)| !known(name))
+        .map(|(key, name)| format!("{key} is ignored: no listener is named {name}."))
+        .collect()
 }
 
 fn default_of(key: &str) -> Option<&'static str> {
@@ -377,52 +435,6 @@ fn controller(properties: &BTreeMap<String, String>) -> Result<(Option<NodeId>, 
     };
     let port = address.rsplit_once(':').and_then(|(_, port)| port.parse::<u16>().ok());
     port.map(|_| (id, address.to_owned())).ok_or_else(bad)
-}
-
-fn listeners(key: &str, text: &str) -> Result<Vec<Listener>, Invalid> {
-    let mut found: Vec<Listener> = Vec::new();
-    for item in items(text) {
-        let listener = listener(item).ok_or_else(|| {
-            Invalid(format!(
-                "Invalid value {item} for configuration {key}: must be NAME://host:port."
-            ))
-        })?;
-        if found.iter().any(|other| other.name == listener.name) {
-            return Err(Invalid(format!(
-                "{key} has two listeners named {}; each needs its own name.",
-                listener.name
-            )));
-        }
-        found.push(listener);
-    }
-    if found.is_empty() {
-        return Err(Invalid(format!(
-            "{key} is empty; it must hold at least one NAME://host:port."
-        )));
-    }
-    Ok(found)
-}
-
-fn listener(item: &str) -> Option<Listener> {
-    let (name, address) = item.split_once("://")?;
-    let (host, port) = address.rsplit_once(':')?;
-    Some(Listener {
-        name: Some(name).filter(|name| !name.is_empty())?.to_owned(),
-        host: host.trim_start_matches('[').trim_end_matches(']').to_owned(),
-        port: port.parse().ok()?,
-    })
-}
-
-fn check_protocols(map: Option<&str>) -> Result<(), Invalid> {
-    for item in map.map(items).into_iter().flatten() {
-        if item.split_once(':').is_none_or(|(_, protocol)| protocol != "PLAINTEXT") {
-            return Err(Invalid(format!(
-                "Invalid value {item} for configuration listener.security.protocol.map: \
-                 must be NAME:PLAINTEXT, the only security protocol there is."
-            )));
-        }
-    }
-    Ok(())
 }
 
 /// Kafka's own authorizer, whose rules are followed here.
