@@ -78,9 +78,17 @@ impl Cluster {
         for id in cluster.ids() {
             cluster.restart(id).await?;
         }
-        let addresses = cluster.addresses();
-        node::until_known(&addresses, addresses.len(), READY_DEADLINE).await?;
+        let ids = cluster.ids();
+        cluster.until_known(&ids, ids.len()).await?;
         Ok(cluster)
+    }
+
+    /// Waits until each of the brokers `ids` knows of at least `brokers`.
+    async fn until_known(&self, ids: &[NodeId], brokers: usize) -> Result<(), Error> {
+        let Some(id) = ids.first() else { return Ok(()) };
+        let config = self.config.parsed(*id).ok_or(Error::Unknown(*id))??;
+        let addresses: Vec<_> = ids.iter().filter_map(|id| self.config.peer_address_of(*id)).collect();
+        Ok(node::until_known(&addresses, &config, brokers, READY_DEADLINE).await?)
     }
 
     /// The brokers' ids, ascending.
@@ -88,7 +96,7 @@ impl Cluster {
         self.config.nodes.iter().map(|node| node.id).collect()
     }
 
-    /// The brokers' addresses, `host:port`, in the order of their ids.
+    /// Where clients reach the brokers, `host:port`, in the order of their ids.
     pub fn addresses(&self) -> Vec<String> {
         self.config.nodes.iter().map(|node| node.listen.clone()).collect()
     }
@@ -127,7 +135,6 @@ impl Cluster {
     /// # Errors
     /// [`Error::Unknown`], or what the node fails with.
     pub async fn restart(&mut self, id: NodeId) -> Result<(), Error> {
-        let text = self.config.properties(id).ok_or(Error::Unknown(id))?;
         match &mut self.nodes {
             Nodes::Here(running) => {
                 if running.contains_key(&id) {
@@ -138,14 +145,17 @@ impl Cluster {
                     net: Net::with_faults(&self.config.addresses_of(id), self.faults.clone()),
                     ..Surroundings::default()
                 };
-                let config = node::Config::parse(&text, &self.config.overrides)?;
+                let config = self.config.parsed(id).ok_or(Error::Unknown(id))??;
                 let node = Node::start(config, around)
                     .await
                     .map_err(|source| Error::Node { id, source })?;
                 running.insert(id, node);
                 Ok(())
             }
-            Nodes::Apart(processes) => processes.start(&self.config, id, &text).await,
+            Nodes::Apart(processes) => {
+                let text = self.config.properties(id).ok_or(Error::Unknown(id))?;
+                processes.start(&self.config, id, &text).await
+            }
         }
     }
 
@@ -162,10 +172,7 @@ impl Cluster {
                     .unwrap_or_else(|_| Err(node::Error::Failed("it does not serve within a minute".to_owned())))
                     .map_err(|source| Error::Node { id, source })
             }
-            Nodes::Apart(_) => {
-                let addresses = self.config.addresses_of(id);
-                Ok(node::until_known(&addresses, 1, READY_DEADLINE).await?)
-            }
+            Nodes::Apart(_) => self.until_known(&[id], 1).await,
         }
     }
 

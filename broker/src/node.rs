@@ -11,6 +11,7 @@ mod listener;
 mod metadata;
 mod quotas;
 mod registration;
+mod security;
 mod task;
 
 use std::sync::Arc;
@@ -24,7 +25,7 @@ use crate::env::random::Random;
 use crate::id::NodeId;
 use crate::image::property::Role;
 
-pub use crate::image::property::{Config, Invalid};
+pub use crate::image::property::{Config, Invalid, escaped};
 pub use error::Error;
 pub use ready::until_known;
 

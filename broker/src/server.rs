@@ -4,6 +4,7 @@
 //! requests that are being worked on finish, for a bounded time; dropping a [`Server`] cuts everything at once.
 
 mod connection;
+mod entry;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -17,6 +18,9 @@ use tokio::time::Instant;
 use crate::handler::Context;
 use crate::quota::{Denied, Slot};
 use connection::Connection;
+use entry::Entry;
+
+pub use entry::{Security, Tls};
 
 /// A pause after `accept` failed, for example because the process has no file descriptors left.
 const ACCEPT_BACKOFF: Duration = Duration::from_millis(100);
@@ -54,11 +58,19 @@ impl Server {
     ///
     /// # Errors
     /// When the listener has no address.
-    pub fn start(listener: TcpListener, name: &str, cx: Arc<Context>, limits: Limits) -> std::io::Result<Self> {
+    pub fn start(
+        listener: TcpListener,
+        name: &str,
+        cx: Arc<Context>,
+        limits: Limits,
+        security: Security,
+    ) -> std::io::Result<Self> {
         let addr = listener.local_addr()?;
         let (phase, watched) = watch::channel(Phase::Serve);
+        let name: Arc<str> = name.into();
         let acceptor = Acceptor {
-            name: name.into(),
+            entry: Arc::new(Entry::new(&name, security)),
+            name,
             cx,
             arrived: None,
             turned_away: Arc::new(Semaphore::new(TURNED_AWAY_MAX)),
@@ -105,6 +117,7 @@ impl Drop for Server {
 
 struct Acceptor {
     name: Arc<str>,
+    entry: Arc<Entry>,
     cx: Arc<Context>,
     limits: Limits,
     /// Accepted, and waiting for its turn.
@@ -139,10 +152,16 @@ impl Acceptor {
                 Some(ended) = connections.join_next() => report(ended),
                 accepted = self.accept(&listener) => match accepted {
                     Some(Accepted::Taken(slot, stream, client)) => {
-                        let connection = Connection::new(stream, client, &self.name, &self.cx, &self.limits);
-                        let phase = self.phase.clone();
+                        let connection = Connection::new(client, &self.name, &self.cx, &self.limits);
+                        let (entry, mut phase) = (Arc::clone(&self.entry), self.phase.clone());
                         connections.spawn(async move {
-                            connection.run(phase).await;
+                            let admitted = tokio::select! {
+                                admitted = entry.admit(stream, client) => admitted,
+                                () = reached(&mut phase, |phase| phase != Phase::Serve) => None,
+                            };
+                            if let Some(admitted) = admitted {
+                                connection.run(admitted, phase).await;
+                            }
                             drop(slot);
                         });
                     }
@@ -177,6 +196,8 @@ impl Acceptor {
         if self.arrived.is_none() {
             match listener.accept().await {
                 Ok((stream, client)) => {
+                    // Fails only on a connection that is gone, which its first read tells.
+                    let _ = stream.set_nodelay(true);
                     let turn = Instant::now() + self.cx.connections.arrived(&self.name);
                     self.arrived = Some(Arrived { stream, client, turn });
                 }

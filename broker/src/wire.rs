@@ -5,16 +5,21 @@
 
 mod client;
 mod codec;
+mod dial;
 mod error;
 mod frame;
 mod guard;
+mod stream;
+pub mod tls;
 mod version;
 
 pub use client::{Client, ClientConfig, Security};
 pub use codec::{Header, decode_header, decode_message, decode_response, encode_request, encode_response};
+pub use dial::{Opened, open};
 pub use error::Error;
 pub use frame::{FrameError, FrameReader, MAX_FRAME_BYTES};
 pub use guard::Malformed;
+pub use stream::{ReadHalf, Stream, WriteHalf};
 pub use version::common_version;
 
 /// The protocol's error codes; `.code()` is what goes on the wire.

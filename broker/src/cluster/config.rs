@@ -1,5 +1,6 @@
 //! What a cluster on one host looks like: its nodes, their racks, addresses, folders and properties.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::PathBuf;
 
@@ -8,6 +9,7 @@ use crate::env::disk::Disk;
 use crate::env::net;
 use crate::env::random::Random;
 use crate::id::NodeId;
+use crate::node::{Config, Invalid, escaped};
 
 /// A cluster to start.
 #[derive(Clone)]
@@ -17,12 +19,18 @@ pub struct ClusterConfig {
     pub controller: String,
     /// Each node has a folder of its own in here, unless its [`NodeConfig::log_dirs`] say otherwise.
     pub dir: PathBuf,
-    /// Properties of all nodes; they win over what is generated.
+    /// Properties of all nodes; they win over what is generated. Every name of a `listener.security.protocol.map` in here
+    /// is a listener of each broker, except the controller's: the first one is where [`NodeConfig::listen`] says, each
+    /// other one at a free port of the same host.
     pub overrides: Vec<(String, String)>,
+    /// Properties of single nodes, [`CONTROLLER`] among them; they win over those of all.
+    pub own: BTreeMap<NodeId, Vec<(String, String)>>,
     /// The program that runs one node as `PROGRAM serve FILE`; `None` runs all nodes in this process.
     pub processes: Option<PathBuf>,
     /// For nodes in this process.
     pub disk: Disk,
+    /// Where brokers have their second listener and those after it.
+    more: BTreeMap<NodeId, Vec<String>>,
 }
 
 /// One broker.
@@ -73,15 +81,27 @@ impl ClusterConfig {
             controller: listen(nodes),
             dir: dir.into(),
             overrides: Vec::new(),
+            own: BTreeMap::new(),
             processes: None,
             disk: Disk::real(),
+            more: BTreeMap::new(),
         }
     }
 
     /// Replaces each port 0 by a free port, so that a node has the same one after a restart.
     pub(super) async fn take_ports(&mut self) -> std::io::Result<()> {
         let random = Random::system();
+        let others = self.listener_names().len() - 1;
+        let anywhere = |node: &NodeConfig| {
+            let host = node
+                .listen
+                .rsplit_once(':')
+                .map_or(node.listen.as_str(), |(host, _)| host);
+            (node.id, vec![format!("{host}:0"); others])
+        };
+        self.more = self.nodes.iter().map(anywhere).collect();
         let listens = self.nodes.iter_mut().map(|node| &mut node.listen);
+        let listens = listens.chain(self.more.values_mut().flatten());
         // All are held until the last one is known, or one would be given twice.
         let mut held = Vec::new();
         for listen in listens.chain([&mut self.controller]) {
@@ -96,9 +116,70 @@ impl ClusterConfig {
 
     /// Where a node is reached.
     pub(super) fn addresses_of(&self, id: NodeId) -> Vec<String> {
-        let brokers = self.nodes.iter().filter(|node| node.id == id);
-        let controller = (id == CONTROLLER).then(|| self.controller.clone());
-        brokers.map(|node| node.listen.clone()).chain(controller).collect()
+        if id == CONTROLLER {
+            return vec![self.controller.clone()];
+        }
+        self.listeners_of(id).map(|(_, address)| address.to_owned()).collect()
+    }
+
+    /// Where brokers reach a broker.
+    pub(super) fn peer_address_of(&self, id: NodeId) -> Option<String> {
+        let wanted = self.overridden(id, "inter.broker.listener.name");
+        let mut listeners = self.listeners_of(id);
+        let found = match wanted {
+            Some(wanted) => listeners.find(|(name, _)| *name == wanted),
+            None => listeners.next(),
+        };
+        found.map(|(_, address)| address.to_owned())
+    }
+
+    /// The properties that win over the generated ones of a node; of two with one name the later wins.
+    pub(super) fn overrides_of(&self, id: NodeId) -> Vec<(String, String)> {
+        let own = self.own.get(&id).into_iter().flatten();
+        self.overrides.iter().chain(own).cloned().collect()
+    }
+
+    /// A node's properties, checked; `None` if the cluster has no such node.
+    pub(super) fn parsed(&self, id: NodeId) -> Option<Result<Config, Invalid>> {
+        Some(Config::parse(&self.properties(id)?, &self.overrides_of(id)))
+    }
+
+    fn overridden(&self, id: NodeId, key: &str) -> Option<String> {
+        let overrides = self.overrides_of(id).into_iter().rev();
+        overrides
+            .into_iter()
+            .find(|(name, _)| name == key)
+            .map(|(_, value)| value)
+    }
+
+    fn controller_listener(&self) -> String {
+        let names = self.overridden(CONTROLLER, "controller.listener.names");
+        names.unwrap_or_else(|| "CONTROLLER".to_owned())
+    }
+
+    /// What the listeners of each broker are called; never empty.
+    fn listener_names(&self) -> Vec<String> {
+        let map = self
+            .overrides
+            .iter()
+            .rev()
+            .find(|(key, _)| key == "listener.security.protocol.map");
+        let controller = self.controller_listener();
+        let names = map.into_iter().flat_map(|(_, map)| map.split(','));
+        let names = names.filter_map(|item| Some(item.split_once(':')?.0.trim().to_owned()));
+        let names: Vec<_> = names.filter(|name| *name != controller).collect();
+        match names.is_empty() {
+            true => vec!["PLAINTEXT".to_owned()],
+            false => names,
+        }
+    }
+
+    /// A broker's listeners, by name, with their addresses.
+    fn listeners_of(&self, id: NodeId) -> impl Iterator<Item = (String, &str)> {
+        let first = self.nodes.iter().find(|node| node.id == id).map(|node| &node.listen);
+        let others = self.more.get(&id).into_iter().flatten();
+        let addresses = first.into_iter().chain(others).map(String::as_str);
+        self.listener_names().into_iter().zip(addresses)
     }
 
     /// A node's folder for what is not in its log directories.
@@ -113,26 +194,31 @@ impl ClusterConfig {
 
     /// A node's server.properties.
     pub(super) fn properties(&self, id: NodeId) -> Option<String> {
+        let controller = self.controller_listener();
         let mut text = format!(
-            "node.id={id}\ncontroller.quorum.voters={CONTROLLER}@{}\ncontroller.listener.names=CONTROLLER\n",
+            "node.id={id}\ncontroller.quorum.voters={CONTROLLER}@{}\ncontroller.listener.names={controller}\n",
             self.controller
         );
         let mut set = |key: &str, value: &str| {
             // Writing to a String does not fail.
-            let _ = writeln!(text, "{key}={value}");
+            let _ = writeln!(text, "{key}={}", escaped(value));
         };
         let copies = self.nodes.len().clamp(1, 3).to_string();
         set("default.replication.factor", &copies);
         set("offsets.topic.replication.factor", &copies);
         if id == CONTROLLER {
             set("process.roles", "controller");
-            set("listeners", &format!("CONTROLLER://{}", self.controller));
+            set("listeners", &format!("{controller}://{}", self.controller));
             set("log.dirs", &self.folder(id).to_string_lossy());
             return Some(text);
         }
         let node = self.nodes.iter().find(|node| node.id == id)?;
         set("process.roles", "broker");
-        set("listeners", &format!("PLAINTEXT://{}", node.listen));
+        let listeners: Vec<_> = self
+            .listeners_of(id)
+            .map(|(name, address)| format!("{name}://{address}"))
+            .collect();
+        set("listeners", &listeners.join(","));
         if let Some(rack) = &node.rack {
             set("broker.rack", rack);
         }
@@ -169,5 +255,39 @@ mod tests {
             "{text}"
         );
         assert!(config.properties(NodeId(2)).is_none());
+    }
+
+    #[tokio::test]
+    async fn every_listener_of_the_protocol_map_has_an_address_that_stays() {
+        let mut config = ClusterConfig::local(2, &[], "/data", 0);
+        let overrides = [
+            (
+                "listener.security.protocol.map",
+                "CLIENTS:SSL,PEERS:PLAINTEXT,QUORUM:PLAINTEXT",
+            ),
+            ("controller.listener.names", "QUORUM"),
+            ("inter.broker.listener.name", "PEERS"),
+        ];
+        config.overrides = overrides
+            .map(|(key, value)| (key.to_owned(), value.to_owned()))
+            .to_vec();
+        config
+            .own
+            .insert(NodeId(2), vec![("broker.rack".to_owned(), "own".to_owned())]);
+        config.take_ports().await.expect("ports are free");
+        let addresses = config.addresses_of(NodeId(2));
+        assert_eq!(addresses.len(), 2);
+        assert_eq!(config.peer_address_of(NodeId(2)).as_ref(), Some(&addresses[1]));
+        let text = config.properties(NodeId(2)).expect("there is one");
+        assert!(
+            text.contains(&format!(
+                "listeners=CLIENTS://{},PEERS://{}\n",
+                addresses[0], addresses[1]
+            )),
+            "{text}"
+        );
+        let node = config.parsed(NodeId(2)).expect("there is one").expect("valid");
+        assert_eq!((node.rack(), node.inter_broker_listener()), (Some("own"), "PEERS"));
+        assert!(config.parsed(CONTROLLER).expect("there is one").is_ok());
     }
 }

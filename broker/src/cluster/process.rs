@@ -16,6 +16,7 @@ use tokio::task::JoinHandle;
 
 use super::{CONTROLLER, ClusterConfig, Error};
 use crate::id::NodeId;
+use crate::node::escaped;
 
 /// A controlled shutdown is bounded well below this.
 const STOP_DEADLINE: Duration = Duration::from_secs(30);
@@ -48,9 +49,9 @@ impl Processes {
         tokio::fs::create_dir_all(&folder).await?;
         let file = folder.join("server.properties");
         let mut text = properties.to_owned();
-        for (key, value) in &config.overrides {
+        for (key, value) in config.overrides_of(id) {
             // A later line wins over an earlier one.
-            text.push_str(&format!("{key}={value}\n"));
+            text.push_str(&format!("{key}={}\n", escaped(&value)));
         }
         tokio::fs::write(&file, text).await?;
         let command = Launch { program, file };

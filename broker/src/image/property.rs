@@ -12,7 +12,7 @@ mod topic;
 use std::fmt;
 use std::net::IpAddr;
 
-pub use config::{Config, Role, TopicSettings};
+pub use config::{Config, Role, TopicSettings, escaped};
 pub use effective::{Entry, Source};
 pub use listener::{Listener, Protocol, listener_key, listener_property};
 
@@ -127,7 +127,16 @@ pub fn check_topic(name: &str, value: &str) -> Result<(), Invalid> {
 
 /// Checks a broker's config as it would be set by IncrementalAlterConfigs.
 pub fn check_broker(name: &str, value: &str) -> Result<(), Invalid> {
+    if let Some((_, property)) = listener_property(name).filter(|(_, property)| property.scope == Scope::Dynamic) {
+        property.check(value)?;
+        return property.check_honoured(value);
+    }
     let property = broker_property(name).ok_or_else(|| unknown("broker config", name, broker::TABLE))?;
+    if property.scope == Scope::Dynamic && name.starts_with("ssl.") {
+        return Err(Invalid(format!(
+            "{name} can change only for one listener while a broker runs; set listener.name.<name in small letters>.{name}."
+        )));
+    }
     if property.scope == Scope::Static {
         return Err(Invalid(format!(
             "{name} cannot change while a broker runs; set it in server.properties and restart the broker."

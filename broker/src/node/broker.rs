@@ -11,6 +11,7 @@ use tokio::sync::watch;
 
 use super::listener::{self, Bound};
 use super::registration::{Identity, Registration};
+use super::security::Security;
 use super::task::Tasks;
 use super::{Error, Status, Surroundings, metadata, quotas};
 use crate::auth::Authorizer;
@@ -24,7 +25,6 @@ use crate::image::property::Config;
 use crate::log::{self, LogConfig, LogManager};
 use crate::replica::{AlterPartition, LinkError, Options, ReplicaManager, WireLinks};
 use crate::server::Server;
-use crate::wire::ClientConfig;
 
 /// Leadership has to have moved by then, or it is lost to a slower election.
 const LEAVE_DEADLINE: Duration = Duration::from_secs(10);
@@ -60,12 +60,14 @@ impl Broker {
         around: Surroundings,
         status: watch::Sender<Status>,
     ) -> Result<(Self, Vec<String>), Error> {
+        let security = Arc::new(Security::open(&config).await?);
         let bound = listener::bind(&config).await?;
         let images = watch::Sender::new(Arc::new(Image::empty()));
         let caught_up = watch::Sender::new(false);
         let mut knows_all = caught_up.subscribe();
         let mut followers = Tasks::default();
-        let controller = |purpose: &str| remote(&config, &around, purpose);
+        followers.spawn(Arc::clone(&security).renew(images.subscribe()));
+        let controller = |purpose: &str| remote(&config, &around, &security, purpose);
         followers.spawn(metadata::follow(
             config.node_id(),
             controller("metadata"),
@@ -77,7 +79,7 @@ impl Broker {
         let logs = open_logs(&config, &around, cluster_id.clone()).await?;
         let requests = Arc::new(controller("requests"));
         let incarnation = around.random.uuid();
-        let replicas = replicas(&config, &around, incarnation, &logs, &requests);
+        let replicas = replicas(&config, &around, &security, incarnation, &logs, &requests);
         let applied = watch::Sender::new(-1);
         followers.spawn(apply(Arc::clone(&replicas), images.subscribe(), applied.clone()));
         logs.set_intervals(log::Intervals {
@@ -110,7 +112,7 @@ impl Broker {
             // As in Kafka: nobody is let in before the ACLs are known. A sender that is gone stops the node anyway.
             let _ = knows_all.wait_for(|knows| *knows).await;
         }
-        let servers = serve(bound, &cx, &config)?;
+        let servers = serve(bound, &cx, &security, &config)?;
 
         let (leaving, left) = watch::channel(false);
         let epoch = watch::Sender::new(-1);
@@ -209,21 +211,29 @@ pub(super) fn coordinator(
 }
 
 /// Starts serving what was bound.
-pub(super) fn serve(bound: Vec<Bound>, cx: &Arc<Context>, config: &Config) -> Result<Vec<Server>, Error> {
+pub(super) fn serve(
+    bound: Vec<Bound>,
+    cx: &Arc<Context>,
+    security: &Security,
+    config: &Config,
+) -> Result<Vec<Server>, Error> {
     let start = |bound: Bound| {
         let name = &bound.endpoint.listener;
-        Server::start(bound.socket, name, Arc::clone(cx), listener::limits(config))
+        Server::start(
+            bound.socket,
+            name,
+            Arc::clone(cx),
+            listener::limits(config),
+            security.of(name),
+        )
     };
     bound.into_iter().map(|bound| Ok(start(bound)?)).collect()
 }
 
 /// A connection to the controller of its own for each purpose, so that a slow answer holds up nothing else.
-fn remote(config: &Config, around: &Surroundings, purpose: &str) -> RemoteController {
-    let client = ClientConfig {
-        client_id: format!("broker-{}-{purpose}", config.node_id()),
-        connect_timeout: CONNECT_DEADLINE,
-        ..ClientConfig::default()
-    };
+fn remote(config: &Config, around: &Surroundings, security: &Security, purpose: &str) -> RemoteController {
+    let client_id = format!("broker-{}-{purpose}", config.node_id());
+    let client = security.client(config.controller_listener(), client_id, CONNECT_DEADLINE);
     RemoteController::new(config.controller_address().to_owned(), around.net.clone(), client)
 }
 
@@ -279,6 +289,7 @@ pub(super) async fn open_dirs(
 fn replicas(
     config: &Arc<Config>,
     around: &Surroundings,
+    security: &Security,
     incarnation: uuid::Uuid,
     logs: &Arc<LogManager>,
     controller: &Arc<RemoteController>,
@@ -296,11 +307,8 @@ fn replicas(
         fetch_backoff: config.millis("replica.fetch.backoff.ms"),
         ..Options::new(config.node_id(), incarnation)
     };
-    let links = ClientConfig {
-        client_id: format!("broker-{}-fetcher", config.node_id()),
-        connect_timeout: CONNECT_DEADLINE,
-        ..ClientConfig::default()
-    };
+    let client_id = format!("broker-{}-fetcher", config.node_id());
+    let links = security.client(config.inter_broker_listener(), client_id, CONNECT_DEADLINE);
     let settings = Arc::clone(config);
     let around = crate::replica::Surroundings {
         logs: Arc::clone(logs),

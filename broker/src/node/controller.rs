@@ -7,6 +7,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 use super::listener;
+use super::security::Security;
 use super::task::Tasks;
 use super::{Error, Status, Surroundings, broker, quotas};
 use crate::auth::Authorizer;
@@ -34,6 +35,7 @@ impl ControllerNode {
         around: Surroundings,
         status: watch::Sender<Status>,
     ) -> Result<(Self, Vec<String>), Error> {
+        let security = Arc::new(Security::open(&config).await?);
         let bound = listener::bind(&config).await?;
         let endpoints: Vec<Endpoint> = bound.iter().map(|bound| bound.endpoint.clone()).collect();
         let Some(endpoint) = endpoints
@@ -76,9 +78,10 @@ impl ControllerNode {
             quotas: quotas::of_clients(&config),
             connections: quotas::of_connections(&config),
         });
-        let servers = broker::serve(bound, &cx, &config)?;
+        let servers = broker::serve(bound, &cx, &security, &config)?;
         status.send_replace(Status::Serving);
         let mut tasks = Tasks::default();
+        tasks.spawn(security.renew(controller.image()));
         tasks.spawn(async move {
             let error = controller.run().await;
             status.send_replace(Status::Failed(error.to_string()));

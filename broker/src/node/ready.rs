@@ -4,23 +4,30 @@ use std::time::Duration;
 
 use kafka_protocol::messages::MetadataRequest;
 
-use super::Error;
+use super::{Config, Error, security};
 use crate::wire::{self, Client, ClientConfig};
 
 const PAUSE: Duration = Duration::from_millis(10);
 const CALL_DEADLINE: Duration = Duration::from_secs(2);
 
-/// Waits until each of `addresses` answers Metadata with at least `brokers` brokers.
+/// Waits until each of `addresses` answers Metadata with at least `brokers` brokers. The addresses are those of the
+/// listener that brokers use among themselves, which is spoken to as `config`'s node does.
 ///
 /// # Errors
-/// [`Error::Failed`] with the last reason, after `deadline`.
-pub async fn until_known(addresses: &[String], brokers: usize, deadline: Duration) -> Result<(), Error> {
+/// [`Error::Failed`] with the last reason, after `deadline`, or when the node's certificates cannot be used.
+pub async fn until_known(
+    addresses: &[String],
+    config: &Config,
+    brokers: usize,
+    deadline: Duration,
+) -> Result<(), Error> {
+    let config = &security::peer_client(config, "cluster")?;
     let mut last = String::new();
     let all = async {
         for addr in addresses {
             let mut client = None;
             loop {
-                match known(addr, &mut client).await {
+                match known(addr, config, &mut client).await {
                     Ok(known) if known >= brokers => break,
                     Ok(known) => last = format!("{addr} knows {known} of {brokers} brokers"),
                     Err(error) => {
@@ -40,10 +47,10 @@ pub async fn until_known(addresses: &[String], brokers: usize, deadline: Duratio
     })
 }
 
-async fn known(addr: &str, open: &mut Option<Client>) -> Result<usize, wire::Error> {
+async fn known(addr: &str, config: &ClientConfig, open: &mut Option<Client>) -> Result<usize, wire::Error> {
     let client = match open {
         Some(client) => client,
-        None => open.insert(Client::connect(addr, &ClientConfig::default()).await?),
+        None => open.insert(Client::connect(addr, config).await?),
     };
     let request = MetadataRequest::default().with_topics(Some(Vec::new()));
     Ok(client.call(request, CALL_DEADLINE).await?.brokers.len())

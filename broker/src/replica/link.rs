@@ -11,14 +11,10 @@ use kafka_protocol::messages::{
 };
 use kafka_protocol::protocol::{Request, StrBytes, VersionRange};
 use tokio::io::AsyncWriteExt;
-use tokio::net::TcpStream;
 
 use crate::env::net::Net;
 use crate::image::Endpoint;
-use crate::wire;
-use crate::wire::ClientConfig;
-use crate::wire::FrameError;
-use crate::wire::FrameReader;
+use crate::wire::{self, ClientConfig, FrameError, FrameReader, Opened, Stream};
 
 /// The newest Fetch that says all a follower has to say (KIP-903, KIP-853).
 const FETCH_VERSION: i16 = 17;
@@ -84,7 +80,7 @@ struct WireLink {
     addr: String,
     client_id: StrBytes,
     version: i16,
-    stream: TcpStream,
+    stream: Stream,
     fault: BoxFuture<'static, ()>,
     frames: FrameReader,
     correlation: i32,
@@ -92,16 +88,13 @@ struct WireLink {
 
 impl WireLink {
     async fn open(net: &Net, addr: &str, config: &ClientConfig) -> Result<Self, LinkError> {
-        let link = net
-            .connect(addr)
-            .await
-            .map_err(|error| LinkError(format!("{addr} cannot be reached: {error}")))?;
+        let Opened { stream, fault } = wire::open(net, addr, config).await?;
         let mut link = Self {
             addr: addr.to_owned(),
             client_id: StrBytes::from_string(config.client_id.clone()),
             version: FETCH_VERSION,
-            stream: link.stream,
-            fault: link.fault,
+            stream,
+            fault,
             frames: FrameReader::new(config.max_frame_bytes),
             correlation: 0,
         };
@@ -136,17 +129,22 @@ impl WireLink {
             }
             Ok(Some(_)) => Err(unreadable(&"it is the answer to another request")),
             Ok(None) => Err(LinkError(format!("{} closed the connection", self.addr))),
+            Err(FrameError::Io(error)) => {
+                let why = wire::tls::sentence(&error);
+                Err(LinkError(format!("the connection to {} broke: {why}", self.addr)))
+            }
             Err(error) => Err(LinkError(format!("the connection to {} broke: {error}", self.addr))),
         }
     }
 }
 
 async fn send_and_receive(
-    stream: &mut TcpStream,
+    stream: &mut Stream,
     frames: &mut FrameReader,
     request: &[u8],
 ) -> Result<Option<Bytes>, FrameError> {
     stream.write_all(request).await?;
+    stream.flush().await?;
     frames.next(stream).await
 }
 

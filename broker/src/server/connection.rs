@@ -16,15 +16,14 @@ use futures::future::BoxFuture;
 use futures::stream::{FuturesOrdered, StreamExt};
 use kafka_protocol::messages::ApiKey;
 use tokio::io::AsyncWriteExt;
-use tokio::net::TcpStream;
-use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+use super::entry::Admitted;
 use super::{Limits, Phase, reached};
 use crate::auth::Principal;
 use crate::handler::{self, Call, Context, Refused, Reply};
-use crate::wire::{self, FrameReader, Header};
+use crate::wire::{self, FrameReader, Header, ReadHalf, WriteHalf};
 
 /// Produce requests of one connection that may wait for their replicas together. Clients send 5 by default.
 const OVERLAPPING_PRODUCES: usize = 8;
@@ -32,8 +31,10 @@ const OVERLAPPING_PRODUCES: usize = 8;
 /// A client that takes nothing for so long while an answer waits is gone.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(60);
 
+/// A TLS connection that ends says so, if that can be sent within this time.
+const FAREWELL: Duration = Duration::from_secs(1);
+
 pub(super) struct Connection {
-    stream: TcpStream,
     client: SocketAddr,
     listener: Arc<str>,
     cx: Arc<Context>,
@@ -63,9 +64,8 @@ enum End {
 }
 
 impl Connection {
-    pub fn new(stream: TcpStream, client: SocketAddr, listener: &Arc<str>, cx: &Arc<Context>, limits: &Limits) -> Self {
+    pub fn new(client: SocketAddr, listener: &Arc<str>, cx: &Arc<Context>, limits: &Limits) -> Self {
         Self {
-            stream,
             client,
             listener: Arc::clone(listener),
             cx: Arc::clone(cx),
@@ -74,9 +74,9 @@ impl Connection {
         }
     }
 
-    pub async fn run(self, phase: watch::Receiver<Phase>) {
+    pub async fn run(self, admitted: Admitted, phase: watch::Receiver<Phase>) {
         let (client, listener) = (self.client, Arc::clone(&self.listener));
-        match self.serve(phase).await {
+        match self.serve(admitted, phase).await {
             end @ (End::Client | End::Idle | End::Stopped | End::Broken(_)) => {
                 tracing::debug!("{client} on {listener} is disconnected: {end}");
             }
@@ -84,15 +84,12 @@ impl Connection {
         }
     }
 
-    async fn serve(self, mut phase: watch::Receiver<Phase>) -> End {
-        if let Err(error) = self.stream.set_nodelay(true) {
-            return End::Broken(error);
-        }
-        let (input, output) = self.stream.into_split();
+    async fn serve(self, admitted: Admitted, mut phase: watch::Receiver<Phase>) -> End {
+        let (input, mut output) = admitted.stream.into_split();
         let work = Work {
             cx: self.cx,
             client: self.client,
-            principal: Arc::new(Principal::anonymous()),
+            principal: Arc::new(admitted.principal),
             listener: self.listener,
             running: FuturesOrdered::new(),
             only_produces: true,
@@ -103,16 +100,21 @@ impl Connection {
             input,
             reader: FrameReader::new(self.frame_bytes),
         };
-        exchange(work, &mut frames, output, self.idle, &mut phase)
+        let end = exchange(work, &mut frames, &mut output, self.idle, &mut phase)
             .await
-            .unwrap_or_else(|end| end)
+            .unwrap_or_else(|end| end);
+        if matches!(output, WriteHalf::Tls(_)) && !matches!(end, End::Stuck | End::Broken(_)) {
+            // A client that is gone does not miss it.
+            let _ = tokio::time::timeout(FAREWELL, output.shutdown()).await;
+        }
+        end
     }
 }
 
 async fn exchange(
     mut work: Work,
     frames: &mut Frames,
-    mut output: OwnedWriteHalf,
+    output: &mut WriteHalf,
     idle: Duration,
     phase: &mut watch::Receiver<Phase>,
 ) -> Result<End, End> {
@@ -127,7 +129,7 @@ async fn exchange(
                 while let Some(Some(reply)) = work.running.next().now_or_never() {
                     wait = wait.max(replies.push(reply?));
                 }
-                tokio::time::timeout(WRITE_TIMEOUT, output.write_all_buf(&mut replies))
+                tokio::time::timeout(WRITE_TIMEOUT, send(output, &mut replies))
                     .await
                     .map_err(|_| End::Stuck)??;
                 work.mute(wait);
@@ -154,8 +156,13 @@ async fn muted(until: Option<Instant>) {
     }
 }
 
+async fn send(output: &mut WriteHalf, replies: &mut Outgoing) -> std::io::Result<()> {
+    output.write_all_buf(replies).await?;
+    output.flush().await
+}
+
 struct Frames {
-    input: OwnedReadHalf,
+    input: ReadHalf,
     reader: FrameReader,
 }
 

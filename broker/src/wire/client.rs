@@ -13,24 +13,27 @@ use kafka_protocol::messages::{ApiKey, ApiVersionsRequest, ApiVersionsResponse};
 use kafka_protocol::protocol::{Message, Request, StrBytes, VersionRange};
 use parking_lot::Mutex;
 use tokio::io::AsyncWriteExt;
-use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 
 use super::error::Error;
 use super::frame::{FrameError, FrameReader, MAX_FRAME_BYTES};
-use super::{ErrorCode, codec, version};
+use super::stream::{ReadHalf, WriteHalf};
+use super::{ErrorCode, codec, dial, tls, version};
 use crate::env::net::Net;
 
 /// Requests waiting for the socket; a caller past that waits, up to its deadline.
 const QUEUED_REQUESTS: usize = 64;
+
+/// After a failed write, how long what the other side said before is waited for.
+const LAST_WORDS: Duration = Duration::from_millis(100);
 
 /// How to connect.
 #[derive(Debug, Clone)]
 pub struct ClientConfig {
     /// Shown in the other side's logs and metrics.
     pub client_id: String,
-    /// For the TCP connection and the first exchange of versions together.
+    /// For the TCP connection, the TLS handshake and the first exchange of versions together.
     pub connect_timeout: Duration,
     /// The largest answer accepted.
     pub max_frame_bytes: usize,
@@ -38,11 +41,12 @@ pub struct ClientConfig {
 }
 
 /// What a connection is wrapped in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-#[non_exhaustive]
+#[derive(Debug, Clone, Default)]
 pub enum Security {
     #[default]
     Plaintext,
+    /// Shared by all connections that trust and show the same certificates.
+    Tls(Arc<tls::Connector>),
 }
 
 impl Default for ClientConfig {
@@ -77,7 +81,7 @@ impl Client {
     /// Connects to `addr` (`host:port`) and asks which API versions it has.
     ///
     /// # Errors
-    /// [`Error::Unreachable`], [`Error::TimedOut`], or what the first exchange fails with.
+    /// [`Error::Unreachable`], [`Error::Tls`], [`Error::TimedOut`], or what the first exchange fails with.
     pub async fn connect(addr: impl AsRef<str>, config: &ClientConfig) -> Result<Self, Error> {
         Self::connect_through(&Net::default(), addr, config).await
     }
@@ -170,12 +174,8 @@ impl Client {
 
 impl Connection {
     async fn open(net: &Net, addr: &str, config: &ClientConfig) -> Result<Self, Error> {
-        let unreachable = |source| Error::Unreachable {
-            addr: addr.to_owned(),
-            source,
-        };
-        let link = net.connect(addr).await.map_err(unreachable)?;
-        let (input, output) = link.stream.into_split();
+        let dial::Opened { stream, fault } = dial::open(net, addr, config).await?;
+        let (input, output) = stream.into_split();
         let addr: Arc<str> = addr.into();
         let pending = Arc::new(Pending::default());
         let (requests, queue) = mpsc::channel(QUEUED_REQUESTS);
@@ -185,7 +185,7 @@ impl Connection {
             tokio::spawn(async move {
                 let end = tokio::select! {
                     end = read(input, frames, &pending) => end,
-                    () = link.fault => End::Closed,
+                    () = fault => End::Closed,
                 };
                 pending.close(&addr, end);
             })
@@ -287,18 +287,38 @@ enum State {
 }
 
 /// How a connection ended.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug)]
 enum End {
     Closed,
-    TooLarge { bytes: u64, limit: usize },
+    /// With TLS 1.3 a server refuses our certificate after the handshake.
+    Tls(String),
+    TooLarge {
+        bytes: u64,
+        limit: usize,
+    },
 }
 
 impl End {
-    fn error(self, addr: &str) -> Error {
+    fn error(&self, addr: &str) -> Error {
         let addr = addr.to_owned();
         match self {
             Self::Closed => Error::Closed { addr },
-            Self::TooLarge { bytes, limit } => Error::TooLarge { addr, bytes, limit },
+            Self::Tls(reason) => Error::Tls {
+                addr,
+                reason: reason.clone(),
+            },
+            Self::TooLarge { bytes, limit } => Error::TooLarge {
+                addr,
+                bytes: *bytes,
+                limit: *limit,
+            },
+        }
+    }
+
+    fn broken(error: &std::io::Error) -> Self {
+        match tls::is_tls(error) {
+            true => Self::Tls(tls::sentence(error)),
+            false => Self::Closed,
         }
     }
 }
@@ -366,7 +386,7 @@ impl Drop for Ticket<'_> {
     }
 }
 
-async fn read(mut input: OwnedReadHalf, mut frames: FrameReader, pending: &Pending) -> End {
+async fn read(mut input: ReadHalf, mut frames: FrameReader, pending: &Pending) -> End {
     loop {
         match frames.next(&mut input).await {
             Ok(Some(frame)) => {
@@ -378,19 +398,27 @@ async fn read(mut input: OwnedReadHalf, mut frames: FrameReader, pending: &Pendi
                     let _ = call.send(Ok(frame));
                 }
             }
-            Ok(None) | Err(FrameError::Io(_)) => return End::Closed,
+            Ok(None) => return End::Closed,
+            Err(FrameError::Io(error)) => return End::broken(&error),
             Err(FrameError::TooLarge { bytes, limit }) => return End::TooLarge { bytes, limit },
         }
     }
 }
 
-async fn write(mut output: OwnedWriteHalf, mut queue: mpsc::Receiver<Bytes>, pending: Arc<Pending>, addr: Arc<str>) {
+async fn write(mut output: WriteHalf, mut queue: mpsc::Receiver<Bytes>, pending: Arc<Pending>, addr: Arc<str>) {
     while let Some(frame) = queue.recv().await {
-        if output.write_all(&frame).await.is_err() {
-            pending.close(&addr, End::Closed);
+        if let Err(error) = send(&mut output, &frame).await {
+            // Why the other side ended it may be in what it sent last, which the reader is about to see.
+            tokio::time::sleep(LAST_WORDS).await;
+            pending.close(&addr, End::broken(&error));
             return;
         }
     }
+}
+
+async fn send(output: &mut WriteHalf, frame: &[u8]) -> std::io::Result<()> {
+    output.write_all(frame).await?;
+    output.flush().await
 }
 
 /// An API's name for messages: `Metadata`, not `MetadataRequest` and not 3.

@@ -20,6 +20,9 @@ pub enum Error {
     },
     #[error("{addr} closed the connection")]
     Closed { addr: String },
+    /// A handshake failed, or the other side refused our certificate.
+    #[error("there is no TLS connection to {addr}: {reason}")]
+    Tls { addr: String, reason: String },
     #[error("{addr} does not support {api} in a version we speak (it has {theirs}, we have {ours})")]
     Unsupported {
         addr: String,

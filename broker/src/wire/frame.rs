@@ -48,7 +48,13 @@ impl FrameReader {
                 return Ok(Some(frame));
             }
             self.make_room();
-            if stream.read_buf(&mut self.buffer).await? == 0 {
+            let ended = match stream.read_buf(&mut self.buffer).await {
+                Ok(read) => read == 0,
+                // TLS without a farewell: frames have lengths, so nothing can be cut off unseen.
+                Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => true,
+                Err(error) => return Err(error.into()),
+            };
+            if ended {
                 if self.buffer.is_empty() {
                     return Ok(None);
                 }

@@ -890,32 +890,28 @@ pub(super) const TABLE: &[Property] = &[
         Some(""),
         Any,
         "The cipher suites of TLS connections; all good ones if empty.",
-    )
-    .fixed("there is no TLS; every listener is plaintext."),
+    ),
     Property::new(
         "ssl.client.auth",
         String,
         Some("none"),
         OneOf(&["required", "requested", "none"]),
         "Whether clients show a certificate.",
-    )
-    .fixed("there is no TLS; every listener is plaintext."),
+    ),
     Property::new(
         "ssl.enabled.protocols",
         List,
         Some("TLSv1.2,TLSv1.3"),
         SomeOf(&["TLSv1.2", "TLSv1.3"]),
         "The TLS versions that are spoken.",
-    )
-    .fixed("there is no TLS; every listener is plaintext."),
+    ),
     Property::new(
         "ssl.endpoint.identification.algorithm",
         String,
         Some("https"),
         OneOf(&["https", ""]),
         "How the host name in a server's certificate is checked; empty does not check it.",
-    )
-    .fixed("there is no TLS; every listener is plaintext."),
+    ),
     Property::new(
         "ssl.engine.factory.class",
         Class,
@@ -931,8 +927,7 @@ pub(super) const TABLE: &[Property] = &[
         Any,
         "The password of the private key.",
     )
-    .dynamic()
-    .fixed("there is no TLS; every listener is plaintext."),
+    .dynamic(),
     Property::new(
         "ssl.keymanager.algorithm",
         String,
@@ -948,8 +943,7 @@ pub(super) const TABLE: &[Property] = &[
         Any,
         "The certificate chain in PEM, if it is in no file.",
     )
-    .dynamic()
-    .fixed("there is no TLS; every listener is plaintext."),
+    .dynamic(),
     Property::new(
         "ssl.keystore.key",
         Password,
@@ -957,8 +951,7 @@ pub(super) const TABLE: &[Property] = &[
         Any,
         "The private key in PEM, if it is in no file.",
     )
-    .dynamic()
-    .fixed("there is no TLS; every listener is plaintext."),
+    .dynamic(),
     Property::new(
         "ssl.keystore.location",
         String,
@@ -966,8 +959,7 @@ pub(super) const TABLE: &[Property] = &[
         Any,
         "The file with the private key and its certificate chain, PEM or PKCS12.",
     )
-    .dynamic()
-    .fixed("there is no TLS; every listener is plaintext."),
+    .dynamic(),
     Property::new(
         "ssl.keystore.password",
         Password,
@@ -975,8 +967,7 @@ pub(super) const TABLE: &[Property] = &[
         Any,
         "The password of the key store.",
     )
-    .dynamic()
-    .fixed("there is no TLS; every listener is plaintext."),
+    .dynamic(),
     Property::new(
         "ssl.keystore.type",
         String,
@@ -984,16 +975,14 @@ pub(super) const TABLE: &[Property] = &[
         Any,
         "The type of the key store; its content decides.",
     )
-    .dynamic()
-    .fixed("there is no TLS; every listener is plaintext."),
+    .dynamic(),
     Property::new(
         "ssl.principal.mapping.rules",
         String,
         Some("DEFAULT"),
         Any,
         "How a certificate's subject becomes a user name (KIP-371).",
-    )
-    .fixed("there is no TLS; every listener is plaintext."),
+    ),
     Property::new("ssl.protocol", String, Some("TLSv1.3"), Any, "The newest TLS version.")
         .fixed("ssl.enabled.protocols says which versions are spoken."),
     Property::new(
@@ -1027,8 +1016,7 @@ pub(super) const TABLE: &[Property] = &[
         Any,
         "The certificates that are trusted, in PEM, if they are in no file.",
     )
-    .dynamic()
-    .fixed("there is no TLS; every listener is plaintext."),
+    .dynamic(),
     Property::new(
         "ssl.truststore.location",
         String,
@@ -1036,8 +1024,7 @@ pub(super) const TABLE: &[Property] = &[
         Any,
         "The file with the certificates that are trusted, PEM or PKCS12.",
     )
-    .dynamic()
-    .fixed("there is no TLS; every listener is plaintext."),
+    .dynamic(),
     Property::new(
         "ssl.truststore.password",
         Password,
@@ -1045,8 +1032,7 @@ pub(super) const TABLE: &[Property] = &[
         Any,
         "The password of the trust store.",
     )
-    .dynamic()
-    .fixed("there is no TLS; every listener is plaintext."),
+    .dynamic(),
     Property::new(
         "ssl.truststore.type",
         String,
@@ -1054,8 +1040,7 @@ pub(super) const TABLE: &[Property] = &[
         Any,
         "The type of the trust store; its content decides.",
     )
-    .dynamic()
-    .fixed("there is no TLS; every listener is plaintext."),
+    .dynamic(),
     Property::new(
         "super.users",
         String,

@@ -5,7 +5,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::listener::{Listener, Protocol, Protocols, listener_property, listeners};
+use super::listener::{Listener, Protocols, listener_property, listeners};
 use super::{Invalid, Property, broker, broker_property, items, nearest};
 use crate::id::NodeId;
 use crate::image::Image;
@@ -274,10 +274,10 @@ impl Config {
             .map(|listener| (listener.name.as_str(), listener.protocol))
             .chain([(controller, self.protocols.of(controller, "controller.listener.names")?)]);
         for (name, protocol) in used {
-            if protocol != Protocol::Plaintext {
+            if protocol.is_sasl() {
                 return Err(Invalid(format!(
                     "The listener {name} has the protocol {protocol} (listener.security.protocol.map), which is not \
-                     served yet; PLAINTEXT is."
+                     served yet; PLAINTEXT and SSL are."
                 )));
             }
         }
@@ -298,7 +298,7 @@ impl fmt::Debug for Config {
 }
 
 /// Java's properties format, without Unicode escapes: `key=value` or `key: value`, `#` and `!` comments,
-/// a backslash at the end continues a line.
+/// a backslash at the end continues a line, and one elsewhere takes the next character as it is, or as a line break or tab.
 fn read(text: &str) -> BTreeMap<String, String> {
     let mut properties = BTreeMap::new();
     let mut lines = text.lines();
@@ -307,16 +307,43 @@ fn read(text: &str) -> BTreeMap<String, String> {
         if line.starts_with(['#', '!']) {
             continue;
         }
-        while line.ends_with('\\') {
+        while continues(&line) {
             line.pop();
             line.push_str(lines.next().unwrap_or_default().trim_start());
         }
         let (key, value) = line.split_once(['=', ':']).unwrap_or((&line, ""));
         if !key.trim().is_empty() {
-            properties.insert(key.trim().to_owned(), value.trim().to_owned());
+            properties.insert(key.trim().to_owned(), unescaped(value.trim()));
         }
     }
     properties
+}
+
+/// Whether a line ends with a backslash that no other one escapes.
+fn continues(line: &str) -> bool {
+    line.bytes().rev().take_while(|byte| *byte == b'\\').count() % 2 == 1
+}
+
+fn unescaped(value: &str) -> String {
+    let mut text = String::with_capacity(value.len());
+    let mut rest = value.chars();
+    while let Some(char) = rest.next() {
+        match char {
+            '\\' => text.extend(rest.next().map(|next| match next {
+                'n' => '\n',
+                'r' => '\r',
+                't' => '\t',
+                next => next,
+            })),
+            char => text.push(char),
+        }
+    }
+    text
+}
+
+/// A value as a server.properties file has to hold it to be read as it is.
+pub fn escaped(value: &str) -> String {
+    value.replace('\\', "\\\\").replace('\n', "\\n").replace('\r', "\\r")
 }
 
 /// Checks each value; returns the warnings.
@@ -499,6 +526,17 @@ mod tests {
     }
 
     #[test]
+    fn values_are_escaped_as_in_java_and_secrets_are_not_shown() {
+        let value = "-----BEGIN X-----\nC:\\a\\\nlast\\";
+        let text = format!("{BROKER}ssl.keystore.key={}\nnum.partitions=4\n", escaped(value));
+        let config = Config::parse(&text, &[]).unwrap();
+        assert_eq!(config.set("ssl.keystore.key"), Some(value));
+        assert_eq!(config.int("num.partitions"), 4);
+        let shown = format!("{config:?}");
+        assert!(shown.contains("num.partitions") && !shown.contains("BEGIN"), "{shown}");
+    }
+
+    #[test]
     fn more_than_one_voter_is_refused_with_the_limit() {
         let error = parse(&[("controller.quorum.voters", "0@a:1,1@b:1,2@c:1")])
             .unwrap_err()
@@ -511,12 +549,12 @@ mod tests {
 
     #[test]
     fn an_unknown_property_is_a_warning_with_the_nearest_name() {
-        let config = parse(&[("num.partition", "4"), ("ssl.keystore.location", "/x")]).unwrap();
+        let config = parse(&[("num.partition", "4"), ("ssl.protocol", "TLSv1.2")]).unwrap();
         assert_eq!(
             config.warnings(),
             [
                 "Unknown property num.partition is ignored; did you mean num.partitions?",
-                "ssl.keystore.location=/x has no effect: there is no TLS; every listener is plaintext.",
+                "ssl.protocol=TLSv1.2 has no effect: ssl.enabled.protocols says which versions are spoken.",
             ]
         );
     }
@@ -532,7 +570,7 @@ mod tests {
             ("process.roles", "broker,controller"),
             ("listeners", "PLAINTEXT:9092"),
             ("listeners", "A://h:1,A://h:2"),
-            ("listener.security.protocol.map", "PLAINTEXT:SSL"),
+            ("listener.security.protocol.map", "PLAINTEXT:TLS"),
             ("inter.broker.listener.name", "INTERNAL"),
             ("controller.quorum.voters", "127.0.0.1:9093"),
             ("node.id", "-2"),

@@ -1,0 +1,237 @@
+//! What guards a node's listeners, and what the node shows and trusts on its way to others.
+//!
+//! Both come from its properties: a listener's own before the node's, and what was set while it runs before the file
+//! (KIP-226). Stores are looked at every few seconds: when a file or such a property has changed, new connections get the
+//! new certificates, and open ones keep theirs. A store that cannot be used is named once in the log, and the old one stays.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::os::unix::fs::MetadataExt;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use parking_lot::Mutex;
+use tokio::sync::watch;
+
+use super::Error;
+use crate::auth::Mapping;
+use crate::image::Image;
+use crate::image::property::{Config, Protocol, Role, listener_key};
+use crate::server;
+use crate::wire::{self, ClientConfig, tls};
+
+/// How often the stores are looked at.
+const RENEWAL_INTERVAL: Duration = Duration::from_secs(3);
+
+/// The guards of all listeners that a node serves or speaks to.
+pub struct Security {
+    config: Arc<Config>,
+    guards: BTreeMap<String, Guard>,
+}
+
+/// TLS of one listener, from both sides.
+struct Guard {
+    acceptor: Option<Arc<tls::Acceptor>>,
+    connector: Option<Arc<tls::Connector>>,
+    mapping: Mapping,
+    /// What was tried last.
+    source: Mutex<Source>,
+}
+
+/// What certificates were made from.
+#[derive(PartialEq, Eq)]
+struct Source {
+    settings: tls::Settings,
+    files: Vec<(PathBuf, Option<Stamp>)>,
+}
+
+/// What changes when a file does, also when another one is renamed to its name.
+#[derive(PartialEq, Eq)]
+struct Stamp {
+    modified: Option<SystemTime>,
+    bytes: u64,
+    inode: u64,
+}
+
+impl Security {
+    /// Reads all stores.
+    ///
+    /// # Errors
+    /// A store of a listener cannot be used.
+    pub async fn open(config: &Arc<Config>) -> Result<Self, Error> {
+        let config = Arc::clone(config);
+        let opened = tokio::task::spawn_blocking(move || {
+            let served: BTreeSet<&str> = config
+                .listeners()
+                .iter()
+                .map(|listener| listener.name.as_str())
+                .collect();
+            let spoken_to = match config.role() {
+                Role::Broker => BTreeSet::from([config.inter_broker_listener(), config.controller_listener()]),
+                Role::Controller => BTreeSet::new(),
+            };
+            let mut guards = BTreeMap::new();
+            for name in served.union(&spoken_to) {
+                if config.protocol(name).is_tls() {
+                    let guard = Guard::new(&config, name, served.contains(name), spoken_to.contains(name))?;
+                    guards.insert((*name).to_owned(), guard);
+                }
+            }
+            Ok(Self { config, guards })
+        });
+        opened.await.unwrap_or_else(|panic| {
+            Err(Error::Failed(format!(
+                "reading certificates failed, which is a bug: {panic}"
+            )))
+        })
+    }
+
+    /// What a listener of this node asks of its clients.
+    pub fn of(&self, listener: &str) -> server::Security {
+        let tls = self.guards.get(listener).and_then(|guard| {
+            Some(server::Tls {
+                acceptor: Arc::clone(guard.acceptor.as_ref()?),
+                mapping: guard.mapping.clone(),
+            })
+        });
+        server::Security { tls }
+    }
+
+    /// How this node speaks to a listener of another.
+    pub fn client(&self, listener: &str, client_id: String, connect_timeout: Duration) -> ClientConfig {
+        let connector = self.guards.get(listener).and_then(|guard| guard.connector.as_ref());
+        ClientConfig {
+            client_id,
+            connect_timeout,
+            security: match connector {
+                Some(connector) => wire::Security::Tls(Arc::clone(connector)),
+                None => wire::Security::Plaintext,
+            },
+            ..ClientConfig::default()
+        }
+    }
+
+    /// Keeps certificates up to date until it is dropped.
+    pub async fn renew(self: Arc<Self>, images: watch::Receiver<Arc<Image>>) {
+        if self.guards.is_empty() {
+            return;
+        }
+        loop {
+            tokio::time::sleep(RENEWAL_INTERVAL).await;
+            let image = Arc::clone(&images.borrow());
+            let security = Arc::clone(&self);
+            let looked = tokio::task::spawn_blocking(move || {
+                for (listener, guard) in &security.guards {
+                    guard.renew(&security.config, &image, listener);
+                }
+            });
+            if let Err(panic) = looked.await {
+                tracing::error!("looking at certificates failed, which is a bug: {panic}");
+            }
+        }
+    }
+}
+
+/// How a program beside the nodes, with a broker's properties, speaks to the listener that brokers use among themselves.
+///
+/// # Errors
+/// A store of that listener cannot be used.
+pub fn peer_client(config: &Config, client_id: &str) -> Result<ClientConfig, Error> {
+    let listener = config.inter_broker_listener();
+    let mut client = ClientConfig {
+        client_id: client_id.to_owned(),
+        ..ClientConfig::default()
+    };
+    if config.protocol(listener).is_tls() {
+        let said = |error| failed(listener, &error);
+        let settings = settings(config, &Image::empty(), listener).map_err(said)?;
+        client.security = wire::Security::Tls(Arc::new(tls::Connector::new(&settings).map_err(said)?));
+    }
+    Ok(client)
+}
+
+impl Guard {
+    fn new(config: &Config, listener: &str, is_served: bool, is_spoken_to: bool) -> Result<Self, Error> {
+        let said = |error| failed(listener, &error);
+        let source = Source::of(settings(config, &Image::empty(), listener).map_err(said)?);
+        let acceptor = is_served.then(|| tls::Acceptor::new(&source.settings)).transpose();
+        let connector = is_spoken_to.then(|| tls::Connector::new(&source.settings)).transpose();
+        let rules = config.of_listener(listener, "ssl.principal.mapping.rules");
+        let mapping = Mapping::parse(rules.unwrap_or_default())
+            .map_err(|error| Error::Failed(format!("The listener {listener} cannot be guarded: {error}")))?;
+        Ok(Self {
+            acceptor: acceptor.map_err(said)?.map(Arc::new),
+            connector: connector.map_err(said)?.map(Arc::new),
+            mapping,
+            source: Mutex::new(source),
+        })
+    }
+
+    /// Takes what has changed, if it can be used.
+    fn renew(&self, config: &Config, image: &Image, listener: &str) {
+        let settings = match settings(config, image, listener) {
+            Ok(settings) => settings,
+            // The values were checked one by one; together they may still make no sense.
+            Err(error) => return tracing::debug!("the listener {listener} keeps its certificates: {error}"),
+        };
+        let source = Source::of(settings);
+        let mut last = self.source.lock();
+        if *last == source {
+            return;
+        }
+        match self.take(&source.settings) {
+            Ok(()) => tracing::info!("the listener {listener} takes its changed certificates"),
+            Err(error) => tracing::error!(
+                "the listener {listener} keeps its certificates, because the changed ones cannot be used: {error}"
+            ),
+        }
+        *last = source;
+    }
+
+    fn take(&self, settings: &tls::Settings) -> Result<(), tls::Error> {
+        if let Some(acceptor) = &self.acceptor {
+            acceptor.replace(settings)?;
+        }
+        if let Some(connector) = &self.connector {
+            connector.replace(settings)?;
+        }
+        Ok(())
+    }
+}
+
+impl Source {
+    fn of(settings: tls::Settings) -> Self {
+        let stamp = |path: &std::path::Path| (path.to_owned(), Stamp::of(path));
+        Self {
+            files: settings.files().map(stamp).collect(),
+            settings,
+        }
+    }
+}
+
+impl Stamp {
+    /// `None` if there is no such file.
+    fn of(path: &std::path::Path) -> Option<Self> {
+        let metadata = std::fs::metadata(path).ok()?;
+        Some(Self {
+            modified: metadata.modified().ok(),
+            bytes: metadata.len(),
+            inode: metadata.ino(),
+        })
+    }
+}
+
+fn settings(config: &Config, image: &Image, listener: &str) -> Result<tls::Settings, tls::Error> {
+    tls::Settings::from_properties(|key| match key {
+        // With SASL the certificate is not what a client is known by: it is asked for only where the listener's own
+        // property says so (KIP-684).
+        "ssl.client.auth" if config.protocol(listener) == Protocol::SaslSsl => {
+            config.set(&listener_key(listener, key)).map(str::to_owned)
+        }
+        _ => config.listener_value(image, listener, key),
+    })
+}
+
+fn failed(listener: &str, error: &tls::Error) -> Error {
+    Error::Failed(format!("The listener {listener} cannot be guarded: {error}."))
+}
