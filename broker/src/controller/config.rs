@@ -142,6 +142,11 @@ fn resource(image: &Image, kind: i8, name: &str) -> Result<Resource, Refusal> {
 
 fn check(resource: &Resource, key: &str, value: &str) -> Result<(), Refusal> {
     let checked = match resource {
+        // Certificates are each broker's own.
+        Resource::Broker(id) if id.is_empty() && property::listener_property(key).is_some() => {
+            let why = format!("Cannot update these configs at default cluster level: {key}; name a broker.");
+            return Err((ErrorCode::InvalidRequest, why));
+        }
         Resource::Topic(_) => property::check_topic(key, value),
         Resource::Broker(_) | Resource::Group(_) => property::check_broker(key, value),
     };

@@ -46,9 +46,7 @@ pub async fn handle(
             Ok(entries) => {
                 let keys = asked.configuration_keys.as_ref();
                 let wanted = |entry: &Entry| {
-                    keys.is_none_or(|keys| {
-                        keys.is_empty() || keys.iter().any(|key| key.as_str() == entry.property.name)
-                    })
+                    keys.is_none_or(|keys| keys.is_empty() || keys.iter().any(|key| key.as_str() == entry.name))
                 };
                 let shown = entries.into_iter().filter(wanted);
                 result.configs = shown
@@ -94,7 +92,7 @@ fn described(entry: Entry, synonyms: bool, docs: bool, version: i16) -> Describe
     let text = |value: Option<String>| value.map(StrBytes::from_string);
     let sensitive = entry.property.is_sensitive();
     let mut result = DescribeConfigsResourceResult::default()
-        .with_name(StrBytes::from_static_str(entry.property.name))
+        .with_name(StrBytes::from_string(entry.name.into_owned()))
         .with_value(text(entry.value))
         .with_read_only(entry.read_only)
         .with_config_source(entry.source as i8)
@@ -106,13 +104,13 @@ fn described(entry: Entry, synonyms: bool, docs: bool, version: i16) -> Describe
         result.documentation = Some(StrBytes::from_static_str(entry.property.doc));
     }
     if synonyms {
-        let synonym = |(name, value, source): (&'static str, Option<String>, crate::image::property::Source)| {
+        let synonyms = entry.synonyms.into_iter().map(|(name, value, source)| {
             DescribeConfigsSynonym::default()
-                .with_name(StrBytes::from_static_str(name))
+                .with_name(StrBytes::from_string(name.into_owned()))
                 .with_value(text(value.filter(|_| !sensitive)))
                 .with_source(source as i8)
-        };
-        result.synonyms = entry.synonyms.into_iter().map(synonym).collect();
+        });
+        result.synonyms = synonyms.collect();
     }
     result
 }

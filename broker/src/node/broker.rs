@@ -122,7 +122,10 @@ impl Broker {
                 cluster_id,
                 incarnation,
                 rack: config.rack().map(str::to_owned),
-                endpoints: endpoints.clone(),
+                endpoints: endpoints
+                    .iter()
+                    .map(|endpoint| (endpoint.clone(), config.protocol(&endpoint.listener).code()))
+                    .collect(),
                 log_dirs: logs.dirs().iter().map(|dir| dir.id).collect(),
                 previous_epoch: logs.previous_broker_epoch().unwrap_or(-1),
             },

@@ -26,7 +26,8 @@ pub struct Identity {
     pub cluster_id: String,
     pub incarnation: Uuid,
     pub rack: Option<String>,
-    pub endpoints: Vec<Endpoint>,
+    /// Each with the number of its security protocol.
+    pub endpoints: Vec<(Endpoint, i16)>,
     pub log_dirs: Vec<Uuid>,
     /// Of the last run if that ended cleanly, else -1.
     pub previous_epoch: i64,
@@ -184,11 +185,12 @@ impl Registration {
 
     fn request(&self) -> BrokerRegistrationRequest {
         let identity = &self.identity;
-        let listener = |endpoint: &Endpoint| {
+        let listener = |(endpoint, protocol): &(Endpoint, i16)| {
             Listener::default()
                 .with_name(StrBytes::from_string(endpoint.listener.clone()))
                 .with_host(StrBytes::from_string(endpoint.host.clone()))
                 .with_port(endpoint.port)
+                .with_security_protocol(*protocol)
         };
         BrokerRegistrationRequest::default()
             .with_broker_id(BrokerId(identity.node.0))

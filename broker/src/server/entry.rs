@@ -133,7 +133,79 @@ impl Tls {
 
 #[cfg(test)]
 mod tests {
+    use rcgen::{CertificateParams, DnType, KeyPair};
+    use tokio::net::TcpListener;
+
     use super::*;
+
+    /// Properties with a certificate of its own authority, which is trusted.
+    fn properties(name: &str) -> Vec<(&'static str, String)> {
+        let mut params = CertificateParams::new(vec!["127.0.0.1".to_owned()]).expect("a host");
+        params.distinguished_name = rcgen::DistinguishedName::new();
+        params.distinguished_name.push(DnType::CommonName, name);
+        let key = KeyPair::generate().expect("a key");
+        let pem = params.self_signed(&key).expect("signs").pem();
+        vec![
+            ("ssl.keystore.certificate.chain", pem.clone()),
+            ("ssl.keystore.key", key.serialize_pem()),
+            ("ssl.truststore.certificates", pem),
+        ]
+    }
+
+    fn settings(pairs: &[(&'static str, String)]) -> tls::Settings {
+        let get = |key: &str| Some(pairs.iter().rev().find(|(name, _)| *name == key)?.1.clone());
+        tls::Settings::from_properties(get).expect("valid")
+    }
+
+    /// Who a client with `client`'s properties is to a server that trusts what `server`'s say.
+    async fn admitted(
+        server: &[(&'static str, String)],
+        client: &[(&'static str, String)],
+        rules: &str,
+    ) -> Option<String> {
+        let security = Security {
+            tls: Some(Tls {
+                acceptor: Arc::new(tls::Acceptor::new(&settings(server)).expect("a server")),
+                mapping: Mapping::parse(rules).expect("valid"),
+            }),
+        };
+        let entry = Entry::new(&"CLIENTS".into(), security);
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("binds");
+        let addr = listener.local_addr().expect("bound").to_string();
+        let connector = tls::Connector::new(&settings(client)).expect("a client");
+        let asking = async {
+            let stream = TcpStream::connect(&addr).await.expect("connects");
+            // With TLS 1.3 the client is done before the server has judged it.
+            connector.connect(&addr, stream).await.is_ok()
+        };
+        let answering = async {
+            let (stream, client) = listener.accept().await.expect("accepts");
+            entry.admit(stream, client).await
+        };
+        let (_, admitted) = tokio::join!(asking, answering);
+        admitted.map(|admitted| admitted.principal.to_string())
+    }
+
+    #[tokio::test]
+    async fn a_client_is_who_its_certificate_says_after_the_rules() {
+        let (server, client) = (properties("broker"), properties("client"));
+        let anchor = |pairs: &[(&'static str, String)]| pairs[2].clone();
+        let mut asking = server.clone();
+        asking.extend([anchor(&client), ("ssl.client.auth", "requested".to_owned())]);
+        let mut showing = client.clone();
+        showing.push(anchor(&server));
+        let nameless = [anchor(&server)];
+        assert_eq!(admitted(&asking, &showing, "").await.as_deref(), Some("User:CN=client"));
+        let rules = "RULE:^CN=(.*)$/$1/U";
+        assert_eq!(admitted(&asking, &showing, rules).await.as_deref(), Some("User:CLIENT"));
+        assert_eq!(admitted(&asking, &showing, "RULE:^CN=x$/x/").await, None);
+        assert_eq!(
+            admitted(&asking, &nameless, "").await.as_deref(),
+            Some("User:ANONYMOUS")
+        );
+        asking.push(("ssl.client.auth", "required".to_owned()));
+        assert_eq!(admitted(&asking, &nameless, "").await, None);
+    }
 
     #[test]
     fn failures_are_counted_between_the_lines() {

@@ -228,3 +228,6 @@ fn system_roots() -> Result<RootCertStore, Error> {
     }
     Ok(roots)
 }
+
+#[cfg(test)]
+mod tests;

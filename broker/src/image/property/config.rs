@@ -108,6 +108,11 @@ impl Config {
         self.properties.get(key).map(String::as_str)
     }
 
+    /// The names of all properties from the file and the overrides.
+    pub(super) fn names(&self) -> impl Iterator<Item = &str> {
+        self.properties.keys().map(String::as_str)
+    }
+
     pub fn node_id(&self) -> NodeId {
         self.node
     }

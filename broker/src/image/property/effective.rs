@@ -1,6 +1,9 @@
 //! Which value of a property is in force, where it comes from, and what else it could have been.
 
-use super::{Config, Property, Scope, broker, topic};
+use std::borrow::Cow;
+use std::collections::BTreeSet;
+
+use super::{Config, Property, Scope, broker, listener_property, topic};
 use crate::id::NodeId;
 use crate::image::{Image, Resource};
 
@@ -17,13 +20,18 @@ pub enum Source {
 /// One config as DescribeConfigs shows it.
 #[derive(Debug, Clone)]
 pub struct Entry {
+    /// The property's, or what it is called for one listener.
+    pub name: Cow<'static, str>,
     pub property: &'static Property,
     pub value: Option<String>,
     pub source: Source,
     pub read_only: bool,
     /// Every place the value is set in, the one in force first: name, value, source.
-    pub synonyms: Vec<(&'static str, Option<String>, Source)>,
+    pub synonyms: Vec<Set>,
 }
+
+/// A place where a value is set: name, value, source.
+type Set = (Cow<'static, str>, Option<String>, Source);
 
 impl Config {
     /// All configs of a topic; of one that does not exist, what it would get.
@@ -33,25 +41,43 @@ impl Config {
             .iter()
             .map(|property| {
                 let set = image.config(&resource, property.name);
-                let own = set.map(|value| (property.name, Some(value.to_owned()), Source::Topic));
+                let own = set.map(|value| (property.name.into(), Some(value.to_owned()), Source::Topic));
                 let synonyms: Vec<_> = own.into_iter().chain(self.inherited(image, property)).collect();
-                entry(property, synonyms, false)
+                entry(property.name.into(), property, synonyms, false)
             })
             .collect()
     }
 
-    /// All configs of one broker, or with `None` those set for all brokers at once.
+    /// All configs of one broker, and those set for single listeners of it, or with `None` those set for all brokers at once.
     pub fn broker_entries(&self, image: &Image, node: Option<NodeId>) -> Vec<Entry> {
         let Some(node) = node else {
             return cluster_default_entries(image);
         };
-        broker::TABLE
-            .iter()
-            .map(|property| {
-                let synonyms = self.chain(image, node, property.name, property.default);
-                entry(property, synonyms, property.scope == Scope::Static)
-            })
-            .collect()
+        let of_node = broker::TABLE.iter().map(|property| {
+            let synonyms = self.chain(image, node, property.name.into(), property.default);
+            entry(
+                property.name.into(),
+                property,
+                synonyms,
+                property.scope == Scope::Static,
+            )
+        });
+        of_node.chain(self.listener_entries(image, node)).collect()
+    }
+
+    /// What is set for single listeners; where that is not set, the node's own counts.
+    fn listener_entries(&self, image: &Image, node: NodeId) -> Vec<Entry> {
+        let set = image.configs.get(&Resource::Broker(node.to_string()));
+        let dynamic = set.into_iter().flat_map(|set| set.keys().map(String::as_str));
+        let names: BTreeSet<&str> = self.names().chain(dynamic).collect();
+        let entries = names.into_iter().filter_map(|name| {
+            let (_, property) = listener_property(name)?;
+            let mut synonyms = self.chain(image, node, Cow::Owned(name.to_owned()), None);
+            synonyms.extend(self.chain(image, node, property.name.into(), property.default));
+            let read_only = property.scope == Scope::Static;
+            Some(entry(Cow::Owned(name.to_owned()), property, synonyms, read_only))
+        });
+        entries.collect()
     }
 
     /// A topic's config in force. The key is in the table.
@@ -65,44 +91,38 @@ impl Config {
     }
 
     /// What a topic gets from the brokers' properties, in the topic's unit, best first.
-    fn inherited(&self, image: &Image, property: &'static Property) -> Vec<(&'static str, Option<String>, Source)> {
+    fn inherited(&self, image: &Image, property: &'static Property) -> Vec<Set> {
         let mut found = Vec::new();
         for synonym in property.synonyms {
-            for (name, value, source) in self.chain(image, self.node_id(), synonym.name, None) {
+            for (name, value, source) in self.chain(image, self.node_id(), synonym.name.into(), None) {
                 found.push((name, value.map(|value| scaled(&value, synonym.factor)), source));
             }
         }
         let name = property.synonyms.first().map_or(property.name, |synonym| synonym.name);
-        found.push((name, property.default.map(str::to_owned), Source::Default));
+        found.push((name.into(), property.default.map(str::to_owned), Source::Default));
         found
     }
 
     /// Where one broker property is set, best first.
-    fn chain(
-        &self,
-        image: &Image,
-        node: NodeId,
-        name: &'static str,
-        default: Option<&'static str>,
-    ) -> Vec<(&'static str, Option<String>, Source)> {
+    fn chain(&self, image: &Image, node: NodeId, name: Cow<'static, str>, default: Option<&'static str>) -> Vec<Set> {
         let own = Resource::Broker(node.to_string());
         let all = Resource::Broker(String::new());
         // Another node's file is not known here; DescribeConfigs of a broker is answered by that broker.
         [
-            (image.config(&own, name), Source::DynamicBroker),
-            (image.config(&all, name), Source::DynamicDefaultBroker),
-            (self.set(name), Source::StaticBroker),
+            (image.config(&own, &name), Source::DynamicBroker),
+            (image.config(&all, &name), Source::DynamicDefaultBroker),
+            (self.set(&name), Source::StaticBroker),
             (default, Source::Default),
         ]
         .into_iter()
-        .filter_map(|(value, source)| Some((name, Some(value?.to_owned()), source)))
+        .filter_map(|(value, source)| Some((name.clone(), Some(value?.to_owned()), source)))
         .collect()
     }
 
     /// A broker property's effective value as text: set for this node, set for all, from the file, the default.
     pub fn value(&self, image: &Image, key: &str) -> Option<String> {
         let property = super::broker_property(key)?;
-        let chain = self.chain(image, self.node_id(), property.name, property.default);
+        let chain = self.chain(image, self.node_id(), property.name.into(), property.default);
         chain.into_iter().next().and_then(|(_, value, _)| value)
     }
 }
@@ -113,17 +133,18 @@ fn cluster_default_entries(image: &Image) -> Vec<Entry> {
         .iter()
         .filter_map(|property| {
             let value = image.config(&all, property.name)?.to_owned();
-            let synonyms = vec![(property.name, Some(value), Source::DynamicDefaultBroker)];
-            Some(entry(property, synonyms, false))
+            let synonyms = vec![(property.name.into(), Some(value), Source::DynamicDefaultBroker)];
+            Some(entry(property.name.into(), property, synonyms, false))
         })
         .collect()
 }
 
-fn entry(property: &'static Property, synonyms: Vec<(&'static str, Option<String>, Source)>, read_only: bool) -> Entry {
+fn entry(name: Cow<'static, str>, property: &'static Property, synonyms: Vec<Set>, read_only: bool) -> Entry {
     let (value, source) = synonyms
         .first()
         .map_or((None, Source::Default), |(_, value, source)| (value.clone(), *source));
     Entry {
+        name,
         property,
         value: value.filter(|_| !property.is_sensitive()),
         source,
@@ -222,5 +243,26 @@ mod tests {
         assert!(node.read_only);
         assert_eq!((node.value.as_deref(), node.source), (Some("1"), Source::StaticBroker));
         assert!(config.broker_entries(&Image::empty(), None).is_empty());
+    }
+
+    #[test]
+    fn what_is_set_for_a_listener_is_listed_without_secrets() {
+        let name = "listener.name.plaintext.ssl.keystore.password";
+        let config = config(&[(name, "swordfish"), ("ssl.keystore.location", "/a")]);
+        let mut image = Image::empty();
+        let location = "listener.name.plaintext.ssl.keystore.location";
+        set(&mut image, Resource::Broker("1".to_owned()), location, "/b");
+        let entries = config.broker_entries(&image, Some(NodeId(1)));
+        let named = |name: &str| entries.iter().find(|entry| entry.name == name).unwrap();
+        assert_eq!(
+            (named(name).value.as_deref(), named(name).source),
+            (None, Source::StaticBroker)
+        );
+        let location = named(location);
+        assert_eq!(
+            (location.value.as_deref(), location.source, location.read_only),
+            (Some("/b"), Source::DynamicBroker, false)
+        );
+        assert_eq!(location.synonyms[1].0, "ssl.keystore.location");
     }
 }

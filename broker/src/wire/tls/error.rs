@@ -82,6 +82,9 @@ pub fn said(error: &rustls::Error) -> String {
 fn certificate(reason: &CertificateError) -> String {
     let text = match reason {
         CertificateError::UnknownIssuer => "its certificate is signed by none that our trust store holds",
+        CertificateError::BadSignature => {
+            "its certificate is signed by another authority of the same name as one that our trust store holds"
+        }
         CertificateError::Expired | CertificateError::ExpiredContext { .. } => "its certificate has expired",
         CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
             "its certificate is not valid yet; compare the clocks"
