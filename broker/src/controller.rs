@@ -6,8 +6,10 @@
 
 mod acl;
 mod broker;
+mod change;
 mod config;
 mod election;
+mod feature;
 mod isr;
 mod placement;
 mod producer_id;
@@ -37,9 +39,6 @@ pub use state::State;
 
 /// The folder of the metadata log below [`Config::metadata_dir`].
 pub const METADATA_DIR: &str = "__cluster_metadata-0";
-
-/// `metadata.version` of Kafka 4.1 (KIP-778).
-const METADATA_VERSION: i16 = 27;
 
 /// What a controller needs to start.
 pub struct Setup {
@@ -159,10 +158,7 @@ impl Controller {
         let mut records = Vec::new();
         if image.cluster_id.is_empty() {
             records.push(Record::Cluster { id: setup.cluster_id });
-            records.push(Record::Feature {
-                name: "metadata.version".to_owned(),
-                level: METADATA_VERSION,
-            });
+            records.extend(feature::of_new_cluster(&setup.config));
         }
         records.push(Record::Leader { node: setup.node });
         let mut state = State::new(setup.node, setup.endpoint, setup.config, image, setup.clock.clone());

@@ -51,6 +51,7 @@ mod rights;
 pub mod sync_group;
 mod throttle;
 pub mod unregister_broker;
+pub mod update_features;
 
 use std::ops::RangeInclusive;
 
@@ -60,6 +61,7 @@ use kafka_protocol::messages::{
     AlterPartitionRequest, ApiKey, BrokerHeartbeatRequest, BrokerRegistrationRequest, CreateAclsRequest,
     CreatePartitionsRequest, CreateTopicsRequest, DeleteAclsRequest, DeleteTopicsRequest, DescribeQuorumRequest,
     ElectLeadersRequest, IncrementalAlterConfigsRequest, ListPartitionReassignmentsRequest, UnregisterBrokerRequest,
+    UpdateFeaturesRequest,
 };
 
 use crate::auth::Object;
@@ -171,6 +173,7 @@ serves! { broker_apis, broker_dispatch:
     DescribeQuorum [cluster Describe] => describe_quorum,
     DescribeCluster [itself] => describe_cluster,
     UnregisterBroker [cluster Alter] => unregister_broker,
+    UpdateFeatures [cluster Alter] => update_features,
     DescribeTopicPartitions [itself] => describe_topic_partitions,
     FindCoordinator [itself] => find_coordinator,
     JoinGroup [itself] => join_group,
@@ -208,6 +211,7 @@ serves! { controller_apis, controller_dispatch:
     BrokerRegistration [cluster ClusterAction] => decided BrokerRegistrationRequest,
     BrokerHeartbeat [cluster ClusterAction] => decided BrokerHeartbeatRequest,
     UnregisterBroker [cluster Alter ClusterAction] => decided UnregisterBrokerRequest,
+    UpdateFeatures [cluster Alter ClusterAction] => decided UpdateFeaturesRequest,
     AllocateProducerIds [cluster ClusterAction] => decided AllocateProducerIdsRequest,
     CreateAcls [cluster Alter ClusterAction] => decided CreateAclsRequest,
     DeleteAcls [cluster Alter ClusterAction] => decided DeleteAclsRequest,

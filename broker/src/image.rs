@@ -6,6 +6,7 @@
 
 pub mod acl;
 mod codec;
+pub mod feature;
 pub mod property;
 pub mod quota;
 mod record;
@@ -57,6 +58,9 @@ pub struct Broker {
     pub in_controlled_shutdown: bool,
     /// Ids of its log directories.
     pub log_dirs: Vec<uuid::Uuid>,
+    /// The levels of each feature that it knows: least and greatest.
+    #[serde(default)]
+    pub features: BTreeMap<String, (i16, i16)>,
 }
 
 /// Where a listener can be reached.
@@ -85,6 +89,15 @@ pub struct Partition {
     pub adding: Vec<NodeId>,
     #[serde(default)]
     pub removing: Vec<NodeId>,
+    /// Not in sync and yet with everything that was committed: who may lead when nobody in sync can (KIP-966).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub elr: Vec<NodeId>,
+    /// Of a partition without leader, the last one.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub last_known_elr: Vec<NodeId>,
+    /// Its leader was elected uncleanly and has not reported since (KIP-704).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub recovering: bool,
     /// [`NodeId::NONE`] when no replica may lead.
     pub leader: NodeId,
     /// Grows with every change of leader.

@@ -14,6 +14,7 @@ mod link;
 mod lookup;
 mod partition;
 mod session;
+mod throttle;
 mod waiter;
 
 use std::collections::{BTreeSet, HashMap};
@@ -33,13 +34,15 @@ use crate::log::LogManager;
 
 pub use append::{Acks, Appending, Produced};
 pub use apply::log_config;
-pub use fetch::{Fetch, FetchFrom, Fetched, Reader};
+pub use fetch::{Client, Fetch, FetchFrom, Fetched, Reader};
 pub use link::{AlterPartition, LeaderLink, LeaderLinks, LinkError, WireLinks};
 pub use lookup::{At, Position};
 pub use session::{Name, Session, SessionAsk, Sessions, Wanted};
+pub use throttle::QuotaWindow;
 
 use follower::Fetcher;
 use partition::{Isr, Partition};
+use throttle::Meter;
 
 /// Kafka's properties for replication; the names are the fields' comments.
 #[derive(Debug, Clone)]
@@ -66,6 +69,10 @@ pub struct Options {
     pub checkpoint_interval: Duration,
     /// `max.incremental.fetch.session.cache.slots`
     pub fetch_sessions_max: usize,
+    /// `replica.selector.class` is the rack-aware one: consumers are sent to replicas of their rack.
+    pub rack_aware: bool,
+    /// How replication throttles measure.
+    pub quota_window: QuotaWindow,
 }
 
 impl Options {
@@ -83,12 +90,17 @@ impl Options {
             fetch_backoff: Duration::from_secs(1),
             checkpoint_interval: Duration::from_secs(5),
             fetch_sessions_max: 1000,
+            rack_aware: false,
+            quota_window: QuotaWindow::default(),
         }
     }
 }
 
 /// The effective configs of a topic, by name.
 pub type Settings = Box<dyn Fn(&Image, &str) -> TopicSettings + Send + Sync>;
+
+/// A property of this broker in force, by name.
+pub type Property = Box<dyn Fn(&Image, &str) -> Option<String> + Send + Sync>;
 
 /// What the replicas ask of the node around them.
 pub struct Surroundings {
@@ -98,6 +110,7 @@ pub struct Surroundings {
     /// Opens connections to leaders; [`WireLinks`] in a real node.
     pub leaders: Arc<dyn LeaderLinks>,
     pub settings: Settings,
+    pub property: Property,
 }
 
 /// An error and, if there is more to say than its name, a sentence.
@@ -140,6 +153,11 @@ pub struct ReplicaManager {
     controller: Arc<dyn AlterPartition>,
     leaders: Arc<dyn LeaderLinks>,
     settings: Settings,
+    property: Property,
+    /// What throttled replicas took from this node.
+    sending: Meter,
+    /// What throttled replicas of this node took.
+    receiving: Meter,
     partitions: RwLock<HashMap<TopicPartition, Arc<Partition>>>,
     /// Replicas that belong here and whose logs cannot be used.
     offline: RwLock<BTreeSet<TopicPartition>>,
@@ -166,11 +184,14 @@ impl ReplicaManager {
     pub fn new(options: Options, surroundings: Surroundings) -> Arc<Self> {
         Arc::new(Self {
             sessions: Sessions::new(options.fetch_sessions_max),
+            sending: Meter::new(options.quota_window),
+            receiving: Meter::new(options.quota_window),
             options,
             logs: surroundings.logs,
             controller: surroundings.controller,
             leaders: surroundings.leaders,
             settings: surroundings.settings,
+            property: surroundings.property,
             partitions: RwLock::default(),
             offline: RwLock::default(),
             image: RwLock::new(Arc::new(Image::empty())),

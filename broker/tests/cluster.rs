@@ -16,6 +16,9 @@ use rdkafka::producer::{FutureProducer, FutureRecord};
 use rdkafka::{Message, Offset, TopicPartitionList};
 use tempfile::TempDir;
 
+#[path = "cluster/replication.rs"]
+mod replication;
+
 const DEADLINE: Duration = Duration::from_secs(60);
 const PARTITIONS: i32 = 3;
 
@@ -27,6 +30,11 @@ struct Home {
 
 impl Home {
     async fn start(nodes: u16) -> Self {
+        Self::start_with(nodes, |_| {}).await
+    }
+
+    /// As [`Home::start`], of a configuration that is changed first.
+    async fn start_with(nodes: u16, change: impl FnOnce(&mut ClusterConfig)) -> Self {
         let dir = tempfile::tempdir().expect("a folder");
         let racks = ["a", "b", "c"].map(str::to_owned);
         let mut config = ClusterConfig::local(nodes, &racks, dir.path(), 0);
@@ -38,6 +46,7 @@ impl Home {
         ]
         .map(|(key, value)| (key.to_owned(), value.to_owned()))
         .to_vec();
+        change(&mut config);
         let cluster = Cluster::start(config).await.expect("a cluster");
         Self { cluster, _dir: dir }
     }

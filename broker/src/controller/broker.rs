@@ -12,10 +12,11 @@ use kafka_protocol::messages::{
 };
 use kafka_protocol::protocol::StrBytes;
 
+use super::change::Scene;
 use super::state::Session;
-use super::{Ask, Decide, Decision, State, election};
+use super::{Ask, Decide, Decision, State, election, feature};
 use crate::id::NodeId;
-use crate::image::{Broker, Endpoint, Record};
+use crate::image::{Broker, Endpoint, Record, feature as levels};
 
 impl Decide for BrokerRegistrationRequest {
     type Response = BrokerRegistrationResponse;
@@ -41,12 +42,21 @@ impl Decide for BrokerRegistrationRequest {
                 return refuse(ErrorCode::DuplicateBrokerRegistration);
             }
         }
+        let broker = registration(&self);
+        if let Some(why) = feature::lacking(&state.image, &broker.features) {
+            tracing::warn!("broker {id}: {why}");
+            return refuse(ErrorCode::UnsupportedVersion);
+        }
         let epoch = state.next_offset();
-        let mut records = vec![Record::Broker(registration(&self))];
-        // A fenced one lost its leaderships already, and may still be the one that an offline partition waits for.
-        if state.image.is_live(id) {
-            let gone = BTreeSet::from([id]);
-            records.extend(election::after_loss(&state.image, &gone, &state.eligible()));
+        let last = state.image.brokers.get(&id).map(|known| known.epoch);
+        let mut records = vec![Record::Broker(broker)];
+        if let Some(last) = last {
+            // KIP-966: a run that did not end cleanly may have lost what it had, so it cannot lead by that.
+            let crashed = eligible_leaders(state) && last != self.previous_broker_epoch;
+            // A fenced one has lost its leaderships already, and may still be the one that an offline partition waits for.
+            if crashed || state.image.is_live(id) {
+                records.extend(after_end(state, id, crashed));
+            }
         }
         let session = Session {
             heard: ask.now,
@@ -58,6 +68,20 @@ impl Decide for BrokerRegistrationRequest {
             records,
             response: answer(epoch),
         }
+    }
+}
+
+fn eligible_leaders(state: &State) -> bool {
+    levels::is_on(&state.image, levels::ELIGIBLE_LEADER_REPLICAS)
+}
+
+/// What follows from the end of a broker's run.
+fn after_end(state: &State, id: NodeId, crashed: bool) -> Vec<Record> {
+    let gone = BTreeSet::from([id]);
+    let scene = Scene::of(state).without(&gone);
+    match crashed {
+        true => election::after_loss(&scene.without_crashed(id), &gone),
+        false => election::after_loss(&scene, &gone),
     }
 }
 
@@ -83,6 +107,14 @@ fn registration(request: &BrokerRegistrationRequest) -> Broker {
         fenced: true,
         in_controlled_shutdown: false,
         log_dirs: request.log_dirs.clone(),
+        features: (request.features.iter())
+            .map(|known| {
+                (
+                    known.name.to_string(),
+                    (known.min_supported_version, known.max_supported_version),
+                )
+            })
+            .collect(),
     }
 }
 
@@ -175,20 +207,14 @@ fn act(state: &mut State, broker: &Broker, step: Step) -> Vec<Record> {
     match step {
         Step::Stay => Vec::new(),
         Step::Unfence => {
-            let mut eligible = state.eligible();
-            eligible.insert(broker.id);
             let mut records = vec![condition(broker.id, false, false)];
-            records.extend(election::after_return(&state.image, &eligible));
+            records.extend(election::after_return(&Scene::of(state).with(broker.id)));
             records
         }
         Step::Fence => fence(state, &BTreeSet::from([broker.id])),
         Step::BeginLeaving => {
             let mut records = vec![condition(broker.id, false, true)];
-            records.extend(election::after_loss(
-                &state.image,
-                &BTreeSet::from([broker.id]),
-                &state.eligible(),
-            ));
+            records.extend(after_end(state, broker.id, false));
             let last = state.image.offset + i64::try_from(records.len()).unwrap_or(i64::MAX);
             if let Some(session) = state.sessions.get_mut(&broker.id) {
                 session.leaves_after = Some(last);
@@ -222,7 +248,7 @@ fn fence(state: &State, gone: &BTreeSet<NodeId>) -> Vec<Record> {
             .is_some_and(|broker| broker.in_controlled_shutdown)
     };
     let mut records: Vec<Record> = gone.iter().map(|id| condition(*id, true, leaving(*id))).collect();
-    records.extend(election::after_loss(&state.image, gone, &state.eligible()));
+    records.extend(election::after_loss(&Scene::of(state).without(gone), gone));
     records
 }
 
@@ -268,7 +294,8 @@ fn rebalance(state: &mut State, ask: Ask) -> Vec<Record> {
         return Vec::new();
     }
     state.rebalanced = Some(ask.now);
-    election::preferred(&state.image, &state.eligible(), MOVES_MAX)
+    let percent = state.config.size("leader.imbalance.per.broker.percentage");
+    election::rebalance(&Scene::of(state), &state.image, percent, MOVES_MAX)
 }
 
 impl Decide for UnregisterBrokerRequest {
@@ -277,14 +304,15 @@ impl Decide for UnregisterBrokerRequest {
     fn decide(self, state: &mut State, _: Ask) -> Decision<UnregisterBrokerResponse> {
         let id = NodeId(self.broker_id.0);
         if !state.image.brokers.contains_key(&id) {
-            let why = StrBytes::from_string(format!("Broker {id} is not registered."));
+            let why = StrBytes::from_string(format!("Broker ID {id} is not currently registered"));
             return Decision::only(
                 UnregisterBrokerResponse::default()
                     .with_error_code(ErrorCode::BrokerIdNotRegistered.code())
                     .with_error_message(Some(why)),
             );
         }
-        let mut records = election::after_loss(&state.image, &BTreeSet::from([id]), &state.eligible());
+        // As in Kafka whether it is live or not: a broker that runs registers again, and is in sync with nothing then.
+        let mut records = after_end(state, id, true);
         records.push(Record::UnregisterBroker { id });
         state.sessions.remove(&id);
         Decision {

@@ -11,9 +11,11 @@ use kafka_protocol::messages::{
 };
 use kafka_protocol::protocol::StrBytes;
 
-use super::{Ask, Decide, Decision, State};
+use super::change::Scene;
+use super::feature::MIN_INSYNC_REPLICAS;
+use super::{Ask, Decide, Decision, State, election};
 use crate::image::property::{self, Kind};
-use crate::image::{Image, Record, Resource};
+use crate::image::{Image, Record, Resource, feature};
 
 const TOPIC: i8 = 2;
 const BROKER: i8 = 4;
@@ -54,6 +56,7 @@ impl Decide for IncrementalAlterConfigsRequest {
             }
             responses.push(response);
         }
+        records.extend(consequences(state, &records));
         Decision {
             records: if self.validate_only { Vec::new() } else { records },
             response: IncrementalAlterConfigsResponse::default().with_responses(responses),
@@ -96,10 +99,67 @@ impl Decide for AlterConfigsRequest {
             }
             responses.push(response);
         }
+        records.extend(consequences(state, &records));
         Decision {
             records: if self.validate_only { Vec::new() } else { records },
             response: AlterConfigsResponse::default().with_responses(responses),
         }
+    }
+}
+
+/// What follows from changed configs at once: nobody is eligible by a `min.insync.replicas` that is not in force any more
+/// (KIP-966), and partitions without a leader get one if unclean elections are allowed now.
+fn consequences(state: &State, changes: &[Record]) -> Vec<Record> {
+    let mut cleared = BTreeSet::new();
+    let mut unclean = false;
+    for change in changes {
+        let Record::Config { resource, key, .. } = change else {
+            continue;
+        };
+        unclean |= key == "unclean.leader.election.enable";
+        if key == MIN_INSYNC_REPLICAS {
+            cleared.insert(match resource {
+                Resource::Topic(name) => Some(name.clone()),
+                _ => None,
+            });
+        }
+    }
+    if cleared.contains(&None) {
+        cleared.retain(Option::is_none);
+    }
+    let mut records: Vec<Record> = Vec::new();
+    if feature::is_on(&state.image, feature::ELIGIBLE_LEADER_REPLICAS) {
+        records.extend(cleared.into_iter().map(|topic| Record::ClearEligibleLeaders { topic }));
+    }
+    if unclean {
+        let mut next = Image::clone(&state.image);
+        for change in changes.iter().chain(&records) {
+            let offset = next.offset + 1;
+            next.apply(change, offset, state.image.epoch);
+        }
+        records.extend(election::after_return(&Scene::new(
+            &next,
+            &state.config,
+            state.eligible(),
+        )));
+    }
+    records
+}
+
+/// With eligible leader replicas the controller has to know the `min.insync.replicas` that each broker goes by.
+fn check_min_isr(image: &Image, resource: &Resource, key: &str, value: Option<&str>) -> Result<(), Refusal> {
+    if key != MIN_INSYNC_REPLICAS || !feature::is_on(image, feature::ELIGIBLE_LEADER_REPLICAS) {
+        return Ok(());
+    }
+    let refuse = |why: &str| Err((ErrorCode::InvalidConfig, why.to_owned()));
+    match resource {
+        Resource::Broker(id) if !id.is_empty() && value.is_some() => {
+            refuse("Broker-level min.insync.replicas cannot be altered while ELR is enabled.")
+        }
+        Resource::Broker(id) if id.is_empty() && value.is_none() => {
+            refuse("Cluster-level min.insync.replicas cannot be removed while ELR is enabled.")
+        }
+        _ => Ok(()),
     }
 }
 
@@ -209,6 +269,7 @@ fn alter(state: &State, resource: &Resource, configs: &[AlterableConfig]) -> Res
         if let Some(value) = &value {
             check(resource, &key, value)?;
         }
+        check_min_isr(&state.image, resource, &key, value.as_deref())?;
         records.extend(change(&state.image, resource, key, value));
     }
     Ok(records)
@@ -260,12 +321,14 @@ fn replace(
     let mut records = Vec::new();
     if let Some(current) = image.configs.get(resource) {
         for key in current.keys().filter(|key| !wanted.contains_key(*key)) {
+            check_min_isr(image, resource, key, None)?;
             records.extend(change(image, resource, key.clone(), None));
         }
     }
     for (key, value) in wanted {
         let value = value.ok_or_else(|| without_value(&key))?.to_string();
         check(resource, &key, &value)?;
+        check_min_isr(image, resource, &key, Some(&value))?;
         records.extend(change(image, resource, key, Some(value)));
     }
     Ok(records)

@@ -1,41 +1,26 @@
-//! Who leads: the first replica, in order of preference, that is in sync and live. Nothing else is ever elected.
-//!
-//! Also ElectLeaders (43), which moves leadership back to preferred replicas (KIP-460).
+//! Who leads when brokers go, come back, or somebody asks: ElectLeaders (43, KIP-460), and the way back to preferred
+//! replicas. The rules are in [`super::change`].
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use kafka_protocol::ResponseError as ErrorCode;
 use kafka_protocol::messages::elect_leaders_response::{PartitionResult, ReplicaElectionResult};
 use kafka_protocol::messages::{ElectLeadersRequest, ElectLeadersResponse, TopicName};
 use kafka_protocol::protocol::StrBytes;
 
+use super::change::{Election, Rules, Scene};
 use super::{Ask, Decide, Decision, State};
 use crate::id::NodeId;
 use crate::image::{Image, Partition, Record, Topic};
 
-/// Counts the epochs of a changed partition on; `None` if nothing changed.
-pub(super) fn advanced(old: &Partition, mut new: Partition) -> Option<Partition> {
-    if new == *old {
-        return None;
-    }
-    new.partition_epoch = old.partition_epoch + 1;
-    if new.leader != old.leader {
-        new.leader_epoch = old.leader_epoch + 1;
-    }
-    Some(new)
-}
-
-/// The first replica in order of preference that is in sync and eligible.
-pub(super) fn first_of(replicas: &[NodeId], isr: &[NodeId], eligible: &BTreeSet<NodeId>) -> NodeId {
-    replicas
-        .iter()
-        .copied()
-        .find(|id| isr.contains(id) && eligible.contains(id))
-        .unwrap_or(NodeId::NONE)
-}
-
 /// The record for one partition's new state.
 pub(super) fn record(topic: &Topic, partition: usize, state: Partition) -> Record {
+    if state.recovering && state.leader != NodeId::NONE {
+        tracing::warn!(
+            topic = %topic.name, partition, leader = %state.leader,
+            "led by a replica that was not in sync: acknowledged records may be lost"
+        );
+    }
     Record::Partition {
         topic: topic.id,
         partition: i32::try_from(partition).unwrap_or(i32::MAX),
@@ -43,100 +28,124 @@ pub(super) fn record(topic: &Topic, partition: usize, state: Partition) -> Recor
     }
 }
 
-/// Brokers stopped being eligible: they leave ISRs, and what they led gets another leader or none.
-///
-/// An ISR is never emptied: its last members hold all acknowledged records and are waited for.
-pub(super) fn after_loss(image: &Image, gone: &BTreeSet<NodeId>, eligible: &BTreeSet<NodeId>) -> Vec<Record> {
-    let eligible: BTreeSet<NodeId> = eligible.difference(gone).copied().collect();
-    changed(image, |old| {
-        if !old.isr.iter().any(|id| gone.contains(id)) && !gone.contains(&old.leader) {
+/// Brokers stopped being eligible, which the scene says already: they leave ISRs, and what they led gets another leader
+/// or none.
+pub(super) fn after_loss(scene: &Scene<'_>, gone: &BTreeSet<NodeId>) -> Vec<Record> {
+    let concerns = |id: &NodeId| gone.contains(id);
+    scene.each(|old| {
+        let was_eligible = scene.crashed().is_some_and(|id| old.elr.contains(&id));
+        if !old.isr.iter().any(concerns) && !concerns(&old.leader) && !was_eligible {
             return None;
         }
-        let mut new = old.clone();
-        let rest: Vec<NodeId> = old.isr.iter().copied().filter(|id| !gone.contains(id)).collect();
-        if !rest.is_empty() {
-            new.isr = rest;
-        }
-        if !eligible.contains(&new.leader) || !new.isr.contains(&new.leader) {
-            new.leader = first_of(&new.replicas, &new.isr, &eligible);
-        }
-        Some(new)
-    })
-}
-
-/// Brokers became eligible: partitions without a leader get one of them if it is in sync.
-pub(super) fn after_return(image: &Image, eligible: &BTreeSet<NodeId>) -> Vec<Record> {
-    changed(image, |old| {
-        if old.leader != NodeId::NONE {
-            return None;
-        }
-        let leader = first_of(&old.replicas, &old.isr, eligible);
-        let isr = old.isr.iter().copied().filter(|id| eligible.contains(id)).collect();
-        (leader != NodeId::NONE).then(|| Partition {
-            leader,
-            // The others of the last ISR are dead; the new leader must not wait for them.
-            isr,
+        Some(Partition {
+            isr: old.isr.iter().copied().filter(|id| !gone.contains(id)).collect(),
             ..old.clone()
         })
     })
 }
 
-/// At most `limit` moves of leadership to preferred replicas.
-pub(super) fn preferred(image: &Image, eligible: &BTreeSet<NodeId>, limit: usize) -> Vec<Record> {
-    let mut records = changed(image, |old| move_to_preferred(old, eligible).ok());
-    records.truncate(limit);
-    records
+/// Brokers became eligible, or an unclean election is allowed now: partitions without a leader may get one.
+pub(super) fn after_return(scene: &Scene<'_>) -> Vec<Record> {
+    scene.each(|old| {
+        if old.leader != NodeId::NONE {
+            return None;
+        }
+        let live: Vec<NodeId> = old
+            .isr
+            .iter()
+            .copied()
+            .filter(|id| scene.eligible.contains(id))
+            .collect();
+        Some(Partition {
+            // Others of the last ISR are dead; a new leader must not wait for them.
+            isr: if live.is_empty() { old.isr.clone() } else { live },
+            ..old.clone()
+        })
+    })
 }
 
-fn changed(image: &Image, change: impl Fn(&Partition) -> Option<Partition>) -> Vec<Record> {
+/// At most `limit` moves of leadership to preferred replicas, on the brokers that lead fewer than `percent` of 100 of what
+/// they are preferred for (`leader.imbalance.per.broker.percentage`).
+pub(super) fn rebalance(scene: &Scene<'_>, image: &Image, percent: usize, limit: usize) -> Vec<Record> {
+    #[derive(Default)]
+    struct Count {
+        preferred: usize,
+        elsewhere: usize,
+    }
+    let mut counts: BTreeMap<NodeId, Count> = BTreeMap::new();
+    for partition in image.topics.values().flat_map(|topic| &topic.partitions) {
+        let count = counts.entry(preferred(partition)).or_default();
+        count.preferred += 1;
+        count.elsewhere += usize::from(partition.leader != preferred(partition));
+    }
+    counts.retain(|_, count| count.elsewhere * 100 > count.preferred * percent);
     let mut records = Vec::new();
     for topic in image.topics.values() {
+        let mut rules = None;
         for (index, old) in topic.partitions.iter().enumerate() {
-            if let Some(new) = change(old).and_then(|new| advanced(old, new)) {
-                records.push(record(topic, index, new));
+            if old.leader == preferred(old) || old.is_reassigning() || !counts.contains_key(&preferred(old)) {
+                continue;
             }
+            if records.len() >= limit {
+                return records;
+            }
+            let rules = *rules.get_or_insert_with(|| scene.rules(topic));
+            records.extend(move_to_preferred(scene, rules, old).map(|new| record(topic, index, new)));
         }
     }
     records
 }
 
-fn move_to_preferred(old: &Partition, eligible: &BTreeSet<NodeId>) -> Result<Partition, (ErrorCode, String)> {
-    let wanted = old.target().first().copied().unwrap_or(NodeId::NONE);
-    if old.leader == wanted {
-        return Err((
-            ErrorCode::ElectionNotNeeded,
-            "The preferred replica leads already.".to_owned(),
-        ));
-    }
-    if !old.isr.contains(&wanted) || !eligible.contains(&wanted) {
-        let why = format!("The preferred replica, broker {wanted}, is not in sync and live.");
-        return Err((ErrorCode::PreferredLeaderNotAvailable, why));
-    }
-    Ok(Partition {
-        leader: wanted,
-        ..old.clone()
-    })
+fn preferred(partition: &Partition) -> NodeId {
+    partition.replicas.first().copied().unwrap_or(NodeId::NONE)
 }
 
-/// Unclean elections are not done: a partition without an in-sync replica waits for one.
-fn elect(old: &Partition, unclean: bool, eligible: &BTreeSet<NodeId>) -> Result<Partition, (ErrorCode, String)> {
+fn move_to_preferred(scene: &Scene<'_>, rules: Rules, old: &Partition) -> Option<Partition> {
+    scene
+        .change(rules, Election::Preferred, old, old.clone())
+        .filter(|new| new.leader == preferred(old))
+}
+
+/// One election that was asked for, with Kafka's errors.
+fn elect(scene: &Scene<'_>, rules: Rules, old: &Partition, unclean: bool) -> Result<Partition, ErrorCode> {
+    let needed = match unclean {
+        true => old.leader == NodeId::NONE,
+        false => old.leader != preferred(old),
+    };
+    if !needed {
+        return Err(ErrorCode::ElectionNotNeeded);
+    }
     if !unclean {
-        return move_to_preferred(old, eligible);
+        return move_to_preferred(scene, rules, old).ok_or(ErrorCode::PreferredLeaderNotAvailable);
     }
-    if old.leader != NodeId::NONE {
-        return Err((ErrorCode::ElectionNotNeeded, "The partition has a leader.".to_owned()));
+    let new = scene.change(rules, Election::Unclean, old, old.clone());
+    new.filter(|new| new.leader != NodeId::NONE)
+        .ok_or(ErrorCode::EligibleLeadersNotAvailable)
+}
+
+/// Kafka's sentence for a refused election.
+fn why(code: ErrorCode) -> &'static str {
+    match code {
+        ErrorCode::ElectionNotNeeded => "Leader election not needed for topic partition.",
+        ErrorCode::PreferredLeaderNotAvailable => "The preferred leader was not available.",
+        ErrorCode::EligibleLeadersNotAvailable => "Eligible topic partition leaders are not available.",
+        _ => "This server does not host this topic-partition.",
     }
-    let why = "No in-sync replica is live, and unclean elections are not supported: they lose acknowledged records. \
-               Bring one of the last in-sync replicas back.";
-    Err((ErrorCode::EligibleLeadersNotAvailable, why.to_owned()))
 }
 
 impl Decide for ElectLeadersRequest {
     type Response = ElectLeadersResponse;
 
     fn decide(self, state: &mut State, ask: Ask) -> Decision<ElectLeadersResponse> {
-        let unclean = ask.version >= 1 && self.election_type == 1;
-        let eligible = state.eligible();
+        let unclean = match (ask.version, self.election_type) {
+            (0, _) | (_, 0) => false,
+            (_, 1) => true,
+            _ => {
+                let code = ErrorCode::InvalidRequest.code();
+                return Decision::only(ElectLeadersResponse::default().with_error_code(code));
+            }
+        };
+        let scene = Scene::of(state);
         let all = self.topic_partitions.is_none();
         let mut records = Vec::new();
         let mut results = Vec::new();
@@ -147,20 +156,23 @@ impl Decide for ElectLeadersRequest {
                 let at = usize::try_from(index).ok();
                 let found = topic.and_then(|topic| Some((topic, at?, topic.partitions.get(at?)?)));
                 let outcome = match found {
+                    None if topic.is_none() => {
+                        Err((ErrorCode::UnknownTopicOrPartition, format!("No such topic as {name}")))
+                    }
                     None => Err((
                         ErrorCode::UnknownTopicOrPartition,
-                        format!("There is no partition {name}-{index}."),
+                        format!("No such partition as {name}-{index}"),
                     )),
-                    Some((topic, at, old)) => elect(old, unclean, &eligible).map(|new| {
-                        records.extend(advanced(old, new).map(|new| record(topic, at, new)));
-                    }),
+                    Some((topic, at, old)) => elect(&scene, scene.rules(topic), old, unclean)
+                        .map(|new| records.push(record(topic, at, new)))
+                        .map_err(|code| (code, why(code).to_owned())),
                 };
                 // Asked for everything, Kafka leaves out what needed nothing.
                 if !(all && matches!(outcome, Err((ErrorCode::ElectionNotNeeded, _)))) {
                     answers.push(answer(index, outcome));
                 }
             }
-            if !answers.is_empty() {
+            if !all || !answers.is_empty() {
                 let result = ReplicaElectionResult::default()
                     .with_topic(TopicName(StrBytes::from_string(name)))
                     .with_partition_result(answers);
@@ -192,7 +204,7 @@ fn asked(image: &Image, request: ElectLeadersRequest) -> Vec<(String, Vec<i32>)>
 fn answer(index: i32, outcome: Result<(), (ErrorCode, String)>) -> PartitionResult {
     let result = PartitionResult::default().with_partition_id(index);
     match outcome {
-        Ok(()) => result,
+        Ok(()) => result.with_error_message(None),
         Err((code, why)) => result
             .with_error_code(code.code())
             .with_error_message(Some(StrBytes::from_string(why))),

@@ -10,7 +10,8 @@ use kafka_protocol::messages::alter_partition_request::PartitionData as Proposal
 use kafka_protocol::messages::alter_partition_response::{PartitionData, TopicData};
 use kafka_protocol::messages::{AlterPartitionRequest, AlterPartitionResponse, BrokerId};
 
-use super::{Ask, Decide, Decision, State, election, reassignment};
+use super::change::{Rules, Scene};
+use super::{Ask, Decide, Decision, State, election};
 use crate::id::{NodeId, TopicId};
 use crate::image::{Image, Partition};
 
@@ -24,21 +25,22 @@ impl Decide for AlterPartitionRequest {
             let code = ErrorCode::StaleBrokerEpoch.code();
             return Decision::only(AlterPartitionResponse::default().with_error_code(code));
         }
-        let eligible = state.eligible();
+        let scene = Scene::of(state);
         let mut records = Vec::new();
         let mut topics = Vec::new();
         for asked in self.topics {
             let topic = state.image.topic(TopicId(asked.topic_id));
+            let rules = topic.map(|topic| scene.rules(topic));
             let mut partitions = Vec::new();
             for proposal in asked.partitions {
-                let Some(topic) = topic else {
+                let Some((topic, rules)) = topic.zip(rules) else {
                     partitions.push(refused(proposal.partition_index, ErrorCode::UnknownTopicId));
                     continue;
                 };
                 let at = usize::try_from(proposal.partition_index).unwrap_or(usize::MAX);
                 let outcome = match topic.partitions.get(at) {
                     None => Err(ErrorCode::UnknownTopicOrPartition),
-                    Some(old) => accept(&state.image, old, leader, &proposal, ask.version, &eligible),
+                    Some(old) => accept(&state.image, &scene, rules, old, leader, &proposal, ask.version),
                 };
                 match outcome {
                     Err(code) => partitions.push(refused(proposal.partition_index, code)),
@@ -64,11 +66,12 @@ impl Decide for AlterPartitionRequest {
 /// The partition as it will be, and the change if there is one.
 fn accept(
     image: &Image,
+    scene: &Scene<'_>,
+    rules: Rules,
     old: &Partition,
     leader: NodeId,
     proposal: &Proposal,
     version: i16,
-    eligible: &BTreeSet<NodeId>,
 ) -> Result<(Partition, Option<Partition>), ErrorCode> {
     if proposal.leader_epoch > old.leader_epoch || proposal.partition_epoch > old.partition_epoch {
         // The leader knows more than this controller: it talks to an old one.
@@ -86,22 +89,28 @@ fn accept(
     let isr = proposed(proposal, version);
     let distinct: BTreeSet<NodeId> = isr.iter().map(|(id, _)| *id).collect();
     let held = isr.iter().all(|(id, _)| old.replicas.contains(id));
-    if distinct.len() != isr.len() || !held || !distinct.contains(&leader) || proposal.leader_recovery_state != 0 {
+    if distinct.len() != isr.len() || !held || !distinct.contains(&leader) {
         return Err(ErrorCode::InvalidRequest);
     }
+    // KIP-704: a leader that is recovering from an unclean election is alone, and cannot begin to recover again.
+    let recovering = match proposal.leader_recovery_state {
+        0 => false,
+        1 if isr.len() == 1 && old.recovering => true,
+        _ => return Err(ErrorCode::InvalidRequest),
+    };
     let known = |(id, epoch): &(NodeId, i64)| {
         let current = image.brokers.get(id).map(|broker| broker.epoch);
-        eligible.contains(id) && (*epoch == -1 || current == Some(*epoch))
+        scene.eligible.contains(id) && (*epoch == -1 || current == Some(*epoch))
     };
-    // The leader itself may be on its way out; it still leads what nobody else can.
-    if !isr.iter().all(|member| member.0 == leader || known(member)) {
+    if !isr.iter().all(known) {
         return Err(ErrorCode::IneligibleReplica);
     }
     let new = Partition {
         isr: isr.into_iter().map(|(id, _)| id).collect(),
+        recovering,
         ..old.clone()
     };
-    let changed = election::advanced(old, reassignment::completed(new, eligible));
+    let changed = scene.change(rules, rules.election(), old, new);
     Ok((changed.clone().unwrap_or_else(|| old.clone()), changed))
 }
 
@@ -126,6 +135,7 @@ fn answer(index: i32, asked_by: NodeId, partition: &Partition) -> PartitionData 
         .with_leader_id(BrokerId(partition.leader.0))
         .with_leader_epoch(partition.leader_epoch)
         .with_isr(partition.isr.iter().map(|id| BrokerId(id.0)).collect())
+        .with_leader_recovery_state(i8::from(partition.recovering))
         .with_partition_epoch(partition.partition_epoch)
 }
 

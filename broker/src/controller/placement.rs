@@ -131,6 +131,7 @@ mod tests {
                 fenced: fenced.contains(id),
                 in_controlled_shutdown: false,
                 log_dirs: Vec::new(),
+                features: BTreeMap::new(),
             };
             image.apply(&Record::Broker(broker), offset, 1);
         }

@@ -1,7 +1,8 @@
 //! Moving partitions: AlterPartitionReassignments (45) and ListPartitionReassignments (46), KIP-455 and KIP-860.
 //!
 //! While a reassignment is in flight a partition's replicas are the target's, in order, then those that will go. It is
-//! completed by the change of the ISR that brings the last adding replica in; the leader moves off removed replicas then.
+//! completed by the change of the ISR that brings the last adding replica in ([`super::change`]); the leader moves off
+//! removed replicas then. It is part of the metadata, so it outlives every restart.
 
 use std::collections::BTreeSet;
 
@@ -19,6 +20,7 @@ use kafka_protocol::messages::{
 };
 use kafka_protocol::protocol::StrBytes;
 
+use super::change::{Election, Scene};
 use super::{Ask, Decide, Decision, State, election};
 use crate::id::NodeId;
 use crate::image::{Image, Partition, Topic};
@@ -29,7 +31,7 @@ impl Decide for AlterPartitionReassignmentsRequest {
     type Response = AlterPartitionReassignmentsResponse;
 
     fn decide(self, state: &mut State, ask: Ask) -> Decision<AlterPartitionReassignmentsResponse> {
-        let eligible = state.eligible();
+        let scene = Scene::of(state);
         let resizing = ask.version < 1 || self.allow_replication_factor_change;
         let mut records = Vec::new();
         let mut responses = Vec::new();
@@ -42,15 +44,15 @@ impl Decide for AlterPartitionReassignmentsRequest {
                 let outcome = match found {
                     None => Err((
                         ErrorCode::UnknownTopicOrPartition,
-                        format!(
-                            "There is no partition {}-{}.",
-                            asked.name.as_str(),
-                            wish.partition_index
-                        ),
+                        match topic {
+                            None => format!("Unable to find a topic named {}.", asked.name.as_str()),
+                            Some(topic) => {
+                                format!("Unable to find partition {}:{}.", topic.name, wish.partition_index)
+                            }
+                        },
                     )),
-                    Some((topic, old)) => begin(&state.image, old, &wish, resizing, &eligible).map(|new| {
-                        records.extend(election::advanced(old, new).map(|new| election::record(topic, at, new)));
-                    }),
+                    Some((topic, old)) => begin(state, &scene, topic, old, &wish, resizing)
+                        .map(|new| records.extend(new.map(|new| election::record(topic, at, new)))),
                 };
                 answers.push(answer(wish.partition_index, outcome));
             }
@@ -69,18 +71,25 @@ impl Decide for AlterPartitionReassignmentsRequest {
 }
 
 fn begin(
-    image: &Image,
+    state: &State,
+    scene: &Scene<'_>,
+    topic: &Topic,
     old: &Partition,
     wish: &ReassignablePartition,
     resizing: bool,
-    eligible: &BTreeSet<NodeId>,
-) -> Result<Partition, Refusal> {
+) -> Result<Option<Partition>, Refusal> {
+    let rules = scene.rules(topic);
     match &wish.replicas {
-        None => cancelled(old, eligible),
+        None => {
+            let place = format!("{}:{}", topic.name, wish.partition_index);
+            let wish = reverted(old, rules.allows_unclean(), &place)?;
+            Ok(scene.change(rules, rules.election(), old, wish))
+        }
         Some(target) => {
             let target: Vec<NodeId> = target.iter().map(|id| NodeId(id.0)).collect();
-            check_target(image, &target)?;
-            started(old, &target, resizing, eligible)
+            check_target(&state.image, &target)?;
+            let wish = moved(old, &target, resizing)?;
+            Ok(scene.change(rules, Election::Online, old, wish))
         }
     }
 }
@@ -89,126 +98,80 @@ fn begin(
 pub(super) fn check_target(image: &Image, target: &[NodeId]) -> Result<(), Refusal> {
     let refuse = |why: String| Err((ErrorCode::InvalidReplicaAssignment, why));
     if target.is_empty() {
-        return refuse("The replica list is empty; name at least one broker.".to_owned());
+        return refuse("The manual partition assignment includes an empty replica list.".to_owned());
     }
-    let distinct: BTreeSet<_> = target.iter().collect();
-    if distinct.len() != target.len() {
-        return refuse(format!("The replica list {} names a broker twice.", list(target)));
+    let mut seen = BTreeSet::new();
+    for id in target {
+        if !image.brokers.contains_key(id) {
+            return refuse(format!(
+                "The manual partition assignment includes broker {id}, but no such broker is registered."
+            ));
+        }
+        if !seen.insert(id) {
+            return refuse(format!(
+                "The manual partition assignment includes the broker {id} more than once."
+            ));
+        }
     }
-    match target.iter().find(|id| !image.brokers.contains_key(id)) {
-        Some(id) => refuse(format!(
-            "The replica list {} names broker {id}, which is not registered.",
-            list(target)
-        )),
-        None => Ok(()),
-    }
+    Ok(())
 }
 
-fn list(ids: &[NodeId]) -> String {
-    let ids: Vec<String> = ids.iter().map(ToString::to_string).collect();
-    format!("[{}]", ids.join(", "))
-}
-
-/// The replicas before a reassignment in flight began, if one is.
-fn original(partition: &Partition) -> Vec<NodeId> {
-    let replicas = partition.replicas.iter().copied();
-    replicas.filter(|id| !partition.adding.contains(id)).collect()
-}
-
-fn started(
-    old: &Partition,
-    target: &[NodeId],
-    resizing: bool,
-    eligible: &BTreeSet<NodeId>,
-) -> Result<Partition, Refusal> {
-    let original = original(old);
-    if !resizing && target.len() != original.len() {
-        let why = format!(
-            "The replication factor would change from {} to {}, which the request does not allow.",
-            original.len(),
-            target.len()
-        );
+/// On its way to `target`. What an earlier reassignment was adding goes as well if it is not wanted any more.
+fn moved(old: &Partition, target: &[NodeId], resizing: bool) -> Result<Partition, Refusal> {
+    // KIP-860: what counts is the factor that the partition is headed for.
+    let factor = old.target().len();
+    if !resizing && target.len() != factor {
+        let why = format!("The replication factor is changed from {factor} to {}", target.len());
         return Err((ErrorCode::InvalidReplicationFactor, why));
     }
-    let without =
-        |of: &[NodeId], not: &[NodeId]| -> Vec<NodeId> { of.iter().copied().filter(|id| !not.contains(id)).collect() };
-    let removing = without(&original, target);
+    let without = |of: &[NodeId], not: &[NodeId]| -> Vec<NodeId> {
+        let mut rest: Vec<NodeId> = of.iter().copied().filter(|id| !not.contains(id)).collect();
+        rest.sort_unstable();
+        rest
+    };
+    let removing = without(&old.replicas, target);
     let mut replicas = target.to_vec();
     replicas.extend(&removing);
-    let new = Partition {
-        adding: without(target, &original),
-        isr: old.isr.iter().copied().filter(|id| replicas.contains(id)).collect(),
+    Ok(Partition {
+        adding: without(target, &old.replicas),
         removing,
         replicas,
         ..old.clone()
-    };
-    Ok(completed(led(new, eligible)?, eligible))
+    })
 }
 
-fn cancelled(old: &Partition, eligible: &BTreeSet<NodeId>) -> Result<Partition, Refusal> {
+/// Without what the reassignment in flight was adding.
+fn reverted(old: &Partition, unclean: bool, place: &str) -> Result<Partition, Refusal> {
     if !old.is_reassigning() {
-        let why = "No reassignment is in flight, so there is nothing to cancel.";
+        let why = "No partition reassignment is in progress.";
         return Err((ErrorCode::NoReassignmentInProgress, why.to_owned()));
     }
-    let replicas = original(old);
-    let new = Partition {
-        isr: old.isr.iter().copied().filter(|id| replicas.contains(id)).collect(),
-        adding: Vec::new(),
-        removing: Vec::new(),
-        replicas,
-        ..old.clone()
-    };
-    led(new, eligible)
-}
-
-/// Refuses to drop the last in-sync replicas, and moves the leader if it is none any more.
-fn led(mut partition: Partition, eligible: &BTreeSet<NodeId>) -> Result<Partition, Refusal> {
-    if partition.isr.is_empty() {
-        let why = "Only replicas that this change drops are in sync; acknowledged records would be lost. \
-                   Wait until another replica has caught up.";
-        return Err((ErrorCode::InvalidReplicaAssignment, why.to_owned()));
+    let stays = |id: &NodeId| !old.adding.contains(id);
+    let replicas: Vec<NodeId> = old.replicas.iter().copied().filter(stays).collect();
+    let mut isr: Vec<NodeId> = old.isr.iter().copied().filter(stays).collect();
+    if isr.is_empty() && !old.isr.is_empty() {
+        // Only what was added is in sync: the way back loses what was acknowledged since.
+        if !unclean {
+            let why = format!(
+                "Unable to revert partition assignment for {place} because it would require an unclean leader election."
+            );
+            return Err((ErrorCode::InvalidReplicaAssignment, why));
+        }
+        isr.extend(replicas.first());
     }
-    if !partition.isr.contains(&partition.leader) {
-        partition.leader = election::first_of(&partition.replicas, &partition.isr, eligible);
-    }
-    Ok(partition)
-}
-
-/// Ends the reassignment if every adding replica is in sync and at least one replica of the target is.
-///
-/// As in Kafka, a replica that stays and is out of sync is not waited for: the move does not make it worse.
-pub(super) fn completed(partition: Partition, eligible: &BTreeSet<NodeId>) -> Partition {
-    if !partition.is_reassigning() || !partition.adding.iter().all(|id| partition.isr.contains(id)) {
-        return partition;
-    }
-    let replicas = partition.target();
-    let isr: Vec<NodeId> = partition
-        .isr
-        .iter()
-        .copied()
-        .filter(|id| replicas.contains(id))
-        .collect();
-    if isr.is_empty() {
-        return partition;
-    }
-    let leader = match isr.contains(&partition.leader) {
-        true => partition.leader,
-        false => election::first_of(&replicas, &isr, eligible),
-    };
-    Partition {
+    Ok(Partition {
         replicas,
         isr,
         adding: Vec::new(),
         removing: Vec::new(),
-        leader,
-        ..partition
-    }
+        ..old.clone()
+    })
 }
 
 fn answer(index: i32, outcome: Result<(), Refusal>) -> ReassignablePartitionResponse {
     let response = ReassignablePartitionResponse::default().with_partition_index(index);
     match outcome {
-        Ok(()) => response,
+        Ok(()) => response.with_error_message(None),
         Err((code, why)) => response
             .with_error_code(code.code())
             .with_error_message(Some(StrBytes::from_string(why))),

@@ -1,12 +1,14 @@
 //! The controller in its user's language: brokers come and go, leaders move, plans are carried out.
 
+mod election;
+
 use std::collections::BTreeSet;
 use std::time::Duration;
 
 use kafka_protocol::ResponseError as ErrorCode;
 use kafka_protocol::messages::alter_partition_reassignments_request::{ReassignablePartition, ReassignableTopic};
 use kafka_protocol::messages::alter_partition_request::{BrokerState, PartitionData, TopicData};
-use kafka_protocol::messages::broker_registration_request::Listener;
+use kafka_protocol::messages::broker_registration_request::{Feature, Listener};
 use kafka_protocol::messages::create_topics_request::{
     CreatableReplicaAssignment, CreatableTopic, CreatableTopicConfig,
 };
@@ -22,6 +24,7 @@ use kafka_protocol::protocol::StrBytes;
 use uuid::Uuid;
 
 use super::*;
+use crate::image::feature::FEATURES;
 use crate::image::{Partition, Resource};
 
 /// A controller's state without a log, and a clock turned by hand.
@@ -764,6 +767,12 @@ fn open(dir: &std::path::Path) -> Result<Controller, Error> {
 }
 
 fn registration(id: i32, incarnation: u128) -> BrokerRegistrationRequest {
+    let known = |feature: &crate::image::feature::Feature| {
+        Feature::default()
+            .with_name(text(feature.name))
+            .with_min_supported_version(feature.min)
+            .with_max_supported_version(feature.max)
+    };
     BrokerRegistrationRequest::default()
         .with_broker_id(BrokerId(id))
         .with_cluster_id(text("test"))
@@ -771,6 +780,7 @@ fn registration(id: i32, incarnation: u128) -> BrokerRegistrationRequest {
         .with_listeners(vec![
             Listener::default().with_name(text("PLAINTEXT")).with_host(text("h")),
         ])
+        .with_features(FEATURES.iter().map(known).collect())
 }
 
 async fn join(controller: &Controller, id: i32) {

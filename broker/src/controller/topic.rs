@@ -184,7 +184,8 @@ fn check_assignments(image: &Image, assignments: &[Vec<NodeId>], factor: usize) 
         reassignment::check_target(image, replicas)?;
         if replicas.len() != factor {
             let why = format!(
-                "All partitions of a topic have the same number of replicas here, {factor}; one has {}.",
+                "The manual partition assignment includes a partition with {} replica(s), but this is not consistent \
+                 with previous partitions, which have {factor} replica(s).",
                 replicas.len()
             );
             return Err((ErrorCode::InvalidReplicaAssignment, why));
@@ -207,6 +208,9 @@ fn first_state(index: i32, replicas: Vec<NodeId>, eligible: &BTreeSet<NodeId>) -
         isr,
         adding: Vec::new(),
         removing: Vec::new(),
+        elr: Vec::new(),
+        last_known_elr: Vec::new(),
+        recovering: false,
         leader,
         leader_epoch: 0,
         partition_epoch: 0,

@@ -7,6 +7,7 @@ use kafka_protocol::messages::{ApiKey, ApiVersionsRequest, ApiVersionsResponse};
 use kafka_protocol::protocol::StrBytes;
 
 use super::{Call, Context, Refused, Reply, apis};
+use crate::image::feature::FEATURES;
 use crate::wire::ErrorCode;
 
 pub const VERSIONS: RangeInclusive<i16> = 0..=4;
@@ -21,18 +22,22 @@ pub async fn handle(cx: &Context, call: &Call, request: ApiVersionsRequest) -> A
     if call.version >= 3 {
         response.finalized_features_epoch = image.offset;
         for (name, level) in &image.features {
-            let name = StrBytes::from_string(name.clone());
-            let supported = SupportedFeatureKey::default()
-                .with_name(name.clone())
-                .with_min_version(1)
-                .with_max_version(*level);
             let finalized = FinalizedFeatureKey::default()
-                .with_name(name)
+                .with_name(StrBytes::from_string(name.clone()))
                 .with_min_version_level(*level)
                 .with_max_version_level(*level);
-            response.supported_features.push(supported);
             response.finalized_features.push(finalized);
         }
+        // Clients before version 4 cannot read a least level of 0 (KAFKA-17492).
+        let shown = FEATURES.iter().filter(|feature| feature.min > 0 || call.version >= 4);
+        response.supported_features = shown
+            .map(|feature| {
+                SupportedFeatureKey::default()
+                    .with_name(StrBytes::from_static_str(feature.name))
+                    .with_min_version(feature.min)
+                    .with_max_version(feature.max)
+            })
+            .collect();
     }
     response
 }

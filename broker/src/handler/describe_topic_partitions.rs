@@ -129,9 +129,8 @@ fn partition(image: &Image, call: &Call, index: usize, state: &Partition) -> Des
         .with_leader_epoch(state.leader_epoch)
         .with_replica_nodes(metadata::wire_ids(&state.replicas))
         .with_isr_nodes(metadata::wire_ids(&state.isr))
-        // Not kept: an ISR is never emptied here, so its last members are what could be elected.
-        .with_eligible_leader_replicas(Some(Vec::new()))
-        .with_last_known_elr(Some(Vec::new()))
+        .with_eligible_leader_replicas(Some(metadata::wire_ids(&state.elr)))
+        .with_last_known_elr(Some(metadata::wire_ids(&state.last_known_elr)))
         .with_offline_replicas(metadata::offline(image, state))
 }
 
@@ -158,6 +157,9 @@ mod tests {
                     isr: vec![NodeId(1)],
                     adding: Vec::new(),
                     removing: Vec::new(),
+                    elr: Vec::new(),
+                    last_known_elr: Vec::new(),
+                    recovering: false,
                     leader: NodeId::NONE,
                     leader_epoch: 0,
                     partition_epoch: 0,

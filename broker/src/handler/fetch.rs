@@ -14,7 +14,7 @@ use crate::id::{NodeId, TopicId, TopicPartition};
 use crate::image::Image;
 use crate::image::acl::Operation;
 use crate::quota::Kind;
-use crate::replica::{Fetch, FetchFrom, Fetched, Name, Reader, Session, SessionAsk, Wanted};
+use crate::replica::{Client, Fetch, FetchFrom, Fetched, Name, Reader, Session, SessionAsk, Wanted};
 use crate::wire;
 use crate::wire::ErrorCode;
 use crate::wire::Malformed;
@@ -25,6 +25,8 @@ pub const VERSIONS: RangeInclusive<i16> = 4..=18;
 
 /// The first version that names topics by id (KIP-516).
 const BY_ID: i16 = 13;
+/// The first version of consumers that can read from followers (KIP-392).
+const FROM_FOLLOWERS: i16 = 11;
 /// The most one answer holds, whatever the reader allows: Kafka's `fetch.max.bytes`.
 const MAX_BYTES: usize = 55 * 1024 * 1024;
 /// About what an answer says of a partition beside its records.
@@ -34,7 +36,8 @@ const MAX_WAIT: Duration = Duration::from_secs(300);
 
 pub async fn handle(cx: &Context, call: &Call, rights: &Rights<'_>, body: Bytes) -> Result<Reply, Malformed> {
     let request: FetchRequest = wire::decode_message(body, call.version)?;
-    let reader = reader(&request, call);
+    let rack = request.rack_id.clone();
+    let reader = reader(&request, call, &rack);
     let mut fetch = Fetch {
         reader,
         max_wait: Duration::from_millis(u64::try_from(request.max_wait_ms).unwrap_or(0)).min(MAX_WAIT),
@@ -42,7 +45,7 @@ pub async fn handle(cx: &Context, call: &Call, rights: &Rights<'_>, body: Bytes)
         max_bytes: usize::try_from(request.max_bytes).unwrap_or(0).min(MAX_BYTES),
     };
     let read_committed = request.isolation_level == 1;
-    let consumer = reader == Reader::Consumer;
+    let consumer = matches!(reader, Reader::Consumer(_));
     if consumer && let Some(most) = cx.quotas.fetch_allowance(&call.principal.name, call.client()) {
         // More would be throttled for sure.
         fetch.max_bytes = fetch.max_bytes.min(most);
@@ -87,14 +90,15 @@ fn throttle(cx: &Context, call: &Call, fetched: &[Fetched]) -> Option<Duration> 
     Some(wait)
 }
 
-fn reader(request: &FetchRequest, call: &Call) -> Reader {
+fn reader<'a>(request: &FetchRequest, call: &'a Call, rack: &'a str) -> Reader<'a> {
     let (id, broker_epoch) = if call.version >= 15 {
         (request.replica_state.replica_id.0, request.replica_state.replica_epoch)
     } else {
         (request.replica_id.0, -1)
     };
     if id < 0 {
-        Reader::Consumer
+        let listener = &call.listener;
+        Reader::Consumer((call.version >= FROM_FOLLOWERS).then_some(Client { rack, listener }))
     } else {
         Reader::Follower {
             id: NodeId(id),
@@ -103,7 +107,7 @@ fn reader(request: &FetchRequest, call: &Call) -> Reader {
     }
 }
 
-fn session_ask(request: FetchRequest, call: &Call, reader: Reader) -> SessionAsk {
+fn session_ask(request: FetchRequest, call: &Call, reader: Reader<'_>) -> SessionAsk {
     let by_id = call.version >= BY_ID;
     let mut wanted = Vec::new();
     for topic in request.topics {
@@ -135,7 +139,7 @@ fn session_ask(request: FetchRequest, call: &Call, reader: Reader) -> SessionAsk
         // Before sessions there was none (v7).
         epoch: if call.version >= 7 { request.session_epoch } else { -1 },
         by_id,
-        follower: reader != Reader::Consumer,
+        follower: matches!(reader, Reader::Follower { .. }),
         forgotten: forgotten.collect(),
         wanted,
     }
@@ -149,9 +153,9 @@ enum Readable<'a> {
 }
 
 impl<'a> Readable<'a> {
-    fn by(reader: Reader, rights: &'a Rights<'a>) -> Self {
+    fn by(reader: Reader<'_>, rights: &'a Rights<'a>) -> Self {
         match reader {
-            Reader::Consumer => Self::Topics(rights),
+            Reader::Consumer(_) => Self::Topics(rights),
             Reader::Follower { .. } if rights.allow(Operation::ClusterAction, Object::Cluster) => Self::All,
             Reader::Follower { .. } => Self::None,
         }
@@ -237,13 +241,13 @@ mod tests {
     use crate::image::acl::Kind;
     use crate::replica::Sessions;
 
-    const FOLLOWER: Reader = Reader::Follower {
+    const FOLLOWER: Reader<'_> = Reader::Follower {
         id: NodeId(2),
         broker_epoch: 1,
     };
 
     /// How many partitions are fetched, and which of topics 1, 2 and 9 are refused with what.
-    fn resolved(reader: Reader, allowed: &[(Operation, Kind, &str)]) -> (usize, Vec<(usize, ErrorCode)>) {
+    fn resolved(reader: Reader<'_>, allowed: &[(Operation, Kind, &str)]) -> (usize, Vec<(usize, ErrorCode)>) {
         let caller = Caller::new(17, &["mine", "other"], allowed);
         let partitions = [0, 1]
             .map(|index| FetchPartition::default().with_partition(index))
@@ -270,7 +274,7 @@ mod tests {
     #[test]
     fn a_consumer_reads_the_topics_it_may_and_is_refused_the_others() {
         let (denied, unknown) = (ErrorCode::TopicAuthorizationFailed, ErrorCode::UnknownTopicId);
-        let (known, refused) = resolved(Reader::Consumer, &[(Operation::Read, Kind::Topic, "mine")]);
+        let (known, refused) = resolved(Reader::Consumer(None), &[(Operation::Read, Kind::Topic, "mine")]);
         assert_eq!(known, 2);
         assert_eq!(refused, [(2, denied), (3, denied), (4, unknown), (5, unknown)]);
     }

@@ -3,7 +3,7 @@
 use kafka_protocol::messages::{
     AllocateProducerIdsRequest, AlterPartitionReassignmentsRequest, AlterPartitionRequest, BrokerHeartbeatRequest,
     BrokerRegistrationRequest, DescribeAclsRequest, FetchRequest, ListPartitionReassignmentsRequest,
-    UnregisterBrokerRequest,
+    UnregisterBrokerRequest, UpdateFeaturesRequest,
 };
 use kafka_protocol::protocol::{Request, StrBytes};
 
@@ -52,4 +52,5 @@ with_code_and_message!(
     DescribeAclsRequest,
     ListPartitionReassignmentsRequest,
     UnregisterBrokerRequest,
+    UpdateFeaturesRequest,
 );

@@ -16,6 +16,11 @@ pub use config::{Config, Role, TopicSettings, escaped};
 pub use effective::{Entry, Source};
 pub use listener::{Listener, Protocol, listener_key, listener_property};
 
+/// `replica.selector.class`: consumers read from the leader only, which is the default.
+pub const LEADER_SELECTOR: &str = "org.apache.kafka.common.replica.LeaderSelector";
+/// `replica.selector.class`: consumers read from a replica of their rack (KIP-392).
+pub const RACK_AWARE_SELECTOR: &str = "org.apache.kafka.common.replica.RackAwareReplicaSelector";
+
 /// A property that cannot be taken, as a sentence with the key, the value and the range.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
@@ -72,6 +77,8 @@ pub enum Range {
     SomeOf(&'static [&'static str]),
     /// A list of addresses, each with a number after a colon.
     IpLimits,
+    /// A list of `partition:broker`, or `*`.
+    Replicas,
 }
 
 /// Where a property is set, and whether it can change while the broker runs.
@@ -96,6 +103,10 @@ impl fmt::Display for Range {
             Self::OneOf(values) => write!(f, "one of {}", values.join(", ")),
             Self::SomeOf(values) => write!(f, "a list of {}", values.join(", ")),
             Self::IpLimits => f.write_str("a list of address:limit, for example 10.0.0.7:20"),
+            Self::Replicas => f.write_str(
+                "the literal '*' or a list of replicas in the following format: \
+                 [partitionId]:[brokerId],[partitionId]:[brokerId],...",
+            ),
         }
     }
 }
@@ -228,6 +239,7 @@ impl Property {
             (_, Range::OneOf(values)) => values.contains(&value),
             (_, Range::SomeOf(values)) => items(value).all(|item| values.contains(&item)),
             (_, Range::IpLimits) => items(value).all(|item| ip_limit(item).is_some()),
+            (_, Range::Replicas) => value == "*" || items(value).all(is_replica),
             _ => true,
         };
         if fits {
@@ -283,6 +295,13 @@ fn ip_limit(item: &str) -> Option<(IpAddr, usize)> {
     Some((ip.to_canonical(), limit.trim().parse().ok()?))
 }
 
+/// `partition:broker`.
+fn is_replica(item: &str) -> bool {
+    let number = |text: &str| text.bytes().all(|digit| digit.is_ascii_digit()) && text.parse::<i32>().is_ok();
+    item.split_once(':')
+        .is_some_and(|(partition, broker)| number(partition) && number(broker))
+}
+
 /// A list's items.
 fn items(list: &str) -> impl Iterator<Item = &str> {
     list.split(',').map(str::trim).filter(|item| !item.is_empty())
@@ -332,6 +351,23 @@ mod tests {
     }
 
     #[test]
+    fn throttled_replicas_are_pairs_or_a_star() {
+        for value in ["*", "", "0:1", "0:1,12:3", "0:1, 1:2"] {
+            assert_eq!(
+                check_topic("leader.replication.throttled.replicas", value),
+                Ok(()),
+                "{value}"
+            );
+        }
+        for value in ["0", "0:", "a:b", "*,0:1", "0:1;1:2", "-1:2"] {
+            assert!(
+                check_topic("leader.replication.throttled.replicas", value).is_err(),
+                "{value}"
+            );
+        }
+    }
+
+    #[test]
     fn an_unknown_name_suggests_the_nearest() {
         let error = check_topic("retension.ms", "1").unwrap_err().to_string();
         assert_eq!(
@@ -356,14 +392,12 @@ mod tests {
 
     #[test]
     fn what_is_not_honoured_is_refused_with_the_reason() {
-        let error = check_topic("unclean.leader.election.enable", "true")
-            .unwrap_err()
-            .to_string();
+        let error = check_topic("remote.storage.enable", "true").unwrap_err().to_string();
         assert!(
-            error.starts_with("unclean.leader.election.enable=true is not supported: "),
+            error.starts_with("remote.storage.enable=true is not supported: "),
             "{error}"
         );
-        assert_eq!(check_topic("unclean.leader.election.enable", "false"), Ok(()));
+        assert_eq!(check_topic("remote.storage.enable", "false"), Ok(()));
         assert!(
             check_broker("log.dirs", "/x")
                 .unwrap_err()

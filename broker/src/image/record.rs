@@ -66,6 +66,10 @@ pub enum Record {
         name: String,
         level: i16,
     },
+    /// `min.insync.replicas` changed, so who was eligible by the old one is not any more; of all topics without a name.
+    ClearEligibleLeaders {
+        topic: Option<String>,
+    },
     /// Producer ids below `next` were given out.
     ProducerIds {
         next: i64,
@@ -142,13 +146,38 @@ impl Record {
             Self::ClientQuota { entity, key, value } => {
                 quota::set(Arc::make_mut(&mut image.quotas), entity, key, *value);
             }
+            Self::Feature { name, level: 0 } => {
+                image.features.remove(name);
+            }
             Self::Feature { name, level } => {
                 image.features.insert(name.clone(), *level);
+            }
+            Self::ClearEligibleLeaders { topic } => {
+                let named = |name: &str| topic.as_ref().is_none_or(|topic| topic == name);
+                let topics = image.topics.values_mut().filter(|topic| named(&topic.name));
+                topics.for_each(clear_eligible);
             }
             Self::ProducerIds { next } => image.next_producer_id = *next,
             Self::AccessControlEntry { id, acl } => Arc::make_mut(&mut image.acls).insert(*id, acl.clone()),
             Self::RemoveAccessControlEntry { id } => Arc::make_mut(&mut image.acls).remove(*id),
         }
+    }
+}
+
+/// Copies only what is changed.
+fn clear_eligible(topic: &mut Arc<Topic>) {
+    let kept = |partition: &Arc<Partition>| !partition.elr.is_empty() || !partition.last_known_elr.is_empty();
+    if !topic.partitions.iter().any(kept) {
+        return;
+    }
+    for partition in Arc::make_mut(topic)
+        .partitions
+        .iter_mut()
+        .filter(|partition| kept(partition))
+    {
+        let partition = Arc::make_mut(partition);
+        partition.elr.clear();
+        partition.last_known_elr.clear();
     }
 }
 

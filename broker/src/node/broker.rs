@@ -21,9 +21,9 @@ use crate::group;
 use crate::handler::{Context, ControllerLink, Face, RemoteController};
 use crate::id::Offset;
 use crate::image::Image;
-use crate::image::property::Config;
+use crate::image::property::{self, Config};
 use crate::log::{self, LogConfig, LogManager};
-use crate::replica::{AlterPartition, LinkError, Options, ReplicaManager, WireLinks};
+use crate::replica::{AlterPartition, LinkError, Options, QuotaWindow, ReplicaManager, WireLinks};
 use crate::server::Server;
 
 /// Leadership has to have moved by then, or it is lost to a slower election.
@@ -308,16 +308,22 @@ fn replicas(
         fetch_max_bytes: bytes("replica.fetch.max.bytes"),
         fetch_response_max_bytes: bytes("replica.fetch.response.max.bytes"),
         fetch_backoff: config.millis("replica.fetch.backoff.ms"),
+        rack_aware: config.set("replica.selector.class") == Some(property::RACK_AWARE_SELECTOR),
+        quota_window: QuotaWindow {
+            samples: config.size("replication.quota.window.num"),
+            sample: config.millis("replication.quota.window.size.seconds") * 1_000,
+        },
         ..Options::new(config.node_id(), incarnation)
     };
     let client_id = format!("broker-{}-fetcher", config.node_id());
     let links = security.client(config.inter_broker_listener(), client_id, CONNECT_DEADLINE);
-    let settings = Arc::clone(config);
+    let (settings, properties) = (Arc::clone(config), Arc::clone(config));
     let around = crate::replica::Surroundings {
         logs: Arc::clone(logs),
         controller: Arc::new(Ear(Arc::clone(controller))),
         leaders: Arc::new(WireLinks::new(around.net.clone(), links)),
         settings: Box::new(move |image, topic| settings.topic(image, topic)),
+        property: Box::new(move |image, key| properties.value(image, key)),
     };
     ReplicaManager::new(options, around)
 }

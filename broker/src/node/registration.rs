@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use kafka_protocol::messages::broker_registration_request::Listener;
+use kafka_protocol::messages::broker_registration_request::{Feature, Listener};
 use kafka_protocol::messages::{BrokerHeartbeatRequest, BrokerHeartbeatResponse, BrokerId, BrokerRegistrationRequest};
 use kafka_protocol::protocol::StrBytes;
 use tokio::sync::watch;
@@ -13,6 +13,7 @@ use super::{Status, metadata};
 use crate::handler::RemoteController;
 use crate::id::{NodeId, Offset};
 use crate::image::Endpoint;
+use crate::image::feature::FEATURES;
 use crate::wire::ErrorCode;
 
 const DEADLINE: Duration = Duration::from_secs(3);
@@ -192,6 +193,12 @@ impl Registration {
                 .with_port(endpoint.port)
                 .with_security_protocol(*protocol)
         };
+        let feature = |known: &crate::image::feature::Feature| {
+            Feature::default()
+                .with_name(StrBytes::from_static_str(known.name))
+                .with_min_supported_version(known.min)
+                .with_max_supported_version(known.max)
+        };
         BrokerRegistrationRequest::default()
             .with_broker_id(BrokerId(identity.node.0))
             .with_cluster_id(StrBytes::from_string(identity.cluster_id.clone()))
@@ -199,6 +206,7 @@ impl Registration {
             .with_listeners(identity.endpoints.iter().map(listener).collect())
             .with_rack(identity.rack.clone().map(StrBytes::from_string))
             .with_log_dirs(identity.log_dirs.clone())
+            .with_features(FEATURES.iter().map(feature).collect())
             .with_previous_broker_epoch(identity.previous_epoch)
     }
 }

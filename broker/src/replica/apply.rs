@@ -4,14 +4,12 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use super::partition::{Next, Partition};
+use super::throttle::{Meter, Throttled};
 use super::{Assignment, Refusal, ReplicaManager, TopicSettings};
 use crate::id::{NodeId, TopicId, TopicPartition};
-use crate::image::{Image, Resource, Topic};
+use crate::image::{Image, Resource, Topic, feature};
 use crate::log::LogConfig;
 use crate::log::TimestampType;
-
-/// The feature that turns on eligible leader replicas (KIP-966).
-const ELIGIBLE_LEADER_REPLICAS: &str = "eligible.leader.replicas.version";
 
 /// What changed from one image to the next, beyond the topics themselves.
 #[derive(Clone, Copy)]
@@ -35,6 +33,9 @@ impl ReplicaManager {
         }
         let previous = std::mem::replace(&mut *self.image.write(), Arc::clone(image));
         let changed = Changed::between(&previous, image);
+        if changed.defaults {
+            self.throttle(image);
+        }
         // First what goes, because a topic created again has the same directories.
         self.drop_unassigned(image);
         if previous.offset < 0 {
@@ -43,6 +44,16 @@ impl ReplicaManager {
         for topic in image.topics.values() {
             self.apply_topic(topic, previous.topic(topic.id), changed, &previous, image);
         }
+    }
+
+    /// Takes over the rates of throttled replication.
+    fn throttle(&self, image: &Image) {
+        let set = |meter: &Meter, key: &str| {
+            let rate = (self.property)(image, key).and_then(|rate| rate.trim().parse().ok());
+            meter.set_bound(rate);
+        };
+        set(&self.sending, "leader.replication.throttled.rate");
+        set(&self.receiving, "follower.replication.throttled.rate");
     }
 
     fn apply_topic(
@@ -98,11 +109,10 @@ impl ReplicaManager {
             }
             None => self.host(topic, at, settings)?,
         };
-        partition.set_min_isr(settings.min_insync_replicas);
-        let strict = image
-            .features
-            .get(ELIGIBLE_LEADER_REPLICAS)
-            .is_some_and(|level| *level > 0);
+        // As in Kafka, no more than there are.
+        partition.set_min_isr(settings.min_insync_replicas.min(state.replicas.len()));
+        partition.set_throttled(Throttled::of(settings, at.partition, self.options.node));
+        let strict = feature::is_on(image, feature::ELIGIBLE_LEADER_REPLICAS);
         match partition.update(state, strict, |id| live_epoch(image, id))? {
             Next::Follow { leader, epoch } => self.follow_only(&partition, Some((leader, epoch))),
             Next::Lead | Next::Wait => self.follow_only(&partition, None),
@@ -186,7 +196,9 @@ impl Changed {
         };
         Self {
             brokers,
-            defaults: of_brokers(previous) != of_brokers(image) || previous.features != image.features,
+            defaults: previous.offset < 0
+                || of_brokers(previous) != of_brokers(image)
+                || previous.features != image.features,
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The leader's side of Fetch: read, and wait for more without polling.
+//! The answering side of Fetch: read, and wait for more without polling. Consumers may read from followers (KIP-392).
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,9 +15,9 @@ use crate::id::{Epoch, NodeId, Offset, TopicPartition};
 
 /// One fetch of many partitions.
 #[derive(Debug, Clone, Copy)]
-pub struct Fetch {
+pub struct Fetch<'a> {
     /// Consumers see only what is committed.
-    pub reader: Reader,
+    pub reader: Reader<'a>,
     pub max_wait: Duration,
     pub min_bytes: usize,
     pub max_bytes: usize,
@@ -25,13 +25,35 @@ pub struct Fetch {
 
 /// Who fetches.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Reader {
-    Consumer,
+pub enum Reader<'a> {
+    /// `None` is one that only a leader may serve, from before Fetch v11.
+    Consumer(Option<Client<'a>>),
     Follower {
         id: NodeId,
         /// -1 before Fetch v15.
         broker_epoch: i64,
     },
+}
+
+/// A consumer that any replica may serve.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Client<'a> {
+    /// `client.rack`; empty when unknown.
+    pub rack: &'a str,
+    /// The listener that it came through: it is sent only where that exists.
+    pub listener: &'a str,
+}
+
+impl Reader<'_> {
+    fn is_consumer(self) -> bool {
+        matches!(self, Self::Consumer(_))
+    }
+
+    /// Whether a partition gives it anything, in the epoch that it expects (-1: any).
+    fn check(self, partition: &Partition, expected: Epoch) -> Result<(), ResponseError> {
+        let anywhere = matches!(self, Self::Consumer(Some(_)));
+        partition.check_reader(expected, anywhere)
+    }
 }
 
 /// What is asked of one partition.
@@ -62,6 +84,8 @@ pub struct Fetched {
     pub diverging: Option<(Epoch, Offset)>,
     /// Who leads instead, if the error says that this node does not.
     pub leader: Option<(NodeId, Epoch)>,
+    /// A replica nearer to the consumer, which is to fetch there.
+    pub preferred: Option<NodeId>,
 }
 
 impl Fetched {
@@ -75,6 +99,7 @@ impl Fetched {
             records: Vec::new(),
             diverging: None,
             leader: None,
+            preferred: None,
         }
     }
 }
@@ -94,37 +119,52 @@ struct Look {
     urgent: bool,
     /// Where reading ended in each partition, before it was read.
     limits: Vec<Offset>,
+    /// Bytes of throttled replicas.
+    throttled: usize,
+    /// Something is held back by the throttle.
+    held: bool,
 }
+
+/// Instead of where reading ends, for a partition that the throttle holds back: nothing that is appended matters then.
+const HELD: Offset = -2;
 
 impl ReplicaManager {
     /// Reads what there is; if that is less than `min_bytes`, waits for more, at most `max_wait`.
-    pub async fn fetch(&self, fetch: Fetch, from: &[FetchFrom]) -> Vec<Fetched> {
+    pub async fn fetch(&self, fetch: Fetch<'_>, from: &[FetchFrom]) -> Vec<Fetched> {
         let deadline = Instant::now() + fetch.max_wait;
         let partitions: Vec<Option<Arc<Partition>>> = from.iter().map(|from| self.partition(from.at)).collect();
         let refused = self.note_positions(fetch.reader, from, &partitions);
         let mut look = self.look(fetch, from, &partitions, &refused);
         let woken = Arc::new(Notify::new());
         while !look.urgent && look.bytes < fetch.min_bytes && Instant::now() < deadline {
-            for partition in partitions.iter().flatten() {
+            for (partition, limit) in partitions.iter().zip(&look.limits) {
+                let Some(partition) = partition.as_ref().filter(|_| *limit != HELD) else {
+                    continue;
+                };
                 match fetch.reader {
-                    Reader::Consumer => partition.committed.register(&woken),
+                    Reader::Consumer(_) => partition.committed.register(&woken),
                     Reader::Follower { .. } => partition.appended.register(&woken),
                 }
             }
             // What came between the look and the registration woke nobody.
-            let missed = limits(fetch.reader, &partitions) != look.limits;
-            if !missed && tokio::time::timeout_at(deadline, woken.notified()).await.is_err() {
+            let now = limits(fetch.reader, &partitions);
+            let missed = now
+                .iter()
+                .zip(&look.limits)
+                .any(|(now, was)| *was != HELD && now != was);
+            if !missed && tokio::time::timeout_at(deadline, woken.notified()).await.is_err() && !look.held {
                 break;
             }
             look = self.look(fetch, from, &partitions, &refused);
         }
+        self.sending.record(look.throttled);
         look.fetched
     }
 
     /// Takes over how far a follower is. What it asks for is what it does not have, so this is its acknowledgement.
     fn note_positions(
         &self,
-        reader: Reader,
+        reader: Reader<'_>,
         from: &[FetchFrom],
         partitions: &[Option<Arc<Partition>>],
     ) -> Vec<Option<ResponseError>> {
@@ -162,7 +202,7 @@ impl ReplicaManager {
 
     fn look(
         &self,
-        fetch: Fetch,
+        fetch: Fetch<'_>,
         from: &[FetchFrom],
         partitions: &[Option<Arc<Partition>>],
         refused: &[Option<ResponseError>],
@@ -172,22 +212,44 @@ impl ReplicaManager {
             fetched: Vec::with_capacity(from.len()),
             bytes: 0,
             urgent: false,
+            throttled: 0,
+            held: false,
         };
-        for ((from, partition), refused) in from.iter().zip(partitions).zip(refused) {
-            let fetched = match (partition, refused) {
+        let allowance = self.sending.allowance();
+        for (place, ((from, partition), refused)) in from.iter().zip(partitions).zip(refused).enumerate() {
+            let throttle = match (allowance, partition) {
+                (Some(allowance), Some(partition)) => throttle(partition, fetch.reader, allowance, look.throttled),
+                _ => Throttle::default(),
+            };
+            let preferred = match (partition, fetch.reader) {
+                (Some(partition), Reader::Consumer(Some(client))) => self.nearest(partition, client, from.offset),
+                _ => None,
+            };
+            let mut fetched = match (partition, refused) {
                 (None, _) => Fetched::refused(from.at, self.absent(from.at)),
                 (Some(_), Some(error)) => Fetched::refused(from.at, *error),
                 (Some(partition), None) => {
                     let left = fetch.max_bytes.saturating_sub(look.bytes);
-                    read(partition, fetch.reader, from, left, look.bytes == 0)
+                    // Whoever is sent elsewhere gets nothing here.
+                    let most = throttle.most.or(preferred.map(|_| 0));
+                    read(partition, fetch.reader, from, left, look.bytes == 0, most)
                         .unwrap_or_else(|refusal| Fetched::refused(from.at, refusal.code))
                 }
             };
+            if throttle.most == Some(0) && fetched.error.is_none() {
+                look.limits[place] = HELD;
+                look.held = true;
+            }
+            if throttle.counts {
+                look.throttled += fetched.size();
+            }
             look.bytes += fetched.size();
-            look.urgent |= fetched.error.is_some() || fetched.diverging.is_some();
+            if fetched.error.is_none() {
+                fetched.preferred = preferred;
+            }
+            look.urgent |= fetched.error.is_some() || fetched.diverging.is_some() || fetched.preferred.is_some();
             // A follower learns of deletions at once, so that DeleteRecords can answer.
-            look.urgent |=
-                fetch.reader != Reader::Consumer && from.log_start >= 0 && fetched.log_start > from.log_start;
+            look.urgent |= !fetch.reader.is_consumer() && from.log_start >= 0 && fetched.log_start > from.log_start;
             look.fetched.push(fetched);
         }
         for (fetched, partition) in look.fetched.iter_mut().zip(partitions) {
@@ -197,17 +259,61 @@ impl ReplicaManager {
         }
         look
     }
+
+    /// Which other replica a consumer should read from: as Kafka's `RackAwareReplicaSelector`, the in-sync one of its
+    /// rack that is furthest, unless the leader is there too. `None` without such a one, and on a follower.
+    fn nearest(&self, partition: &Partition, client: Client<'_>, offset: Offset) -> Option<NodeId> {
+        if !self.options.rack_aware || client.rack.is_empty() {
+            return None;
+        }
+        let image = self.image.read();
+        let is_near = |id: &NodeId| {
+            let broker = image.brokers.get(id);
+            broker.is_some_and(|broker| broker.rack.as_deref() == Some(client.rack))
+        };
+        if is_near(&self.options.node) {
+            return None;
+        }
+        let reached = |id: &NodeId| {
+            let broker = image.brokers.get(id);
+            broker.is_some_and(|broker| !broker.fenced && broker.endpoint(client.listener).is_some())
+        };
+        let able = partition.readable_at(offset);
+        able.into_iter().find(|id| is_near(id) && reached(id))
+    }
+}
+
+/// What the throttle has to say of one partition of one look.
+#[derive(Debug, Clone, Copy, Default)]
+struct Throttle {
+    /// Its bytes are counted.
+    counts: bool,
+    /// How much of it may be sent, if not all.
+    most: Option<usize>,
+}
+
+/// As in Kafka, all followers of a throttled replica are counted, and those out of sync wait.
+fn throttle(partition: &Partition, reader: Reader<'_>, allowance: usize, taken: usize) -> Throttle {
+    match reader {
+        Reader::Follower { id, .. } if partition.throttled().leader => Throttle {
+            counts: true,
+            most: (!partition.has_in_sync(id)).then(|| allowance.saturating_sub(taken)),
+        },
+        _ => Throttle::default(),
+    }
 }
 
 /// Reads one partition. The first records of a response are given even if they are more than `max_bytes` (KIP-74).
+/// `most` is what the throttle leaves, 0 for nothing at all.
 fn read(
     partition: &Partition,
-    reader: Reader,
+    reader: Reader<'_>,
     from: &FetchFrom,
     max_bytes: usize,
     first: bool,
+    most: Option<usize>,
 ) -> Result<Fetched, Refusal> {
-    partition.check_leader(from.current_leader_epoch)?;
+    reader.check(partition, from.current_leader_epoch)?;
     let high_watermark = partition.high_watermark();
     let mut fetched = Fetched {
         at: from.at,
@@ -217,6 +323,7 @@ fn read(
         records: Vec::new(),
         diverging: diverging(partition, from),
         leader: None,
+        preferred: None,
     };
     if fetched.diverging.is_some() {
         return Ok(fetched);
@@ -227,16 +334,19 @@ fn read(
     }
     let below = limit(partition, reader);
     let max_bytes = from.max_bytes.min(max_bytes);
-    if from.offset < below && (max_bytes > 0 || first) {
+    if from.offset < below && (max_bytes > 0 || first) && most != Some(0) {
+        let max_bytes = most.map_or(max_bytes, |most| most.min(max_bytes));
+        // A throttled replica gets a batch when it is its turn, however large, or it would never come forward.
+        let first = first || most.is_some();
         fetched.records = partition.log.read_chunks(from.offset, max_bytes, below, first)?.chunks;
     }
     Ok(fetched)
 }
 
 /// Where reading ends for a reader, exclusive.
-fn limit(partition: &Partition, reader: Reader) -> Offset {
+fn limit(partition: &Partition, reader: Reader<'_>) -> Offset {
     match reader {
-        Reader::Consumer => partition.high_watermark(),
+        Reader::Consumer(_) => partition.high_watermark(),
         Reader::Follower { .. } => partition.log.end(),
     }
 }
@@ -260,9 +370,9 @@ fn diverging(partition: &Partition, from: &FetchFrom) -> Option<(Epoch, Offset)>
 }
 
 /// Where reading ends in each partition; -1 where nothing can be read.
-fn limits(reader: Reader, partitions: &[Option<Arc<Partition>>]) -> Vec<Offset> {
+fn limits(reader: Reader<'_>, partitions: &[Option<Arc<Partition>>]) -> Vec<Offset> {
     let of = |partition: &Option<Arc<Partition>>| match partition {
-        Some(partition) if partition.check_leader(-1).is_ok() => limit(partition, reader),
+        Some(partition) if reader.check(partition, -1).is_ok() => limit(partition, reader),
         _ => -1,
     };
     partitions.iter().map(of).collect()

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use bytes::Bytes;
 use kafka_protocol::ResponseError;
 use kafka_protocol::messages::fetch_request::{FetchPartition, FetchTopic, ReplicaState};
 use kafka_protocol::messages::fetch_response::{FetchResponse, PartitionData};
@@ -18,6 +19,7 @@ use tokio::time::Instant;
 
 use super::link::{LeaderLink, LinkError};
 use super::partition::{Partition, Piece};
+use super::throttle::Meter;
 use super::{Options, Refusal, ReplicaManager};
 use crate::id::{Epoch, NodeId, Offset, TopicId, TopicPartition};
 
@@ -39,6 +41,8 @@ struct Followed {
     partition: Arc<Partition>,
     epoch: Epoch,
     pause: Pause,
+    /// At the last answer it had all that the leader had committed: its throttle does not hold then.
+    caught_up: bool,
 }
 
 /// Growing pauses between attempts.
@@ -61,11 +65,31 @@ struct Asked {
     partition: Arc<Partition>,
     epoch: Epoch,
     from: Offset,
+    /// Late, and throttled for it.
+    throttled: bool,
+}
+
+impl Followed {
+    /// As in Kafka, only what is out of sync is throttled.
+    fn is_throttled(&self) -> bool {
+        !self.caught_up && self.partition.throttled().follower
+    }
+}
+
+/// One round: what to ask for now, and when more is due.
+struct Round {
+    asked: Vec<Asked>,
+    /// What is asked and counts as throttled and late.
+    throttled: usize,
+    /// When the next partition that is left out is due.
+    next: Option<Instant>,
+    /// Nothing is followed at all.
+    idle: bool,
 }
 
 /// What to do with a partition after its answer.
 enum Outcome {
-    Good,
+    Good { caught_up: bool },
     Failed,
 }
 
@@ -88,6 +112,7 @@ impl Fetcher {
             partition: Arc::clone(partition),
             epoch,
             pause: Pause::default(),
+            caught_up: false,
         };
         followed.insert(partition.at, entry);
         self.changed.notify_one();
@@ -105,11 +130,13 @@ impl Fetcher {
         let mut pause = Pause::default();
         let mut round = 0_usize;
         loop {
-            let (asked, next) = self.due(round);
+            let due = self.due(round, &manager.receiving);
             round = round.wrapping_add(1);
-            if asked.is_empty() {
-                link = None;
-                self.wait(next).await;
+            if due.asked.is_empty() {
+                if due.idle {
+                    link = None;
+                }
+                self.wait(due.next).await;
                 continue;
             }
             let open = match link.take() {
@@ -124,7 +151,7 @@ impl Fetcher {
                     continue;
                 }
             };
-            let request = request(manager.options(), manager.broker_epoch(manager.options().node), &asked);
+            let request = request(&manager, &due);
             let answer = tokio::select! {
                 answer = open.fetch(request, ANSWER_TIMEOUT) => answer,
                 // The link is dropped with its answer; the next round asks for the same again.
@@ -134,7 +161,7 @@ impl Fetcher {
                 Ok(answer) => {
                     link = Some(open);
                     pause = Pause::default();
-                    self.take(&answer, &asked, manager.options());
+                    self.take(&answer, &due.asked, &manager);
                 }
                 Err(error) => {
                     self.complain(&mut pause, &error, manager.options());
@@ -178,21 +205,31 @@ impl Fetcher {
         }
     }
 
-    /// What to ask for now, starting elsewhere each round so that a full answer starves nobody, and when the next
-    /// paused partition is due.
-    fn due(&self, round: usize) -> (Vec<Asked>, Option<Instant>) {
+    /// What to ask for now, starting elsewhere each round so that a full answer starves nobody. Replicas that wait for
+    /// their pause or for the throttle are left out.
+    fn due(&self, round: usize, meter: &Meter) -> Round {
         let now = Instant::now();
         let mut next: Option<Instant> = None;
+        let mut later = |until: Instant| next = Some(next.map_or(until, |next| next.min(until)));
+        let full = meter.allowance() == Some(0);
+        let mut throttled = 0;
         let followed = self.followed.lock();
+        let idle = followed.is_empty();
         let mut asked = Vec::with_capacity(followed.len());
         for followed in followed.values() {
+            let late = followed.is_throttled();
             match followed.pause.until {
-                Some(until) if until > now => next = Some(next.map_or(until, |next| next.min(until))),
-                _ => asked.push(Asked {
-                    partition: Arc::clone(&followed.partition),
-                    epoch: followed.epoch,
-                    from: followed.partition.log.end(),
-                }),
+                Some(until) if until > now => later(until),
+                _ if late && full => later(meter.free_at()),
+                _ => {
+                    throttled += usize::from(late);
+                    asked.push(Asked {
+                        partition: Arc::clone(&followed.partition),
+                        epoch: followed.epoch,
+                        from: followed.partition.log.end(),
+                        throttled: late,
+                    });
+                }
             }
         }
         drop(followed);
@@ -201,10 +238,16 @@ impl Fetcher {
             let by = round % asked.len();
             asked.rotate_left(by);
         }
-        (asked, next)
+        Round {
+            asked,
+            throttled,
+            next,
+            idle,
+        }
     }
 
-    fn take(&self, answer: &FetchResponse, asked: &[Asked], options: &Options) {
+    fn take(&self, answer: &FetchResponse, asked: &[Asked], manager: &ReplicaManager) {
+        let options = manager.options();
         if let Some(error) = ResponseError::try_from_code(answer.error_code) {
             tracing::debug!(leader = %self.leader, "the leader refused a fetch: {error}");
             for asked in asked {
@@ -221,6 +264,9 @@ impl Fetcher {
                     partition: data.partition_index,
                 };
                 if let Some(asked) = asked.get(&at) {
+                    if asked.partition.throttled().follower {
+                        manager.receiving.record(data.records.as_ref().map_or(0, Bytes::len));
+                    }
                     self.settle(asked, take_one(asked, data), options);
                 }
             }
@@ -249,7 +295,10 @@ impl Fetcher {
             return;
         }
         match outcome {
-            Outcome::Good => followed.pause = Pause::default(),
+            Outcome::Good { caught_up } => {
+                followed.pause = Pause::default();
+                followed.caught_up = caught_up;
+            }
             Outcome::Failed => followed.pause.fail(options.fetch_backoff),
         }
     }
@@ -274,7 +323,9 @@ fn take_one(asked: &Asked, data: &PartitionData) -> Outcome {
         Some(error) => Err(error.into()),
     };
     match done {
-        Ok(_) => Outcome::Good,
+        Ok(_) => Outcome::Good {
+            caught_up: diverging.end_offset < 0 && partition.log.end() >= data.high_watermark,
+        },
         Err(refusal) => {
             report(partition, &refusal);
             Outcome::Failed
@@ -299,9 +350,15 @@ fn report(partition: &Partition, refusal: &Refusal) {
     }
 }
 
-fn request(options: &Options, own_epoch: Option<i64>, asked: &[Asked]) -> FetchRequest {
+fn request(manager: &ReplicaManager, due: &Round) -> FetchRequest {
+    let options = manager.options();
+    let own_epoch = manager.broker_epoch(options.node);
+    let slow = manager.receiving.allowance().and_then(|left| {
+        let share = left.checked_div(due.throttled)?;
+        i32::try_from(share.max(1)).ok()
+    });
     let mut topics: Vec<FetchTopic> = Vec::new();
-    for asked in asked {
+    for asked in &due.asked {
         let at = asked.partition.at;
         let partition = FetchPartition::default()
             .with_partition(at.partition)
@@ -309,7 +366,10 @@ fn request(options: &Options, own_epoch: Option<i64>, asked: &[Asked]) -> FetchR
             .with_fetch_offset(asked.from)
             .with_last_fetched_epoch(asked.partition.log.latest_epoch().unwrap_or(-1))
             .with_log_start_offset(asked.partition.log.start())
-            .with_partition_max_bytes(options.fetch_max_bytes);
+            .with_partition_max_bytes(match slow {
+                Some(slow) if asked.throttled => slow.min(options.fetch_max_bytes),
+                _ => options.fetch_max_bytes,
+            });
         match topics.last_mut() {
             Some(topic) if topic.topic_id == at.topic.0 => topic.partitions.push(partition),
             _ => topics.push(

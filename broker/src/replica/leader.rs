@@ -261,6 +261,18 @@ impl Leader {
         }
     }
 
+    /// The in-sync followers that have what is at `offset`, the one that is furthest and was caught up last first.
+    pub fn readable_at(&self, offset: Offset) -> Vec<NodeId> {
+        let mut able: Vec<&Follower> = self
+            .followers
+            .iter()
+            .filter(|follower| self.isr.contains(&follower.id) && follower.live.is_some())
+            .filter(|follower| follower.end >= offset && follower.log_start <= offset)
+            .collect();
+        able.sort_by_key(|follower| std::cmp::Reverse((follower.end, follower.caught_up_at, follower.id)));
+        able.into_iter().map(|follower| follower.id).collect()
+    }
+
     /// The least log start of the in-sync replicas, `own` for this one: what is certainly deleted (DeleteRecords).
     pub fn low_watermark(&self, own: Offset) -> Offset {
         self.followers
@@ -298,6 +310,9 @@ mod tests {
             isr: isr.iter().copied().map(NodeId).collect(),
             adding: Vec::new(),
             removing: Vec::new(),
+            elr: Vec::new(),
+            last_known_elr: Vec::new(),
+            recovering: false,
             leader: ME,
             leader_epoch: 5,
             partition_epoch,

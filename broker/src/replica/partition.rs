@@ -3,7 +3,7 @@
 //! The role is held for reading while the log is written, so that nothing is appended in an epoch that has ended.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -12,6 +12,7 @@ use parking_lot::{Mutex, RwLock};
 use tokio::time::Instant;
 
 use super::leader::{Commit, Leader, Position, Proposal};
+use super::throttle::Throttled;
 use super::waiter::{Fetches, Offsets, Reached};
 use super::{Acks, Produced, Refusal};
 use crate::id::{Epoch, NodeId, Offset, TopicPartition};
@@ -27,6 +28,8 @@ pub(super) struct Partition {
     role: RwLock<Role>,
     high_watermark: AtomicI64,
     min_isr: AtomicUsize,
+    throttled_leader: AtomicBool,
+    throttled_follower: AtomicBool,
     lag_time_max: Duration,
     /// Followers that wait for records.
     pub appended: Fetches,
@@ -83,6 +86,8 @@ impl Partition {
             role: RwLock::new(Role::Offline),
             high_watermark: AtomicI64::new(high_watermark),
             min_isr: AtomicUsize::new(1),
+            throttled_leader: AtomicBool::new(false),
+            throttled_follower: AtomicBool::new(false),
             lag_time_max,
             appended: Fetches::default(),
             committed: Fetches::default(),
@@ -100,6 +105,27 @@ impl Partition {
 
     pub fn set_min_isr(&self, min: usize) {
         self.min_isr.store(min, Ordering::Relaxed);
+    }
+
+    pub fn set_throttled(&self, throttled: Throttled) {
+        self.throttled_leader.store(throttled.leader, Ordering::Relaxed);
+        self.throttled_follower.store(throttled.follower, Ordering::Relaxed);
+    }
+
+    /// On which sides its replication is throttled while it is out of sync.
+    pub fn throttled(&self) -> Throttled {
+        Throttled {
+            leader: self.throttled_leader.load(Ordering::Relaxed),
+            follower: self.throttled_follower.load(Ordering::Relaxed),
+        }
+    }
+
+    /// Whether this node leads and `follower` is in sync.
+    pub fn has_in_sync(&self, follower: NodeId) -> bool {
+        match &*self.role.read() {
+            Role::Leading { leading, .. } => leading.lock().leader.isr().contains(&follower),
+            _ => false,
+        }
     }
 
     /// Takes a state of the image. `live` gives the epochs of the brokers that are up.
@@ -152,10 +178,21 @@ impl Partition {
                 self.log.assign_epoch(state.leader_epoch, end)?;
                 let mut leader = Leader::new(self.me, state, end, now);
                 leader.observe(live);
+                // Who waits for what this leader wrote goes on waiting in its next epoch.
+                let (producers, deletions) = match &mut *role {
+                    Role::Leading { leading, .. } => {
+                        let leading = leading.get_mut();
+                        (
+                            std::mem::take(&mut leading.producers),
+                            std::mem::take(&mut leading.deletions),
+                        )
+                    }
+                    _ => Default::default(),
+                };
                 let mut leading = Leading {
                     leader,
-                    producers: Offsets::default(),
-                    deletions: Offsets::default(),
+                    producers,
+                    deletions,
                     strict_min_isr,
                 };
                 self.advance(&mut leading, now);
@@ -248,6 +285,30 @@ impl Partition {
                 Err(ResponseError::NotLeaderOrFollower)
             }
             Role::Offline => Err(ResponseError::NotLeaderOrFollower),
+        }
+    }
+
+    /// Whether a consumer may read here: from the leader, or with `anywhere` also from a follower (KIP-392).
+    pub fn check_reader(&self, expected: Epoch, anywhere: bool) -> Result<(), ResponseError> {
+        match &*self.role.read() {
+            Role::Leading { epoch, .. } => check_epoch(expected, *epoch),
+            Role::Following { epoch, .. } => {
+                check_epoch(expected, *epoch)?;
+                if anywhere {
+                    Ok(())
+                } else {
+                    Err(ResponseError::NotLeaderOrFollower)
+                }
+            }
+            Role::Offline => Err(ResponseError::NotLeaderOrFollower),
+        }
+    }
+
+    /// Of a leader: the in-sync followers that have what is at `offset`, the one that is furthest first.
+    pub fn readable_at(&self, offset: Offset) -> Vec<NodeId> {
+        match &*self.role.read() {
+            Role::Leading { leading, .. } => leading.lock().leader.readable_at(offset),
+            _ => Vec::new(),
         }
     }
 
@@ -389,6 +450,8 @@ impl Partition {
         let to = piece.high_watermark.min(self.log.end());
         if to > self.high_watermark() {
             self.set_high_watermark(to);
+            // Consumers may read from a follower.
+            self.committed.wake();
         }
         if piece.log_start > self.log.start() && piece.log_start <= self.high_watermark() {
             self.log.advance_start(piece.log_start)?;

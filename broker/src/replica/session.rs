@@ -204,6 +204,7 @@ impl Sessions {
             let news = !fetched.records.is_empty()
                 || fetched.error.is_some()
                 || fetched.diverging.is_some()
+                || fetched.preferred.is_some()
                 || told.high_watermark != fetched.high_watermark
                 || told.log_start != fetched.log_start;
             told.high_watermark = fetched.high_watermark;
@@ -283,6 +284,7 @@ mod tests {
             },
             diverging: None,
             leader: None,
+            preferred: None,
         }
     }
 

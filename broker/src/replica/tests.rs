@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use kafka_protocol::ResponseError;
 
-use super::{Acks, At, Fetch, FetchFrom, Reader};
+use super::{Acks, At, Client, Fetch, FetchFrom, Reader};
+use crate::id::NodeId;
 use rig::{Rig, batch, eventually};
 
 const SOON: Duration = Duration::from_secs(10);
@@ -217,7 +218,7 @@ async fn a_consumer_waits_for_committed_records_and_sees_no_others() {
     rig.elect(1, &[1, 2]);
     rig.cut(2, true);
     let fetch = Fetch {
-        reader: Reader::Consumer,
+        reader: Reader::Consumer(None),
         max_wait: SOON,
         min_bytes: 1,
         max_bytes: 1 << 20,
@@ -309,4 +310,125 @@ async fn replicas_that_are_placed_elsewhere_are_deleted() {
         .await
         .expect_err("there is no such topic");
     assert_eq!(refused.code, ResponseError::NotLeaderOrFollower);
+}
+
+/// Copies 6 MB to a replica that was away, with these throttles, and returns the bytes per second that it got.
+async fn catch_up(topic_configs: &[(&str, &str)], rate: &str) -> f64 {
+    const CHUNK: usize = 10_000;
+    let rig = Rig::start(2, 1).await;
+    rig.elect(1, &[1, 2]);
+    rig.produce(1, "first", Acks::All).await.expect("acknowledged");
+    rig.cut(2, true);
+    rig.elect(1, &[1]);
+    for side in [
+        "leader.replication.throttled.rate",
+        "follower.replication.throttled.rate",
+    ] {
+        rig.set(None, side, rate);
+    }
+    for (key, value) in topic_configs {
+        rig.set(Some("orders"), key, value);
+    }
+    let value = "x".repeat(CHUNK);
+    for _ in 0..600 {
+        rig.produce(1, &value, Acks::All).await.expect("1 is alone");
+    }
+    let before = rig.end(2);
+    rig.cut(2, false);
+    eventually("2 begins, after a pause of its own", || rig.end(2) > before).await;
+    let began = std::time::Instant::now();
+    eventually("2 has everything", || rig.end(2) == rig.end(1)).await;
+    let rate = (rig.end(2) - before) as f64 * CHUNK as f64 / began.elapsed().as_secs_f64();
+    eventually("2 is in sync", || rig.isr().contains(&2)).await;
+    for side in [
+        "leader.replication.throttled.rate",
+        "follower.replication.throttled.rate",
+    ] {
+        rig.set(None, side, "100");
+    }
+    for _ in 0..20 {
+        rig.produce(1, &value, Acks::All)
+            .await
+            .expect("in sync it is not throttled");
+    }
+    rate
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_replica_out_of_sync_is_throttled_on_either_side_and_no_other() {
+    let at_leader = [("leader.replication.throttled.replicas", "0:1")];
+    let at_follower = [("follower.replication.throttled.replicas", "0:2")];
+    let elsewhere = [("leader.replication.throttled.replicas", "0:2,1:1")];
+    let (sent, received, free) = tokio::join!(
+        catch_up(&at_leader, "2000000"),
+        catch_up(&at_follower, "2000000"),
+        catch_up(&elsewhere, "2000000")
+    );
+    for rate in [sent, received] {
+        // The leader counts records with their headers, and what is left is less than a quantum.
+        assert!((1_700_000.0..=2_300_000.0).contains(&rate), "{rate} bytes/s");
+    }
+    assert!(free > 8_000_000.0, "{free} bytes/s");
+}
+
+#[tokio::test]
+async fn a_consumer_is_sent_to_a_follower_of_its_rack_and_served_there_up_to_the_watermark() {
+    let rig = Rig::start(3, 1).await;
+    rig.elect(1, &[1, 2, 3]);
+    rig.produce(1, "m1", Acks::All).await.expect("acknowledged");
+    eventually("followers learn the watermark", || rig.position(3).high_watermark == 1).await;
+    let fetch = |rack| Fetch {
+        reader: Reader::Consumer(Some(Client {
+            rack,
+            listener: "PLAINTEXT",
+        })),
+        max_wait: Duration::ZERO,
+        min_bytes: 1,
+        max_bytes: 1 << 20,
+    };
+    let from = FetchFrom {
+        at: rig.at(),
+        offset: 0,
+        max_bytes: 1 << 20,
+        current_leader_epoch: -1,
+        last_fetched_epoch: -1,
+        log_start: -1,
+    };
+    for (rack, preferred) in [
+        ("rack-3", Some(NodeId(3))),
+        ("rack-1", None),
+        ("nowhere", None),
+        ("", None),
+    ] {
+        let fetched = rig.manager(1).fetch(fetch(rack), &[from]).await;
+        assert_eq!(fetched[0].preferred, preferred, "rack {rack}");
+        assert_eq!(fetched[0].records.is_empty(), preferred.is_some(), "rack {rack}");
+    }
+    let fetched = rig.manager(3).fetch(fetch("rack-3"), &[from]).await;
+    assert_eq!((fetched[0].error, fetched[0].preferred), (None, None));
+    assert!(!fetched[0].records.is_empty());
+
+    // What the follower does not know to be committed it does not give, and what it does not have it refuses.
+    let next = FetchFrom { offset: 1, ..from };
+    let waits = Fetch {
+        max_wait: SOON,
+        ..fetch("rack-3")
+    };
+    let next = [next];
+    let follower = rig.manager(3);
+    let (fetched, ()) = tokio::join!(follower.fetch(waits, &next), async {
+        rig.produce(1, "m2", Acks::All).await.expect("acknowledged");
+    });
+    assert!(!fetched[0].records.is_empty(), "woken by the watermark");
+    let beyond = FetchFrom { offset: 9, ..from };
+    let fetched = follower.fetch(fetch("rack-3"), &[beyond]).await;
+    assert_eq!(fetched[0].error, Some(ResponseError::OffsetOutOfRange));
+    rig.cut(3, true);
+    rig.produce(1, "m3", Acks::All)
+        .await
+        .expect("acknowledged once 3 has left");
+    eventually("3 leaves", || !rig.isr().contains(&3)).await;
+    rig.publish();
+    let fetched = rig.manager(1).fetch(fetch("rack-3"), &[from]).await;
+    assert_eq!(fetched[0].preferred, None, "it is not in sync");
 }

@@ -16,6 +16,8 @@ use crate::wire::Malformed;
 
 /// The first version with compact lengths and tagged fields.
 const FLEXIBLE: i16 = 12;
+/// The first version that tells who leads instead (KIP-951).
+const HINTS: i16 = 16;
 /// `diverging_epoch`: epoch, end offset, and no tagged fields of its own.
 const DIVERGING_BYTES: u8 = 4 + 8 + 1;
 /// `current_leader`: id, epoch, and no tagged fields of its own.
@@ -81,7 +83,7 @@ impl Answer {
 
     pub fn add(&mut self, name: &Name, fetched: Fetched, image: &Image, call: &Call) {
         let leader = match fetched.error {
-            Some(ErrorCode::NotLeaderOrFollower | ErrorCode::FencedLeaderEpoch) if call.version >= FLEXIBLE => {
+            Some(ErrorCode::NotLeaderOrFollower | ErrorCode::FencedLeaderEpoch) if call.version >= HINTS => {
                 self.hint(&fetched, image, call)
             }
             _ => None,
@@ -150,7 +152,7 @@ impl Answer {
             }
             out.no_tags();
         }
-        if version >= 16 && !self.leaders.is_empty() {
+        if version >= HINTS && !self.leaders.is_empty() {
             out.endpoints(&self.leaders);
         } else {
             out.no_tags();
@@ -196,7 +198,7 @@ impl Writer {
             self.null();
         }
         if version >= 11 {
-            self.bytes.put_i32(NodeId::NONE.0);
+            self.bytes.put_i32(fetched.preferred.unwrap_or(NodeId::NONE).0);
         }
         self.records(fetched.records);
         if self.flexible {
@@ -319,6 +321,7 @@ mod tests {
             records: vec![Bytes::copy_from_slice(records)],
             diverging: None,
             leader: None,
+            preferred: Some(NodeId(5)),
         }
     }
 
@@ -379,6 +382,8 @@ mod tests {
             assert_eq!(first.records.as_deref(), Some(&b"first"[..]), "v{version}");
             assert_eq!((first.high_watermark, first.last_stable_offset), (40, 40));
             assert_eq!(first.aborted_transactions.is_some(), version % 2 == 0, "v{version}");
+            let preferred = if version >= 11 { 5 } else { -1 };
+            assert_eq!(first.preferred_read_replica.0, preferred, "v{version}");
             assert_eq!(payments.partitions[0].records.as_ref().map(Bytes::len), Some(70_000));
             let refused = &orders.partitions[1];
             assert_eq!(refused.error_code, ErrorCode::NotLeaderOrFollower.code());

@@ -196,8 +196,7 @@ pub(super) const TABLE: &[Property] = &[
         Whole(0, MAX),
         "The rate of throttled replicas at the follower, in bytes per second.",
     )
-    .dynamic()
-    .fixed("replication is not throttled per replica."),
+    .dynamic(),
     Property::new(
         "group.consumer.heartbeat.interval.ms",
         Int,
@@ -278,8 +277,7 @@ pub(super) const TABLE: &[Property] = &[
         Whole(0, MAX),
         "The rate of throttled replicas at the leader, in bytes per second.",
     )
-    .dynamic()
-    .fixed("replication is not throttled per replica."),
+    .dynamic(),
     Property::new(
         "listener.security.protocol.map",
         String,
@@ -798,7 +796,7 @@ pub(super) const TABLE: &[Property] = &[
         "replica.selector.class",
         String,
         None,
-        Any,
+        OneOf(&[super::LEADER_SELECTOR, super::RACK_AWARE_SELECTOR]),
         "Which replica a consumer is sent to; RackAwareReplicaSelector prefers its own rack (KIP-392).",
     ),
     Property::new(
@@ -815,6 +813,20 @@ pub(super) const TABLE: &[Property] = &[
         Some("30000"),
         Whole(1, MAX),
         "How long a follower's request may take, in ms.",
+    ),
+    Property::new(
+        "replication.quota.window.num",
+        Int,
+        Some("11"),
+        Whole(1, MAX),
+        "Over how many samples the rate of throttled replication is measured.",
+    ),
+    Property::new(
+        "replication.quota.window.size.seconds",
+        Int,
+        Some("1"),
+        Whole(1, MAX),
+        "How long one sample of the rate of throttled replication is, in seconds.",
     ),
     Property::new(
         "request.timeout.ms",
@@ -1079,6 +1091,5 @@ pub(super) const TABLE: &[Property] = &[
         Any,
         "Default of the topic's unclean.leader.election.enable.",
     )
-    .dynamic()
-    .fixed("a partition without an in-sync replica waits for one, so that no acknowledged record is lost."),
+    .dynamic(),
 ];

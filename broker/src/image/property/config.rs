@@ -53,6 +53,10 @@ pub struct TopicSettings {
     pub compact: bool,
     /// `cleanup.policy` holds `delete`: retention applies.
     pub delete: bool,
+    /// Replicas throttled at their leader, as `partition:broker,…` or `*`.
+    pub leader_throttled_replicas: String,
+    /// Replicas throttled at themselves, as `partition:broker,…` or `*`.
+    pub follower_throttled_replicas: String,
 }
 
 impl Config {
@@ -236,6 +240,8 @@ impl Config {
             timestamp_after_max_ms: long("message.timestamp.after.max.ms"),
             compact: items(&policy).any(|item| item == "compact"),
             delete: items(&policy).any(|item| item == "delete"),
+            leader_throttled_replicas: text("leader.replication.throttled.replicas"),
+            follower_throttled_replicas: text("follower.replication.throttled.replicas"),
         }
     }
 

@@ -1,14 +1,13 @@
 //! The topic properties of Apache Kafka 4.1, sorted by name.
 
 use super::Kind::{Boolean, Double, Int, List, Long, String};
-use super::Range::{Any, OneOf, Real, SomeOf, Whole};
+use super::Range::{Any, OneOf, Real, Replicas, SomeOf, Whole};
 use super::{Property, Synonym};
 
 const MAX: i64 = i64::MAX;
 const FOREVER: &str = "9223372036854775807";
 const STORED_AS_RECEIVED: &str = "batches are stored as the producer compressed them.";
 const NO_TIERED_STORAGE: &str = "there is no tiered storage.";
-const NO_THROTTLE: &str = "replication is not throttled per replica.";
 
 const fn same(name: &'static str) -> Synonym {
     Synonym { name, factor: 1 }
@@ -98,11 +97,10 @@ pub(super) const TABLE: &[Property] = &[
         "follower.replication.throttled.replicas",
         List,
         Some(""),
-        Any,
+        Replicas,
         "The replicas whose replication is throttled at the follower, as partition:broker pairs or *.",
     )
-    .of_topic(&[])
-    .fixed(NO_THROTTLE),
+    .of_topic(&[]),
     Property::new(
         "index.interval.bytes",
         Int,
@@ -115,11 +113,10 @@ pub(super) const TABLE: &[Property] = &[
         "leader.replication.throttled.replicas",
         List,
         Some(""),
-        Any,
+        Replicas,
         "The replicas whose replication is throttled at the leader, as partition:broker pairs or *.",
     )
-    .of_topic(&[])
-    .fixed(NO_THROTTLE),
+    .of_topic(&[]),
     Property::new(
         "local.retention.bytes",
         Long,
@@ -299,6 +296,5 @@ pub(super) const TABLE: &[Property] = &[
         Any,
         "Whether a replica that is not in sync may lead when nothing else is left, losing records.",
     )
-    .of_topic(&[same("unclean.leader.election.enable")])
-    .fixed("a partition without an in-sync replica waits for one, so that no acknowledged record is lost."),
+    .of_topic(&[same("unclean.leader.election.enable")]),
 ];

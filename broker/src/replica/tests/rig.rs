@@ -19,7 +19,7 @@ use crate::env::disk::Disk;
 use crate::env::random::Random;
 use crate::id::{NodeId, Offset, TopicId, TopicPartition};
 use crate::image::property::Config;
-use crate::image::{Broker, Endpoint, Image, Partition, Record};
+use crate::image::{Broker, Endpoint, Image, Partition, Record, Resource};
 use crate::log::Identity;
 use crate::log::LogConfig;
 use crate::log::LogManager;
@@ -60,6 +60,9 @@ impl Rig {
             isr: Vec::new(),
             adding: Vec::new(),
             removing: Vec::new(),
+            elr: Vec::new(),
+            last_known_elr: Vec::new(),
+            recovering: false,
             leader: NodeId::NONE,
             leader_epoch: 0,
             partition_epoch: 0,
@@ -101,6 +104,7 @@ impl Rig {
         let options = Options {
             lag_time_max: LAG,
             fetch_wait_max: Duration::from_millis(100),
+            rack_aware: true,
             ..Options::new(NodeId(id), incarnation)
         };
         let properties = format!(
@@ -112,7 +116,11 @@ impl Rig {
             logs: Arc::new(logs.expect("opens")),
             controller: Arc::new(Controller(Arc::clone(&self.shared), id)),
             leaders: Arc::new(Links(Arc::clone(&self.shared), id)),
-            settings: Box::new(move |image, topic| config.topic(image, topic)),
+            settings: Box::new({
+                let config = config.clone();
+                move |image, topic| config.topic(image, topic)
+            }),
+            property: Box::new(move |image, key| config.value(image, key)),
         };
         let manager = ReplicaManager::new(options, surroundings);
         tokio::spawn(Arc::clone(&manager).run());
@@ -121,7 +129,7 @@ impl Rig {
             id: NodeId(id),
             incarnation,
             epoch: 0,
-            rack: None,
+            rack: Some(format!("rack-{id}")),
             listeners: vec![Endpoint {
                 listener: "PLAINTEXT".to_owned(),
                 host: "rig".to_owned(),
@@ -130,6 +138,7 @@ impl Rig {
             fenced: false,
             in_controlled_shutdown: false,
             log_dirs: Vec::new(),
+            features: BTreeMap::new(),
         };
         self.shared.change(Record::Broker(broker));
         self.publish();
@@ -202,6 +211,20 @@ impl Rig {
             partition_epoch: before.partition_epoch + 1,
             ..before
         }));
+    }
+
+    /// Sets a topic's config, or with `None` one of all brokers.
+    pub fn set(&self, topic: Option<&str>, key: &str, value: &str) {
+        let resource = match topic {
+            Some(topic) => Resource::Topic(topic.to_owned()),
+            None => Resource::Broker(String::new()),
+        };
+        self.shared.change(Record::Config {
+            resource,
+            key: key.to_owned(),
+            value: Some(value.to_owned()),
+        });
+        self.publish();
     }
 
     pub fn delete_topic(&self) {

@@ -1,0 +1,48 @@
+//! Features of the whole cluster: which levels this program knows, and which one is finalized (KIP-584).
+
+use super::Image;
+
+/// The format of the metadata log, as Kafka counts it.
+pub const METADATA_VERSION: &str = "metadata.version";
+/// Level 1 keeps eligible leader replicas (KIP-966).
+pub const ELIGIBLE_LEADER_REPLICAS: &str = "eligible.leader.replicas.version";
+
+/// A feature and the levels that are known here. Level 0 is off.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Feature {
+    pub name: &'static str,
+    pub min: i16,
+    pub max: i16,
+    /// The level of a new cluster.
+    pub initial: i16,
+}
+
+/// All features, by name. There is one format of the metadata log, so that level cannot change.
+pub const FEATURES: &[Feature] = &[
+    Feature {
+        name: ELIGIBLE_LEADER_REPLICAS,
+        min: 0,
+        max: 1,
+        initial: 1,
+    },
+    Feature {
+        name: METADATA_VERSION,
+        // Kafka 4.1 (KIP-778).
+        min: 27,
+        max: 27,
+        initial: 27,
+    },
+];
+
+pub fn feature(name: &str) -> Option<&'static Feature> {
+    FEATURES.iter().find(|feature| feature.name == name)
+}
+
+/// The finalized level; 0 when it is off.
+pub fn level(image: &Image, name: &str) -> i16 {
+    image.features.get(name).copied().unwrap_or(0)
+}
+
+pub fn is_on(image: &Image, name: &str) -> bool {
+    level(image, name) > 0
+}
