@@ -2,21 +2,30 @@
 //!
 //! The controller is a node of its own, so that stopping any broker never stops it. Every node keeps its address over
 //! restarts. In one process each node can be killed, cut off from its peers and started again; with processes each is
-//! a child that ends with its parent, and the controller's is started again whenever it dies.
+//! a child that ends with its parent, and the controller's is started again whenever it dies. What else can go wrong
+//! ([`Fault`]) only does in a cluster that allows it.
 
 mod config;
+mod fault;
+mod hosted;
 mod process;
+pub mod socket;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use tokio::sync::watch;
 
-use crate::env::net::{Faults, Net};
+use crate::env::clock::Clock;
+use crate::env::net::Effect;
 use crate::id::NodeId;
-use crate::node::{self, Node, Surroundings};
+use crate::node::{self, Effects, Node, Surroundings};
 
 pub use config::{ClusterConfig, NodeConfig};
+pub use fault::{Active, Fault, Ground, Peer, Place, Registry, Selection};
+use hosted::Hosted;
+pub use hosted::TASKS_MAX;
 use process::Processes;
 
 /// The controller's node id; brokers count from 1.
@@ -43,17 +52,19 @@ pub enum Error {
     Io(#[from] std::io::Error),
     #[error("the cluster has no node {0}")]
     Unknown(NodeId),
+    #[error("{0}")]
+    Fault(String),
 }
 
 /// A running cluster. Dropping it ends its nodes at once.
 pub struct Cluster {
     config: ClusterConfig,
-    faults: Faults,
+    faults: Mutex<Registry>,
     nodes: Nodes,
 }
 
 enum Nodes {
-    Here(BTreeMap<NodeId, Node>),
+    Here(BTreeMap<NodeId, Hosted>),
     Apart(Processes),
 }
 
@@ -71,7 +82,7 @@ impl Cluster {
         };
         let mut cluster = Self {
             config,
-            faults: Faults::default(),
+            faults: Mutex::default(),
             nodes,
         };
         cluster.restart(CONTROLLER).await?;
@@ -108,6 +119,7 @@ impl Cluster {
 
     /// Ends a node as `kill -9` does; nothing if it does not run.
     pub async fn kill(&mut self, id: NodeId) {
+        self.faults.lock().forget(id, |fault| *fault == Fault::Freeze);
         match &mut self.nodes {
             Nodes::Here(running) => {
                 if let Some(node) = running.remove(&id) {
@@ -120,10 +132,11 @@ impl Cluster {
 
     /// Stops a node in an orderly way; nothing if it does not run.
     pub async fn stop(&mut self, id: NodeId) {
+        self.faults.lock().forget(id, |fault| *fault == Fault::Freeze);
         match &mut self.nodes {
             Nodes::Here(running) => {
                 if let Some(node) = running.remove(&id) {
-                    node.shutdown().await;
+                    node.stop().await;
                 }
             }
             Nodes::Apart(processes) => processes.stop(id).await,
@@ -135,6 +148,8 @@ impl Cluster {
     /// # Errors
     /// [`Error::Unknown`], or what the node fails with.
     pub async fn restart(&mut self, id: NodeId) -> Result<(), Error> {
+        self.faults.lock().forget(id, |fault| *fault == Fault::Kill);
+        let effects = self.effects(id);
         match &mut self.nodes {
             Nodes::Here(running) => {
                 if running.contains_key(&id) {
@@ -142,19 +157,20 @@ impl Cluster {
                 }
                 let around = Surroundings {
                     disk: self.config.disk.clone(),
-                    net: Net::with_faults(&self.config.addresses_of(id), self.faults.clone()),
                     ..Surroundings::default()
                 };
                 let config = self.config.parsed(id).ok_or(Error::Unknown(id))??;
-                let node = Node::start(config, around)
-                    .await
-                    .map_err(|source| Error::Node { id, source })?;
-                running.insert(id, node);
+                let started = if self.config.allow_faults {
+                    Hosted::start_apart(config, around, &effects).await
+                } else {
+                    Hosted::start(config, around, &effects).await
+                };
+                running.insert(id, started.map_err(|source| Error::Node { id, source })?);
                 Ok(())
             }
             Nodes::Apart(processes) => {
                 let text = self.config.properties(id).ok_or(Error::Unknown(id))?;
-                processes.start(&self.config, id, &text).await
+                processes.start(&self.config, id, &text, effects).await
             }
         }
     }
@@ -166,7 +182,7 @@ impl Cluster {
     pub async fn serving(&self, id: NodeId) -> Result<(), Error> {
         match &self.nodes {
             Nodes::Here(running) => {
-                let node = running.get(&id).ok_or(Error::Unknown(id))?;
+                let node = running.get(&id).and_then(Hosted::node).ok_or(Error::Unknown(id))?;
                 let served = tokio::time::timeout(READY_DEADLINE, node.serving()).await;
                 served
                     .unwrap_or_else(|_| Err(node::Error::Failed("it does not serve within a minute".to_owned())))
@@ -179,29 +195,191 @@ impl Cluster {
     /// How far a node in this process is; `None` if it does not run here.
     pub fn status(&self, id: NodeId) -> Option<watch::Receiver<node::Status>> {
         match &self.nodes {
-            Nodes::Here(running) => running.get(&id).map(Node::status),
+            Nodes::Here(running) => running.get(&id)?.node().map(Node::status),
             Nodes::Apart(_) => None,
         }
     }
 
     /// Cuts a node of this process off from its peers and the controller; clients still reach it.
     pub fn cut(&self, id: NodeId) {
-        self.faults.cut(&self.config.addresses_of(id));
+        let cut = Fault::Link {
+            peer: None,
+            effect: Effect::Cut,
+        };
+        let (ground, now_ms) = (self.config.ground(), Clock::system().now_ms());
+        // Nothing is refused about the cut of a node that is there, and no other has links.
+        let _ = self.faults.lock().inject(&ground, id, cut, now_ms);
+        self.set_here();
     }
 
     /// Undoes [`Cluster::cut`].
     pub fn heal(&self, id: NodeId) {
-        self.faults.heal(&self.config.addresses_of(id));
+        let is_cut = |fault: &Fault| {
+            matches!(
+                fault,
+                Fault::Link {
+                    effect: Effect::Cut,
+                    ..
+                }
+            )
+        };
+        self.faults.lock().forget(id, is_cut);
+        self.set_here();
     }
 
-    /// Stops the brokers in an orderly way, then the controller.
-    pub async fn shutdown(self) {
+    /// Lets something go wrong with a node, until it is mended.
+    ///
+    /// # Errors
+    /// [`Error::Fault`] when the cluster does not allow faults, the fault cannot be, or the node does not take it.
+    pub async fn inject(&mut self, node: NodeId, fault: Fault) -> Result<Active, Error> {
+        self.allows_faults()?;
+        let now_ms = Clock::system().now_ms();
+        let injected = self.faults.lock().inject(&self.config.ground(), node, fault, now_ms);
+        let active = injected.map_err(Error::Fault)?;
+        let done = match active.fault {
+            Fault::Kill => {
+                self.kill(node).await;
+                Ok(())
+            }
+            Fault::Freeze => self.freeze(node).await,
+            _ => self.set().await,
+        };
+        if let Err(error) = done {
+            // It is taken back where it arrived; the reason of the failure is what is told.
+            let _ = self.faults.lock().heal(Selection::Number(active.number));
+            let _ = self.set().await;
+            return Err(error);
+        }
+        tracing::warn!("fault injected: {active}");
+        Ok(active)
+    }
+
+    /// Ends faults; a node that was killed by one is started again.
+    ///
+    /// # Errors
+    /// [`Error::Fault`] when there is none of that number, or what starting a node fails with.
+    pub async fn mend(&mut self, selection: Selection) -> Result<Vec<Active>, Error> {
+        self.allows_faults()?;
+        let mended = self.faults.lock().heal(selection).map_err(Error::Fault)?;
+        for active in mended.iter().filter(|active| active.fault == Fault::Freeze) {
+            self.thaw(active.node);
+        }
+        self.set().await?;
+        for active in mended.iter().filter(|active| active.fault == Fault::Kill) {
+            self.restart(active.node).await?;
+        }
+        Ok(mended)
+    }
+
+    /// The faults that were not mended yet.
+    ///
+    /// # Errors
+    /// [`Error::Fault`] when the cluster does not allow faults.
+    pub fn faults(&self) -> Result<Vec<Active>, Error> {
+        self.allows_faults()?;
+        Ok(self.faults.lock().active().to_vec())
+    }
+
+    /// Does what came through the cluster's socket.
+    pub async fn answer(&mut self, request: socket::Request) -> socket::Answer {
+        let answer = match request {
+            socket::Request::Inject {
+                node: Some(node),
+                fault,
+            } => self.inject(node, fault).await.map(|active| vec![active]),
+            socket::Request::Inject { node: None, .. } => Err(Error::Fault("say which node: --node ID".to_owned())),
+            socket::Request::Heal(selection) => self.mend(selection).await,
+            socket::Request::List => self.faults(),
+            socket::Request::Set(_) => Err(Error::Fault("that is for a single node".to_owned())),
+        };
+        answer.map_err(|error| error.to_string())
+    }
+
+    fn allows_faults(&self) -> Result<(), Error> {
+        if self.config.allow_faults {
+            return Ok(());
+        }
+        Err(Error::Fault(
+            "the cluster does not allow faults; start it with --allow-faults".to_owned(),
+        ))
+    }
+
+    fn effects(&self, id: NodeId) -> Effects {
+        self.faults.lock().effects(&self.config.ground(), id)
+    }
+
+    /// Brings what is wrong to every node that runs.
+    async fn set(&mut self) -> Result<(), Error> {
+        self.set_here();
+        let wanted: Vec<_> = self.all_ids().into_iter().map(|id| (id, self.effects(id))).collect();
+        if let Nodes::Apart(processes) = &mut self.nodes {
+            for (id, effects) in wanted {
+                if !self.faults.lock().is(id, &Fault::Freeze) {
+                    processes.set(id, effects).await?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn set_here(&self) {
+        if let Nodes::Here(running) = &self.nodes {
+            for (id, node) in running {
+                node.set(&self.effects(*id));
+            }
+        }
+    }
+
+    async fn freeze(&mut self, id: NodeId) -> Result<(), Error> {
+        let found = match &self.nodes {
+            Nodes::Here(running) => match running.get(&id) {
+                Some(node) => {
+                    node.freeze().await;
+                    true
+                }
+                None => false,
+            },
+            Nodes::Apart(processes) => processes.freeze(id),
+        };
+        if found {
+            return Ok(());
+        }
+        Err(Error::Fault(format!("node {id} does not run, so it cannot be frozen")))
+    }
+
+    fn thaw(&self, id: NodeId) {
+        match &self.nodes {
+            Nodes::Here(running) => {
+                if let Some(node) = running.get(&id) {
+                    node.thaw();
+                }
+            }
+            Nodes::Apart(processes) => processes.thaw(id),
+        }
+    }
+
+    /// The brokers and the controller.
+    fn all_ids(&self) -> Vec<NodeId> {
+        self.ids().into_iter().chain([CONTROLLER]).collect()
+    }
+
+    /// Stops the brokers in an orderly way, then the controller. Faults end with it.
+    pub async fn shutdown(mut self) {
+        if self.config.allow_faults {
+            for id in self.all_ids() {
+                self.thaw(id);
+            }
+            *self.faults.lock() = Registry::default();
+            if let Err(error) = self.set().await {
+                tracing::warn!("a fault is still there while the cluster stops: {error}");
+            }
+        }
         match self.nodes {
             Nodes::Here(mut running) => {
                 let controller = running.remove(&CONTROLLER);
-                futures::future::join_all(running.into_values().map(Node::shutdown)).await;
+                futures::future::join_all(running.into_values().map(Hosted::stop)).await;
                 if let Some(controller) = controller {
-                    controller.shutdown().await;
+                    controller.stop().await;
                 }
             }
             Nodes::Apart(processes) => processes.shutdown(CONTROLLER).await,

@@ -30,6 +30,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::env::clock::Clock;
+use crate::env::origin;
 use crate::id::{Epoch, NodeId, Offset};
 use crate::image::property::Config;
 use crate::image::{self, Endpoint, Image, Record};
@@ -199,7 +200,7 @@ impl Controller {
         if *self.shared.committed.borrow() < end {
             let shared = Arc::clone(&self.shared);
             // In a task of its own, so that a caller that goes away does not leave the sync half done.
-            let synced = tokio::spawn(async move { shared.sync(end).await });
+            let synced = origin::spawn(async move { shared.sync(end).await });
             synced.await.map_err(|error| Error::Failed(error.to_string()))??;
         }
         Ok(response)
@@ -283,7 +284,7 @@ impl Shared {
         }
         let image = Arc::clone(&self.state.lock().image);
         let log = Arc::clone(&self.log);
-        let flushed = tokio::task::spawn_blocking(move || log.flush()).await;
+        let flushed = origin::spawn_blocking(move || log.flush()).await;
         let failure = match flushed {
             Ok(Ok(())) => None,
             Ok(Err(error)) => Some(error.to_string()),

@@ -16,6 +16,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::env::clock::Clock;
+use crate::env::origin;
 use crate::group::record::partition_of;
 use crate::group::{Now, Settings};
 use crate::id::{Epoch, NodeId, TopicPartition};
@@ -90,7 +91,7 @@ impl GroupCoordinator {
         for (partition, (at, epoch)) in led {
             shards.entry(partition).or_insert_with(|| {
                 let shard = Shard::new(at, epoch, Arc::clone(self));
-                tokio::spawn(Arc::clone(&shard).run());
+                origin::spawn(Arc::clone(&shard).run());
                 shard
             });
         }

@@ -1,4 +1,4 @@
-//! What a node takes from the outside world: time, disk, network and chance.
+//! What a node takes from the outside world: time, disk, network and chance; and whose work it is.
 //!
 //! Everything above asks these values instead of the operating system, so that a test can turn the
 //! clock, fill a volume or fail a write.
@@ -6,4 +6,5 @@
 pub mod clock;
 pub mod disk;
 pub mod net;
+pub mod origin;
 pub mod random;

@@ -1,16 +1,21 @@
 //! `azimuth-broker`: runs one node from a server.properties, or a whole cluster on this host.
 //!
-//! Exit codes: 0 stopped as asked, 1 it could not go on, 2 usage or settings.
+//! Exit codes: 0 stopped as asked, 1 it could not go on or did not stop in an orderly way, 2 usage or settings.
 
-use std::io::{IsTerminal, Read, Write};
+mod command;
+
+use std::io::{Read, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
+use azimuth_broker::cluster::socket::Inbox;
 use azimuth_broker::cluster::{self, Cluster, ClusterConfig};
+use azimuth_broker::env::origin;
 use azimuth_broker::node::{self, Config, Node, Surroundings};
 use clap::{Args, Parser, Subcommand};
+use command::service::{self, State};
 use tokio::signal::unix::{SignalKind, signal};
-use tracing_subscriber::EnvFilter;
 
 /// A Kafka-wire-compatible broker.
 #[derive(Parser)]
@@ -26,6 +31,8 @@ enum Command {
     Serve(Serve),
     /// Run a controller and a number of brokers on this host.
     Cluster(Many),
+    /// Let something go wrong in a cluster or node that was started with --allow-faults, and heal it.
+    Fault(command::fault::Args),
 }
 
 #[derive(Args)]
@@ -35,6 +42,12 @@ struct Serve {
     /// Set a property over what the file says.
     #[arg(long = "override", value_name = "KEY=VALUE", value_parser = property)]
     overrides: Vec<(String, String)>,
+    /// Take faults from `azimuth-broker fault`, through a socket in the first of log.dirs.
+    #[arg(long)]
+    allow_faults: bool,
+    /// How long an orderly stop may take, in seconds; then it ends as it is, with exit code 1.
+    #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..=3600))]
+    stop_within: u64,
     /// End when standard input does: the parent that holds it is gone.
     #[arg(long, hide = true)]
     with_parent: bool,
@@ -57,6 +70,12 @@ struct Many {
     /// One process for each node.
     #[arg(long)]
     processes: bool,
+    /// Take faults from `azimuth-broker fault`, through a socket in the folder.
+    #[arg(long)]
+    allow_faults: bool,
+    /// How long an orderly stop may take, in seconds; then it ends as it is, with exit code 1.
+    #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..=3600))]
+    stop_within: u64,
     /// Set a property of every node.
     #[arg(long = "override", value_name = "KEY=VALUE", value_parser = property)]
     overrides: Vec<(String, String)>,
@@ -80,35 +99,41 @@ impl Failure {
     fn run(text: impl ToString) -> Self {
         Self(1, text.to_string())
     }
+
+    fn report(self) -> ExitCode {
+        eprintln!("azimuth-broker: {}", self.1);
+        ExitCode::from(self.0)
+    }
 }
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    let filter = EnvFilter::try_from_env("AZIMUTH_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .with_ansi(std::io::stderr().is_terminal())
-        .init();
+    if let Err(text) = command::log::init() {
+        return Failure::settings(text).report();
+    }
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
+        .max_blocking_threads(cluster::TASKS_MAX)
         .enable_all()
         .build();
     let done = match runtime {
-        Ok(runtime) => runtime.block_on(async {
-            match cli.command {
-                Command::Serve(serve) => self::serve(serve).await,
-                Command::Cluster(many) => self::cluster(many).await,
-            }
-        }),
+        Ok(runtime) => {
+            let done = runtime.block_on(async {
+                match cli.command {
+                    Command::Serve(serve) => self::serve(serve).await,
+                    Command::Cluster(many) => self::cluster(many).await,
+                    Command::Fault(args) => command::fault::run(args).await.map_err(Failure::run),
+                }
+            });
+            // What was given up on may still wait for a disk.
+            runtime.shutdown_background();
+            done
+        }
         Err(error) => Err(Failure::run(error)),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
-        Err(Failure(code, text)) => {
-            eprintln!("azimuth-broker: {text}");
-            ExitCode::from(code)
-        }
+        Err(failure) => failure.report(),
     }
 }
 
@@ -120,19 +145,49 @@ async fn serve(args: Serve) -> Result<(), Failure> {
     for warning in config.warnings() {
         tracing::warn!("{}: {warning}", args.file.display());
     }
+    let id = config.node_id();
+    origin::is_whole_process(id.0);
+    service::notify(State::Starting(&format!("node {id} starts")));
     let mut end = std::pin::pin!(end_of(args.with_parent));
+    let mut around = Surroundings::default();
+    let mut faults = None;
+    if args.allow_faults {
+        let (bad, handle) = around.at_fault();
+        around = bad;
+        faults = Some(command::fault::Alone::of(&config, handle));
+    }
     let node = tokio::select! {
-        node = Node::start(config, Surroundings::default()) => node.map_err(Failure::run)?,
+        node = start(config, around, args.allow_faults) => node.map_err(Failure::run)?,
         ended = &mut end => return ended,
     };
+    // Not before: the folder is another's until its lock is had.
+    if let Some(faults) = &mut faults {
+        faults.listen().map_err(Failure::run)?;
+    }
     announce("listening", &node.addresses().join(","))?;
     tokio::select! {
         error = run(&node) => return Err(Failure::run(error)),
         ended = end => ended?,
+        () = command::fault::attend(&mut faults) => {}
     }
-    tracing::info!("node {} shuts down", node.id());
-    node.shutdown().await;
-    Ok(())
+    stopping(&format!("node {id} stops"));
+    if let Some(faults) = faults {
+        faults.end();
+    }
+    let deadline = Duration::from_secs(args.stop_within);
+    service::within(deadline, node.shutdown(), once_more())
+        .await
+        .map_err(Failure::run)
+}
+
+async fn start(config: Config, around: Surroundings, allow_faults: bool) -> Result<Node, node::Error> {
+    let starting = Node::start(config, around);
+    if allow_faults {
+        // A stalled volume is to hold up those who need it and nobody else.
+        origin::threaded(starting).await
+    } else {
+        starting.await
+    }
 }
 
 /// Says when the node serves; ends only with what the node fails with.
@@ -140,7 +195,9 @@ async fn run(node: &Node) -> node::Error {
     if let Err(error) = node.serving().await {
         return error;
     }
-    tracing::info!("node {} serves on {}", node.id(), node.addresses().join(","));
+    let serves = format!("node {} serves on {}", node.id(), node.addresses().join(","));
+    tracing::info!("{serves}");
+    service::notify(State::Ready(&serves));
     node.failed().await
 }
 
@@ -158,21 +215,56 @@ async fn end_of(parent: bool) -> Result<(), Failure> {
 async fn cluster(args: Many) -> Result<(), Failure> {
     let mut config = ClusterConfig::local(args.nodes, &args.racks, args.dir, args.port);
     config.overrides = args.overrides;
+    config.allow_faults = args.allow_faults;
+    let dir = config.dir.clone();
     if args.processes {
         config.processes = Some(std::env::current_exe().map_err(Failure::run)?);
     }
     let mut stop = std::pin::pin!(asked_to_stop());
-    let cluster = tokio::select! {
+    let mut cluster = tokio::select! {
         cluster = Cluster::start(config) => cluster.map_err(|error| match error {
             cluster::Error::Config(_) => Failure::settings(error),
             _ => Failure::run(error),
         })?,
         stopped = &mut stop => return stopped,
     };
+    let mut inbox = if args.allow_faults {
+        Some(Inbox::open(&dir).map_err(Failure::run)?)
+    } else {
+        None
+    };
     announce("ready", &cluster.bootstrap())?;
-    stop.await?;
-    cluster.shutdown().await;
-    Ok(())
+    service::notify(State::Ready(&format!(
+        "a cluster of {} brokers serves on {}",
+        cluster.ids().len(),
+        cluster.bootstrap()
+    )));
+    loop {
+        tokio::select! {
+            stopped = &mut stop => break stopped?,
+            (request, reply) = command::fault::next(&mut inbox) => {
+                // Who asked may be gone.
+                let _ = reply.send(cluster.answer(request).await);
+            }
+        }
+    }
+    stopping("the cluster stops");
+    let deadline = Duration::from_secs(args.stop_within);
+    service::within(deadline, cluster.shutdown(), once_more())
+        .await
+        .map_err(Failure::run)
+}
+
+fn stopping(sentence: &str) {
+    tracing::info!("{sentence}");
+    service::notify(State::Stopping(sentence));
+}
+
+/// Waits for a second SIGTERM or SIGINT; for ever where signals cannot be had, which the first would have told.
+async fn once_more() {
+    if asked_to_stop().await.is_err() {
+        std::future::pending().await
+    }
 }
 
 /// One line on standard output, for scripts and the parent process.

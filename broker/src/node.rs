@@ -7,6 +7,7 @@ mod broker;
 mod ready;
 mod controller;
 mod error;
+mod fault;
 mod listener;
 mod metadata;
 mod quotas;
@@ -21,12 +22,14 @@ use tokio::sync::watch;
 use crate::env::clock::Clock;
 use crate::env::disk::Disk;
 use crate::env::net::Net;
+use crate::env::origin;
 use crate::env::random::Random;
 use crate::id::NodeId;
 use crate::image::property::Role;
 
 pub use crate::image::property::{Config, Invalid, escaped};
 pub use error::Error;
+pub use fault::{Effects, Faults};
 pub use ready::until_known;
 
 /// What a node takes from the outside world; a test replaces parts of it.
@@ -79,7 +82,11 @@ impl Node {
     /// # Errors
     /// A folder or port is in use, or the folder is another node's.
     pub async fn start(config: Config, around: Surroundings) -> Result<Self, Error> {
-        let config = Arc::new(config);
+        let id = config.node_id();
+        origin::of(id.0, Self::open(Arc::new(config), around)).await
+    }
+
+    async fn open(config: Arc<Config>, around: Surroundings) -> Result<Self, Error> {
         let id = config.node_id();
         let (publish, status) = watch::channel(Status::Starting);
         let (part, addresses) = match config.role() {
@@ -139,17 +146,23 @@ impl Node {
 
     /// Stops in an orderly way: leadership moves first, then requests in flight finish, then the logs close. Bounded in time.
     pub async fn shutdown(self) {
-        match self.part {
-            Part::Broker(broker) => broker.shutdown().await,
-            Part::Controller(controller) => controller.shutdown().await,
-        }
+        origin::of(self.id.0, async {
+            match self.part {
+                Part::Broker(broker) => broker.shutdown().await,
+                Part::Controller(controller) => controller.shutdown().await,
+            }
+        })
+        .await;
     }
 
     /// Stops as a power cut would, except that what the system has cached is not lost. Returns when nothing of it runs.
     pub async fn kill(self) {
-        match self.part {
-            Part::Broker(broker) => broker.kill().await,
-            Part::Controller(controller) => controller.kill().await,
-        }
+        origin::of(self.id.0, async {
+            match self.part {
+                Part::Broker(broker) => broker.kill().await,
+                Part::Controller(controller) => controller.kill().await,
+            }
+        })
+        .await;
     }
 }

@@ -26,6 +26,7 @@ use parking_lot::{Mutex, RwLock};
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
 
+use crate::env::origin;
 use crate::id::{NodeId, TopicPartition};
 use crate::image::property::TopicSettings;
 use crate::image::{Image, Partition as Assignment};
@@ -303,7 +304,7 @@ impl ReplicaManager {
         }
         let fetcher = Arc::new(Fetcher::new(leader));
         fetchers.by_leader.insert(leader, Arc::clone(&fetcher));
-        let task = tokio::spawn(Arc::clone(&fetcher).run(Arc::clone(self)));
+        let task = origin::spawn(Arc::clone(&fetcher).run(Arc::clone(self)));
         fetchers.tasks.push(task);
         Some(fetcher)
     }

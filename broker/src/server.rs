@@ -15,6 +15,7 @@ use tokio::sync::{Semaphore, watch};
 use tokio::task::{JoinError, JoinHandle, JoinSet};
 use tokio::time::Instant;
 
+use crate::env::origin;
 use crate::handler::Context;
 use crate::quota::{Denied, Slot};
 use connection::Connection;
@@ -77,7 +78,7 @@ impl Server {
             limits,
             phase: watched,
         };
-        let task = Some(tokio::spawn(acceptor.run(listener)));
+        let task = Some(origin::spawn(acceptor.run(listener)));
         Ok(Self { addr, phase, task })
     }
 
@@ -154,7 +155,7 @@ impl Acceptor {
                     Some(Accepted::Taken(slot, stream, client)) => {
                         let connection = Connection::new(client, &self.name, &self.cx, &self.limits);
                         let (entry, mut phase) = (Arc::clone(&self.entry), self.phase.clone());
-                        connections.spawn(async move {
+                        connections.spawn(origin::inherited(async move {
                             let admitted = tokio::select! {
                                 admitted = entry.admit(stream, client) => admitted,
                                 () = reached(&mut phase, |phase| phase != Phase::Serve) => None,
@@ -163,15 +164,15 @@ impl Acceptor {
                                 connection.run(admitted, phase).await;
                             }
                             drop(slot);
-                        });
+                        }));
                     }
                     Some(Accepted::Late(stream, wait)) => {
                         // When too many are held, the others are closed at once.
                         if let Ok(room) = Arc::clone(&self.turned_away).try_acquire_owned() {
-                            connections.spawn(async move {
+                            connections.spawn(origin::inherited(async move {
                                 tokio::time::sleep(wait).await;
                                 drop((stream, room));
-                            });
+                            }));
                         }
                     }
                     None => {}

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::PathBuf;
 
-use super::CONTROLLER;
+use super::{CONTROLLER, Ground, Place};
 use crate::env::disk::Disk;
 use crate::env::net;
 use crate::env::random::Random;
@@ -31,6 +31,8 @@ pub struct ClusterConfig {
     pub disk: Disk,
     /// Where brokers have their second listener and those after it.
     more: BTreeMap<NodeId, Vec<String>>,
+    /// Whether [`super::Fault`]s may be injected. Each node then has threads of its own, and its links go through a relay.
+    pub allow_faults: bool,
 }
 
 /// One broker.
@@ -85,6 +87,7 @@ impl ClusterConfig {
             processes: None,
             disk: Disk::real(),
             more: BTreeMap::new(),
+            allow_faults: false,
         }
     }
 
@@ -192,6 +195,30 @@ impl ClusterConfig {
         self.dir.join(name)
     }
 
+    /// A node's log directories.
+    pub(super) fn dirs_of(&self, id: NodeId) -> Vec<PathBuf> {
+        if id == CONTROLLER {
+            return vec![self.folder(id)];
+        }
+        match self.nodes.iter().find(|node| node.id == id) {
+            Some(node) if !node.log_dirs.is_empty() => node.log_dirs.clone(),
+            _ => vec![self.folder(id).join("data")],
+        }
+    }
+
+    /// What faults can hit.
+    pub(super) fn ground(&self) -> Ground {
+        let ids = self.nodes.iter().map(|node| node.id).chain([CONTROLLER]);
+        let place = |id| {
+            let place = Place {
+                addresses: self.addresses_of(id),
+                dirs: self.dirs_of(id),
+            };
+            (id, place)
+        };
+        Ground(ids.map(place).collect())
+    }
+
     /// A node's server.properties.
     pub(super) fn properties(&self, id: NodeId) -> Option<String> {
         let controller = self.controller_listener();
@@ -222,11 +249,9 @@ impl ClusterConfig {
         if let Some(rack) = &node.rack {
             set("broker.rack", rack);
         }
-        let dirs: Vec<_> = node.log_dirs.iter().map(|dir| dir.to_string_lossy()).collect();
-        match dirs.as_slice() {
-            [] => set("log.dirs", &self.folder(id).join("data").to_string_lossy()),
-            dirs => set("log.dirs", &dirs.join(",")),
-        }
+        let dirs = self.dirs_of(id);
+        let dirs: Vec<_> = dirs.iter().map(|dir| dir.to_string_lossy()).collect();
+        set("log.dirs", &dirs.join(","));
         Some(text)
     }
 }

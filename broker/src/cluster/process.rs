@@ -6,17 +6,20 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI32, Ordering};
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, ChildStdin, Command};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-use super::{CONTROLLER, ClusterConfig, Error};
+use super::{CONTROLLER, ClusterConfig, Error, socket};
 use crate::id::NodeId;
-use crate::node::escaped;
+use crate::node::{Effects, escaped};
 
 /// A controlled shutdown is bounded well below this.
 const STOP_DEADLINE: Duration = Duration::from_secs(30);
@@ -33,10 +36,17 @@ pub(super) struct Processes {
 struct Process {
     signals: watch::Sender<Option<Signal>>,
     watcher: JoinHandle<()>,
+    launch: Arc<Launch>,
 }
 
 impl Processes {
-    pub async fn start(&mut self, config: &ClusterConfig, id: NodeId, properties: &str) -> Result<(), Error> {
+    pub async fn start(
+        &mut self,
+        config: &ClusterConfig,
+        id: NodeId,
+        properties: &str,
+        effects: Effects,
+    ) -> Result<(), Error> {
         if self
             .running
             .get(&id)
@@ -54,12 +64,49 @@ impl Processes {
             text.push_str(&format!("{key}={}\n", escaped(&value)));
         }
         tokio::fs::write(&file, text).await?;
-        let command = Launch { program, file };
-        let started = command.launch(id).await?;
+        let launch = Arc::new(Launch {
+            program,
+            file,
+            faults: config.allow_faults.then(|| config.dirs_of(id).swap_remove(0)),
+            effects: Mutex::new(effects),
+            pid: AtomicI32::new(0),
+        });
+        let started = launch.launch(id).await?;
         let (signals, asked) = watch::channel(None);
-        let watcher = tokio::spawn(watch_over(id, started, command, asked));
-        self.running.insert(id, Process { signals, watcher });
+        let watcher = tokio::spawn(watch_over(id, started, Arc::clone(&launch), asked));
+        let process = Process {
+            signals,
+            watcher,
+            launch,
+        };
+        self.running.insert(id, process);
         Ok(())
+    }
+
+    /// Tells a node's process what is wrong from now on; nothing if it does not run.
+    pub async fn set(&mut self, id: NodeId, effects: Effects) -> Result<(), Error> {
+        match self.running.get(&id) {
+            Some(process) if !process.watcher.is_finished() && *process.launch.effects.lock() != effects => {
+                process.launch.set(id, effects).await
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// SIGSTOP; false if it does not run.
+    pub fn freeze(&self, id: NodeId) -> bool {
+        self.signal(id, Signal::STOP)
+    }
+
+    /// SIGCONT.
+    pub fn thaw(&self, id: NodeId) {
+        self.signal(id, Signal::CONT);
+    }
+
+    fn signal(&self, id: NodeId, signal: Signal) -> bool {
+        let running = self.running.get(&id).filter(|process| !process.watcher.is_finished());
+        let pid = running.and_then(|process| Pid::from_raw(process.launch.pid.load(Ordering::SeqCst)));
+        pid.is_some_and(|pid| kill_process(pid, signal).is_ok())
     }
 
     pub async fn kill(&mut self, id: NodeId) {
@@ -67,6 +114,7 @@ impl Processes {
     }
 
     pub async fn stop(&mut self, id: NodeId) {
+        self.thaw(id);
         self.end(id, Signal::TERM).await;
     }
 
@@ -113,15 +161,25 @@ struct Started {
 struct Launch {
     program: PathBuf,
     file: PathBuf,
+    /// Where the node takes faults, if it does.
+    faults: Option<PathBuf>,
+    /// What is wrong with it, also after its next start.
+    effects: Mutex<Effects>,
+    /// Of the newest process; 0 before the first.
+    pid: AtomicI32,
 }
 
 impl Launch {
     /// Starts it and waits until it listens.
     async fn launch(&self, id: NodeId) -> Result<Started, Error> {
-        let mut child = Command::new(&self.program)
-            .arg("serve")
-            .arg(&self.file)
-            .arg("--with-parent")
+        let mut command = Command::new(&self.program);
+        command.arg("serve").arg(&self.file).arg("--with-parent");
+        // What a node tells would be taken for what the cluster tells.
+        command.env_remove("NOTIFY_SOCKET");
+        if self.faults.is_some() {
+            command.arg("--allow-faults");
+        }
+        let mut child = command
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             // An interrupt from the terminal is the parent's to pass on, in its order.
@@ -138,7 +196,15 @@ impl Launch {
             None => Ok(Ok(None)),
         };
         match said {
-            Ok(Ok(Some(_))) => Ok(Started { child, _hold: hold }),
+            Ok(Ok(Some(_))) => {
+                let pid = child.id().and_then(|pid| i32::try_from(pid).ok()).unwrap_or(0);
+                self.pid.store(pid, Ordering::SeqCst);
+                let effects = self.effects.lock().clone();
+                if effects != Effects::default() {
+                    self.set(id, effects).await?;
+                }
+                Ok(Started { child, _hold: hold })
+            }
             // Its own message is on standard error already.
             _ => Err(Error::Process(format!(
                 "node {id} did not start; its configuration is {}",
@@ -148,8 +214,18 @@ impl Launch {
     }
 }
 
+impl Launch {
+    async fn set(&self, id: NodeId, effects: Effects) -> Result<(), Error> {
+        let Some(dir) = &self.faults else { return Ok(()) };
+        let answer = socket::ask(dir, &socket::Request::Set(effects.clone())).await;
+        answer.map_err(|error| Error::Fault(format!("node {id} does not take the fault: {error}")))?;
+        *self.effects.lock() = effects;
+        Ok(())
+    }
+}
+
 /// Passes signals on until the child has ended; starts the controller again when no one asked for its end.
-async fn watch_over(id: NodeId, mut started: Started, launch: Launch, mut asked: watch::Receiver<Option<Signal>>) {
+async fn watch_over(id: NodeId, mut started: Started, launch: Arc<Launch>, mut asked: watch::Receiver<Option<Signal>>) {
     loop {
         let status = tokio::select! {
             status = started.child.wait() => status,

@@ -1,4 +1,4 @@
-//! The wall clock, and one that tests turn by hand.
+//! The wall clock, one that tests turn by hand, and one that goes wrong on request.
 //!
 //! Only for timestamps that are stored or sent. Deadlines and intervals use `tokio::time`.
 
@@ -10,6 +10,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 #[derive(Debug, Clone, Default)]
 pub struct Clock {
     manual: Option<Arc<AtomicI64>>,
+    skew_ms: Option<Arc<AtomicI64>>,
 }
 
 impl Clock {
@@ -22,16 +23,37 @@ impl Clock {
     pub fn manual(ms: i64) -> Self {
         Self {
             manual: Some(Arc::new(AtomicI64::new(ms))),
+            skew_ms: None,
+        }
+    }
+
+    /// The same clock, which [`Clock::set_skew_ms`] makes go wrong together with its clones.
+    pub fn skewable(self) -> Self {
+        Self {
+            skew_ms: Some(Arc::default()),
+            ..self
+        }
+    }
+
+    /// From now on it is `ms` ahead of the truth, or behind it if negative. Does nothing to a clock that is not
+    /// [`Clock::skewable`].
+    pub fn set_skew_ms(&self, ms: i64) {
+        if let Some(skew) = &self.skew_ms {
+            skew.store(ms, Ordering::SeqCst);
         }
     }
 
     /// Milliseconds since the Unix epoch.
     pub fn now_ms(&self) -> i64 {
-        match &self.manual {
+        let now_ms = match &self.manual {
             Some(ms) => ms.load(Ordering::SeqCst),
             None => SystemTime::now()
                 .duration_since(UNIX_EPOCH)
                 .map_or(0, |since| i64::try_from(since.as_millis()).unwrap_or(i64::MAX)),
+        };
+        match &self.skew_ms {
+            Some(skew) => now_ms.saturating_add(skew.load(Ordering::Relaxed)).max(0),
+            None => now_ms,
         }
     }
 
@@ -53,6 +75,19 @@ mod tests {
         let other = clock.clone();
         clock.advance_ms(500);
         assert_eq!(other.now_ms(), 1_500);
+    }
+
+    #[test]
+    fn a_skewed_clock_is_wrong_until_it_is_set_right() {
+        let clock = Clock::manual(10_000).skewable();
+        let other = clock.clone();
+        clock.set_skew_ms(-3_000);
+        assert_eq!(other.now_ms(), 7_000);
+        clock.set_skew_ms(0);
+        assert_eq!(other.now_ms(), 10_000);
+        let sound = Clock::manual(10_000);
+        sound.set_skew_ms(5);
+        assert_eq!(sound.now_ms(), 10_000);
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Files and directories, and how much room is left.
 //!
 //! A [`Disk`] is the machine's file system, optionally with volumes of a fixed size (the demo's EBS
-//! volumes: a write past the end fails with ENOSPC like a real one) and with faults for tests.
+//! volumes: a write past the end fails with ENOSPC like a real one) and with faults for tests and drills.
 //! Paths are the caller's; nothing is buffered; errors are plain [`io::Error`]s.
 
 mod fault;
@@ -14,7 +14,7 @@ use std::path::Path;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-pub use fault::Fault;
+pub use fault::{DirFault, Fault};
 pub use file::File;
 
 use fault::Faults;
@@ -60,7 +60,7 @@ impl Disk {
         Ok(Self { volumes, faults: None })
     }
 
-    /// For tests: the same disk, on which [`Disk::inject`] makes operations fail.
+    /// The same disk with faults of its own: [`Disk::inject`] and [`Disk::set_dir_faults`] act on it and its clones.
     pub fn faulty(self) -> Self {
         Self {
             faults: Some(Arc::default()),
@@ -82,6 +82,22 @@ impl Disk {
         }
     }
 
+    /// From now on exactly these directories are at fault; what waits in one that is not, goes on.
+    /// Does nothing on a disk that is not [`Disk::faulty`].
+    pub fn set_dir_faults(&self, dirs: &[(PathBuf, DirFault)]) {
+        if let Some(faults) = &self.faults {
+            faults.set_dirs(dirs);
+        }
+    }
+
+    /// Fails everything from now on, also what waits in a stalled directory: for a node that is gone.
+    /// Does nothing on a disk that is not [`Disk::faulty`].
+    pub fn abandon(&self) {
+        if let Some(faults) = &self.faults {
+            faults.abandon();
+        }
+    }
+
     /// Changes the size of the capped volume at `root`, as ModifyVolume does; false if there is none.
     pub fn resize(&self, root: &Path, total_bytes: u64) -> bool {
         let volume = self.volumes.iter().find(|volume| volume.root() == root);
@@ -96,14 +112,20 @@ impl Disk {
     /// # Errors
     /// When the file system does not answer.
     pub fn space(&self, path: &Path) -> io::Result<Space> {
-        if let Some(volume) = self.volume(path) {
-            return Ok(volume.space());
+        let mut space = match self.volume(path) {
+            Some(volume) => volume.space(),
+            None => {
+                let stat = rustix::fs::statvfs(path)?;
+                Space {
+                    total_bytes: stat.f_blocks.saturating_mul(stat.f_frsize),
+                    usable_bytes: stat.f_bavail.saturating_mul(stat.f_frsize),
+                }
+            }
+        };
+        if let Some(free) = self.faults.as_ref().and_then(|faults| faults.free(path)) {
+            space.usable_bytes = space.usable_bytes.min(free);
         }
-        let stat = rustix::fs::statvfs(path)?;
-        Ok(Space {
-            total_bytes: stat.f_blocks.saturating_mul(stat.f_frsize),
-            usable_bytes: stat.f_bavail.saturating_mul(stat.f_frsize),
-        })
+        Ok(space)
     }
 
     /// Opens for reading and writing; creates when missing.
@@ -159,9 +181,7 @@ impl Disk {
         self.check(Fault::Rename, to)?;
         let replaced = fs::metadata(to).map_or(0, |found| if found.is_file() { found.len() } else { 0 });
         fs::rename(from, to)?;
-        if let Some(volume) = self.volume(to) {
-            volume.release(replaced);
-        }
+        self.release(to, replaced);
         Ok(())
     }
 
@@ -173,9 +193,7 @@ impl Disk {
         self.check(Fault::Remove, path)?;
         let size = fs::metadata(path)?.len();
         fs::remove_file(path)?;
-        if let Some(volume) = self.volume(path) {
-            volume.release(size);
-        }
+        self.release(path, size);
         Ok(())
     }
 
@@ -261,6 +279,16 @@ impl Disk {
 
     fn volume(&self, path: &Path) -> Option<&Arc<Volume>> {
         self.volumes.iter().find(|volume| path.starts_with(volume.root()))
+    }
+
+    /// What was at `path` is gone.
+    fn release(&self, path: &Path, bytes: u64) {
+        if let Some(volume) = self.volume(path) {
+            volume.release(bytes);
+        }
+        if let Some(faults) = &self.faults {
+            faults.release(path, bytes);
+        }
     }
 
     fn check(&self, fault: Fault, path: &Path) -> io::Result<()> {

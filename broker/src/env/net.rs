@@ -1,29 +1,24 @@
 //! Listening and connecting, and where a network fault is injected.
 //!
-//! A node talks to its peers only through its [`Net`]. When [`Faults`] cuts an address off, connections from and to the
-//! node that listens there fail and existing ones end, while its clients still reach it: a partition between brokers.
+//! A node talks to its peers only through its [`Net`], so a rule of its [`Faults`] hits what it opens to them: a cut ends
+//! and refuses, silence loses what is sent, a delay holds it up. Both ends of a link need the rule, since either may
+//! have opened it. Clients still reach the node.
 
-use std::collections::BTreeSet;
+mod fault;
+mod relay;
+
 use std::future::Future;
 use std::io;
 use std::pin::Pin;
-use std::sync::Arc;
 
 use tokio::net::{TcpListener, TcpStream, lookup_host};
-use tokio::sync::watch;
+
+pub use fault::{Effect, Faults, Rule};
 
 /// One node's way to the network. The default has no faults.
 #[derive(Debug, Clone, Default)]
 pub struct Net {
-    /// Where this node listens, as peers name it; what a cut of this node is recognised by.
-    local: Arc<[String]>,
     faults: Option<Faults>,
-}
-
-/// The addresses (`host:port`) that are cut off from their peers; shared by the nodes of one process.
-#[derive(Debug, Clone)]
-pub struct Faults {
-    cut: Arc<watch::Sender<BTreeSet<String>>>,
 }
 
 /// A connection to a peer.
@@ -33,34 +28,10 @@ pub struct Link {
     pub fault: Pin<Box<dyn Future<Output = ()> + Send>>,
 }
 
-impl Default for Faults {
-    fn default() -> Self {
-        Self {
-            cut: Arc::new(watch::Sender::new(BTreeSet::new())),
-        }
-    }
-}
-
-impl Faults {
-    /// Cuts the node that listens on `addresses` off from its peers.
-    pub fn cut(&self, addresses: &[String]) {
-        self.cut.send_modify(|cut| cut.extend(addresses.iter().cloned()));
-    }
-
-    /// Undoes [`Faults::cut`].
-    pub fn heal(&self, addresses: &[String]) {
-        self.cut
-            .send_modify(|cut| cut.retain(|address| !addresses.contains(address)));
-    }
-}
-
 impl Net {
-    /// The network as the node that listens on `local` sees it.
-    pub fn with_faults(local: &[String], faults: Faults) -> Self {
-        Self {
-            local: local.into(),
-            faults: Some(faults),
-        }
+    /// The network with the faults that a node has.
+    pub fn with_faults(faults: Faults) -> Self {
+        Self { faults: Some(faults) }
     }
 
     /// Connects to `addr`, a `host:port`. The caller sets the deadline.
@@ -74,19 +45,15 @@ impl Net {
                 fault: Box::pin(std::future::pending()),
             });
         };
-        let ends: Vec<String> = self.local.iter().cloned().chain([addr.to_owned()]).collect();
-        let mut cut = faults.cut.subscribe();
-        let is_cut = move |cut: &BTreeSet<String>| ends.iter().any(|end| cut.contains(end));
-        if is_cut(&cut.borrow_and_update()) {
-            return Err(io::Error::from(io::ErrorKind::HostUnreachable));
+        let mut way = faults.way(addr);
+        way.open().await?;
+        let mut stream = dial(addr).await?;
+        if faults.is_relaying() {
+            stream = relay::through(stream, way.clone()).await?;
         }
         Ok(Link {
-            stream: dial(addr).await?,
-            fault: Box::pin(async move {
-                if cut.wait_for(is_cut).await.is_err() {
-                    std::future::pending::<()>().await;
-                }
-            }),
+            stream,
+            fault: Box::pin(async move { way.cut().await }),
         })
     }
 }
@@ -128,20 +95,108 @@ pub async fn bind(addr: &str) -> io::Result<TcpListener> {
 mod tests {
     use super::*;
 
-    #[tokio::test]
-    async fn a_cut_ends_what_is_connected_and_refuses_more() {
+    use std::time::{Duration, Instant};
+
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    /// A listener that sends back what it gets.
+    async fn echo() -> String {
         let listener = bind("127.0.0.1:0").await.expect("binds");
         let addr = listener.local_addr().expect("bound").to_string();
-        let faults = Faults::default();
-        let net = Net::with_faults(&["127.0.0.1:1".to_owned()], faults.clone());
-        let link = net.connect(&addr).await.expect("connects");
-        faults.cut(std::slice::from_ref(&addr));
-        link.fault.await;
-        assert!(net.connect(&addr).await.is_err());
-        faults.heal(std::slice::from_ref(&addr));
-        net.connect(&addr).await.expect("connects again");
-        faults.cut(&["127.0.0.1:1".to_owned()]);
-        assert!(net.connect(&addr).await.is_err(), "a cut node reaches no one");
+        tokio::spawn(async move {
+            while let Ok((mut stream, _)) = listener.accept().await {
+                tokio::spawn(async move {
+                    let (mut input, mut output) = stream.split();
+                    tokio::io::copy(&mut input, &mut output).await
+                });
+            }
+        });
+        addr
+    }
+
+    async fn round(stream: &mut TcpStream, text: &[u8]) -> Vec<u8> {
+        stream.write_all(text).await.expect("writes");
+        let mut back = vec![0; text.len()];
+        stream.read_exact(&mut back).await.expect("reads");
+        back
+    }
+
+    fn only(addr: &str, effect: Effect) -> Vec<Rule> {
+        vec![Rule {
+            peers: Some(vec![addr.to_owned()]),
+            effect,
+        }]
+    }
+
+    #[tokio::test]
+    async fn a_cut_ends_what_is_connected_and_refuses_more() {
+        let addr = echo().await;
+        for faults in [Faults::default(), Faults::relaying()] {
+            let net = Net::with_faults(faults.clone());
+            let link = net.connect(&addr).await.expect("connects");
+            faults.set(only("127.0.0.1:1", Effect::Cut));
+            net.connect(&addr).await.expect("another is cut");
+            faults.set(only(&addr, Effect::Cut));
+            link.fault.await;
+            assert!(net.connect(&addr).await.is_err());
+            faults.set(Vec::new());
+            net.connect(&addr).await.expect("connects again");
+            faults.set(vec![Rule {
+                peers: None,
+                effect: Effect::Cut,
+            }]);
+            assert!(net.connect(&addr).await.is_err(), "a cut node reaches no one");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_delay_holds_up_both_directions_of_what_is_connected() {
+        let addr = echo().await;
+        let faults = Faults::relaying();
+        let mut link = Net::with_faults(faults.clone()).connect(&addr).await.expect("connects");
+        assert_eq!(round(&mut link.stream, b"quick").await, b"quick");
+        faults.set(only(&addr, Effect::Delay(40)));
+        let begun = Instant::now();
+        assert_eq!(round(&mut link.stream, b"slow").await, b"slow");
+        assert!(begun.elapsed() >= Duration::from_millis(80), "{:?}", begun.elapsed());
+    }
+
+    #[tokio::test]
+    async fn silence_loses_nothing_that_is_sent_again_later() {
+        let addr = echo().await;
+        let faults = Faults::relaying();
+        let net = Net::with_faults(faults.clone());
+        let mut link = net.connect(&addr).await.expect("connects");
+        faults.set(only(&addr, Effect::Silence));
+        link.stream.write_all(b"lost?").await.expect("the socket takes it");
+        let mut back = [0; 5];
+        let short = Duration::from_millis(50);
+        assert!(
+            tokio::time::timeout(short, link.stream.read_exact(&mut back))
+                .await
+                .is_err()
+        );
+        assert!(
+            tokio::time::timeout(short, net.connect(&addr)).await.is_err(),
+            "no answer to a SYN"
+        );
+        faults.set(Vec::new());
+        link.stream.read_exact(&mut back).await.expect("TCP sends it again");
+        assert_eq!(&back, b"lost?");
+    }
+
+    #[tokio::test]
+    async fn a_relay_passes_the_end_on() {
+        let addr = echo().await;
+        let mut link = Net::with_faults(Faults::relaying())
+            .connect(&addr)
+            .await
+            .expect("connects");
+        link.stream.write_all(b"last").await.expect("writes");
+        link.stream.shutdown().await.expect("shuts down");
+        let mut back = Vec::new();
+        link.stream.read_to_end(&mut back).await.expect("reads");
+        assert_eq!(back, b"last");
     }
 
     #[tokio::test]

@@ -6,6 +6,9 @@ use super::{Image, Record};
 use crate::id::Offset;
 use crate::record::{self, BatchBuilder};
 
+/// What the records of one batch may decompress to; the controller compresses none and writes far less at a time.
+const BATCH_MAX_BYTES: usize = 256 << 20;
+
 /// A metadata log that cannot be understood.
 #[derive(Debug, thiserror::Error)]
 pub enum Unreadable {
@@ -44,7 +47,7 @@ impl Image {
                 continue;
             }
             let epoch = batch.header.leader_epoch;
-            for record in batch.records(usize::MAX)? {
+            for record in batch.records(BATCH_MAX_BYTES)? {
                 let record = record?;
                 if record.offset <= self.offset {
                     continue;

@@ -17,6 +17,7 @@ use super::{Error, Status, Surroundings, metadata, quotas};
 use crate::auth::Authorizer;
 use crate::coordinator::{GroupCoordinator, Setup};
 use crate::env::disk::Disk;
+use crate::env::origin;
 use crate::group;
 use crate::handler::{Context, ControllerLink, Face, RemoteController};
 use crate::id::Offset;
@@ -163,7 +164,7 @@ impl Broker {
         self.upkeep.stop.send_replace(true);
         self.upkeep.tasks.finish(DRAIN_DEADLINE).await;
         let (logs, epoch) = (self.logs, *self.epoch.borrow());
-        let closed = tokio::task::spawn_blocking(move || logs.close(epoch)).await;
+        let closed = origin::spawn_blocking(move || logs.close(epoch)).await;
         if let Ok(Err(error)) = closed {
             tracing::error!("the logs were not closed cleanly and are recovered at the next start: {error}");
         }
@@ -278,7 +279,7 @@ pub(super) async fn open_dirs(
     };
     let around = around.clone();
     // Recovery reads whole segments.
-    let opened = tokio::task::spawn_blocking(move || {
+    let opened = origin::spawn_blocking(move || {
         LogManager::open(&dirs, around.disk, &identity, defaults, around.clock, &around.random)
     });
     match opened.await {
@@ -348,7 +349,7 @@ async fn apply(replicas: Arc<ReplicaManager>, mut images: watch::Receiver<Arc<Im
         if offset >= 0 {
             let replicas = Arc::clone(&replicas);
             // Creating and deleting logs blocks on the disk.
-            let done = tokio::task::spawn_blocking(move || replicas.apply(&image)).await;
+            let done = origin::spawn_blocking(move || replicas.apply(&image)).await;
             if let Err(panic) = done {
                 tracing::error!("applying metadata failed, which is a bug: {panic}");
             }

@@ -12,6 +12,7 @@ use super::task::Tasks;
 use super::{Error, Status, Surroundings, broker, quotas};
 use crate::auth::Authorizer;
 use crate::controller::{Controller, METADATA_DIR, Setup, log_config};
+use crate::env::origin;
 use crate::env::random::Random;
 use crate::handler::{Context, ControllerLink, Face};
 use crate::image::Endpoint;
@@ -98,7 +99,7 @@ impl ControllerNode {
     pub async fn shutdown(self) {
         futures::future::join_all(self.servers.into_iter().map(|server| server.stop(DRAIN_DEADLINE))).await;
         self.tasks.end().await;
-        let closed = tokio::task::spawn_blocking(move || {
+        let closed = origin::spawn_blocking(move || {
             self.metadata.close()?;
             self.logs.close(-1)
         });
@@ -115,7 +116,7 @@ impl ControllerNode {
 
 async fn open_metadata(dir: &Path, around: &Surroundings) -> Result<Arc<Log>, Error> {
     let (dir, around) = (dir.join(METADATA_DIR), around.clone());
-    let opened = tokio::task::spawn_blocking(move || {
+    let opened = origin::spawn_blocking(move || {
         // It is small: recovering all of it at each start is cheaper than a checkpoint.
         Log::open(&around.disk, dir, log_config(), around.clock, 0, false)
     });

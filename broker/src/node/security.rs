@@ -15,6 +15,7 @@ use tokio::sync::watch;
 
 use super::Error;
 use crate::auth::Mapping;
+use crate::env::origin;
 use crate::image::Image;
 use crate::image::property::{Config, Protocol, Role, listener_key};
 use crate::server;
@@ -60,7 +61,7 @@ impl Security {
     /// A store of a listener cannot be used.
     pub async fn open(config: &Arc<Config>) -> Result<Self, Error> {
         let config = Arc::clone(config);
-        let opened = tokio::task::spawn_blocking(move || {
+        let opened = origin::spawn_blocking(move || {
             let served: BTreeSet<&str> = config
                 .listeners()
                 .iter()
@@ -120,7 +121,7 @@ impl Security {
             tokio::time::sleep(RENEWAL_INTERVAL).await;
             let image = Arc::clone(&images.borrow());
             let security = Arc::clone(&self);
-            let looked = tokio::task::spawn_blocking(move || {
+            let looked = origin::spawn_blocking(move || {
                 for (listener, guard) in &security.guards {
                     guard.renew(&security.config, &image, listener);
                 }

@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use tokio::task::JoinHandle;
 
-/// Tasks that end with this value.
+use crate::env::origin;
+
+/// Tasks that end with this value, and work for the node of whoever spawned them.
 #[derive(Default)]
 pub struct Tasks {
     handles: Vec<JoinHandle<()>>,
@@ -13,7 +15,7 @@ pub struct Tasks {
 
 impl Tasks {
     pub fn spawn(&mut self, task: impl Future<Output = ()> + Send + 'static) {
-        self.handles.push(tokio::spawn(task));
+        self.handles.push(origin::spawn(task));
     }
 
     /// Waits until all have ended by themselves, at most `grace`; then ends the rest.

@@ -94,7 +94,11 @@ fn damaged(error: impl std::fmt::Display) -> Error {
 
 fn read_bounded(reader: impl io::Read, limit: usize) -> Result<Bytes, Error> {
     let mut plain = Vec::new();
-    reader.take(limit as u64 + 1).read_to_end(&mut plain).map_err(damaged)?;
+    // One more than the limit tells what is larger from what just fits.
+    reader
+        .take((limit as u64).saturating_add(1))
+        .read_to_end(&mut plain)
+        .map_err(damaged)?;
     if plain.len() > limit {
         return Err(Error::TooLarge { limit });
     }

@@ -57,9 +57,7 @@ impl File {
         let before = self.size();
         let end = position.saturating_add(content.len() as u64);
         let growth = end.saturating_sub(before);
-        if let Some(volume) = &self.volume {
-            volume.take(growth)?;
-        }
+        self.take(growth)?;
         let written = match self.check(Fault::TornWrite) {
             Ok(()) => self.inner.write_all_at(content, position),
             Err(torn) => self
@@ -73,9 +71,7 @@ impl File {
             self.inner.metadata().map_or(before, |meta| meta.len())
         };
         self.len.store(len, Ordering::SeqCst);
-        if let Some(volume) = &self.volume {
-            volume.release(growth.saturating_sub(len.saturating_sub(before)));
-        }
+        self.release(growth.saturating_sub(len.saturating_sub(before)));
         written
     }
 
@@ -107,9 +103,7 @@ impl File {
         if len < before {
             self.inner.set_len(len)?;
             self.len.store(len, Ordering::SeqCst);
-            if let Some(volume) = &self.volume {
-                volume.release(before - len);
-            }
+            self.release(before - len);
         }
         Ok(())
     }
@@ -132,6 +126,30 @@ impl File {
             Ok(()) => Ok(true),
             Err(rustix::io::Errno::WOULDBLOCK) => Ok(false),
             Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Takes room for `bytes` more.
+    fn take(&self, bytes: u64) -> io::Result<()> {
+        if let Some(volume) = &self.volume {
+            volume.take(bytes)?;
+        }
+        let taken = self
+            .faults
+            .as_ref()
+            .map_or(Ok(()), |faults| faults.take(&self.path, bytes));
+        if let (Err(_), Some(volume)) = (&taken, &self.volume) {
+            volume.release(bytes);
+        }
+        taken
+    }
+
+    fn release(&self, bytes: u64) {
+        if let Some(volume) = &self.volume {
+            volume.release(bytes);
+        }
+        if let Some(faults) = &self.faults {
+            faults.release(&self.path, bytes);
         }
     }
 

@@ -8,6 +8,7 @@ use tokio::time::MissedTickBehavior;
 
 use super::LogManager;
 use super::directory;
+use crate::env::origin;
 use crate::id::Offset;
 use crate::log::{Error, Log};
 
@@ -67,7 +68,7 @@ impl LogManager {
                 _ = flush.tick() => Self::flush_due,
             };
             let manager = Arc::clone(&self);
-            if let Err(error) = tokio::task::spawn_blocking(move || job(&manager)).await {
+            if let Err(error) = origin::spawn_blocking(move || job(&manager)).await {
                 tracing::error!("the upkeep of the logs broke off: {error}");
             }
         }
