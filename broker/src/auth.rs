@@ -5,6 +5,7 @@ mod certificate;
 mod denial;
 mod mapping;
 mod principal;
+pub mod sasl;
 
 pub use acl::{Authorizer, Object, Ruling, Who};
 pub use certificate::subject;

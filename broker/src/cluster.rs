@@ -20,7 +20,7 @@ use tokio::sync::watch;
 use crate::env::clock::Clock;
 use crate::env::net::Effect;
 use crate::id::NodeId;
-use crate::node::{self, Effects, Node, Surroundings};
+use crate::node::{self, Effects, NewUser, Node, Surroundings};
 
 pub use config::{ClusterConfig, NodeConfig};
 pub use fault::{Active, Fault, Ground, Peer, Place, Registry, Selection};
@@ -44,6 +44,8 @@ pub enum Error {
         #[source]
         source: node::Error,
     },
+    #[error("a user to add cannot be taken: {0}")]
+    User(String),
     #[error(transparent)]
     Ready(#[from] node::Error),
     #[error("{0}")]
@@ -74,6 +76,7 @@ impl Cluster {
     /// # Errors
     /// A port or folder is in use, a property is bad, or it is not ready within a minute.
     pub async fn start(mut config: ClusterConfig) -> Result<Self, Error> {
+        users(&config)?;
         config.take_ports().await?;
         let nodes = if config.processes.is_some() {
             Nodes::Apart(Processes::default())
@@ -157,6 +160,10 @@ impl Cluster {
                 }
                 let around = Surroundings {
                     disk: self.config.disk.clone(),
+                    users: match id {
+                        CONTROLLER => users(&self.config)?,
+                        _ => Vec::new(),
+                    },
                     ..Surroundings::default()
                 };
                 let config = self.config.parsed(id).ok_or(Error::Unknown(id))??;
@@ -385,4 +392,10 @@ impl Cluster {
             Nodes::Apart(processes) => processes.shutdown(CONTROLLER).await,
         }
     }
+}
+
+/// The users to add, read.
+fn users(config: &ClusterConfig) -> Result<Vec<NewUser>, Error> {
+    let users = config.users.iter().map(|text| NewUser::parse(text));
+    users.collect::<Result<_, _>>().map_err(Error::User)
 }

@@ -16,6 +16,7 @@ mod producer_id;
 mod quorum;
 mod quota;
 mod reassignment;
+mod scram;
 mod state;
 #[cfg(test)]
 mod tests;
@@ -36,6 +37,7 @@ use crate::image::property::Config;
 use crate::image::{self, Endpoint, Image, Record};
 use crate::log::{self, Log, LogConfig};
 
+pub use scram::NewUser;
 pub use state::State;
 
 /// The folder of the metadata log below [`Config::metadata_dir`].
@@ -52,6 +54,8 @@ pub struct Setup {
     /// Opened with [`log_config`].
     pub log: Arc<Log>,
     pub clock: Clock,
+    /// Users to add before anything is decided, unless they have such a credential already.
+    pub users: Vec<NewUser>,
 }
 
 /// One cluster's controller; clones share it.
@@ -162,6 +166,7 @@ impl Controller {
             records.extend(feature::of_new_cluster(&setup.config));
         }
         records.push(Record::Leader { node: setup.node });
+        records.extend(scram::missing(&image, setup.users));
         let mut state = State::new(setup.node, setup.endpoint, setup.config, image, setup.clock.clone());
         append(&setup.log, &setup.clock, epoch, &mut state, &records).map_err(Error::NotTaken)?;
         setup.log.flush()?;

@@ -6,6 +6,7 @@
 pub mod alter_client_quotas;
 pub mod alter_configs;
 pub mod alter_partition_reassignments;
+pub mod alter_user_scram_credentials;
 pub mod api_versions;
 mod context;
 pub mod create_acls;
@@ -24,6 +25,7 @@ pub mod describe_groups;
 pub mod describe_log_dirs;
 pub mod describe_quorum;
 pub mod describe_topic_partitions;
+pub mod describe_user_scram_credentials;
 pub mod elect_leaders;
 pub mod fetch;
 pub mod find_coordinator;
@@ -48,6 +50,8 @@ pub mod produce;
 mod refuse;
 mod reply;
 mod rights;
+pub mod sasl_authenticate;
+pub mod sasl_handshake;
 pub mod sync_group;
 mod throttle;
 pub mod unregister_broker;
@@ -58,10 +62,10 @@ use std::ops::RangeInclusive;
 use bytes::Bytes;
 use kafka_protocol::messages::{
     AllocateProducerIdsRequest, AlterClientQuotasRequest, AlterConfigsRequest, AlterPartitionReassignmentsRequest,
-    AlterPartitionRequest, ApiKey, BrokerHeartbeatRequest, BrokerRegistrationRequest, CreateAclsRequest,
-    CreatePartitionsRequest, CreateTopicsRequest, DeleteAclsRequest, DeleteTopicsRequest, DescribeQuorumRequest,
-    ElectLeadersRequest, IncrementalAlterConfigsRequest, ListPartitionReassignmentsRequest, UnregisterBrokerRequest,
-    UpdateFeaturesRequest,
+    AlterPartitionRequest, AlterUserScramCredentialsRequest, ApiKey, BrokerHeartbeatRequest, BrokerRegistrationRequest,
+    CreateAclsRequest, CreatePartitionsRequest, CreateTopicsRequest, DeleteAclsRequest, DeleteTopicsRequest,
+    DescribeQuorumRequest, ElectLeadersRequest, IncrementalAlterConfigsRequest, ListPartitionReassignmentsRequest,
+    UnregisterBrokerRequest, UpdateFeaturesRequest,
 };
 
 use crate::auth::Object;
@@ -191,6 +195,10 @@ serves! { broker_apis, broker_dispatch:
     DeleteAcls [cluster Alter] => delete_acls,
     DescribeClientQuotas [cluster DescribeConfigs] => describe_client_quotas,
     AlterClientQuotas [cluster AlterConfigs] => alter_client_quotas,
+    SaslHandshake [open] => sasl_handshake,
+    SaslAuthenticate [open] => sasl_authenticate,
+    DescribeUserScramCredentials [cluster Describe] => describe_user_scram_credentials,
+    AlterUserScramCredentials [cluster Alter] => alter_user_scram_credentials,
 }
 
 // What brokers reach on the controller's listener. They have authorized what they pass on, and act as themselves: whoever
@@ -219,6 +227,9 @@ serves! { controller_apis, controller_dispatch:
     AlterClientQuotas [cluster AlterConfigs ClusterAction] => decided AlterClientQuotasRequest,
     DescribeConfigs [itself] => describe_configs,
     DescribeCluster [itself] => describe_cluster,
+    SaslHandshake [open] => sasl_handshake,
+    SaslAuthenticate [open] => sasl_authenticate,
+    AlterUserScramCredentials [cluster Alter ClusterAction] => decided AlterUserScramCredentialsRequest,
 }
 
 /// The APIs of one kind of listener.

@@ -10,14 +10,17 @@ pub mod feature;
 pub mod property;
 pub mod quota;
 mod record;
+mod scram;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 pub use codec::{Unreadable, encode};
 pub use record::Record;
+pub use scram::ScramCredential;
 
 use crate::id::{Epoch, NodeId, Offset, TopicId, TopicPartition};
+use crate::wire::sasl::Scram;
 use serde::{Deserialize, Serialize};
 
 /// Everything the metadata log says up to and including `offset`.
@@ -40,6 +43,8 @@ pub struct Image {
     /// The first producer id that no broker was given yet.
     pub next_producer_id: i64,
     pub acls: Arc<acl::Acls>,
+    /// The users' SCRAM credentials; a user without one is not in it.
+    pub scram: Arc<BTreeMap<String, BTreeMap<Scram, ScramCredential>>>,
 }
 
 /// A registered broker.

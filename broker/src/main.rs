@@ -12,7 +12,7 @@ use std::time::Duration;
 use azimuth_broker::cluster::socket::Inbox;
 use azimuth_broker::cluster::{self, Cluster, ClusterConfig};
 use azimuth_broker::env::origin;
-use azimuth_broker::node::{self, Config, Node, Surroundings};
+use azimuth_broker::node::{self, Config, NewUser, Node, Role, Surroundings};
 use clap::{Args, Parser, Subcommand};
 use command::service::{self, State};
 use tokio::signal::unix::{SignalKind, signal};
@@ -48,9 +48,37 @@ struct Serve {
     /// How long an orderly stop may take, in seconds; then it ends as it is, with exit code 1.
     #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..=3600))]
     stop_within: u64,
+    #[command(flatten)]
+    users: Users,
     /// End when standard input does: the parent that holds it is gone.
     #[arg(long, hide = true)]
     with_parent: bool,
+}
+
+#[derive(Args)]
+struct Users {
+    /// Add a user to the cluster before it serves, unless it is there: SCRAM-SHA-512=[name=alice,password=secret].
+    #[arg(long, value_name = "USER")]
+    add_scram: Vec<String>,
+    /// Add the users of this file, one a line, so that no password is in a list of processes.
+    #[arg(long, value_name = "FILE")]
+    add_scram_file: Option<PathBuf>,
+}
+
+impl Users {
+    fn lines(self) -> Result<Vec<String>, Failure> {
+        let mut lines = self.add_scram;
+        if let Some(file) = self.add_scram_file {
+            let text = std::fs::read_to_string(&file)
+                .map_err(|error| Failure::settings(format!("{} cannot be read: {error}", file.display())))?;
+            let wanted = text
+                .lines()
+                .map(str::trim)
+                .filter(|line| !line.is_empty() && !line.starts_with('#'));
+            lines.extend(wanted.map(str::to_owned));
+        }
+        Ok(lines)
+    }
 }
 
 #[derive(Args)]
@@ -79,6 +107,8 @@ struct Many {
     /// Set a property of every node.
     #[arg(long = "override", value_name = "KEY=VALUE", value_parser = property)]
     overrides: Vec<(String, String)>,
+    #[command(flatten)]
+    users: Users,
 }
 
 fn property(text: &str) -> Result<(String, String), String> {
@@ -145,11 +175,22 @@ async fn serve(args: Serve) -> Result<(), Failure> {
     for warning in config.warnings() {
         tracing::warn!("{}: {warning}", args.file.display());
     }
+    let users = args.users.lines()?;
+    if !users.is_empty() && config.role() != Role::Controller {
+        return Err(Failure::settings(
+            "users are kept by the controller: give --add-scram to the node with process.roles=controller",
+        ));
+    }
+    let users = users.iter().map(|line| NewUser::parse(line)).collect::<Result<_, _>>();
+    let users = users.map_err(|why| Failure::settings(format!("a user to add cannot be taken: {why}")))?;
     let id = config.node_id();
     origin::is_whole_process(id.0);
     service::notify(State::Starting(&format!("node {id} starts")));
     let mut end = std::pin::pin!(end_of(args.with_parent));
-    let mut around = Surroundings::default();
+    let mut around = Surroundings {
+        users,
+        ..Surroundings::default()
+    };
     let mut faults = None;
     if args.allow_faults {
         let (bad, handle) = around.at_fault();
@@ -217,13 +258,14 @@ async fn cluster(args: Many) -> Result<(), Failure> {
     config.overrides = args.overrides;
     config.allow_faults = args.allow_faults;
     let dir = config.dir.clone();
+    config.users = args.users.lines()?;
     if args.processes {
         config.processes = Some(std::env::current_exe().map_err(Failure::run)?);
     }
     let mut stop = std::pin::pin!(asked_to_stop());
     let mut cluster = tokio::select! {
         cluster = Cluster::start(config) => cluster.map_err(|error| match error {
-            cluster::Error::Config(_) => Failure::settings(error),
+            cluster::Error::Config(_) | cluster::Error::User(_) => Failure::settings(error),
             _ => Failure::run(error),
         })?,
         stopped = &mut stop => return stopped,

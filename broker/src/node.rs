@@ -25,9 +25,9 @@ use crate::env::net::Net;
 use crate::env::origin;
 use crate::env::random::Random;
 use crate::id::NodeId;
-use crate::image::property::Role;
 
-pub use crate::image::property::{Config, Invalid, escaped};
+pub use crate::controller::NewUser;
+pub use crate::image::property::{Config, Invalid, Role, escaped};
 pub use error::Error;
 pub use fault::{Effects, Faults};
 pub use ready::until_known;
@@ -39,6 +39,8 @@ pub struct Surroundings {
     pub clock: Clock,
     pub random: Random,
     pub net: Net,
+    /// For a controller: users to add, unless they are there, before it serves.
+    pub users: Vec<NewUser>,
 }
 
 impl Default for Surroundings {
@@ -48,6 +50,7 @@ impl Default for Surroundings {
             clock: Clock::system(),
             random: Random::system(),
             net: Net::default(),
+            users: Vec::new(),
         }
     }
 }

@@ -5,6 +5,7 @@
 
 mod connection;
 mod entry;
+mod login;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -22,6 +23,7 @@ use connection::Connection;
 use entry::Entry;
 
 pub use entry::{Security, Tls};
+pub use login::Sasl;
 
 /// A pause after `accept` failed, for example because the process has no file descriptors left.
 const ACCEPT_BACKOFF: Duration = Duration::from_millis(100);
@@ -153,7 +155,7 @@ impl Acceptor {
                 Some(ended) = connections.join_next() => report(ended),
                 accepted = self.accept(&listener) => match accepted {
                     Some(Accepted::Taken(slot, stream, client)) => {
-                        let connection = Connection::new(client, &self.name, &self.cx, &self.limits);
+                        let connection = Connection::new(client, &self.name, &self.cx, &self.limits, self.entry.sasl());
                         let (entry, mut phase) = (Arc::clone(&self.entry), self.phase.clone());
                         connections.spawn(origin::inherited(async move {
                             let admitted = tokio::select! {

@@ -9,6 +9,8 @@ mod dial;
 mod error;
 mod frame;
 mod guard;
+mod login;
+pub mod sasl;
 mod stream;
 pub mod tls;
 mod version;
@@ -19,6 +21,7 @@ pub use dial::{Opened, open};
 pub use error::Error;
 pub use frame::{FrameError, FrameReader, MAX_FRAME_BYTES};
 pub use guard::Malformed;
+pub use login::log_in_on;
 pub use stream::{ReadHalf, Stream, WriteHalf};
 pub use version::common_version;
 

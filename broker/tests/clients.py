@@ -70,6 +70,10 @@ def raises(kind, call):
 class Cluster:
     """Three brokers and a controller in one process, in a folder that goes with it."""
 
+    # What kafka-python is given to log in, and kcat likewise.
+    LOGIN = {}
+    KCAT_LOGIN = ()
+
     def __init__(self, program, *options):
         self.program = program
         self.dir = Path(tempfile.mkdtemp(prefix="azimuth-clients-"))
@@ -87,7 +91,7 @@ class Cluster:
             raise SystemExit(f"the cluster is not ready: {self.log()}")
         self.bootstrap = ready.split()[1]
         self.addresses = self.bootstrap.split(",")
-        self.admin = KafkaAdminClient(bootstrap_servers=self.addresses)
+        self.admin = KafkaAdminClient(bootstrap_servers=self.addresses, **self.LOGIN)
         self.names = 0
 
     def stop(self):
@@ -114,10 +118,10 @@ class Cluster:
         return name
 
     def producer(self, **options):
-        return KafkaProducer(**{"bootstrap_servers": self.addresses, "acks": "all", "linger_ms": 5} | options)
+        return KafkaProducer(**{"bootstrap_servers": self.addresses, "acks": "all", "linger_ms": 5} | self.LOGIN | options)
 
     def consumer(self, *topics, **options):
-        options = {"bootstrap_servers": self.addresses, "auto_offset_reset": "earliest"} | options
+        options = {"bootstrap_servers": self.addresses, "auto_offset_reset": "earliest"} | self.LOGIN | options
         return KafkaConsumer(*topics, **options)
 
     def produce(self, topic, values, **options):
@@ -146,8 +150,9 @@ class Cluster:
 
     def kcat(self, *arguments, given=None, deadline=DEADLINE):
         """What kcat prints."""
+        login = [part for one in self.KCAT_LOGIN for part in ("-X", one)]
         done = subprocess.run(
-            ["kcat", "-b", self.bootstrap, *arguments], input=given, capture_output=True, text=True, timeout=deadline
+            ["kcat", "-b", self.bootstrap, *login, *arguments], input=given, capture_output=True, text=True, timeout=deadline
         )
         assert done.returncode == 0, f"kcat {' '.join(arguments)}: {done.stderr}"
         return done.stdout
@@ -158,6 +163,49 @@ class Cluster:
     def partition(self, topic, partition=0):
         topics = self.admin.describe_topics([topic])
         return next(one for one in topics[0]["partitions"] if one["partition_index"] == partition)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, failure, *_):
+        self.admin.close()
+        status = self.stop()
+        log = self.log()
+        shutil.rmtree(self.dir, ignore_errors=True)
+        if failure:
+            print("the last of its log:\n" + "\n".join(log.splitlines()[-40:]))
+        else:
+            same(status, 0, "exit status of the cluster")
+            assert "panicked" not in log, log
+
+
+class Guarded(Cluster):
+    """The same with SCRAM on every listener, and PLAIN for clients; the users come from a file, as no password belongs on a command line."""
+
+    LOGIN = {"security_protocol": "SASL_PLAINTEXT", "sasl_mechanism": "SCRAM-SHA-512"}
+    LOGIN |= {"sasl_plain_username": "alice", "sasl_plain_password": "first"}
+    KCAT_LOGIN = ("security.protocol=SASL_PLAINTEXT", "sasl.mechanisms=PLAIN")
+    KCAT_LOGIN += ("sasl.username=alice", "sasl.password=alice-plain")
+
+    def __init__(self, program):
+        jaas = 'org.apache.kafka.common.security.scram.ScramLoginModule required username="node" password="node-secret";'
+        given = {
+            "listener.security.protocol.map": "CLIENTS:SASL_PLAINTEXT,CONTROLLER:SASL_PLAINTEXT",
+            "sasl.enabled.mechanisms": "SCRAM-SHA-256,SCRAM-SHA-512",
+            "listener.name.clients.sasl.enabled.mechanisms": "SCRAM-SHA-256,SCRAM-SHA-512,PLAIN",
+            "listener.name.clients.plain.sasl.jaas.config": 'PlainLoginModule required user_alice="alice-plain";',
+            "sasl.mechanism.inter.broker.protocol": "SCRAM-SHA-512",
+            "sasl.mechanism.controller.protocol": "SCRAM-SHA-512",
+            "listener.name.clients.scram-sha-512.sasl.jaas.config": jaas,
+            "listener.name.controller.scram-sha-512.sasl.jaas.config": jaas,
+        }
+        with tempfile.NamedTemporaryFile("w", prefix="azimuth-users-") as users:
+            users.write("# users\nSCRAM-SHA-512=[name=node,password=node-secret]\n")
+            users.write('SCRAM-SHA-256=[name=alice,password="alice-secret"]\n')
+            users.write("SCRAM-SHA-512=[name=alice,password=first]\n")
+            users.flush()
+            options = [part for one in given.items() for part in ("--override", "%s=%s" % one)]
+            super().__init__(program, "--add-scram-file", users.name, *options)
 
 
 class Processes(Cluster):
@@ -226,20 +274,6 @@ class Processes(Cluster):
         for one in self.restarted.values():
             one.wait(DEADLINE)
         return super().stop()
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, failure, *_):
-        self.admin.close()
-        status = self.stop()
-        log = self.log()
-        shutil.rmtree(self.dir, ignore_errors=True)
-        if failure:
-            print("the last of its log:\n" + "\n".join(log.splitlines()[-40:]))
-        else:
-            same(status, 0, "exit status of the cluster")
-            assert "panicked" not in log, log
 
 
 def batches(segment):
@@ -1170,6 +1204,35 @@ def without_its_controller_a_cluster_goes_on_and_elects_again_when_it_is_back(sh
         print(f"     {len(load.acknowledged)} and {len(by_kcat)} records, none lost")
         print(f"     elections {min(waits):.2f} to {max(waits):.2f} s after its return")
         assert max(waits) < cluster.SESSION + 1, f"elections after {waits} s"
+
+
+@test
+def whoever_knows_the_password_is_let_in(shared):
+    with Guarded(shared.program) as cluster:
+        topic = cluster.topic(partitions=1)
+        values = [b"%d" % number for number in range(50)]
+        cluster.produce(topic, values)
+        same([record.value for record in cluster.read(topic, 50)], values, "read by kafka-python")
+        cluster.kcat("-P", "-t", topic, given="of kcat\n")
+        options = ("-C", "-t", topic, "-o", "50", "-c", "1", "-e", "-q")
+        same(cluster.kcat(*options), "of kcat\n", "read by kcat with PLAIN")
+        scram = ("-X", "sasl.mechanisms=SCRAM-SHA-256", "-X", "sasl.password=alice-secret")
+        version = re.search(r"librdkafka (\d+)\.(\d+)\.(\d+)", cluster.kcat("-V"))
+        if tuple(map(int, version.groups())) >= (2, 6, 1):
+            same(cluster.kcat(*scram, *options), "of kcat\n", "read by kcat with SCRAM")
+        else:
+            # It breaks the RFC, and Apache Kafka 4 does not let it in either.
+            def is_refused_and_told():
+                raises(AssertionError, lambda: cluster.kcat(*scram, *options))
+                return "as librdkafka before 2.6.1 does" in cluster.log()
+
+            until("the log says what to do", is_refused_and_told)
+        wrong = cluster.LOGIN | {"sasl_plain_password": "wrong"}
+        raises(errors.KafkaError, lambda: KafkaAdminClient(bootstrap_servers=cluster.addresses, **wrong))
+        described = cluster.admin.describe_user_scram_credentials(["alice"])
+        assert "alice" in str(described), described
+        for secret in ["password=first", "alice-secret", "alice-plain", "node-secret"]:
+            assert secret not in cluster.log(), f"the log holds {secret}"
 
 
 def rss(cluster):

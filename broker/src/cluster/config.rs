@@ -29,6 +29,8 @@ pub struct ClusterConfig {
     pub processes: Option<PathBuf>,
     /// For nodes in this process.
     pub disk: Disk,
+    /// Users to add before the cluster serves, unless they are there: `SCRAM-SHA-512=[name=alice,password=secret]`.
+    pub users: Vec<String>,
     /// Where brokers have their second listener and those after it.
     more: BTreeMap<NodeId, Vec<String>>,
     /// Whether [`super::Fault`]s may be injected. Each node then has threads of its own, and its links go through a relay.
@@ -86,6 +88,7 @@ impl ClusterConfig {
             own: BTreeMap::new(),
             processes: None,
             disk: Disk::real(),
+            users: Vec::new(),
             more: BTreeMap::new(),
             allow_faults: false,
         }

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 use rustix::process::{Pid, Signal, kill_process};
-use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::process::{Child, ChildStdin, Command};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -63,7 +63,7 @@ impl Processes {
             // A later line wins over an earlier one.
             text.push_str(&format!("{key}={}\n", escaped(&value)));
         }
-        tokio::fs::write(&file, text).await?;
+        write_secret(&file, &text).await?;
         let launch = Arc::new(Launch {
             program,
             file,
@@ -71,7 +71,15 @@ impl Processes {
             effects: Mutex::new(effects),
             pid: AtomicI32::new(0),
         });
-        let started = launch.launch(id).await?;
+        let users = (id == CONTROLLER && !config.users.is_empty()).then(|| folder.join("add-scram"));
+        if let Some(users) = &users {
+            write_secret(users, &config.users.join("\n")).await?;
+        }
+        let started = launch.launch(id, users.as_deref()).await;
+        if let Some(users) = &users {
+            tokio::fs::remove_file(users).await?;
+        }
+        let started = started?;
         let (signals, asked) = watch::channel(None);
         let watcher = tokio::spawn(watch_over(id, started, Arc::clone(&launch), asked));
         let process = Process {
@@ -151,6 +159,20 @@ impl Process {
     }
 }
 
+/// Writes a file that only this user can read.
+async fn write_secret(path: &Path, text: &str) -> std::io::Result<()> {
+    let mut options = tokio::fs::OpenOptions::new();
+    let mut file = options
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(path)
+        .await?;
+    file.write_all(text.as_bytes()).await?;
+    file.flush().await
+}
+
 /// A child, and the pipe that it lives as long as. [`Child::wait`] would close a pipe that is left in the child.
 struct Started {
     child: Child,
@@ -171,13 +193,16 @@ struct Launch {
 
 impl Launch {
     /// Starts it and waits until it listens.
-    async fn launch(&self, id: NodeId) -> Result<Started, Error> {
+    async fn launch(&self, id: NodeId, users: Option<&Path>) -> Result<Started, Error> {
         let mut command = Command::new(&self.program);
         command.arg("serve").arg(&self.file).arg("--with-parent");
         // What a node tells would be taken for what the cluster tells.
         command.env_remove("NOTIFY_SOCKET");
         if self.faults.is_some() {
             command.arg("--allow-faults");
+        }
+        if let Some(users) = users {
+            command.arg("--add-scram-file").arg(users);
         }
         let mut child = command
             .stdin(Stdio::piped())
@@ -256,7 +281,7 @@ async fn again(id: NodeId, launch: &Launch, asked: &mut watch::Receiver<Option<S
             () = tokio::time::sleep(RESTART_PAUSE) => {}
             _ = asked.changed() => return None,
         }
-        match launch.launch(id).await {
+        match launch.launch(id, None).await {
             Ok(started) => return Some(started),
             Err(error) => tracing::error!("{error}"),
         }

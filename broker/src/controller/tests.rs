@@ -757,6 +757,7 @@ fn open(dir: &std::path::Path) -> Result<Controller, Error> {
     let disk = crate::env::disk::Disk::real();
     let log = Log::open(&disk, dir.join(METADATA_DIR), log_config(), Clock::system(), 0, false)?;
     Controller::open(Setup {
+        users: Vec::new(),
         node: NodeId(0),
         cluster_id: "test".to_owned(),
         endpoint: endpoint(),
@@ -847,6 +848,7 @@ async fn another_clusters_log_is_refused() {
     )
     .unwrap();
     let other = Controller::open(Setup {
+        users: Vec::new(),
         node: NodeId(0),
         cluster_id: "other".to_owned(),
         endpoint: endpoint(),
@@ -935,6 +937,7 @@ async fn when_the_disk_fails_nothing_is_decided_any_more() {
     )
     .unwrap();
     let controller = Controller::open(Setup {
+        users: Vec::new(),
         node: NodeId(0),
         cluster_id: "test".to_owned(),
         endpoint: endpoint(),

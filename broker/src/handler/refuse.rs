@@ -2,8 +2,8 @@
 
 use kafka_protocol::messages::{
     AllocateProducerIdsRequest, AlterPartitionReassignmentsRequest, AlterPartitionRequest, BrokerHeartbeatRequest,
-    BrokerRegistrationRequest, DescribeAclsRequest, FetchRequest, ListPartitionReassignmentsRequest,
-    UnregisterBrokerRequest, UpdateFeaturesRequest,
+    BrokerRegistrationRequest, DescribeAclsRequest, DescribeUserScramCredentialsRequest, FetchRequest,
+    ListPartitionReassignmentsRequest, UnregisterBrokerRequest, UpdateFeaturesRequest,
 };
 use kafka_protocol::protocol::{Request, StrBytes};
 
@@ -50,6 +50,7 @@ with_code!(
 with_code_and_message!(
     AlterPartitionReassignmentsRequest,
     DescribeAclsRequest,
+    DescribeUserScramCredentialsRequest,
     ListPartitionReassignmentsRequest,
     UnregisterBrokerRequest,
     UpdateFeaturesRequest,

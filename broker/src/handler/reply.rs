@@ -127,3 +127,13 @@ impl Reply {
         self.chunks
     }
 }
+
+/// A frame that is whole already.
+impl From<Bytes> for Reply {
+    fn from(frame: Bytes) -> Self {
+        Self {
+            chunks: vec![frame],
+            ..Self::default()
+        }
+    }
+}

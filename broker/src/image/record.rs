@@ -11,8 +11,9 @@ use uuid::Uuid;
 
 use super::acl::Acl;
 use super::quota::{self, QuotaEntity};
-use super::{Broker, Image, Partition, Resource, Topic};
+use super::{Broker, Image, Partition, Resource, ScramCredential, Topic};
 use crate::id::{NodeId, Offset, TopicId};
+use crate::wire::sasl::Scram;
 
 /// One change of the cluster's metadata.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -81,6 +82,12 @@ pub enum Record {
     },
     RemoveAccessControlEntry {
         id: Uuid,
+    },
+    /// Sets one user's SCRAM credential, or removes it.
+    Scram {
+        user: String,
+        mechanism: Scram,
+        credential: Option<ScramCredential>,
     },
 }
 
@@ -160,6 +167,11 @@ impl Record {
             Self::ProducerIds { next } => image.next_producer_id = *next,
             Self::AccessControlEntry { id, acl } => Arc::make_mut(&mut image.acls).insert(*id, acl.clone()),
             Self::RemoveAccessControlEntry { id } => Arc::make_mut(&mut image.acls).remove(*id),
+            Self::Scram {
+                user,
+                mechanism,
+                credential,
+            } => set_scram(image, user, *mechanism, credential.as_ref()),
         }
     }
 }
@@ -193,5 +205,21 @@ fn set_config(image: &mut Image, resource: &Resource, key: &str, value: Option<&
     }
     if configs.is_empty() {
         image.configs.remove(resource);
+    }
+}
+
+fn set_scram(image: &mut Image, user: &str, mechanism: Scram, credential: Option<&ScramCredential>) {
+    let users = Arc::make_mut(&mut image.scram);
+    let of_user = users.entry(user.to_owned()).or_default();
+    match credential {
+        Some(credential) => {
+            of_user.insert(mechanism, credential.clone());
+        }
+        None => {
+            of_user.remove(&mechanism);
+        }
+    }
+    if of_user.is_empty() {
+        users.remove(user);
     }
 }

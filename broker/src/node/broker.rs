@@ -61,13 +61,16 @@ impl Broker {
         around: Surroundings,
         status: watch::Sender<Status>,
     ) -> Result<(Self, Vec<String>), Error> {
-        let security = Arc::new(Security::open(&config).await?);
+        let security = Arc::new(Security::open(&config, &around.clock).await?);
         let bound = listener::bind(&config).await?;
         let images = watch::Sender::new(Arc::new(Image::empty()));
         let caught_up = watch::Sender::new(false);
         let mut knows_all = caught_up.subscribe();
         let mut followers = Tasks::default();
         followers.spawn(Arc::clone(&security).renew(images.subscribe()));
+        for keys in security.keys() {
+            followers.spawn(keys.run());
+        }
         let controller = |purpose: &str| remote(&config, &around, &security, purpose);
         followers.spawn(metadata::follow(
             config.node_id(),

@@ -36,7 +36,7 @@ impl ControllerNode {
         around: Surroundings,
         status: watch::Sender<Status>,
     ) -> Result<(Self, Vec<String>), Error> {
-        let security = Arc::new(Security::open(&config).await?);
+        let security = Arc::new(Security::open(&config, &around.clock).await?);
         let bound = listener::bind(&config).await?;
         let endpoints: Vec<Endpoint> = bound.iter().map(|bound| bound.endpoint.clone()).collect();
         let Some(endpoint) = endpoints
@@ -57,6 +57,7 @@ impl ControllerNode {
         let logs = broker::open_dirs(vec![dir.clone()], &config, &around, cluster_id.clone()).await?;
         let metadata = open_metadata(&dir, &around).await?;
         let controller = Controller::open(Setup {
+            users: around.users.clone(),
             node: config.node_id(),
             cluster_id,
             endpoint: endpoint.clone(),
@@ -82,6 +83,9 @@ impl ControllerNode {
         let servers = broker::serve(bound, &cx, &security, &config)?;
         status.send_replace(Status::Serving);
         let mut tasks = Tasks::default();
+        for keys in security.keys() {
+            tasks.spawn(keys.run());
+        }
         tasks.spawn(security.renew(controller.image()));
         tasks.spawn(async move {
             let error = controller.run().await;

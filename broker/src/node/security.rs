@@ -14,11 +14,13 @@ use parking_lot::Mutex;
 use tokio::sync::watch;
 
 use super::Error;
-use crate::auth::Mapping;
+use crate::auth::{Mapping, sasl};
+use crate::env::clock::Clock;
 use crate::env::origin;
 use crate::image::Image;
-use crate::image::property::{Config, Protocol, Role, listener_key};
+use crate::image::property::{Config, Invalid, Protocol, Role, broker_property, listener_key};
 use crate::server;
+use crate::wire::sasl::Sasl;
 use crate::wire::{self, ClientConfig, tls};
 
 /// How often the stores are looked at.
@@ -28,6 +30,12 @@ const RENEWAL_INTERVAL: Duration = Duration::from_secs(3);
 pub struct Security {
     config: Arc<Config>,
     guards: BTreeMap<String, Guard>,
+    /// What each listener of this node with SASL offers.
+    offers: BTreeMap<String, Arc<server::Sasl>>,
+    /// The public keys of the tokens of those.
+    keys: Vec<Arc<sasl::Jwks>>,
+    /// How this node logs in at each listener with SASL that it speaks to.
+    logins: BTreeMap<String, Sasl>,
 }
 
 /// TLS of one listener, from both sides.
@@ -55,12 +63,12 @@ struct Stamp {
 }
 
 impl Security {
-    /// Reads all stores.
+    /// Reads all stores, and what SASL needs.
     ///
     /// # Errors
-    /// A store of a listener cannot be used.
-    pub async fn open(config: &Arc<Config>) -> Result<Self, Error> {
-        let config = Arc::clone(config);
+    /// A store of a listener cannot be used, or a property of SASL is missing or wrong.
+    pub async fn open(config: &Arc<Config>, clock: &Clock) -> Result<Self, Error> {
+        let (config, clock) = (Arc::clone(config), clock.clone());
         let opened = origin::spawn_blocking(move || {
             let served: BTreeSet<&str> = config
                 .listeners()
@@ -78,7 +86,21 @@ impl Security {
                     guards.insert((*name).to_owned(), guard);
                 }
             }
-            Ok(Self { config, guards })
+            let mut security = Self {
+                guards,
+                offers: BTreeMap::new(),
+                keys: Vec::new(),
+                logins: BTreeMap::new(),
+                config: Arc::clone(&config),
+            };
+            for name in served.iter().filter(|name| config.protocol(name).is_sasl()) {
+                security.offer(name)?;
+            }
+            for name in spoken_to.iter().filter(|name| config.protocol(name).is_sasl()) {
+                let login = login(&config, name, &clock)?;
+                security.logins.insert((*name).to_owned(), login);
+            }
+            Ok(security)
         });
         opened.await.unwrap_or_else(|panic| {
             Err(Error::Failed(format!(
@@ -95,7 +117,8 @@ impl Security {
                 mapping: guard.mapping.clone(),
             })
         });
-        server::Security { tls }
+        let sasl = self.offers.get(listener).cloned();
+        server::Security { tls, sasl }
     }
 
     /// How this node speaks to a listener of another.
@@ -108,8 +131,27 @@ impl Security {
                 Some(connector) => wire::Security::Tls(Arc::clone(connector)),
                 None => wire::Security::Plaintext,
             },
+            sasl: self.logins.get(listener).cloned(),
             ..ClientConfig::default()
         }
+    }
+
+    fn offer(&mut self, listener: &str) -> Result<(), Error> {
+        let offer = sasl::Offer::new(listener, &|key| of_sasl(&self.config, listener, key)).map_err(refused)?;
+        self.keys.extend(offer.jwks());
+        let own = self.config.of_listener(listener, "max.connections");
+        // Values were checked when they were read.
+        let connections = own
+            .and_then(|text| text.parse().ok())
+            .unwrap_or_else(|| self.config.size("max.connections"));
+        let offered = Arc::new(server::Sasl::new(offer, connections));
+        self.offers.insert(listener.to_owned(), offered);
+        Ok(())
+    }
+
+    /// The keys that have to be kept fresh, each with [`sasl::Jwks::run`].
+    pub fn keys(&self) -> impl Iterator<Item = Arc<sasl::Jwks>> {
+        self.keys.iter().cloned()
     }
 
     /// Keeps certificates up to date until it is dropped.
@@ -148,7 +190,30 @@ pub fn peer_client(config: &Config, client_id: &str) -> Result<ClientConfig, Err
         let settings = settings(config, &Image::empty(), listener).map_err(said)?;
         client.security = wire::Security::Tls(Arc::new(tls::Connector::new(&settings).map_err(said)?));
     }
+    if config.protocol(listener).is_sasl() {
+        client.sasl = Some(login(config, listener, &Clock::system())?);
+    }
     Ok(client)
+}
+
+/// How a node logs in at a listener of its peers.
+fn login(config: &Config, listener: &str, clock: &Clock) -> Result<Sasl, Error> {
+    let key = match listener == config.controller_listener() {
+        true => "sasl.mechanism.controller.protocol",
+        false => "sasl.mechanism.inter.broker.protocol",
+    };
+    sasl::login(key, listener, &|key| of_sasl(config, listener, key), clock).map_err(refused)
+}
+
+/// A listener's own property, else the node's; of a mechanism only the listener's own.
+fn of_sasl(config: &Config, listener: &str, key: &str) -> Option<String> {
+    let own = config.set(&listener_key(listener, key));
+    let nodes = || broker_property(key).and_then(|_| config.set(key));
+    own.or_else(nodes).map(str::to_owned)
+}
+
+fn refused(invalid: Invalid) -> Error {
+    Error::Failed(invalid.to_string())
 }
 
 impl Guard {

@@ -11,6 +11,7 @@ use kafka_protocol::messages::{
 };
 use kafka_protocol::protocol::{Request, StrBytes, VersionRange};
 use tokio::io::AsyncWriteExt;
+use tokio::time::Instant;
 
 use crate::env::net::Net;
 use crate::image::Endpoint;
@@ -79,6 +80,9 @@ impl LeaderLinks for WireLinks {
 struct WireLink {
     addr: String,
     client_id: StrBytes,
+    config: ClientConfig,
+    /// When to log in again.
+    login: Option<Instant>,
     version: i16,
     stream: Stream,
     fault: BoxFuture<'static, ()>,
@@ -88,10 +92,12 @@ struct WireLink {
 
 impl WireLink {
     async fn open(net: &Net, addr: &str, config: &ClientConfig) -> Result<Self, LinkError> {
-        let Opened { stream, fault } = wire::open(net, addr, config).await?;
+        let Opened { stream, fault, login } = wire::open(net, addr, config).await?;
         let mut link = Self {
             addr: addr.to_owned(),
             client_id: StrBytes::from_string(config.client_id.clone()),
+            config: config.clone(),
+            login,
             version: FETCH_VERSION,
             stream,
             fault,
@@ -151,7 +157,13 @@ async fn send_and_receive(
 impl LeaderLink for WireLink {
     fn fetch(&mut self, request: FetchRequest, deadline: Duration) -> BoxFuture<'_, Result<FetchResponse, LinkError>> {
         Box::pin(async move {
-            let answer = tokio::time::timeout(deadline, self.exchange(&request, self.version)).await;
+            let fetched = async {
+                if self.login.is_some_and(|when| when <= Instant::now()) {
+                    self.login = wire::log_in_on(&mut self.stream, &self.addr, &self.config).await?;
+                }
+                self.exchange(&request, self.version).await
+            };
+            let answer = tokio::time::timeout(deadline, fetched).await;
             answer.unwrap_or_else(|_| {
                 let after = deadline.as_millis();
                 Err(LinkError(format!("a fetch was not answered within {after} ms")))

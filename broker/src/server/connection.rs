@@ -20,6 +20,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::entry::Admitted;
+use super::login::{Answer, LOGIN_DEADLINE, Sasl, Session};
 use super::{Limits, Phase, reached};
 use crate::auth::Principal;
 use crate::handler::{self, Call, Context, Refused, Reply};
@@ -40,11 +41,12 @@ pub(super) struct Connection {
     cx: Arc<Context>,
     frame_bytes: usize,
     idle: Duration,
+    sasl: Option<Arc<Sasl>>,
 }
 
 /// Why a connection ends.
 #[derive(Debug, thiserror::Error)]
-enum End {
+pub(super) enum End {
     #[error("it closed the connection")]
     Client,
     #[error("it was idle")]
@@ -57,6 +59,15 @@ enum End {
     Frame(String),
     #[error("it ended in the middle of a frame")]
     Torn,
+    /// Told in the log already.
+    #[error("it is not let in")]
+    Refusal,
+    #[error("it does not log in within {} s", LOGIN_DEADLINE.as_secs())]
+    Slow,
+    #[error("there are too many clients that are not logged in yet")]
+    Crowd,
+    #[error("its login has ended")]
+    Expired,
     #[error("it does not take its answers")]
     Stuck,
     #[error("the connection broke: {0}")]
@@ -64,20 +75,27 @@ enum End {
 }
 
 impl Connection {
-    pub fn new(client: SocketAddr, listener: &Arc<str>, cx: &Arc<Context>, limits: &Limits) -> Self {
+    pub fn new(
+        client: SocketAddr,
+        listener: &Arc<str>,
+        cx: &Arc<Context>,
+        limits: &Limits,
+        sasl: Option<&Arc<Sasl>>,
+    ) -> Self {
         Self {
             client,
             listener: Arc::clone(listener),
             cx: Arc::clone(cx),
             frame_bytes: limits.frame_bytes,
             idle: limits.idle,
+            sasl: sasl.cloned(),
         }
     }
 
     pub async fn run(self, admitted: Admitted, phase: watch::Receiver<Phase>) {
         let (client, listener) = (self.client, Arc::clone(&self.listener));
         match self.serve(admitted, phase).await {
-            end @ (End::Client | End::Idle | End::Stopped | End::Broken(_)) => {
+            end @ (End::Client | End::Idle | End::Stopped | End::Refusal | End::Expired | End::Broken(_)) => {
                 tracing::debug!("{client} on {listener} is disconnected: {end}");
             }
             end => tracing::warn!("{client} on {listener} is disconnected: {end}"),
@@ -86,29 +104,99 @@ impl Connection {
 
     async fn serve(self, admitted: Admitted, mut phase: watch::Receiver<Phase>) -> End {
         let (input, mut output) = admitted.stream.into_split();
-        let work = Work {
-            cx: self.cx,
-            client: self.client,
-            principal: Arc::new(admitted.principal),
-            listener: self.listener,
-            running: FuturesOrdered::new(),
-            only_produces: true,
-            ahead: None,
-            muted: None,
-        };
         let mut frames = Frames {
             input,
             reader: FrameReader::new(self.frame_bytes),
         };
-        let end = exchange(work, &mut frames, &mut output, self.idle, &mut phase)
-            .await
-            .unwrap_or_else(|end| end);
+        let idle = self.idle;
+        let served = async {
+            let (session, principal) = match self.log_in(&mut frames, &mut output, &mut phase).await? {
+                Some((session, principal)) => (Some(session), principal),
+                None => (None, Arc::new(admitted.principal)),
+            };
+            let work = Work {
+                cx: self.cx,
+                client: self.client,
+                principal,
+                listener: self.listener,
+                session,
+                refused: false,
+                running: FuturesOrdered::new(),
+                only_produces: true,
+                ahead: None,
+                muted: None,
+            };
+            exchange(work, &mut frames, &mut output, idle, &mut phase).await
+        };
+        let end = served.await.unwrap_or_else(|end| end);
         if matches!(output, WriteHalf::Tls(_)) && !matches!(end, End::Stuck | End::Broken(_)) {
             // A client that is gone does not miss it.
             let _ = tokio::time::timeout(FAREWELL, output.shutdown()).await;
         }
         end
     }
+
+    /// Waits until the client is logged in, and says as whom; nothing on a listener without SASL.
+    async fn log_in(
+        &self,
+        frames: &mut Frames,
+        output: &mut WriteHalf,
+        phase: &mut watch::Receiver<Phase>,
+    ) -> Result<Option<(Session, Arc<Principal>)>, End> {
+        let Some(sasl) = &self.sasl else {
+            return Ok(None);
+        };
+        let entered = async {
+            let _place = sasl.enter().ok_or(End::Crowd)?;
+            let mut session = Session::new(
+                Arc::clone(sasl),
+                Arc::clone(&self.cx),
+                self.client,
+                Arc::clone(&self.listener),
+            );
+            frames.reader.set_limit(sasl.receive_bytes());
+            tokio::select! {
+                entered = tokio::time::timeout(LOGIN_DEADLINE, first_requests(&mut session, frames, output)) => {
+                    entered.map_err(|_| End::Slow)??;
+                }
+                () = reached(phase, |phase| phase != Phase::Serve) => return Err(End::Stopped),
+            }
+            frames.reader.set_limit(self.frame_bytes);
+            let principal = session.principal().cloned().ok_or(End::Refusal)?;
+            Ok((session, principal))
+        };
+        match entered.await {
+            Ok(entered) => Ok(Some(entered)),
+            Err(end @ (End::Client | End::Stopped | End::Refusal | End::Broken(_))) => Err(end),
+            Err(end) => {
+                sasl.report(self.client, &self.listener, &end.to_string());
+                Err(End::Refusal)
+            }
+        }
+    }
+}
+
+/// Answers what comes before the end of a login.
+async fn first_requests(session: &mut Session, frames: &mut Frames, output: &mut WriteHalf) -> Result<(), End> {
+    while session.principal().is_none() {
+        let frame = frames.next().await?.ok_or(End::Client)?;
+        let mut replies = Outgoing::default();
+        match session.first(frame).await? {
+            Answer::Reply(reply) => {
+                replies.push(reply);
+                send(output, &mut replies).await?;
+            }
+            Answer::Refusal(reply) => {
+                tokio::time::sleep(session.sasl().failure_delay()).await;
+                if let Some(reply) = reply {
+                    replies.push(reply);
+                    send(output, &mut replies).await?;
+                }
+                return Err(End::Refusal);
+            }
+        }
+    }
+    Ok(())
 }
 
 async fn exchange(
@@ -133,6 +221,9 @@ async fn exchange(
                     .await
                     .map_err(|_| End::Stuck)??;
                 work.mute(wait);
+                if work.refused && work.running.is_empty() {
+                    return Err(End::Refusal);
+                }
                 work.start_ahead()?;
             }
             () = reached(phase, |phase| phase != Phase::Serve), if !busy => return Ok(End::Stopped),
@@ -140,7 +231,7 @@ async fn exchange(
                 work.muted = None;
                 work.start_ahead()?;
             }
-            frame = frames.next(), if work.ahead.is_none() && work.muted.is_none() => {
+            frame = frames.next(), if work.ahead.is_none() && work.muted.is_none() && !work.refused => {
                 let Some(frame) = frame? else { return Ok(End::Client) };
                 work.take(frame)?;
             }
@@ -182,6 +273,9 @@ struct Work {
     client: SocketAddr,
     principal: Arc<Principal>,
     listener: Arc<str>,
+    session: Option<Session>,
+    /// A login was refused: nothing is taken any more, and the connection ends with the answer.
+    refused: bool,
     running: FuturesOrdered<BoxFuture<'static, Result<Reply, Refused>>>,
     only_produces: bool,
     /// Read, and waiting for those that run.
@@ -221,6 +315,9 @@ impl Work {
             return Ok(());
         };
         self.only_produces = is_produce;
+        if self.logs_in(&header, &body)? {
+            return Ok(());
+        }
         let cx = Arc::clone(&self.cx);
         let call = Call {
             version: header.version,
@@ -233,6 +330,30 @@ impl Work {
         let answer = async move { handler::answer(&cx, &call, &header, body).await };
         self.running.push_back(answer.boxed());
         Ok(())
+    }
+}
+
+impl Work {
+    /// Takes a request of a login, and lets none through that comes after the end of one.
+    fn logs_in(&mut self, header: &Header, body: &Bytes) -> Result<bool, End> {
+        let Some(session) = &mut self.session else {
+            return Ok(false);
+        };
+        let answer = match session.again(header, body)? {
+            None => return Ok(false),
+            Some(Answer::Reply(reply)) => std::future::ready(Ok(reply)).boxed(),
+            Some(Answer::Refusal(reply)) => {
+                self.refused = true;
+                let delay = session.sasl().failure_delay();
+                async move {
+                    tokio::time::sleep(delay).await;
+                    Ok(reply.unwrap_or_default())
+                }
+                .boxed()
+            }
+        };
+        self.running.push_back(answer);
+        Ok(true)
     }
 }
 

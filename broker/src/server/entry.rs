@@ -10,6 +10,7 @@ use parking_lot::Mutex;
 use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
 
+use super::login::Sasl;
 use crate::auth::{self, Mapping, Principal};
 use crate::wire::{Stream, tls};
 
@@ -25,6 +26,8 @@ const FAILURE_LOG_INTERVAL: Duration = Duration::from_secs(10);
 pub struct Security {
     /// `None` is plaintext.
     pub tls: Option<Tls>,
+    /// Without it a client is who its certificate says, or nobody.
+    pub sasl: Option<Arc<Sasl>>,
 }
 
 /// TLS on a listener.
@@ -51,7 +54,7 @@ pub(super) struct Admitted {
 
 /// Failed handshakes, and when one was last logged.
 #[derive(Default)]
-struct Failures {
+pub(super) struct Failures {
     logged: Option<Instant>,
     /// Since then.
     silent: u64,
@@ -65,6 +68,10 @@ impl Entry {
             turns: Semaphore::new(HANDSHAKES),
             failures: Mutex::default(),
         }
+    }
+
+    pub fn sasl(&self) -> Option<&Arc<Sasl>> {
+        self.security.sasl.as_ref()
     }
 
     /// Lets a client in; `None` if it does not get in, which is logged.
@@ -102,7 +109,7 @@ impl Entry {
 
 impl Failures {
     /// Takes one in; if it is to be logged, how many were not since the last.
-    fn count(&mut self, now: Instant) -> Option<u64> {
+    pub fn count(&mut self, now: Instant) -> Option<u64> {
         let due = self
             .logged
             .is_none_or(|last| now.duration_since(last) >= FAILURE_LOG_INTERVAL);
@@ -168,6 +175,7 @@ mod tests {
                 acceptor: Arc::new(tls::Acceptor::new(&settings(server)).expect("a server")),
                 mapping: Mapping::parse(rules).expect("valid"),
             }),
+            sasl: None,
         };
         let entry = Entry::new(&"CLIENTS".into(), security);
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("binds");

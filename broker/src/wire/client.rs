@@ -3,9 +3,11 @@
 //! Any number of calls may be in flight; answers are matched by correlation id. Every call has a deadline, and a
 //! call given up on does not disturb the others. A connection that failed stays failed: connect again.
 
+mod keep;
+
 use std::collections::HashMap;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -13,11 +15,13 @@ use kafka_protocol::messages::{ApiKey, ApiVersionsRequest, ApiVersionsResponse};
 use kafka_protocol::protocol::{Message, Request, StrBytes, VersionRange};
 use parking_lot::Mutex;
 use tokio::io::AsyncWriteExt;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{RwLock, mpsc, oneshot};
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
 
 use super::error::Error;
 use super::frame::{FrameError, FrameReader, MAX_FRAME_BYTES};
+use super::sasl::Sasl;
 use super::stream::{ReadHalf, WriteHalf};
 use super::{ErrorCode, codec, dial, tls, version};
 use crate::env::net::Net;
@@ -33,11 +37,13 @@ const LAST_WORDS: Duration = Duration::from_millis(100);
 pub struct ClientConfig {
     /// Shown in the other side's logs and metrics.
     pub client_id: String,
-    /// For the TCP connection, the TLS handshake and the first exchange of versions together.
+    /// For the TCP connection, the TLS handshake, the login and the first exchange of versions together.
     pub connect_timeout: Duration,
     /// The largest answer accepted.
     pub max_frame_bytes: usize,
     pub security: Security,
+    /// How to log in, where the listener has SASL.
+    pub sasl: Option<Sasl>,
 }
 
 /// What a connection is wrapped in.
@@ -56,6 +62,7 @@ impl Default for ClientConfig {
             connect_timeout: Duration::from_secs(5),
             max_frame_bytes: MAX_FRAME_BYTES,
             security: Security::Plaintext,
+            sasl: None,
         }
     }
 }
@@ -75,13 +82,16 @@ struct Connection {
     requests: mpsc::Sender<Bytes>,
     pending: Arc<Pending>,
     tasks: [JoinHandle<()>; 2],
+    /// Read by each request while it is handed over; written while logging in again, when no other may be sent.
+    gate: RwLock<()>,
+    keeper: OnceLock<JoinHandle<()>>,
 }
 
 impl Client {
     /// Connects to `addr` (`host:port`) and asks which API versions it has.
     ///
     /// # Errors
-    /// [`Error::Unreachable`], [`Error::Tls`], [`Error::TimedOut`], or what the first exchange fails with.
+    /// [`Error::Unreachable`], [`Error::Tls`], [`Error::Login`], [`Error::TimedOut`], or what the first exchange fails with.
     pub async fn connect(addr: impl AsRef<str>, config: &ClientConfig) -> Result<Self, Error> {
         Self::connect_through(&Net::default(), addr, config).await
     }
@@ -90,7 +100,14 @@ impl Client {
     pub async fn connect_through(net: &Net, addr: impl AsRef<str>, config: &ClientConfig) -> Result<Self, Error> {
         let addr = addr.as_ref();
         let started = tokio::time::timeout(config.connect_timeout, async {
-            let connection = Arc::new(Connection::open(net, addr, config).await?);
+            let (connection, login) = Connection::open(net, addr, config).await?;
+            let connection = Arc::new(connection);
+            if let (Some(sasl), Some(when)) = (&config.sasl, login) {
+                // Set here only.
+                let _ = connection
+                    .keeper
+                    .set(keep::keep_logged_in(&connection, sasl.clone(), when));
+            }
             let versions = Arc::new(connection.negotiate(config.connect_timeout).await?);
             Ok(Self { connection, versions })
         });
@@ -173,8 +190,9 @@ impl Client {
 }
 
 impl Connection {
-    async fn open(net: &Net, addr: &str, config: &ClientConfig) -> Result<Self, Error> {
-        let dial::Opened { stream, fault } = dial::open(net, addr, config).await?;
+    /// The connection, and when to log in again on it.
+    async fn open(net: &Net, addr: &str, config: &ClientConfig) -> Result<(Self, Option<Instant>), Error> {
+        let dial::Opened { stream, fault, login } = dial::open(net, addr, config).await?;
         let (input, output) = stream.into_split();
         let addr: Arc<str> = addr.into();
         let pending = Arc::new(Pending::default());
@@ -191,18 +209,36 @@ impl Connection {
             })
         };
         let writer = tokio::spawn(write(output, queue, Arc::clone(&pending), Arc::clone(&addr)));
-        Ok(Self {
+        let connection = Self {
             addr,
             client_id: StrBytes::from_string(config.client_id.clone()),
             next: AtomicI32::new(0),
             requests,
             pending,
             tasks: [reader, writer],
-        })
+            gate: RwLock::new(()),
+            keeper: OnceLock::new(),
+        };
+        Ok((connection, login))
     }
 
     /// Sends one request and returns the frame that answers it, without its length.
     async fn exchange<R: Request>(&self, request: &R, version: i16, deadline: Duration) -> Result<Bytes, Error> {
+        self.send(request, version, deadline, true).await
+    }
+
+    /// Like [`Connection::exchange`], for the one that holds the gate closed.
+    async fn exchange_now<R: Request>(&self, request: &R, version: i16, deadline: Duration) -> Result<Bytes, Error> {
+        self.send(request, version, deadline, false).await
+    }
+
+    async fn send<R: Request>(
+        &self,
+        request: &R,
+        version: i16,
+        deadline: Duration,
+        gated: bool,
+    ) -> Result<Bytes, Error> {
         let correlation = self.next.fetch_add(1, Ordering::Relaxed);
         let frame = codec::encode_request(request, version, correlation, &self.client_id).map_err(|error| {
             Error::Unwritable {
@@ -215,7 +251,12 @@ impl Connection {
         // Dropped on every way out, also when the caller gives up on this future.
         let _ticket = self.pending.insert(correlation, answer).ok_or_else(|| self.closed())?;
         let exchange = tokio::time::timeout(deadline, async {
+            let open = match gated {
+                true => Some(self.gate.read().await),
+                false => None,
+            };
             self.requests.send(frame).await.map_err(|_| self.closed())?;
+            drop(open);
             waiter.await.unwrap_or_else(|_| Err(self.closed()))
         });
         exchange.await.unwrap_or_else(|_| {
@@ -261,6 +302,11 @@ impl Connection {
         }
     }
 
+    /// Fails every call, now and later.
+    fn end(&self) {
+        self.pending.close(&self.addr, End::Closed);
+    }
+
     fn closed(&self) -> Error {
         self.pending.reason(&self.addr)
     }
@@ -268,7 +314,7 @@ impl Connection {
 
 impl Drop for Connection {
     fn drop(&mut self) {
-        for task in &self.tasks {
+        for task in self.tasks.iter().chain(self.keeper.get()) {
             task.abort();
         }
     }

@@ -23,6 +23,13 @@ pub enum Error {
     /// A handshake failed, or the other side refused our certificate.
     #[error("there is no TLS connection to {addr}: {reason}")]
     Tls { addr: String, reason: String },
+    /// The other side does not let us in, or does not prove that it knows us.
+    #[error("the login at {addr} with {mechanism} failed: {reason}")]
+    Login {
+        addr: String,
+        mechanism: &'static str,
+        reason: String,
+    },
     #[error("{addr} does not support {api} in a version we speak (it has {theirs}, we have {ours})")]
     Unsupported {
         addr: String,

@@ -39,6 +39,11 @@ impl FrameReader {
         }
     }
 
+    /// Another limit for the frames to come.
+    pub fn set_limit(&mut self, limit: usize) {
+        self.limit = limit;
+    }
+
     /// The next frame without its length; `None` when the stream ended between frames.
     ///
     /// Cancel safe: bytes that arrived stay in the reader.

@@ -278,20 +278,8 @@ impl Config {
                     .to_owned(),
             ));
         }
-        let controller = self.controller_listener();
-        let used = self
-            .listeners
-            .iter()
-            .map(|listener| (listener.name.as_str(), listener.protocol))
-            .chain([(controller, self.protocols.of(controller, "controller.listener.names")?)]);
-        for (name, protocol) in used {
-            if protocol.is_sasl() {
-                return Err(Invalid(format!(
-                    "The listener {name} has the protocol {protocol} (listener.security.protocol.map), which is not \
-                     served yet; PLAINTEXT and SSL are."
-                )));
-            }
-        }
+        self.protocols
+            .of(self.controller_listener(), "controller.listener.names")?;
         Ok(())
     }
 }
