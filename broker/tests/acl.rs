@@ -6,12 +6,16 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use azimuth_broker::cluster::{Cluster, ClusterConfig};
+use azimuth_broker::node::{Config, Node, Surroundings};
+use azimuth_broker::wire::sasl::Sasl;
 use azimuth_broker::wire::{Client, ClientConfig, ErrorCode};
 use kafka_protocol::messages::create_acls_request::AclCreation;
 use kafka_protocol::messages::create_topics_request::CreatableTopic;
 use kafka_protocol::messages::metadata_request::MetadataRequestTopic;
 use kafka_protocol::messages::{
-    CreateAclsRequest, CreateTopicsRequest, DescribeAclsRequest, MetadataRequest, MetadataResponse, TopicName,
+    AllocateProducerIdsRequest, AlterPartitionRequest, BrokerHeartbeatRequest, BrokerRegistrationRequest,
+    CreateAclsRequest, CreateTopicsRequest, DescribeAclsRequest, DescribeClusterRequest, DescribeQuorumRequest,
+    FetchRequest, MetadataRequest, MetadataResponse, TopicName, UnregisterBrokerRequest,
 };
 use kafka_protocol::protocol::StrBytes;
 use rdkafka::consumer::{BaseConsumer, Consumer};
@@ -26,6 +30,7 @@ const AUTHORIZER: &str = "org.apache.kafka.metadata.authorizer.StandardAuthorize
 
 // Codes of the protocol.
 const TOPIC: i8 = 2;
+const GROUP: i8 = 3;
 const LITERAL: i8 = 3;
 const PREFIXED: i8 = 4;
 const DENY: i8 = 2;
@@ -43,8 +48,12 @@ struct Home {
 
 impl Home {
     async fn start(overrides: &[(&str, &str)]) -> Self {
+        Self::with(2, overrides).await
+    }
+
+    async fn with(nodes: u16, overrides: &[(&str, &str)]) -> Self {
         let dir = tempfile::tempdir().expect("a folder");
-        let mut config = ClusterConfig::local(2, &[], dir.path(), 0);
+        let mut config = ClusterConfig::local(nodes, &[], dir.path(), 0);
         let common = [
             ("authorizer.class.name", AUTHORIZER),
             ("group.initial.rebalance.delay.ms", "0"),
@@ -253,6 +262,186 @@ async fn without_an_authorizer_acls_are_refused() {
     let shown = client.call(any, DEADLINE).await.expect("an answer");
     assert_eq!(shown.error_code, ErrorCode::SecurityDisabled.code());
     home.cluster.shutdown().await;
+}
+
+/// A cluster whose clients and brokers log in. The brokers are `node`, who may do everything; so may `admin`.
+async fn guarded(nodes: u16) -> Home {
+    let users = "user_node=\"node-secret\" user_admin=\"admin-secret\" user_alice=\"alice-secret\" \
+        user_bob=\"bob-secret\" user_eve=\"eve-secret\"";
+    let jaas = format!(
+        "org.apache.kafka.common.security.plain.PlainLoginModule required username=\"node\" \
+         password=\"node-secret\" {users};"
+    );
+    let protocols = "CLIENTS:SASL_PLAINTEXT,CONTROLLER:SASL_PLAINTEXT";
+    Home::with(
+        nodes,
+        &[
+            ("super.users", "User:node;User:admin"),
+            ("listener.security.protocol.map", protocols),
+            ("inter.broker.listener.name", "CLIENTS"),
+            ("sasl.mechanism.inter.broker.protocol", "PLAIN"),
+            ("sasl.mechanism.controller.protocol", "PLAIN"),
+            ("listener.name.clients.sasl.enabled.mechanisms", "PLAIN"),
+            ("listener.name.clients.plain.sasl.jaas.config", &jaas),
+            ("listener.name.controller.sasl.enabled.mechanisms", "PLAIN"),
+            ("listener.name.controller.plain.sasl.jaas.config", &jaas),
+        ],
+    )
+    .await
+}
+
+impl Home {
+    /// Our own client, as this user.
+    async fn login(&self, user: &str) -> Client {
+        let config = ClientConfig {
+            sasl: Some(Sasl::plain(user, format!("{user}-secret"))),
+            ..ClientConfig::default()
+        };
+        let addr = self.cluster.addresses().remove(0);
+        Client::connect(&addr, &config).await.expect("logs in")
+    }
+
+    /// librdkafka, as this user.
+    fn rdkafka(&self, user: &str) -> rdkafka::ClientConfig {
+        rdkafka::ClientConfig::new()
+            .set("bootstrap.servers", self.cluster.bootstrap())
+            .set("security.protocol", "sasl_plaintext")
+            .set("sasl.mechanism", "PLAIN")
+            .set("sasl.username", user)
+            .set("sasl.password", format!("{user}-secret"))
+            .clone()
+    }
+}
+
+/// Reads one record of a topic as a member of a group.
+async fn join(client: &rdkafka::ClientConfig, group: &str, topic: &str) -> Result<(), RDKafkaErrorCode> {
+    let consumer: BaseConsumer = client
+        .clone()
+        .set("group.id", group)
+        .set("auto.offset.reset", "earliest")
+        .create()
+        .expect("a consumer");
+    consumer.subscribe(&[topic]).expect("subscribes");
+    let reading = tokio::task::spawn_blocking(move || first(&consumer));
+    reading.await.expect("reads")
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn each_user_may_what_the_acls_say() {
+    let home = guarded(2).await;
+    let admin = home.login("admin").await;
+    create(&admin, &["orders-1", "orders-2", "audit"]).await;
+    for topic in ["orders-1", "orders-2", "audit"] {
+        assert_eq!(
+            produce(&home.rdkafka("admin"), topic).await,
+            Ok(()),
+            "a super user, {topic}"
+        );
+    }
+    add(
+        &admin,
+        vec![
+            acl(ALLOW, "User:alice", "*", WRITE, TOPIC, PREFIXED, "orders-"),
+            acl(ALLOW, "User:bob", "127.0.0.1", READ, TOPIC, PREFIXED, "orders-"),
+            acl(DENY, "User:bob", "*", READ, TOPIC, LITERAL, "orders-2"),
+            acl(ALLOW, "User:bob", "*", READ, GROUP, LITERAL, "readers"),
+            acl(ALLOW, "User:eve", "10.9.8.7", ALL, TOPIC, LITERAL, "*"),
+            acl(ALLOW, "User:*", "*", DESCRIBE, TOPIC, LITERAL, "*"),
+            // Of consumers that are in no group, which ask for its coordinator all the same.
+            acl(ALLOW, "User:*", "*", READ, GROUP, LITERAL, "unused"),
+        ],
+    )
+    .await;
+    let (no_topic, no_group) = (
+        RDKafkaErrorCode::TopicAuthorizationFailed,
+        RDKafkaErrorCode::GroupAuthorizationFailed,
+    );
+
+    let alice = home.rdkafka("alice");
+    assert_eq!(produce(&alice, "orders-1").await, Ok(()));
+    let idempotent = alice.clone().set("enable.idempotence", "true").clone();
+    assert_eq!(produce(&idempotent, "orders-2").await, Ok(()), "who may write a topic");
+    assert_eq!(produce(&alice, "audit").await, Err(no_topic));
+    assert_eq!(
+        consume(&alice, "orders-1").await,
+        Err(no_topic),
+        "writing is not reading"
+    );
+
+    let bob = home.rdkafka("bob");
+    assert_eq!(join(&bob, "readers", "orders-1").await, Ok(()));
+    assert_eq!(join(&bob, "others", "orders-1").await, Err(no_group));
+    assert_eq!(
+        consume(&bob, "orders-2").await,
+        Err(no_topic),
+        "denying wins over the prefix"
+    );
+    assert_eq!(produce(&bob, "orders-1").await, Err(no_topic));
+
+    let eve = home.rdkafka("eve");
+    assert_eq!(consume(&eve, "orders-1").await, Err(no_topic), "from another host only");
+
+    let refused =
+        CreateAclsRequest::default().with_creations(vec![acl(ALLOW, "User:eve", "*", ALL, TOPIC, LITERAL, "*")]);
+    let refused = home
+        .login("eve")
+        .await
+        .call(refused, DEADLINE)
+        .await
+        .expect("an answer");
+    assert_eq!(
+        refused.results[0].error_code,
+        ErrorCode::ClusterAuthorizationFailed.code(),
+        "nobody gives rights to himself"
+    );
+    home.cluster.shutdown().await;
+}
+
+/// A controller alone, whose every client is `User:ANONYMOUS` without rights.
+async fn closed_controller(dir: &TempDir) -> Node {
+    let text = format!(
+        "node.id=9\nprocess.roles=controller\nlisteners=CONTROLLER://127.0.0.1:0\n\
+         controller.quorum.voters=9@127.0.0.1:1\ncontroller.listener.names=CONTROLLER\nlog.dirs={}\n\
+         authorizer.class.name={AUTHORIZER}\n",
+        dir.path().display()
+    );
+    let config = Config::parse(&text, &[]).expect("good properties");
+    Node::start(config, Surroundings::default()).await.expect("starts")
+}
+
+#[tokio::test]
+async fn nobody_acts_for_the_cluster_without_the_right() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let node = closed_controller(&dir).await;
+    let client = Client::connect(&node.addresses()[0], &ClientConfig::default())
+        .await
+        .expect("versions are told to everybody");
+    let denied = ErrorCode::ClusterAuthorizationFailed.code();
+    macro_rules! refused {
+        ($request:expr, |$response:ident| $code:expr) => {
+            let $response = client.call($request, DEADLINE).await.expect("an answer");
+            assert_eq!($code, denied, "{}", stringify!($request));
+        };
+    }
+    refused!(FetchRequest::default(), |response| response.error_code);
+    refused!(BrokerRegistrationRequest::default(), |response| response.error_code);
+    refused!(BrokerHeartbeatRequest::default(), |response| response.error_code);
+    refused!(AlterPartitionRequest::default(), |response| response.error_code);
+    refused!(AllocateProducerIdsRequest::default(), |response| response.error_code);
+    refused!(UnregisterBrokerRequest::default(), |response| response.error_code);
+    refused!(DescribeQuorumRequest::default(), |response| response.error_code);
+    refused!(DescribeClusterRequest::default().with_endpoint_type(2), |response| {
+        response.error_code
+    });
+    let topic = CreatableTopic::default().with_name(TopicName(text("t")));
+    refused!(CreateTopicsRequest::default().with_topics(vec![topic]), |response| {
+        response.topics[0].error_code
+    });
+    let acls = vec![acl(ALLOW, "User:a", "*", READ, TOPIC, LITERAL, "t")];
+    refused!(CreateAclsRequest::default().with_creations(acls), |response| response
+        .results[0]
+        .error_code);
+    node.shutdown().await;
 }
 
 /// The folder of Kafka's jars, which `tests/run` provides; without it the test says so, and fails under CI=true.
