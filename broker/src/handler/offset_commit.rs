@@ -50,7 +50,7 @@ pub async fn handle(
     let outcome = shard.commit(&by, commits).await;
     respond(request.topics, |topic, partition| {
         let refused = refusal(topic, partition).map(|error| error.code());
-        outcome.err().map(|error| error.code()).or(refused).unwrap_or(0)
+        refused.or(outcome.err().map(|error| error.code())).unwrap_or(0)
     })
 }
 
