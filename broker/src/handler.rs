@@ -8,6 +8,7 @@ pub mod alter_configs;
 pub mod alter_partition_reassignments;
 pub mod alter_user_scram_credentials;
 pub mod api_versions;
+mod certificate;
 mod context;
 pub mod create_acls;
 pub mod create_partitions;

@@ -1,9 +1,10 @@
 //! The subject of a certificate, written as Java writes it: what `ssl.principal.mapping.rules` and ACLs see.
 
 use std::fmt::Write as _;
+use std::ops::RangeInclusive;
 
 use x509_parser::der_parser::asn1_rs::Any;
-use x509_parser::prelude::{AttributeTypeAndValue, FromDer, X509Certificate};
+use x509_parser::prelude::{ASN1Time, AttributeTypeAndValue, FromDer, X509Certificate};
 
 /// The attributes that RFC 2253 has a word for; others are written as their numbers.
 const WORDS: [(&str, &str); 9] = [
@@ -20,6 +21,14 @@ const WORDS: [(&str, &str); 9] = [
 
 /// The tags of the string types: UTF8, printable, T61, IA5, general, BMP.
 const STRINGS: [u32; 6] = [12, 19, 20, 22, 27, 30];
+
+/// From when until when a certificate is valid, in ms since 1970.
+pub fn validity(der: &[u8]) -> Option<RangeInclusive<i64>> {
+    let (_, certificate) = X509Certificate::from_der(der).ok()?;
+    let validity = certificate.validity();
+    let ms = |time: ASN1Time| time.timestamp().saturating_mul(1_000);
+    Some(ms(validity.not_before)..=ms(validity.not_after))
+}
 
 /// The distinguished name of a certificate's subject as `X500Principal.getName()` has it: RFC 2253, the most specific
 /// part first. `None` if it is no certificate.
@@ -118,6 +127,8 @@ mod tests {
             Some("CN=client,OU=ServiceUsers,O=Azimuth,L=Frankfurt,ST=Hessen,C=DE")
         );
         assert_eq!(subject(b"no certificate"), None);
+        // What rcgen gives: from 1975 to 4096.
+        assert_eq!(validity(&der), Some(157_766_400_000..=67_090_118_400_000));
     }
 
     #[test]

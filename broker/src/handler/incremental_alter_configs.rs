@@ -1,18 +1,22 @@
-//! IncrementalAlterConfigs (44): decided by the controller.
+//! IncrementalAlterConfigs (44): decided by the controller, after this broker has tried out its own new certificates.
 
 use std::ops::RangeInclusive;
 
+use kafka_protocol::messages::incremental_alter_configs_request::{AlterConfigsResource, AlterableConfig};
 use kafka_protocol::messages::incremental_alter_configs_response::AlterConfigsResourceResponse;
 use kafka_protocol::messages::{IncrementalAlterConfigsRequest, IncrementalAlterConfigsResponse};
 use kafka_protocol::protocol::StrBytes;
 
 use super::refuse::{self, Refuse};
 use super::rights::config_object;
-use super::{Call, Context, Rights, forward};
+use super::{Call, Context, Rights, certificate, forward};
 use crate::image::acl::Operation;
 use crate::wire::ErrorCode;
 
 pub const VERSIONS: RangeInclusive<i16> = 0..=1;
+
+const BROKER: i8 = 4;
+const DELETE: i8 = 1;
 
 /// A resource, by the code of its type and its name.
 type Named = (i8, StrBytes);
@@ -33,6 +37,20 @@ pub async fn handle(
         }
         granted.is_ok()
     });
+    let mut bad = Vec::new();
+    for resource in own(cx, &request) {
+        if let Some(why) = certificate::refusal(cx, changes(resource)).await {
+            let named = (resource.resource_type, resource.resource_name.clone());
+            bad.push(refused(
+                named,
+                ErrorCode::InvalidConfig,
+                Some(StrBytes::from_string(why)),
+            ));
+        }
+    }
+    if !bad.is_empty() {
+        request.resources.retain(|resource| !is_own(cx, resource));
+    }
     let mut response = match request.resources.is_empty() {
         true => IncrementalAlterConfigsResponse::default(),
         false => alter(cx, call, request).await,
@@ -40,7 +58,29 @@ pub async fn handle(
     let denied = denied.into_iter();
     let denied = denied.map(|(kind, name, code)| refused((kind, name), code, refuse::why(code)));
     response.responses.extend(denied);
+    response.responses.extend(bad);
     response
+}
+
+fn is_own(cx: &Context, resource: &AlterConfigsResource) -> bool {
+    resource.resource_type == BROKER && resource.resource_name.as_str() == cx.node.to_string()
+}
+
+/// What is asked for this broker itself.
+fn own<'a>(
+    cx: &'a Context,
+    request: &'a IncrementalAlterConfigsRequest,
+) -> impl Iterator<Item = &'a AlterConfigsResource> {
+    request.resources.iter().filter(|resource| is_own(cx, resource))
+}
+
+fn changes(resource: &AlterConfigsResource) -> Vec<(String, Option<String>)> {
+    let value = |config: &AlterableConfig| match config.config_operation {
+        DELETE => None,
+        _ => config.value.as_ref().map(StrBytes::to_string),
+    };
+    let configs = resource.configs.iter();
+    configs.map(|config| (config.name.to_string(), value(config))).collect()
 }
 
 async fn alter(cx: &Context, call: &Call, request: IncrementalAlterConfigsRequest) -> IncrementalAlterConfigsResponse {

@@ -8,17 +8,18 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
 
 use parking_lot::Mutex;
 use tokio::sync::watch;
 
 use super::Error;
-use crate::auth::{Mapping, sasl};
+use crate::auth::{self, Mapping, sasl};
 use crate::env::clock::Clock;
 use crate::env::origin;
 use crate::image::Image;
-use crate::image::property::{Config, Invalid, Protocol, Role, broker_property, listener_key};
+use crate::image::property::{Config, Invalid, Role, broker_property, listener_key};
 use crate::server;
 use crate::wire::sasl::Sasl;
 use crate::wire::{self, ClientConfig, tls};
@@ -29,6 +30,7 @@ const RENEWAL_INTERVAL: Duration = Duration::from_secs(3);
 /// The guards of all listeners that a node serves or speaks to.
 pub struct Security {
     config: Arc<Config>,
+    clock: Clock,
     guards: BTreeMap<String, Guard>,
     /// What each listener of this node with SASL offers.
     offers: BTreeMap<String, Arc<server::Sasl>>,
@@ -45,6 +47,8 @@ struct Guard {
     mapping: Mapping,
     /// What was tried last.
     source: Mutex<Source>,
+    /// Whether the certificate was when it was last looked at.
+    was_valid: AtomicBool,
 }
 
 /// What certificates were made from.
@@ -82,12 +86,16 @@ impl Security {
             let mut guards = BTreeMap::new();
             for name in served.union(&spoken_to) {
                 if config.protocol(name).is_tls() {
-                    let guard = Guard::new(&config, name, served.contains(name), spoken_to.contains(name))?;
+                    let guard = Guard::new(&config, &clock, name, served.contains(name), spoken_to.contains(name))?;
                     guards.insert((*name).to_owned(), guard);
                 }
             }
+            for (name, guard) in &guards {
+                guard.look_at_validity(&clock, name);
+            }
             let mut security = Self {
                 guards,
+                clock: clock.clone(),
                 offers: BTreeMap::new(),
                 keys: Vec::new(),
                 logins: BTreeMap::new(),
@@ -166,6 +174,7 @@ impl Security {
             let looked = origin::spawn_blocking(move || {
                 for (listener, guard) in &security.guards {
                     guard.renew(&security.config, &image, listener);
+                    guard.look_at_validity(&security.clock, listener);
                 }
             });
             if let Err(panic) = looked.await {
@@ -187,7 +196,7 @@ pub fn peer_client(config: &Config, client_id: &str) -> Result<ClientConfig, Err
     };
     if config.protocol(listener).is_tls() {
         let said = |error| failed(listener, &error);
-        let settings = settings(config, &Image::empty(), listener).map_err(said)?;
+        let settings = auth::tls_settings(config, &Image::empty(), listener).map_err(said)?;
         client.security = wire::Security::Tls(Arc::new(tls::Connector::new(&settings).map_err(said)?));
     }
     if config.protocol(listener).is_sasl() {
@@ -217,11 +226,15 @@ fn refused(invalid: Invalid) -> Error {
 }
 
 impl Guard {
-    fn new(config: &Config, listener: &str, is_served: bool, is_spoken_to: bool) -> Result<Self, Error> {
+    fn new(config: &Config, clock: &Clock, listener: &str, is_served: bool, is_spoken_to: bool) -> Result<Self, Error> {
         let said = |error| failed(listener, &error);
-        let source = Source::of(settings(config, &Image::empty(), listener).map_err(said)?);
-        let acceptor = is_served.then(|| tls::Acceptor::new(&source.settings)).transpose();
-        let connector = is_spoken_to.then(|| tls::Connector::new(&source.settings)).transpose();
+        let source = Source::of(auth::tls_settings(config, &Image::empty(), listener).map_err(said)?);
+        let acceptor = is_served
+            .then(|| tls::Acceptor::with_clock(&source.settings, clock.clone()))
+            .transpose();
+        let connector = is_spoken_to
+            .then(|| tls::Connector::with_clock(&source.settings, clock.clone()))
+            .transpose();
         let rules = config.of_listener(listener, "ssl.principal.mapping.rules");
         let mapping = Mapping::parse(rules.unwrap_or_default())
             .map_err(|error| Error::Failed(format!("The listener {listener} cannot be guarded: {error}")))?;
@@ -230,12 +243,24 @@ impl Guard {
             connector: connector.map_err(said)?.map(Arc::new),
             mapping,
             source: Mutex::new(source),
+            was_valid: AtomicBool::new(true),
         })
+    }
+
+    /// Says when the certificate that a listener shows begins to be out of date: nobody lets it pass then.
+    fn look_at_validity(&self, clock: &Clock, listener: &str) {
+        let Some(acceptor) = &self.acceptor else { return };
+        let certificate = acceptor.certificate();
+        let is_valid = auth::validity(&certificate).is_none_or(|validity| validity.contains(&clock.now_ms()));
+        if self.was_valid.swap(is_valid, Ordering::Relaxed) && !is_valid {
+            let subject = auth::subject(&certificate).unwrap_or_default();
+            tracing::error!("the certificate of the listener {listener}, {subject}, has expired or is not valid yet");
+        }
     }
 
     /// Takes what has changed, if it can be used.
     fn renew(&self, config: &Config, image: &Image, listener: &str) {
-        let settings = match settings(config, image, listener) {
+        let settings = match auth::tls_settings(config, image, listener) {
             Ok(settings) => settings,
             // The values were checked one by one; together they may still make no sense.
             Err(error) => return tracing::debug!("the listener {listener} keeps its certificates: {error}"),
@@ -285,17 +310,6 @@ impl Stamp {
             inode: metadata.ino(),
         })
     }
-}
-
-fn settings(config: &Config, image: &Image, listener: &str) -> Result<tls::Settings, tls::Error> {
-    tls::Settings::from_properties(|key| match key {
-        // With SASL the certificate is not what a client is known by: it is asked for only where the listener's own
-        // property says so (KIP-684).
-        "ssl.client.auth" if config.protocol(listener) == Protocol::SaslSsl => {
-            config.set(&listener_key(listener, key)).map(str::to_owned)
-        }
-        _ => config.listener_value(image, listener, key),
-    })
 }
 
 fn failed(listener: &str, error: &tls::Error) -> Error {

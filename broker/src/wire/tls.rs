@@ -2,7 +2,7 @@
 //!
 //! An [`Acceptor`] serves a listener, a [`Connector`] opens connections; both take new certificates while they are used:
 //! connections that are open keep theirs. Versions 1.2 and 1.3, by rustls with aws-lc-rs, whatever the process
-//! installed as its default. Sessions are not resumed, so that every connection is judged by the certificates of its time.
+//! installed as its default, and by a node's clock, which may be wrong on purpose. Sessions are not resumed, so that every connection is judged by the certificates of its time.
 //! No text made here, in errors and in `Debug`, holds a password or a key.
 
 mod error;
@@ -17,14 +17,16 @@ use std::time::Duration;
 
 use parking_lot::RwLock;
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
-use rustls::pki_types::ServerName;
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
+use rustls::time_provider::TimeProvider;
 use rustls::{RootCertStore, SupportedProtocolVersion, version};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio_rustls::{TlsAcceptor, TlsConnector};
 
 use super::stream::Stream;
+use crate::env::clock::Clock;
 
 pub use error::{Error, is_tls, sentence};
 pub use settings::{ClientAuth, Secret, Settings};
@@ -35,12 +37,32 @@ const FAREWELL_READS: usize = 64;
 
 /// The server's side.
 pub struct Acceptor {
-    current: RwLock<Arc<rustls::ServerConfig>>,
+    clock: Clock,
+    current: RwLock<Served>,
+}
+
+/// What a server shows now.
+struct Served {
+    config: Arc<rustls::ServerConfig>,
+    /// In DER.
+    certificate: CertificateDer<'static>,
 }
 
 /// The client's side.
 pub struct Connector {
+    clock: Clock,
     current: RwLock<Arc<rustls::ClientConfig>>,
+}
+
+/// What the validity of certificates is judged by.
+#[derive(Debug)]
+struct Time(Clock);
+
+impl TimeProvider for Time {
+    fn current_time(&self) -> Option<UnixTime> {
+        let ms = u64::try_from(self.0.now_ms()).ok()?;
+        Some(UnixTime::since_unix_epoch(Duration::from_millis(ms)))
+    }
 }
 
 impl Acceptor {
@@ -49,8 +71,14 @@ impl Acceptor {
     /// # Errors
     /// There is no key store, or a store cannot be used.
     pub fn new(settings: &Settings) -> Result<Self, Error> {
+        Self::with_clock(settings, Clock::system())
+    }
+
+    /// Like [`Acceptor::new`], by a clock that may be wrong.
+    pub fn with_clock(settings: &Settings, clock: Clock) -> Result<Self, Error> {
         Ok(Self {
-            current: RwLock::new(Arc::new(server(settings)?)),
+            current: RwLock::new(server(settings, &clock)?),
+            clock,
         })
     }
 
@@ -59,8 +87,13 @@ impl Acceptor {
     /// # Errors
     /// As [`Acceptor::new`].
     pub fn replace(&self, settings: &Settings) -> Result<(), Error> {
-        *self.current.write() = Arc::new(server(settings)?);
+        *self.current.write() = server(settings, &self.clock)?;
         Ok(())
+    }
+
+    /// The certificate that it shows now, in DER.
+    pub fn certificate(&self) -> CertificateDer<'static> {
+        self.current.read().certificate.clone()
     }
 
     /// Shakes hands with a client. The caller sets the deadline.
@@ -68,7 +101,7 @@ impl Acceptor {
     /// # Errors
     /// What the connection breaks with; [`sentence`] says it for people.
     pub async fn accept(&self, stream: TcpStream) -> io::Result<Stream> {
-        let config = Arc::clone(&self.current.read());
+        let config = Arc::clone(&self.current.read().config);
         match TlsAcceptor::from(config).accept(stream).into_fallible().await {
             Ok(stream) => Ok(Stream::Tls(Box::new(stream.into()))),
             Err((error, stream)) => {
@@ -101,8 +134,14 @@ impl Connector {
     /// # Errors
     /// A store cannot be used, or nothing is trusted.
     pub fn new(settings: &Settings) -> Result<Self, Error> {
+        Self::with_clock(settings, Clock::system())
+    }
+
+    /// Like [`Connector::new`], by a clock that may be wrong.
+    pub fn with_clock(settings: &Settings, clock: Clock) -> Result<Self, Error> {
         Ok(Self {
-            current: RwLock::new(Arc::new(client(settings)?)),
+            current: RwLock::new(Arc::new(client(settings, &clock)?)),
+            clock,
         })
     }
 
@@ -111,7 +150,7 @@ impl Connector {
     /// # Errors
     /// As [`Connector::new`].
     pub fn replace(&self, settings: &Settings) -> Result<(), Error> {
-        *self.current.write() = Arc::new(client(settings)?);
+        *self.current.write() = Arc::new(client(settings, &self.clock)?);
         Ok(())
     }
 
@@ -142,10 +181,12 @@ impl fmt::Debug for Connector {
     }
 }
 
-fn server(settings: &Settings) -> Result<rustls::ServerConfig, Error> {
+fn server(settings: &Settings, clock: &Clock) -> Result<Served, Error> {
     let identity = settings.identity()?.ok_or(Error::NoKeystore)?;
+    let certificate = identity.chain.first().cloned().ok_or(Error::NoKeystore)?;
     let provider = provider(settings)?;
-    let builder = rustls::ServerConfig::builder_with_provider(Arc::clone(&provider))
+    let time = Arc::new(Time(clock.clone()));
+    let builder = rustls::ServerConfig::builder_with_details(Arc::clone(&provider), time)
         .with_protocol_versions(&versions(settings))
         .map_err(Error::Unusable)?;
     let builder = match settings.client_auth() {
@@ -166,17 +207,21 @@ fn server(settings: &Settings) -> Result<rustls::ServerConfig, Error> {
         .map_err(Error::Unusable)?;
     config.session_storage = Arc::new(NoServerSessionStorage {});
     config.send_tls13_tickets = 0;
-    Ok(config)
+    Ok(Served {
+        config: Arc::new(config),
+        certificate,
+    })
 }
 
-fn client(settings: &Settings) -> Result<rustls::ClientConfig, Error> {
+fn client(settings: &Settings, clock: &Clock) -> Result<rustls::ClientConfig, Error> {
     let roots = match settings.roots()? {
         Some(roots) => roots,
         None => system_roots()?,
     };
     let provider = provider(settings)?;
     let verifier = verify::server_verifier(roots, Arc::clone(&provider), settings.checks_host())?;
-    let builder = rustls::ClientConfig::builder_with_provider(provider)
+    let time = Arc::new(Time(clock.clone()));
+    let builder = rustls::ClientConfig::builder_with_details(provider, time)
         .with_protocol_versions(&versions(settings))
         .map_err(Error::Unusable)?
         .dangerous()

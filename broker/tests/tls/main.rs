@@ -11,7 +11,7 @@ use authority::{Authority, Signed};
 use azimuth_broker::cluster::{CONTROLLER, Cluster, ClusterConfig};
 use azimuth_broker::id::NodeId;
 use azimuth_broker::node::{Config, Node, Surroundings};
-use azimuth_broker::wire::{Client, ClientConfig, Error, Security, tls};
+use azimuth_broker::wire::{Client, ClientConfig, Error, ErrorCode, Security, tls};
 use kafka_protocol::messages::incremental_alter_configs_request::{AlterConfigsResource, AlterableConfig};
 use kafka_protocol::messages::{IncrementalAlterConfigsRequest, MetadataRequest};
 use kafka_protocol::protocol::StrBytes;
@@ -240,20 +240,23 @@ async fn our_own_client_is_told_what_is_wrong_and_a_broker_takes_a_new_store_by_
     // The broker's certificate for clients comes from another authority, by IncrementalAlterConfigs.
     let others = Authority::new(home.folder.path(), "others");
     let next = others.sign("next");
-    let config = AlterableConfig::default()
-        .with_name(StrBytes::from_static_str("listener.name.clients.ssl.keystore.location"))
-        .with_value(Some(StrBytes::from_string(next.store.clone())));
-    let resource = AlterConfigsResource::default()
-        .with_resource_type(4)
-        .with_resource_name(StrBytes::from_static_str("1"))
-        .with_configs(vec![config]);
-    let request = IncrementalAlterConfigsRequest::default().with_resources(vec![resource]);
-    let answer = client.call(request, DEADLINE).await.expect("answers");
-    assert_eq!(
-        answer.responses[0].error_code, 0,
-        "{:?}",
-        answer.responses[0].error_message
-    );
+    let set = async |store: &str| {
+        let config = AlterableConfig::default()
+            .with_name(StrBytes::from_static_str("listener.name.clients.ssl.keystore.location"))
+            .with_value(Some(StrBytes::from_string(store.to_owned())));
+        let resource = AlterConfigsResource::default()
+            .with_resource_type(4)
+            .with_resource_name(StrBytes::from_static_str("1"))
+            .with_configs(vec![config]);
+        let request = IncrementalAlterConfigsRequest::default().with_resources(vec![resource]);
+        let answer = client.call(request, DEADLINE).await.expect("answers");
+        let result = answer.responses[0].clone();
+        (result.error_code, result.error_message.unwrap_or_default().to_string())
+    };
+    let (code, why) = set("/no/store.pem").await;
+    assert_eq!(code, ErrorCode::InvalidConfig.code());
+    assert!(why.contains("CLIENTS") && why.contains("/no/store.pem"), "{why}");
+    assert_eq!(set(&next.store).await, (0, String::new()));
     let trusting = wire_client(&[
         ("ssl.truststore.location", &others.trust),
         ("ssl.keystore.location", &own.store),

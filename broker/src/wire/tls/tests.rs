@@ -240,6 +240,35 @@ async fn a_changed_certificate_is_shown_to_those_who_come_later_and_a_bad_one_to
     assert!(trusts(&second).await);
 }
 
+#[tokio::test]
+async fn a_clock_that_is_wrong_finds_good_certificates_expired() {
+    let authority = Authority::new("ours");
+    let (chain, key) = authority.sign("127.0.0.1", |params| {
+        params.not_after = rcgen::date_time_ymd(2099, 1, 1)
+    });
+    let server = settings(&[("ssl.keystore.certificate.chain", &chain), ("ssl.keystore.key", &key)]);
+    let acceptor = Acceptor::new(&server).expect("a server");
+    let clock = Clock::manual(rcgen::date_time_ymd(2098, 12, 31).unix_timestamp() * 1_000);
+    let client = settings(&[("ssl.truststore.certificates", &authority.pem)]);
+    let connector = Connector::with_clock(&client, clock.clone()).expect("a client");
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("binds");
+    let addr = listener.local_addr().expect("bound").to_string();
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            // A client that finds it expired breaks off.
+            let _ = acceptor.accept(stream).await;
+        }
+    });
+    let connect = async || {
+        let stream = TcpStream::connect(&addr).await.expect("connects");
+        connector.connect(&addr, stream).await
+    };
+    assert!(connect().await.is_ok());
+    clock.advance_ms(2 * 24 * 60 * 60 * 1_000);
+    let error = connect().await.err().expect("is refused");
+    assert!(sentence(&error).contains("has expired"), "{error}");
+}
+
 fn written(folder: &Path, name: &str, content: &[u8]) -> String {
     let path = folder.join(name);
     std::fs::write(&path, content).expect("writes");
