@@ -9,6 +9,7 @@ mod broker;
 mod change;
 mod config;
 mod election;
+mod elections;
 mod feature;
 mod isr;
 mod placement;
@@ -37,6 +38,7 @@ use crate::image::property::Config;
 use crate::image::{self, Endpoint, Image, Record};
 use crate::log::{self, Log, LogConfig};
 
+use elections::Elections;
 pub use scram::NewUser;
 pub use state::State;
 
@@ -75,6 +77,7 @@ struct Shared {
     /// Held while syncing: whoever comes later is covered by the next sync.
     syncing: tokio::sync::Mutex<()>,
     failed: Mutex<Option<String>>,
+    elections: Elections,
 }
 
 /// Why the controller does not start, or did not answer.
@@ -180,6 +183,7 @@ impl Controller {
             epoch,
             syncing: tokio::sync::Mutex::new(()),
             failed: Mutex::new(None),
+            elections: Elections::default(),
         };
         Ok(Self {
             shared: Arc::new(shared),
@@ -194,6 +198,11 @@ impl Controller {
     /// The controller epoch of this run.
     pub fn epoch(&self) -> Epoch {
         self.shared.epoch
+    }
+
+    /// How often this run moved leadership: to any replica, and to one that was not in sync.
+    pub fn elections(&self) -> (u64, u64) {
+        self.shared.elections.counted()
     }
 
     /// Decides, commits and answers. A caller that gives up waiting does not undo the decision.
@@ -272,6 +281,7 @@ impl Controller {
         }
         let now = Instant::now();
         let decision = request.decide(&mut state, Ask { version, now });
+        shared.elections.count(&state.image, &decision.records);
         append(&shared.log, &shared.clock, shared.epoch, &mut state, &decision.records).map_err(Error::NotTaken)?;
         Ok((decision.response, state.image.offset + 1))
     }

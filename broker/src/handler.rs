@@ -59,6 +59,7 @@ pub mod unregister_broker;
 pub mod update_features;
 
 use std::ops::RangeInclusive;
+use std::time::Instant;
 
 use bytes::Bytes;
 use kafka_protocol::messages::{
@@ -71,6 +72,7 @@ use kafka_protocol::messages::{
 
 use crate::auth::Object;
 use crate::image::acl::Operation;
+use crate::telemetry::Answered;
 use crate::wire::{ErrorCode, Header, Malformed};
 
 pub use context::{Call, Context, Face};
@@ -254,11 +256,25 @@ pub async fn answer(cx: &Context, call: &Call, header: &Header, body: Bytes) -> 
     if key == ApiKey::ApiVersions && !api_versions::VERSIONS.contains(&call.version) {
         return api_versions::refuse(cx, call);
     }
-    if !cx.quotas.any() {
+    let (quotas, telemetry) = (cx.quotas.any(), cx.telemetry.is_on());
+    if !quotas && !telemetry {
         return dispatch(cx, call, key, body).await;
     }
-    let (reply, spent) = throttle::timed(dispatch(cx, call, key, body)).await;
-    Ok(throttle::settle(cx, call, key, spent, reply?))
+    let began = Instant::now();
+    let (reply, busy) = throttle::timed(dispatch(cx, call, key, body)).await;
+    let mut reply = reply?;
+    if quotas {
+        reply = throttle::settle(cx, call, key, busy, reply);
+    }
+    cx.telemetry.answered(Answered {
+        key: header.key,
+        version: call.version,
+        of_broker: reply.is_exempt(),
+        total: began.elapsed(),
+        busy,
+        throttle: reply.throttle(),
+    });
+    Ok(reply)
 }
 
 async fn dispatch(cx: &Context, call: &Call, key: ApiKey, body: Bytes) -> Result<Reply, Refused> {

@@ -7,6 +7,7 @@ pub mod id;
 pub mod env;
 pub mod record;
 pub mod wire;
+pub mod telemetry;
 pub mod log;
 pub mod image;
 pub mod controller;

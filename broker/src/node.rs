@@ -10,6 +10,7 @@ mod error;
 mod fault;
 mod listener;
 mod metadata;
+mod metrics;
 mod quotas;
 mod registration;
 mod security;

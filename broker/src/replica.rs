@@ -14,6 +14,7 @@ mod link;
 mod lookup;
 mod partition;
 mod session;
+mod stats;
 mod throttle;
 mod waiter;
 
@@ -39,6 +40,7 @@ pub use fetch::{Client, Fetch, FetchFrom, Fetched, Reader};
 pub use link::{AlterPartition, LeaderLink, LeaderLinks, LinkError, WireLinks};
 pub use lookup::{At, Position};
 pub use session::{Name, Session, SessionAsk, Sessions, Wanted};
+pub use stats::{Kept, Stats};
 pub use throttle::QuotaWindow;
 
 use follower::Fetcher;
@@ -170,6 +172,7 @@ pub struct ReplicaManager {
     asking: Mutex<BTreeSet<TopicPartition>>,
     asked: Notify,
     sessions: Sessions,
+    counters: stats::Counters,
     stop: watch::Sender<bool>,
 }
 
@@ -200,6 +203,7 @@ impl ReplicaManager {
             fetchers: Mutex::default(),
             asking: Mutex::default(),
             asked: Notify::new(),
+            counters: stats::Counters::default(),
             stop: watch::Sender::new(false),
         })
     }

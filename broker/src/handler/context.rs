@@ -16,6 +16,7 @@ use crate::image::Image;
 use crate::image::property::Config;
 use crate::quota::{ClientQuotas, ConnectionQuotas};
 use crate::replica::ReplicaManager;
+use crate::telemetry::Telemetry;
 
 /// The node, as seen from one of its listeners.
 pub struct Context {
@@ -38,6 +39,7 @@ pub struct Context {
     /// What clients may take. A controller holds its own to none.
     pub quotas: Arc<ClientQuotas>,
     pub connections: Arc<ConnectionQuotas>,
+    pub telemetry: Arc<Telemetry>,
 }
 
 /// Which APIs a listener serves.

@@ -61,10 +61,14 @@ pub async fn handle(cx: &Context, call: &Call, rights: &Rights<'_>, body: Bytes)
         // What cannot be answered later is answered now.
         fetch.max_wait = Duration::ZERO;
     }
-    let fetched = merge(cx.replicas.fetch(fetch, &known).await, refused);
+    let fetched = merge(
+        cx.telemetry.fetches.watch(cx.replicas.fetch(fetch, &known)).await,
+        refused,
+    );
     if consumer && let Some(wait) = throttle(cx, call, &fetched) {
         return Answer::throttled(cx.replicas.sessions().hold_back(&session), wait).into_reply(call);
     }
+    note(cx, consumer, &fetched);
     let tell = cx.replicas.sessions().finish(&session, &fetched);
     let mut answer = Answer::of(session.id, read_committed);
     for ((wanted, fetched), _) in session.wanted.iter().zip(fetched).zip(tell).filter(|(_, tell)| *tell) {
@@ -73,6 +77,22 @@ pub async fn handle(cx: &Context, call: &Call, rights: &Rights<'_>, body: Bytes)
     }
     let reply = answer.into_reply(call)?;
     Ok(if consumer { reply } else { reply.exempt() })
+}
+
+/// Counts what a reader is given.
+fn note(cx: &Context, consumer: bool, fetched: &[Fetched]) {
+    if !cx.telemetry.is_on() {
+        return;
+    }
+    if !consumer {
+        cx.telemetry.replicated(fetched.iter().map(Fetched::size).sum());
+        return;
+    }
+    let image = cx.image();
+    for fetched in fetched {
+        let topic = image.topic(fetched.at.topic).map(|topic| topic.name.as_str());
+        cx.telemetry.fetched(topic, fetched.size(), fetched.error.is_some());
+    }
 }
 
 /// How long a consumer has to wait that reads more than its quota; it gets nothing, so nothing counts (KIP-219).

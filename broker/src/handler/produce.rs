@@ -42,6 +42,7 @@ const BATCH_LENGTH: std::ops::Range<usize> = 8..12;
 struct Begun {
     index: i32,
     at: Option<TopicPartition>,
+    bytes: usize,
     appending: Result<Appending, Refusal>,
 }
 
@@ -82,6 +83,14 @@ pub async fn handle(cx: &Context, call: &Call, rights: &Rights<'_>, body: Bytes)
         let wait = cx
             .quotas
             .record(Kind::Produce, &call.principal.name, call.client(), size as f64);
+        for begun in begun.iter().flat_map(|(_, begun)| begun) {
+            note(
+                cx,
+                begun.at,
+                begun.bytes,
+                begun.appending.as_ref().ok().map(Appending::produced),
+            );
+        }
         return Ok(unanswered(begun)?.throttled(wait));
     }
     let mut response = ProduceResponse::default();
@@ -141,6 +150,7 @@ fn begin(
             topic,
             partition: data.index,
         });
+        let bytes = data.records.as_ref().map_or(0, Bytes::len);
         let appending = match (at, acks) {
             (_, None) => Err(ErrorCode::InvalidRequiredAcks.into()),
             (Err(code), _) => Err(code.into()),
@@ -151,6 +161,7 @@ fn begin(
         Begun {
             index: data.index,
             at: at.ok(),
+            bytes,
             appending,
         }
     };
@@ -198,9 +209,10 @@ async fn finish(
     endpoints: &mut Vec<NodeEndpoint>,
 ) -> PartitionProduceResponse {
     let produced = match begun.appending {
-        Ok(appending) => appending.acknowledged(deadline).await,
+        Ok(appending) => cx.telemetry.produces.watch(appending.acknowledged(deadline)).await,
         Err(refusal) => Err(refusal),
     };
+    note(cx, begun.at, begun.bytes, produced.as_ref().ok());
     let answer = PartitionProduceResponse::default().with_index(begun.index);
     match produced {
         Ok(Produced {
@@ -233,6 +245,18 @@ async fn finish(
             answer
         }
     }
+}
+
+/// Counts what became of one partition's records.
+fn note(cx: &Context, at: Option<TopicPartition>, bytes: usize, produced: Option<&Produced>) {
+    if !cx.telemetry.is_on() {
+        return;
+    }
+    let image = cx.image();
+    // Made-up names are counted without them.
+    let topic = at.and_then(|at| image.topic(at.topic)).map(|topic| topic.name.as_str());
+    let messages = produced.map(|produced| u64::try_from(produced.last_offset - produced.base_offset + 1).unwrap_or(0));
+    cx.telemetry.produced(topic, bytes, messages);
 }
 
 /// Who leads instead, with its address (KIP-951).

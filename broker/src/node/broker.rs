@@ -13,7 +13,7 @@ use super::listener::{self, Bound};
 use super::registration::{Identity, Registration};
 use super::security::Security;
 use super::task::Tasks;
-use super::{Error, Status, Surroundings, metadata, quotas};
+use super::{Error, Status, Surroundings, metadata, metrics, quotas};
 use crate::auth::Authorizer;
 use crate::coordinator::{GroupCoordinator, Setup};
 use crate::env::disk::Disk;
@@ -63,6 +63,7 @@ impl Broker {
     ) -> Result<(Self, Vec<String>), Error> {
         let security = Arc::new(Security::open(&config, &around.clock).await?);
         let bound = listener::bind(&config).await?;
+        let scraped = metrics::bind(&config).await?;
         let images = watch::Sender::new(Arc::new(Image::empty()));
         let caught_up = watch::Sender::new(false);
         let mut knows_all = caught_up.subscribe();
@@ -109,8 +110,12 @@ impl Broker {
             producer_ids: Arc::default(),
             quotas: quotas::of_clients(&config),
             connections: quotas::of_connections(&config),
+            telemetry: metrics::counters(scraped.as_ref()),
         });
         followers.spawn(quotas::follow(Arc::clone(&cx)));
+        if let Some(scraped) = scraped {
+            followers.spawn(metrics::serve(scraped, Arc::clone(&cx)));
+        }
         let endpoints: Vec<_> = bound.iter().map(|bound| bound.endpoint.clone()).collect();
         if cx.authorizer.is_some() {
             // As in Kafka: nobody is let in before the ACLs are known. A sender that is gone stops the node anyway.

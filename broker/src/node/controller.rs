@@ -9,7 +9,7 @@ use tokio::sync::watch;
 use super::listener;
 use super::security::Security;
 use super::task::Tasks;
-use super::{Error, Status, Surroundings, broker, quotas};
+use super::{Error, Status, Surroundings, broker, metrics, quotas};
 use crate::auth::Authorizer;
 use crate::controller::{Controller, METADATA_DIR, Setup, log_config};
 use crate::env::origin;
@@ -38,6 +38,7 @@ impl ControllerNode {
     ) -> Result<(Self, Vec<String>), Error> {
         let security = Arc::new(Security::open(&config, &around.clock).await?);
         let bound = listener::bind(&config).await?;
+        let scraped = metrics::bind(&config).await?;
         let endpoints: Vec<Endpoint> = bound.iter().map(|bound| bound.endpoint.clone()).collect();
         let Some(endpoint) = endpoints
             .iter()
@@ -79,6 +80,7 @@ impl ControllerNode {
             producer_ids: Arc::default(),
             quotas: quotas::of_clients(&config),
             connections: quotas::of_connections(&config),
+            telemetry: metrics::counters(scraped.as_ref()),
         });
         let servers = broker::serve(bound, &cx, &security, &config)?;
         status.send_replace(Status::Serving);
@@ -87,6 +89,9 @@ impl ControllerNode {
             tasks.spawn(keys.run());
         }
         tasks.spawn(security.renew(controller.image()));
+        if let Some(scraped) = scraped {
+            tasks.spawn(metrics::serve(scraped, Arc::clone(&cx)));
+        }
         tasks.spawn(async move {
             let error = controller.run().await;
             status.send_replace(Status::Failed(error.to_string()));

@@ -102,8 +102,10 @@ impl ConnectionLimits {
         let rate = |n: i64| (n < i64::from(i32::MAX)).then_some(n as f64);
         let listeners = config.listeners().iter().map(|listener| {
             // What a listener has not for itself it has from the node, also the one that is exempt.
-            let own =
-                |key: &str| -> Option<i64> { config.listener_value(image, &listener.name, key)?.trim().parse().ok() };
+            let own = |key: &str| -> Option<i64> {
+                let value = config.listener_value(image, &listener.name, key)?;
+                value.trim().parse().ok()
+            };
             let limits = ListenerLimits {
                 connections: own("max.connections").and_then(|n| usize::try_from(n).ok()),
                 rate: own("max.connection.creation.rate").and_then(rate),

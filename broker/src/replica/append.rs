@@ -40,6 +40,11 @@ pub struct Appending {
 }
 
 impl Appending {
+    /// What is in the leader's log, acknowledged or not.
+    pub fn produced(&self) -> &Produced {
+        &self.produced
+    }
+
     /// Waits until the records are acknowledged.
     ///
     /// # Errors

@@ -161,6 +161,7 @@ impl Fetcher {
                 Ok(answer) => {
                     link = Some(open);
                     pause = Pause::default();
+                    manager.counters.replicated(size(&answer));
                     self.take(&answer, &due.asked, &manager);
                 }
                 Err(error) => {
@@ -302,6 +303,12 @@ impl Fetcher {
             Outcome::Failed => followed.pause.fail(options.fetch_backoff),
         }
     }
+}
+
+/// The bytes of the records in an answer.
+fn size(answer: &FetchResponse) -> usize {
+    let partitions = answer.responses.iter().flat_map(|topic| &topic.partitions);
+    partitions.filter_map(|data| Some(data.records.as_ref()?.len())).sum()
 }
 
 /// Writes one partition's answer, or truncates as it says.

@@ -3,6 +3,7 @@
 //! One request at a time holds all partitions that want a change. Until the controller answers, a leader waits for
 //! the old and the new in-sync replicas; a change whose fate is unknown is asked again, or cleared by the image.
 
+use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
@@ -14,10 +15,28 @@ use kafka_protocol::messages::alter_partition_response::AlterPartitionResponse;
 
 use super::ReplicaManager;
 use super::leader::Proposal;
-use crate::id::{Epoch, NodeId, TopicId, TopicPartition};
+use crate::id::{NodeId, TopicId, TopicPartition};
 
 const RETRY_MIN: Duration = Duration::from_millis(50);
 const RETRY_MAX: Duration = Duration::from_secs(1);
+
+/// What a change did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Change {
+    Shrunk,
+    Grown,
+}
+
+impl Proposal {
+    /// What it did, if `isr` are in sync now.
+    fn changed_to(&self, isr: usize) -> Option<Change> {
+        match isr.cmp(&self.before) {
+            Ordering::Less => Some(Change::Shrunk),
+            Ordering::Greater => Some(Change::Grown),
+            Ordering::Equal => None,
+        }
+    }
+}
 
 /// What became of one partition's change.
 enum Fate {
@@ -124,7 +143,7 @@ impl ReplicaManager {
                     partition: partition.partition_index,
                 };
                 let Some(proposal) = proposals.get(&at) else { continue };
-                if let Fate::Again = self.settle(at, proposal.leader_epoch, partition) {
+                if let Fate::Again = self.settle(at, proposal, partition) {
                     again.push(at);
                 }
             }
@@ -135,7 +154,7 @@ impl ReplicaManager {
     fn settle(
         &self,
         at: TopicPartition,
-        leader_epoch: Epoch,
+        proposal: &Proposal,
         answer: &alter_partition_response::PartitionData,
     ) -> Fate {
         let Some(partition) = self.partition(at) else {
@@ -143,8 +162,9 @@ impl ReplicaManager {
         };
         match ResponseError::try_from_code(answer.error_code) {
             None => {
-                let isr = answer.isr.iter().map(|id| NodeId(id.0)).collect();
-                partition.answered(leader_epoch, isr, answer.partition_epoch);
+                let isr: Vec<NodeId> = answer.isr.iter().map(|id| NodeId(id.0)).collect();
+                self.counters.isr(proposal.changed_to(isr.len()));
+                partition.answered(proposal.leader_epoch, isr, answer.partition_epoch);
                 // A second follower may have waited for the first one's change; its next fetch begins its own.
                 Fate::Settled
             }
@@ -159,7 +179,8 @@ impl ReplicaManager {
             Some(
                 ResponseError::IneligibleReplica | ResponseError::OperationNotAttempted | ResponseError::InvalidRequest,
             ) => {
-                partition.refused(leader_epoch);
+                partition.refused(proposal.leader_epoch);
+                self.counters.isr_update_failed();
                 Fate::Settled
             }
             Some(error) => {

@@ -54,6 +54,8 @@ pub(super) struct Proposal {
     pub partition_epoch: Epoch,
     /// With the broker epoch each was seen with; -1 when it has not fetched, for the leader the caller's.
     pub isr: Vec<(NodeId, i64)>,
+    /// How many are in sync without the change.
+    pub before: usize,
 }
 
 /// One fetch of a follower.
@@ -258,6 +260,7 @@ impl Leader {
             leader_epoch: self.epoch,
             partition_epoch: self.partition_epoch,
             isr: isr.iter().map(|&id| (id, epoch_of(id))).collect(),
+            before: self.isr.len(),
         }
     }
 

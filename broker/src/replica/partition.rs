@@ -128,6 +128,10 @@ impl Partition {
         }
     }
 
+    pub fn min_isr(&self) -> usize {
+        self.min_isr.load(Ordering::Relaxed)
+    }
+
     /// Takes a state of the image. `live` gives the epochs of the brokers that are up.
     pub fn update(
         &self,

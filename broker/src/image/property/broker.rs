@@ -43,6 +43,13 @@ pub(super) const TABLE: &[Property] = &[
         "Whether leadership goes back to preferred replicas by itself.",
     ),
     Property::new(
+        "azimuth.metrics.listener",
+        String,
+        None,
+        Any,
+        "Where metrics are read over HTTP, as host:port; port 0 takes a free one. Not of Apache Kafka.",
+    ),
+    Property::new(
         "background.threads",
         Int,
         Some("10"),
