@@ -8,6 +8,7 @@
 mod config;
 mod fault;
 mod hosted;
+mod metrics;
 mod process;
 pub mod socket;
 

@@ -95,6 +95,10 @@ struct Many {
     /// The first broker's port; the others follow, then the controller's. 0 takes free ones.
     #[arg(long, default_value_t = 19092)]
     port: u16,
+    /// Serve each node's metrics over HTTP: the first broker's at this port, the others' follow, then the controller's.
+    /// 0 takes free ones; the log names them.
+    #[arg(long, value_name = "PORT")]
+    metrics_port: Option<u16>,
     /// One process for each node.
     #[arg(long)]
     processes: bool,
@@ -259,6 +263,9 @@ async fn cluster(args: Many) -> Result<(), Failure> {
     config.allow_faults = args.allow_faults;
     let dir = config.dir.clone();
     config.users = args.users.lines()?;
+    if let Some(port) = args.metrics_port {
+        config.serve_metrics(port).await.map_err(Failure::run)?;
+    }
     if args.processes {
         config.processes = Some(std::env::current_exe().map_err(Failure::run)?);
     }

@@ -34,7 +34,8 @@ impl Elections {
                 && state.leader != NodeId::NONE
             {
                 self.all.fetch_add(1, Ordering::Relaxed);
-                if !held.isr.contains(&state.leader) {
+                // Replicas of the ELR hold all that was acknowledged (KIP-966).
+                if !held.isr.contains(&state.leader) && !held.elr.contains(&state.leader) {
                     self.unclean.fetch_add(1, Ordering::Relaxed);
                 }
             }

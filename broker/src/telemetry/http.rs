@@ -87,9 +87,8 @@ async fn converse(stream: TcpStream, collect: Collect) {
         .header_read_timeout(HEAD_DEADLINE)
         .max_buf_size(HEAD_BYTES_MAX);
     let connection = http.serve_connection(TokioIo::new(stream), service);
-    match tokio::time::timeout(CONNECTION_DEADLINE, connection).await {
-        Ok(Err(error)) => tracing::debug!("a scraper's connection broke: {error}"),
-        Ok(Ok(())) | Err(_) => {}
+    if let Ok(Err(error)) = tokio::time::timeout(CONNECTION_DEADLINE, connection).await {
+        tracing::debug!("a scraper's connection broke: {error}");
     }
 }
 
