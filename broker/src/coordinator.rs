@@ -11,8 +11,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use kafka_protocol::ResponseError;
-use parking_lot::RwLock;
+use parking_lot::{Mutex, RwLock};
 use tokio::sync::watch;
+use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use crate::env::clock::Clock;
@@ -44,6 +45,8 @@ pub struct GroupCoordinator {
     setup: Setup,
     started: Instant,
     shards: RwLock<HashMap<i32, Arc<Shard>>>,
+    /// Of the shards, also of those that were let go and have not ended yet.
+    tasks: Mutex<Vec<JoinHandle<()>>>,
 }
 
 impl GroupCoordinator {
@@ -53,6 +56,7 @@ impl GroupCoordinator {
             setup,
             started: Instant::now(),
             shards: RwLock::default(),
+            tasks: Mutex::default(),
         })
     }
 
@@ -76,6 +80,19 @@ impl GroupCoordinator {
         }
     }
 
+    /// Lets every group go, and returns when nothing is at work for them. [`Self::run`] must have ended.
+    pub async fn stop(&self) {
+        self.resign();
+        let tasks = std::mem::take(&mut *self.tasks.lock());
+        for task in &tasks {
+            task.abort();
+        }
+        for task in tasks {
+            // Aborted is what was asked for.
+            let _ = task.await;
+        }
+    }
+
     fn follow(self: &Arc<Self>, image: &Arc<Image>) {
         let led = led_by(image, self.setup.node);
         let mut shards = self.shards.write();
@@ -91,7 +108,9 @@ impl GroupCoordinator {
         for (partition, (at, epoch)) in led {
             shards.entry(partition).or_insert_with(|| {
                 let shard = Shard::new(at, epoch, Arc::clone(self));
-                origin::spawn(Arc::clone(&shard).run());
+                let mut tasks = self.tasks.lock();
+                tasks.retain(|task| !task.is_finished());
+                tasks.push(origin::spawn(Arc::clone(&shard).run()));
                 shard
             });
         }

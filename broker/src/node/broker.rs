@@ -168,6 +168,7 @@ impl Broker {
         self.groups.resign();
         futures::future::join_all(self.servers.into_iter().map(|server| server.stop(DRAIN_DEADLINE))).await;
         self.followers.end().await;
+        self.groups.stop().await;
         self.replicas.shutdown().await;
         self.upkeep.stop.send_replace(true);
         self.upkeep.tasks.finish(DRAIN_DEADLINE).await;
@@ -182,7 +183,7 @@ impl Broker {
         self.registration.end().await;
         futures::future::join_all(self.servers.into_iter().map(Server::kill)).await;
         self.followers.end().await;
-        self.groups.resign();
+        self.groups.stop().await;
         self.replicas.shutdown().await;
         self.upkeep.tasks.end().await;
     }
