@@ -7,7 +7,7 @@ use std::time::Duration;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use kafka_protocol::messages::{AlterPartitionRequest, AlterPartitionResponse};
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 
 use super::listener::{self, Bound};
 use super::registration::{Identity, Registration};
@@ -46,6 +46,8 @@ pub struct Broker {
     upkeep: Upkeep,
     logs: Arc<LogManager>,
     epoch: watch::Receiver<i64>,
+    /// Held while an image is applied.
+    applying: Arc<Semaphore>,
 }
 
 /// What looks after the logs and the replicas.
@@ -86,7 +88,9 @@ impl Broker {
         let incarnation = around.random.uuid();
         let replicas = replicas(&config, &around, &security, incarnation, &logs, &requests);
         let applied = watch::Sender::new(-1);
-        followers.spawn(apply(Arc::clone(&replicas), images.subscribe(), applied.clone()));
+        let applying = Arc::new(Semaphore::new(1));
+        let turn = Arc::clone(&applying);
+        followers.spawn(apply(Arc::clone(&replicas), images.subscribe(), applied.clone(), turn));
         logs.set_intervals(log::Intervals {
             retention: config.millis("log.retention.check.interval.ms"),
             checkpoint: config.millis("log.flush.offset.checkpoint.interval.ms"),
@@ -157,6 +161,7 @@ impl Broker {
             upkeep,
             logs,
             epoch: epoch.subscribe(),
+            applying,
         };
         Ok((broker, endpoints.iter().map(listener::address).collect()))
     }
@@ -168,6 +173,7 @@ impl Broker {
         self.groups.resign();
         futures::future::join_all(self.servers.into_iter().map(|server| server.stop(DRAIN_DEADLINE))).await;
         self.followers.end().await;
+        settled(&self.applying).await;
         self.groups.stop().await;
         self.replicas.shutdown().await;
         self.upkeep.stop.send_replace(true);
@@ -183,6 +189,7 @@ impl Broker {
         self.registration.end().await;
         futures::future::join_all(self.servers.into_iter().map(Server::kill)).await;
         self.followers.end().await;
+        settled(&self.applying).await;
         self.groups.stop().await;
         self.replicas.shutdown().await;
         self.upkeep.tasks.end().await;
@@ -350,15 +357,35 @@ impl AlterPartition for Ear {
     }
 }
 
-/// Brings each image to the replicas, and tells how far they are.
-async fn apply(replicas: Arc<ReplicaManager>, mut images: watch::Receiver<Arc<Image>>, applied: watch::Sender<Offset>) {
+/// Waits until an image that was being applied is: that goes on on its thread when its task has ended.
+async fn settled(applying: &Semaphore) {
+    // It is never closed.
+    let _ = applying.acquire().await;
+}
+
+/// Brings each image to the replicas, and tells how far they are. Holds `turn` while it is at work.
+async fn apply(
+    replicas: Arc<ReplicaManager>,
+    mut images: watch::Receiver<Arc<Image>>,
+    applied: watch::Sender<Offset>,
+    turn: Arc<Semaphore>,
+) {
     loop {
         let image = Arc::clone(&images.borrow_and_update());
         let offset = image.offset;
         if offset >= 0 {
             let replicas = Arc::clone(&replicas);
+            let Ok(held) = Arc::clone(&turn).acquire_owned().await else {
+                return;
+            };
             // Creating and deleting logs blocks on the disk.
-            let done = origin::spawn_blocking(move || replicas.apply(&image)).await;
+            let done = origin::spawn_blocking(move || {
+                replicas.apply(&image);
+                // In this order: who gets the turn finds nothing of it left.
+                drop(replicas);
+                drop(held);
+            })
+            .await;
             if let Err(panic) = done {
                 tracing::error!("applying metadata failed, which is a bug: {panic}");
             }
