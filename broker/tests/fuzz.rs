@@ -23,6 +23,7 @@ type Target = (&'static str, fn(&[u8]));
 
 const TARGETS: &[Target] = &[
     ("request", targets::request),
+    ("sasl", targets::sasl),
     ("batch", targets::batch),
     ("segment", targets::segment),
     ("index", targets::index),

@@ -25,6 +25,7 @@ use super::api;
 pub fn corpus(target: &str) -> Vec<Vec<u8>> {
     match target {
         "request" => requests(),
+        "sasl" => logins(),
         "batch" | "segment" => batches(),
         "index" => indexes(),
         "metadata" => metadata(),
@@ -100,6 +101,33 @@ fn requests() -> Vec<Vec<u8>> {
         frames.extend(api::frame(&sasl, version));
     }
     frames
+}
+
+fn logins() -> Vec<Vec<u8>> {
+    // {"alg":"none"}.{"sub":"alice","iat":1700000000,"exp":1800000000}.
+    const TOKEN: &str = "n,,\x01auth=Bearer eyJhbGciOiJub25lIn0.\
+        eyJzdWIiOiJhbGljZSIsImlhdCI6MTcwMDAwMDAwMCwiZXhwIjoxODAwMDAwMDAwfQ.\x01\x01";
+    let login = |mechanism: u8, messages: &[&str]| {
+        let mut seed = vec![mechanism];
+        for message in messages {
+            seed.push(u8::try_from(message.len()).unwrap_or(u8::MAX));
+            seed.extend_from_slice(message.as_bytes());
+        }
+        seed
+    };
+    let scram = [
+        "n,,n=alice,r=fyko+d2lbbFgONRv9qkxdawL",
+        "c=biws,r=fyko+d2lbbFgONRv9qkxdawL3rfc,p=v0X8v3Bz2T0CJGbJQyF0X+HI4Ts=",
+    ];
+    vec![
+        login(0, &["\0alice\0secret"]),
+        login(0, &["alice\0alice\0secret"]),
+        login(1, &scram),
+        login(2, &scram),
+        login(2, &["n,a=bob,n=alice=2C,r=x,ext=1", "c=biws,r=x,p=AA=="]),
+        login(3, &[TOKEN]),
+        login(3, &["n,a=alice,\x01auth=Bearer a.b.c\x01key=value\x01\x01"]),
+    ]
 }
 
 fn one_batch(compression: Compression, offset: i64, count: usize) -> Vec<u8> {

@@ -8,6 +8,7 @@ mod corpus;
 
 use std::path::Path;
 
+use azimuth_broker::auth::sasl::{Offer, Step};
 use azimuth_broker::env::clock::Clock;
 use azimuth_broker::env::disk::Disk;
 use azimuth_broker::image::Image;
@@ -30,6 +31,45 @@ pub fn request(data: &[u8]) {
     if let Ok(header) = wire::decode_header(&mut frame) {
         api::decode(header.key, header.version, frame);
     }
+}
+
+/// A login: the first byte chooses the mechanism, and the client's messages follow, each behind its length in one byte.
+pub fn sasl(data: &[u8]) {
+    const NOW_MS: i64 = 1_700_000_000_000;
+    let Some((which, mut rest)) = data.split_first() else {
+        return;
+    };
+    let Ok(offer) = Offer::new("clients", &offered) else {
+        panic!("the properties are good");
+    };
+    let names: Vec<_> = offer.names().collect();
+    let mechanism = offer.mechanism(names[usize::from(*which) % names.len()]);
+    let Some(mut exchange) = mechanism.and_then(|mechanism| offer.begin(mechanism)) else {
+        return;
+    };
+    let image = Image::empty();
+    while let Some((length, after)) = rest.split_first() {
+        let (message, after) = after.split_at(after.len().min(usize::from(*length)));
+        match exchange.step(message, &image, NOW_MS) {
+            Step::Challenge(_) => rest = after,
+            Step::Success(_) | Step::Failure(_) => return,
+        }
+    }
+}
+
+fn offered(key: &str) -> Option<String> {
+    let value = match key {
+        "sasl.enabled.mechanisms" => "PLAIN,SCRAM-SHA-256,SCRAM-SHA-512,OAUTHBEARER",
+        "plain.sasl.jaas.config" => {
+            "org.apache.kafka.common.security.plain.PlainLoginModule required user_alice=\"secret\";"
+        }
+        "oauthbearer.sasl.jaas.config" => {
+            "org.apache.kafka.common.security.oauthbearer.OAuthBearerLoginModule required \
+             unsecuredValidatorAllowableClockSkewMs=\"3000\";"
+        }
+        _ => return None,
+    };
+    Some(value.to_owned())
 }
 
 /// Batches as a producer sends them. Their CRCs are made right first, or nothing would get past them.
