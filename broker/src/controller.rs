@@ -8,6 +8,7 @@ mod acl;
 mod broker;
 mod change;
 mod config;
+mod directory;
 mod election;
 mod elections;
 mod feature;

@@ -5,6 +5,7 @@
 
 pub mod clock;
 pub mod disk;
+pub mod logger;
 pub mod net;
 pub mod origin;
 pub mod random;

@@ -6,8 +6,10 @@
 pub mod alter_client_quotas;
 pub mod alter_configs;
 pub mod alter_partition_reassignments;
+pub mod alter_replica_log_dirs;
 pub mod alter_user_scram_credentials;
 pub mod api_versions;
+mod broker_logger;
 mod certificate;
 mod context;
 pub mod create_acls;
@@ -37,6 +39,7 @@ pub mod init_producer_id;
 pub mod join_group;
 pub mod leave_group;
 mod link;
+pub mod list_config_resources;
 pub mod list_groups;
 pub mod list_offsets;
 pub mod list_partition_reassignments;
@@ -64,10 +67,10 @@ use std::time::Instant;
 use bytes::Bytes;
 use kafka_protocol::messages::{
     AllocateProducerIdsRequest, AlterClientQuotasRequest, AlterConfigsRequest, AlterPartitionReassignmentsRequest,
-    AlterPartitionRequest, AlterUserScramCredentialsRequest, ApiKey, BrokerHeartbeatRequest, BrokerRegistrationRequest,
-    CreateAclsRequest, CreatePartitionsRequest, CreateTopicsRequest, DeleteAclsRequest, DeleteTopicsRequest,
-    DescribeQuorumRequest, ElectLeadersRequest, IncrementalAlterConfigsRequest, ListPartitionReassignmentsRequest,
-    UnregisterBrokerRequest, UpdateFeaturesRequest,
+    AlterPartitionRequest, AlterUserScramCredentialsRequest, ApiKey, AssignReplicasToDirsRequest,
+    BrokerHeartbeatRequest, BrokerRegistrationRequest, CreateAclsRequest, CreatePartitionsRequest, CreateTopicsRequest,
+    DeleteAclsRequest, DeleteTopicsRequest, DescribeQuorumRequest, ElectLeadersRequest, IncrementalAlterConfigsRequest,
+    ListPartitionReassignmentsRequest, UnregisterBrokerRequest, UpdateFeaturesRequest,
 };
 
 use crate::auth::Object;
@@ -166,6 +169,7 @@ serves! { broker_apis, broker_dispatch:
     OffsetForLeaderEpoch [itself] => offset_for_leader_epoch,
     DeleteRecords [itself] => delete_records,
     DescribeLogDirs [cluster Describe] => describe_log_dirs,
+    AlterReplicaLogDirs [cluster Alter] => alter_replica_log_dirs,
     Metadata [itself] => metadata,
     InitProducerId [itself] => init_producer_id,
     CreateTopics [itself] => create_topics,
@@ -174,6 +178,7 @@ serves! { broker_apis, broker_dispatch:
     DescribeConfigs [itself] => describe_configs,
     AlterConfigs [itself] => alter_configs,
     IncrementalAlterConfigs [itself] => incremental_alter_configs,
+    ListConfigResources [cluster DescribeConfigs] => list_config_resources,
     ElectLeaders [cluster Alter] => elect_leaders,
     AlterPartitionReassignments [cluster Alter] => alter_partition_reassignments,
     ListPartitionReassignments [cluster Describe] => list_partition_reassignments,
@@ -224,6 +229,7 @@ serves! { controller_apis, controller_dispatch:
     UnregisterBroker [cluster Alter ClusterAction] => decided UnregisterBrokerRequest,
     UpdateFeatures [cluster Alter ClusterAction] => decided UpdateFeaturesRequest,
     AllocateProducerIds [cluster ClusterAction] => decided AllocateProducerIdsRequest,
+    AssignReplicasToDirs [cluster ClusterAction] => decided AssignReplicasToDirsRequest,
     CreateAcls [cluster Alter ClusterAction] => decided CreateAclsRequest,
     DeleteAcls [cluster Alter ClusterAction] => decided DeleteAclsRequest,
     DescribeAcls [cluster Describe ClusterAction] => describe_acls,

@@ -61,7 +61,7 @@ pub struct Broker {
     pub fenced: bool,
     /// Set while the broker waits for its leaders to move away before it stops.
     pub in_controlled_shutdown: bool,
-    /// Ids of its log directories.
+    /// Ids of its log directories that are online.
     pub log_dirs: Vec<uuid::Uuid>,
     /// The levels of each feature that it knows: least and greatest.
     #[serde(default)]
@@ -109,6 +109,9 @@ pub struct Partition {
     pub leader_epoch: Epoch,
     /// Grows with every change of this value; the compare-and-swap of AlterPartition.
     pub partition_epoch: Epoch,
+    /// In which log directory replicas lie, told by brokers with several (KIP-858); a broker that is not named has one.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub directories: Vec<(NodeId, uuid::Uuid)>,
 }
 
 /// What a dynamic config belongs to.
@@ -149,6 +152,16 @@ impl Image {
         self.brokers.get(&id).is_some_and(|broker| !broker.fenced)
     }
 
+    /// Whether broker `id` is registered and the log directory of its replica is not known to have failed.
+    pub fn has_directory(&self, partition: &Partition, id: NodeId) -> bool {
+        let online = |broker: &Arc<Broker>| {
+            partition
+                .directory(id)
+                .is_none_or(|directory| broker.log_dirs.contains(&directory))
+        };
+        self.brokers.get(&id).is_some_and(online)
+    }
+
     /// The dynamic value of one config of one resource.
     pub fn config(&self, resource: &Resource, key: &str) -> Option<&str> {
         self.configs.get(resource)?.get(key).map(String::as_str)
@@ -170,6 +183,12 @@ impl Partition {
             .copied()
             .filter(|id| !self.removing.contains(id))
             .collect()
+    }
+
+    /// The log directory of a broker's replica, if the broker has told it.
+    pub fn directory(&self, id: NodeId) -> Option<uuid::Uuid> {
+        let known = self.directories.iter().find(|(broker, _)| *broker == id);
+        known.map(|(_, directory)| *directory)
     }
 
     pub fn is_reassigning(&self) -> bool {

@@ -16,6 +16,7 @@ mod load;
 mod lookup;
 mod manager;
 mod producer;
+mod relocate;
 mod scan;
 mod segment;
 mod tail;
@@ -32,7 +33,7 @@ use parking_lot::{Mutex, MutexGuard, RwLock};
 
 pub use config::{LogConfig, TimestampType};
 pub use error::Error;
-pub use manager::{DirStatus, Identity, Intervals, LogManager};
+pub use manager::{DirStatus, Future, Identity, Intervals, LogManager, Named, can_move};
 
 use crate::env::clock::Clock;
 use crate::env::disk::Disk;
@@ -103,10 +104,9 @@ pub struct ActiveProducer {
 /// One partition's log. All methods take `&self`; they may wait for the page cache, never for a network.
 #[derive(Debug)]
 pub struct Log {
-    dir: PathBuf,
+    place: RwLock<Place>,
     disk: Disk,
     clock: Clock,
-    health: Arc<Health>,
     config: RwLock<Arc<LogConfig>>,
     state: Mutex<State>,
     // Copies for readers that need one number and no lock. Written while the state is locked.
@@ -126,6 +126,8 @@ struct State {
     producers: Producers,
     snapshots: Snapshots,
     tail: Tail,
+    /// Files of deleted segments, and from when on they may be unlinked.
+    doomed: Vec<(i64, PathBuf)>,
     /// When the oldest append that is not on the device was made.
     unflushed_since: Option<i64>,
     /// When the last append was made.
@@ -141,6 +143,13 @@ enum Condition {
     Open,
     Closed,
     Deleted,
+}
+
+/// Where a log is; it changes when the log moves to another directory.
+#[derive(Debug, Clone)]
+struct Place {
+    dir: Arc<Path>,
+    health: Arc<Health>,
 }
 
 /// What the logs of a directory share.
@@ -185,10 +194,12 @@ impl Log {
         let loaded = load::load(&shared.disk, &dir, &config, recovery_point, clean)?;
         let start = loaded.segments.first().map_or(0, |segment| segment.base);
         let log = Self {
-            dir,
+            place: RwLock::new(Place {
+                dir: dir.into(),
+                health: Arc::clone(&shared.health),
+            }),
             disk: shared.disk.clone(),
             clock: shared.clock.clone(),
-            health: Arc::clone(&shared.health),
             config: RwLock::new(Arc::new(config)),
             start: AtomicI64::new(start),
             end: AtomicI64::new(loaded.end),
@@ -202,6 +213,7 @@ impl Log {
                 producers: loaded.producers,
                 snapshots: loaded.snapshots,
                 tail: Tail::new(Arc::clone(&shared.budget)),
+                doomed: Vec::new(),
                 unflushed_since: None,
                 appended_ms: 0,
                 truncations: 0,
@@ -211,8 +223,8 @@ impl Log {
         Ok(log)
     }
 
-    pub fn dir(&self) -> &Path {
-        &self.dir
+    pub fn dir(&self) -> Arc<Path> {
+        Arc::clone(&self.place.read().dir)
     }
 
     /// The first offset that can be read.
@@ -282,6 +294,14 @@ impl Log {
         *self.config.write() = Arc::new(config);
     }
 
+    fn shared_config(&self) -> Arc<LogConfig> {
+        Arc::clone(&self.config.read())
+    }
+
+    fn set_shared_config(&self, config: Arc<LogConfig>) {
+        *self.config.write() = config;
+    }
+
     pub fn config(&self) -> LogConfig {
         self.config.read().as_ref().clone()
     }
@@ -289,19 +309,21 @@ impl Log {
     /// The state, if the log can be used.
     fn lock(&self) -> Result<MutexGuard<'_, State>, Error> {
         let state = self.state.lock();
-        let path = || self.dir.clone();
+        let path = || self.dir().to_path_buf();
         match state.condition {
             Condition::Deleted => Err(Error::Deleted { path: path() }),
             Condition::Closed => Err(Error::Closed { path: path() }),
-            Condition::Open if self.health.failure().is_some() => Err(Error::Offline { path: path() }),
+            Condition::Open if self.place.read().health.failure().is_some() => Err(Error::Offline { path: path() }),
             Condition::Open => Ok(state),
         }
     }
 
-    /// Takes the directory offline when a change of the disk failed in a way that leaves its content unknown.
+    /// Takes the directory offline when the disk failed, or is full: as in Kafka (KIP-112), any I/O error does.
     fn judge<T>(&self, result: Result<T, Error>) -> Result<T, Error> {
-        if let Err(error @ Error::Io { .. }) = &result {
-            self.health.fail(error.to_string());
+        if let Err(error) = &result
+            && error.is_of_the_disk()
+        {
+            self.place.read().health.fail(error.to_string());
         }
         result
     }
@@ -310,6 +332,18 @@ impl Log {
         let size = state.segments.iter().map(|segment| segment.size).sum();
         self.size.store(size, Ordering::Release);
     }
+}
+
+/// Another name for a log's folder: `NAME.UNIQUE-kind`, with the name cut where that would be too long for a file.
+fn beside(dir: &Path, kind: &str) -> PathBuf {
+    const NAME_MAX: usize = 255;
+    let suffix = format!(".{}-{kind}", uuid::Uuid::new_v4().simple());
+    let name = dir.file_name().unwrap_or_default().to_string_lossy();
+    let mut end = name.len().min(NAME_MAX - suffix.len());
+    while !name.is_char_boundary(end) {
+        end -= 1;
+    }
+    dir.with_file_name(format!("{}{suffix}", &name[..end]))
 }
 
 impl State {

@@ -6,6 +6,8 @@
 mod broker;
 mod ready;
 mod controller;
+mod directory;
+mod dynamic;
 mod error;
 mod fault;
 mod listener;

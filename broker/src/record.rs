@@ -63,6 +63,19 @@ impl Batch {
     pub fn records(&self, limit: usize) -> Result<Records, Error> {
         Records::of(self, limit)
     }
+
+    /// The same batch with its records compressed by `codec`, with its CRC computed anew. `limit` bounds them decompressed.
+    ///
+    /// # Errors
+    /// When they do not decompress, or are larger than `limit`.
+    pub fn recompressed(&self, codec: Compression, level: Option<i32>, limit: usize) -> Result<Self, Error> {
+        let packed = self.bytes.slice(header::HEADER_LEN..);
+        let plain = self.header.compression()?.decompress(&packed, limit)?;
+        let records = codec.compress_at(&plain, level)?;
+        let mut header = self.header;
+        let bytes = header.with_content(codec, &records)?;
+        Ok(Self { header, bytes })
+    }
 }
 
 /// The batches in `bytes`, one after the other, without copying. Ends after the first error.

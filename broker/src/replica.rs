@@ -12,6 +12,7 @@ mod isr;
 mod leader;
 mod link;
 mod lookup;
+mod mover;
 mod partition;
 mod session;
 mod stats;
@@ -20,6 +21,7 @@ mod waiter;
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use kafka_protocol::ResponseError;
@@ -44,6 +46,7 @@ pub use stats::{Kept, Stats};
 pub use throttle::QuotaWindow;
 
 use follower::Fetcher;
+use mover::Moves;
 use partition::{Isr, Partition};
 use throttle::Meter;
 
@@ -142,7 +145,7 @@ impl From<log::Error> for Refusal {
             code: error.code(),
             message: Some(error.to_string()),
             records: match error {
-                log::Error::Keyless { records } => records,
+                log::Error::Keyless { records } | log::Error::TooOld { records, .. } => records,
                 _ => Vec::new(),
             },
         }
@@ -164,6 +167,8 @@ pub struct ReplicaManager {
     partitions: RwLock<HashMap<TopicPartition, Arc<Partition>>>,
     /// Replicas that belong here and whose logs cannot be used.
     offline: RwLock<BTreeSet<TopicPartition>>,
+    /// What the image being applied places here may have been here before this run.
+    is_first_image: AtomicBool,
     /// The image last applied; empty before the first.
     image: RwLock<Arc<Image>>,
     /// One image at a time.
@@ -173,6 +178,7 @@ pub struct ReplicaManager {
     asked: Notify,
     sessions: Sessions,
     counters: stats::Counters,
+    moves: Moves,
     stop: watch::Sender<bool>,
 }
 
@@ -198,12 +204,14 @@ impl ReplicaManager {
             property: surroundings.property,
             partitions: RwLock::default(),
             offline: RwLock::default(),
+            is_first_image: AtomicBool::new(true),
             image: RwLock::new(Arc::new(Image::empty())),
             applying: Mutex::default(),
             fetchers: Mutex::default(),
             asking: Mutex::default(),
             asked: Notify::new(),
             counters: stats::Counters::default(),
+            moves: Moves::default(),
             stop: watch::Sender::new(false),
         })
     }
@@ -228,6 +236,7 @@ impl ReplicaManager {
         tokio::select! {
             () = self.ask() => {}
             () = self.tick() => {}
+            () = Arc::clone(&self).relocate() => {}
             // An error means that the manager is gone.
             _ = stop.wait_for(|stop| *stop) => {}
         }

@@ -4,12 +4,20 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use azimuth_broker::cluster::{CONTROLLER, Cluster, ClusterConfig};
+use azimuth_broker::env::disk::{Disk, Fault};
 use azimuth_broker::id::NodeId;
+use azimuth_broker::node::Status;
 use azimuth_broker::wire::{Client, ClientConfig};
+use kafka_protocol::messages::alter_replica_log_dirs_request::{AlterReplicaLogDir, AlterReplicaLogDirTopic};
 use kafka_protocol::messages::create_topics_request::{CreatableTopic, CreatableTopicConfig};
+use kafka_protocol::messages::describe_log_dirs_response::{DescribeLogDirsPartition, DescribeLogDirsResult};
+use kafka_protocol::messages::incremental_alter_configs_request::{AlterConfigsResource, AlterableConfig};
 use kafka_protocol::messages::metadata_request::MetadataRequestTopic;
 use kafka_protocol::messages::metadata_response::MetadataResponsePartition;
-use kafka_protocol::messages::{CreateTopicsRequest, MetadataRequest, TopicName};
+use kafka_protocol::messages::{
+    AlterReplicaLogDirsRequest, CreateTopicsRequest, DescribeLogDirsRequest, IncrementalAlterConfigsRequest,
+    MetadataRequest, TopicName,
+};
 use kafka_protocol::protocol::StrBytes;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::producer::{FutureProducer, FutureRecord};
@@ -136,8 +144,13 @@ impl Home {
 
     /// Produces `ids` as values, and returns when all are acknowledged.
     async fn produce(&self, producer: &FutureProducer, topic: &str, ids: std::ops::Range<u32>) {
+        self.produce_padded(producer, topic, ids, 1).await;
+    }
+
+    /// As [`Home::produce`], with values of at least `width` bytes.
+    async fn produce_padded(&self, producer: &FutureProducer, topic: &str, ids: std::ops::Range<u32>, width: usize) {
         let sends = ids.map(|id| async move {
-            let value = id.to_string();
+            let value = format!("{id:0>width$}");
             let record = FutureRecord::<(), _>::to(topic)
                 .partition(id as i32 % PARTITIONS)
                 .payload(&value);
@@ -294,5 +307,280 @@ async fn a_restart_of_everything_keeps_topics_and_records() {
     }
     home.in_sync("orders", 3).await;
     home.consume("orders", 0..100).await;
+    home.cluster.shutdown().await;
+}
+
+/// Two log directories for each broker, on a disk whose operations can be made to fail.
+fn two_dirs(config: &mut ClusterConfig, disk: &Disk) {
+    config.disk = disk.clone();
+    for node in &mut config.nodes {
+        let dir = |name: &str| config.dir.join(format!("broker-{}-{name}", node.id));
+        node.log_dirs = vec![dir("a"), dir("b")];
+    }
+}
+
+/// A log directory: its path, its error, and the partitions in it by topic.
+type LogDir = (String, i16, Vec<(String, i32)>);
+
+/// The log directories of the broker that `client` is connected to.
+async fn log_dirs(client: &Client) -> Vec<LogDir> {
+    let request = DescribeLogDirsRequest::default().with_topics(None);
+    let response = client.call(request, DEADLINE).await.expect("an answer");
+    let dir = |dir: DescribeLogDirsResult| {
+        let partitions = dir.topics.iter().flat_map(|topic| {
+            let pair = |partition: &DescribeLogDirsPartition| (topic.name.to_string(), partition.partition_index);
+            topic.partitions.iter().map(pair)
+        });
+        let partitions = partitions.collect();
+        (dir.log_dir.to_string(), dir.error_code, partitions)
+    };
+    response.results.into_iter().map(dir).collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_dying_log_directory_loses_nothing_and_stops_nobody_else() {
+    let disk = Disk::real().faulty();
+    let mut home = Home::start_with(3, |config| two_dirs(config, &disk)).await;
+    home.create("orders", 3).await;
+    home.in_sync("orders", 3).await;
+    let producer = home.producer();
+    home.produce(&producer, "orders", 0..200).await;
+
+    // The disk dies under the partition that broker `victim` leads.
+    let victim = home.leader("orders", 0).await;
+    let address = home.cluster.addresses()[usize::try_from(victim.0 - 1).expect("an index")].clone();
+    let client = Client::connect(&address, &ClientConfig::default())
+        .await
+        .expect("connects");
+    let before = log_dirs(&client).await;
+    let (dead, _, held) = before
+        .iter()
+        .find(|(_, _, held)| held.contains(&("orders".to_owned(), 0)))
+        .expect("it is somewhere")
+        .clone();
+    let (sound, _, others) = before.iter().find(|(path, _, _)| *path != dead).expect("two").clone();
+    assert!(!others.is_empty(), "partitions are spread over both: {before:?}");
+    disk.inject(Fault::Write, &dead);
+    home.produce(&producer, "orders", 200..400).await;
+    within("leadership moves", async || {
+        let partitions = home.partitions("orders").await;
+        let lost = |index: i32| held.contains(&("orders".to_owned(), index));
+        let good = partitions.iter().all(|partition| {
+            let offline = partition.offline_replicas.iter().any(|id| id.0 == victim.0);
+            let led = partition.leader_id.0 >= 0 && !(offline && partition.leader_id.0 == victim.0);
+            offline == lost(partition.partition_index) && led
+        });
+        good.then_some(())
+    })
+    .await;
+    let after = log_dirs(&client).await;
+    let find = |path: &str| {
+        after
+            .iter()
+            .find(|(at, _, _)| at == path)
+            .expect("still listed")
+            .clone()
+    };
+    assert_eq!(find(&dead), (dead.clone(), 56, Vec::new()), "KAFKA_STORAGE_ERROR");
+    assert_eq!(find(&sound).1, 0);
+
+    // A new disk is put in, and the broker started again.
+    home.cluster.stop(victim).await;
+    disk.heal();
+    std::fs::remove_dir_all(&dead).expect("the old disk goes");
+    home.cluster.restart(victim).await.expect("starts");
+    home.in_sync("orders", 3).await;
+    home.produce(&producer, "orders", 400..500).await;
+    home.consume("orders", 0..500).await;
+    home.cluster.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_broker_whose_last_log_directory_dies_stops_and_says_why() {
+    let disk = Disk::real().faulty();
+    let home = Home::start_with(3, |config| config.disk = disk.clone()).await;
+    home.create("orders", 3).await;
+    home.in_sync("orders", 3).await;
+    let producer = home.producer();
+    home.produce(&producer, "orders", 0..100).await;
+    let victim = home.leader("orders", 0).await;
+    let mut status = home.cluster.status(victim).expect("it runs here");
+    disk.inject(Fault::Write, &format!("broker-{victim}/data/orders"));
+    home.produce(&producer, "orders", 100..200).await;
+    let failed = status.wait_for(|status| matches!(status, Status::Failed(_))).await;
+    let Ok(Status::Failed(why)) = failed.as_deref() else {
+        panic!("it goes on: {failed:?}");
+    };
+    assert!(why.starts_with("Every log directory has failed"), "{why}");
+    assert!(why.contains(&format!("broker-{victim}/data/orders")), "{why}");
+    home.consume("orders", 0..200).await;
+    home.cluster.shutdown().await;
+}
+
+/// Has the replica of partition 0 of `topic` at the broker of `client` moved to the directory at `path`.
+async fn move_replica(client: &Client, topic: &str, path: &str) -> i16 {
+    let topic = AlterReplicaLogDirTopic::default()
+        .with_name(name(topic))
+        .with_partitions(vec![0]);
+    let dir = AlterReplicaLogDir::default()
+        .with_path(StrBytes::from_string(path.to_owned()))
+        .with_topics(vec![topic]);
+    let request = AlterReplicaLogDirsRequest::default().with_dirs(vec![dir]);
+    let response = client.call(request, DEADLINE).await.expect("an answer");
+    response.results[0].partitions[0].error_code
+}
+
+/// How far behind the future replica of partition 0 is, while there is one.
+async fn future_lag(client: &Client, topic: &str) -> Option<i64> {
+    let request = DescribeLogDirsRequest::default().with_topics(None);
+    let response = client.call(request, DEADLINE).await.expect("an answer");
+    let topics = response.results.iter().flat_map(|dir| &dir.topics);
+    let mut futures = topics.filter(|found| found.name == name(topic)).flat_map(|topic| {
+        let futures = topic.partitions.iter();
+        futures.filter(|partition| partition.is_future_key && partition.partition_index == 0)
+    });
+    futures.next().map(|future| future.offset_lag)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_replica_moves_to_another_directory_under_load_and_over_a_kill() {
+    let disk = Disk::real();
+    let mut home = Home::start_with(3, |config| {
+        two_dirs(config, &disk);
+        // Slow enough to be seen and to be killed in the middle.
+        let rate = ("replica.alter.log.dirs.io.max.bytes.per.second", "20000");
+        config.overrides.push((rate.0.to_owned(), rate.1.to_owned()));
+    })
+    .await;
+    home.create("orders", 3).await;
+    home.in_sync("orders", 3).await;
+    // Small batches, so that there are many to copy.
+    let producer: FutureProducer = rdkafka::ClientConfig::new()
+        .set("bootstrap.servers", home.cluster.bootstrap())
+        .set("acks", "all")
+        .set("message.timeout.ms", "60000")
+        .set("batch.num.messages", "5")
+        .create()
+        .expect("a producer");
+    home.produce_padded(&producer, "orders", 0..900, 1_000).await;
+    let mover = home.leader("orders", 0).await;
+    let address = home.cluster.addresses()[usize::try_from(mover.0 - 1).expect("an index")].clone();
+    let client = Client::connect(&address, &ClientConfig::default())
+        .await
+        .expect("connects");
+    let is_in = |dirs: &[LogDir]| {
+        let partition = ("orders".to_owned(), 0);
+        let found = dirs.iter().filter(|(_, _, held)| held.contains(&partition));
+        found.map(|(path, _, _)| path.clone()).collect::<Vec<_>>()
+    };
+    let dirs = log_dirs(&client).await;
+    let [from] = is_in(&dirs).try_into().expect("it is in one");
+    let to = dirs
+        .iter()
+        .map(|(path, _, _)| path.clone())
+        .find(|path| *path != from)
+        .expect("two");
+
+    assert_eq!(
+        move_replica(&client, "orders", "/nowhere").await,
+        57,
+        "LOG_DIR_NOT_FOUND"
+    );
+    assert_eq!(
+        move_replica(&client, "nothing", &to).await,
+        3,
+        "UNKNOWN_TOPIC_OR_PARTITION"
+    );
+    assert_eq!(move_replica(&client, "orders", &to).await, 0);
+    let lag = within("the move begins", async || future_lag(&client, "orders").await).await;
+    assert!(lag > 100, "it takes seconds at this rate: {lag}");
+    home.produce(&producer, "orders", 900..960).await;
+    within("it goes on", async || {
+        future_lag(&client, "orders")
+            .await
+            .filter(|now| *now > 0 && *now < lag - 50)
+            .map(|_| ())
+    })
+    .await;
+    home.cluster.kill(mover).await;
+    home.produce(&producer, "orders", 960..1_000).await;
+    home.cluster.restart(mover).await.expect("starts");
+    home.cluster.serving(mover).await.expect("serves");
+    let client = Client::connect(&address, &ClientConfig::default())
+        .await
+        .expect("connects");
+    assert_eq!(
+        is_in(&log_dirs(&client).await).len(),
+        2,
+        "the future replica is still there"
+    );
+
+    // Without the throttle, which is a dynamic config, it ends soon.
+    let rate = "replica.alter.log.dirs.io.max.bytes.per.second";
+    set_config(&client, 4, "", rate, "100000000").await;
+    within("the replica is in its new directory", async || {
+        (is_in(&log_dirs(&client).await) == [to.clone()]).then_some(())
+    })
+    .await;
+    home.produce(&producer, "orders", 1_000..1_100).await;
+    home.in_sync("orders", 3).await;
+    home.consume("orders", 0..1_100).await;
+    home.cluster.shutdown().await;
+}
+
+/// Sets one config of a resource.
+async fn set_config(client: &Client, kind: i8, resource: &str, key: &str, value: &str) {
+    let config = AlterableConfig::default()
+        .with_name(StrBytes::from_string(key.to_owned()))
+        .with_value(Some(StrBytes::from_string(value.to_owned())));
+    let resource = AlterConfigsResource::default()
+        .with_resource_type(kind)
+        .with_resource_name(StrBytes::from_string(resource.to_owned()))
+        .with_configs(vec![config]);
+    let request = IncrementalAlterConfigsRequest::default().with_resources(vec![resource]);
+    let response = client.call(request, DEADLINE).await.expect("an answer");
+    assert_eq!(
+        response.responses[0].error_code, 0,
+        "{:?}",
+        response.responses[0].error_message
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn dynamic_configs_of_all_brokers_and_of_a_topic_change_what_is_taken() {
+    let home = Home::start(1).await;
+    home.create("orders", 1).await;
+    let (client, producer) = (home.client().await, home.producer());
+    let large = "x".repeat(5_000);
+    let send = async || {
+        let record = FutureRecord::<(), _>::to("orders").partition(0).payload(&large);
+        producer.send(record, DEADLINE).await.map_err(|(error, _)| error)
+    };
+    send().await.expect("1 MiB is the default");
+    set_config(&client, 4, "", "message.max.bytes", "2000").await;
+    within("it is too large for the brokers", async || {
+        use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+        let refused = send().await.err()?;
+        assert_eq!(
+            refused,
+            KafkaError::MessageProduction(RDKafkaErrorCode::MessageSizeTooLarge)
+        );
+        Some(())
+    })
+    .await;
+    set_config(&client, 2, "orders", "max.message.bytes", "10000").await;
+    within("the topic's own config wins", async || send().await.ok()).await;
+    set_config(&client, 2, "orders", "compression.type", "zstd").await;
+    let size = async || {
+        let request = DescribeLogDirsRequest::default().with_topics(None);
+        let response = client.call(request, DEADLINE).await.expect("an answer");
+        response.results[0].topics[0].partitions[0].partition_size
+    };
+    within("the topic's records are compressed", async || {
+        let before = size().await;
+        send().await.expect("taken");
+        (size().await - before < 1_000).then_some(())
+    })
+    .await;
     home.cluster.shutdown().await;
 }

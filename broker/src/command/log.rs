@@ -6,7 +6,7 @@
 use std::fmt;
 use std::io::IsTerminal;
 
-use azimuth_broker::env::origin;
+use azimuth_broker::env::{logger, origin};
 use serde_json::{Map, Value};
 use tracing::field::{Field, Visit};
 use tracing::{Event, Level, Subscriber};
@@ -30,13 +30,25 @@ pub fn init() -> Result<(), String> {
         Ok(other) => return Err(format!("{FORMAT}={other}: there are text and json")),
         Err(error) => return Err(format!("{FORMAT}: {error}")),
     };
-    let filter = EnvFilter::try_from_env("AZIMUTH_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
+    let wanted = std::env::var("AZIMUTH_LOG").unwrap_or_default();
+    let base = match EnvFilter::try_new(&wanted) {
+        Ok(_) if !wanted.is_empty() => wanted,
+        _ => "info".to_owned(),
+    };
+    let subscriber = tracing_subscriber::fmt()
+        .with_env_filter(EnvFilter::new(&base))
         .with_writer(std::io::stderr)
         .with_ansi(std::io::stderr().is_terminal())
         .event_format(lines)
-        .init();
+        .with_filter_reloading();
+    let handle = subscriber.reload_handle();
+    subscriber.init();
+    // Kafka's tools change levels as configs of a broker's loggers.
+    let apply = move |filter: &str| {
+        let filter = EnvFilter::try_new(filter).map_err(|error| error.to_string())?;
+        handle.reload(filter).map_err(|error| error.to_string())
+    };
+    logger::install(&base, Box::new(apply));
     Ok(())
 }
 

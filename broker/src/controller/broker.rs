@@ -14,7 +14,7 @@ use kafka_protocol::protocol::StrBytes;
 
 use super::change::Scene;
 use super::state::Session;
-use super::{Ask, Decide, Decision, State, election, feature};
+use super::{Ask, Decide, Decision, State, directory, election, feature};
 use crate::id::NodeId;
 use crate::image::{Broker, Endpoint, Record, feature as levels};
 
@@ -88,8 +88,10 @@ fn after_end(state: &State, id: NodeId, crashed: bool) -> Vec<Record> {
 /// Whether the registered run has certainly ended although its session has not: it said goodbye, or the new one holds the
 /// same log directories, which only one process can lock.
 fn is_successor(known: &Broker, request: &BrokerRegistrationRequest) -> bool {
-    let same_dirs = !known.log_dirs.is_empty() && known.log_dirs == request.log_dirs;
-    known.in_controlled_shutdown || same_dirs
+    let same_dir = known.log_dirs.iter().any(|dir| request.log_dirs.contains(dir));
+    // Without a directory left it has stopped.
+    let none_left = known.fenced && known.log_dirs.is_empty();
+    known.in_controlled_shutdown || same_dir || none_left
 }
 
 fn registration(request: &BrokerRegistrationRequest) -> Broker {
@@ -144,8 +146,21 @@ impl Decide for BrokerHeartbeatRequest {
         };
         state.sessions.insert(id, session);
         let caught_up = self.current_metadata_offset >= broker.epoch;
-        let next = next_step(state, &broker, &self, caught_up);
-        let records = act(state, &broker, next);
+        let online = directory::online_after(&broker, &self.offline_log_dirs);
+        let next = match &online {
+            Some(online) if online.is_empty() => Step::Fence,
+            // What else it wants waits for the next heartbeat, which sees the new image.
+            Some(_) => Step::Stay,
+            // All of its directories failed.
+            None if broker.log_dirs.is_empty() && !self.offline_log_dirs.is_empty() && !self.want_shut_down => {
+                Step::Stay
+            }
+            None => next_step(state, &broker, &self, caught_up),
+        };
+        let mut records = act(state, &broker, next);
+        if let Some(online) = online {
+            records.extend(directory::lost(state, &broker, online));
+        }
         let response = BrokerHeartbeatResponse::default()
             .with_is_caught_up(caught_up)
             .with_is_fenced(match next {

@@ -6,6 +6,8 @@
 
 use std::collections::BTreeSet;
 
+use uuid::Uuid;
+
 use super::{State, election};
 use crate::id::NodeId;
 use crate::image::property::Config;
@@ -51,6 +53,8 @@ pub(super) struct Scene<'a> {
     pub eligible: BTreeSet<NodeId>,
     /// A broker whose last run may have lost what it had: it is no eligible leader replica any more.
     crashed: Option<NodeId>,
+    /// A broker of which only these log directories are left (KIP-858).
+    left: Option<(NodeId, Vec<Uuid>)>,
     /// `eligible.leader.replicas.version` is 1.
     eligible_leaders: bool,
 }
@@ -67,6 +71,7 @@ impl<'a> Scene<'a> {
             config,
             eligible,
             crashed: None,
+            left: None,
         }
     }
 
@@ -87,6 +92,26 @@ impl<'a> Scene<'a> {
         self.eligible.remove(&id);
         self.crashed = Some(id);
         self
+    }
+
+    /// With only these log directories of a broker.
+    pub fn with_directories(mut self, id: NodeId, online: Vec<Uuid>) -> Self {
+        self.left = Some((id, online));
+        self
+    }
+
+    /// Whether a replica is not in a log directory that failed; a broker that names none fails as a whole.
+    pub fn is_sound(&self, partition: &Partition, id: NodeId) -> bool {
+        match (&self.left, partition.directory(id)) {
+            (Some((broker, online)), Some(directory)) if *broker == id => online.contains(&directory),
+            (_, None) => true,
+            _ => self.image.has_directory(partition, id),
+        }
+    }
+
+    /// Whether a replica may lead, or be in sync, if it has the records.
+    pub fn is_usable(&self, partition: &Partition, id: NodeId) -> bool {
+        self.eligible.contains(&id) && self.is_sound(partition, id)
     }
 
     pub fn crashed(&self) -> Option<NodeId> {
@@ -179,7 +204,7 @@ impl<'a> Scene<'a> {
     }
 
     fn leader(&self, election: Election, old: &Partition, new: &Partition) -> (NodeId, bool) {
-        let live = |id: &NodeId| self.eligible.contains(id);
+        let live = |id: &NodeId| self.is_usable(new, *id);
         let has_all = |id: &NodeId| new.isr.contains(id) || (new.isr.is_empty() && new.elr.contains(id));
         let may_lead = |id: &NodeId| has_all(id) && live(id);
         let preferred = new.replicas.first().filter(|_| election == Election::Preferred);
@@ -249,6 +274,8 @@ fn advanced(old: &Partition, mut new: Partition) -> Option<Partition> {
     if new == *old {
         return None;
     }
+    let replicas = &new.replicas;
+    new.directories.retain(|(id, _)| replicas.contains(id));
     new.partition_epoch = old.partition_epoch + 1;
     // A replica that is not one any more must not go on fetching in the same epoch.
     let removes = old.replicas.iter().any(|id| !new.replicas.contains(id));

@@ -14,6 +14,7 @@ use kafka_protocol::protocol::StrBytes;
 use super::change::Scene;
 use super::feature::MIN_INSYNC_REPLICAS;
 use super::{Ask, Decide, Decision, State, election};
+use crate::id::NodeId;
 use crate::image::property::{self, Kind};
 use crate::image::{Image, Record, Resource, feature};
 
@@ -41,7 +42,7 @@ impl Decide for IncrementalAlterConfigsRequest {
             let key = (asked.resource_type, asked.resource_name.clone());
             let outcome = match twice.contains(&key) {
                 true => Err(named_twice(&asked.resource_name)),
-                false => resource(&state.image, asked.resource_type, &asked.resource_name)
+                false => resource(state, asked.resource_type, &asked.resource_name)
                     .and_then(|resource| alter(state, &resource, &asked.configs)),
             };
             let mut response = Altered::default()
@@ -84,7 +85,7 @@ impl Decide for AlterConfigsRequest {
                 .collect();
             let outcome = match twice.contains(&key) {
                 true => Err(named_twice(&asked.resource_name)),
-                false => resource(&state.image, asked.resource_type, &asked.resource_name)
+                false => resource(state, asked.resource_type, &asked.resource_name)
                     .and_then(|resource| replace(&state.image, &resource, wanted)),
             };
             let mut response = Replaced::default()
@@ -179,23 +180,28 @@ fn named_twice(name: &str) -> Refusal {
 }
 
 /// The resource, if it is there and of a kind that has configs here.
-fn resource(image: &Image, kind: i8, name: &str) -> Result<Resource, Refusal> {
+fn resource(state: &State, kind: i8, name: &str) -> Result<Resource, Refusal> {
+    let image = &state.image;
     match kind {
         TOPIC if image.topic_named(name).is_some() => Ok(Resource::Topic(name.to_owned())),
         TOPIC => Err((
             ErrorCode::UnknownTopicOrPartition,
             format!("The topic {name} does not exist."),
         )),
-        BROKER if name.is_empty() || name.parse::<i32>().is_ok_and(|id| id >= 0) => {
-            Ok(Resource::Broker(name.to_owned()))
-        }
-        BROKER => Err((
-            ErrorCode::InvalidRequest,
-            format!("A broker is named by its id, or by nothing for all brokers; {name} is neither."),
-        )),
+        BROKER if name.is_empty() => Ok(Resource::Broker(String::new())),
+        BROKER => match name.parse().map(NodeId) {
+            Ok(id) if image.brokers.contains_key(&id) || id == state.node => Ok(Resource::Broker(id.to_string())),
+            Ok(id) => Err((ErrorCode::BrokerIdNotRegistered, format!("No node with id {id} found."))),
+            Err(_) => Err((
+                ErrorCode::InvalidRequest,
+                format!("A broker is named by its id, or by nothing for all brokers; {name} is neither."),
+            )),
+        },
         _ => Err((
             ErrorCode::InvalidRequest,
-            format!("Resources of type {kind} have no configs here; only topics (2) and brokers (4) have."),
+            format!(
+                "Resources of type {kind} have no configs here; only topics (2) and brokers (4) have, and the loggers (8) of the broker that is asked."
+            ),
         )),
     }
 }
@@ -210,7 +216,12 @@ fn check(resource: &Resource, key: &str, value: &str) -> Result<(), Refusal> {
         Resource::Topic(_) => property::check_topic(key, value),
         Resource::Broker(_) | Resource::Group(_) => property::check_broker(key, value),
     };
-    checked.map_err(|invalid| (ErrorCode::InvalidConfig, invalid.to_string()))
+    let code = match resource {
+        Resource::Topic(_) => ErrorCode::InvalidConfig,
+        // As Kafka, which keeps the code for compatibility (KAFKA-13609).
+        Resource::Broker(_) | Resource::Group(_) => ErrorCode::InvalidRequest,
+    };
+    checked.map_err(|invalid| (code, invalid.to_string()))
 }
 
 /// The configs a new topic is given.

@@ -44,18 +44,26 @@ pub(super) fn after_loss(scene: &Scene<'_>, gone: &BTreeSet<NodeId>) -> Vec<Reco
     })
 }
 
+/// A broker's log directories failed, which the scene says already: its replicas in them leave ISRs and lead no more.
+pub(super) fn after_directory_loss(scene: &Scene<'_>, broker: NodeId) -> Vec<Record> {
+    scene.each(|old| {
+        if scene.is_sound(old, broker) || !(old.isr.contains(&broker) || old.leader == broker) {
+            return None;
+        }
+        Some(Partition {
+            isr: old.isr.iter().copied().filter(|id| *id != broker).collect(),
+            ..old.clone()
+        })
+    })
+}
+
 /// Brokers became eligible, or an unclean election is allowed now: partitions without a leader may get one.
 pub(super) fn after_return(scene: &Scene<'_>) -> Vec<Record> {
     scene.each(|old| {
         if old.leader != NodeId::NONE {
             return None;
         }
-        let live: Vec<NodeId> = old
-            .isr
-            .iter()
-            .copied()
-            .filter(|id| scene.eligible.contains(id))
-            .collect();
+        let live: Vec<NodeId> = old.isr.iter().copied().filter(|id| scene.is_usable(old, *id)).collect();
         Some(Partition {
             // Others of the last ISR are dead; a new leader must not wait for them.
             isr: if live.is_empty() { old.isr.clone() } else { live },

@@ -100,7 +100,7 @@ fn accept(
     };
     let known = |(id, epoch): &(NodeId, i64)| {
         let current = image.brokers.get(id).map(|broker| broker.epoch);
-        scene.eligible.contains(id) && (*epoch == -1 || current == Some(*epoch))
+        scene.is_usable(old, *id) && (*epoch == -1 || current == Some(*epoch))
     };
     if !isr.iter().all(known) {
         return Err(ErrorCode::IneligibleReplica);

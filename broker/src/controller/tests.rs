@@ -96,6 +96,10 @@ impl Cluster {
     }
 
     fn register(&mut self, id: i32, incarnation: u128, dir: u128) -> Result<i64, ErrorCode> {
+        self.register_with(id, incarnation, &[dir])
+    }
+
+    fn register_with(&mut self, id: i32, incarnation: u128, dirs: &[u128]) -> Result<i64, ErrorCode> {
         let listener = Listener::default()
             .with_name(text("PLAINTEXT"))
             .with_host(text("127.0.0.1"))
@@ -106,7 +110,7 @@ impl Cluster {
             .with_incarnation_id(Uuid::from_u128(incarnation))
             .with_listeners(vec![listener])
             .with_rack(Some(text(&format!("r{}", (id - 1) % 3))))
-            .with_log_dirs(vec![Uuid::from_u128(dir)]);
+            .with_log_dirs(dirs.iter().map(|dir| Uuid::from_u128(*dir)).collect());
         let response = self.ask(request);
         match ErrorCode::try_from_code(response.error_code) {
             None => Ok(response.broker_epoch),
@@ -322,6 +326,124 @@ fn the_last_in_sync_replica_is_waited_for_and_leads_again() {
     cluster.start(2);
     let back = cluster.partition("orders", 0);
     assert_eq!((back.leader, &back.isr), (NodeId(2), &ids(&[2])));
+}
+
+/// Broker `id` tells that it has the replica of partition 0 in `dir`.
+fn assign(cluster: &mut Cluster, id: i32, name: &str, dir: u128) -> i16 {
+    use kafka_protocol::messages::assign_replicas_to_dirs_request::{DirectoryData, PartitionData, TopicData};
+    let topic = cluster.state.image.topic_named(name).unwrap().id;
+    let request = kafka_protocol::messages::AssignReplicasToDirsRequest::default()
+        .with_broker_id(BrokerId(id))
+        .with_broker_epoch(cluster.state.image.brokers[&NodeId(id)].epoch)
+        .with_directories(vec![
+            DirectoryData::default().with_id(Uuid::from_u128(dir)).with_topics(vec![
+                TopicData::default()
+                    .with_topic_id(topic.0)
+                    .with_partitions(vec![PartitionData::default().with_partition_index(0)]),
+            ]),
+        ]);
+    let response = cluster.ask(request);
+    assert_eq!(response.error_code, 0);
+    response.directories[0].topics[0].partitions[0].error_code
+}
+
+/// A heartbeat that tells of directories that failed.
+fn lose(cluster: &mut Cluster, id: i32, dirs: &[u128]) -> BrokerHeartbeatResponse {
+    let request = BrokerHeartbeatRequest::default()
+        .with_broker_id(BrokerId(id))
+        .with_broker_epoch(cluster.state.image.brokers[&NodeId(id)].epoch)
+        .with_current_metadata_offset(cluster.state.image.offset)
+        .with_offline_log_dirs(dirs.iter().map(|dir| Uuid::from_u128(*dir)).collect());
+    cluster.ask(request)
+}
+
+/// As [`Cluster::start`], with several directories.
+fn start_with(cluster: &mut Cluster, id: i32, dirs: &[u128]) {
+    let incarnation = cluster.state.random.uuid().as_u128();
+    cluster.register_with(id, incarnation, dirs).unwrap();
+    assert!(!cluster.beat(id, false).is_fenced);
+}
+
+#[test]
+fn a_directory_that_fails_costs_its_own_partitions_their_leader_and_no_others() {
+    let mut cluster = Cluster::new();
+    start_with(&mut cluster, 1, &[11, 12]);
+    cluster.start(2);
+    cluster.create("on-11", &[&[1, 2]]);
+    cluster.create("on-12", &[&[1, 2]]);
+    assert_eq!(assign(&mut cluster, 1, "on-11", 11), 0);
+    assert_eq!(assign(&mut cluster, 1, "on-12", 12), 0);
+    assert!(!lose(&mut cluster, 1, &[11]).is_fenced);
+    let moved = cluster.partition("on-11", 0).clone();
+    assert_eq!((moved.leader, &moved.isr), (NodeId(2), &ids(&[2])));
+    assert_eq!(cluster.partition("on-12", 0).leader, NodeId(1));
+    assert_eq!(cluster.state.image.brokers[&NodeId(1)].log_dirs, [Uuid::from_u128(12)]);
+    let offset = cluster.state.image.offset;
+    lose(&mut cluster, 1, &[11]);
+    assert_eq!(cluster.state.image.offset, offset, "the same news is none");
+    // Its last replica in sync is lost with the directory: nobody leads, and the old one is waited for.
+    assert_eq!(assign(&mut cluster, 1, "on-12", 12), 0);
+    cluster.kill(&[2]);
+    lose(&mut cluster, 1, &[11, 12]);
+    assert!(cluster.state.image.brokers[&NodeId(1)].fenced, "nothing is left of it");
+    assert!(lose(&mut cluster, 1, &[11, 12]).is_fenced, "and it stays fenced");
+    assert_eq!(cluster.partition("on-12", 0).leader, NodeId::NONE);
+    assert_eq!(cluster.partition("on-12", 0).isr, ids(&[1]));
+    start_with(&mut cluster, 1, &[12]);
+    assert_eq!(cluster.partition("on-12", 0).leader, NodeId(1));
+}
+
+#[test]
+fn a_copy_made_anew_is_not_elected_over_those_that_hold_something() {
+    let mut cluster = Cluster::new();
+    start_with(&mut cluster, 1, &[11, 12]);
+    cluster.start(2);
+    cluster.create("both", &[&[1, 2]]);
+    cluster.create("alone", &[&[1]]);
+    for name in ["both", "alone"] {
+        assert_eq!(assign(&mut cluster, 1, name, 11), 0);
+    }
+    cluster.kill(&[2]);
+    lose(&mut cluster, 1, &[11]);
+    cluster.start(2);
+    for name in ["both", "alone"] {
+        assert_eq!(cluster.partition(name, 0).leader, NodeId::NONE);
+    }
+    // The disk is replaced: the broker has new, empty replicas.
+    start_with(&mut cluster, 1, &[12, 13]);
+    assert_eq!(cluster.partition("both", 0).leader, NodeId::NONE);
+    assert_eq!(assign(&mut cluster, 1, "both", 13), ErrorCode::KafkaStorageError.code());
+    assert_eq!(cluster.partition("both", 0).leader, NodeId::NONE);
+    assert_eq!(assign(&mut cluster, 1, "alone", 13), 0);
+    assert_eq!(
+        cluster.partition("alone", 0).leader,
+        NodeId(1),
+        "nobody else has anything"
+    );
+    // The old directory comes back.
+    start_with(&mut cluster, 1, &[11, 12]);
+    assert_eq!(cluster.partition("both", 0).leader, NodeId(1));
+}
+
+#[test]
+fn a_replica_told_of_after_its_directory_failed_is_out_at_once() {
+    let mut cluster = Cluster::new();
+    start_with(&mut cluster, 1, &[11, 12]);
+    cluster.start(2);
+    cluster.create("orders", &[&[1, 2]]);
+    lose(&mut cluster, 1, &[11]);
+    assert_eq!(
+        cluster.partition("orders", 0).leader,
+        NodeId(1),
+        "nobody knows that it was there"
+    );
+    assert_eq!(assign(&mut cluster, 1, "orders", 11), 0);
+    assert_eq!(cluster.partition("orders", 0).leader, NodeId(2));
+    assert_eq!(
+        assign(&mut cluster, 2, "orders", 2),
+        0,
+        "of a broker with one directory it may be told too"
+    );
 }
 
 #[test]
@@ -726,10 +848,14 @@ fn configs_are_set_edited_and_refused_with_key_value_and_range() {
         cluster.set(4, "one", "log.retention.ms", 0, "1").0,
         ErrorCode::InvalidRequest.code()
     );
+    assert_eq!(
+        cluster.set(4, "77", "log.retention.ms", 0, "1").0,
+        ErrorCode::BrokerIdNotRegistered.code()
+    );
     assert_eq!(cluster.set(4, "", "log.retention.ms", 0, "1").0, 0);
     assert_eq!(
         cluster.set(4, "1", "node.id", 0, "2").0,
-        ErrorCode::InvalidConfig.code()
+        ErrorCode::InvalidRequest.code()
     );
     assert_eq!(
         cluster.set(16, "", "interval.ms", 0, "2").0,

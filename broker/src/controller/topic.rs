@@ -214,6 +214,7 @@ fn first_state(index: i32, replicas: Vec<NodeId>, eligible: &BTreeSet<NodeId>) -
         leader,
         leader_epoch: 0,
         partition_epoch: 0,
+        directories: Vec::new(),
     })
 }
 

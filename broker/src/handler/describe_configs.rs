@@ -9,6 +9,7 @@ use kafka_protocol::messages::describe_configs_response::{
 use kafka_protocol::messages::{DescribeConfigsRequest, DescribeConfigsResponse};
 use kafka_protocol::protocol::StrBytes;
 
+use super::broker_logger::{self, BROKER_LOGGER};
 use super::rights::config_object;
 use super::{Call, Context, Rights, refuse};
 use crate::image::Image;
@@ -41,6 +42,17 @@ pub async fn handle(
             return result
                 .with_error_code(code.code())
                 .with_error_message(refuse::why(code));
+        }
+        if asked.resource_type == BROKER_LOGGER {
+            let keys = asked.configuration_keys.as_deref();
+            match broker_logger::describe(cx, &asked.resource_name, keys, call.version) {
+                Ok(configs) => result.configs = configs,
+                Err((code, why)) => {
+                    result.error_code = code.code();
+                    result.error_message = Some(StrBytes::from_string(why));
+                }
+            }
+            return result;
         }
         match entries(cx, &image, &asked) {
             Ok(entries) => {
@@ -83,7 +95,9 @@ fn entries(cx: &Context, image: &Image, asked: &DescribeConfigsResource) -> Resu
         )),
         kind => Err((
             ErrorCode::InvalidRequest,
-            format!("Resources of type {kind} have no configs here; only topics (2) and brokers (4) have."),
+            format!(
+                "Resources of type {kind} have no configs here; only topics (2), brokers (4) and broker loggers (8) have."
+            ),
         )),
     }
 }

@@ -41,9 +41,29 @@ pub async fn handle(cx: &Context, call: &Call, request: DescribeLogDirsRequest) 
                 .push(describe(cx, at, &log));
         }
     }
+    for future in logs.futures() {
+        let wanted = asked
+            .as_ref()
+            .is_none_or(|asked| asked.contains(&(future.topic.to_string(), future.at.partition)));
+        if wanted && let Some(current) = logs.get(future.at) {
+            let topics = by_dir.entry(future.dir).or_default();
+            let described = DescribeLogDirsPartition::default()
+                .with_partition_index(future.at.partition)
+                .with_partition_size(signed(future.log.size_bytes()))
+                .with_offset_lag(future.log.lag_behind(&current))
+                .with_is_future_key(true);
+            topics.entry(future.topic.to_string()).or_default().push(described);
+        }
+    }
     let results = logs.dirs().into_iter().map(|dir| {
         let topics = by_dir.remove(&dir.id).unwrap_or_default();
-        result(call, dir, topics)
+        match dir.failure {
+            // As Kafka: what lies in there is not known any more, and neither is its size.
+            Some(_) => DescribeLogDirsResult::default()
+                .with_error_code(ErrorCode::KafkaStorageError.code())
+                .with_log_dir(StrBytes::from_string(dir.path.display().to_string())),
+            None => result(call, dir, topics),
+        }
     });
     DescribeLogDirsResponse::default().with_results(results.collect())
 }
@@ -77,18 +97,12 @@ fn describe(cx: &Context, at: TopicPartition, log: &Log) -> DescribeLogDirsParti
 }
 
 fn result(call: &Call, dir: DirStatus, topics: Topics) -> DescribeLogDirsResult {
-    let error = if dir.failure.is_some() {
-        ErrorCode::KafkaStorageError.code()
-    } else {
-        0
-    };
     let topic = |(name, partitions): (String, Vec<DescribeLogDirsPartition>)| {
         DescribeLogDirsTopic::default()
             .with_name(TopicName(StrBytes::from_string(name)))
             .with_partitions(partitions)
     };
     let result = DescribeLogDirsResult::default()
-        .with_error_code(error)
         .with_log_dir(StrBytes::from_string(dir.path.display().to_string()))
         .with_topics(topics.into_iter().map(topic).collect());
     match dir.space {

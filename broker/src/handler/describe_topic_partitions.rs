@@ -163,6 +163,7 @@ mod tests {
                     leader: NodeId::NONE,
                     leader_epoch: 0,
                     partition_epoch: 0,
+                    directories: Vec::new(),
                 },
             }));
             for record in records {

@@ -7,6 +7,7 @@ use kafka_protocol::messages::incremental_alter_configs_response::AlterConfigsRe
 use kafka_protocol::messages::{IncrementalAlterConfigsRequest, IncrementalAlterConfigsResponse};
 use kafka_protocol::protocol::StrBytes;
 
+use super::broker_logger::{self, BROKER_LOGGER};
 use super::refuse::{self, Refuse};
 use super::rights::config_object;
 use super::{Call, Context, Rights, certificate, forward};
@@ -51,6 +52,13 @@ pub async fn handle(
     if !bad.is_empty() {
         request.resources.retain(|resource| !is_own(cx, resource));
     }
+    // Log levels are this process's own; everything else is the controller's.
+    let (loggers, others) = std::mem::take(&mut request.resources)
+        .into_iter()
+        .partition::<Vec<_>, _>(|resource| resource.resource_type == BROKER_LOGGER);
+    let set = loggers.iter().map(|asked| levels(cx, asked, request.validate_only));
+    bad.extend(set);
+    request.resources = others;
     let mut response = match request.resources.is_empty() {
         true => IncrementalAlterConfigsResponse::default(),
         false => alter(cx, call, request).await,
@@ -60,6 +68,16 @@ pub async fn handle(
     response.responses.extend(denied);
     response.responses.extend(bad);
     response
+}
+
+fn levels(cx: &Context, asked: &AlterConfigsResource, validate_only: bool) -> AlterConfigsResourceResponse {
+    let named = (asked.resource_type, asked.resource_name.clone());
+    match broker_logger::alter(cx, asked, validate_only) {
+        Ok(()) => AlterConfigsResourceResponse::default()
+            .with_resource_type(named.0)
+            .with_resource_name(named.1),
+        Err((code, why)) => refused(named, code, Some(StrBytes::from_string(why))),
+    }
 }
 
 fn is_own(cx: &Context, resource: &AlterConfigsResource) -> bool {

@@ -267,7 +267,8 @@ pub(super) fn leader_error(image: &Image, state: &Partition, call: &Call) -> Opt
 }
 
 pub(super) fn offline(image: &Image, state: &Partition) -> Vec<BrokerId> {
-    let dead = state.replicas.iter().filter(|id| !image.is_live(**id));
+    let is_dead = |id: &&NodeId| !image.is_live(**id) || !image.has_directory(state, **id);
+    let dead = state.replicas.iter().filter(is_dead);
     dead.map(|id| BrokerId(id.0)).collect()
 }
 

@@ -1,9 +1,10 @@
 //! The answer that refuses a whole request, in each API's own form.
 
 use kafka_protocol::messages::{
-    AllocateProducerIdsRequest, AlterPartitionReassignmentsRequest, AlterPartitionRequest, BrokerHeartbeatRequest,
-    BrokerRegistrationRequest, DescribeAclsRequest, DescribeUserScramCredentialsRequest, FetchRequest,
-    ListPartitionReassignmentsRequest, UnregisterBrokerRequest, UpdateFeaturesRequest,
+    AllocateProducerIdsRequest, AlterPartitionReassignmentsRequest, AlterPartitionRequest, AssignReplicasToDirsRequest,
+    BrokerHeartbeatRequest, BrokerRegistrationRequest, DescribeAclsRequest, DescribeUserScramCredentialsRequest,
+    FetchRequest, ListConfigResourcesRequest, ListPartitionReassignmentsRequest, UnregisterBrokerRequest,
+    UpdateFeaturesRequest,
 };
 use kafka_protocol::protocol::{Request, StrBytes};
 
@@ -42,9 +43,11 @@ macro_rules! with_code_and_message {
 with_code!(
     AllocateProducerIdsRequest,
     AlterPartitionRequest,
+    AssignReplicasToDirsRequest,
     BrokerHeartbeatRequest,
     BrokerRegistrationRequest,
     FetchRequest,
+    ListConfigResourcesRequest,
 );
 
 with_code_and_message!(

@@ -6,6 +6,8 @@
 mod broker;
 mod config;
 mod effective;
+#[cfg(test)]
+mod guide;
 mod listener;
 mod topic;
 
@@ -70,6 +72,8 @@ pub enum Range {
     Any,
     /// A whole number between the two, inclusive.
     Whole(i64, i64),
+    /// The first, which stands for something else, or a whole number between the other two, inclusive.
+    Or(i64, i64, i64),
     /// A number between the two, inclusive.
     Real(f64, f64),
     OneOf(&'static [&'static str]),
@@ -99,6 +103,7 @@ impl fmt::Display for Range {
             Self::Whole(i64::MIN, high) => write!(f, "a whole number of at most {high}"),
             Self::Whole(low, i64::MAX) => write!(f, "a whole number of at least {low}"),
             Self::Whole(low, high) => write!(f, "a whole number between {low} and {high}"),
+            Self::Or(special, low, high) => write!(f, "{special} or a whole number between {low} and {high}"),
             Self::Real(low, high) => write!(f, "a number between {low} and {high}"),
             Self::OneOf(values) => write!(f, "one of {}", values.join(", ")),
             Self::SomeOf(values) => write!(f, "a list of {}", values.join(", ")),
@@ -278,6 +283,7 @@ impl Range {
     fn holds(self, value: i64) -> bool {
         match self {
             Self::Whole(low, high) => value >= low && value <= high,
+            Self::Or(special, low, high) => value == special || (value >= low && value <= high),
             _ => true,
         }
     }

@@ -35,6 +35,11 @@ pub enum Record {
         fenced: bool,
         in_controlled_shutdown: bool,
     },
+    /// The log directories of a broker that are online, after one failed.
+    BrokerDirectories {
+        id: NodeId,
+        online: Vec<uuid::Uuid>,
+    },
     UnregisterBroker {
         id: NodeId,
     },
@@ -113,6 +118,11 @@ impl Record {
                     let broker = Arc::make_mut(broker);
                     broker.fenced = *fenced;
                     broker.in_controlled_shutdown = *in_controlled_shutdown;
+                }
+            }
+            Self::BrokerDirectories { id, online } => {
+                if let Some(broker) = image.brokers.get_mut(id) {
+                    Arc::make_mut(broker).log_dirs.clone_from(online);
                 }
             }
             Self::UnregisterBroker { id } => {

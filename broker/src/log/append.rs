@@ -8,7 +8,7 @@ use bytes::{Bytes, BytesMut};
 use super::config::{LogConfig, TimestampType};
 use super::producer::Verdict;
 use super::segment::Segment;
-use super::validate::{Origin, validate};
+use super::validate::{Origin, recompress, validate};
 use super::{Appended, Error, Log, State};
 use crate::id::{Epoch, Offset};
 use crate::record::Header;
@@ -36,8 +36,15 @@ impl Log {
         let config = Arc::clone(&self.config.read());
         let now_ms = self.clock.now_ms();
         let mut headers = validate(&batches, &config, origin, now_ms)?;
-        // The one copy: the producer's bytes lie in its request's buffer, and the cache must not hold all of that.
-        let mut bytes = BytesMut::from(batches.as_ref());
+        let mut bytes = match config.compression {
+            // The one copy: the producer's bytes lie in its request's buffer, and the cache must not hold all of that.
+            None => BytesMut::from(batches.as_ref()),
+            Some(wanted) => {
+                let (bytes, stored) = recompress(&batches, &config, wanted, origin)?;
+                headers = stored;
+                bytes
+            }
+        };
 
         let mut state = self.lock()?;
         if let Some(latest) = state.epochs.latest().filter(|latest| *latest > leader_epoch) {
@@ -156,8 +163,11 @@ impl Log {
         let end = self.end();
         state.active()?.seal(&self.disk)?;
         state.active()?.rest();
-        match Segment::create(&self.disk, &self.dir, end) {
-            Ok(segment) => state.segments.push(segment),
+        match Segment::create(&self.disk, &self.dir(), end) {
+            Ok(mut segment) => {
+                segment.reserve(&self.disk, &self.config.read());
+                state.segments.push(segment);
+            }
             Err(error) => {
                 // What was active stays active.
                 state.active()?.activate(&self.disk)?;
@@ -176,7 +186,7 @@ impl Log {
                 segments.iter().any(|segment| segment.base == offset)
             })
         });
-        match taken.map_err(Error::io(&self.dir)) {
+        match taken.map_err(Error::io(&self.dir())) {
             // A snapshot only shortens the next start.
             Err(Error::Full { .. }) => Ok(()),
             other => other,
@@ -230,6 +240,7 @@ fn must_roll(active: &Segment, size: usize, headers: &[Header], config: &LogConf
     }
     let newest = headers.iter().map(|header| header.max_timestamp).max().unwrap_or(-1);
     active.size.saturating_add(size as u64) > u64::from(config.segment_bytes)
-        || (active.first_timestamp >= 0 && newest.saturating_sub(active.first_timestamp) > config.segment_ms)
+        || (active.first_timestamp >= 0 && newest.saturating_sub(active.first_timestamp) > active.lifetime_ms(config))
+        || active.is_index_full(config.segment_index_bytes)
         || i32::try_from(span(headers).1 - active.base).is_err()
 }

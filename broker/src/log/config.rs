@@ -1,5 +1,7 @@
 //! What one log is told by its topic's configuration; the defaults are Kafka's.
 
+use crate::record::Compression;
+
 /// Who sets the timestamps of records: `message.timestamp.type`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum TimestampType {
@@ -17,6 +19,14 @@ pub struct LogConfig {
     pub segment_bytes: u32,
     /// `segment.ms`: a segment is closed once its records span this much time.
     pub segment_ms: i64,
+    /// `segment.jitter.ms`: by how much `segment_ms` is shortened at most, differently for each segment.
+    pub segment_jitter_ms: i64,
+    /// `segment.index.bytes`: a segment is closed before an index grows past this.
+    pub segment_index_bytes: u32,
+    /// `preallocate`: room for a whole segment is reserved when it begins.
+    pub preallocate: bool,
+    /// `file.delete.delay.ms`: what is deleted stays on the disk so long.
+    pub file_delete_delay_ms: i64,
     /// `index.interval.bytes`: an index entry every so many bytes of log.
     pub index_interval_bytes: u32,
     /// `retention.ms`.
@@ -29,8 +39,12 @@ pub struct LogConfig {
     pub compact: bool,
     /// `max.message.bytes`: of one batch as sent.
     pub max_message_bytes: u32,
+    /// `compression.type` and its level; `None` stores batches as the producer compressed them.
+    pub compression: Option<(Compression, Option<i32>)>,
     /// `message.timestamp.type`.
     pub timestamp_type: TimestampType,
+    /// `message.timestamp.before.max.ms`: how far in the past a record's timestamp may be; `None` is no limit.
+    pub timestamp_before_max_ms: Option<i64>,
     /// `message.timestamp.after.max.ms`: how far in the future a record's timestamp may be.
     pub timestamp_after_max_ms: i64,
     /// `flush.messages`: fsync once so many records are unflushed; `None` leaves it to the kernel.
@@ -49,13 +63,19 @@ impl Default for LogConfig {
         Self {
             segment_bytes: 1 << 30,
             segment_ms: 7 * DAY_MS,
+            segment_jitter_ms: 0,
+            segment_index_bytes: 10 << 20,
+            preallocate: false,
+            file_delete_delay_ms: 60_000,
             index_interval_bytes: 4_096,
             retention_ms: Some(7 * DAY_MS),
             retention_bytes: None,
             delete: true,
             compact: false,
             max_message_bytes: 1_048_588,
+            compression: None,
             timestamp_type: TimestampType::Create,
+            timestamp_before_max_ms: None,
             timestamp_after_max_ms: 60 * 60 * 1_000,
             flush_messages: None,
             flush_ms: None,

@@ -105,14 +105,19 @@ impl Epochs {
         Some((own, next_start))
     }
 
+    /// Writes them, synced, into the directory of another log that holds the same.
+    pub(super) fn copy_to(&self, disk: &Disk, dir: &std::path::Path) -> Result<(), Error> {
+        checkpoint::write(disk, &dir.join(FILE), &self.lines(), true)
+    }
+
+    fn lines(&self) -> Vec<String> {
+        let lines = self.entries.iter();
+        lines.map(|(epoch, offset)| format!("{epoch} {offset}")).collect()
+    }
+
     /// Writes the file. It is not synced: after a power cut the batches say the same.
     pub(super) fn store(&self, disk: &Disk) -> Result<(), Error> {
-        let lines: Vec<String> = self
-            .entries
-            .iter()
-            .map(|(epoch, offset)| format!("{epoch} {offset}"))
-            .collect();
-        checkpoint::write(disk, &self.path, &lines, false)
+        checkpoint::write(disk, &self.path, &self.lines(), false)
     }
 }
 

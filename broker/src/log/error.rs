@@ -23,6 +23,8 @@ pub enum Error {
         "timestamp {timestamp} is more than message.timestamp.after.max.ms={max_after} ms ahead of the broker's clock"
     )]
     Timestamp { timestamp: i64, max_after: i64 },
+    #[error("timestamps more than message.timestamp.before.max.ms={max_before} ms behind the broker's clock")]
+    TooOld { records: Vec<i32>, max_before: i64 },
     #[error("the record batch may not be written by a client: {why}")]
     Invalid { why: &'static str },
     #[error("records of a compacted topic need a key; {} of the batch have none", records.len())]
@@ -37,9 +39,9 @@ pub enum Error {
     NotContiguous { found: Offset, end: Offset },
     #[error("leader epoch {found} is older than {latest}, the newest in the log")]
     StaleEpoch { found: Epoch, latest: Epoch },
-    #[error("the volume of {} is full; free space or enlarge it", .path.display())]
+    #[error("the volume of {} is full; the directory is offline until there is room and the broker is started again", .path.display())]
     Full { path: PathBuf },
-    #[error("{} failed: {source}; the log is offline until the broker is restarted on a sound volume", .path.display())]
+    #[error("{} failed: {source}; the directory is offline until the broker is restarted on a sound volume", .path.display())]
     Io { path: PathBuf, source: io::Error },
     #[error("{} is offline after an earlier failure; restart the broker on a sound volume", .path.display())]
     Offline { path: PathBuf },
@@ -74,7 +76,7 @@ impl Error {
             Self::Record(_) => ResponseError::CorruptMessage,
             Self::TooLarge { .. } => ResponseError::MessageTooLarge,
             Self::LargerThanSegment { .. } => ResponseError::RecordListTooLarge,
-            Self::Timestamp { .. } => ResponseError::InvalidTimestamp,
+            Self::Timestamp { .. } | Self::TooOld { .. } => ResponseError::InvalidTimestamp,
             Self::OutOfOrderSequence { .. } => ResponseError::OutOfOrderSequenceNumber,
             Self::FencedProducer { .. } => ResponseError::InvalidProducerEpoch,
             Self::OffsetOutOfRange { .. } => ResponseError::OffsetOutOfRange,
@@ -89,6 +91,21 @@ impl Error {
             | Self::InUse { .. }
             | Self::Foreign { .. }
             | Self::NoDirectory => ResponseError::KafkaStorageError,
+        }
+    }
+
+    /// Whether the disk is at fault, so that its directory goes offline (KIP-112). Too many open files are the process's
+    /// own fault and pass.
+    pub(super) fn is_of_the_disk(&self) -> bool {
+        match self {
+            Self::Full { .. } => true,
+            Self::Io { source, .. } => {
+                let errno = source.raw_os_error();
+                ![rustix::io::Errno::MFILE, rustix::io::Errno::NFILE]
+                    .iter()
+                    .any(|own| errno == Some(own.raw_os_error()))
+            }
+            _ => false,
         }
     }
 

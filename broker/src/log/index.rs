@@ -133,6 +133,12 @@ impl<E: Entry> Index<E> {
         Ok(sound.then_some(index))
     }
 
+    /// Whether another entry would make it longer than `max` bytes. The last one is kept for the segment's end.
+    pub(super) fn is_full(&self, max: u32) -> bool {
+        let room = max as usize / E::SIZE;
+        self.entries.as_ref().map_or(self.stored, Vec::len) + 1 >= room.max(1)
+    }
+
     /// Reads the entries into memory, for appending.
     pub(super) fn activate(&mut self, disk: &Disk) -> io::Result<()> {
         if self.entries.is_none() {

@@ -133,7 +133,9 @@ fn finish(
     clean: bool,
 ) -> Result<Offset, Error> {
     let Some(active) = segments.last_mut() else {
-        segments.push(Segment::create(disk, dir, 0)?);
+        let mut segment = Segment::create(disk, dir, 0)?;
+        segment.reserve(disk, config);
+        segments.push(segment);
         return Ok(0);
     };
     match active.activate(disk) {

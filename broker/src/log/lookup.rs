@@ -80,14 +80,16 @@ impl Log {
             let size = chunks.iter().map(Bytes::len).sum();
             return Ok(ReadChunks { chunks, size, next });
         }
-        let Some((index, position, first)) = self.find(&mut state, from)? else {
+        let found = self.find(&mut state, from);
+        let Some((index, position, first)) = self.judge(found)? else {
             return Ok(nothing);
         };
         let fits = at_least_one || first.size() <= max_bytes;
         if first.next_offset() > below || !fits {
             return Ok(nothing);
         }
-        let stretch = self.stretch(&mut state.segments[index], position, max_bytes.max(first.size()))?;
+        let stretch = self.stretch(&mut state.segments[index], position, max_bytes.max(first.size()));
+        let stretch = self.judge(stretch)?;
         drop(state);
         let bytes = self.fetch(&stretch)?;
         match cut(&bytes, from, max_bytes, below, at_least_one) {
@@ -127,10 +129,8 @@ impl Log {
 
     fn fetch(&self, stretch: &Stretch) -> Result<Bytes, Error> {
         let mut bytes = vec![0; stretch.len];
-        let read = stretch
-            .file
-            .read_at(&mut bytes, stretch.position)
-            .map_err(Error::io(stretch.file.path()))?;
+        let read = stretch.file.read_at(&mut bytes, stretch.position);
+        let read = self.judge(read.map_err(Error::io(stretch.file.path())))?;
         bytes.truncate(read);
         Ok(bytes.into())
     }
@@ -170,8 +170,9 @@ impl Log {
             if segment.max_timestamp < timestamp {
                 continue;
             }
-            if let Some((position, header)) = segment.find_time(&self.disk, timestamp, after)? {
-                return self.stretch(segment, position, header.size()).map(Some);
+            let found = segment.find_time(&self.disk, timestamp, after);
+            if let Some((position, header)) = self.judge(found)? {
+                return self.judge(self.stretch(segment, position, header.size()).map(Some));
             }
         }
         Ok(None)

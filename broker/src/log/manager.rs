@@ -4,6 +4,7 @@
 //! logs have Kafka's names and formats.
 
 mod directory;
+mod future;
 mod upkeep;
 
 use std::collections::HashMap;
@@ -12,19 +13,23 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use parking_lot::{Mutex, RwLock};
+use tokio::sync::watch;
 use uuid::Uuid;
 
+use super::health::News;
 use super::tail::Budget;
-use super::{Error, Log, LogConfig, Shared};
+use super::{Error, Log, LogConfig, Shared, beside};
 use crate::env::clock::Clock;
 use crate::env::disk::Disk;
 use crate::env::disk::Space;
 use crate::env::random::Random;
 use crate::id::{NodeId, TopicPartition};
 
+pub use future::{Future, Named, can_move};
 pub use upkeep::Intervals;
 
 use directory::{Directory, Meta};
+use future::Futures;
 
 /// What the tails of all logs of a node may hold in memory together.
 const TAIL_BUDGET: usize = 64 << 20;
@@ -56,6 +61,10 @@ pub struct LogManager {
     clock: Clock,
     budget: Arc<Budget>,
     logs: RwLock<HashMap<TopicPartition, Entry>>,
+    futures: Mutex<Futures>,
+    news: News,
+    /// Folders of deleted logs, and from when on they may be removed.
+    doomed: Mutex<Vec<(i64, PathBuf)>>,
     /// One at a time, so that two checkpoints do not write the same file.
     checkpointing: Mutex<()>,
     intervals: Mutex<Intervals>,
@@ -84,11 +93,12 @@ impl LogManager {
         clock: Clock,
         random: &Random,
     ) -> Result<Self, Error> {
+        let news = News::default();
         let mut directories = Vec::with_capacity(dirs.len());
         for path in dirs {
-            match Directory::open(&disk, path, identity, random) {
+            match Directory::open(&disk, path, identity, random, &news) {
                 Ok(directory) => directories.push(directory),
-                Err(error @ (Error::Io { .. } | Error::Full { .. })) if dirs.len() > 1 => {
+                Err(error) if error.is_of_the_disk() && dirs.len() > 1 => {
                     directories.push(Directory::failed(path, error.to_string()));
                 }
                 Err(error) => return Err(error),
@@ -103,6 +113,9 @@ impl LogManager {
             clock,
             budget: Arc::new(Budget::new(TAIL_BUDGET)),
             logs: RwLock::default(),
+            futures: Mutex::default(),
+            news,
+            doomed: Mutex::default(),
             checkpointing: Mutex::default(),
             intervals: Mutex::default(),
         };
@@ -112,6 +125,10 @@ impl LogManager {
                 Err(error) if dirs.len() > 1 => directory.health.fail(error.to_string()),
                 Err(error) => return Err(error),
             }
+        }
+        manager.load_futures(&defaults);
+        if !manager.directories.iter().any(Directory::is_online) {
+            return Err(Error::NoDirectory);
         }
         Ok(manager)
     }
@@ -144,7 +161,7 @@ impl LogManager {
                 .and_then(|name| name.to_str())
                 .unwrap_or_default()
                 .to_owned();
-            if !path.is_dir() || name.ends_with("-stray") {
+            if !path.is_dir() || name.ends_with("-stray") || future::parse_name(&name).is_some() {
                 continue;
             }
             if name.ends_with("-delete") {
@@ -179,15 +196,55 @@ impl LogManager {
                 directory: index,
                 log: Arc::new(log),
             };
-            if let Some(other) = self.logs.write().insert(at, entry) {
-                tracing::warn!(
-                    "{} is in two directories; {} is left alone",
-                    name,
-                    other.log.dir().display()
-                );
+            let before = self.logs.write().insert(at, entry);
+            if let Some(other) = before {
+                self.settle_twins(at, other)?;
             }
         }
         Ok(())
+    }
+
+    /// A log was found in two directories: a move was cut off when both held the same. Then one of them goes; if they differ
+    /// the shorter one is put aside for the operator to look at.
+    fn settle_twins(&self, at: TopicPartition, other: Entry) -> Result<(), Error> {
+        let (kept, rest) = {
+            let mut logs = self.logs.write();
+            let Some(entry) = logs.get_mut(&at) else { return Ok(()) };
+            let rest = match entry.log.end() >= other.log.end() {
+                true => other,
+                false => std::mem::replace(entry, other),
+            };
+            (Arc::clone(&entry.log), rest.log)
+        };
+        let (kept_dir, dir) = (kept.dir(), rest.dir());
+        if (kept.end(), kept.latest_epoch()) == (rest.end(), rest.latest_epoch()) {
+            tracing::warn!("{} is also {}, which is deleted", kept_dir.display(), dir.display());
+            return self.discard(&rest);
+        }
+        let aside = beside(&dir, "stray");
+        tracing::warn!(
+            "{} is the longer {}, now {}",
+            kept_dir.display(),
+            dir.display(),
+            aside.display()
+        );
+        self.disk.rename(&dir, &aside).map_err(Error::io(&dir))
+    }
+
+    /// Opens what was on its way to another directory; what fails takes its directory offline.
+    fn load_futures(&self, config: &LogConfig) {
+        for (index, directory) in self.directories.iter().enumerate().filter(|(_, it)| it.is_online()) {
+            let paths = self.disk.list(&directory.path).unwrap_or_default();
+            for path in paths.into_iter().filter(|path| path.is_dir()) {
+                let name = path.file_name().and_then(|name| name.to_str()).map(str::to_owned);
+                let named = name.as_deref().and_then(future::parse_name).and_then(parse_name);
+                let Some((topic, partition)) = named else { continue };
+                if let Err(error) = self.load_future((index, directory), path, (topic, partition), config) {
+                    directory.health.fail(error.to_string());
+                    break;
+                }
+            }
+        }
     }
 
     fn shared(&self, directory: &Directory) -> Shared {
@@ -204,10 +261,10 @@ impl LogManager {
     }
 
     /// The log of a partition; when there is none a new one, in the directory `dir` if it is named and online,
-    /// else in the online one with the fewest logs.
+    /// else in the online one with the fewest logs. A directory that fails meanwhile goes offline, and the next is tried.
     ///
     /// # Errors
-    /// When no directory is online or the disk fails.
+    /// When no directory is online.
     pub fn create(
         &self,
         topic: &str,
@@ -219,24 +276,30 @@ impl LogManager {
         if let Some(entry) = logs.get(&at) {
             return Ok(Arc::clone(&entry.log));
         }
-        let index = self.place(&logs, dir).ok_or(Error::NoDirectory)?;
-        let directory = &self.directories[index];
-        let path = directory.path.join(format!("{topic}-{}", at.partition));
-        self.set_aside(&mut logs, &path)?;
-        let made = self.make(directory, &path, at, config);
-        if let Err(error @ Error::Io { .. }) = &made {
-            directory.health.fail(error.to_string());
-        }
-        let log = Arc::new(made?);
-        logs.insert(
-            at,
-            Entry {
+        let dir = self.take_wanted(topic, at.partition).or(dir);
+        loop {
+            let index = self.place(&logs, dir).ok_or(Error::NoDirectory)?;
+            let directory = &self.directories[index];
+            let path = directory.path.join(format!("{topic}-{}", at.partition));
+            let made = self
+                .set_aside(&mut logs, &path)
+                .and_then(|()| self.make(directory, &path, at, config.clone()));
+            let log = match made {
+                Ok(log) => Arc::new(log),
+                Err(error) if error.is_of_the_disk() => {
+                    directory.health.fail(error.to_string());
+                    continue;
+                }
+                Err(error) => return Err(error),
+            };
+            let entry = Entry {
                 topic: topic.into(),
                 directory: index,
                 log: Arc::clone(&log),
-            },
-        );
-        Ok(log)
+            };
+            logs.insert(at, entry);
+            return Ok(log);
+        }
     }
 
     fn place(&self, logs: &HashMap<TopicPartition, Entry>, wanted: Option<Uuid>) -> Option<usize> {
@@ -256,7 +319,7 @@ impl LogManager {
     fn set_aside(&self, logs: &mut HashMap<TopicPartition, Entry>, path: &Path) -> Result<(), Error> {
         if let Some(old) = logs
             .iter()
-            .find(|(_, entry)| entry.log.dir() == path)
+            .find(|(_, entry)| *entry.log.dir() == *path)
             .map(|(at, _)| *at)
             && let Some(entry) = logs.remove(&old)
         {
@@ -265,14 +328,12 @@ impl LogManager {
                 path.display(),
                 old.topic
             );
-            return entry.log.delete();
+            return self.discard(&entry.log);
         }
         if !self.disk.exists(path) {
             return Ok(());
         }
-        let mut stray = path.as_os_str().to_owned();
-        stray.push(format!(".{}-stray", Uuid::new_v4().simple()));
-        self.disk.rename(path, Path::new(&stray)).map_err(Error::io(path))
+        self.disk.rename(path, &beside(path, "stray")).map_err(Error::io(path))
     }
 
     fn make(&self, directory: &Directory, path: &Path, at: TopicPartition, config: LogConfig) -> Result<Log, Error> {
@@ -286,8 +347,22 @@ impl LogManager {
     /// # Errors
     /// When the disk fails.
     pub fn remove(&self, at: TopicPartition) -> Result<(), Error> {
+        self.give_up_move(at)?;
         let removed = self.logs.write().remove(&at);
-        removed.map_or(Ok(()), |entry| entry.log.delete())
+        removed.map_or(Ok(()), |entry| self.discard(&entry.log))
+    }
+
+    /// Deletes a log; its files go after `file.delete.delay.ms`.
+    fn discard(&self, log: &Log) -> Result<(), Error> {
+        if let Some(left) = log.delete()? {
+            self.remove_later(left, log);
+        }
+        Ok(())
+    }
+
+    fn remove_later(&self, left: PathBuf, log: &Log) {
+        let due_ms = self.clock.now_ms().saturating_add(log.config().file_delete_delay_ms);
+        self.doomed.lock().push((due_ms, left));
     }
 
     /// All logs, with the topic's name as it was when they were created.
@@ -306,6 +381,29 @@ impl LogManager {
             failure: directory.health.failure().map(str::to_owned),
         };
         self.directories.iter().map(status).collect()
+    }
+
+    /// Counts on when a directory fails or a log moves to another one.
+    pub fn news(&self) -> watch::Receiver<u64> {
+        self.news.subscribe()
+    }
+
+    /// Whether a directory failed, at the start or since.
+    pub fn has_failed_dir(&self) -> bool {
+        !self.directories.iter().all(Directory::is_online)
+    }
+
+    /// Whether the log of `at` is in a directory that failed.
+    pub fn is_offline(&self, at: TopicPartition) -> bool {
+        let directory = self.logs.read().get(&at).map(|entry| entry.directory);
+        directory.is_some_and(|directory| !self.directories[directory].is_online())
+    }
+
+    /// Whether a directory of this id is there and can be used.
+    pub fn is_online(&self, dir: Uuid) -> bool {
+        self.directories
+            .iter()
+            .any(|directory| directory.id == dir && directory.is_online())
     }
 
     /// The directory that a log is in, by its `directory.id`.

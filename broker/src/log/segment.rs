@@ -1,11 +1,13 @@
 //! One segment of a log: `%020d.log` and its two indexes, named for the offset they begin with.
 
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io;
 use std::path::Path;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::Error;
+use super::config::LogConfig;
 use super::index::{Index, Moment, Place};
 use super::scan::{Scan, Step};
 use crate::env::disk::{Disk, File};
@@ -36,6 +38,8 @@ pub(super) struct Segment {
     index: Index<Place>,
     time_index: Index<Moment>,
     since_index: u64,
+    /// More room than it takes is reserved for it.
+    is_reserved: bool,
 }
 
 /// What was found by reading a segment from its beginning.
@@ -70,6 +74,7 @@ impl Segment {
             index: Index::create(disk, file_name(dir, base, INDEX))?,
             time_index: Index::create(disk, file_name(dir, base, TIME_INDEX))?,
             since_index: 0,
+            is_reserved: false,
         })
     }
 
@@ -112,6 +117,7 @@ impl Segment {
             index,
             time_index,
             since_index: 0,
+            is_reserved: false,
         };
         // Closed segments end with the time of their newest record, so one without any was not closed properly.
         let timed = latest.is_some() || size == 0;
@@ -203,8 +209,48 @@ impl Segment {
         self.time_index.spill(disk).map_err(Error::io(self.time_index.path()))
     }
 
+    /// Reserves room for all of it where `preallocate` asks for it. The file does not grow by that, so nothing that is
+    /// not a record is ever read; where the file system cannot do it, the segment grows as it is written.
+    pub(super) fn reserve(&mut self, disk: &Disk, config: &LogConfig) {
+        if !config.preallocate {
+            return;
+        }
+        let reserved = self
+            .file(disk)
+            .map(|file| file.reserve(u64::from(config.segment_bytes)));
+        match reserved {
+            Ok(Ok(())) => self.is_reserved = true,
+            Ok(Err(error)) => tracing::debug!("{} is not preallocated: {error}", self.path.display()),
+            Err(error) => tracing::debug!("not preallocated: {error}"),
+        }
+    }
+
+    /// `segment.ms`, shortened by this segment's share of `segment.jitter.ms`: segments that began together do not all end
+    /// together.
+    pub(super) fn lifetime_ms(&self, config: &LogConfig) -> i64 {
+        let jitter = config.segment_jitter_ms.min(config.segment_ms);
+        match u64::try_from(jitter) {
+            Ok(jitter @ 1..) => {
+                let mut hasher = DefaultHasher::new();
+                self.path.hash(&mut hasher);
+                let share = i64::try_from(hasher.finish() % jitter).unwrap_or(0);
+                config.segment_ms - share
+            }
+            _ => config.segment_ms,
+        }
+    }
+
+    /// Whether another entry would make an index longer than `segment.index.bytes`.
+    pub(super) fn is_index_full(&self, max: u32) -> bool {
+        self.index.is_full(max) || self.time_index.is_full(max)
+    }
+
     /// Completes the indexes: from now on it is only read.
     pub(super) fn seal(&mut self, disk: &Disk) -> Result<(), Error> {
+        if std::mem::take(&mut self.is_reserved) {
+            let file = self.file(disk)?;
+            file.give_back().map_err(Error::io(&self.path))?;
+        }
         self.push_time();
         self.index.seal(disk).map_err(Error::io(self.index.path()))?;
         self.time_index.seal(disk).map_err(Error::io(self.time_index.path()))
@@ -383,8 +429,9 @@ impl Segment {
         self.activate(disk)
     }
 
-    /// Renames its files, so that a crash leaves no half of it, and unlinks them. Readers keep what they hold.
-    pub(super) fn delete(&self, disk: &Disk) -> Result<(), Error> {
+    /// Renames its files, so that a crash leaves no half of it, and returns what is to be unlinked later. Readers keep what
+    /// they hold.
+    pub(super) fn discard(&self, disk: &Disk) -> Result<Vec<PathBuf>, Error> {
         let paths = [LOG, INDEX, TIME_INDEX].map(|extension| self.path.with_extension(extension));
         let renamed = |path: &Path| {
             let mut name = path.as_os_str().to_owned();
@@ -395,7 +442,13 @@ impl Segment {
         for path in paths.iter().filter(|path| disk.exists(path)) {
             disk.rename(path, &renamed(path)).map_err(Error::io(path))?;
         }
-        for path in paths.iter().map(|path| renamed(path)).filter(|path| disk.exists(path)) {
+        let renamed = paths.iter().map(|path| renamed(path));
+        Ok(renamed.filter(|path| disk.exists(path)).collect())
+    }
+
+    /// As [`Segment::discard`], and unlinks them at once.
+    pub(super) fn delete(&self, disk: &Disk) -> Result<(), Error> {
+        for path in self.discard(disk)? {
             disk.remove(&path).map_err(Error::io(&path))?;
         }
         Ok(())

@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering;
 use super::config::LogConfig;
 use super::load::replay;
 use super::segment::Segment;
-use super::{Condition, Error, Log, State};
+use super::{Condition, Error, Log, State, beside};
 use crate::env::disk::File;
 use crate::id::Offset;
 
@@ -36,7 +36,8 @@ impl Log {
         state.tail.clear();
         while state.segments.len() > 1 && state.segments.last().is_some_and(|last| last.base >= offset) {
             if let Some(segment) = state.segments.pop() {
-                segment.delete(&self.disk)?;
+                let files = segment.discard(&self.disk)?;
+                self.unlink_later(state, files);
             }
         }
         let active = state.active()?;
@@ -48,7 +49,7 @@ impl Log {
         state
             .snapshots
             .truncate(&self.disk, end)
-            .map_err(Error::io(&self.dir))?;
+            .map_err(Error::io(&self.dir()))?;
         state.producers = replay(&self.disk, &mut state.segments, end, &mut state.snapshots, None)?;
         self.move_end(state, end);
         Ok(())
@@ -66,14 +67,18 @@ impl Log {
 
     fn reset(&self, state: &mut State, offset: Offset) -> Result<(), Error> {
         state.tail.clear();
-        for segment in state.segments.drain(..) {
-            segment.delete(&self.disk)?;
+        for segment in std::mem::take(&mut state.segments) {
+            let files = segment.discard(&self.disk)?;
+            self.unlink_later(state, files);
         }
-        state.segments.push(Segment::create(&self.disk, &self.dir, offset)?);
+        state.segments.push(Segment::create(&self.disk, &self.dir(), offset)?);
         state.dir_changed = true;
         state.epochs.clear(&self.disk)?;
         state.producers.clear();
-        state.snapshots.truncate(&self.disk, -1).map_err(Error::io(&self.dir))?;
+        state
+            .snapshots
+            .truncate(&self.disk, -1)
+            .map_err(Error::io(&self.dir()))?;
         self.start.store(offset, Ordering::Release);
         self.move_end(state, offset);
         Ok(())
@@ -115,9 +120,10 @@ impl Log {
             if second.base > offset {
                 break;
             }
-            first.delete(&self.disk)?;
+            let files = first.discard(&self.disk)?;
             deleted += first.size;
             state.segments.remove(0);
+            self.unlink_later(state, files);
         }
         state.epochs.truncate_start(&self.disk, offset)?;
         let State {
@@ -125,9 +131,41 @@ impl Log {
         } = state;
         snapshots
             .prune(&self.disk, |known| segments.iter().any(|segment| segment.base == known))
-            .map_err(Error::io(&self.dir))?;
+            .map_err(Error::io(&self.dir()))?;
         self.publish_size(state);
         Ok(deleted)
+    }
+
+    /// Has files unlinked by [`Log::unlink_due`] after `file.delete.delay.ms`. A crash before that is made good by the next start.
+    fn unlink_later(&self, state: &mut State, files: Vec<PathBuf>) {
+        let due_ms = self
+            .clock
+            .now_ms()
+            .saturating_add(self.config.read().file_delete_delay_ms);
+        state.doomed.extend(files.into_iter().map(|path| (due_ms, path)));
+    }
+
+    /// Unlinks the files of deleted segments whose time has come.
+    ///
+    /// # Errors
+    /// When the disk fails.
+    pub fn unlink_due(&self) -> Result<(), Error> {
+        let now_ms = self.clock.now_ms();
+        let due: Vec<PathBuf> = {
+            let mut state = self.lock()?;
+            let (due, later) = std::mem::take(&mut state.doomed)
+                .into_iter()
+                .partition::<Vec<_>, _>(|(due_ms, _)| *due_ms <= now_ms);
+            state.doomed = later;
+            due.into_iter().map(|(_, path)| path).collect()
+        };
+        for path in due {
+            // Gone with a later segment of the same name.
+            if self.disk.exists(&path) {
+                self.judge(self.disk.remove(&path).map_err(Error::io(&path)))?;
+            }
+        }
+        Ok(())
     }
 
     /// Applies retention by time and size to whole segments before `high_watermark`, and forgets producers
@@ -223,7 +261,7 @@ impl Log {
     /// # Errors
     /// When fsync fails; the log is offline then.
     pub fn flush(&self) -> Result<(), Error> {
-        let (files, end, truncations, sync_dir) = {
+        let (files, end, truncations, sync_dir, dir) = {
             let mut state = self.lock()?;
             let prepared = self.unflushed(&mut state);
             let files = self.judge(prepared)?;
@@ -233,6 +271,7 @@ impl Log {
                 self.end(),
                 state.truncations,
                 std::mem::take(&mut state.dir_changed),
+                self.dir(),
             )
         };
         for (path, file) in &files {
@@ -242,8 +281,9 @@ impl Log {
                 other => self.judge(other)?,
             }
         }
-        if sync_dir && self.disk.exists(&self.dir) {
-            self.judge(self.disk.sync_dir(&self.dir).map_err(Error::io(&self.dir)))?;
+        // It may have been deleted or have moved meanwhile.
+        if sync_dir && self.disk.exists(&dir) {
+            self.judge(self.disk.sync_dir(&dir).map_err(Error::io(&dir)))?;
         }
         let state = self.state.lock();
         // Offsets that were given anew meanwhile are not on the device.
@@ -299,7 +339,7 @@ impl Log {
                 segments.iter().any(|segment| segment.base == offset)
             })
         });
-        self.judge(taken.map_err(Error::io(&self.dir)))?;
+        self.judge(taken.map_err(Error::io(&self.dir())))?;
         tail.clear();
         for segment in segments {
             segment.rest();
@@ -308,24 +348,22 @@ impl Log {
         Ok(())
     }
 
-    /// Removes it from the disk; everything else returns [`Error::Deleted`] afterwards.
+    /// Gives its name free; everything else returns [`Error::Deleted`] afterwards. What is left of it on the disk is
+    /// returned, to be removed by the caller now or later; a start removes it too.
     ///
     /// # Errors
     /// When the disk fails.
-    pub fn delete(&self) -> Result<(), Error> {
+    pub fn delete(&self) -> Result<Option<PathBuf>, Error> {
         let mut state = self.state.lock();
         if state.condition == Condition::Deleted {
-            return Ok(());
+            return Ok(None);
         }
         state.condition = Condition::Deleted;
         state.tail.clear();
-        let mut name = self.dir.as_os_str().to_owned();
-        name.push(format!(".{}-delete", uuid::Uuid::new_v4().simple()));
-        let renamed = PathBuf::from(name);
-        let removed = self
-            .disk
-            .rename(&self.dir, &renamed)
-            .and_then(|()| self.disk.remove_dir(&renamed));
-        self.judge(removed.map_err(Error::io(&self.dir)))
+        let dir = self.dir();
+        let renamed = beside(&dir, "delete");
+        let moved = self.disk.rename(&dir, &renamed);
+        self.judge(moved.map_err(Error::io(&dir)))?;
+        Ok(Some(renamed))
     }
 }

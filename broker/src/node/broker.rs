@@ -7,13 +7,15 @@ use std::time::Duration;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use kafka_protocol::messages::{AlterPartitionRequest, AlterPartitionResponse};
+use parking_lot::Mutex;
 use tokio::sync::{Semaphore, watch};
 
+use super::directory::Reporter;
 use super::listener::{self, Bound};
 use super::registration::{Identity, Registration};
 use super::security::Security;
 use super::task::Tasks;
-use super::{Error, Status, Surroundings, metadata, metrics, quotas};
+use super::{Error, Status, Surroundings, directory, dynamic, metadata, metrics, quotas};
 use crate::auth::Authorizer;
 use crate::coordinator::{GroupCoordinator, Setup};
 use crate::env::disk::Disk;
@@ -38,7 +40,8 @@ pub struct Broker {
     /// Set when it wants to leave the cluster.
     leaving: watch::Sender<bool>,
     registration: Tasks,
-    servers: Vec<Server>,
+    /// Taken and stopped early when the last log directory fails.
+    servers: Arc<Mutex<Vec<Server>>>,
     /// What follows the metadata.
     followers: Tasks,
     groups: Arc<GroupCoordinator>,
@@ -90,7 +93,13 @@ impl Broker {
         let applied = watch::Sender::new(-1);
         let applying = Arc::new(Semaphore::new(1));
         let turn = Arc::clone(&applying);
-        followers.spawn(apply(Arc::clone(&replicas), images.subscribe(), applied.clone(), turn));
+        followers.spawn(apply(
+            Arc::clone(&config),
+            Arc::clone(&replicas),
+            images.subscribe(),
+            applied.clone(),
+            turn,
+        ));
         logs.set_intervals(log::Intervals {
             retention: config.millis("log.retention.check.interval.ms"),
             checkpoint: config.millis("log.flush.offset.checkpoint.interval.ms"),
@@ -125,7 +134,12 @@ impl Broker {
             // As in Kafka: nobody is let in before the ACLs are known. A sender that is gone stops the node anyway.
             let _ = knows_all.wait_for(|knows| *knows).await;
         }
-        let servers = serve(bound, &cx, &security, &config)?;
+        let servers = Arc::new(Mutex::new(serve(bound, &cx, &security, &config)?));
+        followers.spawn(directory::guard(
+            Arc::clone(&replicas),
+            Arc::clone(&servers),
+            status.clone(),
+        ));
 
         let (leaving, left) = watch::channel(false);
         let epoch = watch::Sender::new(-1);
@@ -139,7 +153,7 @@ impl Broker {
                     .iter()
                     .map(|endpoint| (endpoint.clone(), config.protocol(&endpoint.listener).code()))
                     .collect(),
-                log_dirs: logs.dirs().iter().map(|dir| dir.id).collect(),
+                log_dirs: directory::ids(&logs, false),
                 previous_epoch: logs.previous_broker_epoch().unwrap_or(-1),
             },
             controller: controller("heartbeats"),
@@ -148,7 +162,17 @@ impl Broker {
             status,
             epoch: epoch.clone(),
             offline_dirs: offline_dirs(&logs),
+            news: logs.news(),
         };
+        let reporter = Reporter {
+            node: config.node_id(),
+            replicas: Arc::clone(&replicas),
+            images: images.subscribe(),
+            applied: applied.subscribe(),
+            epoch: epoch.subscribe(),
+            controller: controller("directories"),
+        };
+        followers.spawn(reporter.run());
         let mut tasks = Tasks::default();
         tasks.spawn(registration.run(left));
         let broker = Self {
@@ -171,7 +195,8 @@ impl Broker {
         self.registration.finish(LEAVE_DEADLINE).await;
         // Members that wait in a join would hold up the draining of their connections.
         self.groups.resign();
-        futures::future::join_all(self.servers.into_iter().map(|server| server.stop(DRAIN_DEADLINE))).await;
+        let servers = std::mem::take(&mut *self.servers.lock());
+        futures::future::join_all(servers.into_iter().map(|server| server.stop(DRAIN_DEADLINE))).await;
         self.followers.end().await;
         settled(&self.applying).await;
         self.groups.stop().await;
@@ -187,7 +212,8 @@ impl Broker {
 
     pub async fn kill(self) {
         self.registration.end().await;
-        futures::future::join_all(self.servers.into_iter().map(Server::kill)).await;
+        let servers = std::mem::take(&mut *self.servers.lock());
+        futures::future::join_all(servers.into_iter().map(Server::kill)).await;
         self.followers.end().await;
         settled(&self.applying).await;
         self.groups.stop().await;
@@ -259,9 +285,14 @@ fn remote(config: &Config, around: &Surroundings, security: &Security, purpose: 
 
 /// Of the data folders; of the controller, when they are new.
 async fn cluster_id(config: &Config, disk: &Disk, mut images: watch::Receiver<Arc<Image>>) -> Result<String, Error> {
-    for dir in config.log_dirs() {
-        if let Some(identity) = LogManager::identity_of(disk, &dir)? {
-            return Ok(identity.cluster_id);
+    let dirs = config.log_dirs();
+    for dir in &dirs {
+        match LogManager::identity_of(disk, dir) {
+            Ok(Some(identity)) => return Ok(identity.cluster_id),
+            Ok(None) => {}
+            // One of several may fail; which are left is seen when they are opened.
+            Err(log::Error::Io { .. }) if dirs.len() > 1 => {}
+            Err(error) => return Err(error.into()),
         }
     }
     let known = images.wait_for(|image| !image.cluster_id.is_empty()).await;
@@ -365,6 +396,7 @@ async fn settled(applying: &Semaphore) {
 
 /// Brings each image to the replicas, and tells how far they are. Holds `turn` while it is at work.
 async fn apply(
+    config: Arc<Config>,
     replicas: Arc<ReplicaManager>,
     mut images: watch::Receiver<Arc<Image>>,
     applied: watch::Sender<Offset>,
@@ -374,6 +406,7 @@ async fn apply(
         let image = Arc::clone(&images.borrow_and_update());
         let offset = image.offset;
         if offset >= 0 {
+            dynamic::apply(&config, &image, &replicas);
             let replicas = Arc::clone(&replicas);
             let Ok(held) = Arc::clone(&turn).acquire_owned().await else {
                 return;
@@ -399,12 +432,5 @@ async fn apply(
 
 fn offline_dirs(logs: &Arc<LogManager>) -> Arc<dyn Fn() -> Vec<uuid::Uuid> + Send + Sync> {
     let logs = Arc::clone(logs);
-    Arc::new(move || {
-        let offline = |dir: &log::DirStatus| dir.failure.is_some();
-        logs.dirs()
-            .iter()
-            .filter(|dir| offline(dir))
-            .map(|dir| dir.id)
-            .collect()
-    })
+    Arc::new(move || directory::ids(&logs, true))
 }

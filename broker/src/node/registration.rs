@@ -45,6 +45,8 @@ pub struct Registration {
     /// The epoch of this registration; -1 before the first.
     pub epoch: watch::Sender<i64>,
     pub offline_dirs: Arc<dyn Fn() -> Vec<Uuid> + Send + Sync>,
+    /// Changes when a log directory fails, which the controller must hear of at once.
+    pub news: watch::Receiver<u64>,
 }
 
 /// What a heartbeat led to.
@@ -84,9 +86,13 @@ impl Registration {
     /// Whether the broker may stop; otherwise it has to register again.
     async fn beat_until_unregistered(&self, epoch: i64, leaving: &mut watch::Receiver<bool>) -> bool {
         let mut said = String::new();
+        let mut news = self.news.clone();
         loop {
             let leaves = *leaving.borrow_and_update();
+            news.mark_unchanged();
             let pause = match self.beat(epoch, leaves).await {
+                // Nothing is left to serve: it said so, and stays silent from now on.
+                _ if matches!(*self.status.borrow(), Status::Failed(_)) => return true,
                 Ok(Beat::Good) => {
                     said.clear();
                     self.interval
@@ -105,6 +111,8 @@ impl Registration {
             tokio::select! {
                 () = tokio::time::sleep(pause) => {}
                 changed = leaving.changed() => if changed.is_err() { return true },
+                // The logs live as long as this.
+                _ = news.changed() => {}
             }
         }
     }

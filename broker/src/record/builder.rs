@@ -130,19 +130,10 @@ impl BatchBuilder {
             });
         }
         let mut header = self.header;
-        header.attributes |= self.compression.code();
-        let records = match self.compression {
-            Compression::None => self.records.as_slice(),
-            codec => &codec.compress(&self.records)?[..],
-        };
-        header.length = i32::try_from(HEADER_LEN - 12 + records.len()).map_err(|_| Error::Invalid {
-            why: "it is larger than 2 GiB",
-        })?;
-        let mut batch = Vec::with_capacity(HEADER_LEN + records.len());
-        batch.extend_from_slice(&header.encode());
-        batch.extend_from_slice(records);
-        header.reseal(&mut batch);
-        Ok(batch.into())
+        match self.compression {
+            Compression::None => header.with_content(Compression::None, &self.records),
+            codec => header.with_content(codec, &codec.compress(&self.records)?),
+        }
     }
 }
 

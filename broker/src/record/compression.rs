@@ -64,16 +64,26 @@ impl Compression {
         }
     }
 
-    /// `plain` compressed; snappy in its raw form.
+    /// `plain` compressed at the codec's usual level; snappy in its raw form.
     ///
     /// # Errors
     /// When the codec refuses, which for a buffer in memory means it is too large for it.
     pub fn compress(self, plain: &[u8]) -> Result<Vec<u8>, Error> {
+        self.compress_at(plain, None)
+    }
+
+    /// As [`Compression::compress`], at a level of gzip (1 to 9) or zstd (-131072 to 22); the other codecs have one.
+    ///
+    /// # Errors
+    /// As [`Compression::compress`].
+    pub fn compress_at(self, plain: &[u8], level: Option<i32>) -> Result<Vec<u8>, Error> {
         use std::io::Write;
         match self {
             Self::None => Ok(plain.to_vec()),
             Self::Gzip => {
-                let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+                let level = level.and_then(|level| u32::try_from(level).ok());
+                let level = level.map_or_else(flate2::Compression::default, flate2::Compression::new);
+                let mut encoder = flate2::write::GzEncoder::new(Vec::new(), level);
                 encoder.write_all(plain).map_err(damaged)?;
                 encoder.finish().map_err(damaged)
             }
@@ -83,7 +93,7 @@ impl Compression {
                 encoder.write_all(plain).map_err(damaged)?;
                 encoder.finish().map_err(damaged)
             }
-            Self::Zstd => zstd::stream::encode_all(plain, 0).map_err(damaged),
+            Self::Zstd => zstd::stream::encode_all(plain, level.unwrap_or(0)).map_err(damaged),
         }
     }
 }

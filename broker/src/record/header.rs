@@ -8,6 +8,8 @@
 //!                           35 max timestamp i64        61 records
 //! ```
 
+use bytes::Bytes;
+
 use super::{Compression, Error};
 
 /// How many bytes a header takes.
@@ -208,6 +210,22 @@ impl Header {
         put(batch, ATTRIBUTES_AT, &self.attributes.to_be_bytes());
         put(batch, MAX_TIMESTAMP_AT, &now_ms.to_be_bytes());
         self.reseal(batch);
+    }
+
+    /// A batch of this header and these records, which `codec` compressed; length, codec and CRC follow from them.
+    ///
+    /// # Errors
+    /// When it would be larger than 2 GiB.
+    pub(super) fn with_content(&mut self, codec: Compression, records: &[u8]) -> Result<Bytes, Error> {
+        self.length = i32::try_from(HEADER_LEN - LENGTH_END + records.len()).map_err(|_| Error::Invalid {
+            why: "it is larger than 2 GiB",
+        })?;
+        self.attributes = (self.attributes & !COMPRESSION_MASK) | codec.code();
+        let mut batch = Vec::with_capacity(HEADER_LEN + records.len());
+        batch.extend_from_slice(&self.encode());
+        batch.extend_from_slice(records);
+        self.reseal(&mut batch);
+        Ok(batch.into())
     }
 
     /// Computes the CRC anew after a change of the content.

@@ -2,6 +2,9 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use kafka_protocol::ResponseError;
 
 use super::partition::{Next, Partition};
 use super::throttle::{Meter, Throttled};
@@ -41,6 +44,7 @@ impl ReplicaManager {
         if previous.offset < 0 {
             self.drop_strays(image);
         }
+        self.is_first_image.store(previous.offset < 0, Ordering::Relaxed);
         for topic in image.topics.values() {
             self.apply_topic(topic, previous.topic(topic.id), changed, &previous, image);
         }
@@ -87,8 +91,9 @@ impl ReplicaManager {
                     self.offline.write().remove(&at);
                 }
                 Err(refusal) => {
-                    tracing::error!(topic = %topic.name, partition, "the replica is offline: {refusal}");
-                    self.offline.write().insert(at);
+                    if self.offline.write().insert(at) {
+                        tracing::error!(topic = %topic.name, partition, "the replica is offline: {refusal}");
+                    }
                 }
             }
         }
@@ -107,7 +112,7 @@ impl ReplicaManager {
                 partition.log.set_config(log_config(settings));
                 partition
             }
-            None => self.host(topic, at, settings)?,
+            None => self.host(topic, at, state, settings)?,
         };
         // As in Kafka, no more than there are.
         partition.set_min_isr(settings.min_insync_replicas.min(state.replicas.len()));
@@ -120,8 +125,26 @@ impl ReplicaManager {
         Ok(())
     }
 
-    fn host(&self, topic: &Topic, at: TopicPartition, settings: &TopicSettings) -> Result<Arc<Partition>, Refusal> {
-        let log = self.logs.create(&topic.name, at, log_config(settings), None)?;
+    fn host(
+        &self,
+        topic: &Topic,
+        at: TopicPartition,
+        state: &Assignment,
+        settings: &TopicSettings,
+    ) -> Result<Arc<Partition>, Refusal> {
+        if self.logs.is_offline(at) || (self.logs.get(at).is_none() && self.is_lost(at, state)) {
+            return Err(Refusal {
+                code: ResponseError::KafkaStorageError,
+                message: Some("its log directory is offline; start the broker again when the disk is sound".to_owned()),
+                records: Vec::new(),
+            });
+        }
+        let log = self.logs.create(
+            &topic.name,
+            at,
+            log_config(settings),
+            state.directory(self.options.node),
+        )?;
         log.set_config(log_config(settings));
         let partition = Arc::new(Partition::new(
             at,
@@ -132,6 +155,41 @@ impl ReplicaManager {
         ));
         self.partitions.write().insert(at, Arc::clone(&partition));
         Ok(partition)
+    }
+
+    /// Whether a replica without a log here has, or may have, one in a directory that failed. A new and empty log must not
+    /// take its place: as a member of the ISR it counts as complete.
+    fn is_lost(&self, at: TopicPartition, state: &Assignment) -> bool {
+        if !self.logs.has_failed_dir() {
+            return false;
+        }
+        match state.directory(self.options.node) {
+            Some(directory) => !self.logs.is_online(directory),
+            None => {
+                let may_be_older = self.is_first_image.load(Ordering::Relaxed) || self.offline.read().contains(&at);
+                may_be_older && state.isr.contains(&self.options.node)
+            }
+        }
+    }
+
+    /// Takes the replicas offline whose log directory failed: they lead and follow nothing, and answer with
+    /// `KAFKA_STORAGE_ERROR`, until the broker is started again. Blocks while an image is applied.
+    pub fn drop_failed(self: &Arc<Self>) {
+        let _one_at_a_time = self.applying.lock();
+        for partition in self.hosted() {
+            if !self.logs.is_offline(partition.at) {
+                continue;
+            }
+            tracing::error!(
+                topic = %partition.topic,
+                partition = partition.at.partition,
+                "the replica is offline: its log directory failed"
+            );
+            self.offline.write().insert(partition.at);
+            self.follow_only(&partition, None);
+            self.partitions.write().remove(&partition.at);
+            partition.retire();
+        }
     }
 
     fn drop_unassigned(self: &Arc<Self>, image: &Image) {
@@ -222,6 +280,12 @@ pub fn log_config(settings: &TopicSettings) -> LogConfig {
     LogConfig {
         segment_bytes: settings.segment_bytes,
         segment_ms: settings.segment_ms,
+        segment_jitter_ms: settings.segment_jitter_ms,
+        segment_index_bytes: settings.segment_index_bytes,
+        preallocate: settings.preallocate,
+        file_delete_delay_ms: settings.file_delete_delay_ms,
+        producer_id_expiration_ms: settings.producer_id_expiration_ms,
+        compression: settings.compression,
         index_interval_bytes: settings.index_interval_bytes,
         retention_ms: settings.retention_ms,
         retention_bytes: settings.retention_bytes,
@@ -233,6 +297,7 @@ pub fn log_config(settings: &TopicSettings) -> LogConfig {
         } else {
             TimestampType::Create
         },
+        timestamp_before_max_ms: finite(settings.timestamp_before_max_ms),
         timestamp_after_max_ms: settings.timestamp_after_max_ms,
         flush_messages: finite(settings.flush_messages),
         flush_ms: finite(settings.flush_ms),

@@ -319,6 +319,7 @@ mod tests {
             leader: ME,
             leader_epoch: 5,
             partition_epoch,
+            directories: Vec::new(),
         }
     }
 

@@ -209,6 +209,12 @@ impl Partition {
         Ok(Next::Lead)
     }
 
+    /// Runs `act` while nothing is appended to the log and nothing cut off.
+    pub fn while_still<T>(&self, act: impl FnOnce(&Log) -> T) -> T {
+        let _still = self.role.write();
+        act(&self.log)
+    }
+
     /// Stops leading and following, before the replica is deleted or the node stops.
     pub fn retire(&self) {
         *self.role.write() = Role::Offline;

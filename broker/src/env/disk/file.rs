@@ -108,6 +108,24 @@ impl File {
         Ok(())
     }
 
+    /// Takes room for `len` bytes on the device without growing the file (fallocate). Volumes of a fixed size do not count it.
+    ///
+    /// # Errors
+    /// As fallocate(2); not every file system can.
+    pub fn reserve(&self, len: u64) -> io::Result<()> {
+        self.check(Fault::Write)?;
+        rustix::fs::fallocate(&self.inner, rustix::fs::FallocateFlags::KEEP_SIZE, 0, len).map_err(io::Error::from)
+    }
+
+    /// Gives back the room behind the end that [`File::reserve`] took.
+    ///
+    /// # Errors
+    /// As ftruncate(2).
+    pub fn give_back(&self) -> io::Result<()> {
+        self.check(Fault::Truncate)?;
+        self.inner.set_len(self.size())
+    }
+
     /// Waits until the content is on the device (fdatasync).
     ///
     /// # Errors

@@ -2,9 +2,10 @@
 
 use super::Kind::{Boolean, Class, Double, Int, List, Long, Password, Short, String};
 use super::Property;
-use super::Range::{Any, IpLimits, OneOf, Real, SomeOf, Whole};
+use super::Range::{Any, IpLimits, OneOf, Or, Real, SomeOf, Whole};
 
 const MAX: i64 = i64::MAX;
+const NOT_COMPACTED: &str = "logs are not compacted: cleanup.policy=compact demands keys and keeps every record.";
 
 pub(super) const TABLE: &[Property] = &[
     Property::new(
@@ -90,7 +91,7 @@ pub(super) const TABLE: &[Property] = &[
         "compression.gzip.level",
         Int,
         Some("-1"),
-        Whole(-1, 9),
+        Or(-1, 1, 9),
         "Default of the topic's compression.gzip.level.",
     )
     .dynamic(),
@@ -101,7 +102,8 @@ pub(super) const TABLE: &[Property] = &[
         Whole(1, 17),
         "Default of the topic's compression.lz4.level.",
     )
-    .dynamic(),
+    .dynamic()
+    .fixed("the lz4 encoder here has one level."),
     Property::new(
         "compression.type",
         String,
@@ -109,8 +111,7 @@ pub(super) const TABLE: &[Property] = &[
         OneOf(&["uncompressed", "zstd", "lz4", "snappy", "gzip", "producer"]),
         "Default of the topic's compression.type.",
     )
-    .dynamic()
-    .fixed("batches are stored as the producer compressed them."),
+    .dynamic(),
     Property::new(
         "compression.zstd.level",
         Int,
@@ -320,7 +321,8 @@ pub(super) const TABLE: &[Property] = &[
         Whole(0, MAX),
         "Default of the topic's delete.retention.ms.",
     )
-    .dynamic(),
+    .dynamic()
+    .fixed(NOT_COMPACTED),
     Property::new(
         "log.cleaner.enable",
         Boolean,
@@ -335,7 +337,8 @@ pub(super) const TABLE: &[Property] = &[
         Whole(1, MAX),
         "Default of the topic's max.compaction.lag.ms.",
     )
-    .dynamic(),
+    .dynamic()
+    .fixed(NOT_COMPACTED),
     Property::new(
         "log.cleaner.min.cleanable.ratio",
         Double,
@@ -343,7 +346,8 @@ pub(super) const TABLE: &[Property] = &[
         Real(0.0, 1.0),
         "Default of the topic's min.cleanable.dirty.ratio.",
     )
-    .dynamic(),
+    .dynamic()
+    .fixed(NOT_COMPACTED),
     Property::new(
         "log.cleaner.min.compaction.lag.ms",
         Long,
@@ -351,7 +355,8 @@ pub(super) const TABLE: &[Property] = &[
         Whole(0, MAX),
         "Default of the topic's min.compaction.lag.ms.",
     )
-    .dynamic(),
+    .dynamic()
+    .fixed(NOT_COMPACTED),
     Property::new(
         "log.cleanup.policy",
         List,
@@ -420,8 +425,7 @@ pub(super) const TABLE: &[Property] = &[
         Whole(4, MAX),
         "Default of the topic's segment.index.bytes.",
     )
-    .dynamic()
-    .fixed("an index grows with its segment."),
+    .dynamic(),
     Property::new(
         "log.local.retention.bytes",
         Long,
@@ -471,8 +475,7 @@ pub(super) const TABLE: &[Property] = &[
         Any,
         "Default of the topic's preallocate.",
     )
-    .dynamic()
-    .fixed("segments grow as they are written."),
+    .dynamic(),
     Property::new(
         "log.retention.bytes",
         Long,
@@ -523,8 +526,7 @@ pub(super) const TABLE: &[Property] = &[
         Some("0"),
         Whole(0, MAX),
         "Default of the topic's segment.jitter.ms, in hours.",
-    )
-    .fixed("segments roll without jitter."),
+    ),
     Property::new(
         "log.roll.jitter.ms",
         Long,
@@ -532,8 +534,7 @@ pub(super) const TABLE: &[Property] = &[
         Whole(0, MAX),
         "Default of the topic's segment.jitter.ms.",
     )
-    .dynamic()
-    .fixed("segments roll without jitter."),
+    .dynamic(),
     Property::new(
         "log.roll.ms",
         Long,
@@ -733,7 +734,8 @@ pub(super) const TABLE: &[Property] = &[
         Some("86400000"),
         Whole(1, MAX),
         "After how long an idle producer's sequence numbers are forgotten, in ms.",
-    ),
+    )
+    .dynamic(),
     Property::new(
         "queued.max.requests",
         Int,
@@ -764,6 +766,14 @@ pub(super) const TABLE: &[Property] = &[
         "Whether tiered storage is there.",
     )
     .fixed("there is no tiered storage."),
+    Property::new(
+        "replica.alter.log.dirs.io.max.bytes.per.second",
+        Long,
+        Some("9223372036854775807"),
+        Whole(0, MAX),
+        "How fast replicas move between log directories, all together, in bytes per second.",
+    )
+    .dynamic(),
     Property::new(
         "replica.fetch.backoff.ms",
         Int,

@@ -9,6 +9,7 @@ use super::listener::{Listener, Protocols, listener_property, listeners};
 use super::{Invalid, Property, broker, broker_property, items, nearest};
 use crate::id::NodeId;
 use crate::image::Image;
+use crate::record::Compression;
 
 /// What a node does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,11 +41,18 @@ pub struct TopicSettings {
     pub retention_bytes: Option<i64>,
     pub segment_bytes: u32,
     pub segment_ms: i64,
+    pub segment_jitter_ms: i64,
+    pub segment_index_bytes: u32,
+    pub preallocate: bool,
+    /// `compression.type` with its level; `None` is `producer`.
+    pub compression: Option<(Compression, Option<i32>)>,
     pub index_interval_bytes: u32,
     pub max_message_bytes: u32,
     pub flush_messages: i64,
     pub flush_ms: i64,
     pub file_delete_delay_ms: i64,
+    /// A broker's property, the same for all topics.
+    pub producer_id_expiration_ms: i64,
     /// `message.timestamp.type=LogAppendTime`.
     pub log_append_time: bool,
     pub timestamp_before_max_ms: i64,
@@ -230,11 +238,29 @@ impl Config {
             retention_bytes: Some(long("retention.bytes")).filter(|bytes| *bytes >= 0),
             segment_bytes: int("segment.bytes"),
             segment_ms: long("segment.ms"),
+            segment_jitter_ms: long("segment.jitter.ms"),
+            segment_index_bytes: int("segment.index.bytes"),
+            preallocate: text("preallocate").trim().eq_ignore_ascii_case("true"),
+            compression: match text("compression.type").trim() {
+                "uncompressed" => Some((Compression::None, None)),
+                "gzip" => {
+                    let level = long("compression.gzip.level");
+                    Some((Compression::Gzip, i32::try_from(level).ok().filter(|level| *level > 0)))
+                }
+                "snappy" => Some((Compression::Snappy, None)),
+                "lz4" => Some((Compression::Lz4, None)),
+                "zstd" => Some((Compression::Zstd, i32::try_from(long("compression.zstd.level")).ok())),
+                _ => None,
+            },
             index_interval_bytes: int("index.interval.bytes"),
             max_message_bytes: int("max.message.bytes"),
             flush_messages: long("flush.messages"),
             flush_ms: long("flush.ms"),
             file_delete_delay_ms: long("file.delete.delay.ms"),
+            producer_id_expiration_ms: self
+                .value(image, "producer.id.expiration.ms")
+                .and_then(|text| text.trim().parse().ok())
+                .unwrap_or_else(|| self.int("producer.id.expiration.ms")),
             log_append_time: text("message.timestamp.type") == "LogAppendTime",
             timestamp_before_max_ms: long("message.timestamp.before.max.ms"),
             timestamp_after_max_ms: long("message.timestamp.after.max.ms"),

@@ -1,12 +1,13 @@
 //! The topic properties of Apache Kafka 4.1, sorted by name.
 
 use super::Kind::{Boolean, Double, Int, List, Long, String};
-use super::Range::{Any, OneOf, Real, Replicas, SomeOf, Whole};
+use super::Range::{Any, OneOf, Or, Real, Replicas, SomeOf, Whole};
 use super::{Property, Synonym};
 
 const MAX: i64 = i64::MAX;
 const FOREVER: &str = "9223372036854775807";
-const STORED_AS_RECEIVED: &str = "batches are stored as the producer compressed them.";
+const NOT_COMPACTED: &str = "logs are not compacted: cleanup.policy=compact demands keys and keeps every record.";
+const ONE_LEVEL: &str = "the lz4 encoder here has one level.";
 const NO_TIERED_STORAGE: &str = "there is no tiered storage.";
 
 const fn same(name: &'static str) -> Synonym {
@@ -32,7 +33,7 @@ pub(super) const TABLE: &[Property] = &[
         "compression.gzip.level",
         Int,
         Some("-1"),
-        Whole(-1, 9),
+        Or(-1, 1, 9),
         "The gzip level if compression.type is gzip.",
     )
     .of_topic(&[same("compression.gzip.level")]),
@@ -43,7 +44,8 @@ pub(super) const TABLE: &[Property] = &[
         Whole(1, 17),
         "The lz4 level if compression.type is lz4.",
     )
-    .of_topic(&[same("compression.lz4.level")]),
+    .of_topic(&[same("compression.lz4.level")])
+    .fixed(ONE_LEVEL),
     Property::new(
         "compression.type",
         String,
@@ -51,8 +53,7 @@ pub(super) const TABLE: &[Property] = &[
         OneOf(&["uncompressed", "zstd", "lz4", "snappy", "gzip", "producer"]),
         "The codec of stored batches; producer keeps what the producer chose.",
     )
-    .of_topic(&[same("compression.type")])
-    .fixed(STORED_AS_RECEIVED),
+    .of_topic(&[same("compression.type")]),
     Property::new(
         "compression.zstd.level",
         Int,
@@ -68,7 +69,8 @@ pub(super) const TABLE: &[Property] = &[
         Whole(0, MAX),
         "How long tombstones of a compacted topic are kept at least, in ms.",
     )
-    .of_topic(&[same("log.cleaner.delete.retention.ms")]),
+    .of_topic(&[same("log.cleaner.delete.retention.ms")])
+    .fixed(NOT_COMPACTED),
     Property::new(
         "file.delete.delay.ms",
         Long,
@@ -142,7 +144,8 @@ pub(super) const TABLE: &[Property] = &[
         Whole(1, MAX),
         "How long a record may stay uncompacted, in ms.",
     )
-    .of_topic(&[same("log.cleaner.max.compaction.lag.ms")]),
+    .of_topic(&[same("log.cleaner.max.compaction.lag.ms")])
+    .fixed(NOT_COMPACTED),
     Property::new(
         "max.message.bytes",
         Int,
@@ -182,7 +185,8 @@ pub(super) const TABLE: &[Property] = &[
         Real(0.0, 1.0),
         "How much of a compacted log must be uncompacted before it is compacted.",
     )
-    .of_topic(&[same("log.cleaner.min.cleanable.ratio")]),
+    .of_topic(&[same("log.cleaner.min.cleanable.ratio")])
+    .fixed(NOT_COMPACTED),
     Property::new(
         "min.compaction.lag.ms",
         Long,
@@ -190,7 +194,8 @@ pub(super) const TABLE: &[Property] = &[
         Whole(0, MAX),
         "How long a record stays uncompacted at least, in ms.",
     )
-    .of_topic(&[same("log.cleaner.min.compaction.lag.ms")]),
+    .of_topic(&[same("log.cleaner.min.compaction.lag.ms")])
+    .fixed(NOT_COMPACTED),
     Property::new(
         "min.insync.replicas",
         Int,
@@ -206,8 +211,7 @@ pub(super) const TABLE: &[Property] = &[
         Any,
         "Whether a segment's file is allocated when it is created.",
     )
-    .of_topic(&[same("log.preallocate")])
-    .fixed("segments grow as they are written."),
+    .of_topic(&[same("log.preallocate")]),
     Property::new(
         "remote.log.copy.disable",
         Boolean,
@@ -270,8 +274,7 @@ pub(super) const TABLE: &[Property] = &[
         Whole(4, MAX),
         "How large an offset index may grow, in bytes.",
     )
-    .of_topic(&[same("log.index.size.max.bytes")])
-    .fixed("an index grows with its segment."),
+    .of_topic(&[same("log.index.size.max.bytes")]),
     Property::new(
         "segment.jitter.ms",
         Long,
@@ -279,8 +282,7 @@ pub(super) const TABLE: &[Property] = &[
         Whole(0, MAX),
         "By how much segment.ms is shortened at random, in ms.",
     )
-    .of_topic(&[same("log.roll.jitter.ms"), times("log.roll.jitter.hours", HOUR)])
-    .fixed("segments roll without jitter."),
+    .of_topic(&[same("log.roll.jitter.ms"), times("log.roll.jitter.hours", HOUR)]),
     Property::new(
         "segment.ms",
         Long,

@@ -12,7 +12,7 @@ use crate::env::disk::{Disk, File};
 use crate::env::random::Random;
 use crate::id::Base64Url;
 use crate::id::{NodeId, Offset, TopicId};
-use crate::log::health::Health;
+use crate::log::health::{Health, News};
 use crate::log::{Error, checkpoint};
 
 const LOCK: &str = ".lock";
@@ -48,7 +48,15 @@ pub(super) struct Clean {
 
 impl Directory {
     /// Makes, locks and identifies the directory.
-    pub(super) fn open(disk: &Disk, path: &Path, identity: &Identity, random: &Random) -> Result<Self, Error> {
+    pub(super) fn open(
+        disk: &Disk,
+        path: &Path,
+        identity: &Identity,
+        random: &Random,
+        news: &News,
+    ) -> Result<Self, Error> {
+        // As clients see it and name it.
+        let path = &std::path::absolute(path).map_err(Error::io(path))?;
         disk.create_dir(path).map_err(Error::io(path))?;
         let lock = lock(disk, path)?;
         let id = match Meta::read(disk, path)? {
@@ -65,7 +73,7 @@ impl Directory {
         Ok(Self {
             path: path.to_owned(),
             id,
-            health: Arc::default(),
+            health: Arc::new(Health::telling(news)),
             clean,
             _lock: Some(lock),
         })
@@ -76,7 +84,7 @@ impl Directory {
         let health = Health::default();
         health.fail(why);
         Self {
-            path: path.to_owned(),
+            path: std::path::absolute(path).unwrap_or_else(|_| path.to_owned()),
             id: Uuid::nil(),
             health: Arc::new(health),
             clean: None,

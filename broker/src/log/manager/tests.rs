@@ -1,5 +1,7 @@
 //! Directories: locked, identified, reopened, failing one by one.
 
+mod moves;
+
 use tempfile::TempDir;
 
 use super::*;
@@ -10,6 +12,7 @@ use crate::record::BatchBuilder;
 struct Bench {
     root: TempDir,
     disk: Disk,
+    clock: Clock,
 }
 
 impl Bench {
@@ -17,6 +20,7 @@ impl Bench {
         Self {
             root: tempfile::tempdir().unwrap(),
             disk: Disk::real().faulty(),
+            clock: Clock::manual(1_700_000_000_000),
         }
     }
 
@@ -30,13 +34,12 @@ impl Bench {
             cluster_id: cluster.to_owned(),
             node_id: NodeId(node),
         };
-        let clock = Clock::manual(1_700_000_000_000);
         LogManager::open(
             &dirs,
             self.disk.clone(),
             &identity,
             LogConfig::default(),
-            clock,
+            self.clock.clone(),
             &Random::seeded(1),
         )
     }
@@ -135,6 +138,16 @@ fn a_recreated_topic_does_not_see_the_old_ones_records() {
     manager.remove(at(2, 0)).unwrap();
     manager.remove(at(2, 0)).unwrap();
     assert!(!bench.dir("d/t-0").exists());
+    let left = || {
+        let entries = std::fs::read_dir(bench.dir("d")).unwrap();
+        let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        names.filter(|name| name.ends_with("-delete")).count()
+    };
+    manager.flush_due();
+    assert_eq!(left(), 2, "file.delete.delay.ms has not passed");
+    bench.clock.advance_ms(60_000);
+    manager.flush_due();
+    assert_eq!(left(), 0);
     // What a crash between rename and unlink leaves goes at the next start.
     drop((again, manager));
     std::fs::create_dir(bench.dir("d/t-0.0123456789abcdef0123456789abcdef-delete")).unwrap();
@@ -176,6 +189,54 @@ fn a_failing_directory_takes_only_its_own_logs_offline() {
     manager.close(1).unwrap_err();
     assert!(!bench.dir("a/.kafka_cleanshutdown").exists());
     assert!(bench.dir("b/.kafka_cleanshutdown").exists());
+}
+
+#[test]
+fn a_directory_that_fails_at_the_start_is_offline_and_the_others_serve() {
+    let bench = Bench::new();
+    let manager = bench.open(&["a", "b"]);
+    let ids: Vec<Uuid> = manager.dirs().iter().map(|dir| dir.id).collect();
+    for (index, id) in ids.iter().enumerate() {
+        let log = manager
+            .create("t", at(1, index as i32), LogConfig::default(), Some(*id))
+            .unwrap();
+        append(&log, 1);
+    }
+    manager.close(1).unwrap();
+    drop(manager);
+    bench.disk.inject(Fault::Read, "/a/meta.properties");
+    let manager = bench.open(&["a", "b"]);
+    assert!(manager.get(at(1, 0)).is_none());
+    assert_eq!(manager.get(at(1, 1)).unwrap().end(), 1);
+    assert!(manager.has_failed_dir() && manager.is_online(ids[1]) && !manager.is_online(ids[0]));
+    assert_eq!(manager.previous_broker_epoch(), None, "not every directory says so");
+    drop(manager);
+    bench.disk.heal();
+    assert_eq!(bench.open(&["a", "b"]).get(at(1, 0)).unwrap().end(), 1);
+}
+
+#[test]
+fn a_new_log_goes_to_the_next_directory_when_its_own_is_full() {
+    let mut bench = Bench::new();
+    let (a, b) = (bench.dir("a"), bench.dir("b"));
+    bench.disk = Disk::with_volumes([(a.clone(), 1_000), (b, 1_000)]).unwrap();
+    let manager = bench.open(&["a", "b"]);
+    let mut news = manager.news();
+    let ids: Vec<Uuid> = manager.dirs().iter().map(|dir| dir.id).collect();
+    assert!(bench.disk.resize(&a, 1));
+    let log = manager
+        .create("t", at(1, 0), LogConfig::default(), Some(ids[0]))
+        .unwrap();
+    assert!(log.dir().starts_with(bench.dir("b")));
+    assert_eq!(manager.dir_of(at(1, 0)), Some(ids[1]));
+    assert!(news.has_changed().unwrap(), "a directory failed");
+    news.mark_unchanged();
+    assert!(
+        manager.dirs()[0]
+            .failure
+            .as_ref()
+            .is_some_and(|why| why.contains("full"))
+    );
 }
 
 #[tokio::test]

@@ -79,10 +79,31 @@ impl LogManager {
         self.each("retention", |log| log.retain(log.high_watermark()).map(|_| ()));
     }
 
-    /// Flushes the logs whose `flush.ms` has passed, and closed segments; idle logs give up their memory.
+    /// Flushes the logs whose `flush.ms` has passed, and closed segments; idle logs give up their memory, and what was
+    /// deleted long enough ago goes.
     pub fn flush_due(&self) {
         self.each("flush", Log::flush_if_due);
         self.each("cooling", |log| log.cool(IDLE_MS));
+        self.each("unlinking", Log::unlink_due);
+        self.remove_due();
+    }
+
+    /// Removes what deleted logs left and whose time has come.
+    fn remove_due(&self) {
+        let now_ms = self.clock.now_ms();
+        let due = {
+            let mut doomed = self.doomed.lock();
+            let (due, later) = std::mem::take(&mut *doomed)
+                .into_iter()
+                .partition::<Vec<_>, _>(|(due_ms, _)| *due_ms <= now_ms);
+            *doomed = later;
+            due
+        };
+        for (_, path) in due {
+            if let Err(error) = self.disk.remove_dir(&path) {
+                tracing::warn!("{} stays until the next start: {error}", path.display());
+            }
+        }
     }
 
     /// Writes recovery points and log starts.
@@ -106,7 +127,8 @@ impl LogManager {
     pub fn close(&self, broker_epoch: i64) -> Result<(), Error> {
         let mut first = Ok(());
         let mut unclean = vec![false; self.directories.len()];
-        let entries: Vec<_> = self.logs.read().values().cloned().collect();
+        let mut entries: Vec<_> = self.logs.read().values().cloned().collect();
+        entries.extend(self.future_entries().into_iter().map(|(_, entry)| entry));
         for entry in entries {
             match entry.log.close() {
                 Ok(()) | Err(Error::Deleted { .. }) => {}
@@ -145,13 +167,19 @@ impl LogManager {
                 lines[entry.directory].push(format!("{} {} {offset}", entry.topic, at.partition));
             }
         }
+        // They have the names that they get once they have moved; their directories hold no others of these names.
+        for (at, entry) in self.future_entries() {
+            if let Some(offset) = offset(&entry.log) {
+                lines[entry.directory].push(format!("{} {} {offset}", entry.topic, at.partition));
+            }
+        }
         for (directory, mut lines) in self.directories.iter().zip(lines) {
             lines.sort_unstable();
             if !directory.is_online() {
                 continue;
             }
             match directory.write_offsets(&self.disk, name, &lines) {
-                Err(error @ Error::Io { .. }) => directory.health.fail(error.to_string()),
+                Err(error) if error.is_of_the_disk() => directory.health.fail(error.to_string()),
                 Err(error) => tracing::warn!("{error}; the checkpoint stays as it was"),
                 Ok(()) => {}
             }

@@ -66,6 +66,7 @@ impl Rig {
             leader: NodeId::NONE,
             leader_epoch: 0,
             partition_epoch: 0,
+            directories: Vec::new(),
         };
         change(&mut image, partition(state));
         let mut rig = Self {
