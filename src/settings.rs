@@ -7,6 +7,7 @@ pub mod file;
 pub mod keymap;
 pub mod paths;
 pub mod pin;
+pub mod preset;
 pub mod properties;
 pub mod rule;
 pub mod state;

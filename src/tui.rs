@@ -18,9 +18,10 @@ use tokio::sync::watch;
 
 use crate::model::{Moment, Snapshot};
 use crate::settings::appearance::{Appearance, Colours, Glyphs};
-use crate::settings::keymap;
+use crate::settings::keymap::Keymap;
 use crate::settings::paths::Paths;
-use crate::settings::theme as theme_file;
+use crate::settings::preset::Preset;
+use crate::settings::theme::Theme as ThemeFile;
 
 use app::State;
 use app::place::Noun;
@@ -104,7 +105,7 @@ fn console(options: Options) -> color_eyre::Result<Console> {
     } = options;
     let keymap_name = appearance.keymap.as_deref().unwrap_or("default");
     let folder = paths.as_ref().map(Paths::keymaps);
-    let file = keymap::load(keymap_name, folder.as_deref())?;
+    let file = Keymap::load(keymap_name, folder.as_deref())?;
     let router = Router::new(&file).wrap_err_with(|| format!("keymap `{keymap_name}`"))?;
     let look = Look {
         colours: appearance.colours.unwrap_or(Colours::Sixteen),
@@ -121,7 +122,7 @@ fn console(options: Options) -> color_eyre::Result<Console> {
         height: 24,
         origin,
         verbs: verbs.is_some(),
-        themes: theme_file::names(look.paths.as_ref().map(Paths::themes).as_deref()),
+        themes: ThemeFile::names(look.paths.as_ref().map(Paths::themes).as_deref()),
         theme: name,
         contexts,
         bindings: router.bindings().to_vec(),

@@ -16,7 +16,8 @@ use tokio::time::{self, Instant, MissedTickBehavior};
 use crate::model::{Moment, Snapshot};
 use crate::settings::appearance::{Colours, Glyphs};
 use crate::settings::paths::Paths;
-use crate::settings::theme;
+use crate::settings::preset::Preset;
+use crate::settings::theme::Theme as ThemeFile;
 use crate::tui::app::field::Tone;
 use crate::tui::app::{Effect, Message, State};
 use crate::tui::input::{Hit, Key, Router};
@@ -74,7 +75,7 @@ pub enum Leave {
 impl Look {
     pub fn theme(&self, name: &str) -> Result<Theme, String> {
         let folder = self.paths.as_ref().map(Paths::themes);
-        let file = theme::load(name, folder.as_deref()).map_err(|error| error.to_string())?;
+        let file = ThemeFile::load(name, folder.as_deref()).map_err(|error| error.to_string())?;
         Theme::new(&file, self.colours, self.glyphs).map_err(|error| format!("theme {name}: {error}"))
     }
 }

@@ -221,11 +221,11 @@ fn nearest((r, g, b): (u8, u8, u8)) -> u8 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::settings::theme::load;
+    use crate::settings::preset::Preset;
 
     #[test]
     fn a_role_without_a_look_is_refused_by_name() {
-        let mut file = load("dark", None).unwrap();
+        let mut file = File::load("dark", None).unwrap();
         file.roles.remove("stale");
         assert_eq!(
             Theme::new(&file, Colours::True, Glyphs::Unicode).unwrap_err(),
@@ -235,7 +235,7 @@ mod tests {
 
     #[test]
     fn without_colours_the_selection_is_reversed() {
-        let theme = Theme::new(&load("dark", None).unwrap(), Colours::None, Glyphs::Unicode).unwrap();
+        let theme = Theme::new(&File::load("dark", None).unwrap(), Colours::None, Glyphs::Unicode).unwrap();
         let selection = theme.style(Role::Selection);
         assert_eq!((selection.fg, selection.bg), (None, None));
         assert!(selection.add_modifier.contains(Modifier::REVERSED));
@@ -243,7 +243,7 @@ mod tests {
 
     #[test]
     fn colours_fall_back_to_what_the_terminal_has() {
-        let file = load("dark", None).unwrap();
+        let file = File::load("dark", None).unwrap();
         let fg = |colours| Theme::new(&file, colours, Glyphs::Unicode).unwrap().style(Role::Ok).fg;
         assert_eq!(fg(Colours::True), Some(Color::Rgb(0x7e, 0xce, 0x89)));
         assert_eq!(fg(Colours::Sixteen), Some(Color::Green));

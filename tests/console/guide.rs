@@ -4,7 +4,8 @@ use std::fmt::Write;
 use std::path::Path;
 
 use azimuth::command;
-use azimuth::settings::keymap;
+use azimuth::settings::keymap::Keymap;
+use azimuth::settings::preset::Preset;
 use azimuth::tui::app::Action;
 use azimuth_broker::handler::{self, Face};
 use strum::VariantArray;
@@ -17,7 +18,7 @@ fn page(name: &str) -> String {
 #[test]
 fn every_key_of_the_default_keymap_is_in_the_guide() {
     let page = page("screens.md");
-    for (layer, chords) in keymap::load("default", None).unwrap().layers {
+    for (layer, chords) in Keymap::load("default", None).unwrap().layers {
         let mut rows = String::new();
         for action in Action::VARIANTS {
             let keys: Vec<String> = chords

@@ -7,7 +7,9 @@ use std::time::Duration;
 use azimuth::feed::Section;
 use azimuth::model::Snapshot;
 use azimuth::settings::appearance::{Colours, Glyphs};
-use azimuth::settings::{keymap, theme};
+use azimuth::settings::keymap::Keymap;
+use azimuth::settings::preset::Preset;
+use azimuth::settings::theme::Theme as ThemeFile;
 use azimuth::tui::app::State;
 use azimuth::tui::app::operation::{Operation, Sheet};
 use azimuth::tui::app::state::{Origin, Start};
@@ -129,7 +131,7 @@ impl Console {
     pub async fn open(opening: Opening) -> Self {
         let wishes: Arc<Mutex<Wishes>> = Arc::default();
         let (publish, snapshots) = watch::channel(Arc::new(opening.snapshot));
-        let router = Router::new(&keymap::load(opening.keymap, None).unwrap()).unwrap();
+        let router = Router::new(&Keymap::load(opening.keymap, None).unwrap()).unwrap();
         let look = Look {
             paths: None,
             colours: opening.colours,
@@ -161,7 +163,7 @@ impl Console {
             origin,
             verbs: opening.verbs,
             theme: opening.theme.into(),
-            themes: theme::names(None),
+            themes: ThemeFile::names(None),
             contexts: vec!["prod-eu".into(), "staging-eu".into()],
             bindings: router.bindings().to_vec(),
         });

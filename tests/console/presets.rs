@@ -4,7 +4,9 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use azimuth::settings::appearance::{Colours, Glyphs};
-use azimuth::settings::{keymap, theme};
+use azimuth::settings::keymap::Keymap;
+use azimuth::settings::preset::Preset;
+use azimuth::settings::theme::Theme as ThemeFile;
 use azimuth::tui::app::Action;
 use azimuth::tui::app::place::Layer;
 use azimuth::tui::input::{Key, Router};
@@ -21,20 +23,20 @@ fn folder(name: &str) -> BTreeSet<String> {
 
 #[test]
 fn the_embedded_themes_are_those_of_the_folder() {
-    let embedded: BTreeSet<String> = theme::PRESETS.iter().map(|(name, _)| (*name).to_owned()).collect();
+    let embedded: BTreeSet<String> = ThemeFile::PRESETS.iter().map(|(name, _)| (*name).to_owned()).collect();
     assert_eq!(embedded, folder("themes"));
 }
 
 #[test]
 fn the_embedded_keymaps_are_those_of_the_folder() {
-    let embedded: BTreeSet<String> = keymap::PRESETS.iter().map(|(name, _)| (*name).to_owned()).collect();
+    let embedded: BTreeSet<String> = Keymap::PRESETS.iter().map(|(name, _)| (*name).to_owned()).collect();
     assert_eq!(embedded, folder("keymaps"));
 }
 
 #[test]
 fn every_theme_fills_every_role_for_every_kind_of_terminal() {
-    for (name, _) in theme::PRESETS {
-        let file = theme::load(name, None).unwrap();
+    for (name, _) in ThemeFile::PRESETS {
+        let file = ThemeFile::load(name, None).unwrap();
         assert_eq!(file.roles.len(), Role::VARIANTS.len(), "{name}");
         for colours in [Colours::None, Colours::Sixteen, Colours::Indexed, Colours::True] {
             for glyphs in [Glyphs::Unicode, Glyphs::Ascii] {
@@ -46,8 +48,8 @@ fn every_theme_fills_every_role_for_every_kind_of_terminal() {
 
 #[test]
 fn no_theme_leaves_a_colour_unused() {
-    for (name, _) in theme::PRESETS {
-        let file = theme::load(name, None).unwrap();
+    for (name, _) in ThemeFile::PRESETS {
+        let file = ThemeFile::load(name, None).unwrap();
         let used: BTreeSet<&String> = file
             .roles
             .values()
@@ -61,9 +63,9 @@ fn no_theme_leaves_a_colour_unused() {
 /// What a glance must tell apart differs in every theme, also without colours.
 #[test]
 fn selection_errors_and_stale_values_stand_out() {
-    for (name, _) in theme::PRESETS {
+    for (name, _) in ThemeFile::PRESETS {
         for colours in [Colours::None, Colours::Sixteen, Colours::True] {
-            let theme = Theme::new(&theme::load(name, None).unwrap(), colours, Glyphs::Unicode).unwrap();
+            let theme = Theme::new(&ThemeFile::load(name, None).unwrap(), colours, Glyphs::Unicode).unwrap();
             for role in [Role::Selection, Role::Error, Role::Stale] {
                 assert_ne!(
                     theme.style(role),
@@ -77,8 +79,8 @@ fn selection_errors_and_stale_values_stand_out() {
 
 #[test]
 fn every_keymap_is_heard_and_binds_every_action() {
-    for (name, _) in keymap::PRESETS {
-        let router = Router::new(&keymap::load(name, None).unwrap()).unwrap_or_else(|error| panic!("{name}: {error}"));
+    for (name, _) in Keymap::PRESETS {
+        let router = Router::new(&Keymap::load(name, None).unwrap()).unwrap_or_else(|error| panic!("{name}: {error}"));
         for action in Action::VARIANTS {
             assert!(
                 router.bindings().iter().any(|binding| binding.action == *action),
@@ -90,8 +92,8 @@ fn every_keymap_is_heard_and_binds_every_action() {
 
 #[test]
 fn no_chord_touches_a_key_of_the_terminal() {
-    for (name, _) in keymap::PRESETS {
-        for (layer, chords) in keymap::load(name, None).unwrap().layers {
+    for (name, _) in Keymap::PRESETS {
+        for (layer, chords) in Keymap::load(name, None).unwrap().layers {
             for chord in chords.keys() {
                 for word in chord.split_whitespace() {
                     assert!(!word.parse::<Key>().unwrap().is_reserved(), "{name} [{layer}] {chord}");
@@ -104,8 +106,8 @@ fn no_chord_touches_a_key_of_the_terminal() {
 /// Lower-case keys, enter and esc never change the cluster.
 #[test]
 fn changes_are_capitals() {
-    for (name, _) in keymap::PRESETS {
-        let router = Router::new(&keymap::load(name, None).unwrap()).unwrap();
+    for (name, _) in Keymap::PRESETS {
+        let router = Router::new(&Keymap::load(name, None).unwrap()).unwrap();
         for binding in router.bindings().iter().filter(|binding| binding.action.is_change()) {
             let capital = binding.chord.chars().all(|c| c.is_ascii_uppercase());
             assert!(capital, "{name}: {:?} is bound to {}", binding.action, binding.chord);
@@ -115,7 +117,7 @@ fn changes_are_capitals() {
 
 #[test]
 fn every_layer_of_the_default_keymap_is_there() {
-    let file = keymap::load("default", None).unwrap();
+    let file = Keymap::load("default", None).unwrap();
     let layers: BTreeSet<&str> = file.layers.keys().map(String::as_str).collect();
     assert_eq!(layers, Layer::iter().map(Layer::name).collect());
 }

@@ -153,12 +153,12 @@ fn rank(chord: &str) -> (usize, bool, String) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::settings::keymap;
+    use crate::settings::preset::Preset;
 
     const LIST: [Layer; 3] = [Layer::Topic, Layer::List, Layer::Global];
 
     fn router(name: &str) -> Router {
-        Router::new(&keymap::load(name, None).unwrap()).unwrap()
+        Router::new(&Keymap::load(name, None).unwrap()).unwrap()
     }
 
     fn hear(router: &mut Router, layers: &[Layer], key: &str) -> Hit {
