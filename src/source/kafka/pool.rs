@@ -75,6 +75,7 @@ impl Pool {
             connect_timeout: deadlines.connect,
             max_frame_bytes: MAX_ANSWER_BYTES,
             security: wire::Security::Plaintext,
+            sasl: None,
         };
         let seeds = target
             .bootstrap
