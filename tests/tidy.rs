@@ -152,7 +152,7 @@ const BROKER: Table = &[
             "server",
         ],
     ),
-    ("cluster", &["id", "env", "node"]),
+    ("cluster", &["id", "env", "record", "wire", "node"]),
 ];
 
 /// Crates that only these console modules may name.

@@ -7,12 +7,15 @@
 
 mod config;
 mod fault;
+mod fill;
 mod hosted;
 mod metrics;
 mod process;
 pub mod socket;
+mod wide;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -21,10 +24,12 @@ use tokio::sync::watch;
 use crate::env::clock::Clock;
 use crate::env::net::Effect;
 use crate::id::NodeId;
-use crate::node::{self, Effects, NewUser, Node, Surroundings};
+use crate::node::{self, Effects, NewUser, Node, Surroundings, Together};
+use crate::wire;
 
 pub use config::{ClusterConfig, NodeConfig};
 pub use fault::{Active, Fault, Ground, Peer, Place, Registry, Selection};
+pub use fill::{Content, Filled};
 use hosted::Hosted;
 pub use hosted::TASKS_MAX;
 use process::Processes;
@@ -57,6 +62,10 @@ pub enum Error {
     Unknown(NodeId),
     #[error("{0}")]
     Fault(String),
+    #[error("the cluster is not filled: {0}")]
+    Fill(String),
+    #[error("the cluster is not filled: {0}")]
+    Wire(#[from] wire::Error),
 }
 
 /// A running cluster. Dropping it ends its nodes at once.
@@ -64,6 +73,7 @@ pub struct Cluster {
     config: ClusterConfig,
     faults: Mutex<Registry>,
     nodes: Nodes,
+    together: Option<Arc<Together>>,
 }
 
 enum Nodes {
@@ -78,20 +88,40 @@ impl Cluster {
     /// A port or folder is in use, a property is bad, or it is not ready within a minute.
     pub async fn start(mut config: ClusterConfig) -> Result<Self, Error> {
         users(&config)?;
+        if config.wide && config.processes.is_some() {
+            return Err(Error::Process("a wide cluster runs in one process".to_owned()));
+        }
+        if config.wide && config.allow_faults {
+            return Err(Error::Fault(
+                "a wide cluster does not allow faults: its nodes share threads".to_owned(),
+            ));
+        }
         config.take_ports().await?;
         let nodes = if config.processes.is_some() {
             Nodes::Apart(Processes::default())
         } else {
             Nodes::Here(BTreeMap::new())
         };
+        let together = match config.nodes.first().map(|node| node.id) {
+            Some(id) if config.wide => {
+                let config = config.parsed(id).ok_or(Error::Unknown(id))??;
+                Some(Together::start(config, wide::links_max()).await?)
+            }
+            _ => None,
+        };
         let mut cluster = Self {
             config,
             faults: Mutex::default(),
             nodes,
+            together,
         };
         cluster.restart(CONTROLLER).await?;
-        for id in cluster.ids() {
-            cluster.restart(id).await?;
+        if cluster.config.wide {
+            cluster.start_all().await?;
+        } else {
+            for id in cluster.ids() {
+                cluster.restart(id).await?;
+            }
         }
         let ids = cluster.ids();
         cluster.until_known(&ids, ids.len()).await?;
@@ -104,6 +134,11 @@ impl Cluster {
         let config = self.config.parsed(*id).ok_or(Error::Unknown(*id))??;
         let addresses: Vec<_> = ids.iter().filter_map(|id| self.config.peer_address_of(*id)).collect();
         Ok(node::until_known(&addresses, &config, brokers, READY_DEADLINE).await?)
+    }
+
+    /// The links between the brokers of a wide cluster; others keep one to each leader.
+    pub fn links(&self) -> Option<node::Links> {
+        self.together.as_ref().map(|together| together.links())
     }
 
     /// The brokers' ids, ascending.
@@ -154,19 +189,12 @@ impl Cluster {
     pub async fn restart(&mut self, id: NodeId) -> Result<(), Error> {
         self.faults.lock().forget(id, |fault| *fault == Fault::Kill);
         let effects = self.effects(id);
+        let around = self.surroundings(id)?;
         match &mut self.nodes {
             Nodes::Here(running) => {
                 if running.contains_key(&id) {
                     return Ok(());
                 }
-                let around = Surroundings {
-                    disk: self.config.disk.clone(),
-                    users: match id {
-                        CONTROLLER => users(&self.config)?,
-                        _ => Vec::new(),
-                    },
-                    ..Surroundings::default()
-                };
                 let config = self.config.parsed(id).ok_or(Error::Unknown(id))??;
                 let started = if self.config.allow_faults {
                     Hosted::start_apart(config, around, &effects).await
@@ -181,6 +209,18 @@ impl Cluster {
                 processes.start(&self.config, id, &text, effects).await
             }
         }
+    }
+
+    fn surroundings(&self, id: NodeId) -> Result<Surroundings, Error> {
+        Ok(Surroundings {
+            disk: self.config.disk.clone(),
+            users: match id {
+                CONTROLLER => users(&self.config)?,
+                _ => Vec::new(),
+            },
+            together: self.together.clone(),
+            ..Surroundings::default()
+        })
     }
 
     /// Waits until a node that was started again serves.
@@ -371,7 +411,8 @@ impl Cluster {
         self.ids().into_iter().chain([CONTROLLER]).collect()
     }
 
-    /// Stops the brokers in an orderly way, then the controller. Faults end with it.
+    /// Stops the brokers in an orderly way, then the controller. Faults end with it. The brokers of a wide cluster stop at once:
+    /// moving the leadership of a hundred thousand partitions from one to the next would take longer than anybody waits.
     pub async fn shutdown(mut self) {
         if self.config.allow_faults {
             for id in self.all_ids() {
@@ -385,7 +426,12 @@ impl Cluster {
         match self.nodes {
             Nodes::Here(mut running) => {
                 let controller = running.remove(&CONTROLLER);
-                futures::future::join_all(running.into_values().map(Hosted::stop)).await;
+                let wide = self.config.wide;
+                let stop = async |node: Hosted| match wide {
+                    true => node.stop_with_all().await,
+                    false => node.stop().await,
+                };
+                futures::future::join_all(running.into_values().map(stop)).await;
                 if let Some(controller) = controller {
                     controller.stop().await;
                 }

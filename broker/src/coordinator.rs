@@ -63,9 +63,11 @@ impl GroupCoordinator {
     /// Takes over and lets go of partitions as the image says, until the node stops publishing images.
     pub async fn run(self: Arc<Self>) {
         let mut images = self.setup.image.clone();
+        let mut previous = Arc::new(Image::empty());
         loop {
             let image = Arc::clone(&images.borrow_and_update());
-            self.follow(&image);
+            self.follow(&image, &previous);
+            previous = image;
             if images.changed().await.is_err() {
                 break;
             }
@@ -93,7 +95,7 @@ impl GroupCoordinator {
         }
     }
 
-    fn follow(self: &Arc<Self>, image: &Arc<Image>) {
+    fn follow(self: &Arc<Self>, image: &Arc<Image>, previous: &Image) {
         let led = led_by(image, self.setup.node);
         let mut shards = self.shards.write();
         shards.retain(|partition, shard| {
@@ -114,8 +116,11 @@ impl GroupCoordinator {
                 shard
             });
         }
-        for shard in shards.values() {
-            shard.topics_changed(image);
+        let changes = image.changed_since(previous);
+        if changes.topics.iter().any(|id| image.topic(*id).is_none()) {
+            for shard in shards.values() {
+                shard.topics_changed(image);
+            }
         }
     }
 

@@ -5,6 +5,7 @@
 //! `Arc<Image>` through a `tokio::sync::watch`; parts that did not change are shared between versions.
 
 pub mod acl;
+mod changes;
 mod codec;
 pub mod feature;
 pub mod property;
@@ -15,6 +16,7 @@ mod scram;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
+pub use changes::Changes;
 pub use codec::{Unreadable, encode};
 pub use record::Record;
 pub use scram::ScramCredential;
@@ -45,6 +47,8 @@ pub struct Image {
     pub acls: Arc<acl::Acls>,
     /// The users' SCRAM credentials; a user without one is not in it.
     pub scram: Arc<BTreeMap<String, BTreeMap<Scram, ScramCredential>>>,
+    /// What its last records changed.
+    history: changes::History,
 }
 
 /// A registered broker.
@@ -169,6 +173,7 @@ impl Image {
 
     /// Applies one record of the metadata log.
     pub fn apply(&mut self, record: &Record, offset: Offset, epoch: Epoch) {
+        self.note(record);
         self.offset = offset;
         self.epoch = epoch;
         record.apply_to(self, offset);

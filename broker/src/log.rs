@@ -6,6 +6,7 @@
 //! received: only base offset and leader epoch are set.
 
 mod append;
+mod blank;
 mod checkpoint;
 mod config;
 mod epoch;
@@ -23,6 +24,7 @@ mod tail;
 mod trim;
 mod validate;
 
+use std::collections::HashSet;
 use std::path::Path;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -37,7 +39,7 @@ pub use manager::{DirStatus, Future, Identity, Intervals, LogManager, Named, can
 
 use crate::env::clock::Clock;
 use crate::env::disk::Disk;
-use crate::id::{Epoch, Offset};
+use crate::id::{Epoch, Offset, TopicPartition};
 
 use epoch::Epochs;
 use health::Health;
@@ -105,8 +107,11 @@ pub struct ActiveProducer {
 #[derive(Debug)]
 pub struct Log {
     place: RwLock<Place>,
+    /// What it is the log of; `None` when it was opened by itself or is a future one.
+    at: Option<TopicPartition>,
     disk: Disk,
     clock: Clock,
+    made: Made,
     config: RwLock<Arc<LogConfig>>,
     state: Mutex<State>,
     // Copies for readers that need one number and no lock. Written while the state is locked.
@@ -120,7 +125,7 @@ pub struct Log {
 #[derive(Debug)]
 struct State {
     condition: Condition,
-    /// In order of their offsets; never empty, the last one is active.
+    /// In order of their offsets, the last one is active; none as long as nothing is on the disk.
     segments: Vec<Segment>,
     epochs: Epochs,
     producers: Producers,
@@ -152,6 +157,9 @@ struct Place {
     health: Arc<Health>,
 }
 
+/// The logs of one node that have files: all that need looking after.
+type Made = Arc<Mutex<HashSet<TopicPartition>>>;
+
 /// What the logs of a directory share.
 #[derive(Debug, Clone)]
 struct Shared {
@@ -159,6 +167,7 @@ struct Shared {
     clock: Clock,
     health: Arc<Health>,
     budget: Arc<Budget>,
+    made: Made,
 }
 
 impl Log {
@@ -180,26 +189,31 @@ impl Log {
             clock,
             health: Arc::default(),
             budget: Arc::new(Budget::new(OWN_BUDGET)),
+            made: Made::default(),
         };
-        Self::open_shared(&shared, dir, config, recovery_point, clean)
+        Self::open_shared(&shared, None, dir, config, recovery_point, clean)
     }
 
     fn open_shared(
         shared: &Shared,
+        at: Option<TopicPartition>,
         dir: PathBuf,
         config: LogConfig,
         recovery_point: Offset,
         clean: bool,
     ) -> Result<Self, Error> {
+        let dir: Arc<Path> = dir.into();
         let loaded = load::load(&shared.disk, &dir, &config, recovery_point, clean)?;
         let start = loaded.segments.first().map_or(0, |segment| segment.base);
         let log = Self {
             place: RwLock::new(Place {
-                dir: dir.into(),
+                dir,
                 health: Arc::clone(&shared.health),
             }),
+            at,
             disk: shared.disk.clone(),
             clock: shared.clock.clone(),
+            made: Arc::clone(&shared.made),
             config: RwLock::new(Arc::new(config)),
             start: AtomicI64::new(start),
             end: AtomicI64::new(loaded.end),
@@ -220,6 +234,7 @@ impl Log {
                 dir_changed: true,
             }),
         };
+        log.made.lock().extend(at);
         Ok(log)
     }
 
@@ -290,8 +305,9 @@ impl Log {
         self.state.lock().producers.first_open()
     }
 
-    pub fn set_config(&self, config: LogConfig) {
-        *self.config.write() = Arc::new(config);
+    /// Logs with the same configuration share it.
+    pub fn set_config(&self, config: impl Into<Arc<LogConfig>>) {
+        *self.config.write() = config.into();
     }
 
     fn shared_config(&self) -> Arc<LogConfig> {
@@ -347,7 +363,7 @@ fn beside(dir: &Path, kind: &str) -> PathBuf {
 }
 
 impl State {
-    /// There always is one: load makes it and nothing removes it without putting another.
+    /// There always is one once there are files: nothing removes it without putting another.
     fn active(&mut self) -> Result<&mut Segment, Error> {
         self.segments.last_mut().ok_or(Error::Invalid {
             why: "the log has no segment",

@@ -10,7 +10,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use azimuth_broker::cluster::socket::Inbox;
-use azimuth_broker::cluster::{self, Cluster, ClusterConfig};
+use azimuth_broker::cluster::{self, Cluster, ClusterConfig, Content};
 use azimuth_broker::env::origin;
 use azimuth_broker::node::{self, Config, NewUser, Node, Role, Surroundings};
 use clap::{Args, Parser, Subcommand};
@@ -100,10 +100,23 @@ struct Many {
     #[arg(long, value_name = "PORT")]
     metrics_port: Option<u16>,
     /// One process for each node.
-    #[arg(long)]
+    #[arg(long, conflicts_with = "wide")]
     processes: bool,
-    /// Take faults from `azimuth-broker fault`, through a socket in the folder.
+    /// For many brokers in one process: they share what they know, and are linked only while something is to be copied.
+    /// The cluster is filled before it is ready; racks are a, b and c unless named.
     #[arg(long)]
+    wide: bool,
+    /// Topics to fill a wide cluster with; 100 for each broker unless said.
+    #[arg(long, requires = "wide", value_parser = clap::value_parser!(u32).range(0..=100_000))]
+    topics: Option<u32>,
+    /// Partitions of each of those topics.
+    #[arg(long, requires = "wide", default_value_t = 10, value_parser = clap::value_parser!(u16).range(1..=10_000))]
+    partitions: u16,
+    /// Consumer groups to fill a wide cluster with; 10 for each broker unless said.
+    #[arg(long, requires = "wide", value_parser = clap::value_parser!(u32).range(0..=100_000))]
+    groups: Option<u32>,
+    /// Take faults from `azimuth-broker fault`, through a socket in the folder.
+    #[arg(long, conflicts_with = "wide")]
     allow_faults: bool,
     /// How long an orderly stop may take, in seconds; then it ends as it is, with exit code 1.
     #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..=3600))]
@@ -145,9 +158,14 @@ fn main() -> ExitCode {
     if let Err(text) = command::log::init() {
         return Failure::settings(text).report();
     }
+    // A hundred nodes that take over an image at once would otherwise have as many threads.
+    let blocking = match &cli.command {
+        Command::Cluster(many) if many.wide => 16,
+        _ => cluster::TASKS_MAX,
+    };
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
-        .max_blocking_threads(cluster::TASKS_MAX)
+        .max_blocking_threads(blocking)
         .enable_all()
         .build();
     let done = match runtime {
@@ -258,7 +276,11 @@ async fn end_of(parent: bool) -> Result<(), Failure> {
 }
 
 async fn cluster(args: Many) -> Result<(), Failure> {
-    let mut config = ClusterConfig::local(args.nodes, &args.racks, args.dir, args.port);
+    let racks = match args.wide && args.racks.is_empty() {
+        true => ["a", "b", "c"].map(str::to_owned).to_vec(),
+        false => args.racks,
+    };
+    let mut config = ClusterConfig::local(args.nodes, &racks, args.dir, args.port);
     config.overrides = args.overrides;
     config.allow_faults = args.allow_faults;
     let dir = config.dir.clone();
@@ -266,6 +288,12 @@ async fn cluster(args: Many) -> Result<(), Failure> {
     if let Some(port) = args.metrics_port {
         config.serve_metrics(port).await.map_err(Failure::run)?;
     }
+    config.wide = args.wide;
+    let content = Content {
+        topics: many(args.topics, args.nodes, 100),
+        partitions: usize::from(args.partitions),
+        groups: many(args.groups, args.nodes, 10),
+    };
     if args.processes {
         config.processes = Some(std::env::current_exe().map_err(Failure::run)?);
     }
@@ -282,6 +310,21 @@ async fn cluster(args: Many) -> Result<(), Failure> {
     } else {
         None
     };
+    if args.wide {
+        let filled = tokio::select! {
+            filled = cluster.fill(&content) => filled.map_err(Failure::run)?,
+            stopped = &mut stop => {
+                cluster.shutdown().await;
+                return stopped;
+            }
+        };
+        tracing::info!(
+            "made {} topics, {} records and {} groups",
+            filled.topics,
+            filled.records,
+            filled.groups
+        );
+    }
     announce("ready", &cluster.bootstrap())?;
     service::notify(State::Ready(&format!(
         "a cluster of {} brokers serves on {}",
@@ -314,6 +357,12 @@ async fn once_more() {
     if asked_to_stop().await.is_err() {
         std::future::pending().await
     }
+}
+
+/// What was asked for, else so many for each broker.
+fn many(asked: Option<u32>, nodes: u16, each: u32) -> usize {
+    let count = asked.unwrap_or_else(|| u32::from(nodes) * each);
+    usize::try_from(count).unwrap_or(usize::MAX)
 }
 
 /// One line on standard output, for scripts and the parent process.

@@ -17,6 +17,7 @@ mod quotas;
 mod registration;
 mod security;
 mod task;
+mod together;
 
 use std::sync::Arc;
 
@@ -31,9 +32,12 @@ use crate::id::NodeId;
 
 pub use crate::controller::NewUser;
 pub use crate::image::property::{Config, Invalid, Role, escaped};
+pub use crate::replica::Links;
 pub use error::Error;
 pub use fault::{Effects, Faults};
 pub use ready::until_known;
+pub use security::peer_client;
+pub use together::Together;
 
 /// What a node takes from the outside world; a test replaces parts of it.
 #[derive(Clone)]
@@ -44,6 +48,8 @@ pub struct Surroundings {
     pub net: Net,
     /// For a controller: users to add, unless they are there, before it serves.
     pub users: Vec<NewUser>,
+    /// For a node of a wide cluster.
+    pub together: Option<Arc<Together>>,
 }
 
 impl Default for Surroundings {
@@ -54,6 +60,7 @@ impl Default for Surroundings {
             random: Random::system(),
             net: Net::default(),
             users: Vec::new(),
+            together: None,
         }
     }
 }
@@ -159,6 +166,14 @@ impl Node {
             }
         })
         .await;
+    }
+
+    /// As [`Node::shutdown`], when the whole cluster stops: nobody is left that leadership could move to.
+    pub async fn shutdown_with_all(self) {
+        match self.part {
+            Part::Broker(broker) => broker.shutdown_with_all().await,
+            Part::Controller(controller) => controller.shutdown().await,
+        }
     }
 
     /// Stops as a power cut would, except that what the system has cached is not lost. Returns when nothing of it runs.

@@ -13,10 +13,12 @@ mod leader;
 mod link;
 mod lookup;
 mod mover;
+mod nearby;
 mod partition;
 mod session;
 mod stats;
 mod throttle;
+mod told;
 mod waiter;
 
 use std::collections::{BTreeSet, HashMap};
@@ -30,7 +32,7 @@ use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
 
 use crate::env::origin;
-use crate::id::{NodeId, TopicPartition};
+use crate::id::{Epoch, NodeId, TopicPartition};
 use crate::image::property::TopicSettings;
 use crate::image::{Image, Partition as Assignment};
 use crate::log;
@@ -41,13 +43,14 @@ pub use apply::log_config;
 pub use fetch::{Client, Fetch, FetchFrom, Fetched, Reader};
 pub use link::{AlterPartition, LeaderLink, LeaderLinks, LinkError, WireLinks};
 pub use lookup::{At, Position};
+pub use nearby::{Links, Nearby};
 pub use session::{Name, Session, SessionAsk, Sessions, Wanted};
 pub use stats::{Kept, Stats};
 pub use throttle::QuotaWindow;
 
 use follower::Fetcher;
 use mover::Moves;
-use partition::{Isr, Partition};
+use partition::{Isr, Partition, Site};
 use throttle::Meter;
 
 /// Kafka's properties for replication; the names are the fields' comments.
@@ -117,6 +120,8 @@ pub struct Surroundings {
     pub leaders: Arc<dyn LeaderLinks>,
     pub settings: Settings,
     pub property: Property,
+    /// The nodes of this process, if it is a wide cluster's.
+    pub nearby: Option<Arc<Nearby>>,
 }
 
 /// An error and, if there is more to say than its name, a sentence.
@@ -164,6 +169,7 @@ pub struct ReplicaManager {
     sending: Meter,
     /// What throttled replicas of this node took.
     receiving: Meter,
+    site: Arc<Site>,
     partitions: RwLock<HashMap<TopicPartition, Arc<Partition>>>,
     /// Replicas that belong here and whose logs cannot be used.
     offline: RwLock<BTreeSet<TopicPartition>>,
@@ -192,10 +198,16 @@ struct Fetchers {
 impl ReplicaManager {
     /// Holds no replicas until [`Self::apply`].
     pub fn new(options: Options, surroundings: Surroundings) -> Arc<Self> {
-        Arc::new(Self {
+        let site = Site {
+            me: options.node,
+            lag_time_max: options.lag_time_max,
+            nearby: surroundings.nearby.clone(),
+        };
+        let manager = Arc::new(Self {
             sessions: Sessions::new(options.fetch_sessions_max),
             sending: Meter::new(options.quota_window),
             receiving: Meter::new(options.quota_window),
+            site: Arc::new(site),
             options,
             logs: surroundings.logs,
             controller: surroundings.controller,
@@ -213,7 +225,11 @@ impl ReplicaManager {
             counters: stats::Counters::default(),
             moves: Moves::default(),
             stop: watch::Sender::new(false),
-        })
+        });
+        if let Some(nearby) = surroundings.nearby {
+            nearby.join(manager.options.node, &manager);
+        }
+        manager
     }
 
     pub fn options(&self) -> &Options {
@@ -307,41 +323,46 @@ impl ReplicaManager {
         }
     }
 
-    fn fetcher(self: &Arc<Self>, leader: NodeId) -> Option<Arc<Fetcher>> {
+    /// Fetches `partition` from `leader` from now on.
+    fn follow(self: &Arc<Self>, partition: &Arc<Partition>, leader: NodeId, epoch: Epoch) {
         let mut fetchers = self.fetchers.lock();
         if fetchers.stopped {
-            return None;
+            return;
         }
         if let Some(fetcher) = fetchers.by_leader.get(&leader) {
-            return Some(Arc::clone(fetcher));
+            fetcher.follow(partition, epoch);
+            return;
         }
         let fetcher = Arc::new(Fetcher::new(leader));
+        fetcher.follow(partition, epoch);
         fetchers.by_leader.insert(leader, Arc::clone(&fetcher));
-        let task = origin::spawn(Arc::clone(&fetcher).run(Arc::clone(self)));
+        // Perhaps in a task of the leader's, which rang.
+        let work = origin::of(self.options.node.0, fetcher.run(Arc::clone(self)));
+        let task = origin::spawn(work);
+        fetchers.tasks.retain(|task| !task.is_finished());
         fetchers.tasks.push(task);
-        Some(fetcher)
     }
 
-    /// Follows `at` nowhere but at `leader`.
-    fn follow_only(self: &Arc<Self>, partition: &Arc<Partition>, leader: Option<(NodeId, i32)>) {
-        let others: Vec<Arc<Fetcher>> = {
-            let fetchers = self.fetchers.lock();
-            let other = |(id, _): &(&NodeId, &Arc<Fetcher>)| leader.is_none_or(|(leader, _)| leader != **id);
-            fetchers
-                .by_leader
-                .iter()
-                .filter(other)
-                .map(|(_, fetcher)| Arc::clone(fetcher))
-                .collect()
-        };
-        for other in others {
-            other.unfollow(partition.at);
+    fn unfollow(&self, partition: &Partition, leader: Option<NodeId>) {
+        let fetcher = leader.and_then(|leader| self.fetchers.lock().by_leader.get(&leader).cloned());
+        if let Some(fetcher) = fetcher {
+            fetcher.unfollow(partition.at);
         }
-        if let Some((leader, epoch)) = leader
-            && let Some(fetcher) = self.fetcher(leader)
-        {
-            fetcher.follow(partition, epoch);
+    }
+
+    /// Lets a fetcher go that has nothing to fetch; false if that has changed.
+    fn dismiss(&self, fetcher: &Fetcher) -> bool {
+        let mut fetchers = self.fetchers.lock();
+        let idle = fetcher.is_idle();
+        if idle {
+            fetchers.by_leader.remove(&fetcher.leader());
         }
+        idle
+    }
+
+    /// How many leaders are fetched from at the moment.
+    pub fn fetcher_count(&self) -> usize {
+        self.fetchers.lock().by_leader.len()
     }
 }
 

@@ -35,6 +35,8 @@ pub struct ClusterConfig {
     more: BTreeMap<NodeId, Vec<String>>,
     /// Whether [`super::Fault`]s may be injected. Each node then has threads of its own, and its links go through a relay.
     pub allow_faults: bool,
+    /// All in this process, sharing images, and linked only while something is to be copied.
+    pub wide: bool,
 }
 
 /// One broker.
@@ -91,6 +93,7 @@ impl ClusterConfig {
             users: Vec::new(),
             more: BTreeMap::new(),
             allow_faults: false,
+            wide: false,
         }
     }
 

@@ -118,6 +118,13 @@ impl Hosted {
         }
     }
 
+    /// Ends it in an orderly way while the whole cluster stops. Only for a node on the caller's threads.
+    pub async fn stop_with_all(mut self) {
+        if let Some(node) = self.node.take() {
+            node.shutdown_with_all().await;
+        }
+    }
+
     /// Ends it in an orderly way, or by force when that takes too long.
     pub async fn stop(mut self) {
         let Some(node) = self.node.take() else { return };

@@ -145,6 +145,7 @@ impl Decide for BrokerHeartbeatRequest {
             leaves_after,
         };
         state.sessions.insert(id, session);
+        state.observe_applied(id, self.current_metadata_offset);
         let caught_up = self.current_metadata_offset >= broker.epoch;
         let online = directory::online_after(&broker, &self.offline_log_dirs);
         let next = match &online {

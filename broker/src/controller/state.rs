@@ -80,8 +80,19 @@ impl State {
         self.sessions = live.map(|broker| (broker.id, session)).collect();
     }
 
+    /// Notes that `node` has applied everything up to `applied`, as its heartbeat says. In a wide cluster it does not fetch itself.
+    pub(super) fn observe_applied(&mut self, node: NodeId, applied: Offset) {
+        let from = applied + 1;
+        if self.observers.get(&node).is_none_or(|known| from >= known.end) {
+            self.observe(node, from, self.clock.now_ms());
+        }
+    }
+
     /// Notes that `node` reads on from `from`, so it holds everything before.
     pub(super) fn observe(&mut self, node: NodeId, from: Offset, now_ms: i64) {
+        if node == NodeId::NONE {
+            return;
+        }
         let end = self.image.offset + 1;
         let known = self.observers.get(&node).map_or(-1, |observer| observer.caught_up_at);
         let observer = Observer {

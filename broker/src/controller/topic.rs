@@ -287,16 +287,20 @@ fn check_name(image: &Image, new: &HashMap<String, String>, name: &str) -> Resul
         return Err((ErrorCode::TopicAlreadyExists, format!("Topic '{name}' already exists.")));
     }
     let key = collision_key(name);
-    let existing = new.get(&key).or_else(|| {
-        image
-            .topic_ids
-            .keys()
-            .find(|other| name.contains(['.', '_']) && collision_key(other) == key)
+    let existing = new.get(&key).or_else(|| match name.contains(['.', '_']) {
+        true => image.topic_ids.keys().find(|other| collide(other, name)),
+        false => None,
     });
     match existing {
         Some(other) => refuse(format!("Topic '{name}' collides with existing topic: {other}")),
         None => Ok(()),
     }
+}
+
+/// Whether the names differ in nothing but dots and underscores.
+fn collide(a: &str, b: &str) -> bool {
+    let same = |(a, b): (u8, u8)| a == b || (matches!(a, b'.' | b'_') && matches!(b, b'.' | b'_'));
+    a.len() == b.len() && a.bytes().zip(b.bytes()).all(same)
 }
 
 fn collision_key(name: &str) -> String {

@@ -91,6 +91,9 @@ impl Shard {
             return;
         }
         self.loaded.store(true, Ordering::Release);
+        // Topics may have been deleted while nobody led the partition, or while it was read.
+        let image = Arc::clone(&self.owner.setup.image.borrow());
+        self.topics_changed(&image);
         while !self.is_closed() {
             let writes = self.gathered();
             if writes.is_empty() {

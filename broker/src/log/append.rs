@@ -128,6 +128,10 @@ impl Log {
         config: &LogConfig,
         now_ms: i64,
     ) -> Result<(), Error> {
+        if state.is_blank() {
+            let made = self.make(state);
+            self.judge(made)?;
+        }
         if must_roll(state.active()?, bytes.len(), headers, config) {
             let rolled = self.roll(state);
             self.judge(rolled)?;

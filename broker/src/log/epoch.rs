@@ -2,7 +2,8 @@
 //!
 //! Stored in `leader-epoch-checkpoint`. Batches carry their epoch too, so a lost file is built anew.
 
-use std::path::PathBuf;
+use std::path::Path;
+use std::sync::Arc;
 
 use super::Error;
 use super::checkpoint;
@@ -14,13 +15,15 @@ const FILE: &str = "leader-epoch-checkpoint";
 /// Epochs and their first offsets, both increasing.
 #[derive(Debug)]
 pub(super) struct Epochs {
-    path: PathBuf,
+    dir: Arc<Path>,
     entries: Vec<(Epoch, Offset)>,
+    /// False as long as the log has no directory: then they are in memory only.
+    written: bool,
 }
 
 impl Epochs {
     /// What the file in `dir` says; nothing, and true, when it is missing or malformed.
-    pub(super) fn open(disk: &Disk, dir: &std::path::Path) -> Result<(Self, bool), Error> {
+    pub(super) fn open(disk: &Disk, dir: &Arc<Path>) -> Result<(Self, bool), Error> {
         let path = dir.join(FILE);
         let lines = match checkpoint::read(disk, &path) {
             Ok(lines) => lines,
@@ -34,7 +37,30 @@ impl Epochs {
         let sound = entries.len() == lines.len() && entries.is_sorted_by(|a, b| a.0 < b.0 && a.1 <= b.1);
         let entries = if sound { entries } else { Vec::new() };
         let lost = entries.is_empty();
-        Ok((Self { path, entries }, lost))
+        let epochs = Self {
+            dir: Arc::clone(dir),
+            entries,
+            written: true,
+        };
+        Ok((epochs, lost))
+    }
+
+    /// Of a log without a directory.
+    pub(super) fn unwritten(dir: &Arc<Path>) -> Self {
+        Self {
+            dir: Arc::clone(dir),
+            entries: Vec::new(),
+            written: false,
+        }
+    }
+
+    /// The directory is there now: from here on the file says what they are.
+    pub(super) fn write(&mut self, disk: &Disk) -> Result<(), Error> {
+        if !self.entries.is_empty() {
+            self.write_file(disk)?;
+        }
+        self.written = true;
+        Ok(())
     }
 
     pub(super) fn latest(&self) -> Option<Epoch> {
@@ -117,7 +143,11 @@ impl Epochs {
 
     /// Writes the file. It is not synced: after a power cut the batches say the same.
     pub(super) fn store(&self, disk: &Disk) -> Result<(), Error> {
-        checkpoint::write(disk, &self.path, &self.lines(), false)
+        if self.written { self.write_file(disk) } else { Ok(()) }
+    }
+
+    fn write_file(&self, disk: &Disk) -> Result<(), Error> {
+        checkpoint::write(disk, &self.dir.join(FILE), &self.lines(), false)
     }
 }
 
@@ -133,7 +163,7 @@ mod tests {
     fn epochs(entries: &[(Epoch, Offset)]) -> (tempfile::TempDir, Disk, Epochs) {
         let dir = tempfile::tempdir().unwrap();
         let disk = Disk::real();
-        let (mut epochs, _) = Epochs::open(&disk, dir.path()).unwrap();
+        let (mut epochs, _) = Epochs::open(&disk, &dir.path().into()).unwrap();
         for (epoch, offset) in entries {
             epochs.assign(&disk, *epoch, *offset).unwrap();
         }
@@ -163,7 +193,7 @@ mod tests {
         epochs.truncate_start(&disk, 15).unwrap();
         let text = std::fs::read_to_string(dir.path().join(FILE)).unwrap();
         assert_eq!(text, "0\n2\n2 15\n5 20\n");
-        let (again, lost) = Epochs::open(&disk, dir.path()).unwrap();
+        let (again, lost) = Epochs::open(&disk, &dir.path().into()).unwrap();
         assert_eq!(again.entries, vec![(2, 15), (5, 20)]);
         assert!(!lost);
     }
@@ -179,7 +209,7 @@ mod tests {
         let (dir, disk, _) = epochs(&[(1, 0)]);
         for damaged in ["0\n2\n1 0\n", "0\n1\n1 x\n", "0\n2\n5 0\n4 3\n"] {
             std::fs::write(dir.path().join(FILE), damaged).unwrap();
-            let (epochs, lost) = Epochs::open(&disk, dir.path()).unwrap();
+            let (epochs, lost) = Epochs::open(&disk, &dir.path().into()).unwrap();
             assert!(lost && epochs.entries.is_empty());
         }
     }

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use super::Error;
 use super::config::LogConfig;
@@ -27,7 +28,7 @@ pub(super) struct Loaded {
 /// Loads the log in `dir`; see [`super::Log::open`].
 pub(super) fn load(
     disk: &Disk,
-    dir: &Path,
+    dir: &Arc<Path>,
     config: &LogConfig,
     recovery_point: Offset,
     clean: bool,

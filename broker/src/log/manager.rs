@@ -7,7 +7,7 @@ mod directory;
 mod future;
 mod upkeep;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::Path;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -16,15 +16,17 @@ use parking_lot::{Mutex, RwLock};
 use tokio::sync::watch;
 use uuid::Uuid;
 
+use super::blank::set_aside;
 use super::health::News;
 use super::tail::Budget;
-use super::{Error, Log, LogConfig, Shared, beside};
+use super::{Error, Log, LogConfig, Made, Shared, beside};
 use crate::env::clock::Clock;
 use crate::env::disk::Disk;
 use crate::env::disk::Space;
 use crate::env::random::Random;
-use crate::id::{NodeId, TopicPartition};
+use crate::id::{NodeId, TopicId, TopicPartition};
 
+pub(super) use directory::write_topic_id;
 pub use future::{Future, Named, can_move};
 pub use upkeep::Intervals;
 
@@ -60,14 +62,25 @@ pub struct LogManager {
     disk: Disk,
     clock: Clock,
     budget: Arc<Budget>,
-    logs: RwLock<HashMap<TopicPartition, Entry>>,
+    logs: RwLock<Logs>,
     futures: Mutex<Futures>,
     news: News,
     /// Folders of deleted logs, and from when on they may be removed.
     doomed: Mutex<Vec<(i64, PathBuf)>>,
+    /// Those with files.
+    made: Made,
+    written: Mutex<upkeep::Written>,
     /// One at a time, so that two checkpoints do not write the same file.
     checkpointing: Mutex<()>,
     intervals: Mutex<Intervals>,
+}
+
+/// The logs by partition, and which topic id each topic's name stands for here.
+#[derive(Debug, Default)]
+struct Logs {
+    by_partition: HashMap<TopicPartition, Entry>,
+    /// With how many logs it has: a topic created again has the same directories.
+    names: HashMap<Arc<str>, (TopicId, usize)>,
 }
 
 /// One log and where it is.
@@ -116,6 +129,8 @@ impl LogManager {
             futures: Mutex::default(),
             news,
             doomed: Mutex::default(),
+            made: Made::default(),
+            written: Mutex::default(),
             checkpointing: Mutex::default(),
             intervals: Mutex::default(),
         };
@@ -181,22 +196,18 @@ impl LogManager {
             };
             let key = (topic.to_owned(), partition);
             let point = recovery.get(&key).copied().unwrap_or(0);
-            let log = Log::open_shared(&shared, path, defaults.clone(), point, directory.clean.is_some())?;
+            let at = TopicPartition {
+                topic: topic_id,
+                partition,
+            };
+            let clean = directory.clean.is_some();
+            let log = Log::open_shared(&shared, Some(at), path, defaults.clone(), point, clean)?;
             if let Some(start) = starts.get(&key) {
                 // More than the end when the tail was lost: then the log is empty, and its end is its start.
                 log.advance_start((*start).min(log.end()))?;
             }
             log.set_high_watermark(watermarks.get(&key).copied().unwrap_or(0));
-            let at = TopicPartition {
-                topic: topic_id,
-                partition,
-            };
-            let entry = Entry {
-                topic: topic.into(),
-                directory: index,
-                log: Arc::new(log),
-            };
-            let before = self.logs.write().insert(at, entry);
+            let before = self.logs.write().insert(at, topic, index, Arc::new(log));
             if let Some(other) = before {
                 self.settle_twins(at, other)?;
             }
@@ -209,7 +220,9 @@ impl LogManager {
     fn settle_twins(&self, at: TopicPartition, other: Entry) -> Result<(), Error> {
         let (kept, rest) = {
             let mut logs = self.logs.write();
-            let Some(entry) = logs.get_mut(&at) else { return Ok(()) };
+            let Some(entry) = logs.by_partition.get_mut(&at) else {
+                return Ok(());
+            };
             let rest = match entry.log.end() >= other.log.end() {
                 true => other,
                 false => std::mem::replace(entry, other),
@@ -253,93 +266,108 @@ impl LogManager {
             clock: self.clock.clone(),
             health: Arc::clone(&directory.health),
             budget: Arc::clone(&self.budget),
+            made: Arc::clone(&self.made),
         }
     }
 
     pub fn get(&self, at: TopicPartition) -> Option<Arc<Log>> {
-        self.logs.read().get(&at).map(|entry| Arc::clone(&entry.log))
+        self.logs
+            .read()
+            .by_partition
+            .get(&at)
+            .map(|entry| Arc::clone(&entry.log))
     }
 
     /// The log of a partition; when there is none a new one, in the directory `dir` if it is named and online,
-    /// else in the online one with the fewest logs. A directory that fails meanwhile goes offline, and the next is tried.
+    /// else in the online one with the fewest logs. A new one has no files before its first record.
     ///
     /// # Errors
-    /// When no directory is online.
+    /// When no directory is online, or an earlier topic of the same name cannot be removed.
     pub fn create(
         &self,
         topic: &str,
         at: TopicPartition,
-        config: LogConfig,
+        config: impl Into<Arc<LogConfig>>,
         dir: Option<Uuid>,
     ) -> Result<Arc<Log>, Error> {
         let mut logs = self.logs.write();
-        if let Some(entry) = logs.get(&at) {
+        if let Some(entry) = logs.by_partition.get(&at) {
             return Ok(Arc::clone(&entry.log));
         }
         let dir = self.take_wanted(topic, at.partition).or(dir);
-        loop {
+        let index = loop {
             let index = self.place(&logs, dir).ok_or(Error::NoDirectory)?;
             let directory = &self.directories[index];
-            let path = directory.path.join(format!("{topic}-{}", at.partition));
-            let made = self
-                .set_aside(&mut logs, &path)
-                .and_then(|()| self.make(directory, &path, at, config.clone()));
-            let log = match made {
-                Ok(log) => Arc::new(log),
-                Err(error) if error.is_of_the_disk() => {
-                    directory.health.fail(error.to_string());
-                    continue;
-                }
-                Err(error) => return Err(error),
-            };
-            let entry = Entry {
-                topic: topic.into(),
-                directory: index,
-                log: Arc::clone(&log),
-            };
-            logs.insert(at, entry);
-            return Ok(log);
-        }
-    }
-
-    fn place(&self, logs: &HashMap<TopicPartition, Entry>, wanted: Option<Uuid>) -> Option<usize> {
-        let online = || {
-            self.directories
-                .iter()
-                .enumerate()
-                .filter(|(_, directory)| directory.is_online())
+            if !self.is_full(directory) {
+                break index;
+            }
+            let path = directory.path.clone();
+            directory.health.fail(Error::Full { path }.to_string());
         };
-        let named = online().find(|(_, directory)| Some(directory.id) == wanted);
-        let fewest =
-            || online().min_by_key(|(index, _)| logs.values().filter(|entry| entry.directory == *index).count());
-        named.or_else(fewest).map(|(index, _)| index)
+        let directory = &self.directories[index];
+        let path = directory.path.join(format!("{topic}-{}", at.partition));
+        self.delete_namesake(&mut logs, topic, at)?;
+        let log = Arc::new(Log::blank(&self.shared(directory), at, path, config.into()));
+        logs.insert(at, topic, index, Arc::clone(&log));
+        Ok(log)
     }
 
-    /// Moves what is at `path` out of the way: a log of an earlier topic of the same name.
-    fn set_aside(&self, logs: &mut HashMap<TopicPartition, Entry>, path: &Path) -> Result<(), Error> {
-        if let Some(old) = logs
+    fn place(&self, logs: &Logs, wanted: Option<Uuid>) -> Option<usize> {
+        let online: Vec<(usize, &Directory)> = self
+            .directories
             .iter()
-            .find(|(_, entry)| *entry.log.dir() == *path)
-            .map(|(at, _)| *at)
-            && let Some(entry) = logs.remove(&old)
-        {
-            tracing::info!(
-                "{} is of topic id {}, which is gone; deleting it",
-                path.display(),
-                old.topic
-            );
-            return self.discard(&entry.log);
+            .enumerate()
+            .filter(|(_, directory)| directory.is_online())
+            .collect();
+        if let [only] = online.as_slice() {
+            return Some(only.0);
         }
-        if !self.disk.exists(path) {
-            return Ok(());
-        }
-        self.disk.rename(path, &beside(path, "stray")).map_err(Error::io(path))
+        let named = online.iter().find(|(_, directory)| Some(directory.id) == wanted);
+        let count = |index: usize| {
+            let entries = logs.by_partition.values();
+            entries.filter(|entry| entry.directory == index).count()
+        };
+        let fewest = || online.iter().min_by_key(|(index, _)| count(*index));
+        named.or_else(fewest).map(|(index, _)| *index)
     }
 
+    /// Whether not even a log's smallest file fits, where there is another directory to go to.
+    fn is_full(&self, directory: &Directory) -> bool {
+        const LEAST_BYTES: u64 = 64;
+        self.directories.len() > 1
+            && self
+                .disk
+                .space(&directory.path)
+                .is_ok_and(|space| space.usable_bytes < LEAST_BYTES)
+    }
+
+    /// Deletes the log that an earlier topic of the same name has in the place of `at`'s.
+    fn delete_namesake(&self, logs: &mut Logs, topic: &str, at: TopicPartition) -> Result<(), Error> {
+        let earlier = logs.names.get(topic).map(|(id, _)| TopicPartition { topic: *id, ..at });
+        let Some(entry) = earlier.and_then(|earlier| logs.remove(earlier)) else {
+            return Ok(());
+        };
+        tracing::info!("{} is of a topic that is gone; deleting it", entry.log.dir().display());
+        self.forget(earlier);
+        self.discard(&entry.log)
+    }
+
+    /// Moves what is at `path` out of the way: nobody's, because a directory that says whose it is was loaded.
+    fn set_aside(&self, path: &Path) -> Result<(), Error> {
+        set_aside(&self.disk, path)
+    }
+
+    /// An empty log at `path` at once, as the future of another.
     fn make(&self, directory: &Directory, path: &Path, at: TopicPartition, config: LogConfig) -> Result<Log, Error> {
         self.disk.create_dir(path).map_err(Error::io(path))?;
         directory::write_topic_id(&self.disk, path, at.topic)?;
-        Log::open_shared(&self.shared(directory), path.to_owned(), config, 0, true)
+        Log::open_shared(&self.shared(directory), None, path.to_owned(), config, 0, true)
+    }
+
+    fn forget(&self, at: Option<TopicPartition>) {
+        if let Some(at) = at {
+            self.made.lock().remove(&at);
+        }
     }
 
     /// Deletes the log of a partition; fine if there is none.
@@ -348,8 +376,10 @@ impl LogManager {
     /// When the disk fails.
     pub fn remove(&self, at: TopicPartition) -> Result<(), Error> {
         self.give_up_move(at)?;
-        let removed = self.logs.write().remove(&at);
-        removed.map_or(Ok(()), |entry| self.discard(&entry.log))
+        let removed = self.logs.write().remove(at);
+        let deleted = removed.map_or(Ok(()), |entry| self.discard(&entry.log));
+        self.forget(Some(at));
+        deleted
     }
 
     /// Deletes a log; its files go after `file.delete.delay.ms`.
@@ -368,9 +398,22 @@ impl LogManager {
     /// All logs, with the topic's name as it was when they were created.
     pub fn logs(&self) -> Vec<(TopicPartition, String, Arc<Log>)> {
         let logs = self.logs.read();
-        logs.iter()
-            .map(|(at, entry)| (*at, entry.topic.to_string(), Arc::clone(&entry.log)))
+        let all = logs.by_partition.iter();
+        all.map(|(at, entry)| (*at, entry.topic.to_string(), Arc::clone(&entry.log)))
             .collect()
+    }
+
+    /// The logs that have files: those that ever had a record.
+    fn made(&self) -> Vec<(TopicPartition, Entry)> {
+        let made: HashSet<TopicPartition> = self.made.lock().clone();
+        let logs = self.logs.read();
+        let entry = |at| Some((at, logs.by_partition.get(&at)?.clone()));
+        made.into_iter().filter_map(entry).collect()
+    }
+
+    /// How many logs have files.
+    pub fn made_count(&self) -> usize {
+        self.made.lock().len()
     }
 
     pub fn dirs(&self) -> Vec<DirStatus> {
@@ -395,7 +438,7 @@ impl LogManager {
 
     /// Whether the log of `at` is in a directory that failed.
     pub fn is_offline(&self, at: TopicPartition) -> bool {
-        let directory = self.logs.read().get(&at).map(|entry| entry.directory);
+        let directory = self.logs.read().by_partition.get(&at).map(|entry| entry.directory);
         directory.is_some_and(|directory| !self.directories[directory].is_online())
     }
 
@@ -408,8 +451,51 @@ impl LogManager {
 
     /// The directory that a log is in, by its `directory.id`.
     pub fn dir_of(&self, at: TopicPartition) -> Option<Uuid> {
-        let directory = self.logs.read().get(&at)?.directory;
+        let directory = self.logs.read().by_partition.get(&at)?.directory;
         self.directories.get(directory).map(|directory| directory.id)
+    }
+}
+
+impl Logs {
+    /// Returns what was there.
+    fn insert(&mut self, at: TopicPartition, topic: &str, directory: usize, log: Arc<Log>) -> Option<Entry> {
+        let name = match self.names.get_key_value(topic) {
+            Some((name, _)) => Arc::clone(name),
+            None => topic.into(),
+        };
+        let owner = self.names.entry(Arc::clone(&name)).or_insert((at.topic, 0));
+        if owner.0 != at.topic {
+            *owner = (at.topic, 0);
+        }
+        owner.1 += 1;
+        let entry = Entry {
+            topic: name,
+            directory,
+            log,
+        };
+        let before = self.by_partition.insert(at, entry);
+        if before.is_some() {
+            self.release(at.topic, topic);
+        }
+        before
+    }
+
+    fn remove(&mut self, at: TopicPartition) -> Option<Entry> {
+        let entry = self.by_partition.remove(&at)?;
+        self.release(at.topic, &entry.topic);
+        Some(entry)
+    }
+
+    /// The name is forgotten with its last log.
+    fn release(&mut self, id: TopicId, topic: &str) {
+        if let Some((owner, count)) = self.names.get_mut(topic)
+            && *owner == id
+        {
+            *count -= 1;
+            if *count == 0 {
+                self.names.remove(topic);
+            }
+        }
     }
 }
 

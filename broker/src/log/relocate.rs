@@ -89,7 +89,7 @@ impl Log {
             future.judge(self.disk.sync_dir(parent).map_err(Error::io(parent)))?;
         }
         let config = self.shared_config();
-        let loaded = future.judge(load(&self.disk, to, &config, end, true))?;
+        let loaded = future.judge(load(&self.disk, &to.into(), &config, end, true))?;
         if loaded.end != end {
             return Err(Error::Malformed {
                 path: to.to_owned(),

@@ -11,6 +11,7 @@ use super::config::LogConfig;
 use super::index::{Index, Moment, Place};
 use super::scan::{Scan, Step};
 use crate::env::disk::{Disk, File};
+use crate::env::limit::Kept;
 use crate::id::Offset;
 use crate::record::Header;
 
@@ -33,8 +34,8 @@ pub(super) struct Segment {
     pub max_timestamp: i64,
     pub max_timestamp_offset: Offset,
     path: PathBuf,
-    /// Opened when needed: a log of many segments does not hold as many descriptors.
-    file: Option<Arc<File>>,
+    /// Opened when needed: logs of many segments, and many logs, do not hold as many descriptors.
+    file: Option<(Arc<File>, Kept)>,
     index: Index<Place>,
     time_index: Index<Moment>,
     since_index: u64,
@@ -69,7 +70,7 @@ impl Segment {
             first_timestamp: -1,
             max_timestamp: -1,
             max_timestamp_offset: -1,
-            file: Some(Arc::new(file)),
+            file: Kept::take().map(|kept| (Arc::new(file), kept)),
             path,
             index: Index::create(disk, file_name(dir, base, INDEX))?,
             time_index: Index::create(disk, file_name(dir, base, TIME_INDEX))?,
@@ -130,17 +131,17 @@ impl Segment {
 
     /// Its `.log` file, opened if it is not.
     pub(super) fn file(&mut self, disk: &Disk) -> Result<Arc<File>, Error> {
-        if let Some(file) = &self.file {
+        if let Some((file, _)) = &self.file {
             return Ok(Arc::clone(file));
         }
         let file = Arc::new(disk.open(&self.path).map_err(Error::io(&self.path))?);
-        self.file = Some(Arc::clone(&file));
+        self.file = Kept::take().map(|kept| (Arc::clone(&file), kept));
         Ok(file)
     }
 
     /// Closes the descriptor if nobody reads through it.
     pub(super) fn rest(&mut self) {
-        if self.file.as_ref().is_some_and(|file| Arc::strong_count(file) == 1) {
+        if self.file.as_ref().is_some_and(|(file, _)| Arc::strong_count(file) == 1) {
             self.file = None;
         }
     }

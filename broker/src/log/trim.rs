@@ -66,6 +66,7 @@ impl Log {
     }
 
     fn reset(&self, state: &mut State, offset: Offset) -> Result<(), Error> {
+        self.make(state)?;
         state.tail.clear();
         for segment in std::mem::take(&mut state.segments) {
             let files = segment.discard(&self.disk)?;
@@ -177,6 +178,9 @@ impl Log {
         let config = Arc::clone(&self.config.read());
         let now_ms = self.clock.now_ms();
         let mut state = self.lock()?;
+        if state.is_blank() {
+            return Ok(0);
+        }
         state
             .producers
             .expire(now_ms.saturating_sub(config.producer_id_expiration_ms));
@@ -227,7 +231,7 @@ impl Log {
         doomed
     }
 
-    /// Gives up the memory of its tail if the last append is `idle_ms` or more ago: others need it more.
+    /// Gives up the memory of its tail and its descriptors if the last append is `idle_ms` or more ago: others need them more.
     ///
     /// # Errors
     /// When the log cannot be used any more.
@@ -236,6 +240,9 @@ impl Log {
         let mut state = self.lock()?;
         if now_ms.saturating_sub(state.appended_ms) >= idle_ms {
             state.tail.clear();
+            for segment in &mut state.segments {
+                segment.rest();
+            }
         }
         Ok(())
     }
@@ -249,6 +256,9 @@ impl Log {
         let flush_ms = self.config.read().flush_ms;
         let due = {
             let mut state = self.lock()?;
+            if state.is_blank() {
+                return Ok(());
+            }
             let age = state.unflushed_since.map(|since| now_ms - since);
             let closed = state.active()?.base > self.recovery_point();
             closed || flush_ms.zip(age).is_some_and(|(limit, age)| age >= limit)
@@ -263,6 +273,9 @@ impl Log {
     pub fn flush(&self) -> Result<(), Error> {
         let (files, end, truncations, sync_dir, dir) = {
             let mut state = self.lock()?;
+            if state.is_blank() {
+                return Ok(());
+            }
             let prepared = self.unflushed(&mut state);
             let files = self.judge(prepared)?;
             state.unflushed_since = None;
@@ -323,6 +336,10 @@ impl Log {
         self.flush()?;
         let end = self.end();
         let mut state = self.lock()?;
+        if state.is_blank() {
+            state.condition = Condition::Closed;
+            return Ok(());
+        }
         let State {
             snapshots,
             producers,
@@ -360,6 +377,9 @@ impl Log {
         }
         state.condition = Condition::Deleted;
         state.tail.clear();
+        if state.is_blank() {
+            return Ok(None);
+        }
         let dir = self.dir();
         let renamed = beside(&dir, "delete");
         let moved = self.disk.rename(&dir, &renamed);

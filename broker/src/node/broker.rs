@@ -12,6 +12,7 @@ use tokio::sync::{Semaphore, watch};
 
 use super::directory::Reporter;
 use super::listener::{self, Bound};
+use super::metadata::Known;
 use super::registration::{Identity, Registration};
 use super::security::Security;
 use super::task::Tasks;
@@ -69,21 +70,22 @@ impl Broker {
         let security = Arc::new(Security::open(&config, &around.clock).await?);
         let bound = listener::bind(&config).await?;
         let scraped = metrics::bind(&config).await?;
-        let images = watch::Sender::new(Arc::new(Image::empty()));
-        let caught_up = watch::Sender::new(false);
-        let mut knows_all = caught_up.subscribe();
         let mut followers = Tasks::default();
-        followers.spawn(Arc::clone(&security).renew(images.subscribe()));
         for keys in security.keys() {
             followers.spawn(keys.run());
         }
         let controller = |purpose: &str| remote(&config, &around, &security, purpose);
-        followers.spawn(metadata::follow(
-            config.node_id(),
-            controller("metadata"),
-            images.clone(),
-            caught_up,
-        ));
+        let known = match &around.together {
+            Some(together) => together.known(),
+            None => {
+                let known = Known::default();
+                let follower = metadata::follow(config.node_id(), controller("metadata"), known.clone());
+                followers.spawn(follower);
+                known
+            }
+        };
+        let (images, mut knows_all) = (known.images, known.caught_up.subscribe());
+        followers.spawn(Arc::clone(&security).renew(images.subscribe()));
 
         let cluster_id = cluster_id(&config, &around.disk, images.subscribe()).await?;
         let logs = open_logs(&config, &around, cluster_id.clone()).await?;
@@ -190,9 +192,20 @@ impl Broker {
         Ok((broker, endpoints.iter().map(listener::address).collect()))
     }
 
-    pub async fn shutdown(self) {
+    pub async fn shutdown(mut self) {
         self.leaving.send_replace(true);
-        self.registration.finish(LEAVE_DEADLINE).await;
+        std::mem::take(&mut self.registration).finish(LEAVE_DEADLINE).await;
+        self.drain().await;
+    }
+
+    /// As [`Self::shutdown`], but leadership stays where it is: all other brokers stop too.
+    pub async fn shutdown_with_all(mut self) {
+        std::mem::take(&mut self.registration).end().await;
+        self.drain().await;
+    }
+
+    /// Finishes what is being worked on and closes the logs.
+    async fn drain(self) {
         // Members that wait in a join would hold up the draining of their connections.
         self.groups.resign();
         let servers = std::mem::take(&mut *self.servers.lock());
@@ -366,14 +379,15 @@ fn replicas(
     let client_id = format!("broker-{}-fetcher", config.node_id());
     let links = security.client(config.inter_broker_listener(), client_id, CONNECT_DEADLINE);
     let (settings, properties) = (Arc::clone(config), Arc::clone(config));
-    let around = crate::replica::Surroundings {
+    let surroundings = crate::replica::Surroundings {
         logs: Arc::clone(logs),
         controller: Arc::new(Ear(Arc::clone(controller))),
         leaders: Arc::new(WireLinks::new(around.net.clone(), links)),
         settings: Box::new(move |image, topic| settings.topic(image, topic)),
         property: Box::new(move |image, key| properties.value(image, key)),
+        nearby: around.together.as_ref().map(|together| together.nearby()),
     };
-    ReplicaManager::new(options, around)
+    ReplicaManager::new(options, surroundings)
 }
 
 /// The controller's ear for changes of in-sync replicas.

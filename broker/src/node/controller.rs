@@ -146,6 +146,7 @@ fn no_replicas(config: &Config, around: &Surroundings, logs: &Arc<LogManager>) -
         leaders: Arc::new(WireLinks::new(around.net.clone(), crate::wire::ClientConfig::default())),
         settings: Box::new(move |image, topic| settings.topic(image, topic)),
         property: Box::new(|_, _| None),
+        nearby: None,
     };
     ReplicaManager::new(Options::new(config.node_id(), uuid::Uuid::nil()), around)
 }

@@ -22,20 +22,36 @@ const DEADLINE: Duration = Duration::from_secs(5);
 const BACKOFF: Duration = Duration::from_millis(100);
 const FETCH_BYTES: i32 = 8 * 1024 * 1024;
 
-/// Follows until it is dropped. `caught_up` becomes true once the image holds all that the controller had decided.
-pub async fn follow(
-    node: NodeId,
-    controller: RemoteController,
-    images: watch::Sender<Arc<Image>>,
-    caught_up: watch::Sender<bool>,
-) {
+/// What is known of the cluster; clones share it.
+#[derive(Clone)]
+pub struct Known {
+    pub images: watch::Sender<Arc<Image>>,
+    /// True once the image holds all that the controller had decided.
+    pub caught_up: watch::Sender<bool>,
+}
+
+impl Default for Known {
+    /// Nothing yet.
+    fn default() -> Self {
+        Self {
+            images: watch::Sender::new(Arc::new(Image::empty())),
+            caught_up: watch::Sender::new(false),
+        }
+    }
+}
+
+/// Follows until it is dropped.
+pub async fn follow(node: NodeId, controller: RemoteController, known: Known) {
+    let images = &known.images;
     let mut said = String::new();
     loop {
-        match advance(node, &controller, &images).await {
+        match advance(node, &controller, images).await {
             Ok(high_watermark) => {
                 said.clear();
                 if images.borrow().offset + 1 >= high_watermark {
-                    caught_up.send_if_modified(|known| !std::mem::replace(known, true));
+                    known
+                        .caught_up
+                        .send_if_modified(|known| !std::mem::replace(known, true));
                 }
             }
             Err(reason) => {

@@ -1,6 +1,7 @@
 //! Takes over an image: what this node hosts, leads and follows from now on.
 
-use std::collections::HashSet;
+use std::cell::OnceCell;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -14,17 +15,39 @@ use crate::image::{Image, Resource, Topic, feature};
 use crate::log::LogConfig;
 use crate::log::TimestampType;
 
-/// What changed from one image to the next, beyond the topics themselves.
-#[derive(Clone, Copy)]
-struct Changed {
-    brokers: bool,
-    /// Configs of brokers or features: settings of every topic may differ.
-    defaults: bool,
+/// A topic's settings as its partitions take them.
+#[derive(Clone)]
+struct Wanted {
+    settings: Arc<TopicSettings>,
+    log: Arc<LogConfig>,
+}
+
+/// The settings of topics in one image. Those without configs of their own share theirs, which are looked up once.
+struct Settled<'a> {
+    manager: &'a ReplicaManager,
+    image: &'a Image,
+    plain: OnceCell<Wanted>,
+}
+
+impl Settled<'_> {
+    fn of(&self, topic: &str) -> Wanted {
+        let look_up = || {
+            let settings = (self.manager.settings)(self.image, topic);
+            Wanted {
+                log: Arc::new(log_config(&settings)),
+                settings: Arc::new(settings),
+            }
+        };
+        match self.image.configs.contains_key(&Resource::Topic(topic.to_owned())) {
+            true => look_up(),
+            false => self.plain.get_or_init(look_up).clone(),
+        }
+    }
 }
 
 impl ReplicaManager {
-    /// Leads, follows and deletes what `image` says. Blocks on the disk when replicas are created or deleted.
-    /// Must run within a tokio runtime. An image that does not hold this run's registration yet is put aside.
+    /// Leads, follows and deletes what `image` says, looking only at what changed. Blocks on the disk when replicas are
+    /// deleted. Must run within a tokio runtime. An image that does not hold this run's registration yet is put aside.
     pub fn apply(self: &Arc<Self>, image: &Arc<Image>) {
         let _one_at_a_time = self.applying.lock();
         let registered = image
@@ -35,18 +58,36 @@ impl ReplicaManager {
             return;
         }
         let previous = std::mem::replace(&mut *self.image.write(), Arc::clone(image));
-        let changed = Changed::between(&previous, image);
-        if changed.defaults {
+        let changes = image.changed_since(&previous);
+        if changes.defaults || previous.offset < 0 {
             self.throttle(image);
         }
         // First what goes, because a topic created again has the same directories.
-        self.drop_unassigned(image);
+        self.offline.write().retain(|at| self.is_assigned(image, *at));
+        for id in &changes.topics {
+            self.drop_unassigned(*id, &previous, image);
+        }
         if previous.offset < 0 {
             self.drop_strays(image);
         }
         self.is_first_image.store(previous.offset < 0, Ordering::Relaxed);
-        for topic in image.topics.values() {
-            self.apply_topic(topic, previous.topic(topic.id), changed, &previous, image);
+        let settled = Settled {
+            manager: self,
+            image,
+            plain: OnceCell::new(),
+        };
+        for id in &changes.topics {
+            if let Some(topic) = image.topic(*id) {
+                self.apply_topic(topic, &previous, &settled);
+            }
+        }
+        if changes.defaults {
+            self.apply_defaults(&settled);
+        }
+        if !changes.brokers.is_empty() {
+            for partition in self.hosted() {
+                partition.ringing(|| partition.observe(&changes.brokers, |id| live_epoch(image, id)));
+            }
         }
     }
 
@@ -60,21 +101,11 @@ impl ReplicaManager {
         set(&self.receiving, "follower.replication.throttled.rate");
     }
 
-    fn apply_topic(
-        self: &Arc<Self>,
-        topic: &Topic,
-        before: Option<&Arc<Topic>>,
-        changed: Changed,
-        previous: &Image,
-        image: &Image,
-    ) {
+    fn apply_topic(self: &Arc<Self>, topic: &Topic, previous: &Image, settled: &Settled<'_>) {
+        let before = previous.topic(topic.id);
         let resource = Resource::Topic(topic.name.clone());
-        let settings = changed.defaults || !same(previous.configs.get(&resource), image.configs.get(&resource));
-        let all = changed.brokers || settings;
-        if !all && before.is_some_and(|before| std::ptr::eq(before.as_ref(), topic)) {
-            return;
-        }
-        let wanted = (self.settings)(image, &topic.name);
+        let all = !same(previous.configs.get(&resource), settled.image.configs.get(&resource));
+        let mut wanted: Option<(Arc<str>, Wanted)> = None;
         for (index, state) in topic.partitions.iter().enumerate() {
             let known = before.and_then(|before| before.partitions.get(index));
             let unchanged = known.is_some_and(|known| Arc::ptr_eq(known, state));
@@ -86,14 +117,37 @@ impl ReplicaManager {
                 topic: topic.id,
                 partition,
             };
-            match self.apply_partition(topic, at, state, &wanted, image) {
-                Ok(()) => {
+            let (name, wanted) = wanted.get_or_insert_with(|| (topic.name.as_str().into(), settled.of(&topic.name)));
+            self.settle_offline(at, name, self.apply_partition(name, at, state, wanted, settled.image));
+        }
+    }
+
+    /// Settings of every topic may have changed.
+    fn apply_defaults(self: &Arc<Self>, settled: &Settled<'_>) {
+        let mut by_topic: HashMap<TopicId, Wanted> = HashMap::new();
+        for partition in self.hosted() {
+            let Some(state) = settled.image.partition(partition.at) else {
+                continue;
+            };
+            let wanted = by_topic
+                .entry(partition.at.topic)
+                .or_insert_with(|| settled.of(&partition.topic));
+            let done = self.apply_partition(&partition.topic, partition.at, state, wanted, settled.image);
+            self.settle_offline(partition.at, &partition.topic, done);
+        }
+    }
+
+    fn settle_offline(&self, at: TopicPartition, topic: &str, done: Result<(), Refusal>) {
+        match done {
+            Ok(()) => {
+                // Nearly always there is none.
+                if !self.offline.read().is_empty() {
                     self.offline.write().remove(&at);
                 }
-                Err(refusal) => {
-                    if self.offline.write().insert(at) {
-                        tracing::error!(topic = %topic.name, partition, "the replica is offline: {refusal}");
-                    }
+            }
+            Err(refusal) => {
+                if self.offline.write().insert(at) {
+                    tracing::error!(topic, partition = at.partition, "the replica is offline: {refusal}");
                 }
             }
         }
@@ -101,36 +155,42 @@ impl ReplicaManager {
 
     fn apply_partition(
         self: &Arc<Self>,
-        topic: &Topic,
+        topic: &Arc<str>,
         at: TopicPartition,
         state: &Assignment,
-        settings: &TopicSettings,
+        wanted: &Wanted,
         image: &Image,
     ) -> Result<(), Refusal> {
         let partition = match self.partition(at) {
-            Some(partition) => {
-                partition.log.set_config(log_config(settings));
-                partition
-            }
-            None => self.host(topic, at, state, settings)?,
+            Some(partition) => partition,
+            None => self.host(topic, at, state, wanted)?,
         };
+        partition.log.set_config(Arc::clone(&wanted.log));
         // As in Kafka, no more than there are.
-        partition.set_min_isr(settings.min_insync_replicas.min(state.replicas.len()));
-        partition.set_throttled(Throttled::of(settings, at.partition, self.options.node));
+        partition.set_min_isr(wanted.settings.min_insync_replicas.min(state.replicas.len()));
+        partition.set_throttled(Throttled::of(&wanted.settings, at.partition, self.options.node));
         let strict = feature::is_on(image, feature::ELIGIBLE_LEADER_REPLICAS);
-        match partition.update(state, strict, |id| live_epoch(image, id))? {
-            Next::Follow { leader, epoch } => self.follow_only(&partition, Some((leader, epoch))),
-            Next::Lead | Next::Wait => self.follow_only(&partition, None),
+        let left = partition.following();
+        match partition.ringing(|| partition.update(state, strict, |id| live_epoch(image, id)))? {
+            Next::Follow { leader, epoch } => {
+                // First, or a ring in between would be forgotten.
+                let stays = |left: NodeId| left == leader && self.site.nearby.is_none();
+                self.unfollow(&partition, left.filter(|left| !stays(*left)));
+                if self.must_fetch(&partition, leader) {
+                    self.follow(&partition, leader, epoch);
+                }
+            }
+            Next::Lead | Next::Wait => self.unfollow(&partition, left),
         }
         Ok(())
     }
 
     fn host(
         &self,
-        topic: &Topic,
+        topic: &Arc<str>,
         at: TopicPartition,
         state: &Assignment,
-        settings: &TopicSettings,
+        wanted: &Wanted,
     ) -> Result<Arc<Partition>, Refusal> {
         if self.logs.is_offline(at) || (self.logs.get(at).is_none() && self.is_lost(at, state)) {
             return Err(Refusal {
@@ -139,20 +199,9 @@ impl ReplicaManager {
                 records: Vec::new(),
             });
         }
-        let log = self.logs.create(
-            &topic.name,
-            at,
-            log_config(settings),
-            state.directory(self.options.node),
-        )?;
-        log.set_config(log_config(settings));
-        let partition = Arc::new(Partition::new(
-            at,
-            topic.name.as_str().into(),
-            log,
-            self.options.node,
-            self.options.lag_time_max,
-        ));
+        let dir = state.directory(self.options.node);
+        let log = self.logs.create(topic, at, Arc::clone(&wanted.log), dir)?;
+        let partition = Arc::new(Partition::new(at, Arc::clone(topic), log, &self.site));
         self.partitions.write().insert(at, Arc::clone(&partition));
         Ok(partition)
     }
@@ -186,24 +235,27 @@ impl ReplicaManager {
                 "the replica is offline: its log directory failed"
             );
             self.offline.write().insert(partition.at);
-            self.follow_only(&partition, None);
+            self.unfollow(&partition, partition.following());
             self.partitions.write().remove(&partition.at);
             partition.retire();
         }
     }
 
-    fn drop_unassigned(self: &Arc<Self>, image: &Image) {
-        self.offline.write().retain(|at| self.is_assigned(image, *at));
-        let unassigned: Vec<Arc<Partition>> = {
-            let partitions = self.partitions.read();
-            let gone = |partition: &&Arc<Partition>| !self.is_assigned(image, partition.at);
-            partitions.values().filter(gone).cloned().collect()
-        };
-        for partition in unassigned {
-            self.follow_only(&partition, None);
+    fn drop_unassigned(self: &Arc<Self>, id: TopicId, previous: &Image, image: &Image) {
+        let Some(before) = previous.topic(id) else { return };
+        for (state, index) in before.partitions.iter().zip(0..) {
+            let at = TopicPartition {
+                topic: id,
+                partition: index,
+            };
+            if !state.replicas.contains(&self.options.node) || self.is_assigned(image, at) {
+                continue;
+            }
+            let Some(partition) = self.partition(at) else { continue };
+            self.unfollow(&partition, partition.following());
             partition.retire();
-            self.partitions.write().remove(&partition.at);
-            self.delete_log(partition.at, &partition.topic);
+            self.partitions.write().remove(&at);
+            self.delete_log(at, &partition.topic);
         }
     }
 
@@ -232,31 +284,6 @@ impl ReplicaManager {
         );
         if let Err(error) = self.logs.remove(at) {
             tracing::error!(topic, partition = at.partition, "the replica's files stay: {error}");
-        }
-    }
-}
-
-impl Changed {
-    fn between(previous: &Image, image: &Image) -> Self {
-        let brokers = previous.brokers.len() != image.brokers.len()
-            || previous
-                .brokers
-                .iter()
-                .zip(&image.brokers)
-                .any(|((a, before), (b, after))| a != b || !Arc::ptr_eq(before, after));
-        let of_brokers = |image: &Image| -> Vec<_> {
-            image
-                .configs
-                .iter()
-                .filter(|(resource, _)| matches!(resource, Resource::Broker(_)))
-                .map(|(resource, values)| (resource.clone(), Arc::clone(values)))
-                .collect()
-        };
-        Self {
-            brokers,
-            defaults: previous.offset < 0
-                || of_brokers(previous) != of_brokers(image)
-                || previous.features != image.features,
         }
     }
 }

@@ -5,21 +5,23 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
 use kafka_protocol::ResponseError;
-use kafka_protocol::messages::fetch_request::{FetchPartition, FetchTopic, ReplicaState};
+use kafka_protocol::messages::fetch_request::{FetchPartition, ReplicaState};
 use kafka_protocol::messages::fetch_response::{FetchResponse, PartitionData};
 use kafka_protocol::messages::{BrokerId, FetchRequest};
 use parking_lot::Mutex;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, OwnedSemaphorePermit};
 use tokio::time::Instant;
 
 use super::link::{LeaderLink, LinkError};
+use super::nearby::{LINGER, REJOIN_PAUSE};
 use super::partition::{Partition, Piece};
 use super::throttle::Meter;
+use super::told::{self, Told};
 use super::{Options, Refusal, ReplicaManager};
 use crate::id::{Epoch, NodeId, Offset, TopicId, TopicPartition};
 
@@ -35,6 +37,7 @@ pub(super) struct Fetcher {
     changed: Notify,
     /// The leader's last answer denied something.
     denied: AtomicBool,
+    calls: AtomicU64,
 }
 
 struct Followed {
@@ -43,6 +46,8 @@ struct Followed {
     pause: Pause,
     /// At the last answer it had all that the leader had committed: its throttle does not hold then.
     caught_up: bool,
+    /// Of the last call to fetch it, so that one during a round is not missed.
+    call: u64,
 }
 
 /// Growing pauses between attempts.
@@ -60,11 +65,18 @@ impl Pause {
     }
 }
 
+/// An open link, and the permission to have it in a wide cluster.
+struct Link {
+    leader: Box<dyn LeaderLink>,
+    _permit: Option<OwnedSemaphorePermit>,
+}
+
 /// One partition of one round, in the order of the request.
 struct Asked {
     partition: Arc<Partition>,
     epoch: Epoch,
     from: Offset,
+    call: u64,
     /// Late, and throttled for it.
     throttled: bool,
 }
@@ -88,8 +100,14 @@ struct Round {
 }
 
 /// What to do with a partition after its answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Outcome {
-    Good { caught_up: bool },
+    /// There may be more.
+    Good {
+        caught_up: bool,
+    },
+    /// Nothing is missing.
+    Complete,
     Failed,
 }
 
@@ -100,12 +118,25 @@ impl Fetcher {
             followed: Mutex::default(),
             changed: Notify::new(),
             denied: AtomicBool::new(false),
+            calls: AtomicU64::new(0),
         }
     }
 
+    pub fn leader(&self) -> NodeId {
+        self.leader
+    }
+
+    pub fn is_idle(&self) -> bool {
+        self.followed.lock().is_empty()
+    }
+
     pub fn follow(&self, partition: &Arc<Partition>, epoch: Epoch) {
+        let call = self.calls.fetch_add(1, Ordering::Relaxed);
         let mut followed = self.followed.lock();
-        if followed.get(&partition.at).is_some_and(|known| known.epoch == epoch) {
+        if let Some(known) = followed.get_mut(&partition.at)
+            && known.epoch == epoch
+        {
+            known.call = call;
             return;
         }
         let entry = Followed {
@@ -113,6 +144,7 @@ impl Fetcher {
             epoch,
             pause: Pause::default(),
             caught_up: false,
+            call,
         };
         followed.insert(partition.at, entry);
         self.changed.notify_one();
@@ -124,16 +156,32 @@ impl Fetcher {
         }
     }
 
-    /// Fetches until the task is aborted, which is safe between any two awaits.
+    /// Fetches until the task is aborted, which is safe between any two awaits, or until a wide cluster has nothing more to
+    /// fetch here.
     pub async fn run(self: Arc<Self>, manager: Arc<ReplicaManager>) {
-        let mut link: Option<Box<dyn LeaderLink>> = None;
+        let nearby = manager.site.nearby.clone();
+        let mut link: Option<Link> = None;
+        let mut told = Told::default();
         let mut pause = Pause::default();
         let mut round = 0_usize;
         loop {
             let due = self.due(round, &manager.receiving);
             round = round.wrapping_add(1);
             if due.asked.is_empty() {
-                if due.idle {
+                if let Some(nearby) = &nearby
+                    && due.idle
+                {
+                    let linger = if nearby.is_crowded() { Duration::ZERO } else { LINGER };
+                    if self.stays_idle(Instant::now() + linger).await {
+                        drop(link.take());
+                        if manager.dismiss(&self) {
+                            return;
+                        }
+                    }
+                    continue;
+                }
+                // Where others wait for a link, none is kept over a pause.
+                if due.idle || nearby.as_ref().is_some_and(|nearby| nearby.is_crowded()) {
                     link = None;
                 }
                 self.wait(due.next).await;
@@ -141,7 +189,10 @@ impl Fetcher {
             }
             let open = match link.take() {
                 Some(open) => Ok(open),
-                None => self.open(&manager).await,
+                None => {
+                    told.forget();
+                    self.open(&manager).await
+                }
             };
             let mut open = match open {
                 Ok(open) => open,
@@ -151,18 +202,20 @@ impl Fetcher {
                     continue;
                 }
             };
-            let request = request(&manager, &due);
+            let request = request(&manager, &due, &mut told);
             let answer = tokio::select! {
-                answer = open.fetch(request, ANSWER_TIMEOUT) => answer,
+                answer = open.leader.fetch(request, ANSWER_TIMEOUT) => answer,
                 // The link is dropped with its answer; the next round asks for the same again.
-                () = self.changed.notified() => continue,
+                () = self.changed.notified(), if nearby.is_none() => continue,
             };
             match answer {
+                Ok(answer) if !told.answered(&answer) => link = Some(open),
                 Ok(answer) => {
-                    link = Some(open);
                     pause = Pause::default();
                     manager.counters.replicated(size(&answer));
                     self.take(&answer, &due.asked, &manager);
+                    // Where others wait for a link, this one goes to the end of their queue.
+                    link = Some(open).filter(|_| nearby.as_ref().is_none_or(|nearby| !nearby.is_crowded()));
                 }
                 Err(error) => {
                     self.complain(&mut pause, &error, manager.options());
@@ -179,20 +232,40 @@ impl Fetcher {
         pause.fail(options.fetch_backoff);
     }
 
-    async fn open(&self, manager: &ReplicaManager) -> Result<Box<dyn LeaderLink>, LinkError> {
+    async fn open(&self, manager: &ReplicaManager) -> Result<Link, LinkError> {
+        let permit = match &manager.site.nearby {
+            Some(nearby) => nearby.link().await,
+            None => None,
+        };
         let endpoint = manager
             .image()
             .brokers
             .get(&self.leader)
             .and_then(|broker| broker.endpoint(&manager.options().listener).cloned());
         match endpoint {
-            Some(endpoint) => manager.leaders.open(&endpoint).await,
+            Some(endpoint) => Ok(Link {
+                leader: manager.leaders.open(&endpoint).await?,
+                _permit: permit,
+            }),
             None => Err(LinkError(format!(
                 "broker {} has no listener {}",
                 self.leader,
                 manager.options().listener
             ))),
         }
+    }
+
+    /// Waits until there is something to fetch, at most until `deadline`; true if there is not.
+    async fn stays_idle(&self, deadline: Instant) -> bool {
+        while self.is_idle() {
+            if tokio::time::timeout_at(deadline, self.changed.notified())
+                .await
+                .is_err()
+            {
+                return self.is_idle();
+            }
+        }
+        false
     }
 
     /// Until `next` or a change.
@@ -229,6 +302,7 @@ impl Fetcher {
                         epoch: followed.epoch,
                         from: followed.partition.log.end(),
                         throttled: late,
+                        call: followed.call,
                     });
                 }
             }
@@ -248,15 +322,19 @@ impl Fetcher {
     }
 
     fn take(&self, answer: &FetchResponse, asked: &[Asked], manager: &ReplicaManager) {
-        let options = manager.options();
         if let Some(error) = ResponseError::try_from_code(answer.error_code) {
             tracing::debug!(leader = %self.leader, "the leader refused a fetch: {error}");
             for asked in asked {
-                self.settle(asked, Outcome::Failed, options);
+                self.settle(asked, Outcome::Failed, manager);
             }
             return;
         }
         self.tell_denied(answer);
+        // An answer that is full may be empty for partitions that have more.
+        let something = answer.responses.iter().flat_map(|topic| &topic.partitions);
+        let something = something
+            .filter_map(|data| data.records.as_ref())
+            .any(|records| !records.is_empty());
         let asked: HashMap<TopicPartition, &Asked> = asked.iter().map(|asked| (asked.partition.at, asked)).collect();
         for topic in &answer.responses {
             for data in &topic.partitions {
@@ -268,7 +346,11 @@ impl Fetcher {
                     if asked.partition.throttled().follower {
                         manager.receiving.record(data.records.as_ref().map_or(0, Bytes::len));
                     }
-                    self.settle(asked, take_one(asked, data), options);
+                    let outcome = match take_one(asked, data) {
+                        Outcome::Complete if something => Outcome::Good { caught_up: true },
+                        outcome => outcome,
+                    };
+                    self.settle(asked, outcome, manager);
                 }
             }
         }
@@ -287,20 +369,36 @@ impl Fetcher {
         }
     }
 
-    fn settle(&self, asked: &Asked, outcome: Outcome, options: &Options) {
-        let mut followed = self.followed.lock();
-        let Some(followed) = followed.get_mut(&asked.partition.at) else {
+    fn settle(&self, asked: &Asked, outcome: Outcome, manager: &ReplicaManager) {
+        let mut all = self.followed.lock();
+        let Some(followed) = all.get_mut(&asked.partition.at) else {
             return;
         };
         if followed.epoch != asked.epoch {
             return;
         }
         match outcome {
+            Outcome::Failed => followed.pause.fail(manager.options().fetch_backoff),
+            Outcome::Complete if manager.site.nearby.is_some() && followed.call == asked.call => {
+                if asked.partition.is_in_sync() {
+                    // The leader rings when there is more.
+                    all.remove(&asked.partition.at);
+                } else {
+                    followed.caught_up = true;
+                    followed.pause = Pause {
+                        failures: 0,
+                        until: Some(Instant::now() + REJOIN_PAUSE),
+                    };
+                }
+            }
+            Outcome::Complete => {
+                followed.pause = Pause::default();
+                followed.caught_up = true;
+            }
             Outcome::Good { caught_up } => {
                 followed.pause = Pause::default();
                 followed.caught_up = caught_up;
             }
-            Outcome::Failed => followed.pause.fail(options.fetch_backoff),
         }
     }
 }
@@ -329,10 +427,11 @@ fn take_one(asked: &Asked, data: &PartitionData) -> Outcome {
         Some(ResponseError::OffsetOutOfRange) => partition.restart(asked.epoch, data.log_start_offset),
         Some(error) => Err(error.into()),
     };
+    let nothing = data.error_code == 0 && diverging.end_offset < 0 && data.records.as_ref().is_none_or(Bytes::is_empty);
+    let caught_up = diverging.end_offset < 0 && partition.log.end() >= data.high_watermark;
     match done {
-        Ok(_) => Outcome::Good {
-            caught_up: diverging.end_offset < 0 && partition.log.end() >= data.high_watermark,
-        },
+        Ok(true) if nothing && caught_up => Outcome::Complete,
+        Ok(_) => Outcome::Good { caught_up },
         Err(refusal) => {
             report(partition, &refusal);
             Outcome::Failed
@@ -357,18 +456,17 @@ fn report(partition: &Partition, refusal: &Refusal) {
     }
 }
 
-fn request(manager: &ReplicaManager, due: &Round) -> FetchRequest {
+/// The next fetch. Between nodes that ring each other it asks for what is missing and is answered at once; others keep a
+/// session with the leader, which keeps its answer back while there is nothing to tell.
+fn request(manager: &ReplicaManager, due: &Round, told: &mut Told) -> FetchRequest {
     let options = manager.options();
-    let own_epoch = manager.broker_epoch(options.node);
     let slow = manager.receiving.allowance().and_then(|left| {
         let share = left.checked_div(due.throttled)?;
         i32::try_from(share.max(1)).ok()
     });
-    let mut topics: Vec<FetchTopic> = Vec::new();
-    for asked in &due.asked {
-        let at = asked.partition.at;
+    let one = |asked: &Asked| {
         let partition = FetchPartition::default()
-            .with_partition(at.partition)
+            .with_partition(asked.partition.at.partition)
             .with_current_leader_epoch(asked.epoch)
             .with_fetch_offset(asked.from)
             .with_last_fetched_epoch(asked.partition.log.latest_epoch().unwrap_or(-1))
@@ -377,23 +475,21 @@ fn request(manager: &ReplicaManager, due: &Round) -> FetchRequest {
                 Some(slow) if asked.throttled => slow.min(options.fetch_max_bytes),
                 _ => options.fetch_max_bytes,
             });
-        match topics.last_mut() {
-            Some(topic) if topic.topic_id == at.topic.0 => topic.partitions.push(partition),
-            _ => topics.push(
-                FetchTopic::default()
-                    .with_topic_id(at.topic.0)
-                    .with_partitions(vec![partition]),
-            ),
-        }
-    }
+        (asked.partition.at, partition)
+    };
+    let wanted = due.asked.iter().map(one).collect();
     let state = ReplicaState::default()
         .with_replica_id(BrokerId(options.node.0))
-        .with_replica_epoch(own_epoch.unwrap_or(-1));
-    FetchRequest::default()
+        .with_replica_epoch(manager.broker_epoch(options.node).unwrap_or(-1));
+    let rings = manager.site.nearby.is_some();
+    let wait = if rings { Duration::ZERO } else { options.fetch_wait_max };
+    let request = FetchRequest::default()
         .with_replica_state(state)
-        .with_max_wait_ms(i32::try_from(options.fetch_wait_max.as_millis()).unwrap_or(i32::MAX))
+        .with_max_wait_ms(i32::try_from(wait.as_millis()).unwrap_or(i32::MAX))
         .with_min_bytes(options.fetch_min_bytes)
-        .with_max_bytes(options.fetch_response_max_bytes)
-        .with_session_epoch(-1)
-        .with_topics(topics)
+        .with_max_bytes(options.fetch_response_max_bytes);
+    match rings {
+        true => told::all(request, wanted),
+        false => told.tell(request, wanted),
+    }
 }

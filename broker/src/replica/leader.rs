@@ -152,6 +152,10 @@ impl Leader {
         &self.isr
     }
 
+    pub fn followers(&self) -> Vec<NodeId> {
+        self.followers.iter().map(|follower| follower.id).collect()
+    }
+
     pub fn follows(&self, id: NodeId) -> bool {
         self.followers.iter().any(|follower| follower.id == id)
     }
@@ -293,7 +297,9 @@ impl Follower {
     }
 
     fn is_caught_up(&self, commit: Commit) -> bool {
+        // Of an empty log nobody misses anything, even before the first fetch.
         self.end == commit.log_end
+            || commit.log_end == 0
             || self
                 .caught_up_at
                 .is_some_and(|at| commit.now.duration_since(at) <= commit.lag_time_max)

@@ -2,6 +2,7 @@
 //!
 //! The role is held for reading while the log is written, so that nothing is appended in an epoch that has ended.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
 use std::time::Duration;
@@ -12,6 +13,7 @@ use parking_lot::{Mutex, RwLock};
 use tokio::time::Instant;
 
 use super::leader::{Commit, Leader, Position, Proposal};
+use super::nearby::Nearby;
 use super::throttle::Throttled;
 use super::waiter::{Fetches, Offsets, Reached};
 use super::{Acks, Produced, Refusal};
@@ -19,18 +21,27 @@ use crate::id::{Epoch, NodeId, Offset, TopicPartition};
 use crate::image;
 use crate::log::Log;
 
+/// What all replicas of one node share.
+pub(super) struct Site {
+    pub me: NodeId,
+    pub lag_time_max: Duration,
+    /// The other nodes of this process, if they ring each other.
+    pub nearby: Option<Arc<Nearby>>,
+}
+
 /// A replica on this node.
 pub(super) struct Partition {
     pub at: TopicPartition,
     pub topic: Arc<str>,
     pub log: Arc<Log>,
-    me: NodeId,
+    site: Arc<Site>,
     role: RwLock<Role>,
     high_watermark: AtomicI64,
     min_isr: AtomicUsize,
     throttled_leader: AtomicBool,
     throttled_follower: AtomicBool,
-    lag_time_max: Duration,
+    /// Whether the image counts this replica as in sync.
+    in_sync: AtomicBool,
     /// Followers that wait for records.
     pub appended: Fetches,
     /// Consumers that wait for committed records.
@@ -76,19 +87,19 @@ pub(super) enum Isr {
 }
 
 impl Partition {
-    pub fn new(at: TopicPartition, topic: Arc<str>, log: Arc<Log>, me: NodeId, lag_time_max: Duration) -> Self {
+    pub fn new(at: TopicPartition, topic: Arc<str>, log: Arc<Log>, site: &Arc<Site>) -> Self {
         let high_watermark = log.high_watermark().clamp(log.start(), log.end());
         Self {
             at,
             topic,
             log,
-            me,
+            site: Arc::clone(site),
             role: RwLock::new(Role::Offline),
             high_watermark: AtomicI64::new(high_watermark),
             min_isr: AtomicUsize::new(1),
             throttled_leader: AtomicBool::new(false),
             throttled_follower: AtomicBool::new(false),
-            lag_time_max,
+            in_sync: AtomicBool::new(false),
             appended: Fetches::default(),
             committed: Fetches::default(),
         }
@@ -141,7 +152,8 @@ impl Partition {
     ) -> Result<Next, Refusal> {
         let now = Instant::now();
         let mut role = self.role.write();
-        if state.leader != self.me {
+        self.in_sync.store(state.isr.contains(&self.site.me), Ordering::Release);
+        if state.leader != self.site.me {
             if let Role::Following { leader, epoch } = &*role
                 && (*leader, *epoch) == (state.leader, state.leader_epoch)
             {
@@ -180,7 +192,7 @@ impl Partition {
             _ => {
                 let end = self.log.end();
                 self.log.assign_epoch(state.leader_epoch, end)?;
-                let mut leader = Leader::new(self.me, state, end, now);
+                let mut leader = Leader::new(self.site.me, state, end, now);
                 leader.observe(live);
                 // Who waits for what this leader wrote goes on waiting in its next epoch.
                 let (producers, deletions) = match &mut *role {
@@ -215,6 +227,42 @@ impl Partition {
         act(&self.log)
     }
 
+    /// Takes over which of the `changed` brokers are up.
+    pub fn observe(&self, changed: &BTreeSet<NodeId>, live: impl Fn(NodeId) -> Option<i64>) {
+        if let Role::Leading { leading, .. } = &*self.role.read() {
+            let mut leading = leading.lock();
+            if changed.iter().any(|id| leading.leader.follows(*id)) {
+                leading.leader.observe(live);
+                self.advance(&mut leading, Instant::now());
+            }
+        }
+    }
+
+    /// The leader that this replica follows.
+    pub fn following(&self) -> Option<NodeId> {
+        match &*self.role.read() {
+            Role::Following { leader, .. } => Some(*leader),
+            _ => None,
+        }
+    }
+
+    /// Whether the image counts this replica as in sync.
+    pub fn is_in_sync(&self) -> bool {
+        self.in_sync.load(Ordering::Acquire)
+    }
+
+    /// Tells the followers in this process that there is something to fetch.
+    fn ring(&self) {
+        let Some(nearby) = &self.site.nearby else { return };
+        let followers = match &*self.role.read() {
+            Role::Leading { leading, .. } => leading.lock().leader.followers(),
+            _ => return,
+        };
+        for follower in followers {
+            nearby.ring(follower, self.at);
+        }
+    }
+
     /// Stops leading and following, before the replica is deleted or the node stops.
     pub fn retire(&self) {
         *self.role.write() = Role::Offline;
@@ -228,7 +276,7 @@ impl Partition {
         let commit = Commit {
             log_end: self.log.end(),
             now,
-            lag_time_max: self.lag_time_max,
+            lag_time_max: self.site.lag_time_max,
             min_isr: leading.strict_min_isr.then_some(min_isr),
         };
         let Some(to) = leading.leader.committable(commit) else {
@@ -277,6 +325,7 @@ impl Partition {
         };
         drop(role);
         self.appended.wake();
+        self.ring();
         let produced = Produced {
             base_offset: appended.first_offset,
             last_offset: appended.last_offset,
@@ -333,7 +382,7 @@ impl Partition {
     /// Who leads, as far as this replica knows.
     pub fn current_leader(&self) -> Option<(NodeId, Epoch)> {
         match &*self.role.read() {
-            Role::Leading { epoch, .. } => Some((self.me, *epoch)),
+            Role::Leading { epoch, .. } => Some((self.site.me, *epoch)),
             Role::Following { leader, epoch } => Some((*leader, *epoch)),
             Role::Offline => None,
         }
@@ -341,6 +390,21 @@ impl Partition {
 
     /// Notes that a follower has everything below `position`.
     pub fn fetched(&self, position: Position) -> Result<Isr, ResponseError> {
+        self.ringing(|| self.note_fetch(position))
+    }
+
+    /// Rings the followers if `act` moved the watermark to the end: one that asks no more would not learn of it.
+    pub fn ringing<T>(&self, act: impl FnOnce() -> T) -> T {
+        let before = self.high_watermark();
+        let done = act();
+        let after = self.high_watermark();
+        if after > before && after == self.log.end() {
+            self.ring();
+        }
+        done
+    }
+
+    fn note_fetch(&self, position: Position) -> Result<Isr, ResponseError> {
         let now = Instant::now();
         let role = self.role.read();
         let Role::Leading { leading, .. } = &*role else {
@@ -366,6 +430,10 @@ impl Partition {
 
     /// Begins to drop the in-sync replicas that lag, and looks after those who wait.
     pub fn tick(&self) -> Isr {
+        // Nobody lags behind a log without records, and nobody waits for it.
+        if self.log.end() == 0 {
+            return Isr::Unchanged;
+        }
         let now = Instant::now();
         let role = self.role.read();
         let Role::Leading { leading, .. } = &*role else {
@@ -376,7 +444,7 @@ impl Partition {
         leading.deletions.prune();
         // A follower that was about to join may have run out of time.
         self.advance(&mut leading, now);
-        match leading.leader.shrink(self.log.end(), now, self.lag_time_max) {
+        match leading.leader.shrink(self.log.end(), now, self.site.lag_time_max) {
             Some(_) => Isr::Ask,
             None => Isr::Unchanged,
         }
@@ -392,9 +460,11 @@ impl Partition {
 
     /// The controller's answer: what is in force since `partition_epoch`.
     pub fn answered(&self, leader_epoch: Epoch, isr: Vec<NodeId>, partition_epoch: Epoch) {
-        self.with_leading(leader_epoch, |partition, leading| {
-            leading.leader.commit(isr, partition_epoch);
-            partition.advance(leading, Instant::now());
+        self.ringing(|| {
+            self.with_leading(leader_epoch, |partition, leading| {
+                leading.leader.commit(isr, partition_epoch);
+                partition.advance(leading, Instant::now());
+            });
         });
     }
 
@@ -435,6 +505,7 @@ impl Partition {
         drop(role);
         // Followers learn the new start from the answer to a fetch.
         self.appended.wake();
+        self.ring();
         Ok(reached)
     }
 

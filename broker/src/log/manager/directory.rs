@@ -251,7 +251,7 @@ pub(super) fn read_topic_id(disk: &Disk, log_dir: &Path) -> Result<Option<TopicI
     id.map(|id| Some(TopicId(id.0))).ok_or_else(malformed)
 }
 
-pub(super) fn write_topic_id(disk: &Disk, log_dir: &Path, id: TopicId) -> Result<(), Error> {
+pub(in crate::log) fn write_topic_id(disk: &Disk, log_dir: &Path, id: TopicId) -> Result<(), Error> {
     let path = log_dir.join(PARTITION_META);
     let text = format!("version: 0\ntopic_id: {}\n", Base64Url(id.0));
     disk.replace(&path, text.as_bytes(), false).map_err(Error::io(&path))

@@ -92,7 +92,7 @@ impl LogManager {
     /// # Errors
     /// When there is no such log, or the disk fails.
     pub fn begin_move(&self, at: TopicPartition, to: usize) -> Result<bool, Error> {
-        let Some(current) = self.logs.read().get(&at).cloned() else {
+        let Some(current) = self.logs.read().by_partition.get(&at).cloned() else {
             return Err(Error::NoDirectory);
         };
         let going = self.futures.lock().logs.get(&at).map(|entry| entry.directory);
@@ -103,6 +103,8 @@ impl LogManager {
         if current.directory == to {
             return Ok(false);
         }
+        // One without files has nothing to copy, but its place is taken like any other's.
+        current.log.ensure_files()?;
         let directory = &self.directories[to];
         let path = directory.path.join(name(&current.topic, at.partition));
         let made = self.make(directory, &path, at, current.log.config());
@@ -162,8 +164,8 @@ impl LogManager {
             let mut logs = self.logs.write();
             let directory = &self.directories[future.directory];
             let path = directory.path.join(format!("{}-{}", future.topic, at.partition));
-            self.set_aside(&mut logs, &path)?;
-            let Some(current) = logs.get_mut(&at) else {
+            self.set_aside(&path)?;
+            let Some(current) = logs.by_partition.get_mut(&at) else {
                 return self.discard(&future.log);
             };
             let left = current.log.take_over(&future.log, &path)?;
@@ -195,9 +197,16 @@ impl LogManager {
             topic: topic_id,
             partition,
         };
-        let has_current = self.logs.read().contains_key(&at);
+        let has_current = self.logs.read().by_partition.contains_key(&at);
         let twice = self.futures.lock().logs.contains_key(&at);
-        if twice || self.logs.read().get(&at).is_some_and(|entry| entry.directory == index) {
+        if twice
+            || self
+                .logs
+                .read()
+                .by_partition
+                .get(&at)
+                .is_some_and(|entry| entry.directory == index)
+        {
             return self.disk.remove_dir(&path).map_err(Error::io(&path));
         }
         if !has_current && self.has_failed_dir() {
@@ -211,16 +220,24 @@ impl LogManager {
             self.disk.rename(&path, &place).map_err(Error::io(&path))?;
             path = place;
         }
-        let log = Log::open_shared(&self.shared(directory), path, config.clone(), 0, false)?;
-        let entry = Entry {
-            topic: topic.into(),
-            directory: index,
-            log: Arc::new(log),
-        };
+        let owner = (!has_current).then_some(at);
+        let log = Arc::new(Log::open_shared(
+            &self.shared(directory),
+            owner,
+            path,
+            config.clone(),
+            0,
+            false,
+        )?);
         if has_current {
+            let entry = Entry {
+                topic: topic.into(),
+                directory: index,
+                log,
+            };
             self.futures.lock().logs.insert(at, entry);
         } else {
-            self.logs.write().insert(at, entry);
+            self.logs.write().insert(at, topic, index, log);
         }
         Ok(())
     }

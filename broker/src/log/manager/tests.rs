@@ -135,6 +135,7 @@ fn a_recreated_topic_does_not_see_the_old_ones_records() {
     let again = manager.create("t", at(2, 0), LogConfig::default(), None).unwrap();
     assert_eq!(again.end(), 0);
     assert!(manager.get(at(1, 0)).is_none());
+    append(&again, 1);
     manager.remove(at(2, 0)).unwrap();
     manager.remove(at(2, 0)).unwrap();
     assert!(!bench.dir("d/t-0").exists());
@@ -276,4 +277,92 @@ async fn the_upkeep_checkpoints_and_retains_until_it_is_told_to_stop() {
     stop.send(true).unwrap();
     upkeep.await.unwrap();
     manager.close(1).unwrap();
+}
+
+#[test]
+fn a_log_has_no_files_before_its_first_record() {
+    let bench = Bench::new();
+    let manager = bench.open(&["d"]);
+    let blank = manager.create("t", at(1, 0), LogConfig::default(), None).unwrap();
+    let led = manager.create("t", at(1, 1), LogConfig::default(), None).unwrap();
+    led.assign_epoch(3, 0).unwrap();
+    for log in [&blank, &led] {
+        log.flush().unwrap();
+        log.retain(0).unwrap();
+        log.truncate_to(0).unwrap();
+        assert!(log.is_blank() && !log.dir().exists());
+        assert!(log.read(0, 1, 10, true).unwrap().records.is_empty());
+    }
+    manager.retain();
+    manager.flush_due();
+    manager.checkpoint();
+    manager.checkpoint_high_watermarks();
+    let left: Vec<_> = std::fs::read_dir(bench.dir("d"))
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name())
+        .collect();
+    assert_eq!(left.len(), 2, "the lock and meta.properties: {left:?}");
+    assert_eq!(manager.made_count(), 0);
+
+    led.assign_epoch(4, 0).unwrap();
+    let mut builder = BatchBuilder::new();
+    led.append_as_leader(builder.add(1_700_000_000_000, None, Some(b"v")).build().unwrap(), 4)
+        .unwrap();
+    assert_eq!(manager.made_count(), 1);
+    assert_eq!(led.end_offset_for(4), Some((4, 1)));
+    let epochs = std::fs::read_to_string(led.dir().join("leader-epoch-checkpoint")).unwrap();
+    assert_eq!(epochs, "0\n1\n4 0\n");
+    manager.close(1).unwrap();
+    drop((blank, led, manager));
+    let manager = bench.open(&["d"]);
+    assert_eq!(
+        manager.logs().len(),
+        1,
+        "what is blank is known from the metadata alone"
+    );
+    assert_eq!(manager.get(at(1, 1)).unwrap().end(), 1);
+}
+
+#[test]
+fn a_follower_that_starts_over_makes_its_log() {
+    let bench = Bench::new();
+    let manager = bench.open(&["d"]);
+    let log = manager.create("t", at(1, 0), LogConfig::default(), None).unwrap();
+    log.restart_at(500).unwrap();
+    assert_eq!((log.start(), log.end()), (500, 500));
+    manager.close(1).unwrap();
+    drop((log, manager));
+    let manager = bench.open(&["d"]);
+    assert_eq!(manager.get(at(1, 0)).unwrap().end(), 500);
+}
+
+#[test]
+fn a_first_append_that_fails_leaves_nothing_behind() {
+    let root = tempfile::tempdir().unwrap();
+    let disk = Disk::capped(root.path(), 400).unwrap();
+    let identity = Identity {
+        cluster_id: "c1".to_owned(),
+        node_id: NodeId(1),
+    };
+    let open = || {
+        let dirs = [root.path().join("d")];
+        let (clock, random) = (Clock::manual(0), Random::seeded(1));
+        LogManager::open(&dirs, disk.clone(), &identity, LogConfig::default(), clock, &random).unwrap()
+    };
+    let manager = open();
+    let log = manager.create("t", at(1, 0), LogConfig::default(), None).unwrap();
+    let ballast = disk.create(&root.path().join("ballast")).unwrap();
+    let free = usize::try_from(disk.space(root.path()).unwrap().usable_bytes).unwrap();
+    ballast.write_all_at(&vec![0; free], 0).unwrap();
+    let batch = || BatchBuilder::new().add(0, None, Some(b"v")).build().unwrap();
+    let full = log.append_as_leader(batch(), 0).unwrap_err();
+    assert!(matches!(full, Error::Full { .. }), "{full}");
+    assert!(log.is_blank() && !log.dir().exists());
+    drop((log, manager));
+    ballast.truncate(0).unwrap();
+    let manager = open();
+    assert!(manager.logs().is_empty());
+    let log = manager.create("t", at(1, 0), LogConfig::default(), None).unwrap();
+    log.append_as_leader(batch(), 0).unwrap();
+    assert_eq!(log.end(), 1);
 }

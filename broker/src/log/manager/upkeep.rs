@@ -1,5 +1,7 @@
 //! What a node does for its logs at intervals, and when it stops.
 
+use std::collections::HashMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,6 +16,9 @@ use crate::log::{Error, Log};
 
 /// A log without an append for so long keeps nothing in memory.
 const IDLE_MS: i64 = 30_000;
+
+/// What each checkpoint held when it was last written, as a digest: an idle node writes none again.
+pub(super) type Written = HashMap<(usize, &'static str), u64>;
 
 /// How often the upkeep runs; the defaults are Kafka's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -67,6 +72,9 @@ impl LogManager {
                 _ = high_watermark.tick() => Self::checkpoint_high_watermarks,
                 _ = flush.tick() => Self::flush_due,
             };
+            if self.is_idle() {
+                continue;
+            }
             let manager = Arc::clone(&self);
             if let Err(error) = origin::spawn_blocking(move || job(&manager)).await {
                 tracing::error!("the upkeep of the logs broke off: {error}");
@@ -127,7 +135,7 @@ impl LogManager {
     pub fn close(&self, broker_epoch: i64) -> Result<(), Error> {
         let mut first = Ok(());
         let mut unclean = vec![false; self.directories.len()];
-        let mut entries: Vec<_> = self.logs.read().values().cloned().collect();
+        let mut entries: Vec<_> = self.logs.read().by_partition.values().cloned().collect();
         entries.extend(self.future_entries().into_iter().map(|(_, entry)| entry));
         for entry in entries {
             match entry.log.close() {
@@ -149,20 +157,20 @@ impl LogManager {
     }
 
     fn each(&self, what: &str, job: impl Fn(&Log) -> Result<(), Error>) {
-        for (_, topic, log) in self.logs() {
-            match job(&log) {
+        for (_, entry) in self.made() {
+            match job(&entry.log) {
                 // Said once, when the directory failed, or not worth saying.
                 Ok(()) | Err(Error::Offline { .. } | Error::Deleted { .. } | Error::Closed { .. }) => {}
-                Err(error) => tracing::warn!("{what} of {topic} failed: {error}"),
+                Err(error) => tracing::warn!("{what} of {} failed: {error}", entry.topic),
             }
         }
     }
 
     /// Writes one checkpoint of every online directory.
-    fn store(&self, name: &str, offset: impl Fn(&Log) -> Option<Offset>) {
+    fn store(&self, name: &'static str, offset: impl Fn(&Log) -> Option<Offset>) {
         let _one_at_a_time = self.checkpointing.lock();
         let mut lines = vec![Vec::new(); self.directories.len()];
-        for (at, entry) in self.logs.read().iter() {
+        for (at, entry) in self.made() {
             if let Some(offset) = offset(&entry.log) {
                 lines[entry.directory].push(format!("{} {} {offset}", entry.topic, at.partition));
             }
@@ -173,16 +181,37 @@ impl LogManager {
                 lines[entry.directory].push(format!("{} {} {offset}", entry.topic, at.partition));
             }
         }
-        for (directory, mut lines) in self.directories.iter().zip(lines) {
+        for (index, (directory, mut lines)) in self.directories.iter().zip(lines).enumerate() {
             lines.sort_unstable();
-            if !directory.is_online() {
+            if !directory.is_online() || !self.is_news(index, name, &lines) {
                 continue;
             }
             match directory.write_offsets(&self.disk, name, &lines) {
                 Err(error) if error.is_of_the_disk() => directory.health.fail(error.to_string()),
                 Err(error) => tracing::warn!("{error}; the checkpoint stays as it was"),
-                Ok(()) => {}
+                Ok(()) => {
+                    self.written.lock().insert((index, name), digest(&lines));
+                }
             }
         }
     }
+
+    /// Whether there is nothing to look after.
+    fn is_idle(&self) -> bool {
+        self.made_count() == 0 && self.written.lock().is_empty() && self.doomed.lock().is_empty()
+    }
+
+    /// Whether the file does not say so already.
+    fn is_news(&self, directory: usize, name: &'static str, lines: &[String]) -> bool {
+        match self.written.lock().get(&(directory, name)) {
+            Some(written) => *written != digest(lines),
+            None => !lines.is_empty() || self.disk.exists(&self.directories[directory].path.join(name)),
+        }
+    }
+}
+
+fn digest(lines: &[String]) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    lines.hash(&mut hasher);
+    hasher.finish()
 }

@@ -10,6 +10,7 @@ use std::collections::VecDeque;
 use std::io;
 use std::path::Path;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use bytes::{Buf, BufMut};
 
@@ -25,13 +26,13 @@ const SUFFIX: &str = "snapshot";
 /// The snapshot files of one log.
 #[derive(Debug)]
 pub(in crate::log) struct Snapshots {
-    dir: PathBuf,
+    dir: Arc<Path>,
     /// The offsets of the files, increasing.
     offsets: Vec<Offset>,
 }
 
 impl Snapshots {
-    pub(in crate::log) fn open(dir: &Path, files: &[PathBuf]) -> Self {
+    pub(in crate::log) fn open(dir: &Arc<Path>, files: &[PathBuf]) -> Self {
         let mut offsets: Vec<Offset> = files
             .iter()
             .filter(|path| path.extension().is_some_and(|extension| extension == SUFFIX))
@@ -39,9 +40,14 @@ impl Snapshots {
             .collect();
         offsets.sort_unstable();
         Self {
-            dir: dir.to_owned(),
+            dir: Arc::clone(dir),
             offsets,
         }
+    }
+
+    /// Of a log without a directory.
+    pub(in crate::log) fn none(dir: &Arc<Path>) -> Self {
+        Self::open(dir, &[])
     }
 
     /// Writes what is known before `offset`.

@@ -122,6 +122,7 @@ impl Rig {
                 move |image, topic| config.topic(image, topic)
             }),
             property: Box::new(move |image, key| config.value(image, key)),
+            nearby: None,
         };
         let manager = ReplicaManager::new(options, surroundings);
         tokio::spawn(Arc::clone(&manager).run());
