@@ -1,6 +1,6 @@
 //! The levels of this process's log, logger by logger, changed while it runs (Kafka's BROKER_LOGGER, KIP-412).
 //!
-//! Loggers are this program's modules and `root`, which stands for all of them. Whoever sets up the log installs a way to
+//! Loggers are this program's modules, with dots because Kafka's tools take no colon in a config's name, and `root`, which stands for all of them. Whoever sets up the log installs a way to
 //! change its filter; a process that did not (a test, a program that embeds brokers) has none to change. All nodes of
 //! one process share its levels.
 
@@ -174,7 +174,7 @@ impl Loggers {
         for (name, level) in set {
             filter.push(',');
             if name != ROOT {
-                filter.push_str(name);
+                filter.push_str(&target(name));
                 filter.push('=');
             }
             filter.push_str(level.directive());
@@ -192,7 +192,8 @@ impl Loggers {
         };
         let based = || {
             let directives = self.base.split(',').filter_map(|directive| directive.split_once('='));
-            let covering = directives.filter(|(target, _)| is_below(name, target.trim()));
+            let own = target(name);
+            let covering = directives.filter(|(target, _)| is_below(&own, target.trim()));
             let nearest = covering.max_by_key(|(target, _)| target.trim().len());
             nearest.and_then(|(_, level)| Level::of_directive(level))
         };
@@ -205,13 +206,18 @@ impl Loggers {
     }
 }
 
+/// What the log calls a logger.
+fn target(logger: &str) -> String {
+    logger.replace('.', "::")
+}
+
 fn is_below(name: &str, target: &str) -> bool {
     name.strip_prefix(target)
         .is_some_and(|rest| rest.is_empty() || rest.starts_with("::"))
 }
 
 fn names() -> impl Iterator<Item = String> {
-    let own = MODULES.iter().map(|module| format!("{PROGRAM}::{module}"));
+    let own = MODULES.iter().map(|module| format!("{PROGRAM}.{module}"));
     own.chain([PROGRAM.to_owned(), ROOT.to_owned()])
 }
 
@@ -241,9 +247,9 @@ mod tests {
     fn a_level_is_set_and_taken_back() {
         let (loggers, filter) = loggers("info,azimuth_broker::wire=warn");
         assert_eq!(level(&loggers, ROOT), Level::Info);
-        assert_eq!(level(&loggers, "azimuth_broker::wire"), Level::Warn);
-        assert_eq!(level(&loggers, "azimuth_broker::log"), Level::Info);
-        let log = || "azimuth_broker::log".to_owned();
+        assert_eq!(level(&loggers, "azimuth_broker.wire"), Level::Warn);
+        assert_eq!(level(&loggers, "azimuth_broker.log"), Level::Info);
+        let log = || "azimuth_broker.log".to_owned();
         loggers
             .change(&[(log(), Some(Level::Debug)), (ROOT.to_owned(), Some(Level::Error))])
             .unwrap();
@@ -251,11 +257,11 @@ mod tests {
             *filter.lock(),
             "info,azimuth_broker::wire=warn,azimuth_broker::log=debug,error"
         );
-        assert_eq!(level(&loggers, "azimuth_broker::log"), Level::Debug);
-        assert_eq!(level(&loggers, "azimuth_broker::node"), Level::Error);
-        assert_eq!(level(&loggers, "azimuth_broker::wire"), Level::Warn, "it has its own");
+        assert_eq!(level(&loggers, "azimuth_broker.log"), Level::Debug);
+        assert_eq!(level(&loggers, "azimuth_broker.node"), Level::Error);
+        assert_eq!(level(&loggers, "azimuth_broker.wire"), Level::Warn, "it has its own");
         loggers.change(&[(log(), None)]).unwrap();
-        assert_eq!(level(&loggers, "azimuth_broker::log"), Level::Error);
+        assert_eq!(level(&loggers, "azimuth_broker.log"), Level::Error);
     }
 
     #[test]
