@@ -612,8 +612,8 @@ async fn the_same_from_the_screens_and_what_runs_outlives_them() {
     screen
         .press("3\x0c")
         .until("the topic's row", |text| {
-            text.lines()
-                .any(|line| line.starts_with('▸') && line.contains("orders  "))
+            let is_row = |line: &str| line.starts_with('▸') && line.contains("orders  ");
+            text.contains("RF/min") && text.lines().any(is_row)
         })
         .await;
     screen.press("\r").shows("partitions").await;
