@@ -2,20 +2,17 @@
 
 use std::ops::RangeInclusive;
 
+use kafka_protocol::messages::alter_configs_request::AlterConfigsResource;
 use kafka_protocol::messages::alter_configs_response::AlterConfigsResourceResponse;
 use kafka_protocol::messages::{AlterConfigsRequest, AlterConfigsResponse};
 use kafka_protocol::protocol::StrBytes;
 
 use super::refuse::{self, Refuse};
-use super::rights::config_object;
+use super::rights::{Named, take_denied};
 use super::{Call, Context, Rights, forward};
-use crate::image::acl::Operation;
 use crate::wire::ErrorCode;
 
 pub const VERSIONS: RangeInclusive<i16> = 0..=2;
-
-/// A resource, by the code of its type and its name.
-type Named = (i8, StrBytes);
 
 pub async fn handle(
     cx: &Context,
@@ -23,22 +20,13 @@ pub async fn handle(
     rights: &Rights<'_>,
     mut request: AlterConfigsRequest,
 ) -> AlterConfigsResponse {
-    let mut denied = Vec::new();
-    request.resources.retain(|resource| {
-        // What has no configs is refused by the controller.
-        let object = config_object(resource.resource_type, &resource.resource_name);
-        let granted = object.map_or(Ok(()), |object| rights.demand(Operation::AlterConfigs, object));
-        if let Err(code) = granted {
-            denied.push((resource.resource_type, resource.resource_name.clone(), code));
-        }
-        granted.is_ok()
-    });
+    let denied = take_denied(rights, &mut request.resources, named);
     let mut response = match request.resources.is_empty() {
         true => AlterConfigsResponse::default(),
         false => alter(cx, call, request).await,
     };
     let denied = denied.into_iter();
-    let denied = denied.map(|(kind, name, code)| refused((kind, name), code, refuse::why(code)));
+    let denied = denied.map(|(named, code)| refused(named, code, refuse::why(code)));
     response.responses.extend(denied);
     response
 }
@@ -54,11 +42,12 @@ async fn alter(cx: &Context, call: &Call, request: AlterConfigsRequest) -> Alter
     }
 }
 
+fn named(resource: &AlterConfigsResource) -> Named {
+    (resource.resource_type, resource.resource_name.clone())
+}
+
 fn asked(request: &AlterConfigsRequest) -> Vec<Named> {
-    let resources = request.resources.iter();
-    resources
-        .map(|resource| (resource.resource_type, resource.resource_name.clone()))
-        .collect()
+    request.resources.iter().map(named).collect()
 }
 
 fn refused((kind, name): Named, code: ErrorCode, why: Option<StrBytes>) -> AlterConfigsResourceResponse {

@@ -9,9 +9,8 @@ use kafka_protocol::protocol::StrBytes;
 
 use super::broker_logger::{self, BROKER_LOGGER};
 use super::refuse::{self, Refuse};
-use super::rights::config_object;
+use super::rights::{Named, take_denied};
 use super::{Call, Context, Rights, certificate, forward};
-use crate::image::acl::Operation;
 use crate::wire::ErrorCode;
 
 pub const VERSIONS: RangeInclusive<i16> = 0..=1;
@@ -19,31 +18,18 @@ pub const VERSIONS: RangeInclusive<i16> = 0..=1;
 const BROKER: i8 = 4;
 const DELETE: i8 = 1;
 
-/// A resource, by the code of its type and its name.
-type Named = (i8, StrBytes);
-
 pub async fn handle(
     cx: &Context,
     call: &Call,
     rights: &Rights<'_>,
     mut request: IncrementalAlterConfigsRequest,
 ) -> IncrementalAlterConfigsResponse {
-    let mut denied = Vec::new();
-    request.resources.retain(|resource| {
-        // What has no configs is refused by the controller.
-        let object = config_object(resource.resource_type, &resource.resource_name);
-        let granted = object.map_or(Ok(()), |object| rights.demand(Operation::AlterConfigs, object));
-        if let Err(code) = granted {
-            denied.push((resource.resource_type, resource.resource_name.clone(), code));
-        }
-        granted.is_ok()
-    });
+    let denied = take_denied(rights, &mut request.resources, named);
     let mut bad = Vec::new();
     for resource in own(cx, &request) {
         if let Some(why) = certificate::refusal(cx, changes(resource)).await {
-            let named = (resource.resource_type, resource.resource_name.clone());
             bad.push(refused(
-                named,
+                named(resource),
                 ErrorCode::InvalidConfig,
                 Some(StrBytes::from_string(why)),
             ));
@@ -64,14 +50,14 @@ pub async fn handle(
         false => alter(cx, call, request).await,
     };
     let denied = denied.into_iter();
-    let denied = denied.map(|(kind, name, code)| refused((kind, name), code, refuse::why(code)));
+    let denied = denied.map(|(named, code)| refused(named, code, refuse::why(code)));
     response.responses.extend(denied);
     response.responses.extend(bad);
     response
 }
 
 fn levels(cx: &Context, asked: &AlterConfigsResource, validate_only: bool) -> AlterConfigsResourceResponse {
-    let named = (asked.resource_type, asked.resource_name.clone());
+    let named = named(asked);
     match broker_logger::alter(cx, asked, validate_only) {
         Ok(()) => AlterConfigsResourceResponse::default()
             .with_resource_type(named.0)
@@ -112,11 +98,12 @@ async fn alter(cx: &Context, call: &Call, request: IncrementalAlterConfigsReques
     }
 }
 
+fn named(resource: &AlterConfigsResource) -> Named {
+    (resource.resource_type, resource.resource_name.clone())
+}
+
 fn asked(request: &IncrementalAlterConfigsRequest) -> Vec<Named> {
-    let resources = request.resources.iter();
-    resources
-        .map(|resource| (resource.resource_type, resource.resource_name.clone()))
-        .collect()
+    request.resources.iter().map(named).collect()
 }
 
 fn refused((kind, name): Named, code: ErrorCode, why: Option<StrBytes>) -> AlterConfigsResourceResponse {

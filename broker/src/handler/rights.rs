@@ -5,6 +5,7 @@
 use std::sync::Arc;
 
 use kafka_protocol::messages::ApiKey;
+use kafka_protocol::protocol::StrBytes;
 
 use super::{Call, Context};
 use crate::auth::{Authorizer, Object, Who, acl};
@@ -119,6 +120,29 @@ pub fn config_object(resource_type: i8, name: &str) -> Option<Object<'_>> {
         BROKER | BROKER_LOGGER | CLIENT_METRICS => Some(Object::Cluster),
         _ => None,
     }
+}
+
+/// A resource with configs, by the code of its type and its name.
+pub type Named = (i8, StrBytes);
+
+/// Takes out the resources whose configs the caller may not alter, and names each with its error. A type that has no
+/// configs stays: the controller refuses it.
+pub fn take_denied<R>(
+    rights: &Rights<'_>,
+    resources: &mut Vec<R>,
+    named: impl Fn(&R) -> Named,
+) -> Vec<(Named, ErrorCode)> {
+    let mut denied = Vec::new();
+    resources.retain(|resource| {
+        let (kind, name) = named(resource);
+        let object = config_object(kind, &name);
+        let granted = object.map_or(Ok(()), |object| rights.demand(Operation::AlterConfigs, object));
+        if let Err(code) = granted {
+            denied.push(((kind, name), code));
+        }
+        granted.is_ok()
+    });
+    denied
 }
 
 #[cfg(test)]
