@@ -11,7 +11,8 @@ use crate::command::broker::Verb;
 use crate::feed::Section;
 use crate::model::BrokerId;
 use crate::model::config::{Config, ConfigSource};
-use crate::model::row::broker::BrokerRow;
+use crate::model::row::Rows;
+use crate::model::row::broker::{BrokerRow, ZoneRow};
 
 const NEEDS: [Section; 8] = [
     Section::Cluster,
@@ -28,9 +29,14 @@ pub async fn answer(line: &Line, verb: &Verb) -> Result<Answer, Failure> {
     match verb {
         Verb::List => {
             let facts = gather(line, &NEEDS).await?;
-            let mut brokers = facts.rows().brokers;
+            let Rows { mut brokers, zones, .. } = facts.rows();
             brokers.sort_by(|one, other| (&one.zone, one.id).cmp(&(&other.zone, other.id)));
-            let answer = Answer::list(COLUMNS, &brokers, "broker", |row| row.id.to_string());
+            let mut answer = Answer::list(COLUMNS, &brokers, "broker", |row| row.id.to_string());
+            answer.blocks.push(Block {
+                title: Some("ZONES".to_owned()),
+                sheet: Sheet::of(ZONES, &zones),
+                upright: false,
+            });
             Ok(facts.seal(answer))
         }
         Verb::Show { id } => show(line, *id).await,
@@ -158,6 +164,36 @@ pub const COLUMNS: &[Column<BrokerRow>] = &[
         field: |row| Field::cell(&row.isr_misses, count),
     },
     Column {
+        key: "leader_skew_percent",
+        title: "LEAD ±",
+        rank: Rank::Wide,
+        field: |row| Field::cell(&row.leader_skew_percent, skew),
+    },
+    Column {
+        key: "size_bytes",
+        title: "BYTES",
+        rank: Rank::Wide,
+        field: |row| Field::cell(&row.size_bytes, |value| bytes(*value)),
+    },
+    Column {
+        key: "size_skew_percent",
+        title: "BYTES ±",
+        rank: Rank::Wide,
+        field: |row| Field::cell(&row.size_skew_percent, skew),
+    },
+    Column {
+        key: "led_elsewhere",
+        title: "LED ELSEWHERE",
+        rank: Rank::Wide,
+        field: |row| Field::cell(&row.led_elsewhere, count),
+    },
+    Column {
+        key: "rack_violations",
+        title: "RACK FAULTS",
+        rank: Rank::Wide,
+        field: |row| Field::cell(&row.rack_violations, count),
+    },
+    Column {
         key: "disk_used_percent",
         title: "DISK",
         rank: Rank::Always,
@@ -274,6 +310,78 @@ pub const COLUMNS: &[Column<BrokerRow>] = &[
         title: "VOLUMES",
         rank: Rank::Wide,
         field: |row| Field::list(&row.volumes),
+    },
+];
+
+/// `+6%`: how far from a fair share.
+fn skew(percent: &f64) -> String {
+    match percent.abs() < 0.5 {
+        true => "0%".to_owned(),
+        false => format!("{percent:+.0}%"),
+    }
+}
+
+/// The zones that brokers lie in: what a person adds up by eye otherwise.
+const ZONES: &[Column<ZoneRow>] = &[
+    Column {
+        key: "zone",
+        title: "ZONE",
+        rank: Rank::Always,
+        field: |row| Field::text(&row.key),
+    },
+    Column {
+        key: "zone_name",
+        title: "NAME",
+        rank: Rank::Usual,
+        field: |row| Field::maybe(row.zone_name.as_ref()),
+    },
+    Column {
+        key: "up",
+        title: "UP",
+        rank: Rank::Always,
+        field: |row| Field::number(row.up, format!("{}/{}", row.up, row.brokers)),
+    },
+    Column {
+        key: "leaders",
+        title: "LEAD",
+        rank: Rank::Always,
+        field: |row| Field::cell(&row.leaders, count),
+    },
+    Column {
+        key: "leader_skew_percent",
+        title: "LEAD ±",
+        rank: Rank::Always,
+        field: |row| Field::cell(&row.leader_skew_percent, skew),
+    },
+    Column {
+        key: "replicas",
+        title: "REPL",
+        rank: Rank::Always,
+        field: |row| Field::cell(&row.replicas, count),
+    },
+    Column {
+        key: "size_bytes",
+        title: "BYTES",
+        rank: Rank::Always,
+        field: |row| Field::cell(&row.size_bytes, |value| bytes(*value)),
+    },
+    Column {
+        key: "size_skew_percent",
+        title: "BYTES ±",
+        rank: Rank::Always,
+        field: |row| Field::cell(&row.size_skew_percent, skew),
+    },
+    Column {
+        key: "in_bytes_per_second",
+        title: "IN",
+        rank: Rank::Wide,
+        field: |row| Field::cell(&row.in_bytes_per_second, |value| mb_per_second(*value)),
+    },
+    Column {
+        key: "out_bytes_per_second",
+        title: "OUT",
+        rank: Rank::Wide,
+        field: |row| Field::cell(&row.out_bytes_per_second, |value| mb_per_second(*value)),
     },
 ];
 

@@ -173,6 +173,18 @@ const COLUMNS: &[Column<TopicRow>] = &[
         field: |row| Field::number(row.under_replicated, row.under_replicated),
     },
     Column {
+        key: "rack_violations",
+        title: "RACK",
+        rank: Rank::Usual,
+        field: |row| Field::number(row.rack_violations, row.rack_violations),
+    },
+    Column {
+        key: "leaders_not_preferred",
+        title: "NOT PREF",
+        rank: Rank::Usual,
+        field: |row| Field::number(row.leaders_not_preferred, row.leaders_not_preferred),
+    },
+    Column {
         key: "size_bytes",
         title: "SIZE",
         rank: Rank::Usual,

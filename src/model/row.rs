@@ -6,6 +6,7 @@ pub mod broker;
 pub mod group;
 pub mod join;
 pub mod partition;
+pub mod placement;
 pub mod topic;
 pub mod volume;
 #[cfg(test)]

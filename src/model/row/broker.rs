@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::join::Join;
 use super::partition::PartitionRow;
+use super::placement::{Placed, size_bytes, skew};
 use super::volume::VolumeRow;
 use super::{Cell, percent_of};
 use crate::model::broker::Broker;
@@ -48,6 +49,16 @@ pub struct BrokerRow {
     pub replicas: Cell<u32>,
     /// Replicas here that are missing from their ISR.
     pub isr_misses: Cell<u32>,
+    /// Partitions that prefer this broker as their leader and are led by another, or by none.
+    pub led_elsewhere: Cell<u32>,
+    /// Replicas here of partitions that lie in fewer racks than they could.
+    pub rack_violations: Cell<u32>,
+    /// Distance of its leaders from the brokers' mean: 0 is a fair share, -100 is none.
+    pub leader_skew_percent: Cell<f64>,
+    /// Bytes of the replicas here; what else lies on the disk is left out.
+    pub size_bytes: Cell<u64>,
+    /// Distance of these bytes from the brokers' mean.
+    pub size_skew_percent: Cell<f64>,
     /// Of the fullest log directory.
     pub used_percent: Cell<f64>,
     /// Of all log directories.
@@ -92,7 +103,13 @@ pub struct ZoneRow {
     pub leaders: Cell<u32>,
     /// Of all leaders in the cluster.
     pub leader_percent: Cell<f64>,
+    /// Distance of its leaders from an equal share of all zones: 0 is fair, -100 is none.
+    pub leader_skew_percent: Cell<f64>,
     pub replicas: Cell<u32>,
+    /// Bytes of the replicas here.
+    pub size_bytes: Cell<u64>,
+    /// Distance of these bytes from an equal share of all zones.
+    pub size_skew_percent: Cell<f64>,
     pub in_bytes_per_second: Cell<f64>,
     pub out_bytes_per_second: Cell<f64>,
     /// Whether EC2 answers for this zone.
@@ -112,10 +129,19 @@ impl BrokerRow {
         let cluster = snapshot.cluster.get();
         let brokers = cluster.map_or(&[][..], |cluster| &cluster.brokers);
         let controller = cluster.and_then(|cluster| cluster.controller);
-        brokers
+        let mut rows: Vec<Self> = brokers
             .iter()
             .map(|broker| Self::of(snapshot, join, &placed, volumes, broker, controller, now))
-            .collect()
+            .collect();
+        let leaders = skew(&rows.iter().map(|row| &row.leaders).collect::<Vec<_>>(), f64::from);
+        let sizes = skew(&rows.iter().map(|row| &row.size_bytes).collect::<Vec<_>>(), |n| {
+            n as f64
+        });
+        for (row, (leaders, size)) in rows.iter_mut().zip(leaders.into_iter().zip(sizes)) {
+            row.leader_skew_percent = leaders;
+            row.size_skew_percent = size;
+        }
+        rows
     }
 
     fn of(
@@ -156,6 +182,12 @@ impl BrokerRow {
             leaders: count(here.leaders),
             replicas: count(here.replicas),
             isr_misses: count(here.misses),
+            led_elsewhere: count(here.led_elsewhere),
+            rack_violations: count(here.rack_violations),
+            // Filled in once all brokers are known.
+            leader_skew_percent: Cell::default(),
+            size_skew_percent: Cell::default(),
+            size_bytes: size_bytes(snapshot, broker.id, now),
             used_percent: dirs.most(LogDir::used_percent, DISK_UNTOLD),
             used_bytes: dirs.total(LogDir::used_bytes),
             total_bytes: dirs.total(|dir| dir.total_bytes),
@@ -183,28 +215,6 @@ impl BrokerRow {
 }
 
 const DISK_UNTOLD: &str = "the broker does not tell its disk's size (before Kafka 3.3)";
-
-#[derive(Debug, Clone, Copy, Default)]
-struct Placed {
-    leaders: u32,
-    replicas: u32,
-    misses: u32,
-}
-
-impl Placed {
-    fn count(partitions: &[PartitionRow]) -> BTreeMap<BrokerId, Self> {
-        let mut placed: BTreeMap<BrokerId, Self> = BTreeMap::new();
-        for row in partitions {
-            for id in &row.replicas {
-                let here = placed.entry(*id).or_default();
-                here.replicas += 1;
-                here.leaders += u32::from(row.leader == Some(*id));
-                here.misses += u32::from(!row.isr.contains(id) && !row.adding.contains(id));
-            }
-        }
-        placed
-    }
-}
 
 fn state(snapshot: &Snapshot, broker: &Broker) -> (BrokerState, Option<String>) {
     let link = snapshot.links.get(&broker.id);
@@ -433,10 +443,19 @@ impl ZoneRow {
             zones.entry(&broker.zone).or_default().push(broker);
         }
         let everywhere: u32 = brokers.iter().filter_map(|broker| broker.leaders.value).sum();
-        zones
+        let mut rows: Vec<Self> = zones
             .into_iter()
             .map(|(key, members)| Self::of(snapshot, key, &members, everywhere, now))
-            .collect()
+            .collect();
+        let leaders = skew(&rows.iter().map(|row| &row.leaders).collect::<Vec<_>>(), f64::from);
+        let sizes = skew(&rows.iter().map(|row| &row.size_bytes).collect::<Vec<_>>(), |n| {
+            n as f64
+        });
+        for (row, (leaders, size)) in rows.iter_mut().zip(leaders.into_iter().zip(sizes)) {
+            row.leader_skew_percent = leaders;
+            row.size_skew_percent = size;
+        }
+        rows
     }
 
     fn of(snapshot: &Snapshot, key: &str, members: &[&BrokerRow], everywhere: u32, now: Moment) -> Self {
@@ -455,7 +474,10 @@ impl ZoneRow {
             leader_percent: leaders
                 .map(|here| (everywhere > 0).then(|| f64::from(*here) * 100.0 / f64::from(everywhere))),
             leaders,
+            leader_skew_percent: Cell::default(),
             replicas: sum(members, |broker| &broker.replicas),
+            size_bytes: sum(members, |broker| &broker.size_bytes),
+            size_skew_percent: Cell::default(),
             in_bytes_per_second: sum(members, |broker| &broker.network_in_bytes_per_second),
             out_bytes_per_second: sum(members, |broker| &broker.network_out_bytes_per_second),
             ec2: ec2(snapshot, zone_name.as_deref(), now),

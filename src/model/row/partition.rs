@@ -26,8 +26,12 @@ pub enum Badge {
     UnderReplicated,
     /// Fewer racks than replicas and racks would allow.
     RackViolation,
+    /// `min.insync.replicas` is not below RF: one loss stops writes.
+    MinIsrIsRf,
     /// RF below 3.
     LowReplication,
+    /// `min.insync.replicas` is 1: what a leader alone has acknowledged is lost with it.
+    MinIsrOne,
     LeaderNotPreferred,
     Reassigning,
 }
@@ -160,6 +164,12 @@ fn badges(partition: &Partition, facts: &Facts<'_>) -> BTreeSet<Badge> {
     raise(Badge::UnderReplicated, under_replicated);
     raise(Badge::RackViolation, violates_racks(&settled, facts.racks));
     raise(Badge::LowReplication, settled.len() < 3);
+    let spares = settled.len() > 1;
+    raise(
+        Badge::MinIsrIsRf,
+        spares && min_isr.is_some_and(|min| min as usize >= settled.len()),
+    );
+    raise(Badge::MinIsrOne, spares && min_isr == Some(1));
     raise(
         Badge::LeaderNotPreferred,
         !partition.is_offline() && !partition.is_leader_preferred(),

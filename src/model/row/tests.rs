@@ -169,8 +169,67 @@ fn badges_name_what_is_wrong_and_nothing_else() {
         .collect();
     assert_eq!(badges[0], [Badge::Offline, Badge::LowReplication]);
     assert_eq!(badges[1], [Badge::AtMinIsr, Badge::UnderReplicated]);
-    assert_eq!(badges[2], [Badge::LowReplication, Badge::LeaderNotPreferred]);
+    assert_eq!(
+        badges[2],
+        [Badge::MinIsrIsRf, Badge::LowReplication, Badge::LeaderNotPreferred]
+    );
     assert_eq!((rows.topics[1].under_replicated, rows.topics[1].at_min_isr), (1, 1));
+}
+
+#[test]
+fn min_isr_is_weighed_against_rf() {
+    let mut snapshot = snapshot();
+    let configs = snapshot.topic_configs.get().unwrap().clone();
+    let mut weak = configs;
+    weak.get_mut("orders").unwrap()[0].value = Some("1".into());
+    snapshot.topic_configs = Observed::fresh(weak, at(0));
+    let rows = Rows::of(&snapshot, at(0));
+    assert!(rows.partitions[1].badges.contains(&Badge::MinIsrOne));
+    assert!(!rows.partitions[1].badges.contains(&Badge::MinIsrIsRf));
+    assert!(
+        !rows.partitions[0].badges.contains(&Badge::MinIsrOne),
+        "one replica has nothing to spare, and its min ISR was not told"
+    );
+}
+
+#[test]
+fn a_broker_and_a_zone_know_their_distance_from_a_fair_share() {
+    let rows = Rows::of(&snapshot(), at(0));
+    // orders-0 is led by 1, orders-1 (which prefers 1) by 2; 3 leads nothing, and audit-0 has no leader at all.
+    let skews: Vec<_> = rows
+        .brokers
+        .iter()
+        .map(|row| row.leader_skew_percent.value.unwrap().round())
+        .collect();
+    assert_eq!(skews, [50.0, 50.0, -100.0]);
+    let elsewhere: Vec<_> = rows
+        .brokers
+        .iter()
+        .map(|row| row.led_elsewhere.value.unwrap())
+        .collect();
+    assert_eq!(elsewhere, [1, 0, 1]);
+    assert_eq!(rows.brokers[0].size_bytes.value, Some(150));
+    assert_eq!(rows.zones[0].size_skew_percent.value, Some(0.0));
+    assert_eq!(rows.zones[2].leader_skew_percent.value, Some(-100.0));
+    assert_eq!(rows.topics[1].leaders_not_preferred, 1);
+    assert_eq!(rows.topics[1].rack_violations, 0);
+}
+
+#[test]
+fn replicas_in_one_rack_are_counted_by_topic_and_broker() {
+    let mut snapshot = snapshot();
+    let mut cluster = snapshot.cluster.get().unwrap().clone();
+    cluster.brokers[1].rack = Some("az1".into());
+    snapshot.cluster = Observed::fresh(cluster, at(0));
+    let rows = Rows::of(&snapshot, at(0));
+    // Two racks are left: orders-0 uses both, orders-1 on 1 and 2 one of them.
+    assert_eq!(rows.topics[1].rack_violations, 1);
+    let here: Vec<_> = rows
+        .brokers
+        .iter()
+        .map(|row| row.rack_violations.value.unwrap())
+        .collect();
+    assert_eq!(here, [1, 1, 0]);
 }
 
 #[test]

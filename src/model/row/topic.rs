@@ -24,6 +24,10 @@ pub struct TopicRow {
     pub under_min_isr: u32,
     pub at_min_isr: u32,
     pub under_replicated: u32,
+    /// Partitions in fewer racks than they could be.
+    pub rack_violations: u32,
+    /// Partitions led by another than their preferred replica.
+    pub leaders_not_preferred: u32,
     /// Of all replicas that were told.
     pub size_bytes: Cell<u64>,
     /// Records per second over all partitions.
@@ -75,6 +79,8 @@ impl TopicRow {
                 under_min_isr: count(Badge::UnderMinIsr),
                 at_min_isr: count(Badge::AtMinIsr),
                 under_replicated: count(Badge::UnderReplicated),
+                rack_violations: count(Badge::RackViolation),
+                leaders_not_preferred: count(Badge::LeaderNotPreferred),
                 size_bytes: size(&cells, &silent),
                 rate: rate(own),
                 badges: own.iter().flat_map(|row| row.badges.iter().copied()).collect(),

@@ -46,6 +46,10 @@ fn columns() -> Vec<Column> {
         Column::new("leaders", "lead", 3).width(4, 7).right(),
         Column::new("replicas", "repl", 4).width(4, 7).right(),
         Column::new("isr_misses", "miss", 1).width(4, 6).right(),
+        Column::new("leader_skew_percent", "lead ±", 7).width(6, 6).right(),
+        Column::new("size_skew_percent", "bytes ±", 7).width(7, 7).right(),
+        Column::new("led_elsewhere", "led elsewhere", 8).width(4, 7).right(),
+        Column::new("rack_violations", "rack", 8).width(4, 6).right(),
         Column::new("used_percent", "disk used", 1).width(4, 5).right().bar(7),
         Column::new("full_in_seconds", "full in", 3).width(7, 8),
         Column::new("throughput_percent", "EBS throughput", 2)
@@ -97,6 +101,10 @@ fn row(broker: &BrokerRow) -> Row {
         of_count(&broker.leaders),
         of_count(&broker.replicas),
         misses,
+        skew(&broker.leader_skew_percent),
+        skew(&broker.size_skew_percent),
+        of_count(&broker.led_elsewhere),
+        of_count(&broker.rack_violations),
         Field::gauge(&broker.used_percent),
         full_in(&broker.full_in_seconds),
         throughput,
@@ -129,6 +137,14 @@ fn row(broker: &BrokerRow) -> Row {
         opens: Some(Place::open(Noun::Broker, broker.id.to_string())),
         fields,
     }
+}
+
+/// A quarter off the fair share is a warning.
+fn skew(cell: &Cell<f64>) -> Field {
+    Field::of(cell, |skew| {
+        let tone = if skew.abs() >= 25.0 { Tone::Warn } else { Tone::Plain };
+        Field::new(partition::skew(*skew)).number(*skew).tone(tone)
+    })
 }
 
 /// The age column: the oldest value of the row, in coarse steps; empty while all are fresh.
@@ -204,6 +220,14 @@ fn notes(broker: &BrokerRow) -> Vec<String> {
         let state = broker.instance_state.value.as_deref().unwrap_or("state unknown");
         notes.push(format!("{id} {state}, found by {method}"));
     }
+    if let Some(elsewhere) = broker.led_elsewhere.value.filter(|n| *n > 0) {
+        notes.push(format!(
+            "{elsewhere} partitions prefer it as their leader and are led elsewhere"
+        ));
+    }
+    if let Some(violations) = broker.rack_violations.value.filter(|n| *n > 0) {
+        notes.push(format!("{violations} replicas here lie in fewer racks than they could"));
+    }
     if !broker.volumes.is_empty() {
         notes.push(format!("volumes {}", broker.volumes.join(" ")));
     }
@@ -253,6 +277,15 @@ fn section(zone: &ZoneRow) -> Section {
         title.push(rate("in", &zone.in_bytes_per_second));
         title.push(rate("out", &zone.out_bytes_per_second));
     }
+    let bytes = Field::of(&zone.size_bytes, |bytes| Field::new(text::bytes(*bytes as f64)));
+    let share = zone.size_skew_percent.value.map(partition::skew);
+    title.push(Field {
+        text: match share {
+            Some(share) => format!("bytes {} ({share})", bytes.text),
+            None => format!("bytes {}", bytes.text),
+        },
+        ..bytes
+    });
     if let Some(false) = zone.ec2.value {
         let age = zone.ec2.stale_seconds.map(text::age).unwrap_or_default();
         title.push(

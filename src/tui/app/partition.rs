@@ -15,8 +15,8 @@ pub fn badness(badges: &BTreeSet<Badge>) -> u64 {
         Badge::AtMinIsr => 1_000,
         Badge::UnderReplicated => 100,
         Badge::RackViolation => 20,
-        Badge::LowReplication => 10,
-        Badge::LeaderNotPreferred | Badge::Reassigning => 0,
+        Badge::MinIsrIsRf | Badge::LowReplication => 10,
+        Badge::MinIsrOne | Badge::LeaderNotPreferred | Badge::Reassigning => 0,
     };
     badges.iter().map(weigh).sum()
 }
@@ -44,7 +44,9 @@ pub fn worded(badges: &BTreeSet<Badge>, count: impl Fn(Badge) -> String) -> Fiel
         Badge::AtMinIsr => "at min ISR",
         Badge::UnderReplicated => "URP",
         Badge::RackViolation => "rack",
+        Badge::MinIsrIsRf => "min ISR=RF",
         Badge::LowReplication => "RF<3",
+        Badge::MinIsrOne => "min ISR 1",
         Badge::LeaderNotPreferred => "leader",
         Badge::Reassigning => "moving",
     };
@@ -53,8 +55,8 @@ pub fn worded(badges: &BTreeSet<Badge>, count: impl Fn(Badge) -> String) -> Fiel
         None => return Field::default(),
         Some(Badge::Offline | Badge::UnderMinIsr) => ("✖ ", Tone::Error),
         Some(Badge::AtMinIsr | Badge::UnderReplicated | Badge::RackViolation) => ("▲ ", Tone::Warn),
-        Some(Badge::LowReplication) => ("▲ ", Tone::Plain),
-        Some(Badge::LeaderNotPreferred | Badge::Reassigning) => ("", Tone::Muted),
+        Some(Badge::MinIsrIsRf | Badge::LowReplication) => ("▲ ", Tone::Plain),
+        Some(Badge::MinIsrOne | Badge::LeaderNotPreferred | Badge::Reassigning) => ("", Tone::Muted),
     };
     Field::new(format!("{glyph}{}", words.join(" · "))).tone(tone)
 }
@@ -87,6 +89,14 @@ pub fn role_in_words(role: Role) -> Field {
     };
     let glyph = role_as_glyph(role);
     Field::new(format!("{} {word}", glyph.text)).tone(glyph.tone)
+}
+
+/// `+6%`: how far from a fair share.
+pub fn skew(percent: f64) -> String {
+    match percent.abs() < 0.5 {
+        true => "0%".to_owned(),
+        false => format!("{percent:+.0}%"),
+    }
 }
 
 /// Who holds it, in the order of preference.

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::model::config::ConfigSource;
-use crate::model::row::broker::BrokerState;
+use crate::model::row::broker::{BrokerState, ZoneRow};
 use crate::model::row::partition::PartitionRow;
 use crate::model::row::topic::{TopicCell, TopicRow};
 use crate::model::row::{Cell, Rows};
@@ -206,6 +206,8 @@ fn count(topic: &TopicRow, badge: Badge) -> String {
         Badge::UnderMinIsr => topic.under_min_isr,
         Badge::AtMinIsr => topic.at_min_isr,
         Badge::UnderReplicated => topic.under_replicated,
+        Badge::RackViolation => topic.rack_violations,
+        Badge::LeaderNotPreferred => topic.leaders_not_preferred,
         _ => return String::new(),
     };
     if topic.partitions > 1 {
@@ -221,6 +223,8 @@ fn counts(topic: &TopicRow) -> Vec<String> {
         (topic.under_min_isr, "under min ISR"),
         (topic.at_min_isr, "at min ISR"),
         (topic.under_replicated, "under-replicated"),
+        (topic.rack_violations, "in too few racks"),
+        (topic.leaders_not_preferred, "not led by the preferred replica"),
     ];
     let words: Vec<String> = parts
         .into_iter()
@@ -233,7 +237,7 @@ fn counts(topic: &TopicRow) -> Vec<String> {
     }
 }
 
-/// Below each broker: skew of bytes against the mean, leaders, replicas, bytes, over all topics.
+/// Below each broker: skew of bytes against the mean, leaders, replicas, bytes, over all topics; then the zones.
 fn feet(rows: &Rows, slots: &[Slot], fixed: usize) -> Vec<Vec<Field>> {
     let total = |slot: &Slot| {
         rows.topics
@@ -251,13 +255,7 @@ fn feet(rows: &Rows, slots: &[Slot], fixed: usize) -> Vec<Vec<Field>> {
             return Field::none();
         }
         let skew = (*bytes as f64 / slot.brokers.len() as f64 / mean - 1.0) * 100.0;
-        let tone = if skew.abs() >= 25.0 { Tone::Warn } else { Tone::Muted };
-        let shown = if skew.abs() < 0.5 {
-            "0%".to_owned()
-        } else {
-            format!("{skew:+.0}%")
-        };
-        Field::new(shown).tone(tone).number(skew)
+        Field::new(partition::skew(skew)).tone(unequal(skew)).number(skew)
     };
     let line = |label: &str, fields: Vec<Field>| {
         let mut line = vec![Field::muted(label)];
@@ -266,24 +264,61 @@ fn feet(rows: &Rows, slots: &[Slot], fixed: usize) -> Vec<Vec<Field>> {
         line
     };
     let count = |n: u32| Field::muted(text::count(i64::from(n)));
+    let bytes = |bytes: u64| Field::muted(text::scaled(bytes as f64).replace(' ', ""));
+    let zones = zone_feet(rows, slots);
+    let [zone_skew, zone_leaders, zone_replicas, zone_bytes] = zones;
+    // The frame shows as many as it has room for, the first ones first.
     vec![
         line("skew of bytes", slots.iter().zip(&totals).map(skew).collect()),
         line(
             "leaders",
             totals.iter().map(|(leaders, _, _)| count(*leaders)).collect(),
         ),
+        line("AZ skew of bytes", zone_skew),
+        line("AZ leaders", zone_leaders),
         line(
             "replicas",
             totals.iter().map(|(_, replicas, _)| count(*replicas)).collect(),
         ),
-        line(
-            "bytes",
-            totals
-                .iter()
-                .map(|(_, _, bytes)| Field::muted(text::scaled(*bytes as f64).replace(' ', "")))
-                .collect(),
-        ),
+        line("bytes", totals.iter().map(|(_, _, total)| bytes(*total)).collect()),
+        line("AZ replicas", zone_replicas),
+        line("AZ bytes", zone_bytes),
     ]
+}
+
+/// Below the first column of each zone, what the whole zone has: skew of bytes against an equal share, leaders with
+/// a warning where they are unequal, replicas, bytes.
+fn zone_feet(rows: &Rows, slots: &[Slot]) -> [Vec<Field>; 4] {
+    let zone_of = |at: usize| {
+        let first = at == 0 || slots[at - 1].group != slots[at].group;
+        rows.zones.iter().find(|zone| first && zone.key == slots[at].group)
+    };
+    let each = |show: fn(&ZoneRow) -> Field| -> Vec<Field> {
+        let fields = (0..slots.len()).map(|at| zone_of(at).map_or_else(Field::default, show));
+        fields.collect()
+    };
+    [
+        each(|zone| {
+            Field::of(&zone.size_skew_percent, |skew| {
+                Field::new(partition::skew(*skew)).tone(unequal(*skew)).number(*skew)
+            })
+        }),
+        each(|zone| {
+            let tone = zone.leader_skew_percent.value.map_or(Tone::Muted, unequal);
+            Field::of(&zone.leaders, |leaders| Field::count(i64::from(*leaders)).tone(tone))
+        }),
+        each(|zone| Field::of(&zone.replicas, |n| Field::count(i64::from(*n)).tone(Tone::Muted))),
+        each(|zone| {
+            Field::of(&zone.size_bytes, |bytes| {
+                Field::muted(text::scaled(*bytes as f64).replace(' ', "")).number(*bytes as f64)
+            })
+        }),
+    ]
+}
+
+/// A quarter off the fair share is a warning.
+fn unequal(skew: f64) -> Tone {
+    if skew.abs() >= 25.0 { Tone::Warn } else { Tone::Muted }
 }
 
 /// One topic at one of its pages.
