@@ -73,6 +73,15 @@ fn text(text: &str) -> StrBytes {
     StrBytes::from_string(text.to_owned())
 }
 
+/// The partitions of a topic as one broker tells them.
+async fn topic(client: &Client, name: &str) -> Option<Vec<MetadataResponsePartition>> {
+    let wanted = MetadataRequestTopic::default().with_name(Some(TopicName(text(name))));
+    let request = MetadataRequest::default().with_topics(Some(vec![wanted]));
+    let response = client.call(request, Duration::from_secs(5)).await.ok()?;
+    let topic = response.topics.into_iter().next()?;
+    (topic.error_code == 0).then_some(topic.partitions)
+}
+
 struct Home {
     cluster: Cluster,
     certificate: String,
@@ -227,12 +236,8 @@ impl Home {
         config
     }
 
-    async fn partitions(&self, topic: &str) -> Option<Vec<MetadataResponsePartition>> {
-        let wanted = MetadataRequestTopic::default().with_name(Some(TopicName(text(topic))));
-        let request = MetadataRequest::default().with_topics(Some(vec![wanted]));
-        let response = self.client().await?.call(request, Duration::from_secs(5)).await.ok()?;
-        let topic = response.topics.into_iter().next()?;
-        (topic.error_code == 0).then_some(topic.partitions)
+    async fn partitions(&self, name: &str) -> Option<Vec<MetadataResponsePartition>> {
+        topic(&self.client().await?, name).await
     }
 
     async fn until(&self, what: &str, topic: &str, good: impl Fn(&MetadataResponsePartition) -> bool) {
@@ -255,6 +260,28 @@ impl Home {
             partition.isr_nodes.len() == replicas
         })
         .await;
+    }
+
+    /// Until the others have taken over from `victim`.
+    async fn without(&self, victim: NodeId) {
+        let until = Instant::now() + DEADLINE;
+        let others = |seen: &Vec<MetadataResponsePartition>| {
+            let led = |partition: &MetadataResponsePartition| ![-1, victim.0].contains(&partition.leader_id.0);
+            !seen.is_empty() && seen.iter().all(led)
+        };
+        let addresses = self.cluster.addresses();
+        let witness = &addresses[victim.0 as usize % addresses.len()];
+        loop {
+            let seen = match Client::connect(witness, &self.admin).await {
+                Ok(client) => topic(&client, TOPIC).await,
+                Err(_) => None,
+            };
+            if seen.as_ref().is_some_and(others) {
+                return;
+            }
+            assert!(Instant::now() < until, "nobody takes over from {victim}: {seen:?}");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
     }
 
     async fn set(&self, kind: i8, resource: &str, configs: &[(&str, &str)]) {
@@ -488,18 +515,21 @@ fn read_all(config: &rdkafka::ClientConfig, topic: &str, partitions: i32) -> Vec
     read
 }
 
-/// What goes wrong in a round, with the leader of a partition.
-fn faults(round: usize, victim: NodeId) -> Fault {
+/// What goes wrong in a round, with the leader of a partition; and whether clients can tell whom to ask meanwhile.
+///
+/// One that is cut off from all others, but not from its clients, believes that it leads, as with Apache Kafka. librdkafka
+/// asks the broker for metadata that it used last, which may be that one again and again.
+fn faults(round: usize, victim: NodeId) -> (Fault, bool) {
     let cut = |peer: Option<i32>, effect| {
         let peer = peer.map(|id| Peer::Node(NodeId(id)));
         Fault::Link { peer, effect }
     };
     match round % 5 {
-        0 => Fault::Kill,
-        1 => Fault::Freeze,
-        2 => cut(None, Effect::Cut),
-        3 => cut(Some(victim.0 % 3 + 1), Effect::Silence),
-        _ => cut(None, Effect::Silence),
+        0 => (Fault::Kill, true),
+        1 => (Fault::Freeze, true),
+        2 => (cut(None, Effect::Cut), false),
+        3 => (cut(Some(victim.0 % 3 + 1), Effect::Silence), true),
+        _ => (cut(None, Effect::Silence), false),
     }
 }
 
@@ -531,16 +561,20 @@ async fn every_acknowledged_record_is_read_back_once() {
         }
         let leaders = home.partitions(TOPIC).await.expect("metadata");
         let victim = NodeId(leaders[round % PARTITIONS as usize].leader_id.0);
-        let fault = faults(round, victim);
+        let (fault, is_seen) = faults(round, victim);
         let begun = Instant::now();
         home.cluster.inject(victim, fault.clone()).await.expect("injected");
-        load.advance(ADVANCE).await;
+        if is_seen {
+            load.advance(ADVANCE).await;
+        } else {
+            home.without(victim).await;
+        }
         let under = begun.elapsed();
         home.cluster.mend(Selection::All).await.expect("mended");
         load.advance(ADVANCE).await;
         home.in_sync(TOPIC, 3).await;
         println!(
-            "round {round}: node {victim} {fault}: {ADVANCE} more after {under:.1?}, in sync after {:.1?}, {} acknowledged",
+            "round {round}: node {victim} {fault}: over it after {under:.1?}, in sync after {:.1?}, {} acknowledged",
             begun.elapsed(),
             load.count()
         );
