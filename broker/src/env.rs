@@ -5,6 +5,7 @@
 
 pub mod clock;
 pub mod disk;
+pub mod expiry;
 pub mod limit;
 pub mod logger;
 pub mod net;

@@ -25,6 +25,7 @@ use tokio::sync::watch;
 
 use crate::env::clock::Clock;
 use crate::env::disk::Disk;
+use crate::env::expiry::Expiry;
 use crate::env::net::Net;
 use crate::env::origin;
 use crate::env::random::Random;
@@ -44,6 +45,7 @@ pub use together::Together;
 pub struct Surroundings {
     pub disk: Disk,
     pub clock: Clock,
+    pub expiry: Expiry,
     pub random: Random,
     pub net: Net,
     /// For a controller: users to add, unless they are there, before it serves.
@@ -57,6 +59,7 @@ impl Default for Surroundings {
         Self {
             disk: Disk::real(),
             clock: Clock::system(),
+            expiry: Expiry::default(),
             random: Random::system(),
             net: Net::default(),
             users: Vec::new(),

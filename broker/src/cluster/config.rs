@@ -219,6 +219,7 @@ impl ClusterConfig {
             let place = Place {
                 addresses: self.addresses_of(id),
                 dirs: self.dirs_of(id),
+                is_tls: matches!(self.parsed(id), Some(Ok(config)) if config.has_tls()),
             };
             (id, place)
         };

@@ -31,6 +31,8 @@ pub enum Fault {
     Freeze,
     /// The clock is so many milliseconds ahead, or behind if negative.
     SkewClock(i64),
+    /// The certificates that its listeners show have run out.
+    ExpireCertificate,
     /// The node is ended as `kill -9` does; healing starts it again.
     Kill,
 }
@@ -68,11 +70,12 @@ pub enum Selection {
 #[derive(Debug, Clone, Default)]
 pub struct Ground(pub BTreeMap<NodeId, Place>);
 
-/// One node's addresses, as its peers dial them, and its log directories.
+/// One node's addresses, as its peers dial them, its log directories, and whether it has a certificate to show.
 #[derive(Debug, Clone, Default)]
 pub struct Place {
     pub addresses: Vec<String>,
     pub dirs: Vec<PathBuf>,
+    pub is_tls: bool,
 }
 
 /// The faults of a cluster, or of one node.
@@ -158,6 +161,7 @@ impl Registry {
                     effects.links.push(Rule { peers, effect: *effect });
                 }
                 Fault::SkewClock(ms) if here => effects.skew_ms = *ms,
+                Fault::ExpireCertificate if here => effects.expired = true,
                 _ => {}
             }
         }
@@ -199,6 +203,11 @@ impl Ground {
             } if !self.0.contains_key(peer) => {
                 return Err(format!(
                     "node {peer} is not known here; name a node of the cluster, or its address as host:port"
+                ));
+            }
+            Fault::ExpireCertificate if !place.is_tls => {
+                return Err(format!(
+                    "node {node} has no listener with TLS, so no certificate of it can expire"
                 ));
             }
             _ => {}
@@ -298,6 +307,7 @@ impl fmt::Display for Fault {
             Self::Freeze => f.write_str("freeze: it does nothing"),
             Self::SkewClock(ms) if *ms < 0 => write!(f, "skew-clock: {} ms behind", ms.unsigned_abs()),
             Self::SkewClock(ms) => write!(f, "skew-clock: {ms} ms ahead"),
+            Self::ExpireCertificate => f.write_str("expire-certificate: it shows one that has run out"),
             Self::Kill => f.write_str("kill: it does not run"),
         }
     }
@@ -318,6 +328,7 @@ mod tests {
             let place = Place {
                 addresses: vec![format!("127.0.0.1:{id}")],
                 dirs: vec![format!("/data/{id}/a").into(), format!("/data/{id}/b").into()],
+                is_tls: id == 1,
             };
             (NodeId(id), place)
         };
@@ -409,7 +420,13 @@ mod tests {
         assert!(refused(1, link(Some(7), Effect::Cut)).contains("node 7 is not known"));
         assert!(refused(1, link(None, Effect::Delay(0))).contains("1..=3600000"));
         assert!(refused(1, Fault::SkewClock(i64::MIN)).contains("hundred years"));
+        assert!(refused(2, Fault::ExpireCertificate).contains("no listener with TLS"));
         assert!(registry.active().is_empty());
+        registry
+            .inject(&ground, NodeId(1), Fault::ExpireCertificate, 0)
+            .expect("it has TLS");
+        assert!(registry.effects(&ground, NodeId(1)).expired);
+        assert!(!registry.effects(&ground, NodeId(2)).expired);
     }
 
     #[test]

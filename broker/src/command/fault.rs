@@ -71,6 +71,8 @@ enum What {
         #[arg(long, allow_negative_numbers = true)]
         by_ms: i64,
     },
+    /// A node's listeners show certificates that have run out, to whoever connects from now on.
+    ExpireCertificate(Node),
     /// End a node as `kill -9` does; healing starts it again.
     Kill(Node),
     /// Heal one fault by its number, those of a node, or all.
@@ -145,6 +147,7 @@ impl What {
             Self::Delay { link: at, by_ms } => link(at, Effect::Delay(by_ms)),
             Self::Freeze(node) => inject(node, Fault::Freeze),
             Self::SkewClock { node, by_ms } => inject(node, Fault::SkewClock(by_ms)),
+            Self::ExpireCertificate(node) => inject(node, Fault::ExpireCertificate),
             Self::Kill(node) => inject(node, Fault::Kill),
             Self::Heal {
                 number: Some(number), ..
@@ -199,6 +202,7 @@ impl Alone {
         let place = Place {
             addresses: Vec::new(),
             dirs: config.log_dirs(),
+            is_tls: config.has_tls(),
         };
         Self {
             node: config.node_id(),

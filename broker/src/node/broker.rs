@@ -67,7 +67,7 @@ impl Broker {
         around: Surroundings,
         status: watch::Sender<Status>,
     ) -> Result<(Self, Vec<String>), Error> {
-        let security = Arc::new(Security::open(&config, &around.clock).await?);
+        let security = Arc::new(Security::open(&config, &around.clock, &around.expiry).await?);
         let bound = listener::bind(&config).await?;
         let scraped = metrics::bind(&config).await?;
         let mut followers = Tasks::default();

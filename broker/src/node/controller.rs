@@ -36,7 +36,7 @@ impl ControllerNode {
         around: Surroundings,
         status: watch::Sender<Status>,
     ) -> Result<(Self, Vec<String>), Error> {
-        let security = Arc::new(Security::open(&config, &around.clock).await?);
+        let security = Arc::new(Security::open(&config, &around.clock, &around.expiry).await?);
         let bound = listener::bind(&config).await?;
         let scraped = metrics::bind(&config).await?;
         let endpoints: Vec<Endpoint> = bound.iter().map(|bound| bound.endpoint.clone()).collect();

@@ -17,6 +17,7 @@ use tokio::sync::watch;
 use super::Error;
 use crate::auth::{self, Mapping, sasl};
 use crate::env::clock::Clock;
+use crate::env::expiry::Expiry;
 use crate::env::origin;
 use crate::image::Image;
 use crate::image::property::{Config, Invalid, Role, broker_property, listener_key};
@@ -71,8 +72,8 @@ impl Security {
     ///
     /// # Errors
     /// A store of a listener cannot be used, or a property of SASL is missing or wrong.
-    pub async fn open(config: &Arc<Config>, clock: &Clock) -> Result<Self, Error> {
-        let (config, clock) = (Arc::clone(config), clock.clone());
+    pub async fn open(config: &Arc<Config>, clock: &Clock, expiry: &Expiry) -> Result<Self, Error> {
+        let (config, clock, expiry) = (Arc::clone(config), clock.clone(), expiry.clone());
         let opened = origin::spawn_blocking(move || {
             let served: BTreeSet<&str> = config
                 .listeners()
@@ -86,7 +87,8 @@ impl Security {
             let mut guards = BTreeMap::new();
             for name in served.union(&spoken_to) {
                 if config.protocol(name).is_tls() {
-                    let guard = Guard::new(&config, &clock, name, served.contains(name), spoken_to.contains(name))?;
+                    let acceptor = served.contains(name).then_some(&expiry);
+                    let guard = Guard::new(&config, &clock, name, acceptor, spoken_to.contains(name))?;
                     guards.insert((*name).to_owned(), guard);
                 }
             }
@@ -226,11 +228,18 @@ fn refused(invalid: Invalid) -> Error {
 }
 
 impl Guard {
-    fn new(config: &Config, clock: &Clock, listener: &str, is_served: bool, is_spoken_to: bool) -> Result<Self, Error> {
+    /// `served` is there where the node listens itself.
+    fn new(
+        config: &Config,
+        clock: &Clock,
+        listener: &str,
+        served: Option<&Expiry>,
+        is_spoken_to: bool,
+    ) -> Result<Self, Error> {
         let said = |error| failed(listener, &error);
         let source = Source::of(auth::tls_settings(config, &Image::empty(), listener).map_err(said)?);
-        let acceptor = is_served
-            .then(|| tls::Acceptor::with_clock(&source.settings, clock.clone()))
+        let acceptor = served
+            .map(|expiry| tls::Acceptor::within(&source.settings, clock.clone(), expiry.clone()))
             .transpose();
         let connector = is_spoken_to
             .then(|| tls::Connector::with_clock(&source.settings, clock.clone()))

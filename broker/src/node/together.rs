@@ -11,6 +11,7 @@ use super::security::Security;
 use super::task::Tasks;
 use super::{Config, Error, metadata};
 use crate::env::clock::Clock;
+use crate::env::expiry::Expiry;
 use crate::env::net::Net;
 use crate::handler::RemoteController;
 use crate::id::NodeId;
@@ -32,7 +33,7 @@ impl Together {
     /// The node's certificates cannot be used.
     pub async fn start(config: Config, links: usize) -> Result<Arc<Self>, Error> {
         let config = Arc::new(config);
-        let security = Arc::new(Security::open(&config, &Clock::system()).await?);
+        let security = Arc::new(Security::open(&config, &Clock::system(), &Expiry::default()).await?);
         let known = Known::default();
         let client = security.client(
             config.controller_listener(),

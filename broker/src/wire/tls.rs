@@ -6,6 +6,7 @@
 //! No text made here, in errors and in `Debug`, holds a password or a key.
 
 mod error;
+mod expired;
 mod settings;
 mod store;
 mod verify;
@@ -27,9 +28,11 @@ use tokio_rustls::{TlsAcceptor, TlsConnector};
 
 use super::stream::Stream;
 use crate::env::clock::Clock;
+use crate::env::expiry::Expiry;
 
 pub use error::{Error, is_tls, sentence};
 pub use settings::{ClientAuth, Secret, Settings};
+use store::Identity;
 
 /// A client that is refused has this long, and may still send this many KiB, before its connection is closed.
 const FAREWELL: Duration = Duration::from_millis(500);
@@ -38,11 +41,19 @@ const FAREWELL_READS: usize = 64;
 /// The server's side.
 pub struct Acceptor {
     clock: Clock,
+    expiry: Expiry,
     current: RwLock<Served>,
 }
 
-/// What a server shows now.
+/// What a server can show.
 struct Served {
+    sound: Shown,
+    /// The same, run out; only where that can be asked for.
+    expired: Option<Shown>,
+}
+
+#[derive(Clone)]
+struct Shown {
     config: Arc<rustls::ServerConfig>,
     /// In DER.
     certificate: CertificateDer<'static>,
@@ -71,14 +82,15 @@ impl Acceptor {
     /// # Errors
     /// There is no key store, or a store cannot be used.
     pub fn new(settings: &Settings) -> Result<Self, Error> {
-        Self::with_clock(settings, Clock::system())
+        Self::within(settings, Clock::system(), Expiry::default())
     }
 
-    /// Like [`Acceptor::new`], by a clock that may be wrong.
-    pub fn with_clock(settings: &Settings, clock: Clock) -> Result<Self, Error> {
+    /// Like [`Acceptor::new`], by a clock that may be wrong, and with a certificate that runs out on request.
+    pub fn within(settings: &Settings, clock: Clock, expiry: Expiry) -> Result<Self, Error> {
         Ok(Self {
-            current: RwLock::new(server(settings, &clock)?),
+            current: RwLock::new(server(settings, &clock, &expiry)?),
             clock,
+            expiry,
         })
     }
 
@@ -87,13 +99,19 @@ impl Acceptor {
     /// # Errors
     /// As [`Acceptor::new`].
     pub fn replace(&self, settings: &Settings) -> Result<(), Error> {
-        *self.current.write() = server(settings, &self.clock)?;
+        *self.current.write() = server(settings, &self.clock, &self.expiry)?;
         Ok(())
     }
 
     /// The certificate that it shows now, in DER.
     pub fn certificate(&self) -> CertificateDer<'static> {
-        self.current.read().certificate.clone()
+        self.shown().certificate
+    }
+
+    fn shown(&self) -> Shown {
+        let current = self.current.read();
+        let expired = current.expired.as_ref().filter(|_| self.expiry.is_over());
+        expired.unwrap_or(&current.sound).clone()
     }
 
     /// Shakes hands with a client. The caller sets the deadline.
@@ -101,8 +119,11 @@ impl Acceptor {
     /// # Errors
     /// What the connection breaks with; [`sentence`] says it for people.
     pub async fn accept(&self, stream: TcpStream) -> io::Result<Stream> {
-        let config = Arc::clone(&self.current.read().config);
-        match TlsAcceptor::from(config).accept(stream).into_fallible().await {
+        match TlsAcceptor::from(self.shown().config)
+            .accept(stream)
+            .into_fallible()
+            .await
+        {
             Ok(stream) => Ok(Stream::Tls(Box::new(stream.into()))),
             Err((error, stream)) => {
                 farewell(stream).await;
@@ -181,8 +202,19 @@ impl fmt::Debug for Connector {
     }
 }
 
-fn server(settings: &Settings, clock: &Clock) -> Result<Served, Error> {
+fn server(settings: &Settings, clock: &Clock, expiry: &Expiry) -> Result<Served, Error> {
     let identity = settings.identity()?.ok_or(Error::NoKeystore)?;
+    let expired = match expiry.is_settable() {
+        true => Some(shown(settings, clock, expired::reissued(&identity)?)?),
+        false => None,
+    };
+    Ok(Served {
+        sound: shown(settings, clock, identity)?,
+        expired,
+    })
+}
+
+fn shown(settings: &Settings, clock: &Clock, identity: Identity) -> Result<Shown, Error> {
     let certificate = identity.chain.first().cloned().ok_or(Error::NoKeystore)?;
     let provider = provider(settings)?;
     let time = Arc::new(Time(clock.clone()));
@@ -207,7 +239,7 @@ fn server(settings: &Settings, clock: &Clock) -> Result<Served, Error> {
         .map_err(Error::Unusable)?;
     config.session_storage = Arc::new(NoServerSessionStorage {});
     config.send_tls13_tickets = 0;
-    Ok(Served {
+    Ok(Shown {
         config: Arc::new(config),
         certificate,
     })

@@ -225,6 +225,13 @@ impl Config {
         self.protocols.get(listener).unwrap_or(Protocol::Plaintext)
     }
 
+    /// Whether any listener of the node shows a certificate.
+    pub fn has_tls(&self) -> bool {
+        self.listeners()
+            .iter()
+            .any(|listener| self.protocol(&listener.name).is_tls())
+    }
+
     /// A property of one listener from the file or an override: its own, else the node's; `None` if neither is set.
     /// The key may begin with a SASL mechanism in small letters, then only the listener's own counts.
     pub fn of_listener(&self, listener: &str, key: &str) -> Option<&str> {

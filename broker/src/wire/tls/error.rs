@@ -41,6 +41,8 @@ pub enum Error {
     Store { store: String, reason: String },
     #[error("the trusted certificates cannot be used: {0}")]
     Trust(String),
+    #[error("the certificate cannot be made to expire: {0}")]
+    Double(String),
     #[error("the key and its certificate cannot be used: {}", said(.0))]
     Unusable(rustls::Error),
 }

@@ -379,3 +379,39 @@ fn p12_certificate(pem: &str) -> p12_keystore::Certificate {
     let der = CertificateDer::from_pem_slice(pem.as_bytes()).expect("PEM");
     p12_keystore::Certificate::from_der(&der).expect("a certificate")
 }
+
+#[tokio::test]
+async fn a_certificate_expires_and_is_good_again() {
+    let authority = Authority::new("ours");
+    let own = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).expect("a certificate");
+    let own = (own.cert.pem(), own.signing_key.serialize_pem());
+    for ((chain, key), trust) in [(authority.good(), authority.pem.clone()), (own.clone(), own.0.clone())] {
+        let shown = [
+            ("ssl.keystore.certificate.chain", chain.as_str()),
+            ("ssl.keystore.key", &key),
+        ];
+        let expiry = Expiry::default().settable();
+        let acceptor = Acceptor::within(&settings(&shown), Clock::system(), expiry.clone()).expect("a server");
+        let sound = acceptor.certificate();
+        let connector = Connector::new(&settings(&[("ssl.truststore.certificates", &trust)])).expect("a client");
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("binds");
+        let addr = listener.local_addr().expect("bound").to_string();
+        for is_over in [false, true, false] {
+            expiry.set(is_over);
+            assert_eq!(acceptor.certificate() != sound, is_over);
+            let serve = async {
+                let (stream, _) = listener.accept().await.expect("accepts");
+                acceptor.accept(stream).await.map(|_| ())
+            };
+            let ask = async {
+                let stream = TcpStream::connect(&addr).await?;
+                connector.connect(&addr, stream).await.map(|_| ())
+            };
+            let (_, asked) = tokio::join!(serve, ask);
+            match asked {
+                Ok(()) => assert!(!is_over, "it was let pass"),
+                Err(error) => assert!(is_over && sentence(&error).contains("expired"), "{}", sentence(&error)),
+            }
+        }
+    }
+}
