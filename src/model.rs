@@ -12,6 +12,7 @@ pub mod history;
 pub mod logdir;
 pub mod observed;
 pub mod offset;
+pub mod price;
 pub mod quorum;
 pub mod reassignment;
 pub mod row;

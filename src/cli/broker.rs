@@ -240,6 +240,36 @@ pub const COLUMNS: &[Column<BrokerRow>] = &[
         field: |row| Field::maybe(row.throughput_limit_name.as_ref()),
     },
     Column {
+        key: "binding_limit",
+        title: "BINDS",
+        rank: Rank::Usual,
+        field: |row| Field::cell(&row.binding.map(|load| Some(load.kind.to_string())), String::clone).left(),
+    },
+    Column {
+        key: "binding_name",
+        title: "SET BY",
+        rank: Rank::Wide,
+        field: |row| Field::cell(&row.binding.map(|load| Some(load.name.clone())), String::clone).left(),
+    },
+    Column {
+        key: "binding_percent",
+        title: "OF IT",
+        rank: Rank::Usual,
+        field: |row| Field::cell(&row.binding.map(|load| Some(load.percent())), |value| percent(*value)),
+    },
+    Column {
+        key: "zone_down_percent",
+        title: "AZ LOST",
+        rank: Rank::Usual,
+        field: |row| Field::cell(&row.zone_down_percent, |value| percent(*value)),
+    },
+    Column {
+        key: "zone_down",
+        title: "WHICH",
+        rank: Rank::Wide,
+        field: |row| Field::maybe(row.zone_down.as_ref()),
+    },
+    Column {
         key: "ebs_iops_percent",
         title: "IOPS",
         rank: Rank::Usual,
@@ -262,6 +292,12 @@ pub const COLUMNS: &[Column<BrokerRow>] = &[
         title: "OUT",
         rank: Rank::Wide,
         field: |row| Field::cell(&row.network_out_bytes_per_second, |value| mb_per_second(*value)),
+    },
+    Column {
+        key: "ebs_burst_percent",
+        title: "EBS BURST",
+        rank: Rank::Wide,
+        field: |row| Field::cell(&row.burst_percent, |value| percent(*value)),
     },
     Column {
         key: "cpu_percent",

@@ -8,8 +8,10 @@ use crate::command::volume::Verb;
 use crate::feed::Section;
 use crate::model::row::volume::VolumeRow;
 
-const NEEDS: [Section; 5] = [
+const NEEDS: [Section; 7] = [
     Section::Cluster,
+    Section::Topics,
+    Section::Reassignments,
     Section::Logdirs,
     Section::Instances,
     Section::Volumes,
@@ -112,6 +114,12 @@ const COLUMNS: &[Column<VolumeRow>] = &[
         field: |row| Field::cell(&row.full_in_seconds, |value| duration(*value)),
     },
     Column {
+        key: "incoming_bytes",
+        title: "INCOMING",
+        rank: Rank::Wide,
+        field: |row| Field::number(row.incoming_bytes, bytes(row.incoming_bytes)),
+    },
+    Column {
         key: "throughput_mb_per_second",
         title: "THROUGHPUT",
         rank: Rank::Usual,
@@ -140,6 +148,42 @@ const COLUMNS: &[Column<VolumeRow>] = &[
         field: |row| Field::cell(&row.iops_limit, |value| plain(*value)),
     },
     Column {
+        key: "binding_limit",
+        title: "BINDS",
+        rank: Rank::Usual,
+        field: |row| Field::cell(&row.binding.map(|load| Some(load.kind.to_string())), String::clone).left(),
+    },
+    Column {
+        key: "binding_name",
+        title: "SET BY",
+        rank: Rank::Wide,
+        field: |row| Field::cell(&row.binding.map(|load| Some(load.name.clone())), String::clone).left(),
+    },
+    Column {
+        key: "binding_percent",
+        title: "OF IT",
+        rank: Rank::Usual,
+        field: |row| Field::cell(&row.binding.map(|load| Some(load.percent())), |value| percent(*value)),
+    },
+    Column {
+        key: "zone_down_percent",
+        title: "AZ LOST",
+        rank: Rank::Usual,
+        field: |row| Field::cell(&row.zone_down_percent, |value| percent(*value)),
+    },
+    Column {
+        key: "zone_down",
+        title: "WHICH",
+        rank: Rank::Wide,
+        field: |row| Field::maybe(row.zone_down.as_ref()),
+    },
+    Column {
+        key: "raise",
+        title: "TO RAISE IT",
+        rank: Rank::Wide,
+        field: |row| Field::cell(&row.raise, String::clone).left(),
+    },
+    Column {
         key: "queue_length",
         title: "QUEUE",
         rank: Rank::Usual,
@@ -158,10 +202,22 @@ const COLUMNS: &[Column<VolumeRow>] = &[
         field: |row| Field::cell(&row.write_latency_ms, |value| format!("{} ms", plain(*value))),
     },
     Column {
+        key: "latency_vs_peers",
+        title: "VS PEERS",
+        rank: Rank::Wide,
+        field: |row| Field::cell(&row.latency_vs_peers, |value| format!("{}x", plain(*value))),
+    },
+    Column {
         key: "burst_percent",
         title: "BURST",
         rank: Rank::Wide,
         field: |row| Field::cell(&row.burst_percent, |value| percent(*value)),
+    },
+    Column {
+        key: "instance_burst_percent",
+        title: "EC2 BURST",
+        rank: Rank::Wide,
+        field: |row| Field::cell(&row.instance_burst_percent, |value| percent(*value)),
     },
     Column {
         key: "stalled",
@@ -174,6 +230,39 @@ const COLUMNS: &[Column<VolumeRow>] = &[
         title: "MODIFICATION",
         rank: Rank::Usual,
         field: |row| Field::maybe(row.modification.as_ref()),
+    },
+    Column {
+        key: "modification_state",
+        title: "ITS STATE",
+        rank: Rank::Wide,
+        field: |row| Field::maybe(row.modification_state.as_ref()),
+    },
+    Column {
+        key: "modification_progress_percent",
+        title: "DONE",
+        rank: Rank::Wide,
+        field: |row| match row.modification_progress_percent {
+            Some(done) => Field::number(done, percent(done as f64)),
+            None => Field::number(Data::Null, "-"),
+        },
+    },
+    Column {
+        key: "modifications_24h",
+        title: "IN 24 H",
+        rank: Rank::Wide,
+        field: |row| Field::number(row.modifications_24h, format!("{} of 4", row.modifications_24h)),
+    },
+    Column {
+        key: "snapshot_age_seconds",
+        title: "SNAPSHOT",
+        rank: Rank::Wide,
+        field: |row| Field::cell(&row.snapshot_age_seconds, |age| duration(*age as f64)),
+    },
+    Column {
+        key: "filesystem_percent",
+        title: "FILE SYSTEM",
+        rank: Rank::Wide,
+        field: |row| Field::cell(&row.filesystem_percent, |value| percent(*value)),
     },
     Column {
         key: "state",

@@ -6,6 +6,7 @@
 //! Rust or with `POST /_script` (see [`Script`]). Its request ids start with `simulated-` and its instances carry the
 //! tag `azimuth:simulated`, so that nobody takes it for AWS. It checks no credentials and listens on 127.0.0.1 only.
 
+mod credit;
 mod ec2;
 mod fault;
 mod fleet;

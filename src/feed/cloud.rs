@@ -25,6 +25,9 @@ const ZONES: Duration = Duration::from_secs(600);
 /// Brokers that no instance was found for are looked for again after this.
 const REDISCOVERY: Duration = Duration::from_secs(300);
 
+/// Snapshots are made by the day.
+const SNAPSHOTS: Duration = Duration::from_secs(600);
+
 /// One name to addresses.
 const RESOLVE: Duration = Duration::from_secs(2);
 
@@ -37,6 +40,8 @@ pub(super) struct Plane {
     /// Where what must be remembered of each cluster lies.
     state: Option<PathBuf>,
     memory: Mutex<Memory>,
+    /// When snapshots were last told, and of which volumes.
+    snapshots: Mutex<Option<(Instant, Vec<String>)>>,
 }
 
 #[derive(Debug, Default)]
@@ -53,6 +58,7 @@ impl Plane {
             aws,
             state,
             memory: Mutex::default(),
+            snapshots: Mutex::default(),
         }
     }
 
@@ -141,9 +147,30 @@ impl Plane {
             .filter(|(_, ids)| !ids.is_empty())
             .map(|(zone, ids)| zone_volumes(aws, store, zone, ids));
         let seen = join_all(looks).await.into_iter().fold(Seen::default(), both);
+        let seen = both(seen, self.snapshots(aws, store).await);
         self.meter(aws, store).await;
         self.join(store);
         seen
+    }
+
+    /// The last snapshot of every known volume. It is an extra: its failure is told in its own section and does not
+    /// hold up the volumes.
+    async fn snapshots(&self, aws: &Aws, store: &Store) -> Seen {
+        let volumes: Vec<String> = store.read(|snapshot| {
+            let zones = snapshot.cloud.volumes.values().filter_map(Observed::get);
+            zones.flat_map(BTreeMap::keys).cloned().collect()
+        });
+        let mut last = self.snapshots.lock().await;
+        let told = |(at, known): &(Instant, Vec<String>)| at.elapsed() < SNAPSHOTS && *known == volumes;
+        if volumes.is_empty() || last.as_ref().is_some_and(told) {
+            return Seen::default();
+        }
+        let answer = within("DescribeSnapshots", aws.snapshots(&volumes, Moment::now())).await;
+        note(store, "DescribeSnapshots", &answer);
+        // A right that is missing is not asked for every minute either.
+        *last = Some((Instant::now(), volumes));
+        let seen = store.settle(answer, |snapshot| &mut snapshot.cloud.snapshots);
+        Seen { failed: false, ..seen }
     }
 
     /// One GetMetricData for everything known.

@@ -20,6 +20,9 @@ pub struct Cloud {
     pub instances: BTreeMap<String, Observed<BTreeMap<String, Instance>>>,
     /// By zone name, then volume id.
     pub volumes: BTreeMap<String, Observed<BTreeMap<String, Volume>>>,
+    /// By volume: when its last completed snapshot was begun; absent where there is none in [`SNAPSHOT_DAYS`].
+    #[serde(default)]
+    pub snapshots: Observed<BTreeMap<String, Moment>>,
     /// Instance type to its limits; immutable, so cached for ever.
     pub types: BTreeMap<String, InstanceType>,
     pub metrics: Observed<Metrics>,
@@ -66,6 +69,9 @@ impl Cloud {
         self.instance(self.identities.get(&broker)?.instance()?)
     }
 }
+
+/// How many days back a volume's snapshot is looked for.
+pub const SNAPSHOT_DAYS: i64 = 31;
 
 /// An availability zone. The id is the same in every account, the name is not.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

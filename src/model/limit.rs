@@ -1,14 +1,17 @@
-//! Which limit a broker or a volume meets first: the volume's throughput, the instance's EBS baseline or its network
-//! baseline.
+//! Which limit a broker or a volume meets first: the volume's throughput or IOPS, the instance's EBS baseline in either,
+//! or its network baseline; now, and with a zone lost.
 //!
 //! Units trap: volumes are provisioned in MiB/s (2²⁰ bytes), DescribeInstanceTypes tells MB/s (10⁶ bytes) and Gbit/s
 //! (10⁹ bits). Everything here is MB/s. Baselines count, never the "up to" numbers: those are credit.
+
+use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
 use super::cloud::{InstanceType, Volume};
 
-const MIB_IN_MB: f64 = 1.048_576;
+/// MB of 10⁶ bytes in one MiB.
+pub const MIB_IN_MB: f64 = 1.048_576;
 
 /// One limit and what sets it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -25,9 +28,92 @@ pub struct Limit {
 #[serde(rename_all = "snake_case")]
 #[strum(serialize_all = "snake_case")]
 pub enum LimitKind {
+    /// The volume's throughput.
     Volume,
+    VolumeIops,
+    /// The throughput of all volumes of an instance together.
     InstanceEbs,
+    InstanceIops,
+    /// The busier direction.
     Network,
+}
+
+impl LimitKind {
+    /// As people say it.
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::Volume => "volume MB/s",
+            Self::VolumeIops => "volume IOPS",
+            Self::InstanceEbs => "instance EBS MB/s",
+            Self::InstanceIops => "instance EBS IOPS",
+            Self::Network => "network",
+        }
+    }
+
+    /// Of [`Load::used`] and [`Load::limit`].
+    pub fn unit(self) -> &'static str {
+        match self {
+            Self::Volume | Self::InstanceEbs | Self::Network => "MB/s",
+            Self::VolumeIops | Self::InstanceIops => "IOPS",
+        }
+    }
+}
+
+/// Work against one limit.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Load {
+    pub kind: LimitKind,
+    /// What sets the limit, for example `gp3 250 MiB/s` or `m7g.xlarge EBS baseline`.
+    pub name: String,
+    /// MB/s (10⁶ bytes) or operations per second, as the kind says.
+    pub used: f64,
+    /// In the same unit; more than 0.
+    pub limit: f64,
+}
+
+impl Load {
+    /// Of the limit, in percent; more than 100 while credit lasts.
+    pub fn percent(&self) -> f64 {
+        self.used * 100.0 / self.limit
+    }
+}
+
+/// The load that meets its limit first when all grow alike.
+pub fn binding(loads: &[Load]) -> Option<&Load> {
+    loads.iter().max_by(|a, b| a.percent().total_cmp(&b.percent()))
+}
+
+/// How many times its present work a broker of `zone` has when the worst other zone is lost, and which that is. What the
+/// lost zone's brokers lead is taken over in proportion to what each other broker leads; everything a broker does is
+/// taken to grow with its leaders, which is on the safe side for what followers write. Three even zones make 1.5.
+///
+/// `None` where there is no other zone, or nothing is led outside the lost one.
+pub fn zone_down<'a>(leaders: &BTreeMap<&'a str, u32>, zone: &str) -> Option<(f64, &'a str)> {
+    let all: u32 = leaders.values().sum();
+    let without = |(name, led): (&&'a str, &u32)| {
+        let left = all - led;
+        (left > 0).then(|| (f64::from(all) / f64::from(left), *name))
+    };
+    let others = leaders.iter().filter(|(name, _)| **name != zone);
+    let mut worst = None;
+    for other in others {
+        let (factor, name) = without(other)?;
+        if worst.is_none_or(|(most, _)| factor > most) {
+            worst = Some((factor, name));
+        }
+    }
+    worst
+}
+
+/// What to know of a volume type before it is trusted with a log; `None` for gp3, io1 and io2.
+pub fn type_note(volume_type: &str) -> Option<&'static str> {
+    match volume_type {
+        "gp2" => Some("gp2: throughput and IOPS hang on its size and on credit; gp3 has both for less"),
+        "st1" => Some("st1: 40 MiB/s a TiB once its credit is gone, and small reads cost as much as large ones"),
+        "sc1" => Some("sc1: 12 MiB/s a TiB once its credit is gone; too slow for a log that is read"),
+        "standard" => Some("standard: previous generation, EC2 tells no limit of it; move to gp3"),
+        _ => None,
+    }
 }
 
 /// Every limit that is known, tightest first; the first one binds. `volumes` are those of one log directory (a RAID
@@ -82,7 +168,8 @@ fn ebs_limit(limits: &InstanceType) -> Option<Limit> {
     })
 }
 
-fn network_limit(limits: &InstanceType) -> Option<Limit> {
+/// The network baseline in one direction.
+pub(super) fn network_limit(limits: &InstanceType) -> Option<Limit> {
     Some(Limit {
         kind: LimitKind::Network,
         mb_per_second: limits.network_baseline_gbit_per_second? * 1000.0 / 8.0,
@@ -180,6 +267,52 @@ mod tests {
         let (one, other) = (volume("gp3", 1000, None), volume("gp3", 1000, None));
         let known = limits(&[&one, &other], None);
         assert_eq!(known[0].name, "2 volumes 250 MiB/s");
+    }
+
+    fn load(kind: LimitKind, used: f64, limit: f64) -> Load {
+        Load {
+            kind,
+            name: kind.to_string(),
+            used,
+            limit,
+        }
+    }
+
+    #[test]
+    fn the_2018_benchmark_was_bound_by_the_instance() {
+        // 12 r3.xlarge, 346.9 MB/s in all, RF 2: 57.8 MB/s a broker of 62.5, not of a large st1's 500 MiB/s.
+        let written = 346.9 * 2.0 / 12.0;
+        let loads = [
+            load(LimitKind::Volume, written, 500.0 * MIB_IN_MB),
+            load(LimitKind::InstanceEbs, written, 62.5),
+            load(LimitKind::Network, written, 700.0 / 8.0),
+        ];
+        let binds = binding(&loads).unwrap();
+        assert_eq!(binds.kind, LimitKind::InstanceEbs);
+        assert!((binds.percent() - 92.5).abs() < 0.1, "{}", binds.percent());
+    }
+
+    #[test]
+    fn one_of_three_even_zones_lost_is_half_as_much_again() {
+        let even = BTreeMap::from([("az1", 40), ("az2", 40), ("az3", 40)]);
+        assert_eq!(zone_down(&even, "az1"), Some((1.5, "az2")));
+        // Two thirds in use are all that may be.
+        let headroom = load(LimitKind::Network, 2.0, 3.0).percent() * zone_down(&even, "az1").unwrap().0;
+        assert!((headroom - 100.0).abs() < 1e-9);
+    }
+
+    #[test]
+    fn the_worst_other_zone_counts_and_not_its_own() {
+        let uneven = BTreeMap::from([("az1", 60), ("az2", 20), ("az3", 40)]);
+        assert_eq!(zone_down(&uneven, "az2"), Some((2.0, "az1")));
+        assert_eq!(zone_down(&uneven, "az1"), Some((1.5, "az3")));
+    }
+
+    #[test]
+    fn without_another_zone_or_leaders_elsewhere_nothing_can_be_said() {
+        assert_eq!(zone_down(&BTreeMap::from([("az1", 5)]), "az1"), None);
+        assert_eq!(zone_down(&BTreeMap::from([("az1", 0), ("az2", 9)]), "az1"), None);
+        assert_eq!(zone_down(&BTreeMap::from([("az1", 0), ("az2", 0)]), "az1"), None);
     }
 
     #[test]

@@ -3,7 +3,9 @@
 //! A row never invents a number: a [`Cell`] without a value says why, and one from a failing source says how old it is.
 
 pub mod broker;
+pub mod filling;
 pub mod group;
+pub mod headroom;
 pub mod join;
 pub mod partition;
 pub mod placement;
@@ -39,8 +41,9 @@ impl Rows {
     pub fn of(snapshot: &Snapshot, now: Moment) -> Self {
         let partitions = PartitionRow::all(snapshot, now);
         let join = Join::of(snapshot);
-        let volumes = VolumeRow::all(snapshot, &join, now);
-        let brokers = BrokerRow::all(snapshot, &join, &partitions, &volumes, now);
+        let mut volumes = VolumeRow::all(snapshot, &join, now);
+        let mut brokers = BrokerRow::all(snapshot, &join, &partitions, &volumes, now);
+        headroom::fill(snapshot, &mut volumes, &mut brokers, now);
         Self {
             zones: ZoneRow::all(snapshot, &brokers, now),
             topics: TopicRow::all(snapshot, &partitions),

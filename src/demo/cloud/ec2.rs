@@ -41,6 +41,7 @@ pub(super) fn answer(view: &View<'_>, action: &str, query: &Query) -> Result<Str
         "DescribeInstanceTypes" => describe::types(view, query),
         "DescribeVolumes" => describe::volumes(view, query),
         "DescribeVolumesModifications" => describe::modifications(view, query),
+        "DescribeSnapshots" => describe::snapshots(view, query),
         "GetCallerIdentity" => Ok(identity(view)),
         other => Err(Refusal::new(
             400,
@@ -147,12 +148,19 @@ impl View<'_> {
     }
 }
 
-/// Whether a filter of this name lets an item through; an unknown filter is refused, as EC2 does.
+/// Whether a filter of this name lets an item through; an unknown filter is refused, as EC2 does. A value may end in
+/// the wildcard `*`.
 fn passes(filters: &[(&str, Vec<&str>)], field: impl Fn(&str) -> Option<Vec<String>>) -> Result<bool, Refusal> {
     for (name, wanted) in filters {
         let have = field(name)
             .ok_or_else(|| Refusal::new(400, "InvalidParameterValue", format!("The filter '{name}' is invalid")))?;
-        if !have.iter().any(|value| wanted.contains(&value.as_str())) {
+        let matches = |value: &String| {
+            wanted.iter().any(|wanted| match wanted.strip_suffix('*') {
+                Some(start) => value.starts_with(start),
+                None => value == wanted,
+            })
+        };
+        if !have.iter().any(matches) {
             return Ok(false);
         }
     }

@@ -50,6 +50,9 @@ pub struct Disk {
     pub iops: i64,
     pub throughput_mib_per_second: i64,
     pub tags: BTreeMap<String, String>,
+    pub encrypted: bool,
+    /// When its last completed snapshot was begun, in seconds since the epoch.
+    pub snapshot_at: Option<i64>,
 }
 
 /// Steady work, per second.
@@ -161,7 +164,10 @@ impl Machine {
             volume_type: "gp3".to_owned(),
             iops: 3000,
             throughput_mib_per_second: 125,
+            // The log directories' volumes are backed up, the root can be made anew.
+            snapshot_at: (!tags.is_empty()).then_some(now - 5 * 3600),
             tags: tags.into_iter().collect(),
+            encrypted: true,
         };
         // One broker on a larger type, so that limits differ between brokers as they do in life.
         let instance_type = if broker % 4 == 0 { "r7g.xlarge" } else { "m7g.large" };

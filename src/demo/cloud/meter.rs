@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::fleet::Fleet;
 
 /// Minutes kept.
-const KEPT: i64 = 180;
+pub(super) const KEPT: i64 = 180;
 
 /// Minutes filled with the usual work before the start.
 const PAST: i64 = 60;

@@ -10,6 +10,7 @@ use std::ops::Range;
 use ciborium::Value;
 
 use super::State;
+use super::credit;
 use super::fault::{Faults, Refusal};
 use super::fleet::{Disk, Machine, limits};
 use super::meter::{Meter, VolumeMinute};
@@ -258,8 +259,8 @@ fn of_instance(meter: &Meter, faults: &Faults, machine: &Machine, metric: &str, 
             let ops: f64 = volumes().map(|volume| volume.read_ops + volume.write_ops).sum();
             exceeds(ops / 60.0, limits(&machine.instance_type)?.ebs_baseline_iops as f64)
         }
-        // Nothing here runs on credit for long.
-        "EBSByteBalance%" | "EBSIOBalance%" => once(100.0),
+        "EBSByteBalance%" => once(credit::of_bytes(meter, machine, minute)?),
+        "EBSIOBalance%" => once(credit::of_operations(meter, machine, minute)?),
         _ => None,
     }
 }
@@ -272,6 +273,7 @@ fn of_volume(meter: &Meter, faults: &Faults, disk: &Disk, metric: &str, minute: 
         "VolumeWriteBytes" => once(seen?.write_bytes),
         "VolumeReadOps" => once(seen?.read_ops),
         "VolumeWriteOps" => once(seen?.write_ops),
+        "BurstBalance" => once(credit::of_volume(meter, disk, minute)?),
         "VolumeQueueLength" if is_stalled(meter, faults, &disk.id, minute) => once(32.0),
         "VolumeQueueLength" => {
             let seen = seen.unwrap_or_default();

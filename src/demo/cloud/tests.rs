@@ -457,3 +457,47 @@ async fn the_script_is_played_over_http_and_refuses_what_it_does_not_know() {
         assert!(answer.starts_with("HTTP/1.1 400"), "{bad}: {answer}");
     }
 }
+
+#[tokio::test]
+async fn the_last_snapshot_of_a_volume_is_found_and_old_ones_are_not_looked_for() {
+    let rig = Rig::start_paged(2).await;
+    let volumes: Vec<String> = rig.volumes().await.into_keys().collect();
+    let found = rig.aws.snapshots(&volumes, rig.now()).await.unwrap();
+    assert_eq!(found.len(), 6, "the root volumes have none");
+    assert!(found.values().all(|at| at.as_second() == NOW - 5 * 3600));
+    rig.pass(40 * 86_400);
+    assert!(rig.aws.snapshots(&volumes, rig.now()).await.unwrap().is_empty());
+    rig.script(r#"{"deny":"DescribeSnapshots"}"#);
+    let denied = rig.aws.snapshots(&volumes, rig.now()).await.unwrap_err();
+    assert_eq!(denied.trouble(), Trouble::Denied);
+}
+
+#[tokio::test]
+async fn an_instance_that_does_more_than_its_baseline_loses_credit() {
+    let rig = Rig::start().await;
+    let volume = rig.data_volume().await;
+    let instance = volume.instance.clone().unwrap();
+    let target = MetricTarget::Instance {
+        id: instance.clone(),
+        detailed_monitoring: true,
+    };
+    let before = rig.aws.metrics(std::slice::from_ref(&target), rig.now()).await.unwrap();
+    assert_eq!(
+        before.instances[&instance].ebs_byte_balance_percent.unwrap().value,
+        100.0
+    );
+    // m7g.large has 78.75 MB/s for good and 1,250 for half an hour: two minutes at 1 GB/s are 5 % of it.
+    for _ in 0..2 {
+        let io = Io {
+            write_bytes: 60_000_000_000,
+            write_ops: 60_000,
+            ..Io::default()
+        };
+        rig.simulation.handle().add_io(&volume.id, io);
+        rig.pass(60);
+    }
+    rig.pass(420);
+    let after = rig.aws.metrics(&[target], rig.now()).await.unwrap();
+    let left = after.instances[&instance].ebs_byte_balance_percent.unwrap().value;
+    assert!(left < 96.0 && left > 90.0, "{left}");
+}

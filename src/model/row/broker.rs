@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::filling::Incoming;
 use super::join::Join;
 use super::partition::PartitionRow;
 use super::placement::{Placed, size_bytes, skew};
@@ -11,7 +12,7 @@ use super::volume::VolumeRow;
 use super::{Cell, percent_of};
 use crate::model::broker::Broker;
 use crate::model::cloud::{Instance, InstanceMetrics, InstanceType, Point, Volume};
-use crate::model::limit;
+use crate::model::limit::{self, Load};
 use crate::model::logdir::LogDir;
 use crate::model::snapshot::Snapshot;
 use crate::model::{BrokerId, Health, Moment, Observed, Trouble};
@@ -65,7 +66,7 @@ pub struct BrokerRow {
     pub used_bytes: Cell<u64>,
     pub total_bytes: Cell<u64>,
     pub growth_bytes_per_second: Cell<f64>,
-    /// Of the directory that is full first.
+    /// Of the directory that is full first, with what moves in flight still bring.
     pub full_in_seconds: Cell<f64>,
     pub offline_dirs: Cell<u32>,
     pub throughput_mb_per_second: Cell<f64>,
@@ -74,6 +75,14 @@ pub struct BrokerRow {
     pub throughput_limit_name: Option<String>,
     pub throughput_percent: Cell<f64>,
     pub iops_percent: Cell<f64>,
+    /// The limit that is met first when all its work grows alike.
+    pub binding: Cell<Load>,
+    /// Of that limit, when the worst other zone is lost; see [`limit::zone_down`].
+    pub zone_down_percent: Cell<f64>,
+    /// The zone that is meant.
+    pub zone_down: Option<String>,
+    /// Burst credit of the instance for EBS, the lower of bytes and operations.
+    pub burst_percent: Cell<f64>,
     /// The busier direction, of the instance's baseline.
     pub network_percent: Cell<f64>,
     pub network_in_bytes_per_second: Cell<f64>,
@@ -129,9 +138,17 @@ impl BrokerRow {
         let cluster = snapshot.cluster.get();
         let brokers = cluster.map_or(&[][..], |cluster| &cluster.brokers);
         let controller = cluster.and_then(|cluster| cluster.controller);
+        let incoming = Incoming::of(snapshot);
+        let facts = Facts {
+            placed: &placed,
+            volumes,
+            incoming: &incoming,
+            controller,
+            now,
+        };
         let mut rows: Vec<Self> = brokers
             .iter()
-            .map(|broker| Self::of(snapshot, join, &placed, volumes, broker, controller, now))
+            .map(|broker| Self::of(snapshot, join, broker, &facts))
             .collect();
         let leaders = skew(&rows.iter().map(|row| &row.leaders).collect::<Vec<_>>(), f64::from);
         let sizes = skew(&rows.iter().map(|row| &row.size_bytes).collect::<Vec<_>>(), |n| {
@@ -144,15 +161,14 @@ impl BrokerRow {
         rows
     }
 
-    fn of(
-        snapshot: &Snapshot,
-        join: &Join<'_>,
-        placed: &BTreeMap<BrokerId, Placed>,
-        volumes: &[VolumeRow],
-        broker: &Broker,
-        controller: Option<BrokerId>,
-        now: Moment,
-    ) -> Self {
+    fn of(snapshot: &Snapshot, join: &Join<'_>, broker: &Broker, facts: &Facts<'_>) -> Self {
+        let Facts {
+            placed,
+            volumes,
+            incoming,
+            controller,
+            now,
+        } = *facts;
         let (state, state_reason) = state(snapshot, broker);
         let here = placed.get(&broker.id).copied().unwrap_or_default();
         let count = |number| Cell::from(&snapshot.topics, now, "", |_| Some(number));
@@ -192,13 +208,21 @@ impl BrokerRow {
             used_bytes: dirs.total(LogDir::used_bytes),
             total_bytes: dirs.total(|dir| dir.total_bytes),
             growth_bytes_per_second: dirs.most(|dir| dir.growth_bytes_per_second, "seen only once yet"),
-            full_in_seconds: dirs.least(LogDir::full_in_seconds, "not growing"),
+            full_in_seconds: dirs.least(|dir| incoming.full_in_seconds(broker.id, dir), "not growing"),
             offline_dirs: dirs.count(|dir| dir.error.is_some()),
             throughput_percent: percent_of(&throughput.used, &throughput.limit),
             throughput_mb_per_second: throughput.used,
             throughput_limit_mb_per_second: throughput.limit,
             throughput_limit_name: throughput.name,
             iops_percent: iops_percent(&own, &host),
+            // Filled in once all volumes and brokers are known.
+            binding: Cell::default(),
+            zone_down_percent: Cell::default(),
+            zone_down: None,
+            burst_percent: lower(
+                host.metric(snapshot, |m| m.ebs_byte_balance_percent, now),
+                host.metric(snapshot, |m| m.ebs_io_balance_percent, now),
+            ),
             network_percent: network_percent(&host, &network_in, &network_out),
             network_in_bytes_per_second: network_in,
             network_out_bytes_per_second: network_out,
@@ -211,6 +235,25 @@ impl BrokerRow {
             instance_method: host.method,
             volumes: own.iter().map(|volume| volume.id.clone()).collect(),
         }
+    }
+}
+
+/// What all brokers' rows share.
+#[derive(Clone, Copy)]
+struct Facts<'a> {
+    placed: &'a BTreeMap<BrokerId, Placed>,
+    volumes: &'a [VolumeRow],
+    incoming: &'a Incoming<'a>,
+    controller: Option<BrokerId>,
+    now: Moment,
+}
+
+/// The lower of two balances, of which a type may have only one.
+pub(super) fn lower(one: Cell<f64>, other: Cell<f64>) -> Cell<f64> {
+    match (one.value, other.value) {
+        (Some(a), Some(b)) if b < a => other,
+        (None, Some(_)) => other,
+        _ => one,
     }
 }
 
@@ -397,7 +440,7 @@ impl<'a> Host<'a> {
 }
 
 /// The sum over a broker's volumes; unknown as soon as one is.
-fn total(volumes: &[&VolumeRow], take: fn(&VolumeRow) -> &Cell<f64>, reason: Option<&str>) -> Cell<f64> {
+pub(super) fn total(volumes: &[&VolumeRow], take: fn(&VolumeRow) -> &Cell<f64>, reason: Option<&str>) -> Cell<f64> {
     let Some(first) = volumes.first() else {
         return Cell::unknown(reason.unwrap_or("no volume is known to back its log dirs"));
     };

@@ -294,3 +294,209 @@ fn lag_is_unknown_as_soon_as_one_leader_is_silent() {
         row.lag_records.reason
     );
 }
+
+mod machines {
+    //! The same cluster on three instances with a volume each.
+
+    use super::*;
+    use crate::model::cloud::{Instance, InstanceMetrics, InstanceType, Metrics, Point, Volume, VolumeMetrics};
+    use crate::model::identity::Rules;
+    use crate::model::limit::LimitKind;
+
+    const GIB: u64 = 1 << 30;
+
+    fn point(value: f64) -> Option<Point> {
+        Some(Point { at: at(-60), value })
+    }
+
+    /// Volumes of 100 GiB; broker 1 leads one partition, 2 another, 3 none.
+    fn with_cloud(write_mb: [f64; 3]) -> Snapshot {
+        let mut snapshot = snapshot();
+        for dirs in snapshot.logdirs.values_mut() {
+            let mut own = dirs.get().unwrap().clone();
+            own[0].total_bytes = Some(98 * GIB);
+            own[0].usable_bytes = Some(50 * GIB);
+            dirs.value = Some(own.into());
+        }
+        let limits = InstanceType {
+            name: "m7g.xlarge".into(),
+            ebs_baseline_mb_per_second: Some(156.25),
+            ebs_baseline_iops: Some(6000),
+            network_baseline_gbit_per_second: Some(1.876),
+            ..InstanceType::default()
+        };
+        snapshot.cloud.types.insert(limits.name.clone(), limits);
+        let (mut instances, mut volumes, mut metrics) = (BTreeMap::new(), BTreeMap::new(), Metrics::default());
+        for (id, written) in (1..=3).zip(write_mb) {
+            let instance = Instance {
+                id: format!("i-{id}"),
+                instance_type: "m7g.xlarge".into(),
+                private_addresses: vec![format!("127.0.{id}.10")],
+                ..Instance::default()
+            };
+            let volume = Volume {
+                id: format!("vol-{id}"),
+                volume_type: "gp3".into(),
+                size_gib: 100,
+                state: "in-use".into(),
+                instance: Some(instance.id.clone()),
+                ..Volume::default()
+            };
+            let of_instance = InstanceMetrics {
+                network_in_bytes_per_second: point(10e6),
+                network_out_bytes_per_second: point(20e6),
+                ..InstanceMetrics::default()
+            };
+            let of_volume = VolumeMetrics {
+                read_bytes_per_second: point(0.0),
+                write_bytes_per_second: point(written * 1e6),
+                read_ops_per_second: point(1.0),
+                write_ops_per_second: point(300.0),
+                write_latency_ms: point(if id == 2 { 21.0 } else { 1.0 }),
+                ..VolumeMetrics::default()
+            };
+            metrics.instances.insert(instance.id.clone(), of_instance);
+            metrics.volumes.insert(volume.id.clone(), of_volume);
+            instances.insert(instance.id.clone(), instance);
+            volumes.insert(volume.id.clone(), volume);
+        }
+        snapshot.cloud.zones = Observed::fresh(BTreeMap::new(), at(0));
+        snapshot
+            .cloud
+            .instances
+            .insert("a".into(), Observed::fresh(instances, at(0)));
+        snapshot
+            .cloud
+            .volumes
+            .insert("a".into(), Observed::fresh(volumes, at(0)));
+        snapshot.cloud.metrics = Observed::fresh(metrics, at(0));
+        snapshot.cloud.snapshots = Observed::fresh(BTreeMap::from([("vol-1".to_owned(), at(-7200))]), at(0));
+        snapshot.join_cloud(&Rules::default(), &BTreeMap::new());
+        snapshot
+    }
+
+    #[test]
+    fn the_volume_binds_and_losing_a_zone_doubles_what_the_other_leader_does() {
+        let rows = Rows::of(&with_cloud([65.536, 13.0, 0.0]), at(0));
+        let first = &rows.volumes[0];
+        let load = first.binding.value.as_ref().unwrap();
+        assert_eq!((load.kind, load.name.as_str()), (LimitKind::Volume, "gp3 125 MiB/s"));
+        assert!((load.percent() - 50.0).abs() < 1e-6);
+        assert_eq!(
+            (first.zone_down_percent.value, first.zone_down.as_deref()),
+            (Some(100.0), Some("az2"))
+        );
+        assert_eq!(
+            first.raise.value.as_deref(),
+            Some("gp3 125→250 MiB/s +$5.00/month us-east-1 list; beyond 156 MB/s the instance binds")
+        );
+        assert_eq!(rows.brokers[0].binding, first.binding);
+        assert_eq!(rows.brokers[0].zone_down_percent, first.zone_down_percent);
+    }
+
+    #[test]
+    fn the_instance_binds_where_its_volume_has_more_to_give() {
+        let mut snapshot = with_cloud([100.0, 0.0, 0.0]);
+        let mut volumes = snapshot.cloud.volumes["a"].get().unwrap().clone();
+        volumes.get_mut("vol-1").unwrap().throughput_mib_per_second = Some(500);
+        snapshot
+            .cloud
+            .volumes
+            .insert("a".into(), Observed::fresh(volumes, at(0)));
+        let rows = Rows::of(&snapshot, at(0));
+        let load = rows.volumes[0].binding.value.clone().unwrap();
+        assert_eq!((load.kind, load.percent().round()), (LimitKind::InstanceEbs, 64.0));
+        assert!(
+            rows.volumes[0]
+                .raise
+                .value
+                .as_deref()
+                .unwrap()
+                .contains("no volume lifts it")
+        );
+        // The idle ones are bound by what they send.
+        assert_eq!(
+            rows.volumes[1].binding.value.as_ref().unwrap().kind,
+            LimitKind::VolumeIops
+        );
+    }
+
+    #[test]
+    fn without_a_measurement_no_limit_is_said_to_bind() {
+        let mut snapshot = with_cloud([10.0, 10.0, 10.0]);
+        let mut metrics = snapshot.cloud.metrics.get().unwrap().clone();
+        metrics.volumes.get_mut("vol-1").unwrap().write_ops_per_second = None;
+        snapshot.cloud.metrics = Observed::fresh(metrics, at(0));
+        let rows = Rows::of(&snapshot, at(0));
+        assert_eq!(rows.volumes[0].binding.value, None);
+        assert_eq!(
+            rows.volumes[0].binding.reason.as_deref(),
+            Some("CloudWatch has no data")
+        );
+        assert_eq!(rows.volumes[0].zone_down_percent.value, None);
+        assert!(rows.volumes[1].binding.value.is_some(), "the others are not touched");
+    }
+
+    #[test]
+    fn a_slow_volume_stands_out_of_its_peers() {
+        let rows = Rows::of(&with_cloud([1.0; 3]), at(0));
+        let times: Vec<_> = rows
+            .volumes
+            .iter()
+            .map(|row| row.latency_vs_peers.value.unwrap())
+            .collect();
+        assert_eq!(times[1], 21.0);
+        assert!(times[0] < 1.0);
+    }
+
+    #[test]
+    fn snapshots_and_the_file_systems_share_are_told() {
+        let mut snapshot = with_cloud([1.0; 3]);
+        let rows = Rows::of(&snapshot, at(0));
+        assert_eq!(rows.volumes[0].snapshot_age_seconds.value, Some(7200));
+        assert_eq!(
+            rows.volumes[1].snapshot_age_seconds.reason.as_deref(),
+            Some("no snapshot in 31 days")
+        );
+        assert_eq!(rows.volumes[0].filesystem_percent.value, Some(98.0));
+        snapshot.cloud.snapshots.fail(Trouble::Denied, "not authorised", at(0));
+        let rows = Rows::of(&snapshot, at(30));
+        assert!(
+            rows.volumes[1]
+                .snapshot_age_seconds
+                .reason
+                .as_deref()
+                .unwrap()
+                .contains("not authorised")
+        );
+    }
+
+    #[test]
+    fn what_moves_in_flight_still_bring_is_counted_against_the_free_bytes() {
+        let mut snapshot = with_cloud([1.0; 3]);
+        let growing = Rows::of(&snapshot, at(0)).volumes[2].full_in_seconds.value.unwrap();
+        assert_eq!(growing, 25.0 * GIB as f64);
+        // orders-0 is being added to broker 3, which has 100 bytes of it; the leader has 20 GiB.
+        let mut leader = snapshot.logdirs[&1].get().unwrap().clone();
+        leader[0].replicas[0].size_bytes = 20 * GIB + 100;
+        snapshot.logdirs.insert(1, Observed::fresh(leader, at(0)));
+        let moving = crate::model::reassignment::Reassignment {
+            topic: "orders".into(),
+            partition: 0,
+            replicas: vec![1, 2, 3],
+            adding: vec![3],
+            removing: vec![],
+        };
+        snapshot.reassignments = Observed::fresh(vec![moving], at(0));
+        let rows = Rows::of(&snapshot, at(0));
+        assert_eq!(rows.volumes[2].incoming_bytes, 20 * GIB);
+        assert_eq!(rows.volumes[2].full_in_seconds.value, Some(15.0 * GIB as f64));
+        assert_eq!(rows.brokers[2].full_in_seconds.value, Some(15.0 * GIB as f64));
+        assert_eq!(rows.volumes[0].incoming_bytes, 0, "the leader brings nothing to itself");
+        // What does not fit is full now, whatever the growth.
+        let mut leader = snapshot.logdirs[&1].get().unwrap().clone();
+        leader[0].replicas[0].size_bytes = 60 * GIB;
+        snapshot.logdirs.insert(1, Observed::fresh(leader, at(0)));
+        assert_eq!(Rows::of(&snapshot, at(0)).volumes[2].full_in_seconds.value, Some(0.0));
+    }
+}

@@ -53,6 +53,10 @@ impl Aws {
         match *self {}
     }
 
+    pub async fn snapshots(&self, _volumes: &[String], _now: Moment) -> Result<BTreeMap<String, Moment>, Error> {
+        match *self {}
+    }
+
     pub async fn types(&self, _names: &[String]) -> Result<BTreeMap<String, InstanceType>, Error> {
         match *self {}
     }

@@ -136,6 +136,15 @@ impl Aws {
         volume::modifications(self, volumes).await
     }
 
+    /// When the last completed snapshot of each of these volumes was begun; those without one in the last
+    /// [`SNAPSHOT_DAYS`](crate::model::cloud::SNAPSHOT_DAYS) are left out. DescribeSnapshots.
+    ///
+    /// # Errors
+    /// As for every call here.
+    pub async fn snapshots(&self, volumes: &[String], now: Moment) -> Result<BTreeMap<String, Moment>, Error> {
+        volume::snapshots(self, volumes, now).await
+    }
+
     /// What instance types sustain, by name; immutable, so worth keeping. DescribeInstanceTypes.
     ///
     /// # Errors

@@ -14,6 +14,7 @@ use super::partition;
 use super::place::{Noun, Place};
 use super::table::{Column, Row, Section, Table};
 use super::text;
+use super::volume;
 
 /// Configs in which brokers differ by nature.
 const OWN: &[&str] = &[
@@ -55,7 +56,9 @@ fn columns() -> Vec<Column> {
         Column::new("throughput_percent", "EBS throughput", 2)
             .width(10, 12)
             .bar(5),
-        Column::new("iops_percent", "IOPS", 5).width(4, 5).right(),
+        Column::new("binding", "binds", 6).width(12, 24),
+        Column::new("zone_down_percent", "AZ lost", 4).width(7, 7).right(),
+        Column::new("iops_percent", "IOPS", 6).width(4, 5).right(),
         Column::new("network_percent", "net", 5).width(4, 5).right().bar(4),
         Column::new("cpu_percent", "cpu", 4).width(4, 5).right(),
         Column::new("rtt_ms", "rtt ms", 3).width(6, 6).right(),
@@ -108,6 +111,12 @@ fn row(broker: &BrokerRow) -> Row {
         Field::gauge(&broker.used_percent),
         full_in(&broker.full_in_seconds),
         throughput,
+        volume::binding(&broker.binding),
+        Field::of(&broker.zone_down_percent, |percent| {
+            Field::new(text::percent(*percent))
+                .number(*percent)
+                .tone(volume::over(*percent))
+        }),
         Field::percent(&broker.iops_percent),
         Field::gauge(&broker.network_percent),
         Field::percent(&broker.cpu_percent),
@@ -231,7 +240,13 @@ fn notes(broker: &BrokerRow) -> Vec<String> {
     if !broker.volumes.is_empty() {
         notes.push(format!("volumes {}", broker.volumes.join(" ")));
     }
-    if let (Some(name), Some(limit)) = (
+    if let Some(load) = &broker.binding.value {
+        let lost = match (broker.zone_down_percent.value, &broker.zone_down) {
+            (Some(percent), Some(zone)) => format!(" · with {zone} lost {}", text::percent(percent)),
+            _ => String::new(),
+        };
+        notes.push(format!("{}{lost}", volume::bound(load)));
+    } else if let (Some(name), Some(limit)) = (
         &broker.throughput_limit_name,
         broker.throughput_limit_mb_per_second.value,
     ) {

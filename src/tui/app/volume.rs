@@ -1,5 +1,6 @@
 //! EBS volumes: what fills them, which limit binds, and what AWS does to them.
 
+use crate::model::limit::{self, Load};
 use crate::model::logdir::Replica;
 use crate::model::row::volume::VolumeRow;
 use crate::model::row::{Cell, Rows};
@@ -26,16 +27,26 @@ pub fn list(rows: &Rows, snapshot: &Snapshot) -> Table {
             .width(13, 13)
             .right()
             .bar(5),
-        Column::new("iops_percent", "IOPS of limit", 3)
+        Column::new("binding", "binds", 2).width(12, 24),
+        Column::new("zone_down_percent", "AZ lost", 2).width(7, 7).right(),
+        Column::new("iops_percent", "IOPS of limit", 4)
             .width(14, 15)
             .right()
             .bar(4),
         Column::new("write_latency_ms", "write ms", 4).width(8, 8).right(),
+        Column::new("latency_vs_peers", "vs peers", 4).width(8, 8).right(),
         Column::new("read_latency_ms", "read ms", 5).width(7, 7).right(),
         Column::new("queue_length", "queue", 5).width(5, 6).right(),
         Column::new("health", "health", 1).width(6, 12),
         Column::new("modification", "modification", 4).width(12, 36),
-        Column::new("burst_percent", "burst", 7).width(5, 5).right(),
+        Column::new("burst_percent", "burst", 6).width(5, 5).right(),
+        Column::new("instance_burst_percent", "EC2 burst", 6)
+            .width(9, 9)
+            .right(),
+        Column::new("snapshot_age_seconds", "snapshot", 7).width(8, 8),
+        Column::new("filesystem_percent", "file system", 8)
+            .width(11, 11)
+            .right(),
         Column::new("encrypted", "encrypted", 8).width(9, 9),
         Column::new("zone", "zone", 8).width(10, 14),
         Column::new("instance", "instance", 9).width(12, 20),
@@ -86,8 +97,20 @@ fn row(volume: &VolumeRow) -> Row {
             &volume.throughput_mb_per_second,
             &volume.throughput_limit_mb_per_second,
         ),
+        binding(&volume.binding),
+        Field::of(&volume.zone_down_percent, |percent| {
+            Field::new(text::percent(*percent))
+                .number(*percent)
+                .tone(over(*percent))
+        }),
         of_limit(&volume.iops_percent, &volume.iops, &volume.iops_limit),
         number(&volume.write_latency_ms),
+        Field::of(&volume.latency_vs_peers, |times| {
+            let slow = is_slow(volume);
+            Field::new(format!("{}×", text::milliseconds(*times)))
+                .number(*times)
+                .tone(if slow { Tone::Warn } else { Tone::Plain })
+        }),
         number(&volume.read_latency_ms),
         number(&volume.queue_length),
         health(volume),
@@ -95,7 +118,17 @@ fn row(volume: &VolumeRow) -> Row {
             Some(text) => Field::new(text.clone()).tone(Tone::Accent),
             None => Field::none(),
         },
-        Field::percent(&volume.burst_percent).none_when(&["does not burst"]),
+        credit(&volume.burst_percent).none_when(&["does not burst"]),
+        credit(&volume.instance_burst_percent).none_when(&["only types that burst"]),
+        snapshot_age(&volume.snapshot_age_seconds),
+        Field::of(&volume.filesystem_percent, |percent| {
+            let tone = if *percent < LEAST_FILE_SYSTEM {
+                Tone::Warn
+            } else {
+                Tone::Plain
+            };
+            Field::new(text::percent(*percent)).number(*percent).tone(tone)
+        }),
         match volume.encrypted {
             true => Field::new("yes"),
             false => Field::new("no").tone(Tone::Warn),
@@ -118,6 +151,58 @@ fn row(volume: &VolumeRow) -> Row {
         opens: Some(Place::open(Noun::Volume, volume.id.clone())),
         ..Row::default()
     }
+}
+
+/// A file system that takes less of its volume was not extended after the volume grew.
+const LEAST_FILE_SYSTEM: f64 = 93.0;
+
+/// `gp3 125 MiB/s 58%`, `network 71%`: what is met first, and how much of it is in use.
+pub(super) fn binding(cell: &Cell<Load>) -> Field {
+    Field::of(cell, |load| {
+        let percent = load.percent();
+        Field::new(format!("{} {}", load.kind.words(), text::percent(percent)))
+            .number(percent)
+            .tone(strain(percent))
+    })
+}
+
+/// More than the limit is what does not go on.
+pub(super) fn over(percent: f64) -> Tone {
+    match percent {
+        p if p >= 100.0 => Tone::Error,
+        p if p >= 75.0 => Tone::Warn,
+        _ => Tone::Plain,
+    }
+}
+
+/// What is left of a burst credit: under half is a warning, under a fifth an alarm.
+fn credit(cell: &Cell<f64>) -> Field {
+    Field::of(cell, |percent| {
+        let tone = match *percent {
+            p if p < 20.0 => Tone::Error,
+            p if p < 50.0 => Tone::Warn,
+            _ => Tone::Plain,
+        };
+        Field::new(text::percent(*percent)).number(*percent).tone(tone)
+    })
+}
+
+fn snapshot_age(cell: &Cell<i64>) -> Field {
+    let field = Field::of(cell, |age| Field::new(text::span(*age as f64)).number(*age as f64));
+    match field.is_unknown() && cell.reason.as_ref().is_some_and(|why| why.starts_with("no snapshot")) {
+        true => Field {
+            text: "none".to_owned(),
+            tone: Tone::Warn,
+            ..field
+        },
+        false => field,
+    }
+}
+
+/// Three times as slow as its peers, and slow enough to matter.
+fn is_slow(volume: &VolumeRow) -> bool {
+    let times = volume.latency_vs_peers.value.is_some_and(|times| times >= 3.0);
+    times && volume.write_latency_ms.value.is_some_and(|ms| ms >= 2.0)
 }
 
 /// `38 of 131`: used of the limit, with the bar of the percentage.
@@ -161,7 +246,27 @@ fn badness(volume: &VolumeRow) -> u64 {
         _ => 0,
     };
     let limits = [&volume.used_percent, &volume.throughput_percent, &volume.iops_percent];
-    stalled + detached + limits.into_iter().map(strained).sum::<u64>()
+    let bound = volume.binding.map(|load| Some(load.percent()));
+    let lost = if volume.zone_down_percent.value.is_some_and(|percent| percent >= 100.0) {
+        10
+    } else {
+        0
+    };
+    let spent = [&volume.burst_percent, &volume.instance_burst_percent]
+        .into_iter()
+        .map(|cell| match credit(cell).tone {
+            Tone::Error => 200,
+            Tone::Warn => 20,
+            _ => 0,
+        })
+        .sum::<u64>();
+    let slow = if is_slow(volume) { 100 } else { 0 };
+    let unextended = volume
+        .filesystem_percent
+        .value
+        .is_some_and(|percent| percent < LEAST_FILE_SYSTEM);
+    let weak = lost + spent + slow + if unextended { 20 } else { 0 } + strained(&bound);
+    stalled + detached + weak + limits.into_iter().map(strained).sum::<u64>()
 }
 
 fn notes(volume: &VolumeRow) -> Vec<String> {
@@ -172,7 +277,58 @@ fn notes(volume: &VolumeRow) -> Vec<String> {
     if let Some(growth) = volume.growth_bytes_per_second.value {
         notes.push(format!("grows by {}", text::rate(growth)));
     }
+    if volume.incoming_bytes > 0 {
+        notes.push(format!(
+            "moves in flight bring {} more: full in counts them",
+            text::bytes(volume.incoming_bytes as f64)
+        ));
+    }
+    if let Some(load) = &volume.binding.value {
+        notes.push(bound(load));
+        if let (Some(percent), Some(zone)) = (volume.zone_down_percent.value, &volume.zone_down) {
+            notes.push(format!("with {zone} lost {} of it", text::percent(percent)));
+        }
+        if let Some(raise) = &volume.raise.value {
+            notes.push(format!("to raise it: {raise}"));
+        }
+    }
+    notes.extend(limit::type_note(&volume.volume_type).map(str::to_owned));
+    if volume.modifications_24h > 0 {
+        let next = match volume.modification_state.as_deref() {
+            Some("completed" | "failed") => "the next may begin",
+            _ => "the next may begin once this one is completed",
+        };
+        notes.push(format!(
+            "{} of 4 modifications in 24 h seen (EC2 tells the last only): {next}",
+            volume.modifications_24h
+        ));
+    }
+    let share = volume
+        .filesystem_percent
+        .value
+        .filter(|share| *share < LEAST_FILE_SYSTEM);
+    if let Some(share) = share {
+        notes.push(format!(
+            "the file system takes {} of the volume: extend it (growpart, then xfs_growfs or resize2fs)",
+            text::percent(share)
+        ));
+    }
+    if is_slow(volume) {
+        notes.push("slower than its peers by far: nothing else may show it (gray failure)".to_owned());
+    }
     notes
+}
+
+/// `bound by gp3 125 MiB/s: 76 of 131 MB/s`.
+pub(super) fn bound(load: &Load) -> String {
+    let number = |value: f64| text::count(value.round() as i64);
+    format!(
+        "bound by {}: {} of {} {}",
+        load.name,
+        number(load.used),
+        number(load.limit),
+        load.kind.unit()
+    )
 }
 
 /// What lies on one volume, largest first.

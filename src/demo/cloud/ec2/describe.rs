@@ -249,11 +249,16 @@ fn volume(xml: &mut Xml, machine: &Machine, disk: &Disk) {
     xml.leaf("volumeId", &disk.id)
         .leaf("size", disk.size_gib)
         .leaf("volumeType", &disk.volume_type);
-    xml.leaf("iops", disk.iops)
-        .leaf("throughput", disk.throughput_mib_per_second);
+    // HDD volumes have no IOPS to tell, and only gp3 has a throughput of its own.
+    if !matches!(disk.volume_type.as_str(), "st1" | "sc1" | "standard") {
+        xml.leaf("iops", disk.iops);
+    }
+    if disk.volume_type == "gp3" {
+        xml.leaf("throughput", disk.throughput_mib_per_second);
+    }
     xml.leaf("availabilityZone", &machine.zone)
         .leaf("status", "in-use")
-        .leaf("encrypted", true);
+        .leaf("encrypted", disk.encrypted);
     xml.time("createTime", machine.launched_at);
     xml.list("attachmentSet", [machine], |xml, machine| {
         xml.leaf("volumeId", &disk.id)
@@ -263,6 +268,40 @@ fn volume(xml: &mut Xml, machine: &Machine, disk: &Disk) {
             .leaf("deleteOnTermination", disk.device == machine.root_device);
     });
     tags(xml, &disk.tags);
+}
+
+/// The last completed snapshot of each volume; an outage of a zone does not touch them.
+pub(super) fn snapshots(view: &View<'_>, query: &Query) -> Result<String, Refusal> {
+    let filters = query.filters();
+    let mut found = Vec::new();
+    for disk in view.fleet.machines.iter().flat_map(|machine| &machine.disks) {
+        let Some(at) = disk.snapshot_at else { continue };
+        let field = |name: &str| match name {
+            "volume-id" => Some(vec![disk.id.clone()]),
+            "status" => Some(vec!["completed".to_owned()]),
+            "start-time" => Some(vec![jiff::Timestamp::from_second(at).unwrap_or_default().to_string()]),
+            _ => None,
+        };
+        if passes(&filters, field)? {
+            found.push((disk, at));
+        }
+    }
+    let (found, next) = view.page(query, found)?;
+    Ok(Xml::answer("DescribeSnapshots", view.request, |xml| {
+        xml.list("snapshotSet", found, |xml, (disk, at)| {
+            xml.leaf("snapshotId", disk.id.replacen("vol", "snap", 1))
+                .leaf("volumeId", &disk.id)
+                .leaf("status", "completed")
+                .leaf("progress", "100%");
+            xml.time("startTime", at);
+            xml.leaf("ownerId", "000000000000")
+                .leaf("volumeSize", disk.size_gib)
+                .leaf("encrypted", disk.encrypted);
+        });
+        if let Some(next) = next {
+            xml.leaf("nextToken", next);
+        }
+    }))
 }
 
 pub(super) fn modifications(view: &View<'_>, query: &Query) -> Result<String, Refusal> {

@@ -1,12 +1,14 @@
-//! DescribeVolumes and DescribeVolumesModifications.
+//! DescribeVolumes, DescribeVolumesModifications and DescribeSnapshots.
 
 use std::collections::BTreeMap;
 
+use aws_sdk_ec2::operation::describe_snapshots::DescribeSnapshotsOutput;
 use aws_sdk_ec2::operation::describe_volumes::DescribeVolumesOutput;
 use aws_sdk_ec2::operation::describe_volumes_modifications::DescribeVolumesModificationsOutput;
 use aws_sdk_ec2::types;
 
-use crate::model::cloud::{Modification, Volume};
+use crate::model::Moment;
+use crate::model::cloud::{Modification, SNAPSHOT_DAYS, Volume};
 use crate::source::Error;
 
 use super::{Aws, every_page, filter, moment, tags};
@@ -15,6 +17,9 @@ use super::{Aws, every_page, filter, moment, tags};
 const VALUES: usize = 200;
 
 const PAGE: i32 = 500;
+
+/// Snapshots a page, EC2's own limit.
+const SNAPSHOT_PAGE: i32 = 1000;
 
 pub(super) async fn volumes(aws: &Aws, instances: &[String]) -> Result<BTreeMap<String, Volume>, Error> {
     const WHAT: &str = "DescribeVolumes";
@@ -66,6 +71,46 @@ pub(super) async fn modifications(aws: &Aws, volumes: &[String]) -> Result<BTree
         }
     }
     Ok(found)
+}
+
+/// By day, because an account keeps years of snapshots and only the last one counts.
+pub(super) async fn snapshots(aws: &Aws, volumes: &[String], now: Moment) -> Result<BTreeMap<String, Moment>, Error> {
+    const WHAT: &str = "DescribeSnapshots";
+    let ec2 = &aws.clients().await?.ec2;
+    let days: Vec<String> = last_days(now).collect();
+    let mut found: BTreeMap<String, Moment> = BTreeMap::new();
+    for volumes in volumes.chunks(VALUES) {
+        let filters = vec![
+            filter("volume-id", volumes.iter().cloned()),
+            filter("status", ["completed".to_owned()]),
+            filter("start-time", days.iter().cloned()),
+        ];
+        let pages = every_page(WHAT, DescribeSnapshotsOutput::next_token, |token| {
+            let call = ec2
+                .describe_snapshots()
+                .owner_ids("self")
+                .set_filters(Some(filters.clone()))
+                .max_results(SNAPSHOT_PAGE)
+                .set_next_token(token);
+            aws.ask("EC2", WHAT, call.send())
+        });
+        for page in pages.await? {
+            for snapshot in page.snapshots() {
+                let Some((volume, at)) = snapshot.volume_id().zip(moment(snapshot.start_time())) else {
+                    continue;
+                };
+                let last = found.entry(volume.to_owned()).or_insert(at);
+                *last = at.max(*last);
+            }
+        }
+    }
+    Ok(found)
+}
+
+/// `2026-11-25*` and the days before it, as far back as a snapshot is looked for.
+fn last_days(now: Moment) -> impl Iterator<Item = String> {
+    let day = move |ago: i64| Moment::from_second(now.as_second() - ago * 86_400).unwrap_or(now);
+    (0..=SNAPSHOT_DAYS).map(move |ago| format!("{}*", day(ago).strftime("%Y-%m-%d")))
 }
 
 fn read(volume: &types::Volume, instances: &[String]) -> Option<(String, Volume)> {
@@ -136,6 +181,13 @@ fn describe(change: &types::VolumeModification) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn snapshots_are_looked_for_day_by_day() {
+        let days: Vec<String> = last_days("2026-03-02T00:00:01Z".parse().unwrap()).collect();
+        assert_eq!(days.len(), 32);
+        assert_eq!((days[0].as_str(), days[2].as_str()), ("2026-03-02*", "2026-02-28*"));
+    }
 
     #[test]
     fn a_modification_tells_only_what_changes() {
