@@ -32,7 +32,7 @@ use crate::model::Snapshot;
 use crate::model::identity::Rules;
 use crate::settings::context::Context;
 use crate::source::aws::{self, Aws};
-use crate::source::kafka::{Kafka, Target, record};
+use crate::source::kafka::{Kafka, Security, Target, record};
 use cloud::Plane;
 use live::Control;
 use look::Look;
@@ -64,9 +64,13 @@ impl Sources {
         }
     }
 
-    /// What a context names. Nothing is connected yet.
-    pub fn of(context: &Context, state: Option<PathBuf>) -> Self {
-        let kafka = Kafka::new(target(context));
+    /// What a context names. Nothing is connected yet; files with certificates and secrets are read, and the commands that
+    /// tell a secret are run.
+    ///
+    /// # Errors
+    /// [`Error::Local`] with the store or the secret that cannot be used.
+    pub fn of(context: &Context, state: Option<PathBuf>) -> Result<Self, Error> {
+        let kafka = Kafka::new(target(context)?);
         let mut sources = Self::of_kafka(&context.name, kafka);
         sources.state = state;
         if let Some(aws) = &context.aws {
@@ -84,7 +88,7 @@ impl Sources {
             sources.aws = Aws::connect(options).map_err(|error| error.to_string());
             sources.rules.map = aws.brokers.clone();
         }
-        sources
+        Ok(sources)
     }
 
     fn look(&self) -> Look {
@@ -103,8 +107,12 @@ impl Sources {
 }
 
 /// How to reach the cluster of a context.
-pub fn target(context: &Context) -> Target {
+///
+/// # Errors
+/// As [`Sources::of`].
+pub fn target(context: &Context) -> Result<Target, Error> {
     let mut target = Target::new("");
+    target.security = Security::of(&context.connection.security)?;
     target.bootstrap.clone_from(&context.bootstrap);
     target.properties.clone_from(&context.connection.rdkafka);
     if let Some(client_id) = &context.connection.client_id {
@@ -113,7 +121,7 @@ pub fn target(context: &Context) -> Target {
     if let Some(timeout) = context.connection.request_timeout {
         target.deadlines.call = timeout;
     }
-    target
+    Ok(target)
 }
 
 /// The pollers of one cluster. They stop when it is dropped.

@@ -15,6 +15,7 @@ pub mod offset;
 pub mod price;
 pub mod quorum;
 pub mod reassignment;
+pub mod right;
 pub mod row;
 pub mod record;
 pub mod snapshot;

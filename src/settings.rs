@@ -1,5 +1,5 @@
 //! Our own files as values: contexts, client properties, themes, keymaps, appearance, and where they lie. Presets are
-//! embedded and the user's files overlay them. Reads files and nothing else; errors name the file, the line and the way out.
+//! embedded and the user's files overlay them. Asks no cluster; runs nothing but the commands that tell a secret; errors name the file, the line and the way out.
 
 pub mod appearance;
 pub mod context;
@@ -10,6 +10,7 @@ pub mod pin;
 pub mod preset;
 pub mod properties;
 pub mod rule;
+pub mod secret;
 pub mod state;
 pub mod target;
 pub mod theme;
@@ -20,3 +21,4 @@ pub use context::{Aws, Class, Context};
 pub use error::Error;
 pub use paths::Paths;
 pub use properties::Connection;
+pub use secret::Secret;

@@ -21,6 +21,9 @@ pub enum Error {
         what: String,
         after: Duration,
     },
+    /// A handshake failed: one side does not trust the other, or they do not speak the same.
+    #[error("there is no secure connection to {peer}: {reason}")]
+    Insecure { peer: String, reason: String },
     #[error("{peer} denies {what}: {reason}")]
     Denied { peer: String, what: String, reason: String },
     #[error("{peer} throttles {what}: {reason}")]
@@ -47,7 +50,7 @@ impl Error {
     /// The word for it in [`Health`](crate::model::Health).
     pub fn trouble(&self) -> Trouble {
         match self {
-            Self::Unreachable { .. } => Trouble::Unreachable,
+            Self::Unreachable { .. } | Self::Insecure { .. } => Trouble::Unreachable,
             Self::TimedOut { .. } => Trouble::TimedOut,
             Self::Denied { .. } => Trouble::Denied,
             Self::Throttled { .. } => Trouble::Throttled,
@@ -63,7 +66,7 @@ impl Error {
     pub fn is_about_peer(&self) -> bool {
         matches!(
             self,
-            Self::Unreachable { .. } | Self::TimedOut { .. } | Self::Unsupported { .. }
+            Self::Unreachable { .. } | Self::Insecure { .. } | Self::TimedOut { .. } | Self::Unsupported { .. }
         )
     }
 }

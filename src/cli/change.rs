@@ -245,7 +245,7 @@ impl From<operation::Error> for Failure {
     fn from(error: operation::Error) -> Self {
         use operation::Error as E;
         let exit = match &error {
-            E::NotAnId(_) | E::Settings(_) => Exit::Usage,
+            E::NotAnId(_) | E::Settings(_) | E::Source(crate::feed::Error::Local(_)) => Exit::Usage,
             E::Unknown(_) => Exit::No,
             E::Running { .. } | E::Locked { .. } | E::Over { .. } | E::Drifted(_) | E::Mismatch(_) | E::Refused(_) => {
                 Exit::Refused

@@ -2,21 +2,26 @@
 
 mod test;
 
+use std::path::Path;
+
 use super::exit::{Failure, say};
 use super::facts::{asked, paths};
 use super::output::{Answer, Column, Data, Field, Rank};
 use crate::command::context::{Entry as New, Verb};
 use crate::command::{Global, Line};
+use crate::feed;
 use crate::settings::context::{Aws, Contexts, Entry, address_list};
 use crate::settings::pin::Pins;
 use crate::settings::target::{self, Asked};
-use crate::settings::{Class, Connection, Context, properties};
+use crate::settings::{Class, Context, Secret, properties};
 
 /// A context with what is remembered of it.
 struct Row {
     name: String,
     entry: Entry,
     cluster_id: Option<String>,
+    /// `None` where its properties cannot be honoured: `context test` says why.
+    security: Option<String>,
 }
 
 pub async fn answer(line: &Line, verb: &Verb) -> Result<Answer, Failure> {
@@ -45,7 +50,7 @@ fn list(global: &Global) -> Result<Answer, Failure> {
     let rows: Vec<Row> = contexts
         .context
         .into_iter()
-        .map(|(name, entry)| row(name, entry, &pins))
+        .map(|(name, entry)| row(name, entry, &file, &pins))
         .collect();
     Ok(Answer::list(COLUMNS, &rows, "context", |row| row.name.clone()))
 }
@@ -60,18 +65,21 @@ fn show(global: &Global, name: Option<&String>) -> Result<Answer, Failure> {
         changes: context.changes,
         ..Entry::default()
     });
-    let row = row(context.name.clone(), entry, &Pins::load(&paths)?);
+    let mut row = row(context.name.clone(), entry, &asked.file(&paths), &Pins::load(&paths)?);
+    row.security = Some(context.connection.security.to_string());
     let mut answer = Answer::list(COLUMNS, [&row], "context", |row| row.name.clone());
     answer.blocks[0].upright = true;
     Ok(answer)
 }
 
-fn row(name: String, entry: Entry, pins: &Pins) -> Row {
+fn row(name: String, entry: Entry, file: &Path, pins: &Pins) -> Row {
     let cluster_id = entry
         .cluster_id
         .clone()
         .or_else(|| pins.pinned(&entry.bootstrap).map(str::to_owned));
+    let context = target::of_entry(name.clone(), entry.clone(), file.to_owned(), &Asked::default());
     Row {
+        security: context.ok().map(|context| context.connection.security.to_string()),
         name,
         entry,
         cluster_id,
@@ -107,18 +115,17 @@ fn add(global: &Global, new: &New) -> Result<Answer, Failure> {
     {
         return Err(Failure::usage("a context's name is one word"));
     }
-    // What cannot be read later is refused now.
     let mut given = Vec::new();
     for text in &global.property {
-        given.push(properties::argument(text)?);
-    }
-    let mut all = match &global.command_config {
-        Some(path) => properties::read(path)?,
-        None => Vec::new(),
-    };
-    all.extend(given.iter().cloned());
-    for note in Connection::of(&all)?.notes {
-        say(&format!("azimuth: {note}"));
+        let mut property = properties::argument(text)?;
+        if property.key.ends_with(".location")
+            && let Some(path) = property.value.written()
+        {
+            let path =
+                std::path::absolute(path).map_err(|error| Failure::usage(format!("-X {}: {error}", property.key)))?;
+            property.value = Secret::text(path.display().to_string());
+        }
+        given.push(property);
     }
     let aws = Aws {
         profile: new.profile.clone(),
@@ -142,7 +149,13 @@ fn add(global: &Global, new: &New) -> Result<Answer, Failure> {
         aws: (aws != Aws::default()).then_some(aws),
         cluster_id: None,
     };
-    let row = row(new.name.clone(), entry.clone(), &Pins::load(&paths)?);
+    // What cannot be read later is refused now: a property, a store, a secret.
+    let context = target::of_entry(new.name.clone(), entry.clone(), file.clone(), &Asked::default())?;
+    for note in &context.connection.notes {
+        say(&format!("azimuth: {note}"));
+    }
+    feed::target(&context).map_err(Failure::usage)?;
+    let row = row(new.name.clone(), entry.clone(), &file, &Pins::load(&paths)?);
     if global.dry_run {
         say(&format!("azimuth: would add this to {}", file.display()));
     } else {
@@ -159,7 +172,7 @@ fn add(global: &Global, new: &New) -> Result<Answer, Failure> {
 }
 
 /// The file must be found from anywhere later.
-fn absolute(path: Option<&std::path::Path>) -> Result<Option<std::path::PathBuf>, Failure> {
+fn absolute(path: Option<&Path>) -> Result<Option<std::path::PathBuf>, Failure> {
     let absolute = path.map(std::path::absolute).transpose();
     absolute.map_err(|error| Failure::usage(format!("--command-config: {error}")))
 }
@@ -193,6 +206,12 @@ const COLUMNS: &[Column<Row>] = &[
         title: "BOOTSTRAP",
         rank: Rank::Usual,
         field: |row| Field::list(&row.entry.bootstrap),
+    },
+    Column {
+        key: "security",
+        title: "SECURITY",
+        rank: Rank::Usual,
+        field: |row| Field::maybe(row.security.as_ref()),
     },
     Column {
         key: "cluster_id",

@@ -53,7 +53,7 @@ async fn look(global: &Global, needs: &Needs) -> Result<Snapshot, Failure> {
     let paths = paths()?;
     let (context, _) = context_of(global, &paths)?;
     let mut pins = Pins::load(&paths)?;
-    let sources = sources(&context, &pins, &paths);
+    let sources = sources(&context, &pins, &paths)?;
     let patience = patience(global);
     let snapshot = feed::collect(&sources, needs, patience.saturating_sub(MARGIN).max(patience / 2)).await;
     hold_to_pin(&context, &mut pins, &snapshot)?;
@@ -61,9 +61,9 @@ async fn look(global: &Global, needs: &Needs) -> Result<Snapshot, Failure> {
 }
 
 /// Where facts of a context come from.
-pub fn sources(context: &Context, pins: &Pins, paths: &Paths) -> Sources {
+pub fn sources(context: &Context, pins: &Pins, paths: &Paths) -> Result<Sources, Failure> {
     let folder = pins.expected(context).and_then(|id| state::of(id, paths).ok());
-    Sources::of(context, folder.map(|state| state.folder))
+    Sources::of(context, folder.map(|state| state.folder)).map_err(Failure::usage)
 }
 
 /// Another cluster than the pinned one is refused, whatever it was asked.

@@ -10,7 +10,7 @@ use super::output::{Data, moment};
 use crate::command::record::Verb;
 use crate::command::value::Offset;
 use crate::command::{Line, Output};
-use crate::feed::{self, Needs, Overflow, Section, Start, Tail, TailRequest};
+use crate::feed::{self, Error, Needs, Overflow, Section, Start, Tail, TailRequest};
 use crate::model::record::Record;
 use crate::model::{Moment, Snapshot};
 use crate::settings::pin::Pins;
@@ -31,7 +31,7 @@ pub async fn run(line: &Line, verb: &Verb) -> Result<Exit, Failure> {
     let paths = paths()?;
     let (context, _) = context_of(&line.global, &paths)?;
     let mut pins = Pins::load(&paths)?;
-    let sources = sources(&context, &pins, &paths);
+    let sources = sources(&context, &pins, &paths)?;
     let needs: Needs = [Section::Cluster, Section::Topics].into();
     let snapshot = feed::collect(&sources, &needs, patience(&line.global)).await;
     hold_to_pin(&context, &mut pins, &snapshot)?;
@@ -93,6 +93,8 @@ async fn follow(mut tail: Tail, output: Output, count: Option<u64>) -> Result<Ex
     while left > 0 {
         match tail.next().await {
             None => break,
+            // Waiting does not help against a missing right.
+            Some(Err(error @ Error::Denied { .. })) => return Err(Failure::partial(error)),
             Some(Err(error)) => {
                 say(&format!("azimuth: {error}"));
                 exit = Exit::Partial;

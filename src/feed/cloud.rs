@@ -222,6 +222,7 @@ impl Plane {
 fn both(one: Seen, other: Seen) -> Seen {
     Seen {
         failed: one.failed || other.failed,
+        denied: one.denied && other.denied,
         change: one.change.max(other.change),
         turned: one.turned || other.turned,
     }
@@ -361,6 +362,7 @@ async fn types(aws: &Aws, store: &Store) -> Seen {
     let answer = within("DescribeInstanceTypes", aws.types(&unknown)).await;
     note(store, "DescribeInstanceTypes", &answer);
     let failed = answer.is_err();
+    let denied = matches!(answer, Err(Error::Denied { .. }));
     let change = store.edit(|inner| match answer {
         Ok(types) if !types.is_empty() => {
             inner.snapshot.cloud.types.extend(types);
@@ -370,6 +372,7 @@ async fn types(aws: &Aws, store: &Store) -> Seen {
     });
     Seen {
         failed,
+        denied,
         change,
         turned: false,
     }

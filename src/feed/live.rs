@@ -120,6 +120,15 @@ impl Control {
         }
     }
 
+    /// How long to leave a section alone that we may not see. A refused login is tried again sooner, by the connection's own
+    /// pause: everything hangs on it.
+    fn pause_denied(&self, section: Section) -> Duration {
+        match section {
+            Section::Cluster | Section::Links => Duration::ZERO,
+            _ => self.cadence.denied,
+        }
+    }
+
     /// The longest pause between failures. Links are tried nearly as often as always: they notice a broker's return.
     fn longest_pause(&self, section: Section, usual: Duration) -> Duration {
         match section {
@@ -184,9 +193,10 @@ async fn poll(look: Look, control: Arc<Control>, job: Job) {
         let _ = paused.wait_for(|paused| !paused).await;
         let seen = look.at(job).await;
         control.follow(job, seen);
-        let pause = match seen.failed {
-            true => backoff.fail(),
-            false => {
+        let pause = match seen {
+            Seen { denied: true, .. } => backoff.fail().max(control.pause_denied(job.section)),
+            Seen { failed: true, .. } => backoff.fail(),
+            _ => {
                 backoff.succeed();
                 let usual = control.pause_after(job.section, &look.store);
                 usual.mul_f64(0.9) + backoff.jitter(usual.mul_f64(0.1))

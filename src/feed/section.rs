@@ -62,6 +62,8 @@ pub struct Cadence {
     pub metrics: Duration,
     /// No section that fails is left alone for longer.
     pub max_backoff: Duration,
+    /// A section that we may not see is asked for again after so long: rights change rarely, and refusals are logged.
+    pub denied: Duration,
 }
 
 impl Default for Cadence {
@@ -83,6 +85,7 @@ impl Default for Cadence {
             volumes: seconds(60),
             metrics: seconds(60),
             max_backoff: seconds(30),
+            denied: seconds(300),
         }
     }
 }

@@ -29,6 +29,8 @@ pub(super) enum Change {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Seen {
     pub failed: bool,
+    /// It was refused for want of a right.
+    pub denied: bool,
     pub change: Change,
     /// It failed before and does not now, or the other way round.
     pub turned: bool,
@@ -149,6 +151,7 @@ pub(super) fn settle<T: PartialEq>(section: &mut Observed<T>, outcome: Result<T,
             }
             Seen {
                 failed: false,
+                denied: false,
                 change: if same { Change::Age } else { Change::Value },
                 turned: was_failing,
             }
@@ -158,6 +161,7 @@ pub(super) fn settle<T: PartialEq>(section: &mut Observed<T>, outcome: Result<T,
             section.fail(error.trouble(), error.to_string(), at);
             Seen {
                 failed: true,
+                denied: matches!(error, Error::Denied { .. }),
                 change: match section.health == before {
                     true => Change::Nothing,
                     false => Change::Value,

@@ -1,4 +1,5 @@
-//! Everything on the way to a cluster, tried step by step: names, ports, the protocol, each advertised address.
+//! Everything on the way to a cluster, tried step by step: names, ports, TLS, the login, the protocol, each advertised
+//! address, and what we may do there. A step that fails says why and what to do.
 
 use std::future::Future;
 use std::time::Duration;
@@ -7,10 +8,15 @@ use futures::future::join_all;
 use tokio::net::{TcpStream, lookup_host};
 use tokio::time::{Instant, timeout};
 
-use super::Sources;
+use super::{Error, Sources};
+use crate::model::Moment;
 use crate::model::broker::Broker;
 use crate::model::cluster::Cluster;
-use crate::source::kafka::Kafka;
+use crate::model::right::{Operation, Operations, Rights};
+use crate::source::kafka::{Handshake, Kafka};
+
+/// A certificate that ends sooner deserves a word: most authorities of companies need days.
+const CERTIFICATE_DAYS: i64 = 21;
 
 /// One step and how it went.
 #[derive(Debug, Clone, PartialEq)]
@@ -18,9 +24,22 @@ pub struct Trial {
     pub step: Step,
     /// What it was tried on, for example `b1:9092` or `broker 4 at b4:9092`.
     pub subject: String,
-    /// What was found, or why it failed.
-    pub outcome: Result<String, String>,
+    pub outcome: Outcome,
+    /// What was found, or why it failed and what to do.
+    pub detail: String,
     pub took: Duration,
+}
+
+/// How a step went.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, strum::Display)]
+#[strum(serialize_all = "snake_case")]
+pub enum Outcome {
+    Pass,
+    /// It goes on, but not everything will be seen, or not for long.
+    Warn,
+    Fail,
+    /// There is nothing to try; never shown as good.
+    Unknown,
 }
 
 /// The steps, in the order in which they build on each other.
@@ -31,14 +50,24 @@ pub enum Step {
     Resolve,
     /// The port accepts connections.
     Connect,
+    /// A handshake, and the certificate.
+    Tls,
+    /// SASL.
+    Login,
     /// The peer speaks Kafka's protocol and tells its cluster.
     Cluster,
     /// A broker answers at the address that it advertises.
     Broker,
+    /// What we may do there.
+    Rights,
 }
 
-/// Tries every bootstrap address, then every broker of the cluster found behind them. Each step ends within `patience`.
-pub async fn kafka(sources: &Sources, patience: Duration) -> (Vec<Trial>, Option<Cluster>) {
+/// A step's result: how it went, and what is to be said.
+type Found = (Outcome, String);
+
+/// Tries every bootstrap address, then every broker of the cluster found behind them, then what may be done. Each step ends
+/// within `patience`. With `changes` the rights for changing are looked at too.
+pub async fn kafka(sources: &Sources, changes: bool, patience: Duration) -> (Vec<Trial>, Option<Cluster>) {
     let target = sources.kafka.target();
     let entries = join_all(target.bootstrap.iter().map(|address| entry(sources, address, patience))).await;
     let mut trials = Vec::new();
@@ -50,6 +79,7 @@ pub async fn kafka(sources: &Sources, patience: Duration) -> (Vec<Trial>, Option
     if let Some(cluster) = &cluster {
         let brokers = cluster.brokers.iter().filter(|broker| !broker.fenced);
         trials.extend(join_all(brokers.map(|broker| advertised(sources, broker, patience))).await);
+        trials.extend(rights(sources, changes, patience).await);
     }
     trials.sort_by_key(|trial| trial.step);
     (trials, cluster)
@@ -57,75 +87,274 @@ pub async fn kafka(sources: &Sources, patience: Duration) -> (Vec<Trial>, Option
 
 /// One bootstrap address, as far as it leads.
 async fn entry(sources: &Sources, address: &str, patience: Duration) -> (Vec<Trial>, Option<Cluster>) {
-    let mut trials = Vec::new();
-    let resolve = async {
-        let found = lookup_host(address).await.map_err(|error| error.to_string())?;
-        let hosts: Vec<String> = found.map(|socket| socket.ip().to_string()).collect();
-        if hosts.is_empty() {
-            Err("the name has no address".to_owned())
-        } else {
-            Ok(hosts.join(", "))
-        }
-    };
-    trials.push(within(patience, Step::Resolve, address, resolve).await);
-    if trials.iter().any(|trial| trial.outcome.is_err()) {
-        return (trials, None);
-    }
-    let connect = async {
-        let stream = TcpStream::connect(address).await.map_err(|error| error.to_string())?;
-        stream
-            .local_addr()
-            .map_or_else(|error| Err(error.to_string()), |from| Ok(format!("from {}", from.ip())))
-    };
-    trials.push(within(patience, Step::Connect, address, connect).await);
-    if trials.iter().any(|trial| trial.outcome.is_err()) {
-        return (trials, None);
-    }
     let mut target = sources.kafka.target().clone();
     target.bootstrap = vec![address.to_owned()];
     let alone = Kafka::new(target);
     let mut found = None;
-    let ask = async {
-        let cluster = alone.cluster().await.map_err(|error| error.to_string())?;
-        let version = cluster.version.as_deref().unwrap_or("of unknown version");
-        let told = format!(
-            "cluster {}, Kafka {version}, {} brokers",
-            cluster.id,
-            cluster.brokers.len()
-        );
-        found = Some(cluster);
-        Ok(told)
-    };
-    trials.push(within(patience, Step::Cluster, address, ask).await);
+    let mut trials = vec![within(patience, Step::Resolve, address, resolve(address)).await];
+    for step in [Step::Connect, Step::Tls, Step::Login, Step::Cluster] {
+        if trials.iter().any(|trial| trial.outcome == Outcome::Fail) {
+            break;
+        }
+        trials.push(match step {
+            Step::Connect => within(patience, step, address, connect(address)).await,
+            Step::Tls => within(patience, step, address, tls(&alone, address)).await,
+            Step::Login => within(patience, step, address, login(&alone, address)).await,
+            _ => within(patience, step, address, cluster(&alone, &mut found)).await,
+        });
+    }
     (trials, found)
 }
 
+async fn resolve(address: &str) -> Result<Found, String> {
+    let host = address.rsplit_once(':').map_or(address, |(host, _)| host);
+    let advice = |reason: &dyn std::fmt::Display| {
+        format!("{reason}; check {host} in the context, and this machine's DNS (VPN, private hosted zone)")
+    };
+    let found = lookup_host(address).await.map_err(|error| advice(&error))?;
+    let hosts: Vec<String> = found.map(|socket| socket.ip().to_string()).collect();
+    match hosts.is_empty() {
+        true => Err(advice(&"the name has no address")),
+        false => pass(hosts.join(", ")),
+    }
+}
+
+async fn connect(address: &str) -> Result<Found, String> {
+    let refused = |error: std::io::Error| match error.kind() {
+        std::io::ErrorKind::ConnectionRefused => {
+            format!("{error}: nobody listens there; check the port, and whether the broker runs")
+        }
+        _ => format!("{error}; check the security group and the route from this machine"),
+    };
+    let stream = TcpStream::connect(address).await.map_err(refused)?;
+    let from = stream.local_addr().map_err(|error| error.to_string())?;
+    pass(format!("from {}", from.ip()))
+}
+
+async fn tls(kafka: &Kafka, address: &str) -> Result<Found, String> {
+    match kafka.handshake(address).await.map_err(said)? {
+        None => Ok((
+            Outcome::Unknown,
+            "not encrypted: security.protocol has no TLS".to_owned(),
+        )),
+        Some(handshake) => Ok(shown(&handshake)),
+    }
+}
+
+/// A certificate that was taken.
+fn shown(handshake: &Handshake) -> Found {
+    let names = match (handshake.names.as_slice(), handshake.checks_host) {
+        ([], true) => "for its common name".to_owned(),
+        (names, true) => format!("for {}", names.join(", ")),
+        (names, false) => format!("for {} (not checked)", names.join(", ")),
+    };
+    let told = format!("{}, {}, {names}", handshake.version, handshake.subject);
+    let Some(ends_at) = handshake.ends_at else {
+        return (Outcome::Pass, told);
+    };
+    let days = ends_at.duration_since(Moment::now()).as_hours() / 24;
+    let date = ends_at.strftime("%Y-%m-%d");
+    match days < CERTIFICATE_DAYS {
+        true => (
+            Outcome::Warn,
+            format!("{told}; ends {date}, in {days} days: renew it, clients refuse it after that"),
+        ),
+        false => (Outcome::Pass, format!("{told}; ends {date}, in {days} days")),
+    }
+}
+
+async fn login(kafka: &Kafka, address: &str) -> Result<Found, String> {
+    match kafka.login(address).await.map_err(said)? {
+        None => Ok((
+            Outcome::Unknown,
+            "nobody logs in: security.protocol has no SASL".to_owned(),
+        )),
+        Some((mechanism, Some(user))) => pass(format!("{mechanism} as {user}")),
+        Some((mechanism, None)) => pass(format!("{mechanism}; the token does not name its subject")),
+    }
+}
+
+async fn cluster(kafka: &Kafka, found: &mut Option<Cluster>) -> Result<Found, String> {
+    let cluster = kafka.cluster().await.map_err(said)?;
+    let version = cluster.version.as_deref().unwrap_or("of unknown version");
+    let told = format!(
+        "cluster {}, Kafka {version}, {} brokers",
+        cluster.id,
+        cluster.brokers.len()
+    );
+    *found = Some(cluster);
+    pass(told)
+}
+
 async fn advertised(sources: &Sources, broker: &Broker, patience: Duration) -> Trial {
-    let subject = format!("broker {} at {}:{}", broker.id, broker.host, broker.port);
+    let host = match broker.host.contains(':') {
+        true => format!("[{}]", broker.host),
+        false => broker.host.clone(),
+    };
+    let address = format!("{host}:{}", broker.port);
     let ask = async {
-        let probe = sources.kafka.link(broker.id).await.map_err(|error| error.to_string())?;
+        let probe = sources.kafka.link(broker.id).await;
+        let probe = probe.map_err(|error| match error {
+            Error::Unreachable { .. } | Error::TimedOut { .. } => format!(
+                "{error}; clients are sent to this address: check advertised.listeners of broker {}, and the route from here",
+                broker.id
+            ),
+            error => error.to_string(),
+        })?;
         let rack = broker
             .rack
             .as_deref()
             .map_or_else(|| "no rack".to_owned(), |rack| format!("rack {rack}"));
-        Ok(format!("round trip {:.1} ms, {rack}", probe.link.rtt_ms))
+        let told = format!("round trip {:.1} ms, {rack}", probe.link.rtt_ms);
+        let shown = sources
+            .kafka
+            .handshake(&address)
+            .await
+            .ok()
+            .flatten()
+            .as_ref()
+            .map(shown);
+        match shown {
+            Some((Outcome::Warn, certificate)) => Ok((Outcome::Warn, format!("{told}, {certificate}"))),
+            _ => pass(told),
+        }
     };
-    within(patience, Step::Broker, &subject, ask).await
+    within(
+        patience,
+        Step::Broker,
+        &format!("broker {} at {address}", broker.id),
+        ask,
+    )
+    .await
+}
+
+/// What a right is on.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Scope {
+    Cluster,
+    Topics,
+}
+
+/// A right, what needs it, and whether that changes the cluster. From the authorization table of Kafka's documentation
+/// (security, "Operations and resources on protocols").
+const NEEDS: &[(Scope, Operation, &str, bool)] = &[
+    (
+        Scope::Cluster,
+        Operation::Describe,
+        "quorum, log dirs, reassignments, ACLs, users, all groups",
+        false,
+    ),
+    (
+        Scope::Cluster,
+        Operation::DescribeConfigs,
+        "broker configs, quotas",
+        false,
+    ),
+    (Scope::Topics, Operation::Describe, "topics, partitions, offsets", false),
+    (Scope::Topics, Operation::DescribeConfigs, "topic configs", false),
+    (Scope::Topics, Operation::Read, "records", false),
+    (Scope::Cluster, Operation::Create, "creating topics", true),
+    (
+        Scope::Cluster,
+        Operation::Alter,
+        "moving replicas and leaders, changing ACLs and users",
+        true,
+    ),
+    (
+        Scope::Cluster,
+        Operation::AlterConfigs,
+        "broker configs and throttles",
+        true,
+    ),
+    (Scope::Topics, Operation::Alter, "adding partitions", true),
+    (Scope::Topics, Operation::AlterConfigs, "changing topic configs", true),
+    (Scope::Topics, Operation::Delete, "deleting topics", true),
+];
+
+async fn rights(sources: &Sources, changes: bool, patience: Duration) -> Vec<Trial> {
+    let started = Instant::now();
+    let told = timeout(patience, sources.kafka.rights()).await;
+    let took = started.elapsed();
+    let row = |subject: &str, (outcome, detail): Found| Trial {
+        step: Step::Rights,
+        subject: subject.to_owned(),
+        outcome,
+        detail,
+        took,
+    };
+    match told {
+        Ok(Ok(rights)) => NEEDS
+            .iter()
+            .filter(|(.., is_change)| changes || !is_change)
+            .map(|(scope, operation, what, _)| row(what, held(&rights, *scope, *operation)))
+            .collect(),
+        Ok(Err(error)) => vec![row("our principal", (Outcome::Fail, error.to_string()))],
+        Err(_) => vec![row("our principal", (Outcome::Fail, late(patience)))],
+    }
+}
+
+fn held(rights: &Rights, scope: Scope, operation: Operation) -> Found {
+    let advice =
+        |flags: &str| format!("give it with kafka-acls --add --allow-principal … --operation {operation} {flags}");
+    let has = |operations: &Option<Operations>| operations.is_some_and(|operations| operations.has(operation));
+    match scope {
+        Scope::Cluster if rights.cluster.is_none() => (Outcome::Unknown, "this release does not tell".to_owned()),
+        Scope::Cluster if has(&rights.cluster) => (Outcome::Pass, format!("{operation} on the cluster")),
+        // What is allowed is only told to whoever may describe the cluster.
+        Scope::Cluster if operation != Operation::Describe && rights.cluster == Some(Operations::default()) => {
+            (Outcome::Unknown, "not told without Describe on the cluster".to_owned())
+        }
+        Scope::Cluster => (
+            Outcome::Warn,
+            format!("{operation} on the cluster is missing; {}", advice("--cluster")),
+        ),
+        Scope::Topics if rights.topics.is_empty() => (
+            Outcome::Unknown,
+            format!("no topic is seen: there is none, or {operation} on topics is missing"),
+        ),
+        Scope::Topics => {
+            let held = rights.topics.values().filter(|operations| has(operations)).count();
+            let all = rights.topics.len();
+            match held == all {
+                true => (Outcome::Pass, format!("{operation} on all {all} topics that are seen")),
+                false => (
+                    Outcome::Warn,
+                    format!(
+                        "{operation} on {held} of {all} topics that are seen; {}",
+                        advice("--topic '*'")
+                    ),
+                ),
+            }
+        }
+    }
+}
+
+fn pass(detail: String) -> Result<Found, String> {
+    Ok((Outcome::Pass, detail))
+}
+
+fn said(error: Error) -> String {
+    error.to_string()
+}
+
+fn late(patience: Duration) -> String {
+    format!("no answer within {} ms", patience.as_millis())
 }
 
 async fn within(
     patience: Duration,
     step: Step,
     subject: &str,
-    attempt: impl Future<Output = Result<String, String>>,
+    attempt: impl Future<Output = Result<Found, String>>,
 ) -> Trial {
     let started = Instant::now();
-    let late = || Err(format!("no answer within {} ms", patience.as_millis()));
-    let outcome = timeout(patience, attempt).await.unwrap_or_else(|_| late());
+    let outcome = timeout(patience, attempt).await.unwrap_or_else(|_| Err(late(patience)));
+    let (outcome, detail) = outcome.unwrap_or_else(|reason| (Outcome::Fail, reason));
     Trial {
         step,
         subject: subject.to_owned(),
         outcome,
+        detail,
         took: started.elapsed(),
     }
 }
@@ -145,14 +374,48 @@ mod tests {
         let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let bootstrap = format!("{closed},{},no-such-host.invalid:9092", silent.local_addr().unwrap());
         let sources = Sources::of_kafka("test", Kafka::new(Target::new(&bootstrap)));
-        let (trials, cluster) = kafka(&sources, Duration::from_millis(300)).await;
+        let (trials, cluster) = kafka(&sources, false, Duration::from_millis(300)).await;
         assert!(cluster.is_none());
         let failed: Vec<Step> = trials
             .iter()
-            .filter(|trial| trial.outcome.is_err())
+            .filter(|trial| trial.outcome == Outcome::Fail)
             .map(|trial| trial.step)
             .collect();
         assert_eq!(failed, [Step::Resolve, Step::Connect, Step::Cluster]);
         assert!(trials.iter().all(|trial| trial.took < Duration::from_secs(5)));
+    }
+
+    #[test]
+    fn rights_that_are_missing_come_with_the_line_that_gives_them() {
+        let operations = |all: &[Operation]| Operations::of_bits(all.iter().map(|one| 1 << (*one as i32)).sum());
+        let mut rights = Rights {
+            cluster: Some(operations(&[Operation::Describe])),
+            topics: [
+                (
+                    "a".to_owned(),
+                    Some(operations(&[Operation::Describe, Operation::Read])),
+                ),
+                ("b".to_owned(), Some(operations(&[Operation::Describe]))),
+            ]
+            .into(),
+        };
+        let at = |rights: &Rights, scope, operation| held(rights, scope, operation);
+        assert_eq!(at(&rights, Scope::Cluster, Operation::Describe).0, Outcome::Pass);
+        let missing = at(&rights, Scope::Cluster, Operation::DescribeConfigs);
+        assert_eq!(missing.0, Outcome::Warn);
+        assert!(
+            missing.1.contains("--operation DescribeConfigs --cluster"),
+            "{}",
+            missing.1
+        );
+        let some = at(&rights, Scope::Topics, Operation::Read);
+        assert!(some.1.starts_with("Read on 1 of 2 topics"), "{}", some.1);
+        rights.cluster = Some(Operations::default());
+        assert_eq!(
+            at(&rights, Scope::Cluster, Operation::Alter).0,
+            Outcome::Unknown,
+            "it is not told"
+        );
+        assert_eq!(at(&rights, Scope::Cluster, Operation::Describe).0, Outcome::Warn);
     }
 }

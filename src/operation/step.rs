@@ -85,6 +85,7 @@ pub(super) fn is_passing(error: &Error) -> bool {
                 | "NETWORK_EXCEPTION"
                 | "LEADER_NOT_AVAILABLE"
         ),
-        Error::Denied { .. } | Error::Expired { .. } | Error::Unsupported { .. } | Error::Local(_) => false,
+        Error::Insecure { .. } | Error::Denied { .. } | Error::Expired { .. } => false,
+        Error::Unsupported { .. } | Error::Local(_) => false,
     }
 }

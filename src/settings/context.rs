@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Deserializer, Serialize, de};
 
 use super::properties::Connection;
+use super::secret::Secret;
 use super::{Error, file};
 use crate::model::BrokerId;
 
@@ -116,9 +117,10 @@ pub struct Entry {
     pub probe_topic: Option<String>,
     #[serde(default = "yes", skip_serializing_if = "Clone::clone")]
     pub record: bool,
-    /// Client properties, Java's or librdkafka's names.
-    #[serde(default, deserialize_with = "properties", skip_serializing_if = "BTreeMap::is_empty")]
-    pub properties: BTreeMap<String, String>,
+    /// Client properties, Java's or librdkafka's names. Secrets may be elsewhere: `{ file = … }`, `{ env = … }`,
+    /// `{ command = … }`; a relative path counts from the folder of the context file.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub properties: BTreeMap<String, Secret>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub aws: Option<Aws>,
 }
@@ -204,26 +206,6 @@ fn addresses<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, 
     deserializer.deserialize_any(Visitor)
 }
 
-/// Numbers and booleans may be written without quotes.
-fn properties<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BTreeMap<String, String>, D::Error> {
-    let table = BTreeMap::<String, toml::Value>::deserialize(deserializer)?;
-    let mut properties = BTreeMap::new();
-    for (key, value) in table {
-        let value = match value {
-            toml::Value::String(text) => text,
-            toml::Value::Integer(number) => number.to_string(),
-            toml::Value::Boolean(truth) => truth.to_string(),
-            _ => {
-                return Err(de::Error::custom(format!(
-                    "property {key} must be one value; quote a name with dots: \"{key}.…\" = \"…\""
-                )));
-            }
-        };
-        properties.insert(key, value);
-    }
-    Ok(properties)
-}
-
 /// TOML has only text as keys.
 fn broker_map<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BTreeMap<BrokerId, String>, D::Error> {
     let table = BTreeMap::<String, String>::deserialize(deserializer)?;
@@ -262,7 +244,7 @@ changes = true
 cluster_id = "abc"
 probe_topic = "probe"
 record = false
-properties = { "client.id" = "me", "socket.timeout.ms" = 5000 }
+properties = { "client.id" = "me", "socket.timeout.ms" = 5000, "sasl.password" = { command = ["pass", "kafka"] } }
 [context.dev.aws]
 region = "eu-west-1"
 endpoint_url = "http://127.0.0.1:5000"
@@ -270,7 +252,9 @@ simulated = true
 brokers = { 4 = "i-0c" }
 "#;
         let contexts = parse(text).unwrap();
-        assert_eq!(contexts.context["dev"].properties["socket.timeout.ms"], "5000");
+        let properties = &contexts.context["dev"].properties;
+        assert_eq!(properties["socket.timeout.ms"], Secret::text("5000"));
+        assert_eq!(format!("{:?}", properties["sasl.password"]), "the command pass");
         assert_eq!(parse(&contexts.print().unwrap()).unwrap(), contexts);
     }
 

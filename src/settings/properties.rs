@@ -10,12 +10,16 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::Error;
+use super::secret::Secret;
 
+mod jaas;
 mod java;
 mod known;
+mod security;
 mod store;
 
 use known::Effect;
+pub use security::{Identity, Mechanism, Sasl, Security, Tls, Trust};
 
 /// How to connect, for the control plane and for librdkafka alike.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -31,18 +35,11 @@ pub struct Connection {
     pub notes: Vec<String>,
 }
 
-/// How a connection is protected.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum Security {
-    #[default]
-    Plaintext,
-}
-
 /// One property and where it was written.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Property {
     pub key: String,
-    pub value: String,
+    pub value: Secret,
     pub place: Place,
 }
 
@@ -84,7 +81,7 @@ pub fn argument(text: &str) -> Result<Property, Error> {
         .ok_or_else(|| Error::Usage(format!("-X {text}: write -X key=value, for example -X client.id=me")))?;
     Ok(Property {
         key: key.trim().to_owned(),
-        value: value.to_owned(),
+        value: Secret::text(value),
         place: Place::Argument,
     })
 }
@@ -97,14 +94,18 @@ impl Connection {
             last.insert(property.key.as_str(), property);
         }
         let mut connection = Self::default();
-        let faults = properties
-            .iter()
-            .filter(|property| {
-                last.get(property.key.as_str())
-                    .is_some_and(|last| std::ptr::eq(*last, *property))
-            })
-            .filter_map(|property| connection.take(property).err())
-            .collect::<Vec<_>>();
+        let mut bag = security::Bag::default();
+        let mut faults = Vec::new();
+        for property in properties {
+            let is_last = last.get(property.key.as_str());
+            if is_last.is_some_and(|last| std::ptr::eq(*last, property)) {
+                faults.extend(connection.take(property, &mut bag).err());
+            }
+        }
+        let (security, insecure, notes) = bag.security();
+        faults.extend(insecure);
+        connection.security = security;
+        connection.notes.extend(notes);
         if faults.is_empty() {
             Ok(connection)
         } else {
@@ -112,32 +113,51 @@ impl Connection {
         }
     }
 
-    fn take(&mut self, property: &Property) -> Result<(), String> {
+    fn take<'a>(&mut self, property: &'a Property, bag: &mut security::Bag<'a>) -> Result<(), String> {
         let Property { key, value, place } = property;
         let fault = |message: String| Err(format!("{place}: {key}: {message}"));
-        if value.starts_with("${") {
-            return fault("values from a config provider cannot be read; write the value itself, or a file that only you may read".to_owned());
+        let effect = known::effect(key);
+        let Some(written) = value.written() else {
+            if effect == Effect::Secret {
+                bag.put(property);
+                return Ok(());
+            }
+            return fault(
+                "only a secret may come from a file, the environment or a command; write the value".to_owned(),
+            );
+        };
+        if written.starts_with("${") {
+            return fault(
+                "values from a config provider cannot be read; write the value itself in a file that only you may read, \
+                 or in the context as { file = \"…\" }, { env = \"…\" } or { command = \"…\" }"
+                    .to_owned(),
+            );
         }
-        match known::effect(key) {
-            Effect::Protocol => protocol(value).or_else(fault),
-            Effect::Secret => fault(secret(key, value)),
+        match effect {
+            Effect::Security | Effect::Secret => {
+                bag.put(property);
+                Ok(())
+            }
             Effect::Refused(why) => fault(why.to_owned()),
             Effect::Ignored(why) => {
                 self.notes.push(format!("{place}: {key} has no effect here: {why}"));
                 Ok(())
             }
             Effect::Text(name) => {
-                self.keep(name, value);
+                self.keep(name, written);
                 Ok(())
             }
-            Effect::Number(name) => match value.trim().parse::<u64>() {
+            Effect::Number(name) => match written.trim().parse::<u64>() {
                 Ok(_) => {
-                    self.keep(name, value);
+                    self.keep(name, written);
                     Ok(())
                 }
-                Err(_) => fault(format!("`{value}` is not a whole number of at least 0")),
+                Err(_) => fault(format!("`{written}` is not a whole number of at least 0")),
             },
             Effect::Unknown(Some(near)) => fault(format!("unknown property; did you mean {near}?")),
+            Effect::Unknown(None) if key.starts_with("ssl.") || key.starts_with("sasl.") => {
+                fault("unknown property, and it is about security: leave it out to go on without it".to_owned())
+            }
             Effect::Unknown(None) => {
                 self.notes.push(format!(
                     "{place}: {key} is no property of Kafka's clients that is known here; it has no effect"
@@ -156,32 +176,6 @@ impl Connection {
         }
         self.rdkafka.insert(name.to_owned(), value.to_owned());
     }
-}
-
-/// TLS and SASL are refused by name rather than left out.
-fn protocol(value: &str) -> Result<(), String> {
-    match value.trim().to_ascii_uppercase().as_str() {
-        "PLAINTEXT" => Ok(()),
-        name @ ("SSL" | "SASL_SSL" | "SASL_PLAINTEXT") => Err(format!(
-            "{name} is not supported yet; use the address of a PLAINTEXT listener, for example through an SSH tunnel"
-        )),
-        _ => Err(format!(
-            "`{value}` is not one of PLAINTEXT, SSL, SASL_PLAINTEXT, SASL_SSL"
-        )),
-    }
-}
-
-/// Why a key of TLS or SASL cannot be honoured, and the way round where there is one.
-fn secret(key: &str, value: &str) -> String {
-    if value.contains("Krb5LoginModule") || value.trim().eq_ignore_ascii_case("GSSAPI") {
-        return "GSSAPI (Kerberos) is deliberately not supported; use a listener with SCRAM, or mutual TLS".to_owned();
-    }
-    if key.ends_with("store.location")
-        && let Some(advice) = store::refusal(Path::new(value.trim()))
-    {
-        return advice;
-    }
-    "TLS and SASL are not supported yet; use the address of a PLAINTEXT listener and leave this line out".to_owned()
 }
 
 #[cfg(test)]
@@ -215,17 +209,17 @@ mod tests {
 
     #[test]
     fn every_fault_is_named_with_its_line() {
-        let text = "# secure\nsecurity.protocol=SASL_SSL\nsasl.mechanism=GSSAPI\nclient.idd=x\nrequest.timeout.ms=soon\nsasl.password=${file:/a:b}\nconfig.providers=file\n";
+        let text = "# secure\nsecurity.protocol=SASL\nsasl.mechanism=GSSAPI\nclient.idd=x\nrequest.timeout.ms=soon\nsasl.password=${file:/a:b}\nconfig.providers=file\n";
         let error = connection(text).unwrap_err().to_string();
         let lines: Vec<&str> = error.lines().collect();
         assert_eq!(lines.len(), 6, "{error}");
         for (line, wanted) in lines.iter().zip([
-            "client.properties:2: security.protocol: SASL_SSL is not supported yet",
-            "client.properties:3: sasl.mechanism: GSSAPI (Kerberos) is deliberately not supported",
             "client.properties:4: client.idd: unknown property; did you mean client.id?",
             "client.properties:5: request.timeout.ms: `soon` is not a whole number",
             "client.properties:6: sasl.password: values from a config provider",
             "client.properties:7: config.providers: ",
+            "client.properties:2: security.protocol: `SASL` is not one of PLAINTEXT, SSL",
+            "client.properties:3: sasl.mechanism: GSSAPI (Kerberos) is deliberately not supported",
         ]) {
             assert!(line.starts_with(wanted), "{line}\nwanted {wanted}");
         }

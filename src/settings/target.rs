@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::context::{Contexts, Entry, address_list};
 use super::properties::{self, Place, Property};
-use super::{Class, Connection, Context, Error, Paths};
+use super::{Class, Connection, Context, Error, Paths, Secret};
 
 /// What the command line says about the target.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -61,15 +61,18 @@ pub fn resolve(asked: &Asked, paths: &Paths) -> Result<Context, Error> {
 }
 
 /// The context of a file's entry, with the command line's properties laid over it.
-fn of_entry(name: String, entry: Entry, file: PathBuf, asked: &Asked) -> Result<Context, Error> {
+///
+/// # Errors
+/// A property that cannot be honoured, with its place.
+pub fn of_entry(name: String, entry: Entry, file: PathBuf, asked: &Asked) -> Result<Context, Error> {
     let mut properties = Vec::new();
+    let folder = file.parent().unwrap_or(Path::new(""));
     if let Some(path) = &entry.command_config {
-        let folder = file.parent().unwrap_or(Path::new(""));
         properties.extend(properties::read(&folder.join(path))?);
     }
     properties.extend(entry.properties.into_iter().map(|(key, value)| Property {
+        value: located(&key, value.within(folder), folder),
         key,
-        value,
         place: Place::Context {
             path: file.clone(),
             name: name.clone(),
@@ -88,6 +91,17 @@ fn of_entry(name: String, entry: Entry, file: PathBuf, asked: &Asked) -> Result<
         probe_topic: entry.probe_topic,
         record: entry.record,
     })
+}
+
+/// A path in a context counts from the folder of its file.
+fn located(key: &str, value: Secret, folder: &Path) -> Secret {
+    match value
+        .written()
+        .filter(|path| key.ends_with(".location") && !path.trim().is_empty())
+    {
+        Some(path) => Secret::text(folder.join(path.trim()).display().to_string()),
+        None => value,
+    }
 }
 
 fn choose(asked: &Asked, contexts: &Contexts, file: &Path) -> Result<String, Error> {
@@ -258,7 +272,7 @@ mod tests {
         let home = Home::with("[context.a]\nbootstrap = \"a:1\"\nproperties = { \"sasl.password\" = \"x\" }\n");
         let error = home.resolve(named("a")).unwrap_err();
         assert!(
-            error.contains("contexts.toml [context.a.properties]: sasl.password: "),
+            error.contains("contexts.toml [context.a.properties]: sasl.password is set and security.protocol is not"),
             "{error}"
         );
     }

@@ -8,6 +8,7 @@ mod answer;
 mod change;
 mod cluster;
 mod config;
+mod door;
 #[cfg(test)]
 pub(crate) mod fake;
 mod feature;
@@ -20,14 +21,18 @@ mod pool;
 mod quorum;
 mod reassignment;
 pub mod record;
+mod right;
+mod security;
 mod target;
 #[cfg(test)]
 mod tests;
 mod topic;
 
 pub use change::{ConfigChange, Edit, Election, Move, NewTopic, Outcomes, Resource};
+pub use door::Handshake;
 pub use link::Probe;
-pub use target::{Deadlines, Security, Target};
+pub use security::Security;
+pub use target::{Deadlines, Target};
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -40,6 +45,7 @@ use crate::model::logdir::LogDir;
 use crate::model::offset::Offsets;
 use crate::model::quorum::Quorum;
 use crate::model::reassignment::Reassignment;
+use crate::model::right::Rights;
 use crate::model::topic::Topic;
 use crate::source::Error;
 use pool::{Peer, Pool};
@@ -125,6 +131,21 @@ impl Kafka {
     pub async fn link(&self, broker: BrokerId) -> Result<Probe, Error> {
         let peer = self.peer(broker).await?;
         link::link(&self.pool, &peer).await
+    }
+
+    /// Shakes hands at this address and hangs up; `None` where connections are not encrypted.
+    pub async fn handshake(&self, address: &str) -> Result<Option<Handshake>, Error> {
+        door::handshake(&self.pool, address).await
+    }
+
+    /// Logs in at this address and hangs up: the mechanism, and the user where one is known. `None` where nobody logs in.
+    pub async fn login(&self, address: &str) -> Result<Option<(String, Option<String>)>, Error> {
+        door::login(&self.pool, address).await
+    }
+
+    /// What we may do on the cluster and on each topic that we see.
+    pub async fn rights(&self) -> Result<Rights, Error> {
+        right::rights(&self.pool).await
     }
 
     /// CreateTopics. With `validate_only` nothing is created, and the answer is what would have been.

@@ -44,7 +44,7 @@ pub async fn open(line: &Line) -> Result<(), Failure> {
         let contexts = Contexts::load(&asked.file(&paths)).unwrap_or_default();
         let pins = Pins::load(&paths).map_err(|error| settings(&error))?;
         let folder = pins.expected(&context).and_then(|id| state::of(id, &paths).ok());
-        let sources = Sources::of(&context, folder.map(|state| state.folder));
+        let sources = Sources::of(&context, folder.map(|state| state.folder)).map_err(|error| settings(&error))?;
         let feed = Arc::new(Feed::start(sources.clone(), Cadence::default()));
         let origin = origin(&context, &asked);
         let snapshots = held_to_pin(&feed, context, pins);

@@ -32,8 +32,10 @@ pub struct Cluster {
     folder: TempDir,
     jars: PathBuf,
     nodes: BTreeMap<i32, Node>,
-    /// `host:port` of every node, with commas.
+    /// `host:port` of every node, with commas: the clients' listener.
     pub bootstrap: String,
+    /// The same of a listener without TLS and logins.
+    inside: String,
     /// Given back after the fields above are gone.
     _room: SemaphorePermit<'static>,
 }
@@ -59,6 +61,12 @@ pub async fn shared() -> Option<Arc<Cluster>> {
 impl Cluster {
     /// A cluster of one's own, for tests that stop nodes.
     pub async fn start() -> Option<Self> {
+        Self::start_with("", &[]).await
+    }
+
+    /// A cluster whose clients meet another security than none: `properties` are about the listener named `CLIENTS`, and
+    /// `format` goes to the tool that formats each node's folder.
+    pub async fn start_with(properties: &str, format: &[&str]) -> Option<Self> {
         let Some(jars) = std::env::var_os("AZIMUTH_KAFKA_JARS") else {
             assert!(
                 std::env::var_os("CI").is_none(),
@@ -68,7 +76,7 @@ impl Cluster {
             return None;
         };
         let room = ROOM.acquire().await.unwrap();
-        let mut cluster = Self::prepare(PathBuf::from(jars), room);
+        let mut cluster = Self::prepare(PathBuf::from(jars), room, properties, format);
         for id in RACKS.map(|(id, _)| id) {
             cluster.launch(id);
         }
@@ -77,7 +85,7 @@ impl Cluster {
     }
 
     pub fn target(&self) -> Target {
-        Target::new(&self.bootstrap)
+        Target::new(&self.inside)
     }
 
     /// `kill -9`.
@@ -133,7 +141,7 @@ impl Cluster {
         }
     }
 
-    fn prepare(jars: PathBuf, room: SemaphorePermit<'static>) -> Self {
+    fn prepare(jars: PathBuf, room: SemaphorePermit<'static>, properties: &str, formatting: &[&str]) -> Self {
         let folder = tempfile::Builder::new().prefix("azimuth-kafka-").tempdir().unwrap();
         let root = folder.path();
         fs::write(root.join("log4j2.properties"), LOGGING).unwrap();
@@ -141,19 +149,25 @@ impl Cluster {
             .map(|(id, rack)| (id, rack, free(id), free(id)))
             .into_iter()
             .collect();
+        let secured: Vec<_> = RACKS.map(|(id, _)| free(id)).into_iter().collect();
         let voters: Vec<_> = places
             .iter()
             .map(|(id, _, _, controller)| format!("{id}@{controller}"))
             .collect();
         let mut nodes = BTreeMap::new();
-        for (id, rack, broker, controller) in &places {
+        for ((id, rack, broker, controller), clients) in places.iter().zip(&secured) {
             let path = root.join(format!("{id}.properties"));
             let mut text = COMMON.to_owned();
             let data = root.join(format!("data-{id}"));
             writeln!(text, "node.id={id}\nbroker.rack={rack}\nlog.dirs={}", data.display()).unwrap();
             writeln!(text, "controller.quorum.voters={}", voters.join(",")).unwrap();
-            writeln!(text, "listeners=PLAINTEXT://{broker},CONTROLLER://{controller}").unwrap();
-            writeln!(text, "advertised.listeners=PLAINTEXT://{broker}").unwrap();
+            let more = match properties.is_empty() {
+                true => String::new(),
+                false => format!(",CLIENTS://{clients}"),
+            };
+            writeln!(text, "listeners=PLAINTEXT://{broker},CONTROLLER://{controller}{more}").unwrap();
+            writeln!(text, "advertised.listeners=PLAINTEXT://{broker}{more}").unwrap();
+            text.push_str(properties);
             fs::write(&path, text).unwrap();
             let node = Node {
                 properties: path,
@@ -161,10 +175,16 @@ impl Cluster {
             };
             nodes.insert(*id, node);
         }
-        format(&jars, root, &nodes);
-        let bootstrap: Vec<_> = places.iter().map(|(_, _, broker, _)| broker.clone()).collect();
+        format(&jars, root, &nodes, formatting);
+        let inside: Vec<_> = places.iter().map(|(_, _, broker, _)| broker.clone()).collect();
+        let inside = inside.join(",");
         Self {
-            bootstrap: bootstrap.join(","),
+            bootstrap: if properties.is_empty() {
+                inside.clone()
+            } else {
+                secured.join(",")
+            },
+            inside,
             folder,
             jars,
             nodes,
@@ -188,7 +208,7 @@ fn end(node: &mut Node) {
 }
 
 /// Formats every node's folder under one cluster id.
-fn format(jars: &Path, root: &Path, nodes: &BTreeMap<i32, Node>) {
+fn format(jars: &Path, root: &Path, nodes: &BTreeMap<i32, Node>, more: &[&str]) {
     let formats = nodes.iter().map(|(id, node)| {
         let log = File::create(root.join(format!("{id}.log"))).unwrap();
         let process = java(jars, root)
@@ -200,6 +220,7 @@ fn format(jars: &Path, root: &Path, nodes: &BTreeMap<i32, Node>) {
                 "-c",
             ])
             .arg(&node.properties)
+            .args(more)
             .stdin(Stdio::null())
             .stdout(log.try_clone().unwrap())
             .stderr(log)

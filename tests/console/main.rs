@@ -26,6 +26,8 @@ mod screens;
 #[cfg(test)]
 mod scripts;
 #[cfg(test)]
+mod security;
+#[cfg(test)]
 mod source;
 #[cfg(test)]
 mod stories;

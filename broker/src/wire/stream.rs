@@ -42,6 +42,14 @@ impl Stream {
         }
     }
 
+    /// The version of TLS that is spoken, as `TLSv1.3`; `None` if none is.
+    pub fn tls_version(&self) -> Option<String> {
+        let Self::Tls(stream) = self else { return None };
+        let (_, session) = stream.get_ref();
+        let version = session.protocol_version()?;
+        Some(format!("{version:?}").replace("v1_", "v1."))
+    }
+
     /// The certificate that the other side showed, checked and in DER; `None` if it showed none.
     pub fn peer_certificate(&self) -> Option<&[u8]> {
         match self {

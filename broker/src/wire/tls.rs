@@ -5,6 +5,7 @@
 //! installed as its default, and by a node's clock, which may be wrong on purpose. Sessions are not resumed, so that every connection is judged by the certificates of its time.
 //! No text made here, in errors and in `Debug`, holds a password or a key.
 
+mod certificate;
 mod error;
 mod expired;
 mod settings;
@@ -30,6 +31,7 @@ use super::stream::Stream;
 use crate::env::clock::Clock;
 use crate::env::expiry::Expiry;
 
+pub use certificate::Certificate;
 pub use error::{Error, is_tls, sentence};
 pub use settings::{ClientAuth, Secret, Settings};
 use store::Identity;

@@ -6,7 +6,7 @@ use super::super::exit::Failure;
 use super::super::facts::{paths, patience, sources};
 use super::super::output::{Answer, Column, Field, Rank, plain};
 use crate::command::Global;
-use crate::feed::trial::{self, Trial};
+use crate::feed::trial::{self, Outcome, Trial};
 use crate::feed::{self, Needs, Section, Sources};
 use crate::model::cluster::Cluster;
 use crate::model::row::Rows;
@@ -23,27 +23,18 @@ struct Row {
     took: Option<Duration>,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq, strum::Display)]
-#[strum(serialize_all = "snake_case")]
-enum Outcome {
-    Pass,
-    Fail,
-    /// There is nothing to try; never shown as good.
-    Unknown,
-}
-
 /// Tries everything; a step that fails makes the answer no.
 pub async fn answer(global: &Global, context: &Context) -> Result<Answer, Failure> {
     let paths = paths()?;
     let mut pins = Pins::load(&paths)?;
-    let sources = sources(context, &pins, &paths);
-    // Resolve, connect, ask and ask again come after one another, then AWS.
-    let each = patience(global) / 5;
-    let (trials, cluster) = trial::kafka(&sources, each.min(Duration::from_secs(5))).await;
+    let sources = sources(context, &pins, &paths)?;
+    // Resolve, connect, shake hands, log in, ask, ask each broker and ask for rights come after one another, then AWS.
+    let each = patience(global) / 8;
+    let (trials, cluster) = trial::kafka(&sources, context.changes, each.min(Duration::from_secs(5))).await;
     let mut rows: Vec<Row> = trials.into_iter().map(Row::from).collect();
     if let Some(cluster) = &cluster {
         rows.push(pin(context, &mut pins, cluster, &paths));
-        rows.push(aws(&sources, each).await);
+        rows.push(aws(context, &sources, each).await);
     }
     let mut answer = Answer::list(COLUMNS, &rows, "step", |row| format!("{} {}", row.step, row.subject));
     answer.context = Some(context.name.clone());
@@ -55,15 +46,11 @@ pub async fn answer(global: &Global, context: &Context) -> Result<Answer, Failur
 
 impl From<Trial> for Row {
     fn from(trial: Trial) -> Self {
-        let (outcome, detail) = match trial.outcome {
-            Ok(found) => (Outcome::Pass, found),
-            Err(reason) => (Outcome::Fail, reason),
-        };
         Self {
             step: trial.step.to_string(),
             subject: trial.subject,
-            outcome,
-            detail,
+            outcome: trial.outcome,
+            detail: trial.detail,
             took: Some(trial.took),
         }
     }
@@ -99,8 +86,26 @@ fn pin(context: &Context, pins: &mut Pins, cluster: &Cluster, paths: &Paths) -> 
     }
 }
 
+/// As whom AWS is asked: as far as the context says it.
+fn identity(context: &Context) -> String {
+    let Some(aws) = &context.aws else { return String::new() };
+    let parts = [
+        ("role", &aws.role_arn),
+        ("profile", &aws.profile),
+        ("endpoint", &aws.endpoint_url),
+    ];
+    let named = parts
+        .iter()
+        .filter_map(|(word, value)| Some(format!("{word} {}", value.as_ref()?)));
+    let named: Vec<_> = named.collect();
+    match named.is_empty() {
+        true => " with the credentials that this machine has".to_owned(),
+        false => format!(" with {}", named.join(", ")),
+    }
+}
+
 /// Are the brokers' instances found?
-async fn aws(sources: &Sources, patience: Duration) -> Row {
+async fn aws(context: &Context, sources: &Sources, patience: Duration) -> Row {
     let needs: Needs = [Section::Cluster, Section::Instances].into();
     let snapshot = feed::collect(sources, &needs, patience).await;
     let zones = &snapshot.cloud.zones;
@@ -110,11 +115,15 @@ async fn aws(sources: &Sources, patience: Duration) -> Row {
         Health::Fresh => {
             let brokers = Rows::of(&snapshot, Moment::now()).brokers;
             let found = brokers.iter().filter(|row| row.instance.value.is_some()).count();
-            let told = format!("{found} of {} brokers found as instances in {region}", brokers.len());
+            let identity = identity(context);
+            let told = format!(
+                "{found} of {} broker addresses found in {region}{identity}",
+                brokers.len()
+            );
             match found {
                 0 => (
                     Outcome::Fail,
-                    format!("{told}: another account or region? set role_arn or region"),
+                    format!("{told}: another account or region? set role_arn or region in the context"),
                 ),
                 some if some < brokers.len() => (Outcome::Unknown, told),
                 _ => (Outcome::Pass, told),

@@ -6,6 +6,7 @@ use std::path::Path;
 
 use super::{Place, Property};
 use crate::settings::Error;
+use crate::settings::secret::Secret;
 
 /// The properties of a file's text, in order, each with the line (from 1) on which it starts.
 pub fn parse(path: &Path, text: &str) -> Result<Vec<Property>, Error> {
@@ -36,7 +37,7 @@ pub fn parse(path: &Path, text: &str) -> Result<Vec<Property>, Error> {
         };
         properties.push(Property {
             key: plain(key)?,
-            value: plain(value)?,
+            value: Secret::text(plain(value)?),
             place: Place::Line {
                 path: path.to_owned(),
                 line,
@@ -114,7 +115,13 @@ mod tests {
         let properties = parse(Path::new("f"), text).unwrap();
         properties
             .into_iter()
-            .map(|property| (property.key, property.value, property.place.to_string()))
+            .map(|property| {
+                (
+                    property.key,
+                    property.value.reveal().unwrap(),
+                    property.place.to_string(),
+                )
+            })
             .collect()
     }
 

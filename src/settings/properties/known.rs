@@ -5,9 +5,9 @@ use crate::settings::file::nearest;
 /// What a property does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Effect {
-    /// `security.protocol`.
-    Protocol,
-    /// A key of TLS or SASL.
+    /// About TLS or SASL: one value, written where it is.
+    Security,
+    /// The same, which may also come from a file, the environment or a command.
     Secret,
     /// Cannot be honoured; the way round.
     Refused(&'static str),
@@ -31,9 +31,6 @@ pub fn effect(key: &str) -> Effect {
             "config providers cannot be run here; write the values themselves, in a file that only you may read",
         );
     }
-    if key.starts_with("ssl.") || key.starts_with("sasl.") {
-        return Effect::Secret;
-    }
     Effect::Unknown(nearest(key, NAMES.iter().map(|(name, _)| *name)))
 }
 
@@ -41,8 +38,93 @@ const CONSUMER: Effect = Effect::Ignored("it is a consumer's");
 const PRODUCER: Effect = Effect::Ignored("it is a producer's");
 const ADMIN: Effect = Effect::Ignored("--timeout bounds the whole command");
 
+const JAVAS: Effect = Effect::Ignored("rustls and OpenSSL choose for themselves");
+const KERBEROS: Effect = Effect::Ignored("it is about Kerberos");
+const REFRESH: Effect = Effect::Ignored("a token is looked up at every login");
+const FETCHING: Effect = Effect::Ignored("tokens are not fetched here");
+const FETCHES: Effect = Effect::Refused(
+    "tokens are not fetched or made here; name what fetches one in the context: \"sasl.oauthbearer.token\" = { command = \"…\" }",
+);
+
 const NAMES: &[(&str, Effect)] = &[
-    ("security.protocol", Effect::Protocol),
+    ("security.protocol", Effect::Security),
+    ("sasl.mechanism", Effect::Security),
+    ("sasl.mechanisms", Effect::Security),
+    ("sasl.username", Effect::Secret),
+    ("sasl.password", Effect::Secret),
+    ("sasl.jaas.config", Effect::Secret),
+    ("sasl.client.callback.handler.class", Effect::Security),
+    ("sasl.login.callback.handler.class", Effect::Security),
+    // Ours: neither Java nor librdkafka has a property for a token itself.
+    ("sasl.oauthbearer.token", Effect::Secret),
+    ("sasl.oauthbearer.token.endpoint.url", Effect::Security),
+    ("sasl.oauthbearer.method", Effect::Security),
+    ("sasl.oauthbearer.client.id", FETCHES),
+    ("sasl.oauthbearer.client.secret", FETCHES),
+    ("sasl.oauthbearer.client.credentials.client.id", FETCHES),
+    ("sasl.oauthbearer.client.credentials.client.secret", FETCHES),
+    ("sasl.oauthbearer.scope", FETCHES),
+    ("sasl.oauthbearer.extensions", FETCHES),
+    ("sasl.oauthbearer.config", FETCHES),
+    ("enable.sasl.oauthbearer.unsecure.jwt", FETCHES),
+    (
+        "sasl.login.class",
+        Effect::Refused("a Java class cannot be run here; leave it out, or use mutual TLS"),
+    ),
+    ("sasl.login.connect.timeout.ms", FETCHING),
+    ("sasl.login.read.timeout.ms", FETCHING),
+    ("sasl.login.retry.backoff.ms", FETCHING),
+    ("sasl.login.retry.backoff.max.ms", FETCHING),
+    ("sasl.login.refresh.window.factor", REFRESH),
+    ("sasl.login.refresh.window.jitter", REFRESH),
+    ("sasl.login.refresh.min.period.seconds", REFRESH),
+    ("sasl.login.refresh.buffer.seconds", REFRESH),
+    ("sasl.kerberos.service.name", KERBEROS),
+    ("sasl.kerberos.principal", KERBEROS),
+    ("sasl.kerberos.keytab", KERBEROS),
+    ("sasl.kerberos.kinit.cmd", KERBEROS),
+    ("sasl.kerberos.min.time.before.relogin", KERBEROS),
+    ("sasl.kerberos.ticket.renew.jitter", KERBEROS),
+    ("sasl.kerberos.ticket.renew.window.factor", KERBEROS),
+    ("ssl.truststore.location", Effect::Security),
+    ("ssl.truststore.password", Effect::Secret),
+    ("ssl.truststore.certificates", Effect::Secret),
+    // A store's content tells its type.
+    ("ssl.truststore.type", Effect::Security),
+    ("ssl.keystore.type", Effect::Security),
+    ("ssl.keystore.location", Effect::Security),
+    ("ssl.keystore.password", Effect::Secret),
+    ("ssl.keystore.key", Effect::Secret),
+    ("ssl.keystore.certificate.chain", Effect::Secret),
+    ("ssl.key.password", Effect::Secret),
+    ("ssl.ca.location", Effect::Security),
+    ("ssl.ca.pem", Effect::Secret),
+    ("ssl.certificate.location", Effect::Security),
+    ("ssl.certificate.pem", Effect::Secret),
+    ("ssl.key.location", Effect::Security),
+    ("ssl.key.pem", Effect::Secret),
+    ("ssl.endpoint.identification.algorithm", Effect::Security),
+    ("ssl.enabled.protocols", Effect::Security),
+    ("ssl.cipher.suites", Effect::Security),
+    ("enable.ssl.certificate.verification", Effect::Security),
+    (
+        "ssl.engine.factory.class",
+        Effect::Refused(
+            "a Java class cannot be run here; name the stores with ssl.truststore.location and ssl.keystore.location",
+        ),
+    ),
+    (
+        "ssl.crl.location",
+        Effect::Refused("revocation lists are not read; take revoked certificates' authority out of the trust store"),
+    ),
+    ("ssl.protocol", JAVAS),
+    ("ssl.provider", JAVAS),
+    ("ssl.providers", JAVAS),
+    ("ssl.keymanager.algorithm", JAVAS),
+    ("ssl.trustmanager.algorithm", JAVAS),
+    ("ssl.secure.random.implementation", JAVAS),
+    ("ssl.curves.list", JAVAS),
+    ("ssl.sigalgs.list", JAVAS),
     (
         "bootstrap.servers",
         Effect::Ignored("the bootstrap list comes from the context or --bootstrap"),

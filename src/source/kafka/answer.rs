@@ -31,8 +31,14 @@ fn refusal(peer: &str, what: &str, error: ErrorCode, message: Option<&str>) -> E
         ErrorCode::TopicAuthorizationFailed
         | ErrorCode::GroupAuthorizationFailed
         | ErrorCode::ClusterAuthorizationFailed
-        | ErrorCode::TransactionalIdAuthorizationFailed
-        | ErrorCode::SaslAuthenticationFailed => Error::Denied { peer, what, reason },
+        | ErrorCode::TransactionalIdAuthorizationFailed => {
+            let reason = match right(&what, error) {
+                Some(right) => format!("{reason}; it needs {right}"),
+                None => reason,
+            };
+            Error::Denied { peer, what, reason }
+        }
+        ErrorCode::SaslAuthenticationFailed => Error::Denied { peer, what, reason },
         ErrorCode::ThrottlingQuotaExceeded => Error::Throttled { peer, what, reason },
         ErrorCode::UnsupportedVersion => Error::Unsupported { peer, what },
         _ => Error::Refused {
@@ -42,6 +48,29 @@ fn refusal(peer: &str, what: &str, error: ErrorCode, message: Option<&str>) -> E
             reason,
         },
     }
+}
+
+/// Which right is missing, by what was asked. From the table "Operations and resources on protocols" of Kafka's
+/// documentation of its authorizer.
+fn right(what: &str, error: ErrorCode) -> Option<&'static str> {
+    let right = match (what, error) {
+        ("DescribeLogDirs" | "DescribeQuorum" | "ListPartitionReassignments", _)
+        | ("DescribeAcls" | "DescribeUserScramCredentials", _) => "Describe on the cluster",
+        ("DescribeClientQuotas", _) => "DescribeConfigs on the cluster",
+        ("AlterPartitionReassignments" | "ElectLeaders", _) => "Alter on the cluster",
+        ("ListGroups", _) => "Describe on the cluster, or on the groups",
+        ("DescribeProducers", _) => "Read on the topic",
+        (_, ErrorCode::GroupAuthorizationFailed) => "Describe on the group",
+        (what, ErrorCode::TopicAuthorizationFailed) if what.starts_with("the configs of ") => {
+            "DescribeConfigs on the topic"
+        }
+        (what, ErrorCode::ClusterAuthorizationFailed) if what.starts_with("the configs of ") => {
+            "DescribeConfigs on the cluster"
+        }
+        (_, ErrorCode::TransactionalIdAuthorizationFailed) => "Describe on the transactional id",
+        _ => return None,
+    };
+    Some(right)
 }
 
 /// Kafka's own spelling: `NOT_LEADER_OR_FOLLOWER`.
@@ -117,5 +146,11 @@ mod tests {
         );
         let denied = check("broker 1", "groups", ErrorCode::GroupAuthorizationFailed.code(), None).unwrap_err();
         assert_eq!(denied.trouble(), Trouble::Denied);
+        let code = ErrorCode::ClusterAuthorizationFailed.code();
+        let denied = check("broker 1", "DescribeLogDirs", code, None).unwrap_err();
+        assert_eq!(
+            denied.to_string(),
+            "broker 1 denies DescribeLogDirs: cluster authorization failed; it needs Describe on the cluster"
+        );
     }
 }

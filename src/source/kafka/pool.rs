@@ -15,6 +15,7 @@ use kafka_protocol::protocol::{Request, VersionRange};
 use tokio::time::Instant;
 
 use super::answer::api_name;
+use super::security::Security;
 use super::target::{Deadlines, Target};
 use crate::model::BrokerId;
 use crate::model::cluster::Cluster;
@@ -24,8 +25,14 @@ use crate::source::backoff::Backoff;
 /// The largest answer accepted: log dirs and configs of the largest clusters stay below it.
 const MAX_ANSWER_BYTES: usize = 256 << 20;
 
+/// How an alert of TLS begins (RFC 8446, 5.1), read as the upper half of a frame's length.
+const TLS_ALERT: u64 = 0x1503;
+
 /// The first pause before a broker that failed is tried again.
 const FIRST_RETRY: Duration = Duration::from_millis(250);
+
+/// A login that was refused is not tried again for so long: some brokers count them, and lock the user out.
+const REFUSED_LOGIN_RETRY: Duration = Duration::from_secs(30);
 
 /// How long one bootstrap address is waited for before the next is tried beside it.
 const BOOTSTRAP_STAGGER: Duration = Duration::from_millis(100);
@@ -34,6 +41,7 @@ const BOOTSTRAP_STAGGER: Duration = Duration::from_millis(100);
 #[derive(Debug)]
 pub(super) struct Pool {
     config: ClientConfig,
+    security: Security,
     deadlines: Deadlines,
     seeds: Vec<Arc<Peer>>,
     brokers: Mutex<BTreeMap<BrokerId, Arc<Peer>>>,
@@ -50,6 +58,8 @@ pub(super) struct Peer {
     link: tokio::sync::Mutex<Link>,
     /// A connection stands.
     up: AtomicBool,
+    /// It has answered more than the first exchange of a connection.
+    served: AtomicBool,
     /// Another broker was faster by more than the hedge when both were asked; cleared by its next answer.
     suspect: AtomicBool,
     in_flight: Arc<()>,
@@ -74,8 +84,8 @@ impl Pool {
             client_id: target.client_id.clone(),
             connect_timeout: deadlines.connect,
             max_frame_bytes: MAX_ANSWER_BYTES,
-            security: wire::Security::Plaintext,
-            sasl: None,
+            security: target.security.wire.clone(),
+            sasl: target.security.login.clone(),
         };
         let seeds = target
             .bootstrap
@@ -85,6 +95,7 @@ impl Pool {
             seeds: seeds.collect(),
             brokers: Mutex::default(),
             requests: Mutex::default(),
+            security: target.security.clone(),
             config,
             deadlines,
         }
@@ -92,6 +103,14 @@ impl Pool {
 
     pub fn deadlines(&self) -> &Deadlines {
         &self.deadlines
+    }
+
+    pub fn config(&self) -> &ClientConfig {
+        &self.config
+    }
+
+    pub fn security(&self) -> &Security {
+        &self.security
     }
 
     /// Takes over the brokers' addresses. A broker that is not listed any more keeps its last one: it may only be down.
@@ -152,6 +171,7 @@ impl Pool {
         match client.call_at(build(version), version, left).await {
             Ok(response) => {
                 peer.suspect.store(false, Ordering::Relaxed);
+                peer.served.store(true, Ordering::Relaxed);
                 Ok(response)
             }
             Err(error) => {
@@ -159,7 +179,15 @@ impl Pool {
                     // A broker answers the requests of a connection in turn: one that hangs holds up all after it.
                     peer.disconnect().await;
                 }
-                Err(peer.error(within(error, deadline), &what))
+                let stranger = !peer.served.load(Ordering::Relaxed) && matches!(error, wire::Error::Closed { .. });
+                let told = peer.error(within(error, deadline), &what);
+                Err(match stranger && self.config.sasl.is_none() {
+                    true => advise(
+                        told,
+                        "; a listener with SASL does so to whoever does not log in: see security.protocol",
+                    ),
+                    false => told,
+                })
             }
         }
     }
@@ -227,6 +255,39 @@ impl Pool {
         (peers, stagger)
     }
 
+    /// Why there is no connection, and what to change where the two sides do not speak the same.
+    pub fn refusal(&self, peer: &Peer, error: wire::Error) -> Error {
+        use std::io::ErrorKind::{BrokenPipe, ConnectionReset, UnexpectedEof};
+        let advice = match (&error, self.security.has_tls()) {
+            (wire::Error::TooLarge { bytes, .. }, false) if bytes >> 16 == TLS_ALERT => {
+                return Error::Insecure {
+                    peer: peer.name().to_owned(),
+                    reason: "it speaks TLS and we do not; set security.protocol to SSL, or to SASL_SSL to log in"
+                        .to_owned(),
+                };
+            }
+            (wire::Error::Closed { .. }, false) => {
+                "; a listener with TLS does so to whoever does not speak it: see security.protocol"
+            }
+            (wire::Error::Unreachable { source, .. }, true)
+                if matches!(source.kind(), UnexpectedEof | ConnectionReset | BrokenPipe) =>
+            {
+                return Error::Insecure {
+                    peer: peer.name().to_owned(),
+                    reason: "it ended the connection in the TLS handshake, as a listener without TLS does; there \
+                             security.protocol is PLAINTEXT or SASL_PLAINTEXT"
+                        .to_owned(),
+                };
+            }
+            (wire::Error::Tls { reason, .. }, true) if reason.contains("does not speak TLS") => {
+                "; for a listener without TLS security.protocol is PLAINTEXT or SASL_PLAINTEXT"
+            }
+            _ => "",
+        };
+        let user = self.security.user();
+        advise(peer.refusal(error, user), advice)
+    }
+
     fn count(&self, key: i16) {
         *locked(&self.requests).entry(key).or_default() += 1;
     }
@@ -240,7 +301,7 @@ impl Peer {
         }
     }
 
-    fn new(address: String, retry: Duration) -> Self {
+    pub fn new(address: String, retry: Duration) -> Self {
         let link = Link {
             client: None,
             failure: None,
@@ -251,6 +312,7 @@ impl Peer {
             name: OnceLock::new(),
             link: tokio::sync::Mutex::new(link),
             up: AtomicBool::new(false),
+            served: AtomicBool::new(false),
             suspect: AtomicBool::new(false),
             in_flight: Arc::new(()),
         }
@@ -297,8 +359,12 @@ impl Peer {
                 Ok(client)
             }
             Err(error) => {
-                let error = self.error(error, "ApiVersions");
-                let until = Instant::now() + link.backoff.fail();
+                let error = pool.refusal(self, error);
+                let pause = match &error {
+                    Error::Denied { .. } => link.backoff.fail().max(REFUSED_LOGIN_RETRY),
+                    _ => link.backoff.fail(),
+                };
+                let until = Instant::now() + pause;
                 link.failure = Some((error.clone(), until));
                 self.suspect.store(true, Ordering::Relaxed);
                 Err(error)
@@ -309,6 +375,39 @@ impl Peer {
     async fn disconnect(&self) {
         self.link.lock().await.client = None;
         self.up.store(false, Ordering::Relaxed);
+    }
+
+    /// Why there is no connection, or no login on it.
+    fn refusal(&self, error: wire::Error, user: Option<&str>) -> Error {
+        let wire::Error::Login { mechanism, reason, .. } = error else {
+            return self.error(error, "ApiVersions");
+        };
+        let peer = self.name().to_owned();
+        let what = match user {
+            Some(user) => format!("the login of {user} with {mechanism}"),
+            None => format!("the login with {mechanism}"),
+        };
+        if reason.starts_with("UnsupportedSaslMechanism") {
+            return Error::Refused {
+                peer,
+                what,
+                code: "UNSUPPORTED_SASL_MECHANISM".to_owned(),
+                reason: format!(
+                    "{}; set sasl.mechanism to one of those",
+                    reason.trim_start_matches("UnsupportedSaslMechanism, ")
+                ),
+            };
+        }
+        if reason.starts_with("IllegalSaslState") {
+            return Error::Refused {
+                peer,
+                what,
+                code: "ILLEGAL_SASL_STATE".to_owned(),
+                reason: "this listener has no logins; there security.protocol is PLAINTEXT or SSL".to_owned(),
+            };
+        }
+        let reason = reason.trim_start_matches("SaslAuthenticationFailed, ").to_owned();
+        Error::Denied { peer, what, reason }
     }
 
     fn error(&self, error: wire::Error, what: &str) -> Error {
@@ -322,6 +421,7 @@ impl Peer {
                 peer,
                 reason: format!("it closed the connection during {what}"),
             },
+            wire::Error::Tls { reason, .. } => Error::Insecure { peer, reason },
             wire::Error::TimedOut { after, .. } => Error::TimedOut {
                 peer,
                 what: what.to_owned(),
@@ -377,6 +477,21 @@ async fn hedged<'a, T>(
             },
             () = tokio::time::sleep(stagger), if waiting.len() > 0 => {}
         }
+    }
+}
+
+/// A reason, with what to do about it.
+fn advise(error: Error, advice: &str) -> Error {
+    match error {
+        Error::Unreachable { peer, reason } => Error::Unreachable {
+            peer,
+            reason: format!("{reason}{advice}"),
+        },
+        Error::Insecure { peer, reason } => Error::Insecure {
+            peer,
+            reason: format!("{reason}{advice}"),
+        },
+        other => other,
     }
 }
 

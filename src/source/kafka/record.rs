@@ -14,7 +14,7 @@ use rdkafka::ClientConfig;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{BorrowedMessage, Headers, Message};
 
-use super::target::{Security, Target};
+use super::target::Target;
 use crate::model::record::Record;
 use crate::source::Error;
 
@@ -23,10 +23,9 @@ fn config(target: &Target, ours: &[(&str, &str)]) -> ClientConfig {
     let mut config = ClientConfig::new();
     config.set("bootstrap.servers", target.bootstrap.join(","));
     config.set("client.id", &target.client_id);
-    let protocol = match target.security {
-        Security::Plaintext => "plaintext",
-    };
-    config.set("security.protocol", protocol);
+    for (name, value) in target.security.rdkafka() {
+        config.set(name, value);
+    }
     let patience = target.deadlines.connect.as_millis().max(1000);
     config.set("socket.connection.setup.timeout.ms", patience.to_string());
     for (name, value) in ours {
@@ -76,7 +75,11 @@ fn failure(what: &str, error: &KafkaError, patience: Duration) -> Error {
         | Code::GroupAuthorizationFailed
         | Code::ClusterAuthorizationFailed
         | Code::Authentication
-        | Code::SaslAuthenticationFailed => Error::Denied { peer, what, reason },
+        | Code::SaslAuthenticationFailed => Error::Denied {
+            reason: right(&what, code).map_or(reason, str::to_owned),
+            peer,
+            what,
+        },
         Code::InvalidArgument | Code::UnknownPartition | Code::UnknownTopic => {
             Error::Local(format!("cannot start {what}: {reason}"))
         }
@@ -86,6 +89,18 @@ fn failure(what: &str, error: &KafkaError, patience: Duration) -> Error {
             code: format!("{code:?}"),
             reason,
         },
+    }
+}
+
+/// Which right is missing, where the code says so.
+fn right(what: &str, code: RDKafkaErrorCode) -> Option<&'static str> {
+    match code {
+        RDKafkaErrorCode::TopicAuthorizationFailed if what.starts_with("producing") => {
+            Some("it needs Write on the topic")
+        }
+        RDKafkaErrorCode::TopicAuthorizationFailed => Some("it needs Read on the topic"),
+        RDKafkaErrorCode::GroupAuthorizationFailed => Some("it needs Read on the group"),
+        _ => None,
     }
 }
 

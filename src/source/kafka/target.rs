@@ -3,8 +3,10 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use super::security::Security;
+
 /// Everything a client needs to know of a cluster before it connects.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone)]
 pub struct Target {
     /// `host:port` each; all are tried at once and the first that answers wins.
     pub bootstrap: Vec<String>,
@@ -13,13 +15,6 @@ pub struct Target {
     /// librdkafka properties for the record clients, as given with `-X`. They win over what Azimuth derives.
     pub properties: BTreeMap<String, String>,
     pub deadlines: Deadlines,
-}
-
-/// How connections are secured.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum Security {
-    #[default]
-    Plaintext,
 }
 
 /// How long to wait, per step.
@@ -59,7 +54,7 @@ impl Target {
         Self {
             bootstrap: addresses.map(with_port).collect(),
             client_id: "azimuth".to_owned(),
-            security: Security::Plaintext,
+            security: Security::default(),
             properties: BTreeMap::new(),
             deadlines: Deadlines::default(),
         }

@@ -87,7 +87,15 @@ fn certificate(reason: &CertificateError) -> String {
         CertificateError::BadSignature => {
             "its certificate is signed by another authority of the same name as one that our trust store holds"
         }
-        CertificateError::Expired | CertificateError::ExpiredContext { .. } => "its certificate has expired",
+        CertificateError::ExpiredContext { time, not_after } => {
+            let days = time.as_secs().saturating_sub(not_after.as_secs()) / 86_400;
+            return match days {
+                0 => "its certificate has expired within the last day".to_owned(),
+                1 => "its certificate has expired 1 day ago".to_owned(),
+                days => format!("its certificate has expired {days} days ago"),
+            };
+        }
+        CertificateError::Expired => "its certificate has expired",
         CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
             "its certificate is not valid yet; compare the clocks"
         }
@@ -100,7 +108,7 @@ fn certificate(reason: &CertificateError) -> String {
                 if presented.is_empty() {
                     "no host name".to_owned()
                 } else {
-                    presented.join(", ")
+                    presented.iter().map(|name| bare(name)).collect::<Vec<_>>().join(", ")
                 },
                 expected.to_str()
             );
@@ -111,6 +119,12 @@ fn certificate(reason: &CertificateError) -> String {
         other => return format!("its certificate is refused: {other}"),
     };
     text.to_owned()
+}
+
+/// A name without the kind that rustls wraps it in: `DnsName("b1")`.
+fn bare(name: &str) -> &str {
+    let inner = name.split_once('(').and_then(|(_, rest)| rest.strip_suffix(')'));
+    inner.unwrap_or(name).trim_matches('"')
 }
 
 fn alerted(alert: AlertDescription) -> String {

@@ -4,9 +4,10 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use rustls::RootCertStore;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
 use super::Error;
-use super::store::{self, Identity};
+use super::store::{self, Identity, Trusted};
 
 /// A password or a key: shown by no one.
 #[derive(Clone, PartialEq, Eq)]
@@ -127,12 +128,46 @@ impl Settings {
 
     /// Who is trusted; `None` if there is no trust store.
     pub(super) fn roots(&self) -> Result<Option<RootCertStore>, Error> {
+        self.trusted()?.map(Trusted::roots).transpose()
+    }
+
+    /// The trusted certificates as PEM, for a client that has a TLS of its own; `None` if there is no trust store.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub fn trusted_pem(&self) -> Result<Option<String>, Error> {
+        let trusted = self.trusted()?;
+        Ok(trusted.map(|trusted| trusted.certificates.iter().map(certificate_pem).collect()))
+    }
+
+    /// The private key, not encrypted, and its certificates, both as PEM; `None` if there is no key store.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub fn identity_pem(&self) -> Result<Option<(Secret, String)>, Error> {
+        let Some(identity) = self.identity()? else {
+            return Ok(None);
+        };
+        let label = match &identity.key {
+            PrivateKeyDer::Pkcs1(_) => "RSA PRIVATE KEY",
+            PrivateKeyDer::Sec1(_) => "EC PRIVATE KEY",
+            _ => "PRIVATE KEY",
+        };
+        let key = Secret::new(store::section(label, identity.key.secret_der()));
+        Ok(Some((key, identity.chain.iter().map(certificate_pem).collect())))
+    }
+
+    fn trusted(&self) -> Result<Option<Trusted>, Error> {
         match &self.truststore {
             None => Ok(None),
-            Some(Store::File { path, password }) => store::roots_of_file(path, password.as_ref()).map(Some),
-            Some(Store::Inline(certificates)) => store::roots_of_text(certificates).map(Some),
+            Some(Store::File { path, password }) => store::trusted_of_file(path, password.as_ref()).map(Some),
+            Some(Store::Inline(certificates)) => store::trusted_of_text(certificates).map(Some),
         }
     }
+}
+
+fn certificate_pem(certificate: &CertificateDer<'_>) -> String {
+    store::section("CERTIFICATE", certificate)
 }
 
 fn keystore(

@@ -44,13 +44,37 @@ pub fn identity_of_text(key: &Secret, chain: &Secret, password: Option<&Secret>)
     identity("ssl.keystore.key with ssl.keystore.certificate.chain", content)
 }
 
-pub fn roots_of_file(path: &Path, password: Option<&Secret>) -> Result<RootCertStore, Error> {
-    roots(&path.display().to_string(), content(path, password, None)?)
+/// The certificates of a trust store, as far as they can be read.
+pub struct Trusted {
+    store: String,
+    pub certificates: Vec<CertificateDer<'static>>,
 }
 
-pub fn roots_of_text(certificates: &Secret) -> Result<RootCertStore, Error> {
+pub fn trusted_of_file(path: &Path, password: Option<&Secret>) -> Result<Trusted, Error> {
+    Ok(Trusted {
+        store: path.display().to_string(),
+        certificates: content(path, password, None)?.certificates,
+    })
+}
+
+pub fn trusted_of_text(certificates: &Secret) -> Result<Trusted, Error> {
     let store = "ssl.truststore.certificates";
-    roots(store, pem(store, certificates.reveal(), None)?)
+    Ok(Trusted {
+        store: store.to_owned(),
+        certificates: pem(store, certificates.reveal(), None)?.certificates,
+    })
+}
+
+/// DER as a PEM section, in lines of 64 letters (RFC 7468).
+pub fn section(label: &str, der: &[u8]) -> String {
+    let digits = STANDARD.encode(der);
+    let mut text = format!("-----BEGIN {label}-----\n");
+    for line in digits.as_bytes().chunks(64) {
+        text.extend(line.iter().copied().map(char::from));
+        text.push('\n');
+    }
+    text.push_str(&format!("-----END {label}-----\n"));
+    text
 }
 
 fn identity(store: &str, content: Content) -> Result<Identity, Error> {
@@ -66,16 +90,19 @@ fn identity(store: &str, content: Content) -> Result<Identity, Error> {
     })
 }
 
-fn roots(store: &str, content: Content) -> Result<RootCertStore, Error> {
-    let mut roots = RootCertStore::empty();
-    for certificate in content.certificates {
-        let added = roots.add(certificate);
-        added.map_err(|error| fault(store, format!("holds a certificate that cannot be read: {error}")))?;
+impl Trusted {
+    pub fn roots(self) -> Result<RootCertStore, Error> {
+        let mut roots = RootCertStore::empty();
+        for certificate in self.certificates {
+            roots
+                .add(certificate)
+                .map_err(|error| fault(&self.store, format!("holds a certificate that cannot be read: {error}")))?;
+        }
+        if roots.is_empty() {
+            return Err(fault(&self.store, "holds no certificate to trust"));
+        }
+        Ok(roots)
     }
-    if roots.is_empty() {
-        return Err(fault(store, "holds no certificate to trust"));
-    }
-    Ok(roots)
 }
 
 fn content(path: &Path, password: Option<&Secret>, key_password: Option<&Secret>) -> Result<Content, Error> {

@@ -9,11 +9,12 @@ use super::{close_aside, config, failure, record};
 use crate::model::record::Record;
 use crate::source::Error;
 use crate::source::kafka::Target;
+use crate::source::kafka::security::Callbacks;
 
 /// A member of a group. It commits what it has handed out every second, and leaves the group when dropped.
 pub struct Member {
     /// `None` only while it is being closed.
-    consumer: Option<StreamConsumer>,
+    consumer: Option<StreamConsumer<Callbacks>>,
     patience: Duration,
 }
 
@@ -39,8 +40,8 @@ impl Member {
         ];
         ours.extend(more);
         let what = format!("a member of group {group}");
-        let consumer: StreamConsumer = config(target, &ours)
-            .create()
+        let consumer: StreamConsumer<Callbacks> = config(target, &ours)
+            .create_with_context(target.security.context())
             .map_err(|error| failure(&what, &error, patience))?;
         consumer
             .subscribe(topics)

@@ -7,6 +7,7 @@ use rdkafka::producer::{FutureProducer, FutureRecord, Producer as _};
 use super::{close_aside, config, failure};
 use crate::source::Error;
 use crate::source::kafka::Target;
+use crate::source::kafka::security::Callbacks;
 
 /// A record to be written.
 #[derive(Debug, Clone, Copy, Default)]
@@ -30,7 +31,8 @@ pub struct Delivered {
 /// Writes records with `acks=all` unless the target's properties say otherwise. Must be used within a tokio runtime.
 pub struct Producer {
     /// `None` only while it is being closed.
-    inner: Option<FutureProducer>,
+    inner: Option<FutureProducer<Callbacks>>,
+    callbacks: Callbacks,
     patience: Duration,
 }
 
@@ -51,11 +53,13 @@ impl Producer {
             ("topic.metadata.refresh.interval.ms", "10000"),
         ];
         ours.extend(more);
-        let inner = config(target, &ours)
-            .create()
+        let callbacks = target.security.context();
+        let inner: FutureProducer<Callbacks> = config(target, &ours)
+            .create_with_context(callbacks.clone())
             .map_err(|error| failure("the producer", &error, patience))?;
         Ok(Self {
             inner: Some(inner),
+            callbacks,
             patience,
         })
     }
@@ -76,7 +80,12 @@ impl Producer {
                 partition: delivery.partition,
                 offset: delivery.offset,
             }),
-            Err((error, _)) => Err(failure(&what, &error, self.patience)),
+            Err((error, _)) => Err(
+                match (failure(&what, &error, self.patience), self.callbacks.trouble()) {
+                    (Error::TimedOut { peer, .. }, Some(reason)) => Error::Unreachable { peer, reason },
+                    (failure, _) => failure,
+                },
+            ),
         }
     }
 

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use rdkafka::consumer::{Consumer, StreamConsumer};
-use rdkafka::error::KafkaError;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::{Offset, TopicPartitionList};
 use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
@@ -16,6 +16,7 @@ use crate::model::Moment;
 use crate::model::record::Record;
 use crate::source::Error;
 use crate::source::kafka::Target;
+use crate::source::kafka::security::Callbacks;
 
 /// What to read.
 #[derive(Debug, Clone)]
@@ -91,8 +92,8 @@ pub fn tail(target: &Target, request: TailRequest) -> Result<Tail, Error> {
         ("queued.max.messages.kbytes", "16384"),
     ];
     let patience = target.deadlines.call;
-    let consumer: StreamConsumer = config(target, &ours)
-        .create()
+    let consumer: StreamConsumer<Callbacks> = config(target, &ours)
+        .create_with_context(target.security.context())
         .map_err(|error| failure("the tail", &error, patience))?;
     let (sender, records) = mpsc::channel(request.capacity.max(1));
     let dropped = Arc::new(AtomicU64::new(0));
@@ -109,7 +110,7 @@ pub fn tail(target: &Target, request: TailRequest) -> Result<Tail, Error> {
 
 struct Run {
     /// `None` only while it is being closed.
-    consumer: Option<Arc<StreamConsumer>>,
+    consumer: Option<Arc<StreamConsumer<Callbacks>>>,
     request: TailRequest,
     sender: mpsc::Sender<Result<Record, Error>>,
     dropped: Arc<AtomicU64>,
@@ -120,6 +121,20 @@ impl Drop for Run {
     fn drop(&mut self) {
         if let Some(consumer) = self.consumer.take() {
             close_aside(consumer);
+        }
+    }
+}
+
+/// The first error that no waiting will mend.
+async fn refusal(consumer: &StreamConsumer<Callbacks>) -> KafkaError {
+    loop {
+        if let Err(error) = consumer.recv().await
+            && matches!(
+                error.rdkafka_error_code(),
+                Some(RDKafkaErrorCode::Authentication | RDKafkaErrorCode::SaslAuthenticationFailed)
+            )
+        {
+            return error;
         }
     }
 }
@@ -171,22 +186,26 @@ impl Run {
         }
     }
 
-    async fn places(&self, consumer: &Arc<StreamConsumer>) -> Result<TopicPartitionList, Error> {
+    async fn places(&self, consumer: &Arc<StreamConsumer<Callbacks>>) -> Result<TopicPartitionList, Error> {
         let Start::At(moment) = self.request.start else {
             return self.list(self.offset());
         };
         let times = self.list(Offset::Offset(moment.as_millisecond()))?;
-        let (consumer, patience) = (Arc::clone(consumer), self.patience);
+        let (blocked, patience) = (Arc::clone(consumer), self.patience);
         let looked_up = tokio::task::spawn_blocking(move || {
-            let found = consumer.offsets_for_times(times, patience);
+            let found = blocked.offsets_for_times(times, patience);
             // Closing waits for librdkafka's threads, which is for this thread when the tail is gone meanwhile.
-            drop(consumer);
+            drop(blocked);
             found
         });
-        let found = looked_up
-            .await
-            .map_err(|error| Error::Local(format!("cannot look up the time: {error}")))?;
-        found.map_err(|error| failure("looking up the time", &error, self.patience))
+        let wrong = |error| failure("looking up the time", &error, self.patience);
+        // Nothing is assigned yet: what arrives meanwhile is a request for a token, or why there is no login.
+        tokio::select! {
+            found = looked_up => found
+                .map_err(|error| Error::Local(format!("cannot look up the time: {error}")))?
+                .map_err(wrong),
+            error = refusal(consumer) => Err(wrong(error)),
+        }
     }
 
     fn offset(&self) -> Offset {

@@ -1,0 +1,381 @@
+//! TLS and SASL of one target: what the control plane and librdkafka are given, from the same settings.
+//!
+//! Stores are read once, here, and handed to librdkafka as PEM, so that both clients trust and show the same. No Debug
+//! output holds a key, a password or a token.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use azimuth_broker::wire;
+use azimuth_broker::wire::sasl::{Sasl as Login, Scram, Token, TokenSource};
+use azimuth_broker::wire::tls;
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use rdkafka::ClientContext;
+use rdkafka::client::OAuthToken;
+use rdkafka::consumer::ConsumerContext;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+
+use crate::settings::Secret;
+use crate::settings::properties::{self, Identity, Mechanism, Sasl, Tls, Trust};
+use crate::source::Error;
+
+/// A token that does not say when it expires is looked up again after an hour.
+const TOKEN_LIFETIME: Duration = Duration::from_secs(3600);
+
+/// How connections to one cluster are secured. The default is not at all.
+#[derive(Clone, Default)]
+pub struct Security {
+    pub(super) wire: wire::Security,
+    pub(super) login: Option<Login>,
+    user: Option<String>,
+    checks_host: bool,
+    tokens: Option<Tokens>,
+    rdkafka: Vec<(&'static str, String)>,
+}
+
+impl Security {
+    /// Reads the stores and looks up the passwords that settings name. Blocks on files and commands.
+    ///
+    /// # Errors
+    /// A store or a secret cannot be used; the sentence says which.
+    pub fn of(settings: &properties::Security) -> Result<Self, Error> {
+        let mut security = Self::default();
+        let protocol = match (&settings.tls, &settings.sasl) {
+            (None, None) => "plaintext",
+            (Some(_), None) => "ssl",
+            (None, Some(_)) => "sasl_plaintext",
+            (Some(_), Some(_)) => "sasl_ssl",
+        };
+        security.give("security.protocol", protocol);
+        if let Some(tls) = &settings.tls {
+            security.secure(tls).map_err(Error::Local)?;
+        }
+        if let Some(sasl) = &settings.sasl {
+            security.log_in(sasl).map_err(Error::Local)?;
+        }
+        Ok(security)
+    }
+
+    /// librdkafka's properties for the same.
+    pub(super) fn rdkafka(&self) -> impl Iterator<Item = (&'static str, &str)> {
+        self.rdkafka.iter().map(|(name, value)| (*name, value.as_str()))
+    }
+
+    /// What librdkafka calls back.
+    pub(super) fn context(&self) -> Callbacks {
+        Callbacks {
+            tokens: self.tokens.clone(),
+            trouble: Arc::default(),
+        }
+    }
+
+    pub(super) fn has_tls(&self) -> bool {
+        matches!(self.wire, wire::Security::Tls(_))
+    }
+
+    /// Whether a certificate must be for the host that was asked for.
+    pub(super) fn checks_host(&self) -> bool {
+        self.checks_host
+    }
+
+    /// For messages: who logs in, where a name is given.
+    pub(super) fn user(&self) -> Option<&str> {
+        self.user.as_deref()
+    }
+
+    fn give(&mut self, name: &'static str, value: impl Into<String>) {
+        self.rdkafka.push((name, value.into()));
+    }
+
+    fn secure(&mut self, tls: &Tls) -> Result<(), String> {
+        let java = java(tls)?;
+        let settings =
+            tls::Settings::from_properties(|key| java.get(key).cloned()).map_err(|error| error.to_string())?;
+        let connector = tls::Connector::new(&settings).map_err(|error| error.to_string())?;
+        self.wire = wire::Security::Tls(Arc::new(connector));
+        self.checks_host = tls.checks_host;
+        match settings.trusted_pem().map_err(|error| error.to_string())? {
+            Some(trusted) => self.give("ssl.ca.pem", trusted),
+            None => self.give("ssl.ca.location", "probe"),
+        }
+        if let Some((key, chain)) = settings.identity_pem().map_err(|error| error.to_string())? {
+            self.give("ssl.key.pem", key.reveal());
+            self.give("ssl.certificate.pem", chain);
+        }
+        let algorithm = if tls.checks_host { "https" } else { "none" };
+        self.give("ssl.endpoint.identification.algorithm", algorithm);
+        let suites: Vec<_> = tls
+            .suites
+            .iter()
+            .flat_map(|list| list.split(','))
+            .filter_map(openssl)
+            .collect();
+        if !suites.is_empty() {
+            self.give("ssl.cipher.suites", suites.join(":"));
+        }
+        Ok(())
+    }
+
+    fn log_in(&mut self, sasl: &Sasl) -> Result<(), String> {
+        match sasl {
+            Sasl::Password {
+                mechanism,
+                user,
+                password,
+            } => {
+                let (user, password) = (user.reveal()?, password.reveal()?);
+                self.give("sasl.mechanism", mechanism.to_string());
+                self.give("sasl.username", &user);
+                self.give("sasl.password", &password);
+                self.user = Some(user.clone());
+                self.login = Some(match mechanism {
+                    Mechanism::Plain => Login::plain(user, password),
+                    Mechanism::ScramSha256 => Login::scram(Scram::Sha256, user, password),
+                    Mechanism::ScramSha512 => Login::scram(Scram::Sha512, user, password),
+                });
+            }
+            Sasl::Token(secret) => {
+                let tokens = Tokens(secret.clone());
+                // What has no token now is told before anybody is asked.
+                self.user = claims(&tokens.0.reveal()?).subject;
+                self.give("sasl.mechanism", "OAUTHBEARER");
+                self.login = Some(Login::oauth_bearer(Arc::new(tokens.clone())));
+                self.tokens = Some(tokens);
+            }
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for Security {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Security")
+            .field("wire", &self.wire)
+            .field("login", &self.login)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The settings in Java's names, which the broker's side of TLS reads.
+fn java(tls: &Tls) -> Result<BTreeMap<&'static str, String>, String> {
+    let mut java = BTreeMap::new();
+    let mut secret = |name: &'static str, secret: &Secret| -> Result<(), String> {
+        java.insert(name, secret.reveal()?);
+        Ok(())
+    };
+    match &tls.trust {
+        None => {}
+        Some(Trust::File { path, password }) => {
+            secret("ssl.truststore.location", &Secret::text(path.display().to_string()))?;
+            if let Some(password) = password {
+                secret("ssl.truststore.password", password)?;
+            }
+        }
+        Some(Trust::Pem(pem)) => secret("ssl.truststore.certificates", pem)?,
+    }
+    match &tls.identity {
+        None => {}
+        Some(Identity::File { path, password }) => {
+            secret("ssl.keystore.location", &Secret::text(path.display().to_string()))?;
+            if let Some(password) = password {
+                secret("ssl.keystore.password", password)?;
+            }
+        }
+        Some(Identity::Pair { certificate, key }) => {
+            secret("ssl.keystore.certificate.chain", certificate)?;
+            secret("ssl.keystore.key", key)?;
+        }
+    }
+    if let Some(password) = &tls.key_password {
+        secret("ssl.key.password", password)?;
+    }
+    if let Some(versions) = &tls.versions {
+        java.insert("ssl.enabled.protocols", versions.clone());
+    }
+    if let Some(suites) = &tls.suites {
+        java.insert("ssl.cipher.suites", suites.clone());
+    }
+    if !tls.checks_host {
+        java.insert("ssl.endpoint.identification.algorithm", String::new());
+    }
+    Ok(java)
+}
+
+/// OpenSSL's name of a suite of TLS 1.2 (`openssl ciphers -stdname`); those of 1.3 it chooses by itself.
+fn openssl(iana: &str) -> Option<String> {
+    let rest = iana.trim().strip_prefix("TLS_ECDHE_")?;
+    let (key, cipher) = rest.split_once("_WITH_")?;
+    let cipher = match cipher {
+        "AES_128_GCM_SHA256" => "AES128-GCM-SHA256",
+        "AES_256_GCM_SHA384" => "AES256-GCM-SHA384",
+        "CHACHA20_POLY1305_SHA256" => "CHACHA20-POLY1305",
+        _ => return None,
+    };
+    Some(format!("ECDHE-{key}-{cipher}"))
+}
+
+/// Tokens for OAUTHBEARER, looked up at each login.
+#[derive(Debug, Clone)]
+struct Tokens(Secret);
+
+impl TokenSource for Tokens {
+    fn token(&self) -> BoxFuture<'_, Result<Token, String>> {
+        let secret = self.0.clone();
+        async move {
+            let looked_up = tokio::task::spawn_blocking(move || secret.reveal()).await;
+            let value = looked_up.map_err(|error| error.to_string())??;
+            Ok(Token {
+                value: value.into(),
+                extensions: BTreeMap::new(),
+            })
+        }
+        .boxed()
+    }
+}
+
+/// What librdkafka calls back while it runs: for a token, and to say why it has no connection.
+#[derive(Debug, Clone)]
+pub(super) struct Callbacks {
+    tokens: Option<Tokens>,
+    trouble: Arc<Mutex<Option<String>>>,
+}
+
+impl Callbacks {
+    /// The last reason for which there was no connection: a client that waits for one only times out.
+    pub fn trouble(&self) -> Option<String> {
+        self.trouble.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+impl ClientContext for Callbacks {
+    const ENABLE_REFRESH_OAUTH_TOKEN: bool = true;
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        // "All brokers down" follows every other and tells less.
+        if error.rdkafka_error_code() != Some(RDKafkaErrorCode::AllBrokersDown) {
+            *self.trouble.lock().unwrap_or_else(PoisonError::into_inner) = Some(reason.to_owned());
+        }
+    }
+
+    fn generate_oauth_token(&self, _config: Option<&str>) -> Result<OAuthToken, Box<dyn std::error::Error>> {
+        let tokens = self.tokens.as_ref().ok_or("no token is set")?;
+        let token = tokens.0.reveal()?;
+        let claims = claims(&token);
+        let lifetime_ms = claims.expires_ms.unwrap_or_else(|| {
+            let later = SystemTime::now() + TOKEN_LIFETIME;
+            let since = later.duration_since(UNIX_EPOCH).unwrap_or_default();
+            i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+        });
+        Ok(OAuthToken {
+            token,
+            principal_name: claims.subject.unwrap_or_else(|| "unknown".to_owned()),
+            lifetime_ms,
+        })
+    }
+}
+
+impl ConsumerContext for Callbacks {}
+
+/// What a token says of itself, unchecked: checking it is the brokers' part.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Claims {
+    subject: Option<String>,
+    expires_ms: Option<i64>,
+}
+
+/// Nothing is known of a token that is no JWT (RFC 7519).
+fn claims(token: &str) -> Claims {
+    let payload = token.split('.').nth(1);
+    let payload = payload.and_then(|payload| URL_SAFE_NO_PAD.decode(payload.trim_end_matches('=')).ok());
+    let Some(serde_json::Value::Object(claims)) = payload.and_then(|json| serde_json::from_slice(&json).ok()) else {
+        return Claims::default();
+    };
+    Claims {
+        subject: claims
+            .get("sub")
+            .and_then(|subject| subject.as_str())
+            .map(str::to_owned),
+        expires_ms: claims
+            .get("exp")
+            .and_then(serde_json::Value::as_f64)
+            .map(|seconds| (seconds * 1000.0) as i64),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_tells_its_subject_and_its_end() {
+        let payload = URL_SAFE_NO_PAD.encode(br#"{"sub":"alice","exp":1800000000}"#);
+        let wanted = Claims {
+            subject: Some("alice".to_owned()),
+            expires_ms: Some(1_800_000_000_000),
+        };
+        assert_eq!(claims(&format!("e30.{payload}.sig")), wanted);
+        assert_eq!(claims("opaque"), Claims::default());
+    }
+
+    #[test]
+    fn both_clients_are_given_the_same_and_nothing_is_shown() {
+        let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+        let (certificate, key) = (made.cert.pem(), made.signing_key.serialize_pem());
+        let settings = properties::Security {
+            tls: Some(Tls {
+                trust: Some(Trust::Pem(Secret::text(&certificate))),
+                identity: Some(Identity::Pair {
+                    certificate: Secret::text(&certificate),
+                    key: Secret::text(&key),
+                }),
+                key_password: None,
+                checks_host: false,
+                versions: Some("TLSv1.3,TLSv1.2".to_owned()),
+                suites: Some("TLS_AES_256_GCM_SHA384,TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384".to_owned()),
+            }),
+            sasl: Some(Sasl::Password {
+                mechanism: Mechanism::ScramSha256,
+                user: Secret::text("alice"),
+                password: Secret::text("open sesame"),
+            }),
+        };
+        let security = Security::of(&settings).unwrap();
+        let given: BTreeMap<_, _> = security.rdkafka().collect();
+        assert_eq!(given["security.protocol"], "sasl_ssl");
+        assert_eq!(given["sasl.mechanism"], "SCRAM-SHA-256");
+        assert_eq!(given["sasl.password"], "open sesame");
+        assert_eq!(given["ssl.endpoint.identification.algorithm"], "none");
+        assert_eq!(given["ssl.cipher.suites"], "ECDHE-RSA-AES256-GCM-SHA384");
+        let lines = |pem: &str| pem.replace("\r\n", "\n");
+        assert_eq!(lines(given["ssl.ca.pem"]), lines(&certificate));
+        assert_eq!(lines(given["ssl.key.pem"]), lines(&key));
+        assert!(security.has_tls() && security.login.is_some());
+        let shown = format!("{security:?}");
+        assert!(
+            shown.contains("alice") && !shown.contains("sesame") && !shown.contains("PRIVATE"),
+            "{shown}"
+        );
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_our_own_fault() {
+        let settings = properties::Security {
+            tls: None,
+            sasl: Some(Sasl::Password {
+                mechanism: Mechanism::Plain,
+                user: Secret::text("alice"),
+                password: Secret::File("/no/such".into()),
+            }),
+        };
+        let error = Security::of(&settings).unwrap_err();
+        assert!(
+            matches!(&error, Error::Local(text) if text.contains("/no/such")),
+            "{error}"
+        );
+    }
+}
