@@ -17,7 +17,7 @@ mod tests;
 
 pub use crate::source::Error;
 pub use crate::source::capture;
-pub use crate::source::kafka::record::{Overflow, Start, Tail, TailRequest};
+pub use crate::source::kafka::record::{Overflow, Start, Tail, TailRequest, wait_closed};
 pub use section::{Cadence, Needs, Section};
 
 use std::collections::BTreeSet;

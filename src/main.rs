@@ -9,7 +9,11 @@ use std::time::Duration;
 
 use azimuth::cli::{self, Exit};
 use azimuth::command::{Command, Line};
+use azimuth::feed;
 use azimuth::tui::{self, open::Failure};
+
+/// How long clients that move records may take to close.
+const CLOSING: Duration = Duration::from_secs(3);
 
 /// How long a drill leaves the screens to show the cluster well.
 const HEAD_START: Duration = Duration::from_secs(10);
@@ -30,7 +34,8 @@ fn start() -> Exit {
     match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => {
             let exit = runtime.block_on(run(&line));
-            // A name that resolves slowly, or a client that closes slowly, holds nobody up.
+            feed::wait_closed(CLOSING);
+            // A name that resolves slowly holds nobody up.
             runtime.shutdown_background();
             exit
         }

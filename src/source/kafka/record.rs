@@ -8,12 +8,14 @@ pub use member::Member;
 pub use producer::{Delivered, NewRecord, Producer};
 pub use tail::{Overflow, Start, Tail, TailRequest, tail};
 
+use std::sync::{Condvar, Mutex};
 use std::time::Duration;
 
 use rdkafka::ClientConfig;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{BorrowedMessage, Headers, Message};
 
+use super::pool::locked;
 use super::target::Target;
 use crate::model::record::Record;
 use crate::source::Error;
@@ -102,6 +104,36 @@ fn right(what: &str, code: RDKafkaErrorCode) -> Option<&'static str> {
         RDKafkaErrorCode::GroupAuthorizationFailed => Some("it needs Read on the group"),
         _ => None,
     }
+}
+
+/// How many librdkafka clients this process has, and what wakes who waits for their end.
+static LIVE: Mutex<usize> = Mutex::new(0);
+static CLOSED: Condvar = Condvar::new();
+
+/// Counts one client for as long as it is there, its closing included.
+#[derive(Debug)]
+struct Live;
+
+impl Live {
+    fn new() -> Self {
+        *locked(&LIVE) += 1;
+        Self
+    }
+}
+
+impl Drop for Live {
+    fn drop(&mut self) {
+        *locked(&LIVE) -= 1;
+        CLOSED.notify_all();
+    }
+}
+
+/// Waits until every client is closed, for as long as `patience`. To be called before the process ends: OpenSSL then takes
+/// its state away, and a thread of librdkafka that still uses it would crash. Blocks.
+pub fn wait_closed(patience: Duration) {
+    let waited = CLOSED.wait_timeout_while(locked(&LIVE), patience, |live| *live > 0);
+    // What has not closed by then is left to its fate.
+    drop(waited);
 }
 
 /// Puts librdkafka's closing, which waits for its threads, where it holds up nobody.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use rdkafka::consumer::{Consumer, StreamConsumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 
-use super::{close_aside, config, failure, record};
+use super::{Live, close_aside, config, failure, record};
 use crate::model::record::Record;
 use crate::source::Error;
 use crate::source::kafka::Target;
@@ -15,6 +15,7 @@ use crate::source::kafka::security::Callbacks;
 pub struct Member {
     /// `None` only while it is being closed.
     consumer: Option<StreamConsumer<Callbacks>>,
+    live: Option<Live>,
     patience: Duration,
 }
 
@@ -40,6 +41,7 @@ impl Member {
         ];
         ours.extend(more);
         let what = format!("a member of group {group}");
+        let live = Live::new();
         let consumer: StreamConsumer<Callbacks> = config(target, &ours)
             .create_with_context(target.security.context())
             .map_err(|error| failure(&what, &error, patience))?;
@@ -48,6 +50,7 @@ impl Member {
             .map_err(|error| failure(&what, &error, patience))?;
         Ok(Self {
             consumer: Some(consumer),
+            live: Some(live),
             patience,
         })
     }
@@ -70,7 +73,7 @@ impl Member {
 impl Drop for Member {
     fn drop(&mut self) {
         if let Some(consumer) = self.consumer.take() {
-            close_aside(consumer);
+            close_aside((consumer, self.live.take()));
         }
     }
 }

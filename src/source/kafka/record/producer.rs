@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use rdkafka::producer::{FutureProducer, FutureRecord, Producer as _};
 
-use super::{close_aside, config, failure};
+use super::{Live, close_aside, config, failure};
 use crate::source::Error;
 use crate::source::kafka::Target;
 use crate::source::kafka::security::Callbacks;
@@ -33,6 +33,7 @@ pub struct Producer {
     /// `None` only while it is being closed.
     inner: Option<FutureProducer<Callbacks>>,
     callbacks: Callbacks,
+    live: Option<Live>,
     patience: Duration,
 }
 
@@ -53,6 +54,7 @@ impl Producer {
             ("topic.metadata.refresh.interval.ms", "10000"),
         ];
         ours.extend(more);
+        let live = Live::new();
         let callbacks = target.security.context();
         let inner: FutureProducer<Callbacks> = config(target, &ours)
             .create_with_context(callbacks.clone())
@@ -60,6 +62,7 @@ impl Producer {
         Ok(Self {
             inner: Some(inner),
             callbacks,
+            live: Some(live),
             patience,
         })
     }
@@ -105,7 +108,7 @@ impl Producer {
 impl Drop for Producer {
     fn drop(&mut self) {
         if let Some(inner) = self.inner.take() {
-            close_aside(inner);
+            close_aside((inner, self.live.take()));
         }
     }
 }

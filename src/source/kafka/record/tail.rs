@@ -11,7 +11,7 @@ use rdkafka::{Offset, TopicPartitionList};
 use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
 
-use super::{close_aside, config, failure, record};
+use super::{Live, close_aside, config, failure, record};
 use crate::model::Moment;
 use crate::model::record::Record;
 use crate::source::Error;
@@ -92,6 +92,7 @@ pub fn tail(target: &Target, request: TailRequest) -> Result<Tail, Error> {
         ("queued.max.messages.kbytes", "16384"),
     ];
     let patience = target.deadlines.call;
+    let live = Live::new();
     let consumer: StreamConsumer<Callbacks> = config(target, &ours)
         .create_with_context(target.security.context())
         .map_err(|error| failure("the tail", &error, patience))?;
@@ -99,6 +100,7 @@ pub fn tail(target: &Target, request: TailRequest) -> Result<Tail, Error> {
     let dropped = Arc::new(AtomicU64::new(0));
     let run = Run {
         consumer: Some(Arc::new(consumer)),
+        live: Some(live),
         request,
         sender,
         dropped: Arc::clone(&dropped),
@@ -111,6 +113,7 @@ pub fn tail(target: &Target, request: TailRequest) -> Result<Tail, Error> {
 struct Run {
     /// `None` only while it is being closed.
     consumer: Option<Arc<StreamConsumer<Callbacks>>>,
+    live: Option<Live>,
     request: TailRequest,
     sender: mpsc::Sender<Result<Record, Error>>,
     dropped: Arc<AtomicU64>,
@@ -120,7 +123,7 @@ struct Run {
 impl Drop for Run {
     fn drop(&mut self) {
         if let Some(consumer) = self.consumer.take() {
-            close_aside(consumer);
+            close_aside((consumer, self.live.take()));
         }
     }
 }
