@@ -2,6 +2,7 @@
 //!
 //! stdout is the answer and nothing else; stderr is the talk. The exit status is [`Exit`].
 
+mod acl;
 mod broker;
 mod capture;
 mod change;
@@ -18,9 +19,11 @@ mod operation;
 mod output;
 mod partition;
 mod quorum;
+mod quota;
 mod reassign;
 mod record;
 mod topic;
+mod user;
 mod volume;
 
 pub use exit::{Exit, Failure};
@@ -80,6 +83,9 @@ async fn answer(line: &Line) -> Result<Exit, Failure> {
         Command::Volume(verb) => volume::answer(line, verb).await?,
         Command::Logdir(verb) => logdir::answer(line, verb).await?,
         Command::Quorum(verb) => quorum::answer(line, verb).await?,
+        Command::Acl(verb) => acl::answer(line, verb).await?,
+        Command::User(verb) => user::answer(line, verb).await?,
+        Command::Quota(verb) => quota::answer(line, verb).await?,
         Command::Reassign(verb) => return reassign::run(line, verb).boxed().await,
         Command::Operation(verb) => return operation::run(line, verb).boxed().await,
         Command::Capture(verb) => capture::answer(line, verb).await?,

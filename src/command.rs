@@ -3,6 +3,7 @@
 //! The command line, the palette, plans and runbooks share it, so that the command shown beside an action is the one that
 //! runs: `parse(print(line)) == line` holds for every value (tested below on random ones).
 
+pub mod acl;
 pub mod broker;
 pub mod capture;
 pub mod completions;
@@ -14,9 +15,11 @@ pub mod logdir;
 pub mod operation;
 pub mod partition;
 pub mod quorum;
+pub mod quota;
 pub mod reassign;
 pub mod record;
 pub mod topic;
+pub mod user;
 pub mod value;
 pub mod volume;
 pub mod words;
@@ -90,6 +93,15 @@ pub enum Command {
     /// The controller quorum
     #[command(subcommand)]
     Quorum(quorum::Verb),
+    /// Access rules: list them, and explain who may do what
+    #[command(subcommand)]
+    Acl(acl::Verb),
+    /// Users: SCRAM credentials, rules and quotas that name them
+    #[command(subcommand)]
+    User(user::Verb),
+    /// Client quotas, and which of them wins
+    #[command(subcommand)]
+    Quota(quota::Verb),
     /// Records: follow a topic
     #[command(subcommand)]
     Record(record::Verb),
@@ -147,6 +159,9 @@ impl Command {
             Self::Volume(verb) => verb.words(),
             Self::Logdir(verb) => verb.words(),
             Self::Quorum(verb) => verb.words(),
+            Self::Acl(verb) => verb.words(),
+            Self::User(verb) => verb.words(),
+            Self::Quota(verb) => verb.words(),
             Self::Record(verb) => verb.words(),
             Self::Reassign(verb) => verb.words(),
             Self::Operation(verb) => verb.words(),

@@ -1,5 +1,6 @@
 //! The nouns: plain values, serialisable for captures and plans. No I/O and no clock; the time is always an argument.
 
+pub mod acl;
 pub mod backing;
 pub mod broker;
 pub mod cloud;
@@ -14,12 +15,14 @@ pub mod observed;
 pub mod offset;
 pub mod price;
 pub mod quorum;
+pub mod quota;
 pub mod reassignment;
 pub mod right;
 pub mod row;
 pub mod record;
 pub mod snapshot;
 pub mod topic;
+pub mod user;
 
 pub use observed::{Health, Observed, Trouble};
 pub use snapshot::Snapshot;

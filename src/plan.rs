@@ -3,6 +3,7 @@
 //! A plan is pinned to the cluster's id and to what it saw of everything it touches. Nothing here asks or changes
 //! anything; what has changed since is found again by [`drift::since`] before the first act.
 
+pub mod acl;
 pub mod drift;
 pub mod gate;
 pub mod impact;

@@ -42,6 +42,9 @@ impl Found {
             Section::TopicConfigs => self.one("topic configs", &snapshot.topic_configs),
             Section::Quorum => self.one("quorum", &snapshot.quorum),
             Section::Reassignments => self.one("reassignments", &snapshot.reassignments),
+            Section::Acls => self.one("acls", &snapshot.acls),
+            Section::Users => self.one("users", &snapshot.users),
+            Section::Quotas => self.one("quotas", &snapshot.quotas),
             Section::Instances => {
                 self.one("zones", &snapshot.cloud.zones);
                 self.zones("instances", &snapshot.cloud.instances);

@@ -278,7 +278,7 @@ pub fn print(out: &mut dyn Write, line: &Line, kind: &str, answer: &Answer) -> s
         Output::Csv => csv::print(out, &answer.items)?,
         Output::Name => {
             for name in &answer.names {
-                writeln!(out, "{name}")?;
+                writeln!(out, "{}", table::clean(name))?;
             }
         }
         Output::Table => table::print(out, &answer.blocks, Rank::Usual, width())?,

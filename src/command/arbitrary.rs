@@ -4,12 +4,14 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap_complete::Shell;
+use strum::IntoEnumIterator;
 
 use super::value::{Assignment, Offset, Time};
 use super::{
-    Command, Global, Line, Output, broker, capture, completions, context, demo, group, logdir, operation, partition,
-    quorum, reassign, record, topic, volume,
+    Command, Global, Line, Output, acl, broker, capture, completions, context, demo, group, logdir, operation,
+    partition, quorum, quota, reassign, record, topic, user, volume,
 };
+use crate::model::acl::Operation;
 
 /// xorshift64*: small, and the same everywhere.
 pub struct Random(u64);
@@ -117,7 +119,7 @@ impl Random {
     }
 
     fn command(&mut self) -> Command {
-        match self.below(14) {
+        match self.below(17) {
             0 => Command::Broker(match self.below(3) {
                 0 => broker::Verb::List,
                 1 => broker::Verb::Show { id: self.id() },
@@ -181,9 +183,46 @@ impl Random {
                 drill: self.maybe(Self::text),
                 headless: self.flip(),
             }),
+            13 => Command::Acl(self.acl()),
+            14 => Command::User(user::Verb::List),
+            15 => Command::Quota(quota::Verb::List {
+                user: self.maybe(Self::text),
+                client_id: self.maybe(Self::text),
+                ip: self.maybe(Self::text),
+            }),
             _ => Command::Completions(completions::Completions {
                 shell: [Shell::Bash, Shell::Zsh, Shell::Fish][self.below(3) as usize],
             }),
+        }
+    }
+
+    fn acl(&mut self) -> acl::Verb {
+        let operations: Vec<Operation> = Operation::iter().collect();
+        let operation = operations[self.below(operations.len() as u64) as usize];
+        let mut on = acl::On::default();
+        match self.below(7) {
+            0 => on.topic = Some(self.text()),
+            1 => on.group = Some(self.text()),
+            2 => on.transactional_id = Some(self.text()),
+            3 => on.cluster = true,
+            4 => on.delegation_token = Some(self.text()),
+            5 => on.user = Some(self.text()),
+            _ => {}
+        }
+        match self.flip() {
+            true => acl::Verb::List {
+                principal: self.maybe(Self::text),
+                on,
+                host: self.maybe(Self::text),
+                operation: self.flip().then_some(operation),
+                deny: self.flip(),
+            },
+            false => acl::Verb::Explain {
+                principal: self.text(),
+                operation,
+                on,
+                host: self.maybe(Self::text),
+            },
         }
     }
 

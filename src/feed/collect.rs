@@ -41,6 +41,9 @@ async fn run(look: &Look, needs: &Needs) {
         ),
         (Section::Quorum, wants(Section::Quorum)),
         (Section::Reassignments, wants(Section::Reassignments)),
+        (Section::Acls, wants(Section::Acls)),
+        (Section::Users, wants(Section::Users)),
+        (Section::Quotas, wants(Section::Quotas)),
     ];
     let basis = basis.into_iter().filter(|(_, wanted)| *wanted);
     join_all(basis.map(|(section, _)| at(look, section, None))).await;
@@ -87,6 +90,9 @@ fn mark(snapshot: &mut Snapshot, needs: &Needs, brokers: Vec<BrokerId>, unanswer
             Section::TopicConfigs => unanswered.mark(&mut snapshot.topic_configs),
             Section::Quorum => unanswered.mark(&mut snapshot.quorum),
             Section::Reassignments => unanswered.mark(&mut snapshot.reassignments),
+            Section::Acls => unanswered.mark(&mut snapshot.acls),
+            Section::Users => unanswered.mark(&mut snapshot.users),
+            Section::Quotas => unanswered.mark(&mut snapshot.quotas),
             Section::Instances => unanswered.mark(&mut snapshot.cloud.zones),
             Section::Metrics => unanswered.mark(&mut snapshot.cloud.metrics),
             Section::Groups => unanswered.mark(&mut snapshot.groups),

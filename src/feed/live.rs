@@ -114,6 +114,7 @@ impl Control {
                     cadence.reassignments
                 }
             }
+            Section::Acls | Section::Users | Section::Quotas => cadence.security,
             Section::Instances => cadence.instances,
             Section::Volumes => cadence.volumes,
             Section::Metrics => cadence.metrics,
@@ -133,7 +134,12 @@ impl Control {
     fn longest_pause(&self, section: Section, usual: Duration) -> Duration {
         match section {
             Section::Cluster | Section::Links => usual * 2,
-            Section::Instances | Section::Volumes | Section::Metrics => usual.max(self.cadence.max_backoff) * 5,
+            Section::Acls
+            | Section::Users
+            | Section::Quotas
+            | Section::Instances
+            | Section::Volumes
+            | Section::Metrics => usual.max(self.cadence.max_backoff) * 5,
             _ => usual.max(self.cadence.max_backoff),
         }
     }

@@ -39,6 +39,15 @@ impl Look {
             (Section::Reassignments, _) => self
                 .store
                 .settle(self.kafka.reassignments().await, |snapshot| &mut snapshot.reassignments),
+            (Section::Acls, _) => self
+                .store
+                .settle(self.kafka.acls().await, |snapshot| &mut snapshot.acls),
+            (Section::Users, _) => self
+                .store
+                .settle(self.kafka.users().await, |snapshot| &mut snapshot.users),
+            (Section::Quotas, _) => self
+                .store
+                .settle(self.kafka.quotas().await, |snapshot| &mut snapshot.quotas),
             (Section::Links, Some(broker)) => self.link(broker).await,
             (Section::Offsets, Some(broker)) => self.offsets(broker).await,
             (Section::Groups, Some(broker)) => self.groups(broker).await,

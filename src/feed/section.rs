@@ -17,6 +17,9 @@ pub enum Section {
     TopicConfigs,
     Quorum,
     Reassignments,
+    Acls,
+    Users,
+    Quotas,
     /// Zones and instances with their types.
     Instances,
     Volumes,
@@ -55,6 +58,8 @@ pub struct Cadence {
     pub configs: Duration,
     pub quorum: Duration,
     pub reassignments: Duration,
+    /// ACLs, users and quotas.
+    pub security: Duration,
     /// While any is in flight.
     pub reassignments_active: Duration,
     pub instances: Duration,
@@ -80,6 +85,7 @@ impl Default for Cadence {
             configs: seconds(60),
             quorum: seconds(5),
             reassignments: seconds(5),
+            security: seconds(60),
             reassignments_active: seconds(1),
             instances: seconds(60),
             volumes: seconds(60),

@@ -1,4 +1,4 @@
-//! What both faces show, computed purely from a snapshot: one row per broker, topic, partition, group and volume.
+//! What both faces show, computed purely from a snapshot: one row per broker, topic, partition, group, volume, user and quota.
 //!
 //! A row never invents a number: a [`Cell`] without a value says why, and one from a failing source says how old it is.
 
@@ -9,7 +9,9 @@ pub mod headroom;
 pub mod join;
 pub mod partition;
 pub mod placement;
+pub mod quota;
 pub mod topic;
+pub mod user;
 pub mod volume;
 #[cfg(test)]
 mod tests;
@@ -22,7 +24,9 @@ use broker::{BrokerRow, ZoneRow};
 use group::GroupRow;
 use join::Join;
 use partition::PartitionRow;
+use quota::QuotaRow;
 use topic::TopicRow;
+use user::UserRow;
 use volume::VolumeRow;
 
 /// All rows of one snapshot, in natural order (broker id, name); faces sort and filter.
@@ -34,6 +38,8 @@ pub struct Rows {
     pub partitions: Vec<PartitionRow>,
     pub groups: Vec<GroupRow>,
     pub volumes: Vec<VolumeRow>,
+    pub users: Vec<UserRow>,
+    pub quotas: Vec<QuotaRow>,
 }
 
 impl Rows {
@@ -48,6 +54,8 @@ impl Rows {
             zones: ZoneRow::all(snapshot, &brokers, now),
             topics: TopicRow::all(snapshot, &partitions),
             groups: GroupRow::all(snapshot, now),
+            users: UserRow::all(snapshot, now),
+            quotas: QuotaRow::all(snapshot),
             partitions,
             brokers,
             volumes,

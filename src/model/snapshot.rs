@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::acl::Acls;
 use super::backing::{self, Directory};
 use super::broker::Link;
 use super::cloud::Cloud;
@@ -17,8 +18,10 @@ use super::identity::{self, Evidence, Rules};
 use super::logdir::LogDir;
 use super::offset::{Offsets, Span};
 use super::quorum::Quorum;
+use super::quota::Quota;
 use super::reassignment::Reassignment;
 use super::topic::{Partition, Topic};
+use super::user::User;
 use super::{BrokerId, Moment, Observed};
 
 /// One cluster, as far as it is known. Sections that come from one broker are kept per broker, so that a
@@ -46,6 +49,12 @@ pub struct Snapshot {
     pub broker_configs: BTreeMap<BrokerId, Observed<Vec<Config>>>,
     /// Of each topic, only what differs from the broker's defaults, plus `min.insync.replicas` always.
     pub topic_configs: Observed<BTreeMap<String, Vec<Config>>>,
+    #[serde(default)]
+    pub acls: Observed<Acls>,
+    #[serde(default)]
+    pub users: Observed<Vec<User>>,
+    #[serde(default)]
+    pub quotas: Observed<Vec<Quota>>,
     pub cloud: Cloud,
     #[serde(default)]
     pub history: Arc<History>,

@@ -4,6 +4,7 @@
 //! A question about the cluster goes to whichever broker answers first; a question about a broker goes to that
 //! broker only, and fails at once while it is known to be dead. [`record`] moves records, over librdkafka.
 
+mod acl;
 mod answer;
 mod change;
 mod cluster;
@@ -19,6 +20,7 @@ mod logdir;
 mod offset;
 mod pool;
 mod quorum;
+mod quota;
 mod reassignment;
 pub mod record;
 mod right;
@@ -27,6 +29,7 @@ mod target;
 #[cfg(test)]
 mod tests;
 mod topic;
+mod user;
 
 pub use change::{ConfigChange, Edit, Election, Move, NewTopic, Outcomes, Resource};
 pub use door::Handshake;
@@ -38,15 +41,18 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::model::BrokerId;
+use crate::model::acl::Acls;
 use crate::model::cluster::Cluster;
 use crate::model::config::Config;
 use crate::model::group::Group;
 use crate::model::logdir::LogDir;
 use crate::model::offset::Offsets;
 use crate::model::quorum::Quorum;
+use crate::model::quota::Quota;
 use crate::model::reassignment::Reassignment;
 use crate::model::right::Rights;
 use crate::model::topic::Topic;
+use crate::model::user::User;
 use crate::source::Error;
 use pool::{Peer, Pool};
 
@@ -125,6 +131,21 @@ impl Kafka {
     /// Moves in flight, whoever started them. ListPartitionReassignments.
     pub async fn reassignments(&self) -> Result<Vec<Reassignment>, Error> {
         reassignment::reassignments(&self.pool).await
+    }
+
+    /// The authorizer's rules, one request; that there is no authorizer is an answer too. DescribeAcls.
+    pub async fn acls(&self) -> Result<Acls, Error> {
+        acl::acls(&self.pool).await
+    }
+
+    /// Users with SCRAM credentials, one request; never a secret. DescribeUserScramCredentials.
+    pub async fn users(&self) -> Result<Vec<User>, Error> {
+        user::users(&self.pool).await
+    }
+
+    /// Client quotas of all entities, one request. DescribeClientQuotas.
+    pub async fn quotas(&self) -> Result<Vec<Quota>, Error> {
+        quota::quotas(&self.pool).await
     }
 
     /// One ApiVersions round trip.

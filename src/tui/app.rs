@@ -1,5 +1,6 @@
 //! What the screens know and what they do with it: one state, one pure update. Nothing here waits, draws or reads a clock.
 
+pub mod acl;
 pub mod action;
 pub mod broker;
 pub mod copy;
@@ -21,12 +22,14 @@ pub mod partition;
 pub mod place;
 pub mod plan;
 pub mod prompt;
+pub mod quota;
 pub mod state;
 pub mod table;
 pub mod text;
 pub mod topic;
 pub mod trend;
 pub mod update;
+pub mod user;
 pub mod volume;
 
 pub use action::Action;

@@ -195,6 +195,9 @@ fn sections(noun: Noun) -> BTreeSet<Section> {
         Noun::Group => &[S::Groups, S::Offsets],
         Noun::Volume => &[S::Logdirs, S::Instances, S::Volumes, S::Metrics],
         Noun::Operation => &[S::Topics, S::Reassignments],
+        Noun::Acl => &[S::Acls],
+        Noun::User => &[S::Users, S::Acls, S::Quotas],
+        Noun::Quota => &[S::Quotas],
     };
     all.iter().copied().collect()
 }

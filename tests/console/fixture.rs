@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use azimuth::model::acl::{Acls, Operation, Pattern, Permission, ResourceKind, Rule};
 use azimuth::model::broker::{Broker, Link};
 use azimuth::model::cloud::{
     Cloud, Cost, Instance, InstanceMetrics, InstanceType, Metrics, Modification, Point, Volume, VolumeMetrics, Zone,
@@ -15,8 +16,10 @@ use azimuth::model::history::{History, Series};
 use azimuth::model::identity::Rules;
 use azimuth::model::logdir::{LogDir, Replica};
 use azimuth::model::offset::{Offsets, Span};
+use azimuth::model::quota::{self, Entity, Quota, Whom};
 use azimuth::model::reassignment::Reassignment;
 use azimuth::model::topic::{Partition, Topic};
+use azimuth::model::user::{Credential, User};
 use azimuth::model::{BrokerId, Moment, Observed, Snapshot, Trouble};
 
 /// When the fixture is looked at.
@@ -74,6 +77,9 @@ pub fn snapshot() -> Snapshot {
         topic_configs: Observed::fresh(topic_configs(&topics), ago(9)),
         reassignments: Observed::fresh(reassignments(), ago(3)),
         groups: Observed::fresh(groups(), ago(2)),
+        acls: Observed::fresh(acls(), ago(20)),
+        users: Observed::fresh(users(), ago(20)),
+        quotas: Observed::fresh(quotas(), ago(20)),
         topics: Observed::fresh(topics, ago(2)),
         cloud: cloud(&brokers),
         history: Arc::new(history()),
@@ -81,6 +87,121 @@ pub fn snapshot() -> Snapshot {
     };
     snapshot.join_cloud(&Rules::default(), &BTreeMap::new());
     snapshot
+}
+
+/// One line each: permission, principal, host, operations, resource.
+fn acls() -> Acls {
+    use Operation::{All, Create, Describe, IdempotentWrite, Read, Write};
+    use Permission::{Allow, Deny};
+    let rule = |permission, principal: &str, host: &str, operations: &[Operation]| Rule {
+        permission,
+        principal: principal.into(),
+        host: host.into(),
+        operations: operations.to_vec(),
+        resource: ResourceKind::Topic,
+        pattern: Pattern::Literal,
+        name: "*".into(),
+    };
+    let on = |rule: Rule, resource, pattern, name: &str| Rule {
+        resource,
+        pattern,
+        name: name.into(),
+        ..rule
+    };
+    let (topic, group) = (ResourceKind::Topic, ResourceKind::Group);
+    let mut rules = vec![
+        rule(Allow, "User:*", "*", &[Describe]),
+        on(
+            rule(Allow, "User:billing", "*", &[Read, Describe]),
+            topic,
+            Pattern::Prefixed,
+            "orders",
+        ),
+        on(
+            rule(Allow, "User:billing", "*", &[Read]),
+            group,
+            Pattern::Literal,
+            "billing",
+        ),
+        on(
+            rule(Deny, "User:billing", "10.9.0.7", &[Write]),
+            topic,
+            Pattern::Literal,
+            "orders-dlq",
+        ),
+        on(
+            rule(Allow, "User:shop", "*", &[Write, Create]),
+            topic,
+            Pattern::Literal,
+            "orders",
+        ),
+        on(
+            rule(Allow, "User:CN=etl,OU=data,O=Example", "10.0.3.0", &[All]),
+            topic,
+            Pattern::Prefixed,
+            "clicks",
+        ),
+        on(
+            rule(Allow, "User:*", "*", &[IdempotentWrite, Create]),
+            ResourceKind::Cluster,
+            Pattern::Literal,
+            "kafka-cluster",
+        ),
+    ];
+    rules.sort();
+    Acls {
+        authorizer: true,
+        rules,
+    }
+}
+
+fn users() -> Vec<User> {
+    let user = |name: &str, credentials: &[(&str, i32)]| User {
+        name: name.into(),
+        credentials: credentials
+            .iter()
+            .map(|(mechanism, iterations)| Credential {
+                mechanism: (*mechanism).into(),
+                iterations: *iterations,
+            })
+            .collect(),
+    };
+    vec![
+        user("admin", &[("SCRAM-SHA-512", 8192)]),
+        user("billing", &[("SCRAM-SHA-256", 4096), ("SCRAM-SHA-512", 4096)]),
+    ]
+}
+
+fn quotas() -> Vec<Quota> {
+    let whom = |name: &str| match name {
+        "" => Whom::Default,
+        name => Whom::Named(name.into()),
+    };
+    let quota = |user: Option<&str>, client_id: Option<&str>, ip: Option<&str>, limits: &[(&str, f64)]| Quota {
+        entity: Entity {
+            user: user.map(whom),
+            client_id: client_id.map(whom),
+            ip: ip.map(whom),
+        },
+        limits: limits.iter().map(|(name, value)| ((*name).into(), *value)).collect(),
+    };
+    vec![
+        quota(None, None, Some(""), &[(quota::CONNECTION, 50.0)]),
+        quota(
+            None,
+            Some("clicks-etl"),
+            None,
+            &[(quota::CONSUMER, 20e6), (quota::REQUEST, 200.0)],
+        ),
+        quota(
+            Some("billing"),
+            None,
+            None,
+            &[(quota::PRODUCER, 2e6), (quota::CONSUMER, 5e6)],
+        ),
+        quota(Some("billing"), Some("nightly"), None, &[(quota::CONSUMER, 40e6)]),
+        quota(Some(""), None, None, &[(quota::PRODUCER, 10e6), (quota::MUTATION, 5.0)]),
+    ]
 }
 
 /// The same with nothing wrong: broker 4 answers again and is in sync.

@@ -22,6 +22,8 @@ mod operations;
 #[cfg(test)]
 mod presets;
 #[cfg(test)]
+mod rules;
+#[cfg(test)]
 mod screens;
 #[cfg(test)]
 mod scripts;

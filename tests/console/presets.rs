@@ -8,7 +8,7 @@ use azimuth::settings::keymap::Keymap;
 use azimuth::settings::preset::Preset;
 use azimuth::settings::theme::Theme as ThemeFile;
 use azimuth::tui::app::Action;
-use azimuth::tui::app::place::Layer;
+use azimuth::tui::app::place::{Layer, Noun};
 use azimuth::tui::input::{Key, Router};
 use azimuth::tui::theme::{Role, Theme};
 use strum::{IntoEnumIterator, VariantArray};
@@ -77,11 +77,13 @@ fn selection_errors_and_stale_values_stand_out() {
     }
 }
 
+/// Screens without a number of their own are opened by the palette.
 #[test]
 fn every_keymap_is_heard_and_binds_every_action() {
     for (name, _) in Keymap::PRESETS {
         let router = Router::new(&Keymap::load(name, None).unwrap()).unwrap_or_else(|error| panic!("{name}: {error}"));
-        for action in Action::VARIANTS {
+        let named = |action: &&Action| action.name().parse::<Noun>().is_err();
+        for action in Action::VARIANTS.iter().filter(named) {
             assert!(
                 router.bindings().iter().any(|binding| binding.action == *action),
                 "{name}: {action:?} has no key"

@@ -54,6 +54,16 @@ screens! {
     volume_120x40: USUAL, "5";
     volume_200x50: LARGE, "5";
     volume_open_120x40: USUAL, "5 enter";
+    acl_80x24: SMALL, "8";
+    acl_120x40: USUAL, "8";
+    acl_200x50: LARGE, "8";
+    acl_open_120x40: USUAL, "8 j enter";
+    user_80x24: SMALL, ": u s e r enter";
+    user_120x40: USUAL, ": u s e r enter";
+    user_quotas_120x40: USUAL, ": u s e r enter j j j enter tab";
+    quota_80x24: SMALL, ": q u o t a enter";
+    quota_120x40: USUAL, ": q u o t a enter";
+    quota_200x50: LARGE, ": q u o t a enter";
     help_80x24: SMALL, "?";
     help_120x40: USUAL, "?";
     palette_80x24: SMALL, ": o r d";

@@ -316,6 +316,100 @@ async fn moving_a_partition_begins_with_where_it_is() {
     assert_eq!(planned, format!("{}6", &typed[..typed.len() - 1]));
 }
 
+#[tokio::test(start_paused = true)]
+async fn eight_shows_the_rules_and_enter_all_that_hold_for_a_principal() {
+    let mut console = open().await;
+    console.press("8").await.shows("7 rules").shows("1 faulty");
+    console
+        .press("/")
+        .await
+        .types("principal:billing dlq")
+        .await
+        .shows("1 shown");
+    console
+        .press("enter")
+        .await
+        .cursor_on("deny")
+        .shows("deny User:billing from 10.9.0.7 to Write on topic orders-dlq");
+    console
+        .press("enter")
+        .await
+        .shows("▸ acl ▸ User:billing")
+        .shows("5 rules")
+        .hides("User:shop")
+        .shows("acl list --principal User:billing");
+    console.press("/").await.types("on:group").await.press("enter").await;
+    console.press("enter").await.shows("▸ group ▸ billing");
+    console.press("esc").await.shows("▸ acl ▸ User:billing");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_user_opens_with_its_rules_and_then_its_quotas() {
+    let mut console = open().await;
+    console.press(":").await.types("user").await;
+    console.press("enter").await.shows("SCRAM-SHA-256, SCRAM-SHA-512");
+    console
+        .press("/")
+        .await
+        .types("user:billing")
+        .await
+        .press("enter")
+        .await;
+    console.press("enter").await.shows("5 rules");
+    console
+        .press("tab")
+        .await
+        .shows("quota list --user billing")
+        .shows("consumer_byte_rate, producer_byte_rate")
+        .shows("nightly");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_may_not_be_seen_says_so_and_no_authorizer_is_no_secret() {
+    let mut snapshot = fixture::snapshot();
+    snapshot.acls = azimuth::model::Observed::fresh(azimuth::model::acl::Acls::default(), fixture::now());
+    snapshot.users = azimuth::model::Observed::default();
+    snapshot
+        .users
+        .fail(azimuth::model::Trouble::Denied, "no right", fixture::now());
+    let mut console = Console::open(Opening {
+        snapshot,
+        ..Opening::default()
+    })
+    .await;
+    console.press("8").await.shows("everybody may do everything");
+    console.press(":").await.types("user").await;
+    console.press("enter").await.cursor_on("?").shows("denied: no right");
+}
+
+/// Work that grows with the square of the rules takes many seconds here; a build that is not optimised, on a machine that
+/// is busy, takes some tenths.
+#[tokio::test(start_paused = true)]
+async fn five_thousand_rules_filter_and_scroll() {
+    let mut snapshot = fixture::snapshot();
+    let mut acls = snapshot.acls.get().unwrap().clone();
+    let template = acls.rules[0].clone();
+    acls.rules.extend((0..5000).map(|number| azimuth::model::acl::Rule {
+        principal: format!("User:app-{number:04}"),
+        name: format!("team-{}.topic-{number}", number % 40),
+        ..template.clone()
+    }));
+    snapshot.acls = azimuth::model::Observed::fresh(acls, fixture::now());
+    let mut console = Console::open(Opening {
+        snapshot,
+        ..Opening::default()
+    })
+    .await;
+    console.press("8").await.shows("5 007 rules");
+    let began = std::time::Instant::now();
+    console.press("pgdn G").await.cursor_on("User:app-4999");
+    console.press("/").await.types("app-49 team-7").await.shows("2 shown");
+    let keys = 2 + 1 + 13;
+    let each = began.elapsed() / keys;
+    eprintln!("{each:?} for each key");
+    assert!(each < Duration::from_millis(1500), "{each:?} for each key");
+}
+
 fn running(state: &str) -> Operation {
     let step = |state: &str, text: &str| Step {
         at: Some(fixture::now()),

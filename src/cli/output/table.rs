@@ -13,7 +13,12 @@ pub fn print(out: &mut dyn Write, blocks: &[Block], rank: Rank, width: Option<us
             writeln!(out)?;
         }
         if let Some(title) = &block.title {
-            writeln!(out, "{title}")?;
+            for line in title.lines() {
+                writeln!(out, "{}", clean(line))?;
+            }
+        }
+        if block.sheet.heads.is_empty() {
+            continue;
         }
         if block.upright {
             upright(out, &block.sheet)?;
@@ -100,7 +105,7 @@ fn padded(text: &str, width: usize, right: bool) -> String {
 }
 
 /// Text from a cluster must not move the cursor.
-fn clean(text: &str) -> String {
+pub fn clean(text: &str) -> String {
     text.chars()
         .map(|letter| if letter.is_control() { ' ' } else { letter })
         .collect()

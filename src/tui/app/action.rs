@@ -18,6 +18,12 @@ pub enum Action {
     Volume,
     /// Operations, running and done.
     Operation,
+    /// Access rules: who may do what.
+    Acl,
+    /// Users: credentials, rules, quotas.
+    User,
+    /// Client quotas, and which of them wins.
+    Quota,
 
     /// Move to the next row.
     Next,

@@ -75,14 +75,13 @@ impl Term {
         };
         let mut fields = row.fields.iter().zip(columns).filter(|(_, column)| named(column));
         let found = fields.any(|(field, _)| match &self.test {
-            Test::Contains(part) => field.text.to_lowercase().contains(part),
+            Test::Contains(part) => contains(&field.text, part),
             Test::Compare { order, bound, percent } => {
                 let comparable = self.key.is_some() || *percent == field.text.ends_with('%');
                 comparable && field.number.is_some_and(|number| order.holds(number, *bound))
             }
         });
-        let section = self.key.is_none()
-            && matches!(&self.test, Test::Contains(part) if row.section.to_lowercase().contains(part));
+        let section = self.key.is_none() && matches!(&self.test, Test::Contains(part) if contains(&row.section, part));
         (found || section) != self.not
     }
 }
@@ -113,6 +112,18 @@ impl Order {
             Self::AtMost => number <= bound,
         }
     }
+}
+
+/// Whether `text`, in lower case, contains `part`, which is in lower case. Names are ASCII, and thousands of them are looked
+/// at for each key: those are compared where they lie.
+fn contains(text: &str, part: &str) -> bool {
+    if !text.is_ascii() {
+        return text.to_lowercase().contains(part);
+    }
+    let (text, part) = (text.as_bytes(), part.as_bytes());
+    text.windows(part.len().max(1))
+        .any(|window| window.eq_ignore_ascii_case(part))
+        || part.is_empty()
 }
 
 /// `90`, `1.5k`, `3GB`.

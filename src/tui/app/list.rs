@@ -67,7 +67,7 @@ impl List {
             .map(|(at, key)| (key.as_str(), at))
             .collect();
         let mut held: Vec<usize> = fresh.clone();
-        held.sort_by_key(|row| known.get(table.rows[*row].key.as_str()).copied().unwrap_or(usize::MAX));
+        held.sort_by_cached_key(|row| known.get(table.rows[*row].key.as_str()).copied().unwrap_or(usize::MAX));
         self.moved = held.len() - longest_rising(&places(&held, &fresh));
         self.order = held.iter().map(|row| table.rows[*row].key.clone()).collect();
         self.lay(table, &held);
@@ -111,7 +111,7 @@ impl List {
                     )
                 })
                 .collect();
-            rows.sort_by_key(|row| rank.get(table.rows[*row].section.as_str()).copied());
+            rows.sort_by_cached_key(|row| rank.get(table.rows[*row].section.as_str()).copied());
         }
         rows
     }

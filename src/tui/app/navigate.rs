@@ -9,7 +9,7 @@ use super::list::List;
 use super::place::{Noun, Place};
 use super::state::State;
 use super::table::Table;
-use super::{broker, group, operation, topic, volume};
+use super::{acl, broker, group, operation, quota, topic, user, volume};
 
 /// Places remembered; the oldest are forgotten.
 const REMEMBERED: usize = 64;
@@ -79,6 +79,11 @@ impl State {
             (Noun::Group, Some(name)) => group::open(rows, snapshot, name, place.tab),
             (Noun::Volume, None) => volume::list(rows, snapshot),
             (Noun::Volume, Some(name)) => volume::open(rows, snapshot, name, now),
+            (Noun::Acl, None) => acl::list(snapshot, now),
+            (Noun::Acl, Some(name)) => acl::open(snapshot, name, now),
+            (Noun::User, None) => user::list(rows, snapshot),
+            (Noun::User, Some(name)) => user::open(rows, snapshot, name, place.tab, now),
+            (Noun::Quota, _) => quota::list(rows, snapshot),
             (Noun::Operation, None) => operation::list(&self.operations, now),
             (Noun::Operation, Some(name)) => operation::open(&self.operations, name, place.tab),
         }

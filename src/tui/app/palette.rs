@@ -3,7 +3,7 @@
 use strum::{IntoEnumIterator, VariantArray};
 
 use crate::command::words;
-use crate::model::Moment;
+use crate::model::{Moment, acl};
 
 use super::action::Action;
 use super::effect::Effect;
@@ -55,6 +55,8 @@ pub(super) fn entries(state: &State) -> Vec<Entry> {
             Noun::Topic => state.rows.topics.iter().map(|row| row.name.clone()).collect(),
             Noun::Group => state.rows.groups.iter().map(|row| row.name.clone()).collect(),
             Noun::Volume => state.rows.volumes.iter().map(|row| row.id.clone()).collect(),
+            Noun::Acl | Noun::User => state.rows.users.iter().map(|row| row.principal.clone()).collect(),
+            Noun::Quota => Vec::new(),
             Noun::Operation => state.operations.iter().map(|row| row.id.clone()).collect(),
         }
     };
@@ -157,6 +159,7 @@ impl State {
         let noun = |word: &str| word.parse::<Noun>().ok();
         match words.as_slice() {
             [] => Vec::new(),
+            ["acl", "list", "--principal", name] => self.go(now, Place::open(Noun::Acl, acl::principal(name))),
             [word, "list"] if noun(word).is_some() => self.go_noun(now, noun(word)),
             [word, "show" | "lag" | "config", name] if noun(word).is_some() => match noun(word) {
                 Some(noun) => self.go(now, Place::open(noun, *name)),

@@ -2,6 +2,8 @@
 
 use strum::{EnumIter, EnumString, IntoStaticStr};
 
+use crate::model::acl;
+
 /// The nouns that have a screen; also the names of their keymap layers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, EnumIter, EnumString, IntoStaticStr)]
 #[strum(serialize_all = "kebab-case")]
@@ -11,6 +13,9 @@ pub enum Noun {
     Group,
     Volume,
     Operation,
+    Acl,
+    User,
+    Quota,
 }
 
 impl Noun {
@@ -26,6 +31,9 @@ impl Noun {
             Self::Group => &["partitions", "members"],
             Self::Volume => &["partitions"],
             Self::Operation => &["steps", "log"],
+            Self::Acl => &["rules"],
+            Self::User => &["rules", "quotas"],
+            Self::Quota => &[],
         }
     }
 }
@@ -41,6 +49,9 @@ pub enum Layer {
     Group,
     Volume,
     Operation,
+    Acl,
+    User,
+    Quota,
     List,
     Global,
 }
@@ -59,6 +70,9 @@ impl From<Noun> for Layer {
             Noun::Group => Self::Group,
             Noun::Volume => Self::Volume,
             Noun::Operation => Self::Operation,
+            Noun::Acl => Self::Acl,
+            Noun::User => Self::User,
+            Noun::Quota => Self::Quota,
         }
     }
 }
@@ -95,6 +109,8 @@ impl Place {
             (Noun::Broker, Some(name), 2) => vec![noun, "config", name],
             (Noun::Broker, Some(name), 1) => vec!["logdir", "list", "--broker", name],
             (Noun::Group, Some(name), 0) => vec![noun, "lag", name],
+            (Noun::User, Some(name), 1) => vec!["quota", "list", "--user", acl::user_of(name).unwrap_or(name)],
+            (Noun::Acl | Noun::User, Some(name), _) => vec!["acl", "list", "--principal", name],
             (Noun::Volume, None, _) => vec![noun, "list"],
             (_, Some(name), _) => vec![noun, "show", name],
             (_, None, _) => vec![noun, "list"],

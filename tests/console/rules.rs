@@ -1,0 +1,312 @@
+//! Rules, users and quotas on real clusters with an authorizer: the same seeds, the same answers, on our broker and on
+//! Apache Kafka. One principal and one client id are written as an attacker would.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use azimuth::model::quota::Whom;
+use azimuth::source::kafka::{Kafka, Target};
+use azimuth_broker::cluster::{Cluster, ClusterConfig};
+use azimuth_broker::wire::{Client, ClientConfig, ErrorCode};
+use kafka_protocol::messages::alter_client_quotas_request::{EntityData, EntryData, OpData};
+use kafka_protocol::messages::alter_user_scram_credentials_request::ScramCredentialUpsertion;
+use kafka_protocol::messages::create_acls_request::AclCreation;
+use kafka_protocol::messages::{AlterClientQuotasRequest, AlterUserScramCredentialsRequest, CreateAclsRequest};
+use kafka_protocol::protocol::StrBytes;
+
+use crate::kafka;
+use crate::scripts::{Home, Ran};
+
+const DEADLINE: Duration = Duration::from_secs(60);
+const HOSTILE: &str = "User:\u{1b}]0;owned\u{7}\u{1b}[2Jevil";
+
+fn text(text: &str) -> StrBytes {
+    StrBytes::from_string(text.to_owned())
+}
+
+/// Principal, host, operation, permission, resource type, pattern, name: the numbers are Kafka's.
+fn acl(
+    principal: &str,
+    host: &str,
+    (operation, permission): (i8, i8),
+    (kind, pattern, name): (i8, i8, &str),
+) -> AclCreation {
+    AclCreation::default()
+        .with_principal(text(principal))
+        .with_host(text(host))
+        .with_operation(operation)
+        .with_permission_type(permission)
+        .with_resource_type(kind)
+        .with_resource_pattern_type(pattern)
+        .with_resource_name(text(name))
+}
+
+async fn seed(bootstrap: &str) {
+    let address = bootstrap.split(',').next().unwrap();
+    let client = Client::connect(address, &ClientConfig::default()).await.unwrap();
+    let (read, write, describe, allow, deny) = (3, 4, 8, 3, 2);
+    let (topic, literal, prefixed) = (2, 3, 4);
+    let creations = vec![
+        acl("User:billing", "*", (read, allow), (topic, prefixed, "orders-")),
+        acl("User:billing", "*", (describe, allow), (topic, prefixed, "orders-")),
+        acl("User:billing", "10.0.0.9", (read, deny), (topic, literal, "orders-eu")),
+        acl("User:audit", "*", (write, allow), (topic, prefixed, "orders-")),
+        acl("User:audit", "*", (write, deny), (topic, literal, "orders-eu")),
+        acl(HOSTILE, "*", (read, allow), (topic, literal, "orders-eu")),
+    ];
+    let done = client
+        .call(CreateAclsRequest::default().with_creations(creations), DEADLINE)
+        .await
+        .unwrap();
+    let codes: Vec<_> = done
+        .results
+        .iter()
+        .map(|result| ErrorCode::try_from_code(result.error_code))
+        .collect();
+    assert_eq!(codes, [None; 6]);
+
+    let password = ScramCredentialUpsertion::default()
+        .with_name(text("billing"))
+        .with_mechanism(2)
+        .with_iterations(8192)
+        .with_salt(b"of the sea".to_vec().into())
+        .with_salted_password(vec![7; 64].into());
+    let request = AlterUserScramCredentialsRequest::default().with_upsertions(vec![password]);
+    let done = client.call(request, DEADLINE).await.unwrap();
+    assert_eq!(ErrorCode::try_from_code(done.results[0].error_code), None);
+
+    let entry = |entity: &[(&str, Option<&str>)], key: &str, value: f64| {
+        let part = |(kind, name): &(&str, Option<&str>)| {
+            EntityData::default()
+                .with_entity_type(text(kind))
+                .with_entity_name(name.map(text))
+        };
+        let op = OpData::default()
+            .with_key(text(key))
+            .with_value(value)
+            .with_remove(false);
+        EntryData::default()
+            .with_entity(entity.iter().map(part).collect())
+            .with_ops(vec![op])
+    };
+    let entries = vec![
+        entry(&[("user", Some("billing"))], "producer_byte_rate", 2e6),
+        entry(
+            &[("user", Some("billing")), ("client-id", Some("nightly"))],
+            "producer_byte_rate",
+            9e6,
+        ),
+        entry(&[("client-id", Some("\u{1b}[31mred"))], "consumer_byte_rate", 3e6),
+        entry(&[("user", None)], "request_percentage", 50.0),
+        entry(&[("ip", None)], "connection_creation_rate", 100.0),
+    ];
+    let request = AlterClientQuotasRequest::default().with_entries(entries);
+    let done = client.call(request, DEADLINE).await.unwrap();
+    for entry in done.entries {
+        assert_eq!(
+            ErrorCode::try_from_code(entry.error_code),
+            None,
+            "{:?}",
+            entry.error_message
+        );
+    }
+}
+
+/// The console's own binary; the cluster lives on this runtime, so it is waited for on another thread.
+async fn run(home: &Arc<Home>, line: String) -> Ran {
+    let home = home.clone();
+    tokio::task::spawn_blocking(move || home.run(&line)).await.unwrap()
+}
+
+async fn told(bootstrap: &str) {
+    seed(bootstrap).await;
+    let kafka = Kafka::new(Target::new(bootstrap));
+    let started = Instant::now();
+    // Metadata reaches one broker after another.
+    let (acls, users, quotas) = loop {
+        let all = (
+            kafka.acls().await.unwrap(),
+            kafka.users().await.unwrap(),
+            kafka.quotas().await.unwrap(),
+        );
+        if all.0.rules.len() == 5 && all.1.len() == 1 && all.2.len() == 5 {
+            break all;
+        }
+        assert!(started.elapsed() < DEADLINE, "{all:?}");
+        tokio::time::sleep(kafka::PAUSE).await;
+    };
+    assert!(acls.authorizer);
+    let lines: Vec<String> = acls.rules.iter().map(ToString::to_string).collect();
+    assert!(
+        lines.contains(&"allow User:billing from * to Read,Describe on topic prefix orders-".to_owned()),
+        "{lines:?}"
+    );
+    assert_eq!(users[0].name, "billing");
+    assert_eq!(users[0].credentials[0].mechanism, "SCRAM-SHA-512");
+    assert_eq!(users[0].credentials[0].iterations, 8192);
+    let of_billing = quotas
+        .iter()
+        .filter(|quota| quota.entity.user == Some(Whom::Named("billing".to_owned())));
+    assert_eq!(of_billing.count(), 2);
+    commands(bootstrap).await;
+}
+
+async fn commands(bootstrap: &str) {
+    let home = Arc::new(Home::new());
+    let on = |line: &str| format!("{line} --bootstrap {bootstrap}");
+    let explain = |who: &str, what: &str| on(&format!("acl explain --principal {who} --operation {what} -o json"));
+    let cases = [
+        (
+            "billing",
+            "read --topic orders-us",
+            0,
+            "allow User:billing from * to Read,Describe on topic prefix orders-",
+        ),
+        (
+            "billing",
+            "describe --topic orders-us",
+            0,
+            "allow User:billing from * to Read,Describe on topic prefix orders-",
+        ),
+        (
+            "billing",
+            "read --topic orders-eu --host 10.0.0.9",
+            1,
+            "deny User:billing from 10.0.0.9 to Read on topic orders-eu",
+        ),
+        (
+            "audit",
+            "write --topic orders-eu",
+            1,
+            "deny User:audit from * to Write on topic orders-eu",
+        ),
+        (
+            "audit",
+            "write --topic orders-us",
+            0,
+            "allow User:audit from * to Write on topic prefix orders-",
+        ),
+        (
+            "nobody",
+            "read --topic orders-us",
+            1,
+            "rules speak of it and none allows this",
+        ),
+    ];
+    for (who, what, status, why) in cases {
+        let ran = run(&home, explain(who, what)).await;
+        let item = &ran.envelope("acl.explain")["items"][0];
+        assert_eq!(
+            (ran.status, item["why"].as_str()),
+            (status, Some(why)),
+            "{who} {what}\n{}",
+            ran.stderr
+        );
+    }
+    let ran = run(
+        &home,
+        on("acl explain --principal billing --operation read --topic orders-eu"),
+    )
+    .await;
+    assert_eq!(ran.status, 0, "{}", ran.stderr);
+    assert!(
+        ran.stdout.contains("the answer is another one from 10.0.0.9"),
+        "{}",
+        ran.stdout
+    );
+
+    let ran = run(&home, on("acl list --principal billing -o name")).await;
+    assert_eq!(ran.stdout.lines().count(), 2, "{}", ran.stdout);
+    let ran = run(&home, on("quota list --user billing --client-id nightly -o json")).await;
+    let items = ran.envelope("quota.list")["items"].clone();
+    let decides = |client_id: &str| {
+        let row = items
+            .as_array()
+            .unwrap()
+            .iter()
+            .find(|row| row["client_id"] == client_id && row["user"] == "billing");
+        row.unwrap()["decides"].clone()
+    };
+    assert_eq!(decides("nightly"), serde_json::json!(["producer_byte_rate"]));
+
+    // What a principal or a client id is called must not reach the terminal as it is; in JSON it is whole.
+    for line in [
+        "acl list",
+        "acl list -o wide",
+        "acl list -o name",
+        "user list",
+        "quota list",
+        "quota list -o name",
+    ] {
+        let ran = run(&home, on(line)).await;
+        assert_eq!(ran.status, 0, "{line}\n{}", ran.stderr);
+        let raw: Vec<char> = ran.stdout.chars().filter(|c| c.is_control() && *c != '\n').collect();
+        assert!(raw.is_empty(), "{line}: {raw:?}\n{}", ran.stdout);
+    }
+    let ran = run(&home, on("acl list -o json")).await;
+    let rules = ran.envelope("acl.list")["items"].clone();
+    assert!(
+        rules
+            .as_array()
+            .unwrap()
+            .iter()
+            .any(|rule| rule["principal"] == HOSTILE),
+        "{rules}"
+    );
+}
+
+const AUTHORIZER: &str = "org.apache.kafka.metadata.authorizer.StandardAuthorizer";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn our_broker_tells_rules_users_and_quotas() {
+    let folder = tempfile::tempdir().unwrap();
+    let racks = ["a", "b", "c"].map(str::to_owned);
+    let mut config = ClusterConfig::local(3, &racks, folder.path(), 0);
+    config.overrides = [("authorizer.class.name", AUTHORIZER), ("super.users", "User:ANONYMOUS")]
+        .map(|(key, value)| (key.to_owned(), value.to_owned()))
+        .into();
+    let cluster = Cluster::start(config).await.unwrap();
+    told(&cluster.bootstrap()).await;
+    cluster.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn apache_kafka_tells_rules_users_and_quotas() {
+    let properties = format!(
+        "authorizer.class.name={AUTHORIZER}\nsuper.users=User:ANONYMOUS\n\
+         listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,CLIENTS:PLAINTEXT\n"
+    );
+    let Some(cluster) = kafka::Cluster::start_with(&properties, &[]).await else {
+        return;
+    };
+    told(&cluster.bootstrap).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cluster_without_an_authorizer_says_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let cluster = Cluster::start(ClusterConfig::local(1, &[], folder.path(), 0))
+        .await
+        .unwrap();
+    let bootstrap = cluster.bootstrap();
+    let home = Arc::new(Home::new());
+    let ran = run(&home, format!("acl list --bootstrap {bootstrap}")).await;
+    assert_eq!(ran.status, 0, "{}", ran.stderr);
+    assert!(ran.stdout.contains("everybody may do everything"), "{}", ran.stdout);
+    let line = format!("acl explain --principal a --operation write --topic x --bootstrap {bootstrap}");
+    let ran = run(&home, line).await;
+    assert_eq!(ran.status, 0, "{}", ran.stderr);
+    assert!(ran.stdout.contains("no authorizer"), "{}", ran.stdout);
+    let ran = run(
+        &home,
+        format!("acl explain --principal a --operation write --group x --bootstrap {bootstrap}"),
+    )
+    .await;
+    assert_eq!(ran.status, 2);
+    assert!(
+        ran.stderr.contains("there is no Write on a group; there are Read"),
+        "{}",
+        ran.stderr
+    );
+    cluster.shutdown().await;
+}
