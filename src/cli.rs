@@ -6,6 +6,7 @@ mod acl;
 mod broker;
 mod capture;
 mod change;
+mod config;
 mod consent;
 mod context;
 pub mod demo;
@@ -22,8 +23,10 @@ mod quorum;
 mod quota;
 mod reassign;
 mod record;
+mod throttle;
 mod topic;
 mod user;
+mod transaction;
 mod volume;
 
 pub use exit::{Exit, Failure};
@@ -82,6 +85,9 @@ async fn answer(line: &Line) -> Result<Exit, Failure> {
         Command::Group(verb) => group::answer(line, verb).await?,
         Command::Volume(verb) => volume::answer(line, verb).await?,
         Command::Logdir(verb) => logdir::answer(line, verb).await?,
+        Command::Config(verb) => config::answer(line, verb).await?,
+        Command::Throttle(verb) => throttle::answer(line, verb).await?,
+        Command::Transaction(verb) => transaction::answer(line, verb).boxed_local().await?,
         Command::Quorum(verb) => quorum::answer(line, verb).await?,
         Command::Acl(verb) => acl::answer(line, verb).await?,
         Command::User(verb) => user::answer(line, verb).await?,

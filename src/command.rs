@@ -7,6 +7,7 @@ pub mod acl;
 pub mod broker;
 pub mod capture;
 pub mod completions;
+pub mod config;
 pub mod context;
 pub mod demo;
 pub mod global;
@@ -18,8 +19,10 @@ pub mod quorum;
 pub mod quota;
 pub mod reassign;
 pub mod record;
+pub mod throttle;
 pub mod topic;
 pub mod user;
+pub mod transaction;
 pub mod value;
 pub mod volume;
 pub mod words;
@@ -90,6 +93,9 @@ pub enum Command {
     /// Log directories of the brokers
     #[command(subcommand)]
     Logdir(logdir::Verb),
+    /// Configs of brokers against each other, of topics against the brokers
+    #[command(subcommand)]
+    Config(config::Verb),
     /// The controller quorum
     #[command(subcommand)]
     Quorum(quorum::Verb),
@@ -102,6 +108,12 @@ pub enum Command {
     /// Client quotas, and which of them wins
     #[command(subcommand)]
     Quota(quota::Verb),
+    /// Replication throttles: what is set, what it slows, what was left behind
+    #[command(subcommand)]
+    Throttle(throttle::Verb),
+    /// Transactions: which are open, and which hang
+    #[command(subcommand)]
+    Transaction(transaction::Verb),
     /// Records: follow a topic
     #[command(subcommand)]
     Record(record::Verb),
@@ -158,10 +170,13 @@ impl Command {
             Self::Group(verb) => verb.words(),
             Self::Volume(verb) => verb.words(),
             Self::Logdir(verb) => verb.words(),
+            Self::Config(verb) => verb.words(),
             Self::Quorum(verb) => verb.words(),
             Self::Acl(verb) => verb.words(),
             Self::User(verb) => verb.words(),
             Self::Quota(verb) => verb.words(),
+            Self::Transaction(verb) => verb.words(),
+            Self::Throttle(verb) => verb.words(),
             Self::Record(verb) => verb.words(),
             Self::Reassign(verb) => verb.words(),
             Self::Operation(verb) => verb.words(),

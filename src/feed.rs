@@ -20,7 +20,7 @@ pub use crate::source::capture;
 pub use crate::source::kafka::record::{Overflow, Start, Tail, TailRequest, wait_closed};
 pub use section::{Cadence, Needs, Section};
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -28,11 +28,12 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::task::AbortHandle;
 
-use crate::model::Snapshot;
 use crate::model::identity::Rules;
+use crate::model::transaction::Producer;
+use crate::model::{BrokerId, Snapshot};
 use crate::settings::context::Context;
 use crate::source::aws::{self, Aws};
-use crate::source::kafka::{Kafka, Security, Target, record};
+use crate::source::kafka::{Kafka, Partitions, Security, Target, record};
 use cloud::Plane;
 use live::Control;
 use look::Look;
@@ -190,6 +191,28 @@ pub async fn collect_rates(sources: &Sources, needs: &Needs, deadline: Duration,
     tokio::time::sleep(apart).await;
     let again = Needs::from([Section::Offsets]);
     collect::collect(&look, &again, deadline.saturating_sub(began.elapsed())).await
+}
+
+/// The producers of one topic's partitions, asked of each leader at once, within `deadline`. DescribeProducers.
+pub async fn producers(
+    sources: &Sources,
+    topic: &str,
+    led: &BTreeMap<BrokerId, Vec<i32>>,
+    deadline: Duration,
+) -> Vec<(BrokerId, Result<Vec<Producer>, Error>)> {
+    let asked = led.iter().map(|(leader, partitions)| async move {
+        let partitions = Partitions::from([(topic.to_owned(), partitions.clone())]);
+        let answer = tokio::time::timeout(deadline, sources.kafka.producers(*leader, &partitions)).await;
+        let timed_out = |_| {
+            Err(Error::TimedOut {
+                peer: format!("broker {leader}"),
+                what: "DescribeProducers".to_owned(),
+                after: deadline,
+            })
+        };
+        (*leader, answer.unwrap_or_else(timed_out))
+    });
+    futures::future::join_all(asked).await
 }
 
 /// Follows a topic's records; see [`TailRequest`].

@@ -23,6 +23,7 @@ pub mod record;
 pub mod snapshot;
 pub mod topic;
 pub mod user;
+pub mod transaction;
 
 pub use observed::{Health, Observed, Trouble};
 pub use snapshot::Snapshot;

@@ -9,6 +9,7 @@ pub mod gate;
 pub mod impact;
 pub mod intent;
 pub mod reassign;
+pub mod relieve;
 pub mod summary;
 pub mod topic;
 #[cfg(test)]

@@ -51,7 +51,7 @@ async fn show(line: &Line, id: BrokerId) -> Result<Answer, Failure> {
     let broker = broker.ok_or_else(|| unknown(&facts, id))?;
     let mut answer = Answer::list(COLUMNS, [broker], "broker", |row| row.id.to_string());
     answer.blocks[0].upright = true;
-    let dirs = logdir::rows(&facts.snapshot, Some(id));
+    let dirs: Vec<_> = rows.logdirs.iter().filter(|row| row.broker == id).cloned().collect();
     let sheet = Sheet::of(logdir::COLUMNS, &dirs);
     let items = std::mem::take(&mut answer.items).into_iter();
     answer.items = items

@@ -40,6 +40,7 @@ impl Found {
             Section::Logdirs => self.each(snapshot, "log dirs", &snapshot.logdirs),
             Section::BrokerConfigs => self.each(snapshot, "configs", &snapshot.broker_configs),
             Section::TopicConfigs => self.one("topic configs", &snapshot.topic_configs),
+            Section::Transactions => self.each(snapshot, "transactions", &snapshot.transactions),
             Section::Quorum => self.one("quorum", &snapshot.quorum),
             Section::Reassignments => self.one("reassignments", &snapshot.reassignments),
             Section::Acls => self.one("acls", &snapshot.acls),

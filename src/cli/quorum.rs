@@ -6,30 +6,20 @@ use super::output::{Answer, Block, Column, Data, Field, Rank, Sheet, duration};
 use crate::command::Line;
 use crate::command::quorum::Verb;
 use crate::feed::Section;
-use crate::model::quorum::{Quorum, Voter};
-
-/// A node of the quorum, beside its leader.
-struct Row {
-    node: Voter,
-    role: &'static str,
-    /// Records behind the leader's log end.
-    lag_records: Option<i64>,
-    /// On the leader's clock.
-    caught_up_seconds: Option<i64>,
-}
+use crate::model::row::Cell;
+use crate::model::row::quorum::{QuorumNode, QuorumRow};
 
 pub async fn answer(line: &Line, verb: &Verb) -> Result<Answer, Failure> {
     let Verb::Show = verb;
     let facts = gather(line, &[Section::Cluster, Section::Quorum]).await?;
-    let Some(quorum) = facts.snapshot.quorum.get() else {
+    let Some(quorum) = QuorumRow::of(&facts.snapshot, facts.now) else {
         return Ok(facts.seal(Answer {
             complete: true,
             ..Answer::default()
         }));
     };
-    let rows = rows(quorum);
-    let sheet = Sheet::of(NODES, &rows);
-    let mut answer = Answer::list(COLUMNS, [quorum], "quorum", |quorum| {
+    let sheet = Sheet::of(NODES, &quorum.nodes);
+    let mut answer = Answer::list(COLUMNS, [&quorum], "quorum", |quorum| {
         quorum.leader.map_or_else(|| "none".to_owned(), |id| id.to_string())
     });
     answer.blocks[0].upright = true;
@@ -45,29 +35,11 @@ pub async fn answer(line: &Line, verb: &Verb) -> Result<Answer, Failure> {
     Ok(facts.seal(answer))
 }
 
-fn rows(quorum: &Quorum) -> Vec<Row> {
-    let all = || quorum.voters.iter().chain(&quorum.observers);
-    let leader = all().find(|node| Some(node.id) == quorum.leader);
-    let end = leader.map(|leader| leader.log_end_offset);
-    // The leader's clock, as of this answer: it has caught up with itself.
-    let now = leader.and_then(|leader| leader.last_caught_up_ms);
-    let row = |node: &Voter, role| Row {
-        role: if Some(node.id) == quorum.leader { "leader" } else { role },
-        lag_records: end
-            .map(|end| (end - node.log_end_offset).max(0))
-            .filter(|_| node.log_end_offset >= 0),
-        caught_up_seconds: now
-            .zip(node.last_caught_up_ms)
-            .map(|(now, at)| (now - at).max(0) / 1000),
-        node: node.clone(),
-    };
-    let voters = quorum.voters.iter().map(|node| row(node, "voter"));
-    voters
-        .chain(quorum.observers.iter().map(|node| row(node, "observer")))
-        .collect()
+fn ago(cell: &Cell<f64>) -> Field {
+    Field::cell(cell, |seconds| format!("{} ago", duration(*seconds)))
 }
 
-const COLUMNS: &[Column<Quorum>] = &[
+const COLUMNS: &[Column<QuorumRow>] = &[
     Column {
         key: "leader",
         title: "LEADER",
@@ -89,77 +61,79 @@ const COLUMNS: &[Column<Quorum>] = &[
         rank: Rank::Always,
         field: |quorum| Field::number(quorum.high_watermark, quorum.high_watermark),
     },
+    Column {
+        key: "voters",
+        title: "VOTERS",
+        rank: Rank::Always,
+        field: |quorum| Field::number(quorum.voters, quorum.voters),
+    },
+    Column {
+        key: "following",
+        title: "FOLLOWING",
+        rank: Rank::Always,
+        field: |quorum| Field::number(quorum.following, quorum.following),
+    },
+    Column {
+        key: "majority",
+        title: "MAJORITY",
+        rank: Rank::Always,
+        field: |quorum| Field::number(quorum.majority, quorum.majority),
+    },
 ];
 
-const NODES: &[Column<Row>] = &[
+const NODES: &[Column<QuorumNode>] = &[
     Column {
         key: "id",
         title: "ID",
         rank: Rank::Always,
-        field: |row| Field::number(row.node.id, row.node.id),
+        field: |node| Field::number(node.id, node.id),
     },
     Column {
         key: "role",
         title: "ROLE",
         rank: Rank::Always,
-        field: |row| Field::text(row.role),
+        field: |node| Field::text(node.role.to_string()),
+    },
+    Column {
+        key: "state",
+        title: "STATE",
+        rank: Rank::Always,
+        field: |node| Field::text(node.state.to_string()),
     },
     Column {
         key: "log_end_offset",
         title: "LOG END",
-        rank: Rank::Always,
-        field: |row| Field::number(row.node.log_end_offset, row.node.log_end_offset),
+        rank: Rank::Usual,
+        field: |node| Field::cell(&node.log_end_offset, i64::to_string),
     },
     Column {
         key: "lag_records",
         title: "LAG",
         rank: Rank::Always,
-        field: |row| match row.lag_records {
-            Some(lag) => Field::number(lag, lag),
-            None => Field::number(Data::Null, "?"),
-        },
+        field: |node| Field::cell(&node.lag_records, i64::to_string),
     },
     Column {
         key: "caught_up_seconds",
         title: "CAUGHT UP",
+        rank: Rank::Always,
+        field: |node| ago(&node.behind_seconds),
+    },
+    Column {
+        key: "fetched_seconds",
+        title: "LAST FETCH",
+        rank: Rank::Always,
+        field: |node| ago(&node.fetched_seconds),
+    },
+    Column {
+        key: "is_broker",
+        title: "BROKER",
+        rank: Rank::Wide,
+        field: |node| Field::mark(node.is_broker, "yes"),
+    },
+    Column {
+        key: "directory",
+        title: "DIRECTORY ID",
         rank: Rank::Usual,
-        field: |row| match row.caught_up_seconds {
-            Some(age) => Field::number(age, format!("{} ago", duration(age as f64))),
-            None => Field::number(Data::Null, "?"),
-        },
+        field: |node| Field::maybe(node.directory.as_ref()),
     },
 ];
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn followers_are_measured_against_the_leader() {
-        let voter = |id, end, at| Voter {
-            id,
-            log_end_offset: end,
-            last_fetch_ms: None,
-            last_caught_up_ms: at,
-        };
-        let quorum = Quorum {
-            leader: Some(1),
-            voters: vec![voter(1, 100, Some(60_000)), voter(2, 90, Some(58_000))],
-            observers: vec![voter(3, -1, None)],
-            ..Quorum::default()
-        };
-        let rows = rows(&quorum);
-        let seen: Vec<_> = rows
-            .iter()
-            .map(|row| (row.role, row.lag_records, row.caught_up_seconds))
-            .collect();
-        assert_eq!(
-            seen,
-            [
-                ("leader", Some(0), Some(0)),
-                ("voter", Some(10), Some(2)),
-                ("observer", None, None)
-            ]
-        );
-    }
-}

@@ -6,10 +6,10 @@ use std::time::Duration;
 use clap_complete::Shell;
 use strum::IntoEnumIterator;
 
-use super::value::{Assignment, Offset, Time};
+use super::value::{Assignment, DirName, Offset, Time};
 use super::{
-    Command, Global, Line, Output, acl, broker, capture, completions, context, demo, group, logdir, operation,
-    partition, quorum, quota, reassign, record, topic, user, volume,
+    Command, Global, Line, Output, acl, broker, capture, completions, config, context, demo, group, logdir, operation,
+    partition, quorum, quota, reassign, record, throttle, topic, transaction, user, volume,
 };
 use crate::model::acl::Operation;
 
@@ -66,6 +66,13 @@ impl Random {
         self.below(1 << 31) as i32
     }
 
+    fn dir(&mut self) -> DirName {
+        DirName {
+            broker: self.id(),
+            path: self.maybe(Self::text),
+        }
+    }
+
     fn offset(&mut self) -> Offset {
         match self.below(4) {
             0 => Offset::Start,
@@ -119,7 +126,7 @@ impl Random {
     }
 
     fn command(&mut self) -> Command {
-        match self.below(17) {
+        match self.below(20) {
             0 => Command::Broker(match self.below(3) {
                 0 => broker::Verb::List,
                 1 => broker::Verb::Show { id: self.id() },
@@ -162,8 +169,12 @@ impl Random {
                     ids: self.some(1, Self::text),
                 },
             }),
-            5 => Command::Logdir(logdir::Verb::List {
-                broker: self.maybe(Self::id),
+            5 => Command::Logdir(match self.below(3) {
+                0 => logdir::Verb::List {
+                    broker: self.maybe(Self::id),
+                },
+                1 => logdir::Verb::Show { name: self.dir() },
+                _ => logdir::Verb::Relieve { name: self.dir() },
             }),
             6 => Command::Quorum(quorum::Verb::Show),
             7 => Command::Record(record::Verb::Tail {
@@ -190,6 +201,15 @@ impl Random {
                 client_id: self.maybe(Self::text),
                 ip: self.maybe(Self::text),
             }),
+            16 => Command::Config(self.config()),
+            17 => Command::Throttle(throttle::Verb::List { stale: self.flip() }),
+            18 => {
+                let topic = self.maybe(Self::text);
+                Command::Transaction(transaction::Verb::List {
+                    hanging: topic.is_some() || self.flip(),
+                    topic,
+                })
+            }
             _ => Command::Completions(completions::Completions {
                 shell: [Shell::Bash, Shell::Zsh, Shell::Fish][self.below(3) as usize],
             }),
@@ -245,6 +265,22 @@ impl Random {
             _ => topic::Verb::Delete {
                 names: self.some(1, Self::text),
                 overrides: self.gates(),
+            },
+        }
+    }
+
+    fn config(&mut self) -> config::Verb {
+        match self.below(4) {
+            0 => config::Verb::Show { name: self.text() },
+            1 => config::Verb::List {
+                broker: Some(self.id()),
+                topic: None,
+                drift: self.flip(),
+            },
+            _ => config::Verb::List {
+                broker: None,
+                topic: self.maybe(Self::text),
+                drift: self.flip(),
             },
         }
     }

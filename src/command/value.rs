@@ -18,6 +18,14 @@ pub struct Assignment {
     pub replicas: Vec<BrokerId>,
 }
 
+/// A broker, and one of its log directories: `5`, `5:/data`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DirName {
+    pub broker: BrokerId,
+    /// `None` is the fullest.
+    pub path: Option<String>,
+}
+
 /// Where to start to read: `start`, `end`, an offset, or `-N` for the last N of each partition.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Offset {
@@ -87,6 +95,31 @@ impl fmt::Display for Assignment {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let replicas: Vec<String> = self.replicas.iter().map(BrokerId::to_string).collect();
         write!(formatter, "{}:{}={}", self.topic, self.partition, replicas.join(","))
+    }
+}
+
+impl FromStr for DirName {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (broker, path) = match text.split_once(':') {
+            Some((broker, path)) => (broker, Some(path.to_owned())),
+            None => (text, None),
+        };
+        let broker = broker.parse().ok().filter(|broker| *broker >= 0);
+        match (broker, path) {
+            (Some(broker), path) if path.as_deref() != Some("") => Ok(Self { broker, path }),
+            _ => Err("write BROKER or BROKER:DIR, for example 5 or 5:/data".to_owned()),
+        }
+    }
+}
+
+impl fmt::Display for DirName {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.path {
+            Some(path) => write!(formatter, "{}:{path}", self.broker),
+            None => write!(formatter, "{}", self.broker),
+        }
     }
 }
 

@@ -96,7 +96,12 @@ fn mark(snapshot: &mut Snapshot, needs: &Needs, brokers: Vec<BrokerId>, unanswer
             Section::Instances => unanswered.mark(&mut snapshot.cloud.zones),
             Section::Metrics => unanswered.mark(&mut snapshot.cloud.metrics),
             Section::Groups => unanswered.mark(&mut snapshot.groups),
-            Section::Volumes | Section::Links | Section::Offsets | Section::Logdirs | Section::BrokerConfigs => {}
+            Section::Volumes
+            | Section::Links
+            | Section::Offsets
+            | Section::Logdirs
+            | Section::BrokerConfigs
+            | Section::Transactions => {}
         }
         for id in &brokers {
             match section {
@@ -104,6 +109,7 @@ fn mark(snapshot: &mut Snapshot, needs: &Needs, brokers: Vec<BrokerId>, unanswer
                 Section::Offsets => unanswered.mark(snapshot.offsets.entry(*id).or_default()),
                 Section::Groups => unanswered.mark(snapshot.coordinators.entry(*id).or_default()),
                 Section::Logdirs => unanswered.mark(snapshot.logdirs.entry(*id).or_default()),
+                Section::Transactions => unanswered.mark(snapshot.transactions.entry(*id).or_default()),
                 Section::BrokerConfigs => unanswered.mark(snapshot.broker_configs.entry(*id).or_default()),
                 _ => {}
             }

@@ -13,7 +13,7 @@ use super::history;
 use super::look::{Job, Look};
 use super::section::{Cadence, Section};
 use super::store::{Change, Seen, Store};
-use crate::model::{BrokerId, Moment, Snapshot};
+use crate::model::{BrokerId, Health, Moment, Snapshot};
 use crate::source::backoff::Backoff;
 
 /// Values are published at most this often; many pollers answer at nearly the same time.
@@ -105,6 +105,8 @@ impl Control {
             Section::Groups => cadence.groups,
             Section::Logdirs => cadence.logdirs,
             Section::BrokerConfigs | Section::TopicConfigs => cadence.configs,
+            Section::Transactions if self.focus.borrow().contains(&section) => cadence.transactions,
+            Section::Transactions => cadence.transactions_unseen,
             Section::Quorum => cadence.quorum,
             Section::Reassignments => {
                 let any = store.read(|snapshot| snapshot.reassignments.get().is_some_and(|all| !all.is_empty()));
@@ -199,6 +201,14 @@ async fn poll(look: Look, control: Arc<Control>, job: Job) {
         let _ = paused.wait_for(|paused| !paused).await;
         let seen = look.at(job).await;
         control.follow(job, seen);
+        if job.section == Section::Topics
+            && look
+                .store
+                .read(|snapshot| snapshot.topic_configs.health == Health::Unasked)
+        {
+            // They could not be asked for before anybody knew a topic.
+            control.kick(Section::TopicConfigs);
+        }
         let pause = match seen {
             Seen { denied: true, .. } => backoff.fail().max(control.pause_denied(job.section)),
             Seen { failed: true, .. } => backoff.fail(),

@@ -8,6 +8,7 @@ use super::section::Section;
 use super::store::{Change, Seen, Store, settle};
 use crate::model::broker::Link;
 use crate::model::group::Group;
+use crate::model::logdir::{Copying, LogDir};
 use crate::model::{BrokerId, Moment, Observed, Snapshot};
 use crate::source::Error;
 use crate::source::kafka::{Kafka, Partitions, Probe};
@@ -57,12 +58,24 @@ impl Look {
                 self.store
                     .settle(configs, |snapshot| snapshot.broker_configs.entry(broker).or_default())
             }
+            (Section::Transactions, Some(broker)) => {
+                let transactions = self.kafka.transactions(broker).await;
+                self.store.settle(transactions, |snapshot| {
+                    snapshot.transactions.entry(broker).or_default()
+                })
+            }
             (Section::Instances, _) => self.plane.instances(&self.store).await,
             (Section::Volumes, _) => self.plane.volumes(&self.store).await,
             (Section::Metrics, _) => self.plane.metrics(&self.store).await,
-            (Section::Links | Section::Offsets | Section::Groups | Section::Logdirs | Section::BrokerConfigs, None) => {
-                Seen::default()
-            }
+            (
+                Section::Links
+                | Section::Offsets
+                | Section::Groups
+                | Section::Logdirs
+                | Section::BrokerConfigs
+                | Section::Transactions,
+                None,
+            ) => Seen::default(),
         }
     }
 
@@ -165,6 +178,7 @@ impl Look {
         let mut seen = Seen::default();
         self.store.edit(|inner| {
             let dirs = dirs.map(|mut dirs| {
+                copies(&inner.snapshot, broker, &mut dirs);
                 inner.rates.logdirs(broker, &mut dirs, at);
                 dirs
             });
@@ -200,10 +214,35 @@ impl Look {
             snapshot.logdirs.remove(&broker);
             snapshot.broker_configs.remove(&broker);
             snapshot.coordinators.remove(&broker);
+            snapshot.transactions.remove(&broker);
             inner.groups.remove(&broker);
             inner.rates.forget_broker(broker);
             Change::Value
         });
+    }
+}
+
+/// Marks the replicas that are on their way to `broker`: of reassignments, and those that change directories.
+fn copies(snapshot: &Snapshot, broker: BrokerId, dirs: &mut [LogDir]) {
+    let moves = snapshot.reassignments.get().into_iter().flatten();
+    let coming: BTreeSet<(&str, i32)> = moves
+        .filter(|one| one.adding.contains(&broker))
+        .map(|one| (one.topic.as_str(), one.partition))
+        .collect();
+    for dir in dirs {
+        let moving = dir
+            .replicas
+            .iter()
+            .filter(|replica| replica.future || coming.contains(&(replica.topic.as_str(), replica.partition)));
+        dir.copies = moving
+            .map(|replica| Copying {
+                topic: replica.topic.clone(),
+                partition: replica.partition,
+                size_bytes: replica.size_bytes,
+                future: replica.future,
+                bytes_per_second: None,
+            })
+            .collect();
     }
 }
 

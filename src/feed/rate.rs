@@ -26,6 +26,12 @@ struct Window {
     points: u32,
 }
 
+/// A copy under way: over the last minute.
+const COPY: Window = Window {
+    length: Duration::from_secs(60),
+    points: 6,
+};
+
 /// The last points of one number.
 #[derive(Debug, Default)]
 struct Slope {
@@ -79,6 +85,9 @@ fn rounded(rate: f64) -> f64 {
 pub(super) struct Rates {
     ends: BTreeMap<String, BTreeMap<i32, Slope>>,
     used: BTreeMap<(BrokerId, String), Slope>,
+    /// Of the largest topics of each directory.
+    topics: BTreeMap<(BrokerId, String), BTreeMap<String, Slope>>,
+    copies: BTreeMap<(BrokerId, String), BTreeMap<(String, i32), Slope>>,
 }
 
 impl Rates {
@@ -105,7 +114,38 @@ impl Rates {
             let used: u64 = dir.used_bytes().unwrap_or_else(replicas);
             let slope = self.used.entry((broker, dir.path.clone())).or_default();
             dir.growth_bytes_per_second = slope.add(GROWTH, at, used as f64).map(rounded);
+            self.topics_of(broker, dir, at);
+            self.copies_of(broker, dir, at);
         }
+    }
+
+    /// Topics that are no longer among the largest are forgotten.
+    fn topics_of(&mut self, broker: BrokerId, dir: &mut LogDir, at: Moment) {
+        let known = self.topics.entry((broker, dir.path.clone())).or_default();
+        let mut slopes = BTreeMap::new();
+        for topic in &mut dir.top {
+            let mut slope = known.remove(&topic.topic).unwrap_or_default();
+            topic.growth_bytes_per_second = slope.add(GROWTH, at, topic.size_bytes as f64).map(rounded);
+            slopes.insert(topic.topic.clone(), slope);
+        }
+        *known = slopes;
+    }
+
+    /// A copy that began anew is smaller than it was, and is measured anew.
+    fn copies_of(&mut self, broker: BrokerId, dir: &mut LogDir, at: Moment) {
+        let known = self.copies.entry((broker, dir.path.clone())).or_default();
+        let mut slopes = BTreeMap::new();
+        for copy in &mut dir.copies {
+            let key = (copy.topic.clone(), copy.partition);
+            let size = copy.size_bytes as f64;
+            let slope = known
+                .remove(&key)
+                .filter(|slope| slope.last().is_none_or(|last| size >= last));
+            let mut slope = slope.unwrap_or_default();
+            copy.bytes_per_second = slope.add(COPY, at, size).map(rounded);
+            slopes.insert(key, slope);
+        }
+        *known = slopes;
     }
 
     /// Forgets topics that are gone.
@@ -115,6 +155,8 @@ impl Rates {
 
     pub fn forget_broker(&mut self, broker: BrokerId) {
         self.used.retain(|(id, _), _| *id != broker);
+        self.topics.retain(|(id, _), _| *id != broker);
+        self.copies.retain(|(id, _), _| *id != broker);
     }
 }
 
@@ -192,6 +234,8 @@ mod tests {
                 error: None,
                 replicas: Vec::new(),
                 growth_bytes_per_second: None,
+                top: Vec::new(),
+                copies: Vec::new(),
             }];
             rates.logdirs(1, &mut dirs, at(second));
             dirs[0].growth_bytes_per_second

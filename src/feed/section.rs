@@ -15,6 +15,8 @@ pub enum Section {
     Logdirs,
     BrokerConfigs,
     TopicConfigs,
+    /// Of each coordinator.
+    Transactions,
     Quorum,
     Reassignments,
     Acls,
@@ -31,7 +33,7 @@ impl Section {
     pub fn is_per_broker(&self) -> bool {
         matches!(
             self,
-            Self::Links | Self::Offsets | Self::Groups | Self::Logdirs | Self::BrokerConfigs
+            Self::Links | Self::Offsets | Self::Groups | Self::Logdirs | Self::BrokerConfigs | Self::Transactions
         )
     }
 
@@ -56,6 +58,9 @@ pub struct Cadence {
     pub groups: Duration,
     pub logdirs: Duration,
     pub configs: Duration,
+    /// While on screen; otherwise `transactions_unseen`.
+    pub transactions: Duration,
+    pub transactions_unseen: Duration,
     pub quorum: Duration,
     pub reassignments: Duration,
     /// ACLs, users and quotas.
@@ -83,6 +88,8 @@ impl Default for Cadence {
             groups: seconds(5),
             logdirs: seconds(15),
             configs: seconds(60),
+            transactions: seconds(5),
+            transactions_unseen: seconds(60),
             quorum: seconds(5),
             reassignments: seconds(5),
             security: seconds(60),

@@ -1,5 +1,7 @@
 //! Log directories of brokers and the replicas in them.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 /// One log directory of one broker. From DescribeLogDirs v4 (KIP-827).
@@ -14,6 +16,34 @@ pub struct LogDir {
     pub replicas: Vec<Replica>,
     /// Growth of the used bytes per second over the feed's last minutes; `None` until seen twice.
     pub growth_bytes_per_second: Option<f64>,
+    /// The topics that take most here, largest first, at most [`LogDir::TOP`].
+    #[serde(default)]
+    pub top: Vec<TopicUse>,
+    /// Replicas that are being copied into this directory, from another broker or from another directory.
+    #[serde(default)]
+    pub copies: Vec<Copying>,
+}
+
+/// What one topic takes in a directory.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TopicUse {
+    pub topic: String,
+    pub size_bytes: u64,
+    pub replicas: u32,
+    /// Bytes per second over the feed's last minutes; `None` until seen twice.
+    pub growth_bytes_per_second: Option<f64>,
+}
+
+/// A replica on its way into a directory.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Copying {
+    pub topic: String,
+    pub partition: i32,
+    pub size_bytes: u64,
+    /// From another directory of the broker.
+    pub future: bool,
+    /// How fast it grows, over the last minute; `None` until seen twice.
+    pub bytes_per_second: Option<f64>,
 }
 
 /// One replica's log in a directory.
@@ -29,6 +59,28 @@ pub struct Replica {
 }
 
 impl LogDir {
+    /// So many topics of a directory are followed.
+    pub const TOP: usize = 20;
+
+    /// The largest topics, from the replicas; growth is for who looks twice.
+    pub fn largest_topics(replicas: &[Replica]) -> Vec<TopicUse> {
+        let mut topics: BTreeMap<&str, (u64, u32)> = BTreeMap::new();
+        for replica in replicas {
+            let (size, count) = topics.entry(&replica.topic).or_default();
+            *size += replica.size_bytes;
+            *count += 1;
+        }
+        let mut topics: Vec<_> = topics.into_iter().collect();
+        topics.sort_by_key(|(_, (size, _))| std::cmp::Reverse(*size));
+        let used = |(topic, (size_bytes, replicas)): (&str, (u64, u32))| TopicUse {
+            topic: topic.to_owned(),
+            size_bytes,
+            replicas,
+            growth_bytes_per_second: None,
+        };
+        topics.into_iter().take(Self::TOP).map(used).collect()
+    }
+
     /// Bytes of the file system in use by anybody.
     pub fn used_bytes(&self) -> Option<u64> {
         Some(self.total_bytes?.saturating_sub(self.usable_bytes?))

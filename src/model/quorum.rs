@@ -22,4 +22,7 @@ pub struct Voter {
     /// Milliseconds since the epoch, on the leader's clock; `None` when it never fetched.
     pub last_fetch_ms: Option<i64>,
     pub last_caught_up_ms: Option<i64>,
+    /// The id of its metadata log directory, as Kafka writes it (KIP-853); `None` where the quorum does not tell.
+    #[serde(default)]
+    pub directory: Option<String>,
 }

@@ -4,14 +4,20 @@
 
 pub mod broker;
 pub mod filling;
+pub mod config;
 pub mod group;
 pub mod headroom;
 pub mod join;
+pub mod logdir;
 pub mod partition;
 pub mod placement;
 pub mod quota;
 pub mod topic;
 pub mod user;
+pub mod quorum;
+pub mod reassignment;
+pub mod throttle;
+pub mod transaction;
 pub mod volume;
 #[cfg(test)]
 mod tests;
@@ -23,9 +29,13 @@ use super::{Health, Moment, Observed};
 use broker::{BrokerRow, ZoneRow};
 use group::GroupRow;
 use join::Join;
+use logdir::LogdirRow;
 use partition::PartitionRow;
 use quota::QuotaRow;
+use reassignment::ReassignmentRow;
+use throttle::ThrottleRow;
 use topic::TopicRow;
+use transaction::TransactionRow;
 use user::UserRow;
 use volume::VolumeRow;
 
@@ -40,6 +50,10 @@ pub struct Rows {
     pub volumes: Vec<VolumeRow>,
     pub users: Vec<UserRow>,
     pub quotas: Vec<QuotaRow>,
+    pub logdirs: Vec<LogdirRow>,
+    pub throttles: Vec<ThrottleRow>,
+    pub reassignments: Vec<ReassignmentRow>,
+    pub transactions: Vec<TransactionRow>,
 }
 
 impl Rows {
@@ -56,6 +70,10 @@ impl Rows {
             groups: GroupRow::all(snapshot, now),
             users: UserRow::all(snapshot, now),
             quotas: QuotaRow::all(snapshot),
+            logdirs: LogdirRow::all(snapshot, now),
+            throttles: ThrottleRow::all(snapshot),
+            transactions: TransactionRow::all(snapshot, now),
+            reassignments: ReassignmentRow::all(snapshot, &brokers, now),
             partitions,
             brokers,
             volumes,

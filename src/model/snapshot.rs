@@ -21,6 +21,7 @@ use super::quorum::Quorum;
 use super::quota::Quota;
 use super::reassignment::Reassignment;
 use super::topic::{Partition, Topic};
+use super::transaction::Transaction;
 use super::user::User;
 use super::{BrokerId, Moment, Observed};
 
@@ -55,6 +56,9 @@ pub struct Snapshot {
     pub users: Observed<Vec<User>>,
     #[serde(default)]
     pub quotas: Observed<Vec<Quota>>,
+    /// By coordinator.
+    #[serde(default)]
+    pub transactions: BTreeMap<BrokerId, Observed<Vec<Transaction>>>,
     pub cloud: Cloud,
     #[serde(default)]
     pub history: Arc<History>,

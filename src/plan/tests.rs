@@ -79,6 +79,8 @@ fn snapshot() -> Snapshot {
             error: None,
             replicas: if id <= 3 { vec![replica(0), replica(1)] } else { vec![] },
             growth_bytes_per_second: None,
+            top: Vec::new(),
+            copies: Vec::new(),
         };
         snapshot.logdirs.insert(id, Observed::fresh(vec![dir], now()));
     }

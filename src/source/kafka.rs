@@ -30,6 +30,7 @@ mod target;
 mod tests;
 mod topic;
 mod user;
+mod transaction;
 
 pub use change::{ConfigChange, Edit, Election, Move, NewTopic, Outcomes, Resource};
 pub use door::Handshake;
@@ -52,6 +53,7 @@ use crate::model::quota::Quota;
 use crate::model::reassignment::Reassignment;
 use crate::model::right::Rights;
 use crate::model::topic::Topic;
+use crate::model::transaction::{Producer, Transaction};
 use crate::model::user::User;
 use crate::source::Error;
 use pool::{Peer, Pool};
@@ -126,6 +128,19 @@ impl Kafka {
     pub async fn offsets(&self, leader: BrokerId, partitions: &Partitions) -> Result<Offsets, Error> {
         let peer = self.peer(leader).await?;
         offset::offsets(&self.pool, &peer, partitions).await
+    }
+
+    /// The transactional ids that this broker coordinates: one request, and one more for each 500 that are open.
+    /// ListTransactions, DescribeTransactions; `Unsupported` before Kafka 3.0.
+    pub async fn transactions(&self, coordinator: BrokerId) -> Result<Vec<Transaction>, Error> {
+        let peer = self.peer(coordinator).await?;
+        transaction::transactions(&self.pool, &peer).await
+    }
+
+    /// The producers that the leader of these partitions remembers: one request. DescribeProducers.
+    pub async fn producers(&self, leader: BrokerId, partitions: &Partitions) -> Result<Vec<Producer>, Error> {
+        let peer = self.peer(leader).await?;
+        transaction::producers(&self.pool, &peer, partitions).await
     }
 
     /// Moves in flight, whoever started them. ListPartitionReassignments.

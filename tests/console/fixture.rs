@@ -16,9 +16,11 @@ use azimuth::model::history::{History, Series};
 use azimuth::model::identity::Rules;
 use azimuth::model::logdir::{LogDir, Replica};
 use azimuth::model::offset::{Offsets, Span};
+use azimuth::model::quorum::{Quorum, Voter};
 use azimuth::model::quota::{self, Entity, Quota, Whom};
 use azimuth::model::reassignment::Reassignment;
 use azimuth::model::topic::{Partition, Topic};
+use azimuth::model::transaction::{Open, Transaction};
 use azimuth::model::user::{Credential, User};
 use azimuth::model::{BrokerId, Moment, Observed, Snapshot, Trouble};
 
@@ -76,6 +78,11 @@ pub fn snapshot() -> Snapshot {
         coordinators: brokers.iter().map(|id| (*id, observed(*id, ()))).collect(),
         topic_configs: Observed::fresh(topic_configs(&topics), ago(9)),
         reassignments: Observed::fresh(reassignments(), ago(3)),
+        quorum: Observed::fresh(quorum(), ago(3)),
+        transactions: brokers
+            .iter()
+            .map(|id| (*id, observed(*id, transactions(*id))))
+            .collect(),
         groups: Observed::fresh(groups(), ago(2)),
         acls: Observed::fresh(acls(), ago(20)),
         users: Observed::fresh(users(), ago(20)),
@@ -376,6 +383,8 @@ fn logdirs(id: BrokerId, topics: &[Topic]) -> Vec<LogDir> {
         growth_bytes_per_second: Some(
             [260_000.0, 190_000.0, 17_000_000.0, 240_000.0, 0.0, 480_000.0][(id - 1) as usize % 6],
         ),
+        top: Vec::new(),
+        copies: Vec::new(),
     }]
 }
 
@@ -387,6 +396,7 @@ fn config(name: &str, value: &str, source: ConfigSource) -> Config {
         sensitive: false,
         read_only: source == ConfigSource::StaticBroker,
         documentation: None,
+        synonyms: Vec::new(),
     }
 }
 
@@ -426,11 +436,86 @@ fn topic_configs(topics: &[Topic]) -> BTreeMap<String, Vec<Config>> {
     topics.iter().map(of).collect()
 }
 
+/// On broker 1 one that hangs, one that is young, one that is over; broker 4 told its own before it died.
+fn transactions(id: BrokerId) -> Vec<Transaction> {
+    let open = |seconds: i64, timeout_ms: i32, topic: &str| Open {
+        producer_epoch: 12,
+        timeout_ms,
+        started_ms: Some(ago(seconds).as_millisecond()),
+        topics: BTreeMap::from([(topic.to_owned(), vec![0, 3, 7])]),
+    };
+    let one = |name: &str, state: &str, open: Option<Open>| Transaction {
+        id: name.to_owned(),
+        state: state.to_owned(),
+        producer_id: 4_000 + i64::from(id),
+        open,
+    };
+    match id {
+        1 => vec![
+            one("billing-sink-0", "Ongoing", Some(open(4, 60_000, "billing-events"))),
+            one("ledger-writer", "Ongoing", Some(open(2_820, 900_000, "orders"))),
+            one("payments-eos-1", "CompleteCommit", None),
+        ],
+        DEAD => vec![one("clicks-etl", "Ongoing", Some(open(50, 60_000, "sessions")))],
+        _ => Vec::new(),
+    }
+}
+
+/// Three dedicated controllers, the third silent for 41 s, and the six brokers as observers.
+fn quorum() -> Quorum {
+    let clock = ago(3).as_millisecond();
+    let node = |id: BrokerId, behind: i64, fetched_ms: i64| Voter {
+        id,
+        log_end_offset: 88_214 - behind,
+        last_fetch_ms: Some(clock - fetched_ms),
+        last_caught_up_ms: Some(clock - if behind == 0 { 0 } else { fetched_ms + 200 }),
+        directory: (id > 100).then(|| format!("MvDxzVmcRsaTz33bUuR{id}")),
+    };
+    Quorum {
+        leader: Some(102),
+        leader_epoch: 17,
+        high_watermark: 88_210,
+        voters: vec![node(101, 2, 180), node(102, 0, 0), node(103, 640, 41_000)],
+        observers: (1..=6)
+            .map(|id| node(id, i64::from(id == DEAD) * 590, if id == DEAD { 39_000 } else { 240 }))
+            .collect(),
+    }
+}
+
+/// The same with throttles that somebody left behind: both halves on orders, which slow broker 4's return, and a rate
+/// without a list on broker 6.
+pub fn throttled() -> Snapshot {
+    let mut snapshot = snapshot();
+    let rate = |name: &str, value: &str| config(name, value, ConfigSource::DynamicBroker);
+    for (id, name) in [
+        (1, "leader.replication.throttled.rate"),
+        (4, "follower.replication.throttled.rate"),
+        (6, "replica.alter.log.dirs.io.max.bytes.per.second"),
+    ] {
+        let section = snapshot.broker_configs.get_mut(&id).unwrap();
+        let mut configs = section.get().unwrap().clone();
+        configs.push(rate(name, "2000000"));
+        section.value = Some(Arc::new(configs));
+    }
+    let mut topics = snapshot.topic_configs.get().unwrap().clone();
+    let list = |name: &str, value: &str| config(name, value, ConfigSource::Topic);
+    topics
+        .get_mut("orders")
+        .unwrap()
+        .extend([list("follower.replication.throttled.replicas", "*")]);
+    topics
+        .get_mut("payments")
+        .unwrap()
+        .extend([list("leader.replication.throttled.replicas", "0:2,1:3")]);
+    snapshot.topic_configs = Observed::fresh(topics, ago(9));
+    snapshot
+}
+
 fn reassignments() -> Vec<Reassignment> {
     vec![Reassignment {
         topic: "inventory".into(),
         partition: 0,
-        replicas: vec![1],
+        replicas: vec![4, 5, 2, 1],
         adding: vec![1],
         removing: Vec::new(),
     }]

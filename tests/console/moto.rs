@@ -91,6 +91,8 @@ async fn joined(aws: &Aws, host: impl Fn(BrokerId) -> String, total_bytes: Optio
             error: None,
             replicas: Vec::new(),
             growth_bytes_per_second: None,
+            top: Vec::new(),
+            copies: Vec::new(),
         };
         snapshot.logdirs.insert(id, Observed::fresh(vec![dir], at));
     }

@@ -64,6 +64,21 @@ screens! {
     quota_80x24: SMALL, ": q u o t a enter";
     quota_120x40: USUAL, ": q u o t a enter";
     quota_200x50: LARGE, ": q u o t a enter";
+    config_80x24: SMALL, "9";
+    config_120x40: USUAL, "9";
+    config_open_120x40: USUAL, "9 enter";
+    config_topics_80x24: SMALL, "9 / i n s y n c enter enter tab";
+    logdir_80x24: SMALL, ": l o g d i r enter";
+    logdir_120x40: USUAL, ": l o g d i r enter";
+    logdir_open_120x40: USUAL, ": l o g d i r enter enter";
+    logdir_relieve_80x24: SMALL, ": l o g d i r enter r";
+    logdir_relieve_120x40: USUAL, ": l o g d i r enter r";
+    quorum_80x24: SMALL, ": q u o r u m enter";
+    quorum_120x40: USUAL, ": q u o r u m enter";
+    reassignment_80x24: SMALL, ": r e a s s i g n m enter";
+    reassignment_120x40: USUAL, ": r e a s s i g n m enter";
+    transaction_80x24: SMALL, ": t r a n s a c t i o n enter";
+    transaction_120x40: USUAL, ": t r a n s a c t i o n enter";
     help_80x24: SMALL, "?";
     help_120x40: USUAL, "?";
     palette_80x24: SMALL, ": o r d";
@@ -83,7 +98,24 @@ async fn ascii_draws_nothing_but_ascii() {
         ..Opening::default()
     };
     let mut console = Console::open(opening).await;
-    for keys in ["2", "3", "h", "4", "5", "?", "esc", ":", "esc", "y"] {
+    for keys in [
+        "2",
+        "3",
+        "h",
+        "4",
+        "5",
+        "9",
+        ": l o g d i r enter",
+        "r",
+        ": q u o r u m enter",
+        ": r e a s s i g n m enter",
+        ": t r a n s a c t i o n enter",
+        "?",
+        "esc",
+        ":",
+        "esc",
+        "y",
+    ] {
         console.press(keys).await;
         assert!(console.text().is_ascii(), "after {keys}:\n{}", console.text());
     }
@@ -100,7 +132,7 @@ async fn without_colours_no_cell_has_one() {
         ..Opening::default()
     })
     .await;
-    for keys in ["2", "3", "4", "5", "?", "esc"] {
+    for keys in ["2", "3", "4", "5", "9", ": l o g d i r enter", "r", "?", "esc"] {
         console.press(keys).await;
         for cell in console.buffer().content() {
             let colours = (cell.fg, cell.bg);
@@ -151,5 +183,19 @@ async fn no_size_breaks_a_screen() {
             .press("3 h 4 5 ? esc : esc i y esc s esc 2 w right enter tab tab")
             .await;
         console.resize(2, 2).await.resize(90, 30).await.shows("prod-eu");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn throttles_that_were_left_behind_come_first() {
+    for (name, size) in [("throttle_80x24", SMALL), ("throttle_120x40", USUAL)] {
+        let mut console = Console::open(Opening {
+            size,
+            snapshot: fixture::throttled(),
+            ..Opening::default()
+        })
+        .await;
+        console.press(": t h r o t t l e enter").await;
+        insta::assert_snapshot!(name, console.text());
     }
 }

@@ -3,12 +3,15 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
-use azimuth::feed::{Cadence, Feed, Needs, Section, Sources, collect};
+use azimuth::feed::{self, Cadence, Feed, Needs, Section, Sources, collect};
 use azimuth::model::row::Rows;
+use azimuth::model::row::transaction::{orphans, unseen};
 use azimuth::model::{Health, Moment, Snapshot};
 use azimuth::source::kafka::record::{Member, NewRecord, Overflow, Producer, Start, TailRequest, tail};
 use azimuth::source::kafka::{ConfigChange, Edit, Election, Kafka, Move, NewTopic, Resource, Target};
 use azimuth_broker::cluster::{Cluster, ClusterConfig};
+use rdkafka::ClientConfig;
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
 use strum::IntoEnumIterator;
 
 use crate::kafka;
@@ -428,4 +431,93 @@ async fn a_broker_of_apache_kafka_hangs_dies_and_returns() {
     .await;
     cluster.launch(3);
     until("broker 3 back from the dead", healthy).await;
+}
+
+/// A transaction that is open, as its coordinator and its partition's leader tell it, and after its end.
+#[tokio::test(flavor = "multi_thread")]
+async fn apache_kafka_tells_open_transactions_and_their_producers() {
+    let Some(cluster) = kafka::shared().await else { return };
+    let kafka = Kafka::new(cluster.target());
+    create(&kafka, "transacted", vec![vec![1, 2, 3]], BTreeMap::new()).await;
+    let producer = transact(&cluster.bootstrap, "billing-1", "transacted").await;
+    let sources = Sources::of_kafka("test", Kafka::new(cluster.target()));
+    let needs = Needs::from([Section::Cluster, Section::Topics, Section::Transactions]);
+    let snapshot = eventually("an open transaction", || async {
+        let snapshot = collect(&sources, &needs, PATIENCE).await;
+        let open = Rows::of(&snapshot, Moment::now())
+            .transactions
+            .iter()
+            .any(|row| row.id == "billing-1" && row.state == "Ongoing" && row.partitions() == 1);
+        open.then_some(snapshot)
+    })
+    .await;
+    assert_eq!(unseen(&snapshot), None, "every coordinator has answered");
+    let rows = Rows::of(&snapshot, Moment::now()).transactions;
+    let row = rows.iter().find(|row| row.id == "billing-1").unwrap();
+    assert_eq!(row.topics, BTreeMap::from([("transacted".to_owned(), vec![0])]));
+    assert_eq!(row.timeout_seconds, Some(60.0));
+    assert_eq!(row.hanging, None);
+    assert!(row.open_seconds.value.unwrap() < 60.0);
+    // Past its timeout it hangs, as far as this answer tells.
+    let later = Moment::now() + Duration::from_secs(120);
+    let rows = Rows::of(&snapshot, later).transactions;
+    assert!(rows.iter().any(|row| row.id == "billing-1" && row.hanging.is_some()));
+
+    let leader = snapshot.topic("transacted").unwrap().partitions[0].leader.unwrap();
+    let led = BTreeMap::from([(leader, vec![0])]);
+    let told = feed::producers(&sources, "transacted", &led, PATIENCE).await;
+    let producers = told.into_iter().next().unwrap().1.unwrap();
+    let own = producers.iter().find(|one| one.producer_id == row.producer_id).unwrap();
+    assert_eq!(own.open_from_offset, Some(0));
+    assert!(orphans(&snapshot, &producers, Moment::now()).unwrap().is_empty());
+    // The same, had the coordinators never heard of it.
+    let mut forgetful = snapshot.clone();
+    forgetful.transactions.values_mut().for_each(|told| told.value = None);
+    assert_eq!(orphans(&forgetful, &producers, Moment::now()).unwrap().len(), 1);
+
+    tokio::task::spawn_blocking(move || producer.commit_transaction(PATIENCE).unwrap())
+        .await
+        .unwrap();
+    eventually("the end of the transaction", || async {
+        let snapshot = collect(&sources, &needs, PATIENCE).await;
+        let rows = Rows::of(&snapshot, Moment::now()).transactions;
+        let row = rows.into_iter().find(|row| row.id == "billing-1")?;
+        (row.state == "CompleteCommit" && row.open_seconds.value.is_none()).then_some(())
+    })
+    .await;
+}
+
+/// One record in a transaction that stays open.
+async fn transact(bootstrap: &str, id: &str, topic: &'static str) -> BaseProducer {
+    let mut config = ClientConfig::new();
+    config
+        .set("bootstrap.servers", bootstrap)
+        .set("transactional.id", id)
+        .set("transaction.timeout.ms", "60000");
+    let producer: BaseProducer = config.create().unwrap();
+    let work = move || {
+        producer.init_transactions(PATIENCE).unwrap();
+        producer.begin_transaction().unwrap();
+        producer
+            .send(BaseRecord::to(topic).key("k").payload("v").partition(0))
+            .unwrap();
+        producer.flush(PATIENCE).unwrap();
+        producer
+    };
+    tokio::task::spawn_blocking(work).await.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn our_broker_tells_its_transactions_or_that_it_does_not_serve_them() {
+    let (_folder, cluster) = ours().await;
+    let sources = Sources::of_kafka("test", Kafka::new(Target::new(&cluster.bootstrap())));
+    let needs = Needs::from([Section::Cluster, Section::Transactions]);
+    let snapshot = collect(&sources, &needs, PATIENCE).await;
+    assert!(Rows::of(&snapshot, Moment::now()).transactions.is_empty());
+    let unseen = unseen(&snapshot);
+    assert!(
+        unseen.as_ref().is_none_or(|why| why.starts_with("not served")),
+        "{unseen:?}"
+    );
+    cluster.shutdown().await;
 }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use azimuth::feed::Section;
+use azimuth::model::Trouble;
 use azimuth::tui::app::operation::{Operation, Step};
 use azimuth::tui::run::Leave;
 
@@ -482,4 +483,183 @@ async fn what_nobody_carries_out_is_a_fault_and_says_how_to_take_it_up() {
         .await
         .cursor_on("✖ orphaned")
         .shows("azimuth operation resume 7f3abc finishes it");
+}
+
+#[tokio::test(start_paused = true)]
+async fn nine_shows_where_brokers_differ_and_enter_who_has_what() {
+    let mut console = open().await;
+    console
+        .press("9")
+        .await
+        .cursor_on("num.io.threads")
+        .cursor_on("drift: 5");
+    console.shows("azimuth config list --context prod-eu");
+    console
+        .press("enter")
+        .await
+        .shows("▸ config ▸ num.io.threads")
+        .shows("1, 2, 3, 4, 6 have 8");
+    console.press("enter").await.shows("▸ broker ▸");
+    console.press("9 /").await.types("drift").await.shows("1 shown");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_topics_config_opens_the_brokers_default() {
+    let mut console = open().await;
+    console.press("3 /").await.types("orders !dlq").await;
+    console.press("enter enter tab").await.shows("brokers have");
+    console.shows("azimuth config list --topic orders");
+    console.press("/").await.types("min.insync").await;
+    console
+        .press("enter enter")
+        .await
+        .shows("▸ config ▸ min.insync.replicas");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_secret_of_a_broker_never_reaches_the_screen() {
+    let mut snapshot = fixture::snapshot();
+    let mut configs = snapshot.broker_configs[&1].get().unwrap().clone();
+    configs.retain(|config| config.sensitive);
+    assert!(configs.iter().all(|config| config.value.is_none()) && !configs.is_empty());
+    snapshot.broker_configs.retain(|id, _| *id < 3);
+    let mut console = Console::open(Opening {
+        snapshot,
+        ..Opening::default()
+    })
+    .await;
+    console.press("9 /").await.types("keystore.password").await;
+    console.press("enter").await.shows("(sensitive)");
+}
+
+#[tokio::test(start_paused = true)]
+async fn from_a_broker_to_its_log_dir_to_what_would_free_it() {
+    let mut console = open().await;
+    console.press("2 /").await.types("disk:>90%").await;
+    console
+        .press("enter enter tab")
+        .await
+        .shows("log dirs")
+        .shows("azimuth logdir list --broker 3");
+    console
+        .press("enter")
+        .await
+        .shows("▸ logdir ▸ 3:/data")
+        .shows("of the logs");
+    console
+        .press("r")
+        .await
+        .shows("azimuth logdir relieve 3:/data")
+        .shows("DON'T")
+        .shows("rm segment files")
+        .shows("restart broker 3");
+    console.press("esc esc").await.shows("▸ broker");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_silent_voter_is_first_and_the_margin_is_said() {
+    let mut console = open().await;
+    console
+        .press(": q u o r u m enter")
+        .await
+        .cursor_on("103")
+        .cursor_on("✖ silent")
+        .shows("leader 102")
+        .shows("voters 2/3 follow")
+        .shows("one more loss stops elections")
+        .shows("azimuth quorum show");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_quorum_that_answers_no_more_keeps_its_last_word_and_says_what_waits() {
+    let mut snapshot = fixture::snapshot();
+    let reason = "broker 1 gave no answer to DescribeQuorum within 3000 ms";
+    snapshot.quorum.fail(Trouble::TimedOut, reason, fixture::ago(30));
+    let never = azimuth::model::Observed::default();
+    let mut console = Console::open(Opening {
+        snapshot: snapshot.clone(),
+        ..Opening::default()
+    })
+    .await;
+    console.press(": q u o r u m enter").await.shows("no answer for");
+    snapshot.quorum = never;
+    snapshot.quorum.fail(Trouble::TimedOut, reason, fixture::ago(30));
+    console.publish(snapshot).await;
+    console
+        .shows("the quorum gives no answer")
+        .shows("elections and metadata changes wait");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stale_throttle_names_whom_it_slows_and_leads_to_the_topics_configs() {
+    let mut console = Console::open(Opening {
+        snapshot: fixture::throttled(),
+        ..Opening::default()
+    })
+    .await;
+    console
+        .press(": t h r o t t l e enter")
+        .await
+        .cursor_on("✖ stale")
+        .shows("no reassignment is in flight")
+        .shows("a list without a rate")
+        .shows("azimuth throttle list");
+    console.press("/").await.types("topic orders").await;
+    console
+        .press("enter enter")
+        .await
+        .shows("▸ topic ▸ orders")
+        .shows("follower.replication.throttled.replicas");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_reassignment_says_why_it_is_stuck() {
+    let mut console = open().await;
+    console
+        .press(": r e a s s i g n m enter")
+        .await
+        .shows("inventory")
+        .shows("✖ stuck")
+        .shows("the replica on broker 4 stays and is")
+        .shows("azimuth reassign list");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_hanging_transaction_is_first_and_opens_the_partitions_it_holds() {
+    let mut console = open().await;
+    console
+        .press(": t r a n s a c t i o n enter")
+        .await
+        .cursor_on("ledger-writer")
+        .cursor_on("past its timeout")
+        .shows("azimuth transaction list");
+    console
+        .press("enter")
+        .await
+        .shows("▸ transaction ▸ ledger-writer")
+        .shows("high watermark");
+    console.press("enter").await.shows("▸ topic ▸ orders");
+}
+
+#[tokio::test(start_paused = true)]
+async fn transactions_that_are_not_served_are_not_none() {
+    let mut snapshot = fixture::snapshot();
+    for section in snapshot.transactions.values_mut() {
+        *section = azimuth::model::Observed::default();
+        section.fail(
+            Trouble::Unsupported,
+            "broker 1 does not know ListTransactions",
+            fixture::ago(3),
+        );
+    }
+    let mut console = Console::open(Opening {
+        snapshot,
+        ..Opening::default()
+    })
+    .await;
+    console
+        .press(": t r a n s a c t i o n enter")
+        .await
+        .shows("not served")
+        .hides("no coordinator knows");
 }

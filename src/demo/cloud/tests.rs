@@ -191,6 +191,8 @@ fn snapshot() -> Snapshot {
             error: None,
             replicas: Vec::new(),
             growth_bytes_per_second: None,
+            top: Vec::new(),
+            copies: Vec::new(),
         };
         snapshot
             .logdirs

@@ -87,6 +87,26 @@ impl<'a> Join<'a> {
         self.by_volume.get(volume)
     }
 
+    /// The volumes of a log directory, or why they are not known.
+    pub fn volumes_of(&self, broker: BrokerId, path: &str) -> Result<Vec<String>, String> {
+        let backing = self
+            .snapshot
+            .cloud
+            .backings
+            .get(&broker)
+            .and_then(|dirs| dirs.get(path));
+        match backing {
+            Some(backing) => match backing.problem() {
+                Some(problem) => Err(problem.to_owned()),
+                None => Ok(backing.volumes().to_vec()),
+            },
+            None => Err(self
+                .instance(broker)
+                .err()
+                .unwrap_or_else(|| "not joined with EC2 yet".to_owned())),
+        }
+    }
+
     /// Why no log directory is known to lie on a volume of `broker`.
     pub fn why_unbacked(&self, broker: Option<BrokerId>) -> String {
         let Some(broker) = broker else {

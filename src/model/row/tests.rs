@@ -52,6 +52,8 @@ fn logdir(replicas: &[(&str, i32, u64)]) -> Vec<LogDir> {
         error: None,
         replicas: replicas.iter().map(replica).collect(),
         growth_bytes_per_second: Some(2.0),
+        top: Vec::new(),
+        copies: Vec::new(),
     }]
 }
 
@@ -87,6 +89,7 @@ fn snapshot() -> Snapshot {
         sensitive: false,
         read_only: false,
         documentation: None,
+        synonyms: Vec::new(),
     };
     let spans = |spans: &[(i32, i64)]| {
         let span = |(p, end): &(i32, i64)| {

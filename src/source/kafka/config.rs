@@ -3,17 +3,19 @@
 use std::collections::BTreeMap;
 
 use kafka_protocol::messages::describe_configs_request::DescribeConfigsResource;
-use kafka_protocol::messages::describe_configs_response::{DescribeConfigsResourceResult, DescribeConfigsResult};
+use kafka_protocol::messages::describe_configs_response::{
+    DescribeConfigsResourceResult, DescribeConfigsResult, DescribeConfigsSynonym,
+};
 use kafka_protocol::messages::incremental_alter_configs_request::{AlterConfigsResource, AlterableConfig};
 use kafka_protocol::messages::{DescribeConfigsRequest, IncrementalAlterConfigsRequest};
 
-use kafka_protocol::protocol::Message;
+use kafka_protocol::protocol::{Message, StrBytes};
 
 use super::answer::{check, text};
 use super::change::{ConfigChange, Edit, Outcomes, Resource};
 use super::pool::{Peer, Pool};
 use crate::model::BrokerId;
-use crate::model::config::{Config, ConfigSource};
+use crate::model::config::{Config, ConfigSource, Synonym};
 use crate::source::Error;
 
 /// Topics per request: an answer has some 3 kB per topic.
@@ -28,7 +30,7 @@ pub(super) async fn of_broker(pool: &Pool, peer: &Peer, id: BrokerId) -> Result<
     let deadline = pool.deadlines().call;
     let response = pool
         .ask_at(peer, DescribeConfigsRequest::VERSIONS, deadline, |version| {
-            describe(&resources, version >= 3)
+            describe(&resources, version >= 3).with_include_synonyms(version >= 1)
         })
         .await?;
     let mut configs = Vec::new();
@@ -85,13 +87,23 @@ fn read(peer: &str, result: DescribeConfigsResult) -> Result<(String, Vec<Config
 }
 
 fn config(entry: DescribeConfigsResourceResult) -> Config {
+    let sensitive = entry.is_sensitive;
+    // Kafka leaves a sensitive value out; should anybody send one, it ends here.
+    let shown = |value: Option<StrBytes>| value.filter(|_| !sensitive).map(|value| value.to_string());
+    let synonym = |synonym: DescribeConfigsSynonym| Synonym {
+        name: synonym.name.to_string(),
+        value: shown(synonym.value),
+        source: source(synonym.source),
+    };
+    let synonyms: Vec<Synonym> = entry.synonyms.into_iter().map(synonym).collect();
     Config {
         name: entry.name.to_string(),
-        value: entry.value.map(|value| value.to_string()),
+        value: shown(entry.value),
         source: source(entry.config_source),
-        sensitive: entry.is_sensitive,
+        sensitive,
         read_only: entry.read_only,
         documentation: entry.documentation.map(|words| words.to_string()),
+        synonyms: if synonyms.len() > 1 { synonyms } else { Vec::new() },
     }
 }
 

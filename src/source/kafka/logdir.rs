@@ -41,6 +41,8 @@ fn logdir(result: DescribeLogDirsResult) -> LogDir {
         total_bytes: u64::try_from(result.total_bytes).ok(),
         usable_bytes: u64::try_from(result.usable_bytes).ok(),
         error: code_name(result.error_code),
+        top: LogDir::largest_topics(&replicas),
+        copies: Vec::new(),
         replicas,
         growth_bytes_per_second: None,
     }

@@ -1,5 +1,7 @@
 //! The controller quorum, as its leader sees it. DescribeQuorum (KIP-595).
 
+use base64::Engine;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use kafka_protocol::messages::DescribeQuorumRequest;
 use kafka_protocol::messages::describe_quorum_request::{PartitionData, TopicData};
 use kafka_protocol::messages::describe_quorum_response::ReplicaState;
@@ -53,8 +55,14 @@ fn voters(states: Vec<ReplicaState>) -> Vec<Voter> {
             log_end_offset: state.log_end_offset,
             last_fetch_ms: time(state.last_fetch_timestamp),
             last_caught_up_ms: time(state.last_caught_up_timestamp),
+            directory: directory(state.replica_directory_id),
         })
         .collect();
     voters.sort_by_key(|voter| voter.id);
     voters
+}
+
+/// Kafka's spelling of a UUID; all zeroes and its other reserved values stand for none.
+fn directory(id: uuid::Uuid) -> Option<String> {
+    (id.as_u128() >= 100).then(|| BASE64_URL_SAFE_NO_PAD.encode(id.as_bytes()))
 }

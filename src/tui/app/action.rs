@@ -24,6 +24,8 @@ pub enum Action {
     User,
     /// Client quotas, and which of them wins.
     Quota,
+    /// Configs: where brokers differ.
+    Config,
 
     /// Move to the next row.
     Next,
@@ -72,6 +74,8 @@ pub enum Action {
     Inspect,
     /// Bytes instead of roles in the matrix.
     Heat,
+    /// What would free the log directory.
+    Relieve,
     /// Freeze the screen as it is.
     Freeze,
     /// Ask again now, and order again.

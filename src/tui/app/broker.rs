@@ -2,29 +2,19 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::model::config::ConfigSource;
-use crate::model::logdir::LogDir;
+use crate::model::config::{ConfigSource, differs_by_nature};
 use crate::model::row::broker::{BrokerRow, BrokerState, ZoneRow};
 use crate::model::row::{Cell, Rows};
 use crate::model::topic::Role;
 use crate::model::{BrokerId, Moment, Snapshot};
 
 use super::field::{Field, Tone, strain};
+use super::logdir;
 use super::partition;
 use super::place::{Noun, Place};
 use super::table::{Column, Row, Section, Table};
 use super::text;
 use super::volume;
-
-/// Configs in which brokers differ by nature.
-const OWN: &[&str] = &[
-    "broker.id",
-    "node.id",
-    "broker.rack",
-    "listeners",
-    "advertised.listeners",
-    "host.name",
-];
 
 /// All brokers, a section for each zone.
 pub fn list(rows: &Rows) -> Table {
@@ -325,7 +315,7 @@ pub fn open(rows: &Rows, snapshot: &Snapshot, name: &str, tab: usize, now: Momen
     };
     match tab {
         0 => partitions(rows, snapshot, id, now),
-        1 => logdirs(rows, snapshot, id, now),
+        1 => logdir::of_broker(rows, snapshot, id),
         _ => configs(snapshot, id, now),
     }
 }
@@ -396,98 +386,6 @@ fn partitions(rows: &Rows, snapshot: &Snapshot, id: BrokerId, now: Moment) -> Ta
     }
 }
 
-fn logdirs(rows: &Rows, snapshot: &Snapshot, id: BrokerId, now: Moment) -> Table {
-    let columns = vec![
-        Column::new("path", "log dir", 0).width(8, 40),
-        Column::new("state", "state", 0).width(4, 30),
-        Column::new("volume", "volume", 1).width(6, 22),
-        Column::new("used_percent", "used", 0).width(4, 5).right().bar(10),
-        Column::new("used_bytes", "bytes", 2).width(9, 9).right(),
-        Column::new("total_bytes", "of", 2).width(9, 9).right(),
-        Column::new("growth_bytes_per_second", "growth", 3).width(9, 9).right(),
-        Column::new("full_in_seconds", "full in", 1).width(8, 8),
-        Column::new("replicas", "replicas", 2).width(8, 8).right(),
-        Column::new("top", "largest topics", 4).width(10, 60),
-    ];
-    let Some(section) = snapshot.logdirs.get(&id) else {
-        return Table {
-            columns,
-            noun: "log dir",
-            empty: "not asked yet".to_owned(),
-            ..Table::default()
-        };
-    };
-    let cell = |value: Option<f64>, missing: &str| Cell::from(section, now, missing, |_| value);
-    let size = |value: Option<f64>| {
-        Field::of(
-            &cell(value, "the broker does not tell its disk's size (before Kafka 3.3)"),
-            |bytes| Field::new(text::bytes(*bytes)).number(*bytes),
-        )
-    };
-    let row = |dir: &LogDir| {
-        let volume = rows
-            .volumes
-            .iter()
-            .find(|volume| volume.broker == Some(id) && volume.logdir.as_deref() == Some(dir.path.as_str()));
-        let state = match &dir.error {
-            Some(error) => Field::new(format!("✖ {error}")).tone(Tone::Error),
-            None => Field::new("● ok").tone(Tone::Ok),
-        };
-        let growth = cell(dir.growth_bytes_per_second, "seen only once yet");
-        Row {
-            key: dir.path.clone(),
-            badness: if dir.error.is_some() {
-                1000
-            } else {
-                dir.used_percent().filter(|p| *p >= 75.0).unwrap_or(0.0) as u64
-            },
-            fields: vec![
-                Field::new(dir.path.clone()),
-                state,
-                match volume {
-                    Some(volume) => Field::new(volume.id.clone()),
-                    None => Field::unknown("no EBS volume is known to back it"),
-                },
-                Field::gauge(&cell(
-                    dir.used_percent(),
-                    "the broker does not tell its disk's size (before Kafka 3.3)",
-                )),
-                size(dir.used_bytes().map(|bytes| bytes as f64)),
-                size(dir.total_bytes.map(|bytes| bytes as f64)),
-                Field::of(&growth, |rate| Field::new(text::rate(*rate)).number(*rate)),
-                full_in(&cell(dir.full_in_seconds(), "not growing")),
-                Field::count(dir.replicas.len() as i64),
-                Field::new(largest(dir)),
-            ],
-            opens: volume.map(|volume| Place::open(Noun::Volume, volume.id.clone())),
-            ..Row::default()
-        }
-    };
-    let dirs = section.get().map_or(&[][..], Vec::as_slice);
-    Table {
-        columns,
-        rows: dirs.iter().map(row).collect(),
-        noun: "log dir",
-        empty: section
-            .problem()
-            .unwrap_or_else(|| "the broker names no log directory".to_owned()),
-        ..Table::default()
-    }
-}
-
-/// The topics that fill a directory: `clicks 61% · audit 9%`.
-fn largest(dir: &LogDir) -> String {
-    let mut topics: BTreeMap<&str, u64> = BTreeMap::new();
-    for replica in &dir.replicas {
-        *topics.entry(&replica.topic).or_default() += replica.size_bytes;
-    }
-    let total: u64 = topics.values().sum();
-    let mut topics: Vec<(&str, u64)> = topics.into_iter().filter(|(_, size)| *size > 0).collect();
-    topics.sort_by_key(|(_, size)| std::cmp::Reverse(*size));
-    let share = |(topic, size): (&str, u64)| format!("{topic} {}", text::percent(size as f64 * 100.0 / total as f64));
-    topics.into_iter().take(3).map(share).collect::<Vec<_>>().join(" · ")
-}
-
 fn configs(snapshot: &Snapshot, id: BrokerId, now: Moment) -> Table {
     let columns = vec![
         Column::new("name", "config", 0).width(12, 54),
@@ -533,6 +431,7 @@ fn configs(snapshot: &Snapshot, id: BrokerId, now: Moment) -> Table {
                 Field::muted(if config.read_only { "with restart" } else { "live" }),
             ],
             notes: config.documentation.iter().cloned().collect(),
+            opens: Some(Place::open(Noun::Config, config.name.clone())),
             ..Row::default()
         }
     };
@@ -551,7 +450,7 @@ fn configs(snapshot: &Snapshot, id: BrokerId, now: Moment) -> Table {
 
 /// Peers whose value differs: `2, 3 have 8`. Empty when all agree or by nature differ.
 fn drift(snapshot: &Snapshot, id: BrokerId, name: &str, value: Option<&str>) -> String {
-    if OWN.contains(&name) || name.ends_with("listeners") || name.ends_with(".dirs") || name.ends_with(".dir") {
+    if differs_by_nature(name) {
         return String::new();
     }
     let mut others: BTreeMap<&str, BTreeSet<BrokerId>> = BTreeMap::new();

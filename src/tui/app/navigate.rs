@@ -9,7 +9,10 @@ use super::list::List;
 use super::place::{Noun, Place};
 use super::state::State;
 use super::table::Table;
-use super::{acl, broker, group, operation, quota, topic, user, volume};
+use super::{
+    acl, broker, config, group, logdir, operation, quorum, quota, reassignment, throttle, topic, transaction, user,
+    volume,
+};
 
 /// Places remembered; the oldest are forgotten.
 const REMEMBERED: usize = 64;
@@ -52,6 +55,19 @@ impl State {
         }
     }
 
+    /// To a page of the selected thing, or of the one that is open.
+    pub(super) fn open_page(&mut self, now: Moment, tab: usize) -> Vec<Effect> {
+        if self.place().name.is_some() {
+            let by = tab as isize - self.place().tab as isize;
+            self.turn(now, by);
+            return Vec::new();
+        }
+        match self.selected().and_then(|row| row.opens.clone()) {
+            Some(place) => self.go(now, Place { tab, ..place }),
+            None => Vec::new(),
+        }
+    }
+
     pub(super) fn open(&mut self, now: Moment) -> Vec<Effect> {
         match self.selected().and_then(|row| row.opens.clone()) {
             Some(place) => self.go(now, place),
@@ -74,7 +90,7 @@ impl State {
             (Noun::Broker, None) => broker::list(rows),
             (Noun::Broker, Some(name)) => broker::open(rows, snapshot, name, place.tab, now),
             (Noun::Topic, None) => topic::list(rows, self.marked_brokers(), heat),
-            (Noun::Topic, Some(name)) => topic::open(rows, snapshot, name, place.tab, self.marked_brokers(), heat),
+            (Noun::Topic, Some(name)) => topic::open(rows, snapshot, name, place.tab, self.marked_brokers(), heat, now),
             (Noun::Group, None) => group::list(rows, snapshot),
             (Noun::Group, Some(name)) => group::open(rows, snapshot, name, place.tab),
             (Noun::Volume, None) => volume::list(rows, snapshot),
@@ -84,6 +100,16 @@ impl State {
             (Noun::User, None) => user::list(rows, snapshot),
             (Noun::User, Some(name)) => user::open(rows, snapshot, name, place.tab, now),
             (Noun::Quota, _) => quota::list(rows, snapshot),
+            (Noun::Config, None) => config::list(rows, snapshot, now),
+            (Noun::Config, Some(name)) => config::open(snapshot, name, place.tab, now),
+            (Noun::Logdir, None) => logdir::list(rows, snapshot),
+            (Noun::Logdir, Some(name)) => logdir::open(rows, snapshot, name, place.tab, now),
+            // Their rows open what they are about.
+            (Noun::Quorum, _) => quorum::list(snapshot, now),
+            (Noun::Throttle, _) => throttle::list(rows, snapshot),
+            (Noun::Reassignment, _) => reassignment::list(rows, snapshot),
+            (Noun::Transaction, None) => transaction::list(rows, snapshot),
+            (Noun::Transaction, Some(name)) => transaction::open(rows, snapshot, name),
             (Noun::Operation, None) => operation::list(&self.operations, now),
             (Noun::Operation, Some(name)) => operation::open(&self.operations, name, place.tab),
         }

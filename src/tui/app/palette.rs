@@ -1,9 +1,12 @@
 //! Everything that has a name: screens, actions, things on screen, themes, contexts, and commands typed out.
 
+use std::collections::BTreeSet;
+
 use strum::{IntoEnumIterator, VariantArray};
 
 use crate::command::words;
-use crate::model::{Moment, acl};
+use crate::model::row::logdir::LogdirRow;
+use crate::model::{Moment, Observed, Snapshot, acl};
 
 use super::action::Action;
 use super::effect::Effect;
@@ -49,6 +52,14 @@ pub(super) fn entries(state: &State) -> Vec<Entry> {
             target: Target::Act(*action),
         });
     }
+    entries.extend(Noun::iter().filter_map(|noun| {
+        Some(Entry {
+            words: noun.name().to_owned(),
+            help: noun.unkeyed()?.to_owned(),
+            keys: String::new(),
+            target: Target::Go(Place::list(noun)),
+        })
+    }));
     let names = |noun: Noun| -> Vec<String> {
         match noun {
             Noun::Broker => state.rows.brokers.iter().map(|row| row.id.to_string()).collect(),
@@ -57,6 +68,10 @@ pub(super) fn entries(state: &State) -> Vec<Entry> {
             Noun::Volume => state.rows.volumes.iter().map(|row| row.id.clone()).collect(),
             Noun::Acl | Noun::User => state.rows.users.iter().map(|row| row.principal.clone()).collect(),
             Noun::Quota => Vec::new(),
+            Noun::Transaction => state.rows.transactions.iter().map(|row| row.id.clone()).collect(),
+            Noun::Quorum | Noun::Throttle | Noun::Reassignment => Vec::new(),
+            Noun::Logdir => state.rows.logdirs.iter().map(LogdirRow::name).collect(),
+            Noun::Config => properties(&state.snapshot),
             Noun::Operation => state.operations.iter().map(|row| row.id.clone()).collect(),
         }
     };
@@ -87,6 +102,13 @@ pub(super) fn entries(state: &State) -> Vec<Entry> {
             }),
     );
     entries
+}
+
+/// The properties that brokers have told, each once.
+fn properties(snapshot: &Snapshot) -> Vec<String> {
+    let told = snapshot.broker_configs.values().filter_map(Observed::get);
+    let names: BTreeSet<&str> = told.flatten().map(|config| config.name.as_str()).collect();
+    names.into_iter().map(str::to_owned).collect()
 }
 
 /// The entries that `text` could mean, best first; all of them for no text.
@@ -160,6 +182,8 @@ impl State {
         match words.as_slice() {
             [] => Vec::new(),
             ["acl", "list", "--principal", name] => self.go(now, Place::open(Noun::Acl, acl::principal(name))),
+            ["quorum", "show"] => self.go(now, Place::list(Noun::Quorum)),
+            ["reassign", "list"] => self.go(now, Place::list(Noun::Reassignment)),
             [word, "list"] if noun(word).is_some() => self.go_noun(now, noun(word)),
             [word, "show" | "lag" | "config", name] if noun(word).is_some() => match noun(word) {
                 Some(noun) => self.go(now, Place::open(noun, *name)),

@@ -16,11 +16,29 @@ pub enum Noun {
     Acl,
     User,
     Quota,
+    Config,
+    Logdir,
+    Quorum,
+    Throttle,
+    Reassignment,
+    Transaction,
 }
 
 impl Noun {
     pub fn name(self) -> &'static str {
         self.into()
+    }
+
+    /// Of a screen that has no key of its own and is reached by name: its help.
+    pub fn unkeyed(self) -> Option<&'static str> {
+        match self {
+            Self::Quorum => Some("The controller quorum: who follows how closely."),
+            Self::Throttle => Some("Replication throttles and what each slows."),
+            Self::Reassignment => Some("Reassignments in flight, whoever started them."),
+            Self::Transaction => Some("Transactions: which are open, which hang."),
+            Self::Logdir => Some("Log directories: what fills them, when full."),
+            _ => None,
+        }
     }
 
     /// The pages of one opened thing; the first opens first.
@@ -34,6 +52,10 @@ impl Noun {
             Self::Acl => &["rules"],
             Self::User => &["rules", "quotas"],
             Self::Quota => &[],
+            Self::Config => &["brokers", "topics"],
+            Self::Logdir => &["topics", "replicas", "relieve"],
+            Self::Transaction => &["partitions"],
+            Self::Quorum | Self::Throttle | Self::Reassignment => &[],
         }
     }
 }
@@ -52,6 +74,12 @@ pub enum Layer {
     Acl,
     User,
     Quota,
+    Config,
+    Logdir,
+    Quorum,
+    Throttle,
+    Reassignment,
+    Transaction,
     List,
     Global,
 }
@@ -73,6 +101,12 @@ impl From<Noun> for Layer {
             Noun::Acl => Self::Acl,
             Noun::User => Self::User,
             Noun::Quota => Self::Quota,
+            Noun::Config => Self::Config,
+            Noun::Logdir => Self::Logdir,
+            Noun::Quorum => Self::Quorum,
+            Noun::Throttle => Self::Throttle,
+            Noun::Reassignment => Self::Reassignment,
+            Noun::Transaction => Self::Transaction,
         }
     }
 }
@@ -108,6 +142,11 @@ impl Place {
         let words: Vec<&str> = match (self.noun, &self.name, self.tab) {
             (Noun::Broker, Some(name), 2) => vec![noun, "config", name],
             (Noun::Broker, Some(name), 1) => vec!["logdir", "list", "--broker", name],
+            (Noun::Transaction, ..) => vec![noun, "list"],
+            (Noun::Quorum, ..) => vec![noun, "show"],
+            (Noun::Reassignment, ..) => vec!["reassign", "list"],
+            (Noun::Logdir, Some(name), 2) => vec![noun, "relieve", name],
+            (Noun::Topic, Some(name), 1) => vec!["config", "list", "--topic", name],
             (Noun::Group, Some(name), 0) => vec![noun, "lag", name],
             (Noun::User, Some(name), 1) => vec!["quota", "list", "--user", acl::user_of(name).unwrap_or(name)],
             (Noun::Acl | Noun::User, Some(name), _) => vec!["acl", "list", "--principal", name],

@@ -187,6 +187,7 @@ impl State {
             Action::Pause | Action::Resume | Action::Abort => self.verbs && place.noun == Noun::Operation,
             Action::Operation => self.verbs,
             Action::Heat => place.noun == Noun::Topic && place.tab == 0,
+            Action::Relieve => place.noun == Noun::Logdir,
             Action::Unfold => self.table.folds,
             Action::NextTab | Action::PreviousTab => place.name.is_some() && place.noun.tabs().len() > 1,
             Action::ScrollLeft | Action::ScrollRight => self.list().wide,

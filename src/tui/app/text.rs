@@ -92,10 +92,14 @@ pub fn age(seconds: i64) -> String {
     }
 }
 
-/// `1 broker`, `2 brokers`.
+/// `1 broker`, `2 brokers`, `3 remedies`.
 pub fn plural(number: usize, one: &str) -> String {
-    let s = if number == 1 { "" } else { "s" };
-    format!("{} {one}{s}", count(number as i64))
+    let many = match (number, one.strip_suffix('y')) {
+        (1, _) => one.to_owned(),
+        (_, Some(stem)) => format!("{stem}ies"),
+        (_, None) => format!("{one}s"),
+    };
+    format!("{} {many}", count(number as i64))
 }
 
 /// A word of a command line, quoted when the shell would split it.

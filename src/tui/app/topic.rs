@@ -4,11 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::model::config::ConfigSource;
 use crate::model::row::broker::{BrokerState, ZoneRow};
+use crate::model::row::config::OverrideRow;
 use crate::model::row::partition::PartitionRow;
 use crate::model::row::topic::{TopicCell, TopicRow};
 use crate::model::row::{Cell, Rows};
-use crate::model::{BrokerId, Snapshot};
+use crate::model::{BrokerId, Moment, Snapshot};
 
+use super::config;
 use super::field::{Field, Tone};
 use super::partition::{self, Badge};
 use super::place::{Noun, Place};
@@ -322,10 +324,18 @@ fn unequal(skew: f64) -> Tone {
 }
 
 /// One topic at one of its pages.
-pub fn open(rows: &Rows, snapshot: &Snapshot, name: &str, tab: usize, marked: &BTreeSet<String>, heat: bool) -> Table {
+pub fn open(
+    rows: &Rows,
+    snapshot: &Snapshot,
+    name: &str,
+    tab: usize,
+    marked: &BTreeSet<String>,
+    heat: bool,
+    now: Moment,
+) -> Table {
     match tab {
         0 => partitions(rows, snapshot, name, marked, heat),
-        _ => configs(snapshot, name),
+        _ => configs(snapshot, name, now),
     }
 }
 
@@ -443,29 +453,39 @@ fn partition_row(part: &PartitionRow) -> Row {
     }
 }
 
-fn configs(snapshot: &Snapshot, name: &str) -> Table {
+fn configs(snapshot: &Snapshot, name: &str, now: Moment) -> Table {
     let columns = vec![
         Column::new("name", "config", 0).width(12, 50),
         Column::new("value", "value", 0).width(8, 60),
         Column::new("source", "source", 1).width(8, 22),
+        Column::new("default", "brokers have", 1).width(12, 40),
+        Column::new("default_name", "as", 3).width(4, 50),
     ];
-    let row = |config: &crate::model::config::Config| {
-        let set = config.source == ConfigSource::Topic;
+    let row = |config: OverrideRow| {
+        let set = config.held.source == ConfigSource::Topic;
+        let default = Field::of(&config.default, |value| Field::muted(value.clone()));
         Row {
-            key: config.name.clone(),
             fields: vec![
                 Field::new(config.name.clone()).tone(if set { Tone::Title } else { Tone::Plain }),
-                config.value.clone().map_or_else(Field::none, Field::new),
-                Field::new(config.source.to_string()).tone(if set { Tone::Accent } else { Tone::Muted }),
+                Field::new(config.held.words()),
+                Field::new(config.held.source.to_string()).tone(if set { Tone::Accent } else { Tone::Muted }),
+                match &config.default_name {
+                    Some(_) => default,
+                    None => Field::none(),
+                },
+                Field::muted(config.default_name.clone().unwrap_or_default()),
             ],
-            notes: config.documentation.iter().cloned().collect(),
+            opens: config::place_of_default(&config.name),
+            key: config.name,
             ..Row::default()
         }
     };
-    let configs = snapshot.topic_configs.get().and_then(|topics| topics.get(name));
     Table {
         columns,
-        rows: configs.into_iter().flatten().map(row).collect(),
+        rows: OverrideRow::all(snapshot, Some(name), now)
+            .into_iter()
+            .map(row)
+            .collect(),
         noun: "config",
         empty: snapshot
             .topic_configs

@@ -83,6 +83,8 @@ impl State {
             Action::Topic => return self.go(now, Place::list(Noun::Topic)),
             Action::Group => return self.go(now, Place::list(Noun::Group)),
             Action::Volume => return self.go(now, Place::list(Noun::Volume)),
+            Action::Relieve => return self.open_page(now, 2),
+            Action::Config => return self.go(now, Place::list(Noun::Config)),
             Action::Operation if self.verbs => return self.go(now, Place::list(Noun::Operation)),
             Action::Acl => return self.go(now, Place::list(Noun::Acl)),
             Action::User => return self.go(now, Place::list(Noun::User)),

@@ -42,7 +42,7 @@ fn left(state: &State, theme: &Theme) -> Vec<Span<'static>> {
         true => text::plural(all, table.noun),
         false => format!("{} of {}", text::count(shown as i64), text::plural(all, table.noun)),
     })];
-    if table.sections.len() > 1 {
+    if table.folds && table.sections.len() > 1 {
         spans.push(Span::raw(format!(" in {}", text::plural(table.sections.len(), "zone"))));
     }
     match table.faults() {
