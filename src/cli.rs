@@ -25,6 +25,7 @@ mod reassign;
 mod record;
 mod throttle;
 mod topic;
+mod triage;
 mod user;
 mod transaction;
 mod volume;
@@ -96,6 +97,7 @@ async fn answer(line: &Line) -> Result<Exit, Failure> {
         Command::Operation(verb) => return operation::run(line, verb).boxed().await,
         Command::Capture(verb) => capture::answer(line, verb).await?,
         Command::Context(verb) => context::answer(line, verb).await?,
+        Command::Triage(asked) => return triage::run(line, asked).boxed().await,
         Command::Record(verb) => return record::run(line, verb).await,
         Command::Completions(completions) => {
             let mut out = std::io::stdout().lock();

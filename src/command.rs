@@ -21,6 +21,7 @@ pub mod reassign;
 pub mod record;
 pub mod throttle;
 pub mod topic;
+pub mod triage;
 pub mod user;
 pub mod transaction;
 pub mod value;
@@ -51,6 +52,7 @@ use words::Words;
 Examples:
   azimuth demo                                             everything at once, on an embedded cluster
   azimuth context add prod-eu --bootstrap b1:9092,b2:9092
+  azimuth triage --context prod-eu                         what is wrong, and who is at fault
   azimuth broker list --context prod-eu
   azimuth partition list --offline -o json
   azimuth group lag billing --bootstrap b1:9092
@@ -75,6 +77,8 @@ pub struct Line {
 /// What to do: a noun and its verb.
 #[derive(Debug, Clone, PartialEq, Eq, Subcommand)]
 pub enum Command {
+    /// What is wrong, who is at fault, what to do next
+    Triage(triage::Triage),
     /// Brokers: state, placement, disk, limits, configs
     #[command(subcommand)]
     Broker(broker::Verb),
@@ -182,6 +186,7 @@ impl Command {
             Self::Operation(verb) => verb.words(),
             Self::Capture(verb) => verb.words(),
             Self::Context(verb) => verb.words(),
+            Self::Triage(triage) => triage.words(),
             Self::Demo(demo) => demo.words(),
             Self::Completions(completions) => completions.words(),
         }

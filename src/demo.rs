@@ -234,6 +234,7 @@ async fn entry(kafka: &Kafka, cluster: &Cluster, cloud: &Simulation, fleet: &Fle
         changes: true,
         // Said here, it is not pinned in the user's state: the next demo is another cluster.
         cluster_id: Some(kafka.cluster().await?.id),
+        probe_topic: Some(workload::PROBE.to_owned()),
         aws: Some(Aws {
             region: Some(fleet.region.clone()),
             endpoint_url: Some(cloud.endpoint_url()),

@@ -5,9 +5,11 @@
 
 mod cloud;
 mod collect;
+mod event;
 mod history;
 mod live;
 mod look;
+mod pace;
 mod rate;
 mod section;
 mod store;
@@ -33,6 +35,7 @@ use crate::model::transaction::Producer;
 use crate::model::{BrokerId, Snapshot};
 use crate::settings::context::Context;
 use crate::source::aws::{self, Aws};
+use crate::source::kafka::record::Prober;
 use crate::source::kafka::{Kafka, Partitions, Security, Target, record};
 use cloud::Plane;
 use live::Control;
@@ -49,6 +52,8 @@ pub struct Sources {
     pub aws: Result<Aws, String>,
     /// How brokers are joined to instances.
     pub rules: Rules,
+    /// Where writes are tried; `None` tries none.
+    pub probe_topic: Option<String>,
     /// The folder of what is remembered between runs; `None` remembers nothing.
     pub state: Option<PathBuf>,
 }
@@ -61,6 +66,7 @@ impl Sources {
             kafka,
             aws: Err("this context has no AWS plane".to_owned()),
             rules: Rules::default(),
+            probe_topic: None,
             state: None,
         }
     }
@@ -74,6 +80,7 @@ impl Sources {
         let kafka = Kafka::new(target(context)?);
         let mut sources = Self::of_kafka(&context.name, kafka);
         sources.state = state;
+        sources.probe_topic.clone_from(&context.probe_topic);
         if let Some(aws) = &context.aws {
             let options = aws::Options {
                 profile: aws.profile.clone(),
@@ -97,14 +104,26 @@ impl Sources {
         let snapshot = Snapshot {
             context: self.context.clone(),
             cloud: plane.unasked(),
+            vantage: host(),
+            probe_topic: self.probe_topic.clone(),
             ..Snapshot::default()
         };
         Look {
             kafka: self.kafka.clone(),
             plane,
             store: Arc::new(Store::new(snapshot, self.rules.clone())),
+            prober: self
+                .probe_topic
+                .as_ref()
+                .map(|topic| Arc::new(Prober::new(self.kafka.target(), topic))),
         }
     }
+}
+
+/// The name of the host that we look from.
+fn host() -> Option<String> {
+    let name = rustix::system::uname().nodename().to_str().ok()?.to_owned();
+    (!name.is_empty()).then_some(name)
 }
 
 /// How to reach the cluster of a context.

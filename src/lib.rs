@@ -11,6 +11,7 @@ pub mod settings;
 pub mod source;
 pub mod feed;
 pub mod plan;
+pub mod check;
 pub mod command;
 pub mod operation;
 pub mod demo;

@@ -122,6 +122,7 @@ fn console(options: Options) -> color_eyre::Result<Console> {
         height: 24,
         origin,
         verbs: verbs.is_some(),
+        triage_first: true,
         themes: ThemeFile::names(look.paths.as_ref().map(Paths::themes).as_deref()),
         theme: name,
         contexts,

@@ -52,6 +52,8 @@ impl Found {
             }
             Section::Volumes => self.zones("volumes", &snapshot.cloud.volumes),
             Section::Metrics => self.one("metrics", &snapshot.cloud.metrics),
+            // What a probe found is a verdict, and not a part of the answer that is missing.
+            Section::Probes => {}
         }
     }
 

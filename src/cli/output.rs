@@ -8,6 +8,7 @@ mod table;
 
 pub use data::Data;
 pub use human::{bytes, count, duration, mb_per_second, moment, percent, plain};
+pub use table::clean;
 
 use std::io::{IsTerminal, Write};
 
@@ -341,7 +342,7 @@ impl Problem {
 }
 
 /// Columns of the terminal on stdout; `None` where it is none, so that a pipe gets everything.
-fn width() -> Option<usize> {
+pub fn width() -> Option<usize> {
     let stdout = std::io::stdout();
     if !stdout.is_terminal() {
         return None;

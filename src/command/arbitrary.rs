@@ -9,7 +9,7 @@ use strum::IntoEnumIterator;
 use super::value::{Assignment, DirName, Offset, Time};
 use super::{
     Command, Global, Line, Output, acl, broker, capture, completions, config, context, demo, group, logdir, operation,
-    partition, quorum, quota, reassign, record, throttle, topic, transaction, user, volume,
+    partition, quorum, quota, reassign, record, throttle, topic, transaction, triage, user, volume,
 };
 use crate::model::acl::Operation;
 
@@ -126,7 +126,7 @@ impl Random {
     }
 
     fn command(&mut self) -> Command {
-        match self.below(20) {
+        match self.below(21) {
             0 => Command::Broker(match self.below(3) {
                 0 => broker::Verb::List,
                 1 => broker::Verb::Show { id: self.id() },
@@ -190,6 +190,14 @@ impl Random {
                 false => capture::Verb::Show { file: self.path() },
             }),
             11 => Command::Context(self.context()),
+            19 => Command::Triage(triage::Triage {
+                watch: self.flip(),
+                fail_on: if self.flip() {
+                    triage::FailOn::Warn
+                } else {
+                    triage::FailOn::Fail
+                },
+            }),
             12 => Command::Demo(demo::Demo {
                 drill: self.maybe(Self::text),
                 headless: self.flip(),

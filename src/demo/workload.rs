@@ -123,6 +123,9 @@ pub(super) fn usual() -> Usual {
     }
 }
 
+/// Where the console tries writes: a partition for each broker to lead.
+pub(super) const PROBE: &str = "azimuth-probe";
+
 /// Creates the topics; one that is there already is fine.
 pub(super) async fn create_topics(kafka: &Kafka) -> Result<(), Error> {
     let topic = |flow: &Flow| NewTopic {
@@ -137,7 +140,14 @@ pub(super) async fn create_topics(kafka: &Kafka) -> Result<(), Error> {
         .into(),
         ..NewTopic::default()
     };
-    let topics: Vec<NewTopic> = FLOWS.iter().map(topic).collect();
+    let probe = Flow {
+        topic: PROBE,
+        partitions: super::BROKERS,
+        rate: 0.0,
+        bytes: 0,
+        retention_bytes: 4 << 20,
+    };
+    let topics: Vec<NewTopic> = FLOWS.iter().chain([&probe]).map(topic).collect();
     kafka
         .create_topics(&topics, false)
         .await?

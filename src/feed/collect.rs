@@ -34,10 +34,20 @@ async fn run(look: &Look, needs: &Needs) {
     let per_broker = needs.iter().any(Section::is_per_broker);
     // Metadata and DescribeCluster need nothing; everything about brokers needs them.
     let basis = [
-        (Section::Cluster, wants(Section::Cluster) || per_broker || cloud),
+        (
+            Section::Cluster,
+            wants(Section::Cluster) || wants(Section::Probes) || per_broker || cloud,
+        ),
         (
             Section::Topics,
-            wants(Section::Topics) || wants(Section::Offsets) || wants(Section::TopicConfigs),
+            [
+                Section::Topics,
+                Section::Offsets,
+                Section::TopicConfigs,
+                Section::Probes,
+            ]
+            .into_iter()
+            .any(wants),
         ),
         (Section::Quorum, wants(Section::Quorum)),
         (Section::Reassignments, wants(Section::Reassignments)),
@@ -50,8 +60,11 @@ async fn run(look: &Look, needs: &Needs) {
     let brokers: Vec<BrokerId> = look.brokers().into_iter().collect();
     let sections = needs.iter().copied().filter(Section::is_per_broker);
     let jobs = sections.flat_map(|section| brokers.iter().map(move |broker| (section, Some(*broker))));
-    let configs = wants(Section::TopicConfigs).then_some((Section::TopicConfigs, None));
-    let told = join_all(jobs.chain(configs).map(|(section, broker)| at(look, section, broker)));
+    let rest = [Section::TopicConfigs, Section::Probes]
+        .into_iter()
+        .filter(|section| wants(*section));
+    let rest = rest.map(|section| (section, None));
+    let told = join_all(jobs.chain(rest).map(|(section, broker)| at(look, section, broker)));
     let _ = tokio::join!(told, clouds(look, needs));
 }
 
@@ -101,7 +114,8 @@ fn mark(snapshot: &mut Snapshot, needs: &Needs, brokers: Vec<BrokerId>, unanswer
             | Section::Offsets
             | Section::Logdirs
             | Section::BrokerConfigs
-            | Section::Transactions => {}
+            | Section::Transactions
+            | Section::Probes => {}
         }
         for id in &brokers {
             match section {

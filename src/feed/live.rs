@@ -77,6 +77,9 @@ impl Control {
             Section::Topics if news => {
                 self.membership.notify_one();
                 self.kick(Section::Offsets);
+                if seen.turned {
+                    self.kick(Section::Probes);
+                }
             }
             Section::Links if seen.turned => {
                 // Leaders and coordinators move when a broker goes or comes.
@@ -86,7 +89,12 @@ impl Control {
                     self.kick_if(|other| other.broker == job.broker && other.section != Section::Links);
                 }
             }
-            Section::Reassignments if news => self.kick(Section::Topics),
+            Section::Reassignments if news => {
+                self.kick(Section::Topics);
+                // Throttles come and go with moves.
+                self.kick(Section::BrokerConfigs);
+                self.kick(Section::TopicConfigs);
+            }
             Section::Instances if news => self.kick(Section::Volumes),
             Section::Volumes if news => self.kick(Section::Metrics),
             _ => {}
@@ -120,6 +128,8 @@ impl Control {
             Section::Instances => cadence.instances,
             Section::Volumes => cadence.volumes,
             Section::Metrics => cadence.metrics,
+            Section::Probes if self.focus.borrow().contains(&section) => cadence.probes,
+            Section::Probes => cadence.probes_unseen,
         }
     }
 
@@ -154,6 +164,9 @@ pub(super) async fn run(look: Look, control: Arc<Control>, sender: watch::Sender
     tasks.spawn(sample(Arc::clone(&look.store)));
     for section in Section::iter().filter(|section| !section.is_per_broker()) {
         if section.is_cloud() && look.plane.is_absent() {
+            continue;
+        }
+        if section == Section::Probes && look.prober.is_none() {
             continue;
         }
         let job = Job { section, broker: None };

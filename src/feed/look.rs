@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::cloud::Plane;
+use super::pace;
 use super::section::Section;
 use super::store::{Change, Seen, Store, settle};
 use crate::model::broker::Link;
@@ -11,6 +12,7 @@ use crate::model::group::Group;
 use crate::model::logdir::{Copying, LogDir};
 use crate::model::{BrokerId, Moment, Observed, Snapshot};
 use crate::source::Error;
+use crate::source::kafka::record::Prober;
 use crate::source::kafka::{Kafka, Partitions, Probe};
 
 /// A section, of one broker where brokers tell it.
@@ -26,6 +28,8 @@ pub(super) struct Look {
     pub kafka: Kafka,
     pub plane: Arc<Plane>,
     pub store: Arc<Store>,
+    /// `None` where the context names no topic to write to.
+    pub prober: Option<Arc<Prober>>,
 }
 
 impl Look {
@@ -67,6 +71,7 @@ impl Look {
             (Section::Instances, _) => self.plane.instances(&self.store).await,
             (Section::Volumes, _) => self.plane.volumes(&self.store).await,
             (Section::Metrics, _) => self.plane.metrics(&self.store).await,
+            (Section::Probes, _) => self.probes().await,
             (
                 Section::Links
                 | Section::Offsets
@@ -135,9 +140,13 @@ impl Look {
         self.store.edit(|inner| {
             let offsets = offsets.map(|mut offsets| {
                 inner.rates.offsets(&mut offsets, at);
+                pace::offsets(inner.snapshot.paces.entry(broker).or_default(), &offsets, at);
                 offsets
             });
             seen = settle(inner.snapshot.offsets.entry(broker).or_default(), offsets, at);
+            if let Some(surges) = inner.surges.topics(&inner.snapshot, at) {
+                inner.snapshot.surges = surges;
+            }
             seen.change
         });
         seen
@@ -152,6 +161,7 @@ impl Look {
                 .as_ref()
                 .is_ok_and(|groups| inner.groups.get(&coordinator) == Some(groups));
             let told = answer.map(|groups| {
+                inner.commits.look(&mut inner.snapshot, &groups, at);
                 inner.groups.insert(coordinator, groups);
             });
             seen = settle(
@@ -166,6 +176,7 @@ impl Look {
             let merged = merge(&inner.groups, &inner.snapshot.coordinators);
             let all = groups_outcome(&inner.snapshot, told, merged);
             let settled = settle(&mut inner.snapshot.groups, all, at);
+            inner.commits.keep(&mut inner.snapshot);
             seen.change = seen.change.max(settled.change);
             seen.change
         });
@@ -191,6 +202,51 @@ impl Look {
         seen
     }
 
+    /// Tries a write through every broker at once; each has its own outcome, as soon as it is there.
+    async fn probes(&self) -> Seen {
+        let Some(prober) = &self.prober else {
+            return Seen::default();
+        };
+        let Some(plan) = self.store.read(|snapshot| probe_plan(snapshot, prober.topic())) else {
+            return Seen::default();
+        };
+        let all: Vec<i32> = plan
+            .values()
+            .filter_map(|partition| partition.as_ref().ok())
+            .map(|(_, all)| all.clone())
+            .next()
+            .unwrap_or_default();
+        let tries = plan.into_iter().map(|(broker, partition)| {
+            let all = &all;
+            async move {
+                match partition {
+                    Ok((partition, _)) => {
+                        let outcome = prober.probe(partition, all).await.map(steady_probe);
+                        self.store
+                            .settle(outcome, |snapshot| snapshot.probes.entry(broker).or_default())
+                    }
+                    Err(reason) => {
+                        self.store.edit(|inner| {
+                            let absent = Observed::absent(reason);
+                            let section = inner.snapshot.probes.entry(broker).or_default();
+                            let news = *section != absent;
+                            *section = absent;
+                            if news { Change::Value } else { Change::Nothing }
+                        });
+                        Seen::default()
+                    }
+                }
+            }
+        });
+        let outcomes = futures::future::join_all(tries).await;
+        // One that fails is tried again as often as the others.
+        let change = outcomes.iter().map(|seen| seen.change).max().unwrap_or_default();
+        Seen {
+            change,
+            ..Seen::default()
+        }
+    }
+
     /// Everybody worth asking: who is registered, and who holds replicas although it is not (a dead broker leaves the
     /// list before Kafka 4.0).
     pub fn brokers(&self) -> BTreeSet<BrokerId> {
@@ -211,6 +267,8 @@ impl Look {
             let snapshot = &mut inner.snapshot;
             snapshot.links.remove(&broker);
             snapshot.offsets.remove(&broker);
+            snapshot.paces.remove(&broker);
+            snapshot.probes.remove(&broker);
             snapshot.logdirs.remove(&broker);
             snapshot.broker_configs.remove(&broker);
             snapshot.coordinators.remove(&broker);
@@ -264,6 +322,37 @@ fn steady(before: Option<&Link>, probe: Probe) -> Link {
         rtt_ms: if wavers { before.rtt_ms } else { mean },
         ..link
     }
+}
+
+/// Milliseconds in two digits: what wavers by less is the same.
+fn steady_probe(probe: crate::model::probe::Probe) -> crate::model::probe::Probe {
+    crate::model::probe::Probe {
+        append_ms: two_digits(probe.append_ms),
+        read_ms: two_digits(probe.read_ms),
+        ..probe
+    }
+}
+
+/// By broker: the partition to write to and all that the topic has, or why there is none. `None` until the topics are known.
+type ProbePlan = BTreeMap<BrokerId, Result<(i32, Vec<i32>), String>>;
+
+fn probe_plan(snapshot: &Snapshot, name: &str) -> Option<ProbePlan> {
+    let topics = snapshot.topics.get()?;
+    let brokers = snapshot.cluster.get().map_or(&[][..], |cluster| &cluster.brokers);
+    let topic = topics.iter().find(|topic| topic.name == name);
+    let plan = |broker: BrokerId| match topic {
+        None => Err(format!("there is no topic {name}")),
+        Some(topic) => {
+            let led = topic
+                .partitions
+                .iter()
+                .find(|partition| partition.leader == Some(broker));
+            let all = topic.partitions.iter().map(|partition| partition.partition).collect();
+            led.map(|led| (led.partition, all))
+                .ok_or_else(|| format!("broker {broker} leads no partition of {name}"))
+        }
+    };
+    Some(brokers.iter().map(|broker| (broker.id, plan(broker.id))).collect())
 }
 
 fn two_digits(value: f64) -> f64 {

@@ -26,6 +26,8 @@ pub enum Section {
     Instances,
     Volumes,
     Metrics,
+    /// Writes that are tried, where the context names a topic for it.
+    Probes,
 }
 
 impl Section {
@@ -70,6 +72,9 @@ pub struct Cadence {
     pub instances: Duration,
     pub volumes: Duration,
     pub metrics: Duration,
+    /// While on screen; otherwise `probes_unseen`.
+    pub probes: Duration,
+    pub probes_unseen: Duration,
     /// No section that fails is left alone for longer.
     pub max_backoff: Duration,
     /// A section that we may not see is asked for again after so long: rights change rarely, and refusals are logged.
@@ -97,6 +102,8 @@ impl Default for Cadence {
             instances: seconds(60),
             volumes: seconds(60),
             metrics: seconds(60),
+            probes: seconds(5),
+            probes_unseen: seconds(30),
             max_backoff: seconds(30),
             denied: seconds(300),
         }

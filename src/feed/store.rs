@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
 
-use super::history;
 use super::rate::Rates;
+use super::{event, history, pace};
 use crate::model::group::Group;
 use crate::model::history::History;
 use crate::model::identity::Rules;
@@ -52,6 +52,10 @@ pub(super) struct Inner {
     pub rules: Rules,
     /// Advertised host names and their addresses.
     pub resolved: BTreeMap<String, Vec<IpAddr>>,
+    pub commits: pace::Groups,
+    pub surges: pace::Surges,
+    /// What was published last: the next one is compared with it.
+    published: Arc<Snapshot>,
     pending: Change,
 }
 
@@ -123,8 +127,12 @@ impl Store {
             inner.snapshot.revision += 1;
         }
         inner.pending = Change::Nothing;
-        inner.snapshot.taken_at = Some(Moment::now());
-        Arc::new(inner.snapshot.clone())
+        let now = Moment::now();
+        inner.snapshot.taken_at = Some(now);
+        let before = Arc::clone(&inner.published);
+        event::observe(&before, &mut inner.snapshot, now);
+        inner.published = Arc::new(inner.snapshot.clone());
+        Arc::clone(&inner.published)
     }
 
     /// Adds a sample to the history.

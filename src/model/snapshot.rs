@@ -12,11 +12,14 @@ use super::broker::Link;
 use super::cloud::Cloud;
 use super::cluster::Cluster;
 use super::config::Config;
+use super::event::Events;
 use super::group::Group;
 use super::history::History;
 use super::identity::{self, Evidence, Rules};
 use super::logdir::LogDir;
 use super::offset::{Offsets, Span};
+use super::pace::{GroupPace, Pace, Surge};
+use super::probe::Probe;
 use super::quorum::Quorum;
 use super::quota::Quota;
 use super::reassignment::Reassignment;
@@ -60,6 +63,25 @@ pub struct Snapshot {
     #[serde(default)]
     pub transactions: BTreeMap<BrokerId, Observed<Vec<Transaction>>>,
     pub cloud: Cloud,
+    /// The host that this was seen from; reaching a broker from there is all that a round trip proves.
+    #[serde(default)]
+    pub vantage: Option<String>,
+    /// Where write probes go; `None` where the context names no such topic, and then nothing proves that writes work.
+    #[serde(default)]
+    pub probe_topic: Option<String>,
+    /// By leader: the last write that was tried.
+    #[serde(default)]
+    pub probes: BTreeMap<BrokerId, Observed<Probe>>,
+    /// By leader: its busiest partitions, at most [`Pace::BUSIEST`].
+    #[serde(default)]
+    pub paces: BTreeMap<BrokerId, Vec<Pace>>,
+    #[serde(default)]
+    pub group_paces: BTreeMap<String, GroupPace>,
+    /// By topic.
+    #[serde(default)]
+    pub surges: BTreeMap<String, Surge>,
+    #[serde(default)]
+    pub events: Arc<Events>,
     #[serde(default)]
     pub history: Arc<History>,
 }

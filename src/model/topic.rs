@@ -41,6 +41,16 @@ pub enum Role {
     Removing,
 }
 
+impl Topic {
+    pub fn partition(&self, partition: i32) -> Option<&Partition> {
+        let at = self
+            .partitions
+            .binary_search_by_key(&partition, |placed| placed.partition)
+            .ok()?;
+        Some(&self.partitions[at])
+    }
+}
+
 impl Partition {
     pub fn is_offline(&self) -> bool {
         self.leader.is_none()

@@ -33,6 +33,7 @@ pub mod text;
 pub mod throttle;
 pub mod topic;
 pub mod transaction;
+pub mod triage;
 pub mod trend;
 pub mod update;
 pub mod user;

@@ -11,7 +11,9 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
+use crate::check::{self, Triage};
 use crate::feed::{Feed, Section};
+use crate::model::event::{Event, EventKind};
 use crate::model::row::Rows;
 use crate::model::{Moment, Snapshot};
 use crate::tui::app::field::Tone;
@@ -59,6 +61,7 @@ pub struct Runtime {
 struct Digest {
     snapshot: Arc<Snapshot>,
     rows: Arc<Rows>,
+    triage: Arc<Triage>,
     took: Duration,
 }
 
@@ -88,14 +91,22 @@ impl Runtime {
         self.rest_until
     }
 
-    /// Begins to compute the rows of a snapshot on a thread that may block.
+    /// Begins to compute the rows of a snapshot, and what the rules say of them, on a thread that may block.
     pub fn digest(&mut self, snapshot: Arc<Snapshot>, now: Moment) {
+        let acts = self.operations().map(|all| acts(&all.borrow())).unwrap_or_default();
         self.digest = Some(tokio::task::spawn_blocking(move || {
             let began = std::time::Instant::now();
             let rows = Arc::new(Rows::of(&snapshot, now));
+            let triage = Arc::new(Triage::of(&check::Facts {
+                snapshot: &snapshot,
+                rows: &rows,
+                acts: &acts,
+                now,
+            }));
             Digest {
                 snapshot,
                 rows,
+                triage,
                 took: began.elapsed(),
             }
         }));
@@ -109,9 +120,14 @@ impl Runtime {
         let done = digest.await;
         self.digest = None;
         match done {
-            Ok(Digest { snapshot, rows, took }) => {
+            Ok(Digest {
+                snapshot,
+                rows,
+                triage,
+                took,
+            }) => {
                 self.rest_until = Instant::now() + took;
-                Message::Facts(snapshot, rows)
+                Message::Facts(snapshot, rows, triage)
             }
             Err(error) => Message::Notice(Tone::Error, format!("the rows could not be computed: {error}")),
         }
@@ -170,10 +186,42 @@ impl Runtime {
     }
 }
 
+/// Operations as changes, for triage.
+fn acts(operations: &[Operation]) -> Vec<Event> {
+    let act = |operation: &Operation| {
+        let at = operation.started_at?;
+        let text = format!("({}) {}, by {}", operation.title, operation.state, operation.by);
+        Some(Event::new(
+            at,
+            EventKind::Operation,
+            format!("operation {}", operation.id),
+            text,
+            1,
+        ))
+    };
+    operations.iter().filter_map(act).collect()
+}
+
 /// The facts that a screen shows.
 fn sections(noun: Noun) -> BTreeSet<Section> {
     use Section as S;
     let all: &[S] = match noun {
+        Noun::Triage => &[
+            S::Cluster,
+            S::Links,
+            S::Topics,
+            S::Offsets,
+            S::Groups,
+            S::Logdirs,
+            S::BrokerConfigs,
+            S::TopicConfigs,
+            S::Quorum,
+            S::Reassignments,
+            S::Instances,
+            S::Volumes,
+            S::Metrics,
+            S::Probes,
+        ],
         Noun::Broker => &[
             S::Cluster,
             S::Links,

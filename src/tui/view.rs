@@ -10,6 +10,7 @@ mod palette;
 mod status;
 mod style;
 mod table;
+mod triage;
 
 use ratatui::Frame;
 use ratatui::layout::{Constraint, Layout};
@@ -17,6 +18,7 @@ use ratatui::text::Line;
 
 use crate::tui::app::State;
 use crate::tui::app::dialog::Dialog;
+use crate::tui::app::place::Noun;
 use crate::tui::app::prompt::Kind;
 use crate::tui::theme::{Role, Theme};
 
@@ -40,6 +42,7 @@ pub fn render(frame: &mut Frame<'_>, state: &State, theme: &Theme) {
                 }),
             );
         }
+        None if state.place().noun == Noun::Triage => triage::render(frame, body, state, theme),
         None => table::render(frame, body, state, theme),
     }
     if bottom.height > 0 {

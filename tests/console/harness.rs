@@ -54,6 +54,7 @@ pub struct Opening {
     pub class: &'static str,
     pub read_only: bool,
     pub verbs: bool,
+    pub triage_first: bool,
     pub operations: Vec<Operation>,
 }
 
@@ -69,6 +70,7 @@ impl Default for Opening {
             class: "prod",
             read_only: true,
             verbs: false,
+            triage_first: false,
             operations: Vec::new(),
         }
     }
@@ -162,6 +164,7 @@ impl Console {
             height: opening.size.1,
             origin,
             verbs: opening.verbs,
+            triage_first: opening.triage_first,
             theme: opening.theme.into(),
             themes: ThemeFile::names(None),
             contexts: vec!["prod-eu".into(), "staging-eu".into()],

@@ -31,6 +31,9 @@ const USUAL: (u16, u16) = (120, 40);
 const LARGE: (u16, u16) = (200, 50);
 
 screens! {
+    triage_80x24: SMALL, "!";
+    triage_120x40: USUAL, "!";
+    triage_next_120x40: USUAL, "1 G k";
     broker_80x24: SMALL, "2";
     broker_120x40: USUAL, "2";
     broker_200x50: LARGE, "2";

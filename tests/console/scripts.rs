@@ -103,6 +103,59 @@ fn every_read_of_a_healthy_cluster_exits_0_in_every_form() {
 }
 
 #[test]
+fn triage_names_the_culprit_and_what_not_to_do_and_says_no() {
+    let ran = read("triage -o json", "broker-4-stalled");
+    let document = ran.envelope("triage");
+    assert_eq!(
+        ran.status, 1,
+        "a no that was seen outranks what was not: {}",
+        ran.stderr
+    );
+    assert_eq!(
+        (&document["status"], &document["complete"]),
+        (&Value::from("fail"), &Value::from(false))
+    );
+    assert_eq!(document["culprit"]["kind"], "volume");
+    assert_eq!(document["culprit"]["name"], "vol-00000000000000004");
+    let names: Vec<&str> = document["lines"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|line| line["name"].as_str().unwrap())
+        .collect();
+    let order = [
+        "headline", "where", "who", "quorum", "disk", "limits", "changed", "hurt", "next", "dont",
+    ];
+    assert_eq!(names, order);
+    assert_eq!(document["dont"][0]["action"], "restart broker 4");
+    let next = document["next"].as_array().unwrap();
+    assert!(
+        !next.is_empty() && next.iter().all(|step| step["action"] != "broker start 4"),
+        "{next:?}"
+    );
+    for form in ["table", "wide", "yaml"] {
+        let ran = read(&format!("triage -o {form}"), "broker-4-stalled");
+        assert!(
+            ran.status == 1 && ran.stdout.contains("WRITES AND READS FAIL"),
+            "{form}: {}",
+            ran.stdout
+        );
+    }
+    assert_eq!(read("triage -o csv", "broker-4-stalled").status, 2);
+    assert_eq!(read("triage --watch", "broker-4-stalled").status, 2);
+}
+
+#[test]
+fn triage_of_a_cluster_that_was_not_seen_is_3() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    drop(listener);
+    let ran = Home::new().run(&format!("triage --bootstrap {address} --timeout 3s"));
+    assert_eq!(ran.status, 3, "{}{}", ran.stdout, ran.stderr);
+    assert!(ran.stdout.contains("NO BROKER ANSWERS"), "{}", ran.stdout);
+}
+
+#[test]
 fn a_broker_that_does_not_answer_leaves_part_of_the_answer_and_3() {
     let ran = read("broker list -o json", "broker-4-stalled");
     let envelope = ran.envelope("broker.list");

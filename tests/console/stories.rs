@@ -663,3 +663,54 @@ async fn transactions_that_are_not_served_are_not_none() {
         .shows("not served")
         .hides("no coordinator knows");
 }
+
+#[tokio::test(start_paused = true)]
+async fn triage_is_the_first_screen_when_something_fails_and_enter_goes_to_the_evidence() {
+    let opening = Opening {
+        triage_first: true,
+        ..Opening::default()
+    };
+    let mut console = Console::open(opening).await;
+    console
+        .shows("WRITES AND READS FAIL")
+        .shows("azimuth triage --context prod-eu");
+    console.press("j j").await.cursor_on("WHO");
+    console.press("enter").await.shows("▸ broker ▸ 4");
+    console.press("esc").await.shows("WRITES AND READS FAIL");
+    console.press("2").await.press("!").await.shows("DON'T");
+}
+
+#[tokio::test(start_paused = true)]
+async fn triage_does_not_take_the_screen_from_whoever_is_at_work() {
+    let opening = Opening {
+        triage_first: true,
+        snapshot: azimuth::model::Snapshot::default(),
+        ..Opening::default()
+    };
+    let mut console = Console::open(opening).await;
+    console.press("3").await;
+    console
+        .publish(fixture::snapshot())
+        .await
+        .hides("WRITES AND READS FAIL");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_small_screen_never_cuts_what_one_acts_on() {
+    let mut console = Console::open(Opening {
+        size: (80, 24),
+        ..Opening::default()
+    })
+    .await;
+    console.press("1").await;
+    let screen = console.text().split_whitespace().collect::<Vec<_>>().join(" ");
+    let whole = [
+        "1 partition offline",
+        "missing from 62 of 62 shrunk ISRs",
+        "(what fills it, and each remedy with its price)",
+        "(they load the brokers that are left)",
+    ];
+    for text in whole {
+        assert!(screen.contains(text), "{text} is cut:\n{}", console.text());
+    }
+}

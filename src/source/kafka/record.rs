@@ -1,10 +1,12 @@
 //! Records in motion, over librdkafka: tailing a topic, producing, and reading as a member of a group.
 
 mod member;
+mod probe;
 mod producer;
 mod tail;
 
 pub use member::Member;
+pub use probe::Prober;
 pub use producer::{Delivered, NewRecord, Producer};
 pub use tail::{Overflow, Start, Tail, TailRequest, tail};
 

@@ -8,6 +8,8 @@ use strum::{EnumMessage, EnumString, IntoStaticStr, VariantArray};
 )]
 #[strum(serialize_all = "kebab-case")]
 pub enum Action {
+    /// What is wrong, and who is at fault.
+    Triage,
     /// Brokers by availability zone.
     Broker,
     /// Topics and where their replicas are.

@@ -83,6 +83,7 @@ impl List {
             .as_ref()
             .and_then(|(id, down)| Some((table.column(id)?, *down)));
         match by {
+            None if table.is_fixed => {}
             None => rows.sort_by_key(|row| std::cmp::Reverse(table.rows[*row].badness)),
             Some((column, down)) => rows.sort_by(|a, b| compare(&table.rows[*a], &table.rows[*b], column, down)),
         }

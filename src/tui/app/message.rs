@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::check::Triage;
 use crate::model::Snapshot;
 use crate::model::row::Rows;
 
@@ -20,8 +21,8 @@ pub enum Message {
     Resize(u16, u16),
     /// Time went by.
     Tick,
-    /// New facts, with their rows.
-    Facts(Arc<Snapshot>, Arc<Rows>),
+    /// New facts, with their rows and what the rules say of them.
+    Facts(Arc<Snapshot>, Arc<Rows>, Arc<Triage>),
     Operations(Arc<Vec<Operation>>),
     /// What became of working out these words.
     Planned(Vec<String>, Result<Sheet, String>),

@@ -10,8 +10,8 @@ use super::place::{Noun, Place};
 use super::state::State;
 use super::table::Table;
 use super::{
-    acl, broker, config, group, logdir, operation, quorum, quota, reassignment, throttle, topic, transaction, user,
-    volume,
+    acl, broker, config, group, logdir, operation, quorum, quota, reassignment, throttle, topic, transaction, triage,
+    user, volume,
 };
 
 /// Places remembered; the oldest are forgotten.
@@ -87,6 +87,7 @@ impl State {
         let place = self.place();
         let heat = self.list().heat;
         match (place.noun, &place.name) {
+            (Noun::Triage, _) => triage::list(self.triage.as_deref()),
             (Noun::Broker, None) => broker::list(rows),
             (Noun::Broker, Some(name)) => broker::open(rows, snapshot, name, place.tab, now),
             (Noun::Topic, None) => topic::list(rows, self.marked_brokers(), heat),

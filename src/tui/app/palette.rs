@@ -62,6 +62,7 @@ pub(super) fn entries(state: &State) -> Vec<Entry> {
     }));
     let names = |noun: Noun| -> Vec<String> {
         match noun {
+            Noun::Triage => Vec::new(),
             Noun::Broker => state.rows.brokers.iter().map(|row| row.id.to_string()).collect(),
             Noun::Topic => state.rows.topics.iter().map(|row| row.name.clone()).collect(),
             Noun::Group => state.rows.groups.iter().map(|row| row.name.clone()).collect(),
@@ -181,6 +182,7 @@ impl State {
         let noun = |word: &str| word.parse::<Noun>().ok();
         match words.as_slice() {
             [] => Vec::new(),
+            ["triage"] => self.go(now, Place::list(Noun::Triage)),
             ["acl", "list", "--principal", name] => self.go(now, Place::open(Noun::Acl, acl::principal(name))),
             ["quorum", "show"] => self.go(now, Place::list(Noun::Quorum)),
             ["reassign", "list"] => self.go(now, Place::list(Noun::Reassignment)),

@@ -8,6 +8,7 @@ use crate::model::acl;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, EnumIter, EnumString, IntoStaticStr)]
 #[strum(serialize_all = "kebab-case")]
 pub enum Noun {
+    Triage,
     Broker,
     Topic,
     Group,
@@ -44,6 +45,7 @@ impl Noun {
     /// The pages of one opened thing; the first opens first.
     pub fn tabs(self) -> &'static [&'static str] {
         match self {
+            Self::Triage => &[],
             Self::Broker => &["partitions", "log dirs", "configs"],
             Self::Topic => &["partitions", "configs"],
             Self::Group => &["partitions", "members"],
@@ -66,6 +68,7 @@ impl Noun {
 pub enum Layer {
     Dialog,
     Prompt,
+    Triage,
     Broker,
     Topic,
     Group,
@@ -93,6 +96,7 @@ impl Layer {
 impl From<Noun> for Layer {
     fn from(noun: Noun) -> Self {
         match noun {
+            Noun::Triage => Self::Triage,
             Noun::Broker => Self::Broker,
             Noun::Topic => Self::Topic,
             Noun::Group => Self::Group,
@@ -140,6 +144,7 @@ impl Place {
     pub fn command(&self) -> Vec<String> {
         let noun = self.noun.name();
         let words: Vec<&str> = match (self.noun, &self.name, self.tab) {
+            (Noun::Triage, ..) => vec![noun],
             (Noun::Broker, Some(name), 2) => vec![noun, "config", name],
             (Noun::Broker, Some(name), 1) => vec!["logdir", "list", "--broker", name],
             (Noun::Transaction, ..) => vec![noun, "list"],

@@ -3,6 +3,7 @@
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
+use crate::check::Triage;
 use crate::model::row::Rows;
 use crate::model::{Moment, Snapshot};
 
@@ -56,8 +57,12 @@ pub struct State {
     pub origin: Origin,
     pub snapshot: Arc<Snapshot>,
     pub rows: Arc<Rows>,
+    /// What the rules say of `snapshot`; `None` before its first.
+    pub triage: Option<Arc<Triage>>,
     /// What arrived while frozen.
-    pub(super) held: Option<(Arc<Snapshot>, Arc<Rows>)>,
+    pub(super) held: Option<(Arc<Snapshot>, Arc<Rows>, Arc<Triage>)>,
+    /// Until then triage opens by itself when something is wrong; `None` once a key was pressed or all was seen.
+    pub(super) opens_triage_until: Option<Moment>,
     pub frozen_at: Option<Moment>,
     pub operations: Arc<Vec<Operation>>,
     /// Whether plans can be made and applied here.
@@ -88,11 +93,16 @@ pub struct Start {
     pub height: u16,
     pub origin: Origin,
     pub verbs: bool,
+    /// Triage is the first screen when something is wrong.
+    pub triage_first: bool,
     pub theme: String,
     pub themes: Vec<String>,
     pub contexts: Vec<String>,
     pub bindings: Vec<Binding>,
 }
+
+/// Seconds after the start in which triage may take the screen: all facts have arrived by then.
+const OPENING: i64 = 15;
 
 impl State {
     pub fn new(start: Start) -> Self {
@@ -107,6 +117,9 @@ impl State {
             contexts: start.contexts,
             bindings: start.bindings,
             history: vec![Place::list(Noun::Broker)],
+            opens_triage_until: start
+                .triage_first
+                .then(|| start.now + jiff::SignedDuration::from_secs(OPENING)),
             ..Self::default()
         };
         state.rebuild(start.now);

@@ -18,6 +18,8 @@ pub struct Table {
     pub empty: String,
     /// What one row is called.
     pub noun: &'static str,
+    /// The order of the rows is part of what they say.
+    pub is_fixed: bool,
     /// Healthy rows of a section fold into one line.
     pub folds: bool,
 }

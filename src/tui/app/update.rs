@@ -3,7 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::check::Triage;
+use crate::check::triage::Status;
 use crate::model::row::Rows;
+use crate::model::row::broker::BrokerState;
 use crate::model::{Moment, Snapshot};
 
 use super::action::Action;
@@ -40,7 +43,7 @@ impl State {
                 self.reveal();
             }
             Message::Tick => self.expire(now),
-            Message::Facts(snapshot, rows) => self.learn(now, snapshot, rows),
+            Message::Facts(snapshot, rows, triage) => return self.learn(now, snapshot, rows, triage),
             Message::Operations(operations) => {
                 self.operations = operations;
                 if self.place().noun == Noun::Operation {
@@ -65,6 +68,7 @@ impl State {
 
     fn act(&mut self, now: Moment, action: Action) -> Vec<Effect> {
         self.notice = None;
+        self.opens_triage_until = None;
         if action == Action::Quit {
             return vec![Effect::Quit];
         }
@@ -79,6 +83,7 @@ impl State {
         let page = self.frame().rows(&self.table).saturating_sub(1).max(1) as isize;
         match action {
             Action::Quit => return vec![Effect::Quit],
+            Action::Triage => return self.go(now, Place::list(Noun::Triage)),
             Action::Broker => return self.go(now, Place::list(Noun::Broker)),
             Action::Topic => return self.go(now, Place::list(Noun::Topic)),
             Action::Group => return self.go(now, Place::list(Noun::Group)),
@@ -183,21 +188,36 @@ impl State {
         }
     }
 
-    fn learn(&mut self, now: Moment, snapshot: Arc<Snapshot>, rows: Arc<Rows>) {
+    fn learn(&mut self, now: Moment, snapshot: Arc<Snapshot>, rows: Arc<Rows>, triage: Arc<Triage>) -> Vec<Effect> {
         if self.frozen_at.is_some() {
-            self.held = Some((snapshot, rows));
-            return;
+            self.held = Some((snapshot, rows, triage));
+            return Vec::new();
         }
-        (self.snapshot, self.rows) = (snapshot, rows);
+        let opens =
+            self.opens_triage_until.is_some_and(|until| now <= until) && triage.seen && triage.status == Status::Fail;
+        (self.snapshot, self.rows, self.triage) = (snapshot, rows, Some(triage));
+        if self.rows.brokers.iter().all(|row| row.state != BrokerState::Unknown) && self.snapshot.topics.get().is_some()
+        {
+            // Everything was well once: what goes wrong from here on does not take the screen away.
+            self.opens_triage_until = None;
+        }
+        if opens {
+            // The first screen, and not one on the way back.
+            self.opens_triage_until = None;
+            self.history[self.at] = Place::list(Noun::Triage);
+            self.rebuild(now);
+            return vec![Effect::Focus(Noun::Triage)];
+        }
         self.rebuild(now);
+        Vec::new()
     }
 
     fn freeze(&mut self, now: Moment) {
         match self.frozen_at.take() {
             None => self.frozen_at = Some(now),
             Some(_) => {
-                if let Some((snapshot, rows)) = self.held.take() {
-                    (self.snapshot, self.rows) = (snapshot, rows);
+                if let Some((snapshot, rows, triage)) = self.held.take() {
+                    (self.snapshot, self.rows, self.triage) = (snapshot, rows, Some(triage));
                 }
                 self.rebuild(now);
             }

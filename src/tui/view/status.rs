@@ -83,6 +83,7 @@ fn right(state: &State, theme: &Theme) -> Vec<Span<'static>> {
         spans.push(Span::styled("heat: bytes", theme.style(Role::Match)));
     }
     let order = match &list.sort {
+        None if state.table.is_fixed => "what to read first".to_owned(),
         None => "worst first".to_owned(),
         Some((id, down)) => {
             let title = state

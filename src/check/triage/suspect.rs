@@ -1,0 +1,40 @@
+//! Who? The culprit of the gravest cause, and what speaks against it.
+
+use super::{Line, Name, unknown};
+use crate::check::{Cause, Culprit, Evidence, Facts};
+use crate::plan::gate::Verdict;
+
+/// Other culprits told in the line.
+const OTHERS: usize = 2;
+
+pub(super) fn line(facts: &Facts<'_>, causes: &[Cause]) -> Line {
+    let Some(first) = causes.first() else {
+        if facts.snapshot.topics.get().is_none() {
+            return Line::new(Name::Who, Verdict::Unknown, "?", "Metadata").why(Some(unknown(&facts.snapshot.topics)));
+        }
+        let shrunk = facts.shrunk().count();
+        let text = match shrunk {
+            0 => "nobody".to_owned(),
+            _ => format!("nobody in particular: the misses in {shrunk} shrunk ISRs are spread"),
+        };
+        return Line::new(Name::Who, Verdict::Pass, text, "Metadata").at(Evidence::list("broker"));
+    };
+    let mut others: Vec<(&Culprit, Vec<&str>)> = Vec::new();
+    for cause in causes.iter().skip(1).filter(|cause| cause.culprit != first.culprit) {
+        match others.iter_mut().find(|(culprit, _)| **culprit == cause.culprit) {
+            Some((_, rules)) if rules.contains(&cause.rule) => {}
+            Some((_, rules)) => rules.push(cause.rule),
+            None => others.push((&cause.culprit, vec![cause.rule])),
+        }
+    }
+    let mut text = first.text.clone();
+    for (culprit, rules) in others.iter().take(OTHERS) {
+        text.push_str(&format!(" · also {culprit}: {}", rules.join(", ")));
+    }
+    if others.len() > OTHERS {
+        text.push_str(&format!(" · {} more", others.len() - OTHERS));
+    }
+    Line::new(Name::Who, first.verdict, text, first.source)
+        .since(first.since)
+        .at(first.evidence.clone())
+}

@@ -1,0 +1,171 @@
+//! The ten lines on clusters that are well, half seen, and in trouble.
+
+use strum::IntoEnumIterator;
+
+use super::{Name, Status};
+use crate::check::fixture::Six;
+use crate::check::{Culprit, Kind};
+use crate::model::{Snapshot, Trouble};
+use crate::plan::gate::Verdict;
+
+#[test]
+fn a_healthy_cluster_is_ok_and_proven_by_its_probe() {
+    let triage = Six::healthy().triage();
+    assert_eq!(
+        (triage.status, triage.culprit.clone()),
+        (Status::Ok, Culprit::none()),
+        "{:?}",
+        triage.causes
+    );
+    let headline = triage.line(Name::Headline).unwrap();
+    assert_eq!(headline.verdict, Verdict::Pass);
+    assert!(
+        headline.text.contains("read back through 6 brokers"),
+        "{}",
+        headline.text
+    );
+    assert!(triage.next.is_empty() && triage.dont.is_empty());
+    let names: Vec<Name> = triage.lines.iter().map(|line| line.name).collect();
+    assert_eq!(names, Name::iter().collect::<Vec<_>>());
+}
+
+#[test]
+fn without_a_probe_nothing_is_proven_and_nothing_is_wrong() {
+    let triage = Six::healthy().no_probes().triage();
+    assert_eq!(triage.status, Status::Ok);
+    let headline = triage.line(Name::Headline).unwrap();
+    assert_eq!(headline.verdict, Verdict::Unknown, "never green");
+    assert!(
+        headline
+            .text
+            .starts_with("no fault in metadata · writes NOT PROVEN (no probe_topic)"),
+        "{}",
+        headline.text
+    );
+}
+
+#[test]
+fn a_cluster_that_was_not_seen_is_never_well() {
+    let six = Six {
+        snapshot: Snapshot::default(),
+    };
+    let triage = six.triage();
+    assert!(!triage.seen);
+    assert!(
+        triage.lines.iter().all(|line| line.verdict != Verdict::Fail),
+        "not asked yet is no fault"
+    );
+    assert_eq!(triage.line(Name::Headline).unwrap().verdict, Verdict::Unknown);
+    let mut dead = Snapshot::default();
+    dead.cluster.fail(
+        Trouble::TimedOut,
+        "b-1:9092 gave no answer",
+        crate::check::fixture::ago(9),
+    );
+    let triage = Six { snapshot: dead }.triage();
+    assert_eq!(triage.status, Status::Fail);
+    assert!(
+        triage
+            .line(Name::Headline)
+            .unwrap()
+            .text
+            .starts_with("NO BROKER ANSWERS")
+    );
+}
+
+#[test]
+fn a_stalled_follower_puts_partitions_at_min_isr_not_under_it() {
+    let mut six = Six::healthy();
+    six.behind(4);
+    let triage = six.triage();
+    assert_eq!(triage.culprit, Culprit::new(Kind::Broker, 4));
+    let headline = triage.line(Name::Headline).unwrap();
+    assert_eq!(headline.verdict, Verdict::Warn);
+    assert!(
+        headline.text.contains("6 at min ISR, 0 under, 0 offline"),
+        "{}",
+        headline.text
+    );
+}
+
+#[test]
+fn a_stalled_leader_with_a_full_isr_times_out_though_metadata_is_well() {
+    let mut six = Six::healthy();
+    six.probe_partitions().probe(4, Some(Trouble::TimedOut));
+    let triage = six.triage();
+    assert_eq!(
+        (triage.status, triage.culprit.clone()),
+        (Status::Fail, Culprit::new(Kind::Broker, 4))
+    );
+    let headline = triage.line(Name::Headline).unwrap();
+    assert!(headline.text.starts_with("WRITES TIME OUT"), "{}", headline.text);
+    assert!(
+        headline.text.contains("0 at min ISR, 0 under, 0 offline"),
+        "{}",
+        headline.text
+    );
+    assert!(headline.since.is_some());
+}
+
+#[test]
+fn a_leader_that_shrank_its_isrs_to_itself_is_the_culprit() {
+    let mut six = Six::healthy();
+    six.alone(4);
+    let triage = six.triage();
+    assert_eq!(triage.culprit, Culprit::new(Kind::Broker, 4));
+    assert!(triage.line(Name::Headline).unwrap().text.starts_with("WRITES REFUSED"));
+    assert!(
+        triage.dont.iter().any(|dont| dont.action == "restart or stop broker 4"),
+        "{:?}",
+        triage.dont
+    );
+}
+
+#[test]
+fn the_plane_fails_in_four_words() {
+    let cases = [
+        (Trouble::Throttled, "THROTTLED"),
+        (Trouble::Denied, "DENIED"),
+        (Trouble::Expired, "CREDENTIALS EXPIRED"),
+        (Trouble::TimedOut, "TIMED OUT"),
+    ];
+    for (trouble, word) in cases {
+        let mut six = Six::healthy();
+        six.cloud().ec2("az2", trouble);
+        let triage = six.triage();
+        let place = triage.line(Name::Where).unwrap();
+        assert!(place.text.contains(&format!("az2 {word}")), "{}", place.text);
+        let ours = trouble == Trouble::TimedOut;
+        assert_eq!(triage.status, if ours { Status::Warn } else { Status::Ok }, "{word}");
+    }
+}
+
+#[test]
+fn what_changed_is_unknown_before_the_first_look() {
+    let triage = Six::healthy().triage();
+    let changed = &triage.line(Name::Changed).unwrap().text;
+    assert_eq!(changed, "nothing seen since 20:54:00 · unknown before 20:54:00");
+}
+
+#[test]
+fn a_step_that_would_be_refused_says_by_what() {
+    let mut six = Six::healthy();
+    six.cloud().stall(4).isr("orders", 1, &[4]);
+    let triage = six.triage();
+    let next = &triage.line(Name::Next).unwrap().text;
+    assert!(
+        next.contains("broker stop 4") && next.contains("blocked by last-safe-copy"),
+        "{next}"
+    );
+}
+
+#[test]
+fn numbers_that_waver_are_no_news() {
+    let mut six = Six::healthy();
+    six.group("billing", 2, 40, 3);
+    let before = six.triage().gist();
+    six.group("billing", 2, 90, 3);
+    assert_eq!(six.triage().gist(), before);
+    six.kill(4);
+    assert_ne!(six.triage().gist(), before);
+}

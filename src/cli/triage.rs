@@ -1,0 +1,355 @@
+//! `azimuth triage`: the ten lines once, or again whenever the verdict changes.
+
+use std::io::{IsTerminal, Write};
+use std::sync::Arc;
+
+use serde::Serialize;
+use tokio::time::Instant;
+
+use super::exit::{Exit, Failure};
+use super::facts::{Facts as Seen, context_of, gather, hold_to_pin, paths, sources};
+use super::missing::problems;
+use super::output::Problem;
+use crate::check::triage::{Line as Told, Name, Status};
+use crate::check::{self, Culprit, Dont, Evidence, Step};
+use crate::command::triage::{FailOn, Triage};
+use crate::command::{Line, Output};
+use crate::feed::{Cadence, Feed, Needs, Section};
+use crate::model::event::{Event, EventKind, Since};
+use crate::model::row::Rows;
+use crate::model::{Moment, Snapshot};
+use crate::operation::{Folder, Phase};
+use crate::plan::gate::Verdict;
+use crate::settings::pin::Pins;
+use crate::settings::state;
+
+/// Everything that a rule looks at.
+const NEEDS: [Section; 14] = [
+    Section::Cluster,
+    Section::Links,
+    Section::Topics,
+    Section::Offsets,
+    Section::Groups,
+    Section::Logdirs,
+    Section::BrokerConfigs,
+    Section::TopicConfigs,
+    Section::Quorum,
+    Section::Reassignments,
+    Section::Instances,
+    Section::Volumes,
+    Section::Metrics,
+    Section::Probes,
+];
+/// A watch says nothing before everything was asked once, or this has passed.
+const FIRST: std::time::Duration = std::time::Duration::from_secs(6);
+/// Rows of a wide cluster take a while: no more often than this.
+const PACE: std::time::Duration = std::time::Duration::from_millis(500);
+
+pub async fn run(line: &Line, asked: &Triage) -> Result<Exit, Failure> {
+    if matches!(line.global.output, Output::Csv | Output::Name) {
+        return Err(Failure::usage(
+            "triage has no rows for csv or name; -o json has the same in full",
+        ));
+    }
+    if asked.watch {
+        return watch(line, asked).await;
+    }
+    let facts: Seen = gather(line, &NEEDS).await?;
+    let needs: Needs = NEEDS.into();
+    let judged = judge(&facts.snapshot, facts.now);
+    let document = Document::of(&judged, &facts.snapshot, problems(&facts.snapshot, &needs), facts.now);
+    print(line, &document, false)?;
+    Ok(exit(&judged, document.complete, asked.fail_on))
+}
+
+/// Judges on, from a feed of its own, until it is interrupted; then the last verdict is the exit status.
+async fn watch(line: &Line, asked: &Triage) -> Result<Exit, Failure> {
+    if line.global.from.is_some() {
+        return Err(Failure::usage("a capture does not change; leave --watch or --from out"));
+    }
+    let paths = paths()?;
+    let (context, _) = context_of(&line.global, &paths)?;
+    let mut pins = Pins::load(&paths)?;
+    let feed = Feed::start(sources(&context, &pins, &paths)?, Cadence::default());
+    let needs: Needs = NEEDS.into();
+    feed.focus(needs.clone());
+    let mut snapshots = feed.snapshots();
+    let until = line.global.timeout.map(|time| Instant::now() + time.0);
+    let began = Instant::now();
+    let mut said: Option<String> = None;
+    let mut last = Exit::Partial;
+    let mut due = Instant::now();
+    loop {
+        tokio::select! {
+            () = tokio::time::sleep_until(until.unwrap_or(began)), if until.is_some() => return Ok(last),
+            changed = snapshots.changed() => if changed.is_err() { return Ok(last) },
+        }
+        tokio::time::sleep_until(due).await;
+        due = Instant::now() + PACE;
+        let snapshot = snapshots.borrow_and_update().clone();
+        hold_to_pin(&context, &mut pins, &snapshot)?;
+        if said.is_none() && began.elapsed() < FIRST && !is_whole(&snapshot, &needs) {
+            continue;
+        }
+        let now = Moment::now();
+        let seen = Arc::clone(&snapshot);
+        let judged = tokio::task::spawn_blocking(move || judge(&seen, now));
+        let judged = judged
+            .await
+            .map_err(|error| Failure::new(Exit::Bug, format!("the rules broke off: {error}")))?;
+        let document = Document::of(&judged, &snapshot, problems(&snapshot, &needs), now);
+        last = exit(&judged, document.complete, asked.fail_on);
+        let gist = judged.gist();
+        if said.as_ref() != Some(&gist) {
+            print(line, &document, true)?;
+            said = Some(gist);
+        }
+    }
+}
+
+/// Whether everything was asked once.
+fn is_whole(snapshot: &Snapshot, needs: &Needs) -> bool {
+    snapshot.cluster.get().is_some()
+        && !problems(snapshot, needs)
+            .iter()
+            .any(|problem| problem.reason.contains("not asked yet") || problem.reason.contains("no broker was asked"))
+}
+
+fn judge(snapshot: &Snapshot, now: Moment) -> check::Triage {
+    let rows = Rows::of(snapshot, now);
+    let acts = acts(snapshot);
+    check::Triage::of(&check::Facts {
+        snapshot,
+        rows: &rows,
+        acts: &acts,
+        now,
+    })
+}
+
+/// What Azimuth did with this cluster, as far as the journals on this host tell.
+fn acts(snapshot: &Snapshot) -> Vec<Event> {
+    let folder = snapshot
+        .cluster
+        .get()
+        .and_then(|cluster| state::of(&cluster.id, &paths().ok()?).ok());
+    let Some(folder) = folder else { return Vec::new() };
+    let all = Folder::new(&folder.folder).all().unwrap_or_default();
+    let known = all.into_iter().filter_map(|(_, status)| status.ok());
+    known
+        .map(|status| {
+            let how = match status.phase {
+                Phase::Running => "began",
+                Phase::Paused => "is paused",
+                Phase::Finished => "finished",
+                Phase::Aborted => "was aborted",
+                Phase::Failed => "failed",
+            };
+            let at = if status.phase == Phase::Running {
+                status.begun_at
+            } else {
+                status.last_at
+            };
+            Event::new(
+                at,
+                EventKind::Operation,
+                format!("operation {}", status.id),
+                format!("({}) {how}, by {}", status.plan.title, status.begun_by),
+                1,
+            )
+        })
+        .collect()
+}
+
+/// 1 outranks 3: a "no" that was seen stands whatever was not seen. A cluster that was not seen at all is no "no".
+fn exit(judged: &check::Triage, complete: bool, fail_on: FailOn) -> Exit {
+    let no = match fail_on {
+        FailOn::Warn => judged.status >= Status::Warn,
+        FailOn::Fail => judged.status >= Status::Fail,
+    };
+    match (judged.seen, no, complete) {
+        (false, ..) => Exit::Partial,
+        (true, true, _) => Exit::No,
+        (true, false, false) => Exit::Partial,
+        (true, false, true) => Exit::Done,
+    }
+}
+
+/// What scripts get.
+#[derive(Serialize)]
+struct Document<'a> {
+    azimuth: u32,
+    kind: &'static str,
+    context: Option<&'a str>,
+    cluster_id: Option<&'a str>,
+    taken_at: Moment,
+    /// The host that looked.
+    vantage: Option<&'a str>,
+    complete: bool,
+    problems: Vec<Problem>,
+    status: Status,
+    culprit: &'a Culprit,
+    lines: Vec<Item<'a>>,
+    causes: Vec<Found<'a>>,
+    next: Vec<Next<'a>>,
+    dont: &'a [Dont],
+}
+
+#[derive(Serialize)]
+struct Item<'a> {
+    name: Name,
+    verdict: Verdict,
+    text: &'a str,
+    why: Option<&'a str>,
+    since: Option<Moment>,
+    since_basis: Option<&'static str>,
+    source: &'a str,
+    evidence: Option<&'a Evidence>,
+}
+
+#[derive(Serialize)]
+struct Found<'a> {
+    rule: &'static str,
+    verdict: Verdict,
+    culprit: &'a Culprit,
+    text: &'a str,
+    since: Option<Moment>,
+}
+
+#[derive(Serialize)]
+struct Next<'a> {
+    #[serde(flatten)]
+    step: &'a Step,
+    blocked_by: Option<&'a str>,
+}
+
+impl<'a> Document<'a> {
+    fn of(judged: &'a check::Triage, snapshot: &'a Snapshot, problems: Vec<Problem>, now: Moment) -> Self {
+        let item = |line: &'a Told| Item {
+            name: line.name,
+            verdict: line.verdict,
+            text: &line.text,
+            why: line.why.as_deref(),
+            since: line.since.map(|since| since.at),
+            since_basis: line.since.map(basis),
+            source: &line.source,
+            evidence: line.evidence.as_ref(),
+        };
+        Self {
+            azimuth: 1,
+            kind: "triage",
+            context: Some(snapshot.context.as_str()).filter(|name| !name.is_empty()),
+            cluster_id: snapshot.cluster.get().map(|cluster| cluster.id.as_str()),
+            taken_at: snapshot.taken_at.unwrap_or(now),
+            vantage: snapshot.vantage.as_deref(),
+            complete: problems.is_empty(),
+            problems,
+            status: judged.status,
+            culprit: &judged.culprit,
+            lines: judged.lines.iter().map(item).collect(),
+            causes: judged
+                .causes
+                .iter()
+                .map(|cause| Found {
+                    rule: cause.rule,
+                    verdict: cause.verdict,
+                    culprit: &cause.culprit,
+                    text: &cause.text,
+                    since: cause.since.map(|since| since.at),
+                })
+                .collect(),
+            next: judged
+                .next
+                .iter()
+                .map(|step| Next {
+                    blocked_by: step.blocked_by().map(|gate| gate.name.as_str()),
+                    step,
+                })
+                .collect(),
+            dont: &judged.dont,
+        }
+    }
+}
+
+fn basis(since: Since) -> &'static str {
+    if since.recorded { "recorded" } else { "seen" }
+}
+
+/// A watch prints one JSON document a line, so that a reader knows where one ends.
+fn print(line: &Line, document: &Document<'_>, watching: bool) -> Result<Exit, Failure> {
+    let mut out = std::io::stdout().lock();
+    let failed =
+        |error: &dyn std::fmt::Display| Failure::new(Exit::Bug, format!("the answer cannot be written: {error}"));
+    let text = match line.global.output {
+        Output::Json if watching => serde_json::to_string(document).map_err(|error| failed(&error))? + "\n",
+        Output::Json => serde_json::to_string_pretty(document).map_err(|error| failed(&error))? + "\n",
+        Output::Yaml if watching => format!(
+            "---\n{}",
+            serde_yaml_ng::to_string(document).map_err(|error| failed(&error))?
+        ),
+        Output::Yaml => serde_yaml_ng::to_string(document).map_err(|error| failed(&error))?,
+        Output::Table | Output::Wide | Output::Csv | Output::Name => plain(document, watching),
+    };
+    super::printed(out.write_all(text.as_bytes()).and_then(|()| out.flush()))
+}
+
+/// The ten lines for people; long ones go on under themselves where stdout is a terminal.
+fn plain(document: &Document<'_>, watching: bool) -> String {
+    const LABEL: usize = 10;
+    let width = super::output::width().filter(|width| *width >= 40);
+    let mut text = String::new();
+    if watching && !std::io::stdout().is_terminal() {
+        text.push_str(&format!("--- {}\n", document.taken_at.strftime("%H:%M:%SZ")));
+    } else if watching {
+        text.push_str(&format!("\n{}\n", document.taken_at.strftime("%H:%M:%SZ")));
+    }
+    for item in &document.lines {
+        let mark = match item.verdict {
+            Verdict::Pass => "●",
+            Verdict::Warn => "▲",
+            Verdict::Fail => "✖",
+            Verdict::Unknown => "?",
+        };
+        let label = match item.name {
+            Name::Headline => String::new(),
+            Name::Dont => "DON'T".to_owned(),
+            name => name.to_string().to_uppercase(),
+        };
+        let since = match (item.since, item.since_basis) {
+            (Some(at), Some(basis)) => format!(" · since {} ({basis})", at.strftime("%H:%M:%S")),
+            _ => String::new(),
+        };
+        let why = item
+            .why
+            .filter(|why| !item.text.contains(*why))
+            .map(|why| format!(" · {why}"))
+            .unwrap_or_default();
+        let body = super::output::clean(&format!("{}{since}{why}", item.text));
+        let mut lines = wrapped(&body, width.map_or(usize::MAX, |width| width - LABEL - 1)).into_iter();
+        let first = lines.next().unwrap_or_default();
+        text.push_str(format!("{mark} {label:<8}{first}").trim_end());
+        text.push('\n');
+        for rest in lines {
+            text.push_str(&format!("{:LABEL$}{rest}\n", ""));
+        }
+    }
+    text
+}
+
+/// Broken at spaces.
+fn wrapped(text: &str, width: usize) -> Vec<String> {
+    use unicode_width::UnicodeWidthStr;
+    let mut lines = vec![String::new()];
+    for word in text.split(' ') {
+        let line = lines.last().map_or(0, |line| line.width());
+        if line > 0 && line + 1 + word.width() > width {
+            lines.push(String::new());
+        }
+        if let Some(line) = lines.last_mut() {
+            if !line.is_empty() {
+                line.push(' ');
+            }
+            line.push_str(word);
+        }
+    }
+    lines
+}
