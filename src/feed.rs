@@ -37,6 +37,7 @@ use crate::settings::context::Context;
 use crate::source::aws::{self, Aws};
 use crate::source::kafka::record::Prober;
 use crate::source::kafka::{Kafka, Partitions, Security, Target, record};
+use crate::source::prometheus::Prometheus;
 use cloud::Plane;
 use live::Control;
 use look::Look;
@@ -50,6 +51,8 @@ pub struct Sources {
     pub kafka: Kafka,
     /// The AWS plane, or why there is none.
     pub aws: Result<Aws, String>,
+    /// Where brokers are scraped; `None` where the context does not say.
+    pub prometheus: Option<Prometheus>,
     /// How brokers are joined to instances.
     pub rules: Rules,
     /// Where writes are tried; `None` tries none.
@@ -65,6 +68,7 @@ impl Sources {
             context: context.into(),
             kafka,
             aws: Err("this context has no AWS plane".to_owned()),
+            prometheus: None,
             rules: Rules::default(),
             probe_topic: None,
             state: None,
@@ -81,6 +85,7 @@ impl Sources {
         let mut sources = Self::of_kafka(&context.name, kafka);
         sources.state = state;
         sources.probe_topic.clone_from(&context.probe_topic);
+        sources.prometheus = context.prometheus.clone().map(Prometheus::new);
         if let Some(aws) = &context.aws {
             let options = aws::Options {
                 profile: aws.profile.clone(),
@@ -111,6 +116,7 @@ impl Sources {
         Look {
             kafka: self.kafka.clone(),
             plane,
+            prometheus: self.prometheus.clone(),
             store: Arc::new(Store::new(snapshot, self.rules.clone())),
             prober: self
                 .probe_topic

@@ -12,6 +12,7 @@ pub mod identity;
 pub mod limit;
 pub mod history;
 pub mod logdir;
+pub mod metric;
 pub mod observed;
 pub mod offset;
 pub mod pace;

@@ -1,9 +1,10 @@
-//! Facts: what Kafka, AWS and captures say, as model values or as an [`Error`], and nothing else.
+//! Facts: what Kafka, AWS, metrics endpoints and captures say, as model values or as an [`Error`], and nothing else.
 
 pub mod aws;
 pub mod backoff;
 pub mod capture;
 pub mod kafka;
+pub mod prometheus;
 
 use std::time::Duration;
 

@@ -23,6 +23,7 @@ const NEEDS: [Section; 8] = [
     Section::Instances,
     Section::Volumes,
     Section::Metrics,
+    Section::BrokerMetrics,
 ];
 
 pub async fn answer(line: &Line, verb: &Verb) -> Result<Answer, Failure> {
@@ -304,6 +305,36 @@ pub const COLUMNS: &[Column<BrokerRow>] = &[
         title: "CPU",
         rank: Rank::Usual,
         field: |row| Field::cell(&row.cpu_percent, |value| percent(*value)),
+    },
+    Column {
+        key: "request_idle_percent",
+        title: "REQ IDLE",
+        rank: Rank::Wide,
+        field: |row| Field::cell(&row.request_idle_percent, |value| percent(*value)),
+    },
+    Column {
+        key: "produce_p99_ms",
+        title: "PRODUCE p99",
+        rank: Rank::Wide,
+        field: |row| Field::cell(&row.produce_p99_ms, |value| format!("{} ms", plain(*value))),
+    },
+    Column {
+        key: "fetch_p99_ms",
+        title: "FETCH p99",
+        rank: Rank::Wide,
+        field: |row| Field::cell(&row.fetch_p99_ms, |value| format!("{} ms", plain(*value))),
+    },
+    Column {
+        key: "disk_write_ms",
+        title: "DISK WRITE",
+        rank: Rank::Wide,
+        field: |row| Field::cell(&row.disk_write_ms, |value| format!("{} ms", plain(*value))),
+    },
+    Column {
+        key: "host_cpu_percent",
+        title: "HOST CPU",
+        rank: Rank::Wide,
+        field: |row| Field::cell(&row.host_cpu_percent, |value| percent(*value)),
     },
     Column {
         key: "rtt_ms",

@@ -10,7 +10,7 @@ use super::output::{Answer, Column, Data, Field, Rank};
 use crate::command::context::{Entry as New, Verb};
 use crate::command::{Global, Line};
 use crate::feed;
-use crate::settings::context::{Aws, Contexts, Entry, address_list};
+use crate::settings::context::{Aws, Contexts, Endpoints, Entry, Urls, address_list};
 use crate::settings::pin::Pins;
 use crate::settings::target::{self, Asked};
 use crate::settings::{Class, Context, Secret, properties};
@@ -147,6 +147,10 @@ fn add(global: &Global, new: &New) -> Result<Answer, Failure> {
             .map(|property| (property.key, property.value))
             .collect(),
         aws: (aws != Aws::default()).then_some(aws),
+        prometheus: (!new.prometheus.is_empty()).then(|| Endpoints {
+            url: Urls(new.prometheus.clone()),
+            ..Endpoints::default()
+        }),
         cluster_id: None,
     };
     // What cannot be read later is refused now: a property, a store, a secret.

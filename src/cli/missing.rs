@@ -39,6 +39,9 @@ impl Found {
             }
             Section::Logdirs => self.each(snapshot, "log dirs", &snapshot.logdirs),
             Section::BrokerConfigs => self.each(snapshot, "configs", &snapshot.broker_configs),
+            // Empty where the context names no endpoints: there was nothing to see.
+            Section::BrokerMetrics if snapshot.broker_metrics.is_empty() => {}
+            Section::BrokerMetrics => self.each(snapshot, "metrics", &snapshot.broker_metrics),
             Section::TopicConfigs => self.one("topic configs", &snapshot.topic_configs),
             Section::Transactions => self.each(snapshot, "transactions", &snapshot.transactions),
             Section::Quorum => self.one("quorum", &snapshot.quorum),

@@ -346,6 +346,7 @@ impl Random {
                 class: self.maybe(|random| ["prod", "staging", "dev"][random.below(3) as usize].to_owned()),
                 changes: self.flip(),
                 probe_topic: self.maybe(Self::text),
+                prometheus: self.some(0, Self::text),
                 region: self.maybe(Self::text),
                 profile: self.maybe(Self::text),
                 endpoint_url: self.maybe(Self::text),

@@ -42,6 +42,9 @@ pub struct Entry {
     /// A topic with one partition on each broker, to prove writes with
     #[arg(long, value_name = "TOPIC")]
     pub probe_topic: Option<String>,
+    /// Where brokers are scraped, {host} for their host: http://{host}:9404/metrics; may be repeated
+    #[arg(long, value_name = "URL")]
+    pub prometheus: Vec<String>,
     /// AWS region of the brokers
     #[arg(long, help_heading = "AWS")]
     pub region: Option<String>,
@@ -67,6 +70,7 @@ impl Verb {
                 .option("--class", &entry.class)
                 .flag("--changes", entry.changes)
                 .option("--probe-topic", &entry.probe_topic)
+                .option("--prometheus", &entry.prometheus)
                 .option("--region", &entry.region)
                 .option("--profile", &entry.profile)
                 .option("--endpoint-url", &entry.endpoint_url)

@@ -21,7 +21,11 @@ pub(super) async fn collect(look: &Look, needs: &Needs, deadline: Duration) -> S
     };
     let brokers = look.brokers();
     look.store.edit(|inner| {
-        mark(&mut inner.snapshot, needs, brokers.into_iter().collect(), &unanswered);
+        let mut needs = needs.clone();
+        if look.prometheus.is_none() {
+            needs.remove(&Section::BrokerMetrics);
+        }
+        mark(&mut inner.snapshot, &needs, brokers.into_iter().collect(), &unanswered);
         Change::Nothing
     });
     let snapshot = look.store.publish();
@@ -114,6 +118,7 @@ fn mark(snapshot: &mut Snapshot, needs: &Needs, brokers: Vec<BrokerId>, unanswer
             | Section::Offsets
             | Section::Logdirs
             | Section::BrokerConfigs
+            | Section::BrokerMetrics
             | Section::Transactions
             | Section::Probes => {}
         }
@@ -125,6 +130,7 @@ fn mark(snapshot: &mut Snapshot, needs: &Needs, brokers: Vec<BrokerId>, unanswer
                 Section::Logdirs => unanswered.mark(snapshot.logdirs.entry(*id).or_default()),
                 Section::Transactions => unanswered.mark(snapshot.transactions.entry(*id).or_default()),
                 Section::BrokerConfigs => unanswered.mark(snapshot.broker_configs.entry(*id).or_default()),
+                Section::BrokerMetrics => unanswered.mark(snapshot.broker_metrics.entry(*id).or_default()),
                 _ => {}
             }
         }

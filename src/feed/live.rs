@@ -115,6 +115,7 @@ impl Control {
             Section::BrokerConfigs | Section::TopicConfigs => cadence.configs,
             Section::Transactions if self.focus.borrow().contains(&section) => cadence.transactions,
             Section::Transactions => cadence.transactions_unseen,
+            Section::BrokerMetrics => cadence.broker_metrics,
             Section::Quorum => cadence.quorum,
             Section::Reassignments => {
                 let any = store.read(|snapshot| snapshot.reassignments.get().is_some_and(|all| !all.is_empty()));
@@ -186,7 +187,9 @@ pub(super) async fn run(look: Look, control: Arc<Control>, sender: watch::Sender
         });
         for id in brokers {
             known.entry(id).or_insert_with(|| {
-                let sections = Section::iter().filter(Section::is_per_broker);
+                let scraped = look.prometheus.is_some();
+                let sections = Section::iter()
+                    .filter(|section| section.is_per_broker() && (scraped || *section != Section::BrokerMetrics));
                 let jobs = sections.map(|section| Job {
                     section,
                     broker: Some(id),

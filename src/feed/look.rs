@@ -14,6 +14,7 @@ use crate::model::{BrokerId, Moment, Observed, Snapshot};
 use crate::source::Error;
 use crate::source::kafka::record::Prober;
 use crate::source::kafka::{Kafka, Partitions, Probe};
+use crate::source::prometheus::Prometheus;
 
 /// A section, of one broker where brokers tell it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -27,6 +28,8 @@ pub(super) struct Job {
 pub(super) struct Look {
     pub kafka: Kafka,
     pub plane: Arc<Plane>,
+    /// `None` where the context names no endpoint.
+    pub prometheus: Option<Prometheus>,
     pub store: Arc<Store>,
     /// `None` where the context names no topic to write to.
     pub prober: Option<Arc<Prober>>,
@@ -68,6 +71,7 @@ impl Look {
                     snapshot.transactions.entry(broker).or_default()
                 })
             }
+            (Section::BrokerMetrics, Some(broker)) => self.broker_metrics(broker).await,
             (Section::Instances, _) => self.plane.instances(&self.store).await,
             (Section::Volumes, _) => self.plane.volumes(&self.store).await,
             (Section::Metrics, _) => self.plane.metrics(&self.store).await,
@@ -78,6 +82,7 @@ impl Look {
                 | Section::Groups
                 | Section::Logdirs
                 | Section::BrokerConfigs
+                | Section::BrokerMetrics
                 | Section::Transactions,
                 None,
             ) => Seen::default(),
@@ -247,6 +252,29 @@ impl Look {
         }
     }
 
+    async fn broker_metrics(&self, id: BrokerId) -> Seen {
+        let broker = self.store.read(|snapshot| {
+            let known = snapshot.cluster.get()?.brokers.iter();
+            known.into_iter().find(|broker| broker.id == id).cloned()
+        });
+        let (Some(prometheus), Some(broker)) = (&self.prometheus, broker) else {
+            return Seen::default();
+        };
+        let scraped = prometheus.scrape(&broker).await;
+        let at = Moment::now();
+        let mut seen = Seen::default();
+        self.store.edit(|inner| {
+            let section = inner.snapshot.broker_metrics.entry(id).or_default();
+            let scraped = scraped.map(|metrics| match (section.get(), section.seen_at) {
+                (Some(before), Some(then)) => metrics.since(&before.counters, at.duration_since(then).as_secs_f64()),
+                _ => metrics,
+            });
+            seen = settle(section, scraped, at);
+            seen.change
+        });
+        seen
+    }
+
     /// Everybody worth asking: who is registered, and who holds replicas although it is not (a dead broker leaves the
     /// list before Kafka 4.0).
     pub fn brokers(&self) -> BTreeSet<BrokerId> {
@@ -271,6 +299,7 @@ impl Look {
             snapshot.probes.remove(&broker);
             snapshot.logdirs.remove(&broker);
             snapshot.broker_configs.remove(&broker);
+            snapshot.broker_metrics.remove(&broker);
             snapshot.coordinators.remove(&broker);
             snapshot.transactions.remove(&broker);
             inner.groups.remove(&broker);

@@ -14,6 +14,8 @@ pub enum Section {
     Groups,
     Logdirs,
     BrokerConfigs,
+    /// Scraped from each broker's metrics endpoints.
+    BrokerMetrics,
     TopicConfigs,
     /// Of each coordinator.
     Transactions,
@@ -35,7 +37,13 @@ impl Section {
     pub fn is_per_broker(&self) -> bool {
         matches!(
             self,
-            Self::Links | Self::Offsets | Self::Groups | Self::Logdirs | Self::BrokerConfigs | Self::Transactions
+            Self::Links
+                | Self::Offsets
+                | Self::Groups
+                | Self::Logdirs
+                | Self::BrokerConfigs
+                | Self::BrokerMetrics
+                | Self::Transactions
         )
     }
 
@@ -63,6 +71,7 @@ pub struct Cadence {
     /// While on screen; otherwise `transactions_unseen`.
     pub transactions: Duration,
     pub transactions_unseen: Duration,
+    pub broker_metrics: Duration,
     pub quorum: Duration,
     pub reassignments: Duration,
     /// ACLs, users and quotas.
@@ -95,6 +104,7 @@ impl Default for Cadence {
             configs: seconds(60),
             transactions: seconds(5),
             transactions_unseen: seconds(60),
+            broker_metrics: seconds(15),
             quorum: seconds(5),
             reassignments: seconds(5),
             security: seconds(60),

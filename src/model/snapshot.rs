@@ -17,6 +17,7 @@ use super::group::Group;
 use super::history::History;
 use super::identity::{self, Evidence, Rules};
 use super::logdir::LogDir;
+use super::metric::BrokerMetrics;
 use super::offset::{Offsets, Span};
 use super::pace::{GroupPace, Pace, Surge};
 use super::probe::Probe;
@@ -51,6 +52,9 @@ pub struct Snapshot {
     pub offsets: BTreeMap<BrokerId, Observed<Offsets>>,
     pub logdirs: BTreeMap<BrokerId, Observed<Vec<LogDir>>>,
     pub broker_configs: BTreeMap<BrokerId, Observed<Vec<Config>>>,
+    /// What each broker's process and host tell when they are scraped.
+    #[serde(default)]
+    pub broker_metrics: BTreeMap<BrokerId, Observed<BrokerMetrics>>,
     /// Of each topic, only what differs from the broker's defaults, plus `min.insync.replicas` always.
     pub topic_configs: Observed<BTreeMap<String, Vec<Config>>>,
     #[serde(default)]

@@ -55,6 +55,7 @@ pub struct Context {
     /// Set by hand in the file; outranks the id pinned at first connect.
     pub cluster_id: Option<String>,
     pub aws: Option<Aws>,
+    pub prometheus: Option<Endpoints>,
     /// A topic with one partition led by each broker, for write probes.
     pub probe_topic: Option<String>,
     /// Whether history goes to the state folder.
@@ -123,6 +124,47 @@ pub struct Entry {
     pub properties: BTreeMap<String, Secret>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub aws: Option<Aws>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub prometheus: Option<Endpoints>,
+}
+
+/// Where brokers can be scraped, in Prometheus' text format.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Endpoints {
+    /// Of every broker; `{host}` stands for its advertised host. Several, for the broker and for its host, are joined.
+    #[serde(default, skip_serializing_if = "Urls::is_empty")]
+    pub url: Urls,
+    /// Of single brokers, instead of those above.
+    #[serde(default, deserialize_with = "broker_map", skip_serializing_if = "BTreeMap::is_empty")]
+    pub brokers: BTreeMap<BrokerId, Urls>,
+}
+
+/// A list, or one text.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "OneOrMore")]
+pub struct Urls(pub Vec<String>);
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum OneOrMore {
+    One(String),
+    More(Vec<String>),
+}
+
+impl From<OneOrMore> for Urls {
+    fn from(given: OneOrMore) -> Self {
+        match given {
+            OneOrMore::One(url) => Self(vec![url]),
+            OneOrMore::More(urls) => Self(urls),
+        }
+    }
+}
+
+impl Urls {
+    fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
 }
 
 impl Contexts {
@@ -207,10 +249,12 @@ fn addresses<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, 
 }
 
 /// TOML has only text as keys.
-fn broker_map<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BTreeMap<BrokerId, String>, D::Error> {
-    let table = BTreeMap::<String, String>::deserialize(deserializer)?;
-    let entries = table.into_iter().map(|(id, instance)| match id.parse() {
-        Ok(id) => Ok((id, instance)),
+fn broker_map<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<BTreeMap<BrokerId, T>, D::Error> {
+    let table = BTreeMap::<String, T>::deserialize(deserializer)?;
+    let entries = table.into_iter().map(|(id, value)| match id.parse() {
+        Ok(id) => Ok((id, value)),
         Err(_) => Err(de::Error::custom(format!("`{id}` is not a broker id"))),
     });
     entries.collect()
@@ -250,8 +294,14 @@ region = "eu-west-1"
 endpoint_url = "http://127.0.0.1:5000"
 simulated = true
 brokers = { 4 = "i-0c" }
+[context.dev.prometheus]
+url = "http://{host}:9404/metrics"
+brokers = { 4 = ["http://b4:9404/metrics", "http://b4:9100/metrics"] }
 "#;
         let contexts = parse(text).unwrap();
+        let prometheus = contexts.context["dev"].prometheus.as_ref().unwrap();
+        assert_eq!(prometheus.url.0, ["http://{host}:9404/metrics"]);
+        assert_eq!(prometheus.brokers[&4].0.len(), 2);
         let properties = &contexts.context["dev"].properties;
         assert_eq!(properties["socket.timeout.ms"], Secret::text("5000"));
         assert_eq!(format!("{:?}", properties["sasl.password"]), "the command pass");

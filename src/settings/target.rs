@@ -47,6 +47,7 @@ pub fn resolve(asked: &Asked, paths: &Paths) -> Result<Context, Error> {
             connection: Connection::of(&given(asked)?)?,
             cluster_id: None,
             aws: None,
+            prometheus: None,
             probe_topic: None,
             record: true,
         });
@@ -88,6 +89,7 @@ pub fn of_entry(name: String, entry: Entry, file: PathBuf, asked: &Asked) -> Res
         changes: entry.changes,
         cluster_id: entry.cluster_id,
         aws: entry.aws,
+        prometheus: entry.prometheus,
         probe_topic: entry.probe_topic,
         record: entry.record,
     })

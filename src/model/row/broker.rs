@@ -14,6 +14,7 @@ use crate::model::broker::Broker;
 use crate::model::cloud::{Instance, InstanceMetrics, InstanceType, Point, Volume};
 use crate::model::limit::{self, Load};
 use crate::model::logdir::LogDir;
+use crate::model::metric::BrokerMetrics;
 use crate::model::snapshot::Snapshot;
 use crate::model::{BrokerId, Health, Moment, Observed, Trouble};
 
@@ -88,6 +89,15 @@ pub struct BrokerRow {
     pub network_in_bytes_per_second: Cell<f64>,
     pub network_out_bytes_per_second: Cell<f64>,
     pub cpu_percent: Cell<f64>,
+    /// Share of time in which the request handlers had no work.
+    pub request_idle_percent: Cell<f64>,
+    /// The 99th percentile of what this broker itself takes for a request.
+    pub produce_p99_ms: Cell<f64>,
+    pub fetch_p99_ms: Cell<f64>,
+    /// The mean of one write, of the slowest device.
+    pub disk_write_ms: Cell<f64>,
+    /// As the host itself counts it.
+    pub host_cpu_percent: Cell<f64>,
     pub rtt_ms: Cell<f64>,
     pub instance: Cell<String>,
     /// How the instance was found.
@@ -227,6 +237,13 @@ impl BrokerRow {
             network_in_bytes_per_second: network_in,
             network_out_bytes_per_second: network_out,
             cpu_percent: host.metric(snapshot, |m| m.cpu_percent, now),
+            request_idle_percent: scraped(snapshot, broker.id, now, |m| Some(m.request_handler_idle? * 100.0)),
+            produce_p99_ms: scraped(snapshot, broker.id, now, |m| m.produce_local_p99_ms),
+            fetch_p99_ms: scraped(snapshot, broker.id, now, |m| m.fetch_local_p99_ms),
+            disk_write_ms: scraped(snapshot, broker.id, now, |m| {
+                m.disks.values().filter_map(|disk| disk.write_ms).max_by(f64::total_cmp)
+            }),
+            host_cpu_percent: scraped(snapshot, broker.id, now, |m| Some(m.cpu_busy? * 100.0)),
             rtt_ms: rtt(snapshot, broker.id, now),
             instance_type: host.fact(|instance| Some(instance.instance_type.clone())),
             instance_state: host.fact(|instance| Some(instance.state.clone())),
@@ -278,6 +295,22 @@ fn rtt(snapshot: &Snapshot, id: BrokerId, now: Moment) -> Cell<f64> {
         Some(link) => Cell::from(link, now, "", |link| Some(link.rtt_ms)),
         None => Cell::unknown("not asked yet"),
     }
+}
+
+/// A value of the broker's metrics endpoints.
+fn scraped(
+    snapshot: &Snapshot,
+    id: BrokerId,
+    now: Moment,
+    take: impl FnOnce(&BrokerMetrics) -> Option<f64>,
+) -> Cell<f64> {
+    let Some(section) = snapshot.broker_metrics.get(&id) else {
+        return Cell::unknown("this context names no metrics endpoints ([context.….prometheus])");
+    };
+    let missing = section.get().and_then(|metrics| metrics.missing.first().cloned());
+    let missing =
+        missing.unwrap_or_else(|| "its endpoints do not tell it, or only from the second scrape on".to_owned());
+    Cell::from(section, now, &missing, take)
 }
 
 /// The log directories of one broker.

@@ -65,6 +65,11 @@ fn columns() -> Vec<Column> {
         Column::new("network_out_bytes_per_second", "net out", 9)
             .width(8, 10)
             .right(),
+        Column::new("request_idle_percent", "req idle", 9).width(4, 8).right(),
+        Column::new("produce_p99_ms", "produce p99 ms", 9).width(6, 8).right(),
+        Column::new("fetch_p99_ms", "fetch p99 ms", 9).width(6, 8).right(),
+        Column::new("disk_write_ms", "disk write ms", 9).width(6, 8).right(),
+        Column::new("host_cpu_percent", "host cpu", 9).width(4, 8).right(),
         Column::new("rack", "rack", 9).width(4, 14),
     ]
 }
@@ -73,6 +78,7 @@ fn row(broker: &BrokerRow) -> Row {
     let of_count = |cell: &Cell<u32>| Field::of(cell, |n| Field::count(i64::from(*n)));
     let of_bytes = |cell: &Cell<u64>| Field::of(cell, |n| Field::new(text::bytes(*n as f64)).number(*n as f64));
     let of_rate = |cell: &Cell<f64>| Field::of(cell, |n| Field::new(text::rate(*n)).number(*n));
+    let of_ms = |cell: &Cell<f64>| Field::of(cell, |ms| Field::new(text::milliseconds(*ms)).number(*ms));
     let misses = of_count(&broker.isr_misses);
     let misses = if misses.number.is_some_and(|n| n > 0.0) {
         misses.tone(Tone::Error)
@@ -110,7 +116,7 @@ fn row(broker: &BrokerRow) -> Row {
         Field::percent(&broker.iops_percent),
         Field::gauge(&broker.network_percent),
         Field::percent(&broker.cpu_percent),
-        Field::of(&broker.rtt_ms, |ms| Field::new(text::milliseconds(*ms)).number(*ms)),
+        of_ms(&broker.rtt_ms),
         Field::of(&broker.instance_type, |kind| Field::new(kind.clone())),
         Field::of(&broker.up_seconds, |s| {
             Field::new(text::span(*s as f64)).number(*s as f64)
@@ -122,6 +128,11 @@ fn row(broker: &BrokerRow) -> Row {
         of_rate(&broker.growth_bytes_per_second),
         of_rate(&broker.network_in_bytes_per_second),
         of_rate(&broker.network_out_bytes_per_second),
+        Field::percent(&broker.request_idle_percent),
+        of_ms(&broker.produce_p99_ms),
+        of_ms(&broker.fetch_p99_ms),
+        of_ms(&broker.disk_write_ms),
+        Field::percent(&broker.host_cpu_percent),
         broker
             .rack
             .clone()

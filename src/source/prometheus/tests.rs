@@ -1,0 +1,122 @@
+//! Pages as the three exporters write them, and what is made of them.
+
+use super::*;
+
+/// A broker at this host.
+fn broker(host: &str) -> Broker {
+    Broker {
+        id: 4,
+        host: host.to_owned(),
+        port: 9092,
+        rack: None,
+        fenced: false,
+    }
+}
+
+const KAFKA: &str = "\
+# HELP kafka_server_brokertopicmetrics_bytesin_total x
+kafka_server_brokertopicmetrics_bytesin_total 1000
+kafka_server_brokertopicmetrics_bytesin_total{topic=\"orders\"} 900
+kafka_server_kafkarequesthandlerpool_requesthandleravgidle_percent 0.62
+kafka_network_socketserver_networkprocessoravgidle_percent 0.9
+kafka_server_replicamanager_underreplicatedpartitions 3.0
+kafka_server_delayedoperationpurgatory_purgatorysize{delayedOperation=\"Produce\",} 7
+kafka_server_delayedoperationpurgatory_purgatorysize{delayedoperation=\"Fetch\"} 12
+kafka_network_requestmetrics_localtimems{request=\"Produce\",quantile=\"0.99\",} 41.5
+kafka_network_requestmetrics_localtimems{request=\"Produce\",quantile=\"0.5\",} 1.5
+kafka_network_requestmetrics_localtimems{request=\"FetchConsumer\",quantile=\"0.99\",} NaN
+jvm_threads_current 81
+";
+
+const NODE: &str = "\
+node_cpu_seconds_total{cpu=\"0\",mode=\"idle\"} 80
+node_cpu_seconds_total{cpu=\"0\",mode=\"iowait\"} 10
+node_cpu_seconds_total{cpu=\"0\",mode=\"user\"} 10
+node_disk_writes_completed_total{device=\"nvme1n1\"} 100
+node_disk_write_time_seconds_total{device=\"nvme1n1\"} 0.4
+node_filesystem_avail_bytes{mountpoint=\"/data\"} 1
+";
+
+#[test]
+fn two_pages_make_one_broker() {
+    let mut metrics = BrokerMetrics::default();
+    take(4, "u", KAFKA, &mut metrics).unwrap();
+    take(4, "u", NODE, &mut metrics).unwrap();
+    assert_eq!(metrics.counters.in_bytes, Some(1000.0), "not a topic's");
+    assert_eq!(metrics.request_handler_idle, Some(0.62));
+    assert_eq!(metrics.network_idle, Some(0.9));
+    assert_eq!(metrics.under_replicated_partitions, Some(3));
+    assert_eq!((metrics.waiting_produces, metrics.waiting_fetches), (Some(7), Some(12)));
+    assert_eq!(
+        (metrics.produce_local_p99_ms, metrics.fetch_local_p99_ms),
+        (Some(41.5), None)
+    );
+    assert_eq!(metrics.offline_log_dirs, None, "it is not there");
+    assert_eq!(
+        (metrics.counters.cpu_seconds, metrics.counters.cpu_idle_seconds),
+        (100.0, 90.0)
+    );
+    assert_eq!(metrics.counters.disks["nvme1n1"].writes, 100.0);
+}
+
+#[test]
+fn a_page_of_something_else_says_so() {
+    let mut metrics = BrokerMetrics::default();
+    let error = take(4, "http://h/", "jvm_threads_current 81\n", &mut metrics).unwrap_err();
+    assert!(
+        error.to_string().contains("none of the metrics that are known"),
+        "{error}"
+    );
+    let error = take(4, "http://h/", "<html>\n", &mut metrics).unwrap_err();
+    assert!(error.to_string().contains("line 1"), "{error}");
+}
+
+#[test]
+fn a_broker_has_its_own_endpoints_or_those_of_all() {
+    let endpoints: Endpoints = toml::from_str(
+        "url = [\"http://{host}:9404/metrics\", \"http://{host}:9100/metrics\"]\nbrokers = { 5 = \"http://x/\" }\n",
+    )
+    .unwrap();
+    let prometheus = Prometheus::new(endpoints);
+    assert_eq!(
+        prometheus.urls(&broker("::1")),
+        ["http://[::1]:9404/metrics", "http://[::1]:9100/metrics"]
+    );
+    let five = Broker { id: 5, ..broker("b5") };
+    assert_eq!(prometheus.urls(&five), ["http://x/"]);
+}
+
+#[tokio::test]
+async fn an_endpoint_that_is_not_there_fails_alone() {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let here = listener.local_addr().unwrap().port();
+    // Taken and given back, so that nobody listens there.
+    let gone = std::net::TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap()
+        .port();
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let mut request = [0; 1024];
+            stream.read(&mut request).await.unwrap();
+            let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{KAFKA}", KAFKA.len());
+            stream.write_all(head.as_bytes()).await.unwrap();
+        }
+    });
+    let text = format!("url = [\"http://{{host}}:{gone}/metrics\", \"http://{{host}}:{here}/metrics\"]\n");
+    let prometheus = Prometheus::new(toml::from_str(&text).unwrap());
+    let metrics = prometheus.scrape(&broker("127.0.0.1")).await.unwrap();
+    assert_eq!(metrics.request_handler_idle, Some(0.62));
+    assert_eq!(metrics.missing.len(), 1);
+    assert!(
+        metrics.missing[0].contains(&format!(":{gone}/metrics")),
+        "{:?}",
+        metrics.missing
+    );
+    let text = format!("url = \"http://{{host}}:{gone}/metrics\"\n");
+    let alone = Prometheus::new(toml::from_str(&text).unwrap());
+    let error = alone.scrape(&broker("127.0.0.1")).await.unwrap_err();
+    assert!(matches!(error, Error::Unreachable { .. }), "{error}");
+}
