@@ -90,3 +90,49 @@ async fn another_cluster_at_the_same_address_is_refused() {
     );
     cluster.shutdown().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn brokers_are_scraped_and_one_that_is_not_there_fails_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    // Taken and given back: the first is the broker's in a moment, nobody listens at the second.
+    let free = || {
+        std::net::TcpListener::bind("127.0.0.1:0")
+            .unwrap()
+            .local_addr()
+            .unwrap()
+    };
+    let (one, two) = (free(), free());
+    let racks = ["a", "b", "c"].map(str::to_owned);
+    let mut config = ClusterConfig::local(3, &racks, &folder.path().join("data"), 0);
+    let listener = ("azimuth.metrics.listener".to_owned(), one.to_string());
+    config.own.insert(NodeId(1), vec![listener]);
+    let cluster = Cluster::start(config).await.unwrap();
+    let contexts = folder.path().join("contexts.toml");
+    let text = format!(
+        "[context.c]\nbootstrap = \"{}\"\n[context.c.prometheus.brokers]\n1 = \"http://{one}/metrics\"\n2 = \"http://{two}/metrics\"\n",
+        cluster.bootstrap()
+    );
+    std::fs::write(&contexts, text).unwrap();
+    let home = std::sync::Arc::new(Home::new());
+    let ran = run(
+        &home,
+        format!("broker list -o json --context-file {}", contexts.display()),
+    )
+    .await;
+    assert_eq!(ran.status, 3, "{}{}", ran.stdout, ran.stderr);
+    let envelope = ran.envelope("broker.list");
+    let idle = |at: usize| envelope["items"][at]["request_idle_percent"].clone();
+    let share = idle(0).as_f64().unwrap_or_else(|| panic!("{}", ran.stdout));
+    assert!((0.0..=100.0).contains(&share), "{share}");
+    assert!(idle(1).is_null() && idle(2).is_null());
+    let problems = envelope["problems"].to_string();
+    assert!(
+        problems.contains("broker 2 metrics") && problems.contains(&two.to_string()),
+        "{problems}"
+    );
+    assert!(
+        problems.contains("broker 3 metrics") && problems.contains("names no endpoint of broker 3"),
+        "{problems}"
+    );
+    cluster.shutdown().await;
+}
