@@ -14,7 +14,7 @@ use crate::model::config::{Config, ConfigSource};
 use crate::model::row::Rows;
 use crate::model::row::broker::{BrokerRow, ZoneRow};
 
-const NEEDS: [Section; 8] = [
+const NEEDS: [Section; 9] = [
     Section::Cluster,
     Section::Links,
     Section::Topics,
