@@ -19,7 +19,7 @@ mod tests;
 
 pub use crate::source::Error;
 pub use crate::source::capture;
-pub use crate::source::kafka::record::{Overflow, Start, Tail, TailRequest, wait_closed};
+pub use crate::source::kafka::record::{Overflow, Start, Tail, TailRequest, Until, wait_closed};
 pub use section::{Cadence, Needs, Section};
 
 use std::collections::{BTreeMap, BTreeSet};

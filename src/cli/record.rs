@@ -1,17 +1,16 @@
 //! `azimuth record …`: a stream rather than an answer, so it is printed as it comes: a line for each record.
 
-use std::borrow::Cow;
 use std::io::{ErrorKind, Write};
 use std::pin::pin;
 
 use super::exit::{Exit, Failure, say};
 use super::facts::{context_of, hold_to_pin, paths, patience, sources};
 use super::output::{Data, moment};
-use crate::command::record::Verb;
-use crate::command::value::Offset;
+use crate::command::record::{Query, Verb};
 use crate::command::{Line, Output};
-use crate::feed::{self, Error, Needs, Overflow, Section, Start, Tail, TailRequest};
+use crate::feed::{self, Error, Needs, Overflow, Section, Tail, TailRequest};
 use crate::model::record::Record;
+use crate::model::record::view::{self, Form};
 use crate::model::{Moment, Snapshot};
 use crate::settings::pin::Pins;
 
@@ -19,76 +18,70 @@ use crate::settings::pin::Pins;
 const WAITING: usize = 256;
 
 pub async fn run(line: &Line, verb: &Verb) -> Result<Exit, Failure> {
-    let Verb::Tail {
-        topic,
-        partition,
-        offset,
-        count,
-    } = verb;
     if line.global.from.is_some() {
-        return Err(Failure::usage("a capture holds no records; leave --from out"));
+        return Err(Failure::usage(
+            "a capture holds no records; leave --from out (where to begin is --offset)",
+        ));
     }
+    let query = verb.query();
     let paths = paths()?;
     let (context, _) = context_of(&line.global, &paths)?;
     let mut pins = Pins::load(&paths)?;
     let sources = sources(&context, &pins, &paths)?;
-    let needs: Needs = [Section::Cluster, Section::Topics].into();
+    let mut needs: Needs = [Section::Cluster, Section::Topics].into();
+    if matches!(verb, Verb::Read(_)) {
+        // Where the log ends now is where reading ends.
+        needs.insert(Section::Offsets);
+    }
     let snapshot = feed::collect(&sources, &needs, patience(&line.global)).await;
     hold_to_pin(&context, &mut pins, &snapshot)?;
+    let now = Moment::now();
+    let partitions = partitions(&snapshot, query)?;
     let request = TailRequest {
-        partitions: partitions(&snapshot, topic, partition)?,
-        topic: topic.clone(),
-        start: start(*offset),
-        // "The last N" and no more, where a count says when it is enough.
-        follow: true,
+        until: verb.until(&snapshot, &partitions, now),
+        partitions,
+        topic: query.topic.clone(),
+        start: verb.start(now),
+        filter: query.filter(),
+        limit: query.limit,
+        read_committed: query.read_committed,
         capacity: WAITING,
         overflow: Overflow::Wait,
     };
     let tail = feed::tail(&sources, request).map_err(Failure::partial)?;
-    let printing = follow(tail, line.global.output, *count);
+    let printing = follow(tail, line.global.output, query);
     match line.global.timeout {
-        // Time is up: what came by then was the answer.
-        Some(time) => tokio::time::timeout(time.0, pin!(printing))
-            .await
-            .unwrap_or(Ok(Exit::Done)),
+        // Time is up: of a tail, what came by then was the answer.
+        Some(time) => match (tokio::time::timeout(time.0, pin!(printing)).await, verb) {
+            (Ok(done), _) => done,
+            (Err(_), Verb::Tail(_)) => Ok(Exit::Done),
+            (Err(_), Verb::Read(_)) => Err(Failure::partial("the end was not reached within the timeout")),
+        },
         None => printing.await,
     }
 }
 
-fn start(offset: Option<Offset>) -> Start {
-    match offset {
-        None | Some(Offset::End) => Start::End,
-        Some(Offset::Start) => Start::Beginning,
-        Some(Offset::At(offset)) => Start::Offset(offset),
-        Some(Offset::Last(records)) => Start::Last(records),
-    }
-}
-
-fn partitions(snapshot: &Snapshot, topic: &str, wanted: &[i32]) -> Result<Vec<i32>, Failure> {
+fn partitions(snapshot: &Snapshot, query: &Query) -> Result<Vec<i32>, Failure> {
     let Some(topics) = snapshot.topics.get() else {
         let reason = snapshot.cluster.problem().or_else(|| snapshot.topics.problem());
         return Err(Failure::partial(reason.unwrap_or_default()));
     };
-    let Some(found) = snapshot.topic(topic) else {
+    query.partitions(snapshot).map_err(|no| {
+        let topic = query.topic.as_str();
+        if snapshot.topic(topic).is_some() {
+            return Failure::new(Exit::No, no);
+        }
         let near = crate::settings::file::nearest(topic, topics.iter().map(|topic| topic.name.as_str()));
         let hint = near.map_or_else(
             || "azimuth topic list shows what there is".to_owned(),
             |near| format!("did you mean {near}?"),
         );
-        return Err(Failure::new(Exit::No, format!("there is no topic {topic}; {hint}")));
-    };
-    let known: Vec<i32> = found.partitions.iter().map(|partition| partition.partition).collect();
-    if let Some(strange) = wanted.iter().find(|partition| !known.contains(partition)) {
-        return Err(Failure::new(
-            Exit::No,
-            format!("topic {topic} has {} partitions, no {strange}", known.len()),
-        ));
-    }
-    Ok(if wanted.is_empty() { known } else { wanted.to_vec() })
+        Failure::new(Exit::No, format!("{no}; {hint}"))
+    })
 }
 
-async fn follow(mut tail: Tail, output: Output, count: Option<u64>) -> Result<Exit, Failure> {
-    let mut left = count.unwrap_or(u64::MAX);
+async fn follow(mut tail: Tail, output: Output, query: &Query) -> Result<Exit, Failure> {
+    let mut left = query.limit.unwrap_or(u64::MAX);
     let mut exit = Exit::Done;
     while left > 0 {
         match tail.next().await {
@@ -100,7 +93,7 @@ async fn follow(mut tail: Tail, output: Output, count: Option<u64>) -> Result<Ex
                 exit = Exit::Partial;
             }
             Some(Ok(record)) => {
-                if !print(&record, output)? {
+                if !print(&record, output, query.form)? {
                     break;
                 }
                 left -= 1;
@@ -111,7 +104,7 @@ async fn follow(mut tail: Tail, output: Output, count: Option<u64>) -> Result<Ex
 }
 
 /// False once nobody reads any more.
-fn print(record: &Record, output: Output) -> Result<bool, Failure> {
+fn print(record: &Record, output: Output, form: Option<Form>) -> Result<bool, Failure> {
     let line = match output {
         Output::Json => serde_json::to_string(&data(record)).unwrap_or_default(),
         Output::Yaml => format!(
@@ -120,7 +113,10 @@ fn print(record: &Record, output: Output) -> Result<bool, Failure> {
         ),
         Output::Csv => csv(record),
         Output::Name => format!("{}:{}:{}", record.topic, record.partition, record.offset),
-        Output::Table | Output::Wide => text(record),
+        Output::Table | Output::Wide => match form {
+            None => text(record),
+            Some(form) => whole(record, form),
+        },
     };
     let mut out = std::io::stdout().lock();
     match writeln!(out, "{line}").and_then(|()| out.flush()) {
@@ -146,7 +142,11 @@ fn data(record: &Record) -> Data {
         ("topic", record.topic.as_str().into()),
         ("partition", record.partition.into()),
         ("offset", record.offset.into()),
-        ("timestamp", time(record).map(|at| at.to_string()).into()),
+        ("timestamp", record.at().map(|at| at.to_string()).into()),
+        (
+            "timestamp_type",
+            record.timestamp_type.map(|kind| kind.to_string()).into(),
+        ),
         ("key", key),
         ("key_base64", key_base64),
         ("value", value),
@@ -167,48 +167,42 @@ fn either(bytes: Option<&[u8]>) -> (Data, Data) {
     }
 }
 
-fn time(record: &Record) -> Option<Moment> {
-    record
-        .timestamp_ms
-        .and_then(|millis| Moment::from_millisecond(millis).ok())
-}
-
 /// `partition:offset  time  key  value`; whatever could move the cursor is escaped.
 fn text(record: &Record) -> String {
-    let time = time(record).map_or_else(|| "-".to_owned(), moment);
+    let time = record.at().map_or_else(|| "-".to_owned(), moment);
     let place = format!("{}:{}", record.partition, record.offset);
     format!(
         "{place:<12}  {time}  {}  {}",
-        shown(record.key.as_deref()),
-        shown(record.value.as_deref())
+        view::line(record.key.as_deref()),
+        view::line(record.value.as_deref())
     )
 }
 
-fn shown(bytes: Option<&[u8]>) -> Cow<'_, str> {
-    match bytes {
-        None => Cow::Borrowed("-"),
-        Some(bytes) => match std::str::from_utf8(bytes) {
-            Ok(text) if !text.contains(char::is_control) => Cow::Borrowed(text),
-            Ok(text) => text
-                .chars()
-                .map(|letter| {
-                    if letter.is_control() {
-                        letter.escape_default().to_string()
-                    } else {
-                        letter.to_string()
-                    }
-                })
-                .collect::<String>()
-                .into(),
-            Err(_) => bytes.escape_ascii().to_string().into(),
-        },
-    }
+/// A line about the record, one for each header, then the value in its form.
+fn whole(record: &Record, form: Form) -> String {
+    let time = record.at().map_or_else(|| "-".to_owned(), moment);
+    let kind = record
+        .timestamp_type
+        .map_or_else(String::new, |kind| format!(" {kind}"));
+    let mut lines = vec![format!(
+        "{}:{}:{}  {time}{kind}  key {}",
+        record.topic,
+        record.partition,
+        record.offset,
+        view::line(record.key.as_deref())
+    )];
+    lines.extend(record.headers.iter().map(|(name, value)| {
+        let name = view::escape(name);
+        format!("  {name}: {}", view::line(value.as_deref()))
+    }));
+    lines.extend(view::lines(record.value.as_deref(), form));
+    lines.join("\n")
 }
 
 fn csv(record: &Record) -> String {
     let quote = |text: &str| format!("\"{}\"", text.replace('"', "\"\""));
-    let time = time(record).map_or_else(String::new, |at| at.to_string());
-    let (key, value) = (shown(record.key.as_deref()), shown(record.value.as_deref()));
+    let time = record.at().map_or_else(String::new, |at| at.to_string());
+    let (key, value) = (view::line(record.key.as_deref()), view::line(record.value.as_deref()));
     format!(
         "{},{},{},{time},{},{}",
         record.topic,
@@ -222,6 +216,7 @@ fn csv(record: &Record) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::record::TimestampType;
 
     fn record(value: &[u8]) -> Record {
         Record {
@@ -229,9 +224,10 @@ mod tests {
             partition: 3,
             offset: 41,
             timestamp_ms: Some(1_700_000_000_000),
+            timestamp_type: Some(TimestampType::CreateTime),
             key: None,
             value: Some(value.to_vec()),
-            headers: vec![("h".to_owned(), None)],
+            headers: vec![("h\u{1b}c".to_owned(), None)],
         }
     }
 
@@ -239,9 +235,21 @@ mod tests {
     fn nothing_in_a_record_can_move_the_cursor() {
         let line = text(&record(b"a\x1b[2Jb\nc"));
         assert!(!line.contains(char::is_control), "{line:?}");
+        for form in [Form::Text, Form::Json, Form::Hex] {
+            let shown = whole(&record(b"a\x1b[2J\x07b\nc"), form);
+            assert!(!shown.replace('\n', "").contains(char::is_control), "{shown:?}");
+        }
         assert_eq!(
             text(&record(b"\xff\x00")),
             "3:41          2023-11-14 22:13:20Z  -  \\xff\\x00"
+        );
+    }
+
+    #[test]
+    fn a_whole_record_is_told_with_its_headers_and_its_clock() {
+        assert_eq!(
+            whole(&record(br#"{"a":1}"#), Form::Json),
+            "orders:3:41  2023-11-14 22:13:20Z CreateTime  key -\n  h\\u{1b}c: -\n{\n  \"a\": 1\n}"
         );
     }
 

@@ -11,7 +11,9 @@ use super::{
     Command, Global, Line, Output, acl, broker, capture, completions, config, context, demo, group, logdir, operation,
     partition, quorum, quota, reassign, record, throttle, topic, transaction, triage, user, volume,
 };
+use crate::model::Moment;
 use crate::model::acl::Operation;
+use crate::model::record::view::Form;
 
 /// xorshift64*: small, and the same everywhere.
 pub struct Random(u64);
@@ -74,10 +76,12 @@ impl Random {
     }
 
     fn offset(&mut self) -> Offset {
-        match self.below(4) {
+        match self.below(6) {
             0 => Offset::Start,
             1 => Offset::End,
             2 => Offset::At(self.below(1000)),
+            3 => Offset::Time(Moment::from_second(self.below(2_000_000_000) as i64).unwrap()),
+            4 => Offset::Ago(Time(Duration::from_secs(1 + self.below(1000)))),
             _ => Offset::Last(self.below(1000) as u32),
         }
     }
@@ -177,12 +181,25 @@ impl Random {
                 _ => logdir::Verb::Relieve { name: self.dir() },
             }),
             6 => Command::Quorum(quorum::Verb::Show),
-            7 => Command::Record(record::Verb::Tail {
-                topic: self.text(),
-                partition: self.some(0, Self::id),
-                offset: self.maybe(Self::offset),
-                count: self.maybe(|random| 1 + random.below(1000)),
-            }),
+            7 => {
+                let query = record::Query {
+                    topic: self.text(),
+                    partition: self.some(0, Self::id),
+                    offset: self.maybe(Self::offset),
+                    to: self.flip().then(|| Offset::At(self.below(1000))),
+                    limit: self.maybe(|random| 1 + random.below(1000)),
+                    key: self.flip().then(|| "^a.*b$".to_owned()),
+                    header: self.some(0, |random| format!("h={}", random.text())),
+                    grep: self.flip().then(|| "it's|-x".to_owned()),
+                    json_path: self.some(0, |random| format!("a[{}].b=c d", random.below(9)).parse().unwrap()),
+                    form: self.flip().then_some(Form::Hex),
+                    read_committed: self.flip(),
+                };
+                Command::Record(match self.flip() {
+                    true => record::Verb::Read(query),
+                    false => record::Verb::Tail(query),
+                })
+            }
             8 => Command::Reassign(self.reassign()),
             9 => Command::Operation(self.operation()),
             10 => Command::Capture(match self.flip() {

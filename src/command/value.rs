@@ -4,7 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
-use crate::model::BrokerId;
+use crate::model::{BrokerId, Moment};
 
 /// A duration: `500ms`, `30s`, `5m`, `2h`; a bare number is seconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,13 +26,16 @@ pub struct DirName {
     pub path: Option<String>,
 }
 
-/// Where to start to read: `start`, `end`, an offset, or `-N` for the last N of each partition.
+/// Where to start to read: `earliest`, `latest`, an offset, `-N` for the last N of each partition, a time, or a time ago
+/// such as `15m`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Offset {
     Start,
     End,
     At(u64),
     Last(u32),
+    Time(Moment),
+    Ago(Time),
 }
 
 const TIMES: [(&str, u64); 4] = [("ms", 1), ("s", 1000), ("m", 60_000), ("h", 3_600_000)];
@@ -128,26 +131,36 @@ impl FromStr for Offset {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let parsed = match (text, text.strip_prefix('-')) {
-            ("start", _) => Some(Self::Start),
-            ("end", _) => Some(Self::End),
+            ("earliest" | "start", _) => Some(Self::Start),
+            ("latest" | "end", _) => Some(Self::End),
             (_, Some(count)) => count.parse().ok().map(Self::Last),
-            (number, None) => number
+            (number, None) if number.chars().all(|letter| letter.is_ascii_digit()) => number
                 .parse::<i64>()
                 .ok()
                 .and_then(|at| u64::try_from(at).ok())
                 .map(Self::At),
+            (time, None) => {
+                let ago = time.parse().map(Self::Ago).ok();
+                ago.or_else(|| time.parse().map(Self::Time).ok())
+            }
         };
-        parsed.ok_or_else(|| "write start, end, an offset such as 1200, or -10 for the last 10".to_owned())
+        parsed.ok_or_else(|| {
+            "write earliest, latest, an offset such as 1200, -10 for the last 10, a time such as 2026-11-25T21:04:00Z, \
+             or a time ago such as 15m"
+                .to_owned()
+        })
     }
 }
 
 impl fmt::Display for Offset {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Start => formatter.write_str("start"),
-            Self::End => formatter.write_str("end"),
+            Self::Start => formatter.write_str("earliest"),
+            Self::End => formatter.write_str("latest"),
             Self::At(offset) => write!(formatter, "{offset}"),
             Self::Last(count) => write!(formatter, "-{count}"),
+            Self::Time(moment) => write!(formatter, "{moment}"),
+            Self::Ago(time) => write!(formatter, "{time}"),
         }
     }
 }
@@ -176,6 +189,29 @@ mod tests {
         assert_eq!("7".parse(), Ok(Time(Duration::from_secs(7))));
         for bad in ["", "s", "-1s", "0", "1d", "99999999999999999999h", "1.5s"] {
             assert!(bad.parse::<Time>().is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_place_to_read_from_is_a_word_an_offset_or_a_time() {
+        for (text, offset) in [
+            ("earliest", Offset::Start),
+            ("latest", Offset::End),
+            ("1200", Offset::At(1200)),
+            ("-10", Offset::Last(10)),
+            ("900s", Offset::Ago(Time(Duration::from_secs(900)))),
+            (
+                "2026-11-25T21:04:00Z",
+                Offset::Time("2026-11-25T21:04:00Z".parse().unwrap()),
+            ),
+        ] {
+            assert_eq!(text.parse(), Ok(offset));
+            assert_eq!(offset.to_string(), text);
+        }
+        assert_eq!("15m".parse(), Ok(Offset::Ago(Time(Duration::from_secs(900)))));
+        assert_eq!("start".parse(), Ok(Offset::Start), "the older word");
+        for bad in ["", "-", "--1", "yesterday", "1.5", "99999999999999999999"] {
+            assert!(bad.parse::<Offset>().is_err(), "{bad}");
         }
     }
 

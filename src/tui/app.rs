@@ -27,6 +27,7 @@ pub mod prompt;
 pub mod quota;
 pub mod quorum;
 pub mod reassignment;
+pub mod record;
 pub mod state;
 pub mod table;
 pub mod text;

@@ -3,22 +3,23 @@
 
 use std::collections::BTreeSet;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures::future::BoxFuture;
 use tokio::sync::{mpsc, watch};
-use tokio::task::JoinHandle;
+use tokio::task::{AbortHandle, JoinHandle};
 use tokio::time::Instant;
 
 use crate::check::{self, Triage};
-use crate::feed::{Feed, Section};
+use crate::feed::{Feed, Section, Tail};
 use crate::model::event::{Event, EventKind};
 use crate::model::row::Rows;
 use crate::model::{Moment, Snapshot};
 use crate::tui::app::field::Tone;
 use crate::tui::app::operation::{Operation, Sheet};
 use crate::tui::app::place::Noun;
+use crate::tui::app::record::Batch;
 use crate::tui::app::{Effect, Message};
 
 /// Where facts come from, as far as the screens steer it.
@@ -46,6 +47,8 @@ pub trait Verbs: Send + Sync + 'static {
     /// Saves a sheet's plan to a file; the answer says where.
     fn save(&self, sheet: String) -> BoxFuture<'static, Result<String, String>>;
     fn operations(&self) -> watch::Receiver<Arc<Vec<Operation>>>;
+    /// Begins to read records for the words after `record`.
+    fn read(&self, words: &[String]) -> Result<Tail, String>;
 }
 
 /// What runs beside the loop.
@@ -54,6 +57,8 @@ pub struct Runtime {
     verbs: Option<Arc<dyn Verbs>>,
     results: mpsc::Sender<Message>,
     digest: Option<JoinHandle<Digest>>,
+    /// The records that are being read.
+    reading: Mutex<Option<AbortHandle>>,
     /// No digest begins before: a wide cluster gets at most half of one core.
     rest_until: Instant,
 }
@@ -75,6 +80,7 @@ impl Runtime {
                 verbs,
                 results,
                 digest: None,
+                reading: Mutex::default(),
                 rest_until: Instant::now(),
             },
             messages,
@@ -151,6 +157,7 @@ impl Runtime {
                     Err(error) => Message::Notice(Tone::Error, format!("nothing was written: {error}")),
                 }
             }),
+            Effect::Read(words) => self.read(words),
             Effect::Plan(words) => {
                 let asked = words.clone();
                 self.ask(|verbs| verbs.plan(asked), |planned| Message::Planned(words, planned));
@@ -163,6 +170,21 @@ impl Runtime {
             | Effect::Copy(_)
             | Effect::Page(_)
             | Effect::Theme(_) => {}
+        }
+    }
+
+    /// One stream at a time: the one before ends.
+    fn read(&self, words: Vec<String>) {
+        let next = match (&self.verbs, words.is_empty()) {
+            (Some(verbs), false) => {
+                let (verbs, results) = (Arc::clone(verbs), self.results.clone());
+                Some(tokio::spawn(stream(verbs, words, results)).abort_handle())
+            }
+            _ => None,
+        };
+        let mut reading = self.reading.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(before) = std::mem::replace(&mut *reading, next) {
+            before.abort();
         }
     }
 
@@ -201,6 +223,54 @@ fn acts(operations: &[Operation]) -> Vec<Event> {
     };
     operations.iter().filter_map(act).collect()
 }
+
+/// Hands records over in batches, a few a second: what comes faster waits in the tail, which is bounded and counts what
+/// it drops.
+async fn stream(verbs: Arc<dyn Verbs>, words: Vec<String>, results: mpsc::Sender<Message>) {
+    let name = crate::tui::app::record::name(&words);
+    let batch = || Batch {
+        words: name.clone(),
+        ..Batch::default()
+    };
+    let mut tail = match verbs.read(&words) {
+        Ok(tail) => tail,
+        Err(problem) => {
+            let failed = Batch {
+                problem: Some(problem),
+                ended: true,
+                ..batch()
+            };
+            // The console may be gone by now; then nobody wants the answer.
+            let _ = results.send(Message::Records(failed)).await;
+            return;
+        }
+    };
+    loop {
+        let mut next = batch();
+        let mut item = tail.next().await;
+        next.ended = item.is_none();
+        while let Some(found) = item {
+            match found {
+                Ok(record) => next.records.push(record),
+                Err(error) => next.problem = Some(error.to_string()),
+            }
+            item = match next.records.len() < BATCH {
+                true => tail.try_next(),
+                false => None,
+            };
+        }
+        (next.read, next.dropped) = (tail.read(), tail.dropped());
+        let ended = next.ended;
+        if results.send(Message::Records(next)).await.is_err() || ended {
+            return;
+        }
+        tokio::time::sleep(BETWEEN).await;
+    }
+}
+
+/// Records of one batch, and the time between two.
+const BATCH: usize = 500;
+const BETWEEN: Duration = Duration::from_millis(200);
 
 /// The facts that a screen shows.
 fn sections(noun: Noun) -> BTreeSet<Section> {
@@ -276,6 +346,7 @@ fn sections(noun: Noun) -> BTreeSet<Section> {
         Noun::Acl => &[S::Acls],
         Noun::User => &[S::Users, S::Acls, S::Quotas],
         Noun::Quota => &[S::Quotas],
+        Noun::Record => &[S::Topics],
     };
     all.iter().copied().collect()
 }

@@ -15,8 +15,8 @@ use super::app::operation::{Operation, Sheet};
 use super::runtime::Verbs;
 use crate::command::topic;
 use crate::command::words::quote;
-use crate::command::{Command, Line, reassign};
-use crate::feed::Sources;
+use crate::command::{Command, Line, reassign, record};
+use crate::feed::{self, Overflow, Sources, Tail, TailRequest};
 use crate::model::{Moment, Snapshot};
 use crate::operation::client::Client;
 use crate::operation::journal::Ask;
@@ -32,6 +32,8 @@ mod watching;
 
 /// Looking at the cluster for a plan ends within this.
 const PATIENCE: Duration = Duration::from_secs(20);
+/// Records that wait for the screen; a tail drops what is more, and counts it.
+const STREAM: usize = 2000;
 /// So many sheets are remembered; one is on screen.
 const SHEETS: usize = 8;
 
@@ -39,6 +41,7 @@ const SHEETS: usize = 8;
 pub struct Live {
     desk: Arc<Desk>,
     operations: watch::Receiver<Arc<Vec<Operation>>>,
+    snapshots: watch::Receiver<Arc<Snapshot>>,
     watcher: AbortHandle,
 }
 
@@ -60,7 +63,7 @@ impl Live {
     pub fn new(ground: Ground, sources: Sources, snapshots: watch::Receiver<Arc<Snapshot>>) -> Self {
         let ground = Ground { sources, ..ground };
         let (publish, operations) = watch::channel(Arc::default());
-        let watcher = tokio::spawn(watching::watch(ground.clone(), snapshots, publish)).abort_handle();
+        let watcher = tokio::spawn(watching::watch(ground.clone(), snapshots.clone(), publish)).abort_handle();
         let desk = Arc::new(Desk {
             ground,
             sheets: Mutex::default(),
@@ -68,6 +71,7 @@ impl Live {
         Self {
             desk,
             operations,
+            snapshots,
             watcher,
         }
     }
@@ -97,6 +101,37 @@ impl Verbs for Live {
 
     fn operations(&self) -> watch::Receiver<Arc<Vec<Operation>>> {
         self.operations.clone()
+    }
+
+    fn read(&self, words: &[String]) -> Result<Tail, String> {
+        let text: Vec<String> = words.iter().map(|word| quote(word)).collect();
+        let command = format!("record {}", text.join(" "));
+        let verb = match command.parse::<Command>().map_err(|error| error.to_string())? {
+            Command::Record(verb) => verb,
+            _ => return Err(format!("`{command}` reads no records")),
+        };
+        let snapshot = self.snapshots.borrow().clone();
+        if let Some(problem) = snapshot.topics.problem().filter(|_| snapshot.topics.get().is_none()) {
+            return Err(problem);
+        }
+        let (query, now) = (verb.query(), Moment::now());
+        let partitions = query.partitions(&snapshot)?;
+        let request = TailRequest {
+            topic: query.topic.clone(),
+            start: verb.start(now),
+            until: verb.until(&snapshot, &partitions, now),
+            partitions,
+            filter: query.filter(),
+            limit: query.limit,
+            read_committed: query.read_committed,
+            capacity: STREAM,
+            // What is going on now matters in a tail, and every record in a look back.
+            overflow: match verb {
+                record::Verb::Tail(_) => Overflow::Drop,
+                record::Verb::Read(_) => Overflow::Wait,
+            },
+        };
+        feed::tail(&self.desk.ground.sources, request).map_err(|error| error.to_string())
     }
 }
 

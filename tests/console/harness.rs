@@ -123,6 +123,10 @@ impl Verbs for FakeVerbs {
         Box::pin(async move { Ok(format!("saved {sheet}")) })
     }
 
+    fn read(&self, words: &[String]) -> Result<azimuth::feed::Tail, String> {
+        Err(format!("no cluster here to read {} from", words.join(" ")))
+    }
+
     fn operations(&self) -> watch::Receiver<Arc<Vec<Operation>>> {
         self.operations.clone()
     }

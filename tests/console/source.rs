@@ -4,10 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use azimuth::feed::{self, Cadence, Feed, Needs, Section, Sources, collect};
+use azimuth::model::record::filter::Filter;
+use azimuth::model::record::{Record, TimestampType};
 use azimuth::model::row::Rows;
 use azimuth::model::row::transaction::{orphans, unseen};
 use azimuth::model::{Health, Moment, Snapshot};
-use azimuth::source::kafka::record::{Member, NewRecord, Overflow, Producer, Start, TailRequest, tail};
+use azimuth::source::kafka::record::{Member, NewRecord, Overflow, Producer, Start, TailRequest, Until, tail};
 use azimuth::source::kafka::{ConfigChange, Edit, Election, Kafka, Move, NewTopic, Resource, Target};
 use azimuth_broker::cluster::{Cluster, ClusterConfig};
 use rdkafka::ClientConfig;
@@ -44,6 +46,7 @@ async fn apache_kafka_answers_every_question() {
     assert_eq!(kafka.cluster().await.unwrap().version.as_deref(), Some("4.3"));
     assert_eq!(kafka.link(1).await.unwrap().link.release.as_deref(), Some("4.3"));
     every_question(&cluster.target()).await;
+    transactions(&kafka, &cluster.target()).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -92,6 +95,7 @@ async fn every_question(target: &Target) {
     let first_ms = Moment::now().as_millisecond() - 600_000;
     let written = produce(target, "questions", first_ms).await;
     tails(target, "questions", &written, first_ms).await;
+    records(&kafka, target).await;
     consume(target, "questions", "readers").await;
     let sources = Sources::of_kafka("test", Kafka::new(target.clone()));
     let needs: Needs = Section::iter().filter(|section| !section.is_cloud()).collect();
@@ -154,6 +158,7 @@ async fn produce(target: &Target, topic: &str, first_ms: i64) -> BTreeMap<i32, V
             key: Some(b"key"),
             value: Some(value.as_bytes()),
             timestamp_ms: Some(first_ms + number),
+            ..NewRecord::default()
         };
         let delivered = producer.send(record).await.unwrap();
         written.entry(delivered.partition).or_default().push(delivered.offset);
@@ -174,9 +179,8 @@ async fn tails(target: &Target, topic: &str, written: &BTreeMap<i32, Vec<i64>>, 
             topic: topic.to_owned(),
             partitions: written.keys().copied().collect(),
             start,
-            follow: false,
             capacity: 10,
-            overflow: Overflow::Wait,
+            ..whole(topic)
         };
         let mut tail = tail(target, request).unwrap();
         let mut seen = 0;
@@ -189,6 +193,169 @@ async fn tails(target: &Target, topic: &str, written: &BTreeMap<i32, Vec<i64>>, 
         assert_eq!(seen, expected, "{start:?}");
         assert_eq!(tail.dropped(), 0);
     }
+}
+
+/// All of partition 0, to the end of its log.
+fn whole(topic: &str) -> TailRequest {
+    TailRequest {
+        topic: topic.to_owned(),
+        partitions: vec![0],
+        start: Start::Beginning,
+        until: Until::End,
+        filter: Filter::default(),
+        limit: None,
+        read_committed: false,
+        capacity: 100,
+        overflow: Overflow::Wait,
+    }
+}
+
+async fn read(target: &Target, request: TailRequest) -> Vec<Record> {
+    let mut tail = tail(target, request).unwrap();
+    let mut found = Vec::new();
+    while let Some(record) = tokio::time::timeout(PATIENCE, tail.next()).await.unwrap() {
+        found.push(record.unwrap());
+    }
+    found
+}
+
+/// Every codec, a tombstone and headers, found by every filter and between every two ends.
+async fn records(kafka: &Kafka, target: &Target) {
+    const TOPIC: &str = "records";
+    create(kafka, TOPIC, vec![vec![1]], BTreeMap::new()).await;
+    for codec in ["none", "gzip", "snappy", "lz4", "zstd"] {
+        let producer = Producer::new(target, &[("compression.type", codec), ("linger.ms", "0")]).unwrap();
+        // Long enough that a codec makes it shorter; otherwise librdkafka sends it as it is.
+        let padding = "x".repeat(2000);
+        let value = format!(r#"{{"codec":"{codec}","tags":["a",{{"n":1}}],"padding":"{padding}"}}"#);
+        let record = NewRecord {
+            topic: TOPIC,
+            partition: Some(0),
+            key: Some(codec.as_bytes()),
+            value: Some(value.as_bytes()),
+            headers: &[("codec", codec.as_bytes()), ("hostile", b"\x1b[2J")],
+            ..NewRecord::default()
+        };
+        assert_eq!(producer.send(record).await.unwrap().partition, 0);
+    }
+    let producer = Producer::new(target, &[("linger.ms", "0")]).unwrap();
+    let tombstone = NewRecord {
+        topic: TOPIC,
+        partition: Some(0),
+        key: Some(b"gzip"),
+        ..NewRecord::default()
+    };
+    producer.send(tombstone).await.unwrap();
+    let all = read(target, whole(TOPIC)).await;
+    assert_eq!(
+        all.iter().map(|record| record.offset).collect::<Vec<_>>(),
+        [0, 1, 2, 3, 4, 5]
+    );
+    assert_eq!(all[4].headers[0], ("codec".to_owned(), Some(b"zstd".to_vec())));
+    assert_eq!(all[5].value, None, "a tombstone is no empty value");
+    assert_eq!(all[0].timestamp_type, Some(TimestampType::CreateTime));
+    let offsets = async |request: TailRequest| -> Vec<i64> {
+        read(target, request).await.iter().map(|record| record.offset).collect()
+    };
+    let with = |filter: Filter| TailRequest { filter, ..whole(TOPIC) };
+    let by_json = with(Filter {
+        json: vec!["codec=lz4".parse().unwrap(), "tags[1].n=1".parse().unwrap()],
+        ..Filter::default()
+    });
+    assert_eq!(offsets(by_json).await, [3]);
+    let by_key = with(Filter {
+        key: Some(regex::bytes::Regex::new("^g").unwrap()),
+        ..Filter::default()
+    });
+    assert_eq!(offsets(by_key).await, [1, 5]);
+    let by_header = with(Filter {
+        headers: vec![("codec".to_owned(), "snappy".to_owned())],
+        ..Filter::default()
+    });
+    assert_eq!(offsets(by_header).await, [2]);
+    let by_text = with(Filter {
+        text: Some(regex::bytes::Regex::new("codec\":\"z").unwrap()),
+        ..Filter::default()
+    });
+    assert_eq!(offsets(by_text).await, [4]);
+    let ranges = [
+        (
+            Start::Offset(2),
+            Until::Offsets(BTreeMap::from([(0, 4)])),
+            None,
+            vec![2, 3],
+        ),
+        (Start::Beginning, Until::Followed, Some(2), vec![0, 1]),
+        (
+            Start::Offset(99),
+            Until::Offsets(BTreeMap::from([(0, 6)])),
+            None,
+            vec![],
+        ),
+        (Start::Beginning, Until::Offsets(BTreeMap::from([(0, 0)])), None, vec![]),
+        (
+            Start::Beginning,
+            Until::At(Moment::from_second(1000).unwrap()),
+            None,
+            vec![],
+        ),
+        (
+            Start::At(Moment::from_second(1000).unwrap()),
+            Until::End,
+            Some(1),
+            vec![0],
+        ),
+    ];
+    for (start, until, limit, expected) in ranges {
+        let request = TailRequest {
+            start,
+            until: until.clone(),
+            limit,
+            ..whole(TOPIC)
+        };
+        assert_eq!(offsets(request).await, expected, "{start:?} {until:?}");
+    }
+}
+
+/// Aborted records are there for who asks for all, and are not for who asks for what was committed.
+async fn transactions(kafka: &Kafka, target: &Target) {
+    use rdkafka::producer::{BaseRecord, Producer as _, ThreadedProducer};
+    const TOPIC: &str = "transactions";
+    create(kafka, TOPIC, vec![vec![1]], BTreeMap::new()).await;
+    let bootstrap = target.bootstrap.join(",");
+    tokio::task::spawn_blocking(move || {
+        let producer: ThreadedProducer<rdkafka::producer::DefaultProducerContext> = rdkafka::ClientConfig::new()
+            .set("bootstrap.servers", bootstrap)
+            .set("transactional.id", "judge")
+            .create()
+            .unwrap();
+        producer.init_transactions(PATIENCE).unwrap();
+        for commits in [true, false, true] {
+            producer.begin_transaction().unwrap();
+            let value = if commits { "kept" } else { "aborted" };
+            producer
+                .send(BaseRecord::<[u8], str>::to(TOPIC).partition(0).payload(value))
+                .unwrap();
+            producer.flush(PATIENCE).unwrap();
+            match commits {
+                true => producer.commit_transaction(PATIENCE).unwrap(),
+                false => producer.abort_transaction(PATIENCE).unwrap(),
+            }
+        }
+    })
+    .await
+    .unwrap();
+    let values = async |read_committed: bool| -> Vec<String> {
+        let request = TailRequest {
+            read_committed,
+            ..whole(TOPIC)
+        };
+        let found = read(target, request).await;
+        let value = |record: Record| String::from_utf8(record.value.unwrap_or_default()).unwrap();
+        found.into_iter().map(value).collect()
+    };
+    assert_eq!(values(true).await, ["kept", "kept"]);
+    assert_eq!(values(false).await, ["kept", "aborted", "kept"]);
 }
 
 async fn consume(target: &Target, topic: &str, group: &str) {

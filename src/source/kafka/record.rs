@@ -5,21 +5,22 @@ mod probe;
 mod producer;
 mod tail;
 
+pub use crate::model::record::range::{Start, Until};
 pub use member::Member;
 pub use probe::Prober;
 pub use producer::{Delivered, NewRecord, Producer};
-pub use tail::{Overflow, Start, Tail, TailRequest, tail};
+pub use tail::{Overflow, Tail, TailRequest, tail};
 
 use std::sync::{Condvar, Mutex};
 use std::time::Duration;
 
 use rdkafka::ClientConfig;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::message::{BorrowedMessage, Headers, Message};
+use rdkafka::message::{BorrowedMessage, Headers, Message, Timestamp};
 
 use super::pool::locked;
 use super::target::Target;
-use crate::model::record::Record;
+use crate::model::record::{Record, TimestampType};
 use crate::source::Error;
 
 /// What every librdkafka client starts from: `ours` is about the purpose, the target's own properties win.
@@ -48,6 +49,11 @@ fn record(message: &BorrowedMessage<'_>) -> Record {
         partition: message.partition(),
         offset: message.offset(),
         timestamp_ms: message.timestamp().to_millis(),
+        timestamp_type: match message.timestamp() {
+            Timestamp::NotAvailable => None,
+            Timestamp::CreateTime(_) => Some(TimestampType::CreateTime),
+            Timestamp::LogAppendTime(_) => Some(TimestampType::LogAppendTime),
+        },
         key: message.key().map(<[u8]>::to_vec),
         value: message.payload().map(<[u8]>::to_vec),
         headers: headers

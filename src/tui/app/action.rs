@@ -74,6 +74,8 @@ pub enum Action {
     UnmarkAll,
     /// The row in full; why a value is missing.
     Inspect,
+    /// Read records; there, choose which.
+    Record,
     /// Bytes instead of roles in the matrix.
     Heat,
     /// What would free the log directory.

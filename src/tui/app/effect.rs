@@ -24,6 +24,8 @@ pub enum Effect {
     Refresh(Noun),
     /// This screen is looked at: its facts are asked for more often.
     Focus(Noun),
+    /// Read records: the words after `record`; none ends what is being read.
+    Read(Vec<String>),
     /// Work out a plan for a command line, without the program's name.
     Plan(Vec<String>),
     /// Do what the sheet says; `confirm` is the name that was typed.

@@ -10,6 +10,7 @@ use super::action::Action;
 use super::editor::Input;
 use super::field::Tone;
 use super::operation::{Operation, Sheet};
+use super::record::Batch;
 
 /// One event.
 #[derive(Debug)]
@@ -24,6 +25,7 @@ pub enum Message {
     /// New facts, with their rows and what the rules say of them.
     Facts(Arc<Snapshot>, Arc<Rows>, Arc<Triage>),
     Operations(Arc<Vec<Operation>>),
+    Records(Batch),
     /// What became of working out these words.
     Planned(Vec<String>, Result<Sheet, String>),
     Applied(Result<String, String>),

@@ -10,8 +10,8 @@ use super::place::{Noun, Place};
 use super::state::State;
 use super::table::Table;
 use super::{
-    acl, broker, config, group, logdir, operation, quorum, quota, reassignment, throttle, topic, transaction, triage,
-    user, volume,
+    acl, broker, config, group, logdir, operation, quorum, quota, reassignment, record, throttle, topic, transaction,
+    triage, user, volume,
 };
 
 /// Places remembered; the oldest are forgotten.
@@ -30,8 +30,9 @@ impl State {
             self.lists.retain(|place, _| self.history.contains(place));
         }
         self.list_mut().reorder();
+        let stream = self.stream();
         self.rebuild(now);
-        vec![Effect::Focus(focus)]
+        [vec![Effect::Focus(focus)], stream].concat()
     }
 
     pub(super) fn travel(&mut self, now: Moment, by: isize) -> Vec<Effect> {
@@ -41,14 +42,19 @@ impl State {
         }
         self.at = there;
         self.list_mut().reorder();
+        let stream = self.stream();
         self.rebuild(now);
-        vec![Effect::Focus(self.place().noun)]
+        [vec![Effect::Focus(self.place().noun)], stream].concat()
     }
 
     /// Another page of the thing that is open; history keeps one place for it.
     pub(super) fn turn(&mut self, now: Moment, by: isize) {
         let place = &mut self.history[self.at];
         let pages = place.noun.tabs().len();
+        let pages = match place.noun == Noun::Record && !record::is_one(place) {
+            true => 1,
+            false => pages,
+        };
         if place.name.is_some() && pages > 1 {
             place.tab = (place.tab as isize + by).rem_euclid(pages as isize) as usize;
             self.rebuild(now);
@@ -111,6 +117,8 @@ impl State {
             (Noun::Reassignment, _) => reassignment::list(rows, snapshot),
             (Noun::Transaction, None) => transaction::list(rows, snapshot),
             (Noun::Transaction, Some(name)) => transaction::open(rows, snapshot, name),
+            (Noun::Record, None) => record::open(&self.records, snapshot, "", 0),
+            (Noun::Record, Some(words)) => record::open(&self.records, snapshot, words, place.tab),
             (Noun::Operation, None) => operation::list(&self.operations, now),
             (Noun::Operation, Some(name)) => operation::open(&self.operations, name, place.tab),
         }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use strum::{IntoEnumIterator, VariantArray};
 
-use crate::command::words;
+use crate::command::{Command, words};
 use crate::model::row::logdir::LogdirRow;
 use crate::model::{Moment, Observed, Snapshot, acl};
 
@@ -74,6 +74,8 @@ pub(super) fn entries(state: &State) -> Vec<Entry> {
             Noun::Logdir => state.rows.logdirs.iter().map(LogdirRow::name).collect(),
             Noun::Config => properties(&state.snapshot),
             Noun::Operation => state.operations.iter().map(|row| row.id.clone()).collect(),
+            // Their topics are named already; `record tail TOPIC` typed out opens them.
+            Noun::Record => Vec::new(),
         }
     };
     for noun in Noun::iter() {
@@ -186,7 +188,9 @@ impl State {
             ["acl", "list", "--principal", name] => self.go(now, Place::open(Noun::Acl, acl::principal(name))),
             ["quorum", "show"] => self.go(now, Place::list(Noun::Quorum)),
             ["reassign", "list"] => self.go(now, Place::list(Noun::Reassignment)),
-            [word, "list"] if noun(word).is_some() => self.go_noun(now, noun(word)),
+            words @ ["record", "tail" | "read", ..] if self.verbs => self.run_record(now, words),
+            // Records have no list: they are read, of a topic.
+            [word, "list"] if noun(word).is_some_and(|noun| noun != Noun::Record) => self.go_noun(now, noun(word)),
             [word, "show" | "lag" | "config", name] if noun(word).is_some() => match noun(word) {
                 Some(noun) => self.go(now, Place::open(noun, *name)),
                 None => Vec::new(),
@@ -198,6 +202,23 @@ impl State {
                     Tone::Warn,
                     format!("nothing here is called `{text}`; : lists what there is"),
                 );
+                Vec::new()
+            }
+        }
+    }
+
+    /// `record tail …` typed out: the screen shows what the command would print.
+    fn run_record(&mut self, now: Moment, words: &[&str]) -> Vec<Effect> {
+        let text: Vec<String> = words.iter().map(|word| words::quote(word)).collect();
+        match text.join(" ").parse() {
+            Ok(command @ Command::Record(_)) => {
+                let printed = command.to_string();
+                let name = printed.strip_prefix("record ").unwrap_or(&printed).to_owned();
+                self.go(now, Place::open(Noun::Record, name))
+            }
+            Ok(_) => Vec::new(),
+            Err(error) => {
+                self.notify(now, Tone::Warn, error.to_string());
                 Vec::new()
             }
         }

@@ -23,6 +23,7 @@ pub enum Noun {
     Throttle,
     Reassignment,
     Transaction,
+    Record,
 }
 
 impl Noun {
@@ -58,6 +59,7 @@ impl Noun {
             Self::Logdir => &["topics", "replicas", "relieve"],
             Self::Transaction => &["partitions"],
             Self::Quorum | Self::Throttle | Self::Reassignment => &[],
+            Self::Record => &["json", "text", "hex"],
         }
     }
 }
@@ -83,6 +85,7 @@ pub enum Layer {
     Throttle,
     Reassignment,
     Transaction,
+    Record,
     List,
     Global,
 }
@@ -111,6 +114,7 @@ impl From<Noun> for Layer {
             Noun::Throttle => Self::Throttle,
             Noun::Reassignment => Self::Reassignment,
             Noun::Transaction => Self::Transaction,
+            Noun::Record => Self::Record,
         }
     }
 }
@@ -143,6 +147,14 @@ impl Place {
     /// The command that prints what this place shows, without the context.
     pub fn command(&self) -> Vec<String> {
         let noun = self.noun.name();
+        if let (Noun::Record, Some(words)) = (self.noun, &self.name) {
+            let mut all = vec![noun.to_owned()];
+            all.extend(crate::command::words::split(words).unwrap_or_default());
+            if super::record::is_one(self) {
+                all.extend(["--as", Noun::Record.tabs()[self.tab]].map(str::to_owned));
+            }
+            return all;
+        }
         let words: Vec<&str> = match (self.noun, &self.name, self.tab) {
             (Noun::Triage, ..) => vec![noun],
             (Noun::Broker, Some(name), 2) => vec![noun, "config", name],

@@ -15,6 +15,7 @@ use super::list::List;
 use super::operation::Operation;
 use super::place::{Layer, Noun, Place};
 use super::prompt::Prompt;
+use super::record::{self, Records};
 use super::table::{Row, Table};
 use super::text;
 
@@ -65,6 +66,7 @@ pub struct State {
     pub(super) opens_triage_until: Option<Moment>,
     pub frozen_at: Option<Moment>,
     pub operations: Arc<Vec<Operation>>,
+    pub records: Records,
     /// Whether plans can be made and applied here.
     pub verbs: bool,
 
@@ -191,6 +193,16 @@ impl State {
         chords.join(" · ")
     }
 
+    /// The pages of what is open; none in a list.
+    pub fn tabs(&self) -> &'static [&'static str] {
+        let place = self.place();
+        match (&place.name, place.noun) {
+            (None, _) => &[],
+            (Some(_), Noun::Record) if !record::is_one(place) => &[],
+            (Some(_), noun) => noun.tabs(),
+        }
+    }
+
     /// Whether an action means anything in this console and on this screen.
     pub fn offers(&self, action: Action) -> bool {
         let place = self.place();
@@ -201,7 +213,9 @@ impl State {
             Action::Operation => self.verbs,
             Action::Heat => place.noun == Noun::Topic && place.tab == 0,
             Action::Relieve => place.noun == Noun::Logdir,
+            Action::Record => self.verbs && matches!(place.noun, Noun::Topic | Noun::Record),
             Action::Unfold => self.table.folds,
+            Action::NextTab | Action::PreviousTab if place.noun == Noun::Record => record::is_one(place),
             Action::NextTab | Action::PreviousTab => place.name.is_some() && place.noun.tabs().len() > 1,
             Action::ScrollLeft | Action::ScrollRight => self.list().wide,
             Action::Actions => !self.actions().is_empty(),

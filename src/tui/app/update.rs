@@ -50,6 +50,7 @@ impl State {
                     self.rebuild(now);
                 }
             }
+            Message::Records(batch) => self.receive(now, batch),
             Message::Planned(words, planned) => self.planned(now, &words, planned),
             Message::Applied(Ok(text)) => self.notify(now, Tone::Ok, text),
             Message::Applied(Err(text)) => self.notify(now, Tone::Error, text),
@@ -101,6 +102,7 @@ impl State {
             Action::First => self.step(isize::MIN),
             Action::Last => self.step(isize::MAX),
             Action::Open => return self.open(now),
+            Action::Record if self.verbs => return self.open_records(now),
             Action::Back => return self.back(now),
             Action::NextTab => self.turn(now, 1),
             Action::PreviousTab => self.turn(now, -1),
@@ -181,7 +183,10 @@ impl State {
         }
         match self.at {
             0 => {
-                let noun = self.place().noun;
+                let noun = match self.place().noun {
+                    Noun::Record => Noun::Topic,
+                    noun => noun,
+                };
                 self.go(now, Place::list(noun))
             }
             _ => self.travel(now, -1),

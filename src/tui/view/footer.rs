@@ -13,7 +13,7 @@ use crate::tui::theme::{Role, Theme};
 use crate::tui::widget::span::clip;
 
 /// The keys worth a place, most useful first.
-const HINTS: [(Action, &str); 13] = [
+const HINTS: [(Action, &str); 14] = [
     (Action::Open, "open"),
     (Action::Back, "back"),
     (Action::Filter, "filter"),
@@ -24,6 +24,7 @@ const HINTS: [(Action, &str); 13] = [
     (Action::Faults, "faults"),
     (Action::Sort, "sort"),
     (Action::Inspect, "inspect"),
+    (Action::Record, "records"),
     (Action::Heat, "heat"),
     (Action::Freeze, "freeze"),
     (Action::Quit, "quit"),

@@ -4,7 +4,9 @@ use ratatui::Frame;
 use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 
+use super::style;
 use crate::tui::app::State;
+use crate::tui::app::place::Noun;
 use crate::tui::app::text;
 use crate::tui::theme::{Role, Theme};
 
@@ -12,8 +14,8 @@ pub fn render(frame: &mut Frame<'_>, area: Rect, state: &State, theme: &Theme) {
     let muted = theme.style(Role::Muted);
     let mut line = Line::from(" ");
     let place = state.place();
-    if place.name.is_some() {
-        for (at, tab) in place.noun.tabs().iter().enumerate() {
+    if !state.tabs().is_empty() {
+        for (at, tab) in state.tabs().iter().enumerate() {
             let here = at == place.tab;
             let style = theme.style(if here { Role::Selection } else { Role::Muted });
             line.push_span(Span::styled(format!(" {tab} "), style));
@@ -50,6 +52,12 @@ fn left(state: &State, theme: &Theme) -> Vec<Span<'static>> {
         faults => {
             let text = format!(" · {} faulty", text::count(faults as i64));
             spans.push(Span::styled(text, theme.style(Role::Warn)));
+        }
+    }
+    if state.place().noun == Noun::Record {
+        for part in state.records.status() {
+            spans.push(Span::raw(" · "));
+            spans.push(Span::styled(part.text.clone(), style::of(&part, theme)));
         }
     }
     if !list.marks.is_empty() {

@@ -11,8 +11,9 @@ use tokio::sync::{Notify, OnceCell};
 use tokio::task::AbortHandle;
 use tokio::time::Instant;
 
-use super::{NewRecord, Overflow, Producer, Start, TailRequest, tail};
+use super::{NewRecord, Overflow, Producer, Start, TailRequest, Until, tail};
 use crate::model::probe::Probe;
+use crate::model::record::filter::Filter;
 use crate::source::Error;
 use crate::source::kafka::Target;
 
@@ -107,7 +108,10 @@ impl Prober {
             topic: self.topic.clone(),
             partitions: partitions.to_vec(),
             start: Start::Last(8),
-            follow: true,
+            until: Until::Followed,
+            filter: Filter::default(),
+            limit: None,
+            read_committed: false,
             capacity: 256,
             overflow: Overflow::Drop,
         };

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::{FutureProducer, FutureRecord, Producer as _};
 
 use super::{Live, close_aside, config, failure};
@@ -19,6 +20,7 @@ pub struct NewRecord<'a> {
     pub value: Option<&'a [u8]>,
     /// Milliseconds since the epoch; `None`: now.
     pub timestamp_ms: Option<i64>,
+    pub headers: &'a [(&'a str, &'a [u8])],
 }
 
 /// Where a record went.
@@ -77,6 +79,16 @@ impl Producer {
         outgoing.key = record.key;
         outgoing.payload = record.value;
         outgoing.timestamp = record.timestamp_ms;
+        if !record.headers.is_empty() {
+            let headers = OwnedHeaders::new_with_capacity(record.headers.len());
+            let add = |headers: OwnedHeaders, (key, value): &(&str, &[u8])| {
+                headers.insert(Header {
+                    key,
+                    value: Some(*value),
+                })
+            };
+            outgoing.headers = Some(record.headers.iter().fold(headers, add));
+        }
         let what = format!("producing to {}", record.topic);
         match inner.send(outgoing, self.patience).await {
             Ok(delivery) => Ok(Delivered {
