@@ -714,3 +714,25 @@ async fn a_small_screen_never_cuts_what_one_acts_on() {
         assert!(screen.contains(text), "{text} is cut:\n{}", console.text());
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn over_twenty_brokers_the_grid_has_a_column_for_each_zone_and_each_outlier() {
+    let mut snapshot = fixture::wide();
+    let usual = snapshot.broker_configs[&1].clone();
+    let odd = snapshot.broker_configs[&5].clone();
+    snapshot.broker_configs = (1..=30)
+        .map(|id| (id, if id == 17 { odd.clone() } else { usual.clone() }))
+        .collect();
+    let mut console = Console::open(Opening {
+        snapshot,
+        ..Opening::default()
+    })
+    .await;
+    console
+        .press("9")
+        .await
+        .cursor_on("num.io.threads")
+        .cursor_on("drift: 17")
+        .shows("10 alike")
+        .shows("9 alike");
+}

@@ -27,9 +27,9 @@ pub fn list(rows: &Rows, snapshot: &Snapshot, now: Moment) -> Table {
     let configs = ConfigRow::all(snapshot, now);
     let slots = slots(rows, &configs);
     let mut columns = vec![
-        Column::new("name", "property", 0).width(24, 46),
+        Column::new("name", "property", 0).width(14, 46),
         Column::new("drift", "drift", 1).width(0, 22),
-        Column::new("usual", "most have", 1).width(9, 18),
+        Column::new("usual", "most have", 2).width(9, 26),
         Column::new("source", "source", 4).width(7, 22),
         Column::new("topics", "topics", 3).width(6, 6).right(),
         Column::new("read_only", "changes", 6).width(12, 12),
