@@ -87,12 +87,14 @@ impl Six {
             sensitive: false,
             read_only: false,
             documentation: None,
+            synonyms: Vec::new(),
         };
         let voter = |id| Voter {
             id,
             log_end_offset: 5_000,
             last_fetch_ms: Some(1_000_000),
             last_caught_up_ms: Some(1_000_000),
+            directory: None,
         };
         let quorum = Quorum {
             leader: Some(101),
@@ -272,6 +274,8 @@ impl Six {
             usable_bytes: Some(5_000_000_000 * (100 - percent)),
             error: None,
             replicas: Vec::new(),
+            top: Vec::new(),
+            copies: Vec::new(),
             growth_bytes_per_second: Some(0.0),
         };
         self.snapshot.logdirs.insert(id, Observed::fresh(vec![dir], ago(1)));
@@ -346,6 +350,7 @@ impl Six {
             sensitive: false,
             read_only: false,
             documentation: None,
+            synonyms: Vec::new(),
         };
         self.snapshot
             .broker_configs

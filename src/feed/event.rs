@@ -527,6 +527,7 @@ mod tests {
             sensitive: false,
             read_only: false,
             documentation: None,
+            synonyms: Vec::new(),
         };
         let mut before = look(topic(&[1, 2, 3], 1), 0);
         before

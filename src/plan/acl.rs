@@ -316,6 +316,7 @@ mod tests {
             sensitive: value.is_none(),
             read_only: true,
             documentation: None,
+            synonyms: Vec::new(),
         };
         let seen = |configs: [Vec<Config>; 2]| {
             let mut snapshot = Snapshot::default();

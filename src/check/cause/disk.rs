@@ -165,6 +165,8 @@ mod tests {
             usable_bytes: Some(1_000_000_000 - used * 10_000_000),
             error: None,
             replicas: Vec::new(),
+            top: Vec::new(),
+            copies: Vec::new(),
             growth_bytes_per_second: growth,
         }
     }
