@@ -6,6 +6,7 @@ pub mod broker;
 pub mod cloud;
 pub mod cluster;
 pub mod config;
+pub mod ends;
 pub mod event;
 pub mod group;
 pub mod identity;

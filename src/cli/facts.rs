@@ -10,6 +10,7 @@ use super::output::{Answer, Problem};
 use crate::command::{Global, Line};
 use crate::feed::{self, Needs, Section, Sources, capture};
 use crate::model::row::Rows;
+use crate::model::row::group::GroupRow;
 use crate::model::{Moment, Snapshot};
 use crate::settings::pin::Pins;
 use crate::settings::target::{self, Asked};
@@ -112,6 +113,11 @@ pub fn asked(global: &Global) -> Asked {
 impl Facts {
     pub fn rows(&self) -> Rows {
         Rows::of(&self.snapshot, self.now)
+    }
+
+    /// Only the groups: a wide cluster's partitions need no rows for them.
+    pub fn groups(&self) -> Vec<GroupRow> {
+        GroupRow::all(&self.snapshot, self.now)
     }
 
     /// True when something that was asked for was not seen.

@@ -13,7 +13,7 @@ const NEEDS: [Section; 4] = [Section::Cluster, Section::Topics, Section::Groups,
 
 pub async fn answer(line: &Line, verb: &Verb) -> Result<Answer, Failure> {
     let facts = gather(line, &NEEDS).await?;
-    let groups = facts.rows().groups;
+    let groups = facts.groups();
     // A leader that did not answer matters only where a lag hangs on it.
     let told = groups
         .iter()

@@ -10,6 +10,7 @@ pub use data::Data;
 pub use human::{bytes, count, duration, mb_per_second, moment, percent, plain};
 pub use table::clean;
 
+use std::collections::HashMap;
 use std::io::{IsTerminal, Write};
 
 use serde::Serialize;
@@ -137,13 +138,13 @@ impl Sheet {
     /// Why fields are null, those with one reason together. `subjects` names each row.
     pub fn problems(&self, subjects: &[String]) -> Vec<Problem> {
         let mut problems: Vec<Problem> = Vec::new();
+        let mut by_reason: HashMap<&str, usize> = HashMap::new();
         for (row, subject) in self.rows.iter().zip(subjects) {
             for (head, field) in self.heads.iter().zip(row) {
                 let Some(reason) = field.reason.as_ref().filter(|_| field.data == Data::Null) else {
                     continue;
                 };
-                let at = problems.iter().position(|problem| problem.reason == *reason);
-                let at = at.unwrap_or_else(|| {
+                let at = *by_reason.entry(reason).or_insert_with(|| {
                     problems.push(Problem {
                         subjects: Vec::new(),
                         fields: Vec::new(),
@@ -152,7 +153,7 @@ impl Sheet {
                     problems.len() - 1
                 });
                 let problem = &mut problems[at];
-                if problem.subjects.last() != Some(subject) && !problem.subjects.contains(subject) {
+                if problem.subjects.last() != Some(subject) {
                     problem.subjects.push(subject.clone());
                 }
                 if !problem.fields.iter().any(|field| field == head.key) {

@@ -1,6 +1,6 @@
 //! One look at one section: ask the source, take in the answer. The live feed and one-shot commands share it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::cloud::Plane;
@@ -8,12 +8,10 @@ use super::pace;
 use super::section::Section;
 use super::store::{Change, Seen, Store, settle};
 use crate::model::broker::Link;
-use crate::model::group::Group;
 use crate::model::logdir::{Copying, LogDir};
 use crate::model::{BrokerId, Moment, Observed, Snapshot};
-use crate::source::Error;
 use crate::source::kafka::record::Prober;
-use crate::source::kafka::{Kafka, Partitions, Probe};
+use crate::source::kafka::{Kafka, Probe};
 use crate::source::prometheus::Prometheus;
 
 /// A section, of one broker where brokers tell it.
@@ -136,7 +134,7 @@ impl Look {
     }
 
     async fn offsets(&self, broker: BrokerId) -> Seen {
-        let Some(partitions) = self.store.read(|snapshot| led_by(snapshot, broker)) else {
+        let Some(partitions) = self.store.led_by(broker) else {
             return Seen::default();
         };
         let offsets = self.kafka.offsets(broker, &partitions).await;
@@ -174,15 +172,8 @@ impl Look {
                 told.clone(),
                 at,
             );
-            if same {
-                inner.snapshot.groups.seen_at = Some(at);
-                return seen.change;
-            }
-            let merged = merge(&inner.groups, &inner.snapshot.coordinators);
-            let all = groups_outcome(&inner.snapshot, told, merged);
-            let settled = settle(&mut inner.snapshot.groups, all, at);
-            inner.commits.keep(&mut inner.snapshot);
-            seen.change = seen.change.max(settled.change);
+            let all = inner.told_groups(told, same, at);
+            seen.change = seen.change.max(all);
             seen.change
         });
         seen
@@ -392,41 +383,6 @@ fn two_digits(value: f64) -> f64 {
     (value * scale).round() / scale
 }
 
-/// `None` until the topics are known.
-fn led_by(snapshot: &Snapshot, broker: BrokerId) -> Option<Partitions> {
-    let topics = snapshot.topics.get()?;
-    let led = topics.iter().filter_map(|topic| {
-        let partitions: Vec<_> = topic
-            .partitions
-            .iter()
-            .filter(|partition| partition.leader == Some(broker))
-            .map(|partition| partition.partition)
-            .collect();
-        (!partitions.is_empty()).then(|| (topic.name.clone(), partitions))
-    });
-    Some(led.collect())
-}
-
-/// All groups, sorted by name; of two coordinators that claim one, the one that answered last is right.
-fn merge(
-    by_coordinator: &BTreeMap<BrokerId, Vec<Group>>,
-    coordinators: &BTreeMap<BrokerId, Observed<()>>,
-) -> Vec<Group> {
-    let mut answers: Vec<_> = by_coordinator.iter().collect();
-    answers.sort_by_key(|(id, _)| coordinators.get(id).and_then(|told| told.seen_at));
-    let groups = answers.into_iter().flat_map(|(_, groups)| groups);
-    let by_name: BTreeMap<&str, &Group> = groups.map(|group| (group.name.as_str(), group)).collect();
-    by_name.into_values().cloned().collect()
-}
-
-/// The groups fail as a whole only when no coordinator answers.
-fn groups_outcome(snapshot: &Snapshot, told: Result<(), Error>, merged: Vec<Group>) -> Result<Vec<Group>, Error> {
-    match told {
-        Err(error) if !snapshot.coordinators.values().any(Observed::is_fresh) => Err(error),
-        _ => Ok(merged),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -448,24 +404,5 @@ mod tests {
         assert_eq!(link.rtt_ms, 0.43, "it queued behind a request of ours");
         link = steady(Some(&link), probe(900.0, false));
         assert!(link.rtt_ms > 200.0);
-    }
-
-    #[test]
-    fn the_last_coordinator_to_answer_is_right() {
-        let at = |second: i64| Moment::from_second(1_800_000_000 + second).unwrap();
-        let group = |coordinator| Group {
-            name: "billing".to_owned(),
-            state: "Stable".to_owned(),
-            kind: "classic".to_owned(),
-            protocol: "range".to_owned(),
-            coordinator: Some(coordinator),
-            members: Vec::new(),
-            commits: Vec::new(),
-        };
-        let by_coordinator = BTreeMap::from([(1, vec![group(1)]), (2, vec![group(2)])]);
-        let coordinators = BTreeMap::from([(1, Observed::fresh((), at(9))), (2, Observed::fresh((), at(3)))]);
-        let merged = merge(&by_coordinator, &coordinators);
-        assert_eq!(merged.len(), 1);
-        assert_eq!(merged[0].coordinator, Some(1));
     }
 }

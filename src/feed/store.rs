@@ -11,8 +11,10 @@ use super::{event, history, pace};
 use crate::model::group::Group;
 use crate::model::history::History;
 use crate::model::identity::Rules;
+use crate::model::topic::Topic;
 use crate::model::{BrokerId, Health, Moment, Observed, Snapshot};
 use crate::source::Error;
+use crate::source::kafka::Partitions;
 
 /// What an answer changed. The order is that of urgency.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -43,6 +45,9 @@ pub(super) struct Store {
     changed: Notify,
 }
 
+/// Partitions by leader, and the topics that they were taken from.
+type Led = Option<(Arc<Vec<Topic>>, BTreeMap<BrokerId, Arc<Partitions>>)>;
+
 #[derive(Debug, Default)]
 pub(super) struct Inner {
     pub snapshot: Snapshot,
@@ -56,7 +61,80 @@ pub(super) struct Inner {
     pub surges: pace::Surges,
     /// What was published last: the next one is compared with it.
     published: Arc<Snapshot>,
+    /// Some of `groups` are not in the snapshot yet.
+    unmerged: bool,
+    /// What each broker leads, and the topics that say so.
+    led: Led,
     pending: Change,
+}
+
+impl Inner {
+    /// Takes in a coordinator's word, once its groups are in `groups` and its health in the snapshot. The groups of all
+    /// are put together when the snapshot is looked at: a hundred coordinators that answer at once are one merge. They
+    /// fail as a whole only when no coordinator answers.
+    pub fn told_groups(&mut self, told: Result<(), Error>, same: bool, at: Moment) -> Change {
+        let answering = self.snapshot.coordinators.values().any(Observed::is_fresh);
+        let section = &mut self.snapshot.groups;
+        let before = section.health.clone();
+        let told = match told {
+            Err(error) if !answering => {
+                section.fail(error.trouble(), error.to_string(), at);
+                return match section.health == before {
+                    true => Change::Nothing,
+                    false => Change::Value,
+                };
+            }
+            told => told.is_ok() && !same,
+        };
+        self.unmerged |= told || section.value.is_none();
+        section.value.get_or_insert_default();
+        section.health = Health::Fresh;
+        section.seen_at = Some(at);
+        match told || before != Health::Fresh {
+            true => Change::Value,
+            false => Change::Age,
+        }
+    }
+
+    /// The snapshot, with what every coordinator told last.
+    fn merged(&mut self) -> &mut Snapshot {
+        if std::mem::take(&mut self.unmerged) {
+            let merged = merge(&self.groups, &self.snapshot.coordinators);
+            self.snapshot.groups.value = Some(Arc::new(merged));
+            self.commits.keep(&mut self.snapshot);
+        }
+        &mut self.snapshot
+    }
+}
+
+/// All groups, sorted by name; of two coordinators that claim one, the one that answered last is right.
+fn merge(
+    by_coordinator: &BTreeMap<BrokerId, Vec<Group>>,
+    coordinators: &BTreeMap<BrokerId, Observed<()>>,
+) -> Vec<Group> {
+    let mut answers: Vec<_> = by_coordinator.iter().collect();
+    answers.sort_by_key(|(id, _)| coordinators.get(id).and_then(|told| told.seen_at));
+    let groups = answers.into_iter().flat_map(|(_, groups)| groups);
+    let by_name: BTreeMap<&str, &Group> = groups.map(|group| (group.name.as_str(), group)).collect();
+    by_name.into_values().cloned().collect()
+}
+
+/// All partitions by their leaders, in one pass however many leaders there are.
+fn by_leader(topics: &[Topic]) -> BTreeMap<BrokerId, Arc<Partitions>> {
+    let mut led: BTreeMap<BrokerId, Partitions> = BTreeMap::new();
+    for topic in topics {
+        for partition in &topic.partitions {
+            let Some(leader) = partition.leader else { continue };
+            let own = led.entry(leader).or_default();
+            match own.get_mut(&topic.name) {
+                Some(partitions) => partitions.push(partition.partition),
+                None => {
+                    own.insert(topic.name.clone(), vec![partition.partition]);
+                }
+            }
+        }
+    }
+    led.into_iter().map(|(id, own)| (id, Arc::new(own))).collect()
 }
 
 impl Store {
@@ -110,6 +188,18 @@ impl Store {
         seen
     }
 
+    /// The partitions that `broker` leads; `None` until the topics are known.
+    pub fn led_by(&self, broker: BrokerId) -> Option<Arc<Partitions>> {
+        let mut inner = self.lock();
+        let topics = Arc::clone(inner.snapshot.topics.value.as_ref()?);
+        let (of, led) = inner.led.get_or_insert_with(Default::default);
+        if !Arc::ptr_eq(of, &topics) {
+            *led = by_leader(&topics);
+            *of = topics;
+        }
+        Some(led.get(&broker).cloned().unwrap_or_default())
+    }
+
     /// What waits to be published.
     pub fn pending(&self) -> Change {
         self.lock().pending
@@ -127,6 +217,7 @@ impl Store {
             inner.snapshot.revision += 1;
         }
         inner.pending = Change::Nothing;
+        inner.merged();
         let now = Moment::now();
         inner.snapshot.taken_at = Some(now);
         let before = Arc::clone(&inner.published);
@@ -138,9 +229,10 @@ impl Store {
     /// Adds a sample to the history.
     pub fn sample(&self, at: Moment) {
         self.edit(|inner| {
-            let mut next = History::clone(&inner.snapshot.history);
-            history::sample(&mut next, &inner.snapshot, at);
-            inner.snapshot.history = Arc::new(next);
+            let snapshot = inner.merged();
+            let mut next = History::clone(&snapshot.history);
+            history::sample(&mut next, snapshot, at);
+            snapshot.history = Arc::new(next);
             Change::Age
         });
     }
@@ -227,5 +319,47 @@ mod tests {
         store.edit(|_| Change::Value);
         assert_eq!(store.publish().revision, 2);
         assert_eq!(store.pending(), Change::Nothing);
+    }
+
+    fn group(coordinator: BrokerId) -> Group {
+        Group {
+            name: "billing".to_owned(),
+            state: "Stable".to_owned(),
+            kind: "classic".to_owned(),
+            protocol: "range".to_owned(),
+            coordinator: Some(coordinator),
+            members: Vec::new(),
+            commits: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn the_last_coordinator_to_answer_is_right() {
+        let by_coordinator = BTreeMap::from([(1, vec![group(1)]), (2, vec![group(2)])]);
+        let coordinators = BTreeMap::from([(1, Observed::fresh((), at(9))), (2, Observed::fresh((), at(3)))]);
+        let merged = merge(&by_coordinator, &coordinators);
+        assert_eq!(merged.len(), 1);
+        assert_eq!(merged[0].coordinator, Some(1));
+    }
+
+    #[test]
+    fn groups_fail_only_when_no_coordinator_answers() {
+        let store = Store::new(Snapshot::default(), Rules::default());
+        let tell = |id: BrokerId, outcome: Result<(), Error>, same, second| {
+            store.edit(|inner| {
+                let told = outcome.clone().map(|()| drop(inner.groups.insert(id, vec![group(id)])));
+                settle(inner.snapshot.coordinators.entry(id).or_default(), outcome, at(second));
+                inner.told_groups(told, same, at(second))
+            })
+        };
+        assert_eq!(tell(1, Err(dead()), false, 0), Change::Value);
+        assert_eq!(tell(1, Err(dead()), false, 1), Change::Nothing);
+        assert_eq!(store.publish().groups.get(), None);
+        assert_eq!(tell(2, Ok(()), false, 2), Change::Value);
+        assert_eq!(store.publish().groups.get().map(Vec::len), Some(1));
+        assert_eq!(tell(2, Ok(()), true, 3), Change::Age);
+        assert_eq!(tell(1, Err(dead()), false, 4), Change::Age, "another one answers");
+        let groups = store.publish().groups.clone();
+        assert_eq!((groups.seen_at, groups.is_fresh()), (Some(at(4)), true));
     }
 }

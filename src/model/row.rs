@@ -24,6 +24,7 @@ mod tests;
 
 use serde::Serialize;
 
+use super::ends::Ends;
 use super::snapshot::Snapshot;
 use super::{Health, Moment, Observed};
 use broker::{BrokerRow, ZoneRow};
@@ -59,7 +60,8 @@ pub struct Rows {
 impl Rows {
     /// Linear in partitions and commits; meant for a blocking thread on wide clusters.
     pub fn of(snapshot: &Snapshot, now: Moment) -> Self {
-        let partitions = PartitionRow::all(snapshot, now);
+        let ends = Ends::of(snapshot);
+        let partitions = PartitionRow::all(snapshot, &ends, now);
         let join = Join::of(snapshot);
         let mut volumes = VolumeRow::all(snapshot, &join, now);
         let mut brokers = BrokerRow::all(snapshot, &join, &partitions, &volumes, now);
@@ -67,7 +69,7 @@ impl Rows {
         Self {
             zones: ZoneRow::all(snapshot, &brokers, now),
             topics: TopicRow::all(snapshot, &partitions),
-            groups: GroupRow::all(snapshot, now),
+            groups: GroupRow::all_at(snapshot, &ends, now),
             users: UserRow::all(snapshot, now),
             quotas: QuotaRow::all(snapshot),
             logdirs: LogdirRow::all(snapshot, now),

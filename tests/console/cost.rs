@@ -1,20 +1,30 @@
-//! What the screens cost on the line: bytes for a key, nothing when idle. Peers send 2.7 and 7.2 kB for a `down`, and
-//! up to 2.6 kB a second when idle.
+//! What the console costs: bytes on the line for a key, nothing when idle; requests to the cluster for a lag. Peers send
+//! 2.7 and 7.2 kB for a `down`, up to 2.6 kB a second when idle, and eight requests for each group.
 
+use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use azimuth::feed::{Needs, Section, Sources, collect};
+use azimuth::model::Moment;
+use azimuth::model::row::group::GroupRow;
+use azimuth::source::kafka::{Kafka, NewTopic, Target};
 use azimuth::tui::run;
 use azimuth::tui::terminal::Quiet;
+use azimuth_broker::wire::{Client, ClientConfig};
 use futures::StreamExt;
+use kafka_protocol::messages::offset_commit_request::{OffsetCommitRequestPartition, OffsetCommitRequestTopic};
+use kafka_protocol::messages::{FindCoordinatorRequest, GroupId, OffsetCommitRequest, TopicName};
+use kafka_protocol::protocol::StrBytes;
 use ratatui::backend::CrosstermBackend;
 use ratatui::layout::Rect;
 use ratatui::{Terminal, TerminalOptions, Viewport};
 use tokio::time;
 
 use super::harness::{Console, Opening, event};
+use super::kafka;
 
 /// Counts what is written.
 #[derive(Debug, Clone, Default)]
@@ -86,4 +96,105 @@ async fn moving_the_cursor_costs_less_than_the_peers_do() {
     let each = wire.cost_of(&keys, Duration::from_millis(200)).await / 8;
     println!("{each} bytes for each j");
     assert!(each < 1600, "{each} bytes for each j");
+}
+
+/// So many groups have committed offsets.
+async fn commit(target: &Target, topic: &str, groups: std::ops::Range<usize>) {
+    let deadline = Instant::now() + Duration::from_secs(120);
+    let names: Vec<StrBytes> = groups.map(|n| StrBytes::from_string(format!("cost-{n:04}"))).collect();
+    let config = ClientConfig::default();
+    let first = Client::connect(&target.bootstrap[0], &config).await.unwrap();
+    let patience = Duration::from_secs(30);
+    for name in names {
+        loop {
+            let find = FindCoordinatorRequest::default().with_coordinator_keys(vec![name.clone()]);
+            let found = first.call(find, patience).await.unwrap();
+            let coordinator = &found.coordinators[0];
+            let outcome = match coordinator.error_code {
+                0 => {
+                    let address = format!("{}:{}", coordinator.host, coordinator.port);
+                    let client = Client::connect(&address, &config).await.unwrap();
+                    let partition = OffsetCommitRequestPartition::default()
+                        .with_partition_index(0)
+                        .with_committed_offset(0);
+                    let topic = OffsetCommitRequestTopic::default()
+                        .with_name(TopicName(StrBytes::from_string(topic.to_owned())))
+                        .with_partitions(vec![partition]);
+                    let request = OffsetCommitRequest::default()
+                        .with_group_id(GroupId(name.clone()))
+                        .with_topics(vec![topic]);
+                    // The last version that names topics; later ones have their ids.
+                    let answer = client.call_capped(request, 9, patience).await.unwrap();
+                    answer.topics[0].partitions[0].error_code
+                }
+                error => error,
+            };
+            if outcome == 0 {
+                break;
+            }
+            assert!(Instant::now() < deadline, "{name} cannot commit: error {outcome}");
+            time::sleep(kafka::PAUSE).await;
+        }
+    }
+}
+
+/// What lag of all groups costs: how many there are, and the requests sent.
+async fn lag(target: &Target) -> (usize, BTreeMap<String, u64>) {
+    let sources = Sources::of_kafka("cost", Kafka::new(target.clone()));
+    let needs = Needs::from([Section::Cluster, Section::Topics, Section::Groups, Section::Offsets]);
+    let snapshot = collect(&sources, &needs, Duration::from_secs(60)).await;
+    let rows = GroupRow::all(&snapshot, Moment::now());
+    let ours = rows.iter().filter(|row| row.name.starts_with("cost-"));
+    let known = ours.filter(|row| row.lag_records.value == Some(0)).count();
+    (known, sources.kafka.requests())
+}
+
+/// Ten times the groups cost not one request more, and never more than a few for each broker.
+async fn lag_costs_requests_per_broker(target: Target, brokers: u64) {
+    let kafka = Kafka::new(target.clone());
+    let new = NewTopic {
+        name: "cost".to_owned(),
+        partitions: Some(1),
+        replication_factor: Some(1),
+        ..NewTopic::default()
+    };
+    for (_, outcome) in kafka.create_topics(&[new], false).await.unwrap() {
+        outcome.unwrap();
+    }
+    commit(&target, "cost", 0..20).await;
+    let (few, before) = lag(&target).await;
+    commit(&target, "cost", 20..200).await;
+    let (many, after) = lag(&target).await;
+    assert_eq!((few, many), (20, 200), "{before:?} {after:?}");
+    for (api, most) in [
+        ("ListGroups", 1),
+        ("DescribeGroups", 1),
+        ("OffsetFetch", 1),
+        ("ListOffsets", 2),
+    ] {
+        let asked = after.get(api).copied().unwrap_or(0);
+        assert!(
+            (1..=most * brokers).contains(&asked),
+            "{api}: {asked} requests for {brokers} brokers"
+        );
+    }
+    let all: u64 = after.values().sum();
+    assert!(
+        all <= brokers * 7 + 4,
+        "{all} requests for {brokers} brokers: {after:?}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn lag_of_all_groups_costs_requests_per_broker_on_ours() {
+    let folder = tempfile::tempdir().unwrap();
+    let cluster = crate::cluster::start(folder.path()).await;
+    lag_costs_requests_per_broker(Target::new(&cluster.bootstrap()), 3).await;
+    cluster.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn lag_of_all_groups_costs_requests_per_broker_on_apache_kafka() {
+    let Some(cluster) = kafka::shared().await else { return };
+    lag_costs_requests_per_broker(cluster.target(), 3).await;
 }

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Serialize;
 
 use super::Cell;
+use crate::model::ends::Ends;
 use crate::model::group::Group;
 use crate::model::snapshot::Snapshot;
 use crate::model::{BrokerId, Moment};
@@ -45,12 +46,19 @@ pub struct GroupPartition {
 impl GroupRow {
     /// In order of name.
     pub fn all(snapshot: &Snapshot, now: Moment) -> Vec<Self> {
-        let groups = snapshot.groups.get().map_or(&[][..], Vec::as_slice);
-        groups.iter().map(|group| Self::of(snapshot, group, now)).collect()
+        Self::all_at(snapshot, &Ends::of(snapshot), now)
     }
 
-    fn of(snapshot: &Snapshot, group: &Group, now: Moment) -> Self {
-        let parts = parts(snapshot, group, now);
+    pub(super) fn all_at(snapshot: &Snapshot, ends: &Ends<'_>, now: Moment) -> Vec<Self> {
+        let groups = snapshot.groups.get().map_or(&[][..], Vec::as_slice);
+        groups
+            .iter()
+            .map(|group| Self::of(snapshot, ends, group, now))
+            .collect()
+    }
+
+    fn of(snapshot: &Snapshot, ends: &Ends<'_>, group: &Group, now: Moment) -> Self {
+        let parts = parts(snapshot, ends, group, now);
         let worst = parts
             .iter()
             .filter_map(|part| Some((part, part.lag_records.value?)))
@@ -73,13 +81,13 @@ impl GroupRow {
             topics: topics.len() as u32,
             lag_records,
             worst: worst.map(|(part, lag)| (part.topic.clone(), part.partition, lag)),
-            rate_in: rate_in(snapshot, &parts),
+            rate_in: rate_in(ends, &parts),
             parts,
         }
     }
 }
 
-fn parts(snapshot: &Snapshot, group: &Group, now: Moment) -> Vec<GroupPartition> {
+fn parts(snapshot: &Snapshot, ends: &Ends<'_>, group: &Group, now: Moment) -> Vec<GroupPartition> {
     let mut owners: BTreeMap<(&str, i32), (&str, &str)> = BTreeMap::new();
     for member in &group.members {
         for (topic, partition) in &member.assignment {
@@ -93,7 +101,7 @@ fn parts(snapshot: &Snapshot, group: &Group, now: Moment) -> Vec<GroupPartition>
         .collect();
     let keys: BTreeSet<(&str, i32)> = owners.keys().chain(committed.keys()).copied().collect();
     let part = |(topic, partition): (&str, i32)| {
-        let end = end_offset(snapshot, topic, partition, now);
+        let end = end_offset(snapshot, ends, topic, partition, now);
         let committed = match committed.get(&(topic, partition)) {
             Some(offset) => Cell::known(*offset),
             None => Cell::unknown("nothing committed yet"),
@@ -117,14 +125,12 @@ fn parts(snapshot: &Snapshot, group: &Group, now: Moment) -> Vec<GroupPartition>
     keys.into_iter().map(part).collect()
 }
 
-fn end_offset(snapshot: &Snapshot, topic: &str, partition: i32, now: Moment) -> Cell<i64> {
-    let placed = snapshot
-        .topic(topic)
-        .and_then(|t| t.partitions.iter().find(|p| p.partition == partition));
+fn end_offset(snapshot: &Snapshot, ends: &Ends<'_>, topic: &str, partition: i32, now: Moment) -> Cell<i64> {
+    let placed = snapshot.topic(topic).and_then(|t| t.partition(partition));
     let Some(placed) = placed else {
         return Cell::unknown(format!("no partition {topic}-{partition} in the cluster"));
     };
-    let span = snapshot.span(topic, partition);
+    let span = ends.get(topic, partition).map(|told| told.span);
     match placed.leader.and_then(|leader| snapshot.offsets.get(&leader)) {
         Some(section) => Cell::from(section, now, "the leader has not told its offsets", |_| {
             span.map(|span| span.end)
@@ -156,10 +162,10 @@ fn total_lag(parts: &[GroupPartition]) -> Cell<i64> {
     }
 }
 
-fn rate_in(snapshot: &Snapshot, parts: &[GroupPartition]) -> Cell<f64> {
+fn rate_in(ends: &Ends<'_>, parts: &[GroupPartition]) -> Cell<f64> {
     let mut total = 0.0;
     for part in parts {
-        match snapshot.span(&part.topic, part.partition).and_then(|span| span.rate) {
+        match ends.get(&part.topic, part.partition).and_then(|told| told.span.rate) {
             Some(rate) => total += rate,
             None => return Cell::unknown(format!("no rate yet for {}-{}", part.topic, part.partition)),
         }

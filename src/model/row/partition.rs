@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use super::Cell;
+use crate::model::ends::{Ends, Told};
 use crate::model::reassignment::Reassignment;
 use crate::model::snapshot::Snapshot;
 use crate::model::topic::{Partition, Role};
@@ -63,7 +64,7 @@ pub(super) type Sizes<'a> = BTreeMap<(BrokerId, &'a str, i32), u64>;
 
 impl PartitionRow {
     /// In order of topic and partition.
-    pub fn all(snapshot: &Snapshot, now: Moment) -> Vec<Self> {
+    pub(super) fn all(snapshot: &Snapshot, ends: &Ends<'_>, now: Moment) -> Vec<Self> {
         let racks = racks(snapshot);
         let moves = reassignments(snapshot);
         let sizes = sizes(snapshot);
@@ -76,6 +77,7 @@ impl PartitionRow {
                 partition,
                 Facts {
                     racks: &racks,
+                    told: ends.get(topic, partition.partition),
                     moving,
                     sizes: &sizes,
                     min_isr: min_isr.of_topic(topic),
@@ -104,9 +106,9 @@ impl PartitionRow {
             roles: roles(partition, &adding, &removing),
             adding,
             removing,
-            start: offset(snapshot, topic, partition, facts.now, |span| Some(span.start)),
-            end: offset(snapshot, topic, partition, facts.now, |span| Some(span.end)),
-            rate: offset(snapshot, topic, partition, facts.now, |span| span.rate),
+            start: offset(snapshot, partition, &facts, |span| Some(span.start)),
+            end: offset(snapshot, partition, &facts, |span| Some(span.end)),
+            rate: offset(snapshot, partition, &facts, |span| span.rate),
             size_bytes: leader_size(snapshot, topic, partition, &facts),
             min_isr: facts.min_isr,
             badges,
@@ -116,6 +118,7 @@ impl PartitionRow {
 
 struct Facts<'a> {
     racks: &'a BTreeMap<BrokerId, &'a str>,
+    told: Option<Told>,
     moving: Option<&'a Reassignment>,
     sizes: &'a Sizes<'a>,
     min_isr: Cell<u32>,
@@ -221,28 +224,22 @@ pub(super) fn sizes(snapshot: &Snapshot) -> Sizes<'_> {
 
 fn offset<T>(
     snapshot: &Snapshot,
-    topic: &str,
     partition: &Partition,
-    now: Moment,
+    facts: &Facts<'_>,
     take: impl FnOnce(crate::model::offset::Span) -> Option<T>,
 ) -> Cell<T> {
     let section = partition.leader.and_then(|leader| snapshot.offsets.get(&leader));
-    let told = section.filter(|section| {
-        section.get().is_some_and(|o| {
-            o.topics
-                .get(topic)
-                .is_some_and(|t| t.contains_key(&partition.partition))
-        })
-    });
-    match (told, snapshot.span(topic, partition.partition)) {
-        (Some(section), Some(span)) => Cell::from(section, now, "seen only once yet", |_| take(span)),
+    match (section, facts.told) {
+        (Some(section), Some(told)) if Some(told.by) == partition.leader => {
+            Cell::from(section, facts.now, "seen only once yet", |_| take(told.span))
+        }
         // The leader has just moved: what the old leader told is still the best that is known.
-        (None, Some(span)) => Cell {
-            value: take(span),
+        (_, Some(told)) => Cell {
+            value: take(told.span),
             stale_seconds: None,
             reason: Some("told by the previous leader".to_owned()),
         },
-        _ => Cell::unknown(
+        (section, None) => Cell::unknown(
             match (partition.leader, section.and_then(|section| section.problem())) {
                 (None, _) => "the partition is offline".to_owned(),
                 (Some(leader), Some(problem)) => format!("broker {leader}: {problem}"),
