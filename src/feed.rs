@@ -11,6 +11,8 @@ mod live;
 mod look;
 mod pace;
 mod rate;
+mod recorder;
+mod ring;
 mod section;
 mod store;
 pub mod trial;
@@ -33,6 +35,7 @@ use tokio::task::AbortHandle;
 use crate::model::identity::Rules;
 use crate::model::transaction::Producer;
 use crate::model::{BrokerId, Snapshot};
+use crate::settings::Paths;
 use crate::settings::context::Context;
 use crate::source::aws::{self, Aws};
 use crate::source::kafka::record::Prober;
@@ -59,6 +62,8 @@ pub struct Sources {
     pub probe_topic: Option<String>,
     /// The folder of what is remembered between runs; `None` remembers nothing.
     pub state: Option<PathBuf>,
+    /// Where the clusters of this user are recorded, each in its state folder; `None` records nothing and recalls nothing.
+    pub record: Option<Paths>,
 }
 
 impl Sources {
@@ -72,6 +77,7 @@ impl Sources {
             rules: Rules::default(),
             probe_topic: None,
             state: None,
+            record: None,
         }
     }
 
@@ -104,6 +110,12 @@ impl Sources {
         Ok(sources)
     }
 
+    /// The same, recorded below this user's folders unless the context says `record = false`.
+    pub fn recorded(mut self, context: &Context, paths: &Paths) -> Self {
+        self.record = context.record.then(|| paths.clone());
+        self
+    }
+
     fn look(&self) -> Look {
         let plane = Arc::new(Plane::new(self.aws.clone(), self.state.clone()));
         let snapshot = Snapshot {
@@ -122,6 +134,7 @@ impl Sources {
                 .probe_topic
                 .as_ref()
                 .map(|topic| Arc::new(Prober::new(self.kafka.target(), topic))),
+            record: self.record.clone(),
         }
     }
 }
@@ -208,13 +221,14 @@ pub async fn collect(sources: &Sources, needs: &Needs, deadline: Duration) -> Sn
     collect::collect(&sources.look(), needs, deadline).await
 }
 
-/// The same, and a second look at the log ends `apart` later, so that their rates are known.
+/// The same, and a second look at the log ends and the groups `apart` later, so that rates are known.
 pub async fn collect_rates(sources: &Sources, needs: &Needs, deadline: Duration, apart: Duration) -> Snapshot {
     let look = sources.look();
     let began = tokio::time::Instant::now();
     collect::collect(&look, needs, deadline).await;
     tokio::time::sleep(apart).await;
-    let again = Needs::from([Section::Offsets]);
+    let twice = [Section::Offsets, Section::Groups];
+    let again = twice.into_iter().filter(|section| needs.contains(section)).collect();
     collect::collect(&look, &again, deadline.saturating_sub(began.elapsed())).await
 }
 

@@ -2,6 +2,7 @@
 
 pub mod acl;
 pub mod backing;
+pub mod backlog;
 pub mod broker;
 pub mod cloud;
 pub mod cluster;

@@ -89,7 +89,13 @@ async fn once(line: &Line, demo: &Demo) -> Result<Exit, Failure> {
                 internal: true,
             }),
         ),
-        ("LAG", Command::Group(group::Verb::List { state: None })),
+        (
+            "LAG",
+            Command::Group(group::Verb::List {
+                state: None,
+                window: None,
+            }),
+        ),
         ("VOLUMES", Command::Volume(volume::Verb::List)),
     ];
     for (title, command) in views {

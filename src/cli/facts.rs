@@ -33,11 +33,16 @@ pub struct Facts {
 /// Asks for some sections, or takes them from the capture of `--from`. What did not answer in time is in the problems; only
 /// settings, a wrong cluster and an unreadable capture are failures.
 pub async fn gather(line: &Line, needs: &[Section]) -> Result<Facts, Failure> {
+    gather_over(line, needs, None).await
+}
+
+/// The same, and where a window is given a second look at the end of it, for rates.
+pub async fn gather_over(line: &Line, needs: &[Section], window: Option<Duration>) -> Result<Facts, Failure> {
     let needs: Needs = needs.iter().copied().collect();
     let snapshot = match &line.global.from {
         Some(path) => capture::load(path).map_err(Failure::usage)?,
         // Boxed: the question to a whole cluster is a large future, and every command holds one.
-        None => look(&line.global, &needs).boxed().await?,
+        None => look(&line.global, &needs, window).boxed().await?,
     };
     let now = match (&line.global.from, snapshot.taken_at) {
         (Some(_), Some(taken_at)) => taken_at,
@@ -50,13 +55,17 @@ pub async fn gather(line: &Line, needs: &[Section]) -> Result<Facts, Failure> {
     })
 }
 
-async fn look(global: &Global, needs: &Needs) -> Result<Snapshot, Failure> {
+async fn look(global: &Global, needs: &Needs, window: Option<Duration>) -> Result<Snapshot, Failure> {
     let paths = paths()?;
     let (context, _) = context_of(global, &paths)?;
     let mut pins = Pins::load(&paths)?;
     let sources = sources(&context, &pins, &paths)?;
     let patience = patience(global);
-    let snapshot = feed::collect(&sources, needs, patience.saturating_sub(MARGIN).max(patience / 2)).await;
+    let deadline = patience.saturating_sub(MARGIN).max(patience / 2);
+    let snapshot = match window {
+        Some(apart) => feed::collect_rates(&sources, needs, deadline + apart, apart).await,
+        None => feed::collect(&sources, needs, deadline).await,
+    };
     hold_to_pin(&context, &mut pins, &snapshot)?;
     Ok(snapshot)
 }
@@ -64,7 +73,8 @@ async fn look(global: &Global, needs: &Needs) -> Result<Snapshot, Failure> {
 /// Where facts of a context come from.
 pub fn sources(context: &Context, pins: &Pins, paths: &Paths) -> Result<Sources, Failure> {
     let folder = pins.expected(context).and_then(|id| state::of(id, paths).ok());
-    Sources::of(context, folder.map(|state| state.folder)).map_err(Failure::usage)
+    let sources = Sources::of(context, folder.map(|state| state.folder)).map_err(Failure::usage)?;
+    Ok(sources.recorded(context, paths))
 }
 
 /// Another cluster than the pinned one is refused, whatever it was asked.

@@ -37,6 +37,8 @@ impl Found {
                 self.one("groups", &snapshot.groups);
                 self.each(snapshot, "groups", &snapshot.coordinators);
             }
+            Section::Backlogs => self.each(snapshot, "backlogs", &snapshot.backlogs),
+            Section::Retentions => self.one("retention", &snapshot.retentions),
             Section::Logdirs => self.each(snapshot, "log dirs", &snapshot.logdirs),
             Section::BrokerConfigs => self.each(snapshot, "configs", &snapshot.broker_configs),
             // Empty where the context names no endpoints: there was nothing to see.

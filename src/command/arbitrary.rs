@@ -42,6 +42,10 @@ impl Random {
         (self.below(4) == 0).then(|| make(self))
     }
 
+    fn time(&mut self) -> Time {
+        Time(Duration::from_millis(1 + self.below(100_000)))
+    }
+
     fn some<T>(&mut self, least: u64, mut make: impl FnMut(&mut Self) -> T) -> Vec<T> {
         let count = least + self.below(3);
         (0..count).map(|_| make(self)).collect()
@@ -119,7 +123,7 @@ impl Random {
             property: self.some(0, Self::text),
             from: self.maybe(Self::path),
             output: outputs[self.below(6) as usize],
-            timeout: self.maybe(|random| Time(Duration::from_millis(1 + random.below(100_000)))),
+            timeout: self.maybe(Self::time),
             no_color: self.flip(),
             dry_run: self.flip(),
             yes: self.flip(),
@@ -154,17 +158,21 @@ impl Random {
             3 => Command::Group(match self.below(4) {
                 0 => group::Verb::List {
                     state: self.maybe(Self::text),
+                    window: self.maybe(Self::time),
                 },
                 1 => group::Verb::Show {
                     names: self.some(1, Self::text),
+                    window: self.maybe(Self::time),
                 },
                 2 => group::Verb::Lag {
                     names: Vec::new(),
                     all: true,
+                    window: self.maybe(Self::time),
                 },
                 _ => group::Verb::Lag {
                     names: self.some(1, Self::text),
                     all: false,
+                    window: None,
                 },
             }),
             4 => Command::Volume(match self.flip() {

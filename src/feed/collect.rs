@@ -6,6 +6,7 @@ use futures::future::join_all;
 use tokio::time::Instant;
 
 use super::look::{Job, Look};
+use super::recorder;
 use super::section::{Needs, Section};
 use super::store::Change;
 use crate::model::{BrokerId, Health, Moment, Observed, Snapshot, Trouble};
@@ -28,6 +29,9 @@ pub(super) async fn collect(look: &Look, needs: &Needs, deadline: Duration) -> S
         mark(&mut inner.snapshot, &needs, brokers.into_iter().collect(), &unanswered);
         Change::Nothing
     });
+    recorder::recall(look).await;
+    // A look is a sample like any other: two of them are a rate.
+    look.store.sample(Moment::now());
     let snapshot = look.store.publish();
     Snapshot::clone(&snapshot)
 }
@@ -62,13 +66,27 @@ async fn run(look: &Look, needs: &Needs) {
     let basis = basis.into_iter().filter(|(_, wanted)| *wanted);
     join_all(basis.map(|(section, _)| at(look, section, None))).await;
     let brokers: Vec<BrokerId> = look.brokers().into_iter().collect();
-    let sections = needs.iter().copied().filter(Section::is_per_broker);
+    // What groups have not read follows from their offsets and the logs' ends.
+    let late = |section: &Section| matches!(section, Section::Backlogs | Section::Retentions);
+    let sections = needs
+        .iter()
+        .copied()
+        .filter(|section| section.is_per_broker() && !late(section));
     let jobs = sections.flat_map(|section| brokers.iter().map(move |broker| (section, Some(*broker))));
     let rest = [Section::TopicConfigs, Section::Probes]
         .into_iter()
         .filter(|section| wants(*section));
     let rest = rest.map(|section| (section, None));
     let told = join_all(jobs.chain(rest).map(|(section, broker)| at(look, section, broker)));
+    let told = async {
+        told.await;
+        let late = needs.iter().copied().filter(late);
+        let jobs = late.flat_map(|section| match section.is_per_broker() {
+            true => brokers.iter().map(|broker| (section, Some(*broker))).collect(),
+            false => vec![(section, None)],
+        });
+        join_all(jobs.map(|(section, broker)| at(look, section, broker))).await;
+    };
     let _ = tokio::join!(told, clouds(look, needs));
 }
 
@@ -113,9 +131,11 @@ fn mark(snapshot: &mut Snapshot, needs: &Needs, brokers: Vec<BrokerId>, unanswer
             Section::Instances => unanswered.mark(&mut snapshot.cloud.zones),
             Section::Metrics => unanswered.mark(&mut snapshot.cloud.metrics),
             Section::Groups => unanswered.mark(&mut snapshot.groups),
+            Section::Retentions => unanswered.mark(&mut snapshot.retentions),
             Section::Volumes
             | Section::Links
             | Section::Offsets
+            | Section::Backlogs
             | Section::Logdirs
             | Section::BrokerConfigs
             | Section::BrokerMetrics
@@ -127,6 +147,7 @@ fn mark(snapshot: &mut Snapshot, needs: &Needs, brokers: Vec<BrokerId>, unanswer
                 Section::Links => unanswered.mark(snapshot.links.entry(*id).or_default()),
                 Section::Offsets => unanswered.mark(snapshot.offsets.entry(*id).or_default()),
                 Section::Groups => unanswered.mark(snapshot.coordinators.entry(*id).or_default()),
+                Section::Backlogs => unanswered.mark(snapshot.backlogs.entry(*id).or_default()),
                 Section::Logdirs => unanswered.mark(snapshot.logdirs.entry(*id).or_default()),
                 Section::Transactions => unanswered.mark(snapshot.transactions.entry(*id).or_default()),
                 Section::BrokerConfigs => unanswered.mark(snapshot.broker_configs.entry(*id).or_default()),

@@ -1,32 +1,47 @@
 //! Samples of the numbers whose past matters.
 
 use std::collections::BTreeMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::Duration;
 
-use crate::model::history::History;
+use crate::model::ends::Ends;
+use crate::model::group::Group;
+use crate::model::history::{Basis, GroupPast, History, Series, Since, Standing, Trail};
 use crate::model::{Moment, Snapshot};
 
 /// One sample every five seconds: a series holds ten minutes.
 pub(super) const INTERVAL: Duration = Duration::from_secs(5);
 
+/// So many rebalances of a group are remembered.
+const REBALANCES: usize = 100;
+
 /// Adds what is known and fresh now, and forgets what is gone. Unknown adds nothing: a gap is not zero.
 pub(super) fn sample(history: &mut History, snapshot: &Snapshot, at: Moment) {
+    history.began.get_or_insert(at);
+    let ends = Ends::fresh(snapshot);
     if let Some(groups) = snapshot.groups.get() {
-        history
-            .group_lag
-            .retain(|name, _| groups.binary_search_by(|group| group.name.as_str().cmp(name)).is_ok());
-        let ends = ends(snapshot);
-        for group in groups {
-            let lags = group.commits.iter().map(|commit| {
-                let end = ends.get(commit.topic.as_str())?.get(&commit.partition)?;
-                Some((end - commit.offset).max(0))
-            });
-            let lag: Option<i64> = lags.sum();
-            if let Some(lag) = lag.filter(|_| !group.commits.is_empty()) {
-                let series = history.group_lag.entry(group.name.clone()).or_default();
-                series.push(at, lag as f64);
-            }
+        let known = |name: &String| groups.binary_search_by(|group| group.name.cmp(name)).is_ok();
+        history.group_lag.retain(|name, _| known(name));
+        history.group_read.retain(|name, _| known(name));
+        history.groups.retain(|name, _| known(name));
+        let told = |group: &&Group| {
+            let coordinator = group.coordinator.and_then(|id| snapshot.coordinators.get(&id));
+            coordinator.is_none_or(|told| told.is_fresh())
+        };
+        for group in groups.iter().filter(told) {
+            sample_group(history, group, &ends, at);
         }
+    }
+    let step = jiff::SignedDuration::from_millis(Trail::STEP * 1000 - 500);
+    if history
+        .trail
+        .latest()
+        .is_none_or(|latest| at.duration_since(latest) >= step)
+    {
+        let told = ends
+            .iter()
+            .map(|(topic, partition, told)| (topic, partition, told.span.end));
+        history.trail.push(at, told);
     }
     history.broker_bytes.retain(|id, _| snapshot.logdirs.contains_key(id));
     for (id, dirs) in &snapshot.logdirs {
@@ -43,18 +58,104 @@ pub(super) fn sample(history: &mut History, snapshot: &Snapshot, at: Moment) {
     }
 }
 
-/// The ends of all logs, the newest answer winning, and only from leaders that answer.
-fn ends(snapshot: &Snapshot) -> BTreeMap<&str, BTreeMap<i32, i64>> {
-    let mut told: Vec<_> = snapshot.offsets.values().filter(|told| told.is_fresh()).collect();
-    told.sort_by_key(|told| told.seen_at);
-    let mut ends: BTreeMap<&str, BTreeMap<i32, i64>> = BTreeMap::new();
-    for offsets in told.into_iter().filter_map(|told| told.get()) {
-        for (topic, spans) in &offsets.topics {
-            let spans = spans.iter().map(|(partition, span)| (*partition, span.end));
-            ends.entry(topic).or_default().extend(spans);
-        }
+fn sample_group(history: &mut History, group: &Group, ends: &Ends<'_>, at: Moment) {
+    let lags = group.commits.iter().map(|commit| {
+        let end = ends.get(&commit.topic, commit.partition)?.span.end;
+        Some((end - commit.offset).max(0))
+    });
+    let lag: Option<i64> = lags.sum();
+    let lag = lag.filter(|_| !group.commits.is_empty());
+    let past = past(history, group, at);
+    let others = past.commits != group.commits.len();
+    past.commits = group.commits.len();
+    stand(past, group, ends, at);
+    if others {
+        history.group_read.remove(&group.name);
     }
-    ends
+    if let Some(lag) = lag {
+        push(&mut history.group_lag, &group.name, at, lag as f64);
+        let read: i64 = group.commits.iter().map(|commit| commit.offset).sum();
+        push(&mut history.group_read, &group.name, at, read as f64);
+    }
+}
+
+fn push(series: &mut BTreeMap<String, Series>, name: &str, at: Moment, value: f64) {
+    match series.get_mut(name) {
+        Some(series) => series.push(at, value),
+        None => series.entry(name.to_owned()).or_default().push(at, value),
+    }
+}
+
+/// The group's past, with its present state in it.
+fn past<'a>(history: &'a mut History, group: &Group, at: Moment) -> &'a mut GroupPast {
+    let shape = shape(group);
+    let past = history.groups.entry(group.name.clone()).or_insert_with(|| GroupPast {
+        state: group.state.clone(),
+        since: Since { at, basis: Basis::Seen },
+        rebalances: Default::default(),
+        standing: BTreeMap::new(),
+        shape,
+        commits: group.commits.len(),
+    });
+    // A rebalance is seen while it lasts, or by what it left behind: other members, or other assignments.
+    let balanced = group.state == "Stable";
+    let began = !balanced && group.state != "Empty" && group.state != "Dead" && past.state != group.state;
+    let between = balanced && past.state == "Stable" && past.shape != shape;
+    if (began && !rebalances(&past.state)) || between {
+        past.rebalances.push_back(at);
+    }
+    let old = |then: &Moment| at.duration_since(*then).as_secs() > GroupPast::WINDOW;
+    while past.rebalances.front().is_some_and(old) || past.rebalances.len() > REBALANCES {
+        past.rebalances.pop_front();
+    }
+    if past.state != group.state {
+        past.state.clone_from(&group.state);
+        past.since = Since {
+            at,
+            basis: Basis::Recorded,
+        };
+    }
+    past.shape = shape;
+    past
+}
+
+fn rebalances(state: &str) -> bool {
+    !matches!(state, "Stable" | "Empty" | "Dead" | "")
+}
+
+fn shape(group: &Group) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    for member in &group.members {
+        member.id.hash(&mut hasher);
+        member.assignment.hash(&mut hasher);
+    }
+    hasher.finish()
+}
+
+/// Since when each commit stands where it is although there is more to read.
+fn stand(past: &mut GroupPast, group: &Group, ends: &Ends<'_>, at: Moment) {
+    let before = std::mem::take(&mut past.standing);
+    for commit in &group.commits {
+        let known = before
+            .get(&commit.topic)
+            .and_then(|of_topic| of_topic.get(&commit.partition));
+        let known = known.filter(|standing| standing.offset == commit.offset);
+        let end = ends.get(&commit.topic, commit.partition).map(|told| told.span.end);
+        let standing = match end {
+            Some(end) if end > commit.offset => Standing {
+                offset: commit.offset,
+                since: known.map_or(at, |standing| standing.since),
+            },
+            // Nobody told: it may still stand.
+            None => match known {
+                Some(standing) => *standing,
+                None => continue,
+            },
+            Some(_) => continue,
+        };
+        let of_topic = past.standing.entry(commit.topic.clone()).or_default();
+        of_topic.insert(commit.partition, standing);
+    }
 }
 
 #[cfg(test)]

@@ -9,15 +9,18 @@ use tokio::sync::{Notify, watch};
 use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::Instant;
 
-use super::history;
 use super::look::{Job, Look};
+use super::recorder;
 use super::section::{Cadence, Section};
 use super::store::{Change, Seen, Store};
-use crate::model::{BrokerId, Health, Moment, Snapshot};
+use crate::model::{BrokerId, Health, Snapshot};
 use crate::source::backoff::Backoff;
 
 /// Values are published at most this often; many pollers answer at nearly the same time.
 const COALESCE: Duration = Duration::from_millis(100);
+
+/// How soon a section is tried again that hangs on another which has not answered yet.
+const UNSTARTED: Duration = Duration::from_secs(1);
 
 /// Ages alone are published this often: less than half of the shortest cadence, so that no live cell looks old.
 const AGES: Duration = Duration::from_millis(900);
@@ -111,6 +114,14 @@ impl Control {
             Section::Offsets if self.focus.borrow().contains(&section) => cadence.offsets,
             Section::Offsets => cadence.offsets_unseen,
             Section::Groups => cadence.groups,
+            // What they are about is not known yet; looking costs no request.
+            Section::Backlogs if store.read(|snapshot| snapshot.backlogs.is_empty()) => cadence.groups.min(UNSTARTED),
+            Section::Backlogs if self.focus.borrow().contains(&section) => cadence.backlogs,
+            Section::Backlogs => cadence.backlogs_unseen,
+            Section::Retentions if store.read(|snapshot| snapshot.retentions.value.is_none()) => {
+                cadence.groups.min(UNSTARTED)
+            }
+            Section::Retentions => cadence.configs,
             Section::Logdirs => cadence.logdirs,
             Section::BrokerConfigs | Section::TopicConfigs => cadence.configs,
             Section::Transactions if self.focus.borrow().contains(&section) => cadence.transactions,
@@ -162,7 +173,7 @@ impl Control {
 pub(super) async fn run(look: Look, control: Arc<Control>, sender: watch::Sender<Arc<Snapshot>>) {
     let mut tasks = JoinSet::new();
     tasks.spawn(publish(Arc::clone(&look.store), sender));
-    tasks.spawn(sample(Arc::clone(&look.store)));
+    tasks.spawn(recorder::run(Arc::clone(&look.store), look.record.clone()));
     for section in Section::iter().filter(|section| !section.is_per_broker()) {
         if section.is_cloud() && look.plane.is_absent() {
             continue;
@@ -271,14 +282,5 @@ async fn publish(store: Arc<Store>, sender: watch::Sender<Arc<Snapshot>>) {
         }
         sender.send_replace(store.publish());
         last = Some(Instant::now());
-    }
-}
-
-async fn sample(store: Arc<Store>) {
-    let mut ticks = tokio::time::interval(history::INTERVAL);
-    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
-    loop {
-        ticks.tick().await;
-        store.sample(Moment::now());
     }
 }

@@ -1,15 +1,17 @@
 //! One look at one section: ask the source, take in the answer. The live feed and one-shot commands share it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::cloud::Plane;
 use super::pace;
 use super::section::Section;
 use super::store::{Change, Seen, Store, settle};
+use crate::model::backlog::Backlogs;
 use crate::model::broker::Link;
 use crate::model::logdir::{Copying, LogDir};
 use crate::model::{BrokerId, Moment, Observed, Snapshot};
+use crate::settings::Paths;
 use crate::source::kafka::record::Prober;
 use crate::source::kafka::{Kafka, Probe};
 use crate::source::prometheus::Prometheus;
@@ -31,6 +33,8 @@ pub(super) struct Look {
     pub store: Arc<Store>,
     /// `None` where the context names no topic to write to.
     pub prober: Option<Arc<Prober>>,
+    /// Where clusters are recorded.
+    pub record: Option<Paths>,
 }
 
 impl Look {
@@ -57,6 +61,8 @@ impl Look {
             (Section::Links, Some(broker)) => self.link(broker).await,
             (Section::Offsets, Some(broker)) => self.offsets(broker).await,
             (Section::Groups, Some(broker)) => self.groups(broker).await,
+            (Section::Backlogs, Some(broker)) => self.backlogs(broker).await,
+            (Section::Retentions, _) => self.retentions().await,
             (Section::Logdirs, Some(broker)) => self.logdirs(broker).await,
             (Section::BrokerConfigs, Some(broker)) => {
                 let configs = self.kafka.broker_configs(broker).await;
@@ -78,6 +84,7 @@ impl Look {
                 Section::Links
                 | Section::Offsets
                 | Section::Groups
+                | Section::Backlogs
                 | Section::Logdirs
                 | Section::BrokerConfigs
                 | Section::BrokerMetrics
@@ -177,6 +184,28 @@ impl Look {
             seen.change
         });
         seen
+    }
+
+    /// Asks nothing where no group is behind.
+    async fn backlogs(&self, leader: BrokerId) -> Seen {
+        let now = Moment::now();
+        let Some(unread) = self.store.unread(leader) else {
+            return Seen::default();
+        };
+        let backlogs = match unread.is_empty() {
+            true => Ok(Backlogs::default()),
+            false => self.kafka.backlogs(leader, &unread, now).await,
+        };
+        self.store
+            .settle(backlogs, |snapshot| snapshot.backlogs.entry(leader).or_default())
+    }
+
+    async fn retentions(&self) -> Seen {
+        let Some(topics) = self.store.topics_behind() else {
+            return Seen::default();
+        };
+        let retentions = self.kafka.retentions(&topics).await;
+        self.store.settle(retentions, |snapshot| &mut snapshot.retentions)
     }
 
     async fn logdirs(&self, broker: BrokerId) -> Seen {
@@ -288,6 +317,7 @@ impl Look {
             snapshot.offsets.remove(&broker);
             snapshot.paces.remove(&broker);
             snapshot.probes.remove(&broker);
+            snapshot.backlogs.remove(&broker);
             snapshot.logdirs.remove(&broker);
             snapshot.broker_configs.remove(&broker);
             snapshot.broker_metrics.remove(&broker);

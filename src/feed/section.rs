@@ -12,6 +12,10 @@ pub enum Section {
     Topics,
     Offsets,
     Groups,
+    /// When what groups have not read was written. Asked where groups are behind.
+    Backlogs,
+    /// How long the topics that groups read keep records.
+    Retentions,
     Logdirs,
     BrokerConfigs,
     /// Scraped from each broker's metrics endpoints.
@@ -40,6 +44,7 @@ impl Section {
             Self::Links
                 | Self::Offsets
                 | Self::Groups
+                | Self::Backlogs
                 | Self::Logdirs
                 | Self::BrokerConfigs
                 | Self::BrokerMetrics
@@ -66,6 +71,9 @@ pub struct Cadence {
     pub offsets: Duration,
     pub offsets_unseen: Duration,
     pub groups: Duration,
+    /// While on screen; otherwise `backlogs_unseen`.
+    pub backlogs: Duration,
+    pub backlogs_unseen: Duration,
     pub logdirs: Duration,
     pub configs: Duration,
     /// While on screen; otherwise `transactions_unseen`.
@@ -100,6 +108,8 @@ impl Default for Cadence {
             offsets: seconds(2),
             offsets_unseen: seconds(5),
             groups: seconds(5),
+            backlogs: seconds(15),
+            backlogs_unseen: seconds(60),
             logdirs: seconds(15),
             configs: seconds(60),
             transactions: seconds(5),

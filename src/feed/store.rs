@@ -1,6 +1,6 @@
 //! The snapshot under construction, and when a new one is worth publishing.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -8,13 +8,14 @@ use tokio::sync::Notify;
 
 use super::rate::Rates;
 use super::{event, history, pace};
+use crate::model::ends::Ends;
 use crate::model::group::Group;
 use crate::model::history::History;
 use crate::model::identity::Rules;
 use crate::model::topic::Topic;
 use crate::model::{BrokerId, Health, Moment, Observed, Snapshot};
 use crate::source::Error;
-use crate::source::kafka::Partitions;
+use crate::source::kafka::{Partitions, Unread, UnreadPart};
 
 /// What an answer changed. The order is that of urgency.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -48,6 +49,9 @@ pub(super) struct Store {
 /// Partitions by leader, and the topics that they were taken from.
 type Led = Option<(Arc<Vec<Topic>>, BTreeMap<BrokerId, Arc<Partitions>>)>;
 
+/// What groups have not read, by leader.
+type UnreadBy = BTreeMap<BrokerId, Arc<Unread>>;
+
 #[derive(Debug, Default)]
 pub(super) struct Inner {
     pub snapshot: Snapshot,
@@ -65,6 +69,8 @@ pub(super) struct Inner {
     unmerged: bool,
     /// What each broker leads, and the topics that say so.
     led: Led,
+    /// What groups have not read, by leader, and when that was worked out.
+    unread: Option<(Moment, UnreadBy)>,
     pending: Change,
 }
 
@@ -96,6 +102,18 @@ impl Inner {
         }
     }
 
+    fn unread(&mut self) -> Option<&UnreadBy> {
+        let now = Moment::now();
+        let snapshot = self.merged();
+        snapshot.groups.get()?;
+        snapshot.offsets.values().find_map(Observed::get)?;
+        let old = |(at, _): &(Moment, _)| now.duration_since(*at).as_secs() >= 1;
+        if self.unread.as_ref().is_none_or(old) {
+            self.unread = Some((now, unread_by_leader(&self.snapshot)));
+        }
+        self.unread.as_ref().map(|(_, unread)| unread)
+    }
+
     /// The snapshot, with what every coordinator told last.
     fn merged(&mut self) -> &mut Snapshot {
         if std::mem::take(&mut self.unmerged) {
@@ -117,6 +135,31 @@ fn merge(
     let groups = answers.into_iter().flat_map(|(_, groups)| groups);
     let by_name: BTreeMap<&str, &Group> = groups.map(|group| (group.name.as_str(), group)).collect();
     by_name.into_values().cloned().collect()
+}
+
+/// Offsets behind the end of their log, by who told the end.
+fn unread_by_leader(snapshot: &Snapshot) -> UnreadBy {
+    let ends = Ends::of(snapshot);
+    let mut unread: BTreeMap<BrokerId, Unread> = BTreeMap::new();
+    for commit in snapshot
+        .groups
+        .get()
+        .into_iter()
+        .flatten()
+        .flat_map(|group| &group.commits)
+    {
+        let Some(told) = ends.get(&commit.topic, commit.partition) else {
+            continue;
+        };
+        if commit.offset < told.span.end {
+            let topics = unread.entry(told.by).or_default();
+            let offsets = topics.entry(commit.topic.clone()).or_default();
+            let part: &mut UnreadPart = offsets.entry(commit.partition).or_default();
+            part.end = told.span.end;
+            part.offsets.push(commit.offset);
+        }
+    }
+    unread.into_iter().map(|(id, unread)| (id, Arc::new(unread))).collect()
 }
 
 /// All partitions by their leaders, in one pass however many leaders there are.
@@ -200,6 +243,21 @@ impl Store {
         Some(led.get(&broker).cloned().unwrap_or_default())
     }
 
+    /// The offsets that groups have committed and not passed in partitions that `leader` leads; `None` until groups and
+    /// offsets are known. Leaders that ask within a second share one answer.
+    pub fn unread(&self, leader: BrokerId) -> Option<Arc<Unread>> {
+        let mut inner = self.lock();
+        Some(inner.unread()?.get(&leader).cloned().unwrap_or_default())
+    }
+
+    /// Topics with unread records, sorted; `None` until groups and offsets are known.
+    pub fn topics_behind(&self) -> Option<Vec<String>> {
+        let mut inner = self.lock();
+        let topics = inner.unread()?.values().flat_map(|unread| unread.keys().cloned());
+        let topics: BTreeSet<String> = topics.collect();
+        Some(topics.into_iter().collect())
+    }
+
     /// What waits to be published.
     pub fn pending(&self) -> Change {
         self.lock().pending
@@ -224,6 +282,16 @@ impl Store {
         event::observe(&before, &mut inner.snapshot, now);
         inner.published = Arc::new(inner.snapshot.clone());
         Arc::clone(&inner.published)
+    }
+
+    /// Takes over what was recorded before; what this process has seen since stays.
+    pub fn recall(&self, recorded: History) {
+        self.edit(|inner| {
+            if inner.snapshot.history.began.is_none() {
+                inner.snapshot.history = Arc::new(recorded);
+            }
+            Change::Age
+        });
     }
 
     /// Adds a sample to the history.

@@ -1,4 +1,8 @@
-//! The last minutes of a few numbers, bounded, for spark lines and trends.
+//! The last hours of what matters, bounded: spark lines, rates, ages of offsets, and since when things are as they are.
+
+mod trail;
+
+pub use trail::{Sampled, Trail};
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -11,8 +15,87 @@ use super::{BrokerId, Moment};
 pub struct History {
     /// Records behind, by group.
     pub group_lag: BTreeMap<String, Series>,
+    /// The sum of a group's committed offsets; it begins anew when the group commits other partitions.
+    #[serde(default)]
+    pub group_read: BTreeMap<String, Series>,
+    #[serde(default)]
+    pub groups: BTreeMap<String, GroupPast>,
     /// Bytes in use on a broker's log directories' file systems.
     pub broker_bytes: BTreeMap<BrokerId, Series>,
+    /// Where logs ended.
+    #[serde(default)]
+    pub trail: Trail,
+    /// The first look that is remembered without a gap up to now; `None` before it.
+    #[serde(default)]
+    pub began: Option<Moment>,
+}
+
+/// What a group did.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GroupPast {
+    pub state: String,
+    pub since: Since,
+    /// Rebalances that were seen, oldest first, of the last [`GroupPast::WINDOW`] seconds.
+    pub rebalances: VecDeque<Moment>,
+    /// Where a partition's commit stands, and since when; only where there was more to read.
+    pub standing: BTreeMap<String, BTreeMap<i32, Standing>>,
+    /// Tells one set of members and assignments from another.
+    pub shape: u64,
+    /// Partitions with a commit.
+    pub commits: usize,
+}
+
+/// A committed offset that has not moved although there were records to read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Standing {
+    pub offset: i64,
+    pub since: Moment,
+}
+
+/// When something began, and how that is known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Since {
+    pub at: Moment,
+    pub basis: Basis,
+}
+
+/// How the beginning is known, best first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Basis {
+    /// It was seen to begin.
+    Recorded,
+    /// The timestamp of the last record before it.
+    LastWrite,
+    /// It was there at the first look.
+    Seen,
+}
+
+impl Since {
+    /// `since 21:02:10 recorded`, `last write 21:02:08`, `seen 21:04:29`; UTC.
+    pub fn words(&self) -> String {
+        let time = self.at.strftime("%H:%M:%S");
+        match self.basis {
+            Basis::Recorded => format!("since {time} recorded"),
+            Basis::LastWrite => format!("last write {time}"),
+            Basis::Seen => format!("seen {time}"),
+        }
+    }
+}
+
+impl GroupPast {
+    /// Seconds over which rebalances are counted.
+    pub const WINDOW: i64 = 600;
+
+    /// Rebalances seen in the last ten minutes.
+    pub fn rebalances(&self, now: Moment) -> usize {
+        let recent = |at: &&Moment| now.duration_since(**at).as_secs() <= Self::WINDOW;
+        self.rebalances.iter().filter(recent).count()
+    }
+
+    pub fn standing(&self, topic: &str, partition: i32) -> Option<Standing> {
+        self.standing.get(topic)?.get(&partition).copied()
+    }
 }
 
 /// Samples of one number, oldest first; at most [`Series::CAPACITY`].
@@ -50,6 +133,14 @@ impl Series {
 
     pub fn latest(&self) -> Option<Sample> {
         self.samples.back().copied()
+    }
+
+    /// The seconds that [`Series::slope_per_second`] is over.
+    pub fn span_seconds(&self, seconds: i64) -> Option<f64> {
+        let last = self.samples.back()?;
+        let age = |sample: &Sample| last.at.duration_since(sample.at).as_secs_f64();
+        let first = self.samples.iter().map(age).find(|age| *age <= seconds as f64)?;
+        (first > 0.0).then_some(first)
     }
 
     /// Change per second over the last `seconds`; `None` until there are two samples in them.

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::acl::Acls;
 use super::backing::{self, Directory};
+use super::backlog::{Backlogs, Retentions};
 use super::broker::Link;
 use super::cloud::Cloud;
 use super::cluster::Cluster;
@@ -50,6 +51,12 @@ pub struct Snapshot {
     pub coordinators: BTreeMap<BrokerId, Observed<()>>,
     pub links: BTreeMap<BrokerId, Observed<Link>>,
     pub offsets: BTreeMap<BrokerId, Observed<Offsets>>,
+    /// By leader: what groups have not read of its partitions.
+    #[serde(default)]
+    pub backlogs: BTreeMap<BrokerId, Observed<Backlogs>>,
+    /// Of the topics that groups read.
+    #[serde(default)]
+    pub retentions: Observed<Retentions>,
     pub logdirs: BTreeMap<BrokerId, Observed<Vec<LogDir>>>,
     pub broker_configs: BTreeMap<BrokerId, Observed<Vec<Config>>>,
     /// What each broker's process and host tell when they are scraped.

@@ -27,7 +27,7 @@ impl Ground {
         let context = target::resolve(&asked, &paths)?;
         let pins = Pins::load(&paths)?;
         let state = pins.expected(&context).and_then(|id| state::of(id, &paths).ok());
-        let sources = Sources::of(&context, state.map(|state| state.folder))?;
+        let sources = Sources::of(&context, state.map(|state| state.folder))?.recorded(&context, &paths);
         Ok(Self {
             context,
             asked,

@@ -6,6 +6,7 @@
 
 mod acl;
 mod answer;
+mod backlog;
 mod change;
 mod cluster;
 mod config;
@@ -32,6 +33,7 @@ mod topic;
 mod user;
 mod transaction;
 
+pub use backlog::{Unread, UnreadPart};
 pub use change::{ConfigChange, Edit, Election, Move, NewTopic, Outcomes, Resource};
 pub use door::Handshake;
 pub use link::Probe;
@@ -41,8 +43,8 @@ pub use target::{Deadlines, Target};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::model::BrokerId;
 use crate::model::acl::Acls;
+use crate::model::backlog::{Backlogs, Retentions};
 use crate::model::cluster::Cluster;
 use crate::model::config::Config;
 use crate::model::group::Group;
@@ -55,6 +57,7 @@ use crate::model::right::Rights;
 use crate::model::topic::Topic;
 use crate::model::transaction::{Producer, Transaction};
 use crate::model::user::User;
+use crate::model::{BrokerId, Moment};
 use crate::source::Error;
 use pool::{Peer, Pool};
 
@@ -141,6 +144,18 @@ impl Kafka {
     pub async fn producers(&self, leader: BrokerId, partitions: &Partitions) -> Result<Vec<Producer>, Error> {
         let peer = self.peer(leader).await?;
         transaction::producers(&self.pool, &peer, partitions).await
+    }
+
+    /// When the records at these offsets were written, and which transactions hold readers back: at most eight requests to
+    /// their leader however many there are. ListOffsets, DescribeProducers.
+    pub async fn backlogs(&self, leader: BrokerId, unread: &Unread, now: Moment) -> Result<Backlogs, Error> {
+        let peer = self.peer(leader).await?;
+        backlog::backlogs(&self.pool, &peer, unread, now).await
+    }
+
+    /// How long these topics keep records, and groups their offsets: a request per thousand topics and one more. DescribeConfigs.
+    pub async fn retentions(&self, topics: &[String]) -> Result<Retentions, Error> {
+        config::retentions(&self.pool, topics).await
     }
 
     /// Moves in flight, whoever started them. ListPartitionReassignments.

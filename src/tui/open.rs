@@ -45,6 +45,7 @@ pub async fn open(line: &Line) -> Result<(), Failure> {
         let pins = Pins::load(&paths).map_err(|error| settings(&error))?;
         let folder = pins.expected(&context).and_then(|id| state::of(id, &paths).ok());
         let sources = Sources::of(&context, folder.map(|state| state.folder)).map_err(|error| settings(&error))?;
+        let sources = sources.recorded(&context, &paths);
         let feed = Arc::new(Feed::start(sources.clone(), Cadence::default()));
         let origin = origin(&context, &asked);
         let snapshots = held_to_pin(&feed, context, pins);

@@ -310,7 +310,7 @@ fn sections(noun: Noun) -> BTreeSet<Section> {
             S::TopicConfigs,
             S::Reassignments,
         ],
-        Noun::Group => &[S::Groups, S::Offsets],
+        Noun::Group => &[S::Groups, S::Offsets, S::Backlogs, S::Retentions],
         Noun::Volume => &[S::Logdirs, S::Instances, S::Volumes, S::Metrics],
         Noun::Transaction => &[S::Topics, S::Offsets, S::Transactions],
         Noun::Quorum => &[S::Cluster, S::Quorum],

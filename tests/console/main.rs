@@ -15,6 +15,8 @@ mod harness;
 #[cfg(test)]
 mod kafka;
 #[cfg(test)]
+mod lag;
+#[cfg(test)]
 #[cfg(feature = "aws")]
 mod moto;
 #[cfg(test)]

@@ -1,14 +1,38 @@
-//! One consumer group and how far it is behind.
+//! One consumer group as a story: how far it is behind, whether that grows, why, and when records are lost.
+
+mod member;
+mod part;
+mod sentence;
+#[cfg(test)]
+mod tests;
+
+pub use member::MemberRow;
+pub use part::{Behind, BehindBasis, GroupPartition, Safe};
+pub use sentence::sentence;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
 use super::Cell;
+use crate::model::backlog::Pin;
 use crate::model::ends::Ends;
 use crate::model::group::Group;
+use crate::model::history::{GroupPast, Series, Since};
 use crate::model::snapshot::Snapshot;
 use crate::model::{BrokerId, Moment};
+use part::Ground;
+
+/// Rates and trends are over this many seconds.
+const WINDOW: i64 = 60;
+/// A lag below this many records is no news when it grows.
+const SMALL: i64 = 1000;
+/// A change of less than this many records per second is none.
+const STILL: f64 = 0.5;
+/// A commit that has not moved for so many seconds, though there is more to read, stands: consumers commit every five.
+const STANDS_SECONDS: i64 = 60;
+/// So many rebalances in ten minutes keep a group from its work even if it is Stable at the moment.
+const MANY_REBALANCES: usize = 3;
 
 /// One group, ready to show.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -26,21 +50,114 @@ pub struct GroupRow {
     pub worst: Option<(String, i32, i64)>,
     /// Records per second written to the partitions it reads.
     pub rate_in: Cell<f64>,
+    /// Records per second that it commits.
+    pub rate_out: Cell<f64>,
+    /// Records per second by which the lag grows.
+    pub lag_change: Cell<f64>,
+    /// What rates are measured over, for example `recorded, 60 s`.
+    pub rate_basis: Option<String>,
+    pub drains: Cell<Drain>,
+    /// Of the partition that is most behind in time.
+    pub behind: Cell<Behind>,
+    /// Of the partition that loses records first.
+    pub safe: Cell<Safe>,
+    /// When an Empty group's offsets expire and the client's reset policy decides.
+    pub offsets_expire: Cell<Expiry>,
+    /// Why it does not catch up; `None` when it does.
+    pub cause: Option<Cause>,
+    /// Since when it has been in its state.
+    pub since: Option<Since>,
+    /// Its lag over the last minutes, oldest first.
+    pub trend: Vec<f64>,
     pub parts: Vec<GroupPartition>,
 }
 
-/// One partition that the group commits or is assigned.
+/// When the lag is gone at the present pace.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Drain {
+    /// There is none.
+    Done,
+    InSeconds(f64),
+    /// It neither grows nor shrinks.
+    Steady,
+    /// It grows.
+    Never,
+}
+
+/// `offsets.retention.minutes` after the group was left by its last member (KIP-211).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Expiry {
+    /// It has members, or nothing committed.
+    None,
+    At(Moment),
+    /// It was Empty when it was first seen: at the latest then.
+    By(Moment),
+}
+
+/// Why a group does not catch up.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct GroupPartition {
-    pub topic: String,
-    pub partition: i32,
-    /// The next record it will read; unknown before the first commit.
-    pub committed: Cell<i64>,
-    pub end: Cell<i64>,
-    pub lag_records: Cell<i64>,
-    /// The member that is assigned the partition.
-    pub member: Option<String>,
-    pub client: Option<String>,
+#[serde(tag = "word", rename_all = "kebab-case")]
+pub enum Cause {
+    NoMembers,
+    /// So many were seen in the last ten minutes.
+    Rebalancing {
+        seen: usize,
+    },
+    /// One partition does not move, the others do.
+    OnePartition {
+        topic: String,
+        partition: i32,
+        offset: i64,
+    },
+    /// Its readers wait for a transaction to end.
+    LsoPinned {
+        producer: Option<i64>,
+        seconds: Option<i64>,
+    },
+    Slow {
+        /// Partitions that do not move at all.
+        standing: usize,
+    },
+}
+
+impl Cause {
+    /// In one word.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::NoMembers => "no-members",
+            Self::Rebalancing { .. } => "rebalancing",
+            Self::OnePartition { .. } => "one-partition",
+            Self::LsoPinned { .. } => "lso-pinned",
+            Self::Slow { .. } => "slow",
+        }
+    }
+}
+
+/// The word, and what is known about it: `one-partition (orders-7: offset 12 not moving)`.
+impl std::fmt::Display for Cause {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let word = self.word();
+        match self {
+            Self::NoMembers | Self::Slow { standing: 0 } => f.write_str(word),
+            Self::Rebalancing { seen } => write!(f, "{word} ({seen} in 10 m)"),
+            Self::OnePartition {
+                topic,
+                partition,
+                offset,
+            } => write!(f, "{word} ({topic}-{partition}: offset {offset} not moving)"),
+            Self::LsoPinned { producer, seconds } => {
+                let producer = producer.map_or_else(|| "?".to_owned(), |id| id.to_string());
+                write!(f, "{word} (producer {producer}")?;
+                match seconds {
+                    Some(seconds) => write!(f, ", {} m)", seconds / 60),
+                    None => f.write_str(")"),
+                }
+            }
+            Self::Slow { standing } => write!(f, "{word} ({standing} partitions not moving)"),
+        }
+    }
 }
 
 impl GroupRow {
@@ -50,28 +167,30 @@ impl GroupRow {
     }
 
     pub(super) fn all_at(snapshot: &Snapshot, ends: &Ends<'_>, now: Moment) -> Vec<Self> {
+        let ground = Ground::new(snapshot, ends, now);
         let groups = snapshot.groups.get().map_or(&[][..], Vec::as_slice);
-        groups
-            .iter()
-            .map(|group| Self::of(snapshot, ends, group, now))
-            .collect()
+        groups.iter().map(|group| Self::of(&ground, group)).collect()
     }
 
-    fn of(snapshot: &Snapshot, ends: &Ends<'_>, group: &Group, now: Moment) -> Self {
-        let parts = parts(snapshot, ends, group, now);
+    fn of(ground: &Ground<'_>, group: &Group) -> Self {
+        let (snapshot, now) = (ground.snapshot, ground.now);
+        let parts = parts(ground, group);
         let worst = parts
             .iter()
             .filter_map(|part| Some((part, part.lag_records.value?)))
             .max_by_key(|(_, lag)| *lag);
         let topics: BTreeSet<&str> = parts.iter().map(|part| part.topic.as_str()).collect();
         let coordinator = group.coordinator.and_then(|id| snapshot.coordinators.get(&id));
-        let stale = coordinator.filter(|section| !section.is_fresh());
         let mut lag_records = total_lag(&parts);
-        if let Some(stale) = stale {
+        if let Some(stale) = coordinator.filter(|section| !section.is_fresh()) {
             lag_records.stale_seconds = stale.age_seconds(now).or(lag_records.stale_seconds);
             lag_records.reason = stale.problem();
         }
-        Self {
+        let history = &snapshot.history;
+        let (lags, read) = (history.group_lag.get(&group.name), history.group_read.get(&group.name));
+        let past = history.groups.get(&group.name);
+        let lag_change = slope(lags);
+        let mut row = Self {
             name: group.name.clone(),
             state: group.state.clone(),
             kind: group.kind.clone(),
@@ -79,15 +198,48 @@ impl GroupRow {
             coordinator: group.coordinator,
             members: group.members.len() as u32,
             topics: topics.len() as u32,
+            drains: drains(&lag_records, &lag_change),
             lag_records,
             worst: worst.map(|(part, lag)| (part.topic.clone(), part.partition, lag)),
-            rate_in: rate_in(ends, &parts),
+            rate_in: rate_in(&parts),
+            rate_out: slope(read),
+            lag_change,
+            rate_basis: lags.and_then(basis),
+            behind: behind(&parts),
+            safe: safe(&parts),
+            offsets_expire: expiry(snapshot, group, past, now),
+            cause: None,
+            since: past.map(|past| past.since),
+            trend: lags
+                .into_iter()
+                .flat_map(Series::samples)
+                .map(|sample| sample.value)
+                .collect(),
             parts,
+        };
+        row.cause = cause(ground, &row, past);
+        row
+    }
+
+    /// `classic range`, `consumer uniform`, `share`.
+    pub fn protocol_words(&self) -> String {
+        match (self.kind.as_str(), self.protocol.as_str()) {
+            (kind, "") => kind.to_owned(),
+            (kind, protocol) => format!("{kind} {protocol}"),
         }
+    }
+
+    /// Unread records that are already deleted, over all partitions.
+    pub fn lost_records(&self) -> i64 {
+        let lost = |part: &GroupPartition| match part.safe.value {
+            Some(Safe::Losing) => Some(part.start.value? - part.committed.value?),
+            _ => None,
+        };
+        self.parts.iter().filter_map(lost).sum()
     }
 }
 
-fn parts(snapshot: &Snapshot, ends: &Ends<'_>, group: &Group, now: Moment) -> Vec<GroupPartition> {
+fn parts(ground: &Ground<'_>, group: &Group) -> Vec<GroupPartition> {
     let mut owners: BTreeMap<(&str, i32), (&str, &str)> = BTreeMap::new();
     for member in &group.members {
         for (topic, partition) in &member.assignment {
@@ -100,50 +252,15 @@ fn parts(snapshot: &Snapshot, ends: &Ends<'_>, group: &Group, now: Moment) -> Ve
         .map(|commit| ((commit.topic.as_str(), commit.partition), commit.offset))
         .collect();
     let keys: BTreeSet<(&str, i32)> = owners.keys().chain(committed.keys()).copied().collect();
-    let part = |(topic, partition): (&str, i32)| {
-        let end = end_offset(snapshot, ends, topic, partition, now);
-        let committed = match committed.get(&(topic, partition)) {
-            Some(offset) => Cell::known(*offset),
-            None => Cell::unknown("nothing committed yet"),
-        };
-        // The end may have been asked before the commit: a group is never ahead of its log.
-        let lag_records = match committed.value {
-            Some(offset) => end.map(|end| Some((end - offset).max(0))),
-            None => committed.clone(),
-        };
-        let owner = owners.get(&(topic, partition));
+    let part = |at: (&str, i32)| {
+        let owner = owners.get(&at);
         GroupPartition {
-            topic: topic.to_owned(),
-            partition,
-            committed,
-            end,
-            lag_records,
             member: owner.map(|(id, _)| (*id).to_owned()),
             client: owner.map(|(_, client)| (*client).to_owned()),
+            ..ground.part(group, at.0, at.1, committed.get(&at).copied())
         }
     };
     keys.into_iter().map(part).collect()
-}
-
-fn end_offset(snapshot: &Snapshot, ends: &Ends<'_>, topic: &str, partition: i32, now: Moment) -> Cell<i64> {
-    let placed = snapshot.topic(topic).and_then(|t| t.partition(partition));
-    let Some(placed) = placed else {
-        return Cell::unknown(format!("no partition {topic}-{partition} in the cluster"));
-    };
-    let span = ends.get(topic, partition).map(|told| told.span);
-    match placed.leader.and_then(|leader| snapshot.offsets.get(&leader)) {
-        Some(section) => Cell::from(section, now, "the leader has not told its offsets", |_| {
-            span.map(|span| span.end)
-        }),
-        None => Cell {
-            value: span.map(|span| span.end),
-            stale_seconds: None,
-            reason: Some(match placed.leader {
-                Some(leader) => format!("broker {leader} has not told its offsets"),
-                None => "the partition is offline".to_owned(),
-            }),
-        },
-    }
 }
 
 fn total_lag(parts: &[GroupPartition]) -> Cell<i64> {
@@ -162,10 +279,10 @@ fn total_lag(parts: &[GroupPartition]) -> Cell<i64> {
     }
 }
 
-fn rate_in(ends: &Ends<'_>, parts: &[GroupPartition]) -> Cell<f64> {
+fn rate_in(parts: &[GroupPartition]) -> Cell<f64> {
     let mut total = 0.0;
     for part in parts {
-        match ends.get(&part.topic, part.partition).and_then(|told| told.span.rate) {
+        match part.rate_in.value {
             Some(rate) => total += rate,
             None => return Cell::unknown(format!("no rate yet for {}-{}", part.topic, part.partition)),
         }
@@ -175,4 +292,148 @@ fn rate_in(ends: &Ends<'_>, parts: &[GroupPartition]) -> Cell<f64> {
     } else {
         Cell::known(total)
     }
+}
+
+fn slope(series: Option<&Series>) -> Cell<f64> {
+    match series.and_then(|series| series.slope_per_second(WINDOW)) {
+        Some(slope) => Cell::known(slope),
+        None => Cell::unknown("seen only once yet"),
+    }
+}
+
+/// What the slope is over.
+fn basis(series: &Series) -> Option<String> {
+    let seconds = series.span_seconds(WINDOW)?;
+    Some(match series.samples().len() {
+        2 => format!("seen twice, {seconds:.0} s apart"),
+        _ => format!("recorded, {seconds:.0} s"),
+    })
+}
+
+fn drains(lag: &Cell<i64>, change: &Cell<f64>) -> Cell<Drain> {
+    match (lag.value, change.value) {
+        (Some(0), _) => Cell::known(Drain::Done),
+        (Some(lag), Some(change)) if change < -STILL => Cell::known(Drain::InSeconds(lag as f64 / -change)),
+        (Some(_), Some(change)) if change < STILL => Cell::known(Drain::Steady),
+        (Some(_), Some(_)) => Cell::known(Drain::Never),
+        (Some(_), None) => change.map(|_| None),
+        (None, _) => lag.map(|_| None),
+    }
+}
+
+/// The longest of all partitions, if it is known of one.
+fn behind(parts: &[GroupPartition]) -> Cell<Behind> {
+    let known = parts.iter().filter(|part| part.behind.value.is_some());
+    let most = known.max_by(|one, other| {
+        let seconds = |part: &GroupPartition| part.behind.value.map_or(0.0, |behind| behind.seconds);
+        seconds(one).total_cmp(&seconds(other))
+    });
+    let unknown = || parts.iter().find(|part| part.lag_records.value != Some(0));
+    match most.or_else(unknown) {
+        Some(part) => part.behind.clone(),
+        None => Cell::unknown("nothing committed yet"),
+    }
+}
+
+/// A loss outranks what is unknown, and that outranks every promise.
+fn safe(parts: &[GroupPartition]) -> Cell<Safe> {
+    let committed = || parts.iter().filter(|part| part.committed.value.is_some());
+    if let Some(part) = committed().find(|part| part.safe.value == Some(Safe::Losing)) {
+        return part.safe.clone();
+    }
+    if let Some(part) = committed().find(|part| part.safe.value.is_none()) {
+        let why = part.safe.reason.clone().unwrap_or_default();
+        return Cell::unknown(format!("{}-{}: {why}", part.topic, part.partition));
+    }
+    match committed().min_by_key(|part| part.safe.value) {
+        Some(part) => part.safe.clone(),
+        None => Cell::unknown("nothing committed yet"),
+    }
+}
+
+fn expiry(snapshot: &Snapshot, group: &Group, past: Option<&GroupPast>, now: Moment) -> Cell<Expiry> {
+    if group.state != "Empty" || group.commits.is_empty() {
+        return Cell::known(Expiry::None);
+    }
+    let Some(minutes) = snapshot.retentions.get().and_then(|kept| kept.offsets_minutes) else {
+        return Cell::unknown("offsets.retention.minutes was not told");
+    };
+    let after = |from: Moment| {
+        from.checked_add(jiff::SignedDuration::from_secs(minutes.saturating_mul(60)))
+            .ok()
+    };
+    let expiry = match past.filter(|past| past.state == "Empty") {
+        Some(past) if past.since.basis == crate::model::history::Basis::Recorded => {
+            after(past.since.at).map(Expiry::At)
+        }
+        Some(past) => after(past.since.at).map(Expiry::By),
+        None => after(now).map(Expiry::By),
+    };
+    Cell::known(expiry.unwrap_or(Expiry::None))
+}
+
+fn cause(ground: &Ground<'_>, row: &GroupRow, past: Option<&GroupPast>) -> Option<Cause> {
+    let seen = past.map_or(0, |past| past.rebalances(ground.now));
+    let lag = row.lag_records.value.unwrap_or(0);
+    match row.state.as_str() {
+        "Dead" => return None,
+        "PreparingRebalance" | "CompletingRebalance" | "Assigning" | "Reconciling" => {
+            return Some(Cause::Rebalancing { seen: seen.max(1) });
+        }
+        _ if lag == 0 => return None,
+        _ if row.members == 0 => return Some(Cause::NoMembers),
+        _ if seen >= MANY_REBALANCES => return Some(Cause::Rebalancing { seen }),
+        _ => {}
+    }
+    if let Some(cause) = pinned(ground, row) {
+        return Some(cause);
+    }
+    let behind: Vec<&GroupPartition> = row
+        .parts
+        .iter()
+        .filter(|part| part.lag_records.value > Some(0))
+        .collect();
+    let stands = |part: &&&GroupPartition| {
+        let since = part.standing.map(|standing| standing.since);
+        since.is_some_and(|since| ground.now.duration_since(since).as_secs() >= STANDS_SECONDS)
+    };
+    let standing: Vec<&&GroupPartition> = behind.iter().filter(stands).collect();
+    let grows = row.lag_change.value.is_some_and(|change| change > 0.0);
+    match standing.as_slice() {
+        [one] if row.parts.len() > 1 => Some(Cause::OnePartition {
+            topic: one.topic.clone(),
+            partition: one.partition,
+            offset: one.committed.value.unwrap_or_default(),
+        }),
+        [] if lag >= SMALL && grows => Some(Cause::Slow { standing: 0 }),
+        [] => None,
+        some => Some(Cause::Slow { standing: some.len() }),
+    }
+}
+
+/// A partition whose reader stands at an open transaction.
+fn pinned(ground: &Ground<'_>, row: &GroupRow) -> Option<Cause> {
+    let pin = |part: &GroupPartition| -> Option<(Pin, Option<i64>)> {
+        let leader = ground.snapshot.topic(&part.topic)?.partition(part.partition)?.leader?;
+        let backlog = ground
+            .snapshot
+            .backlogs
+            .get(&leader)?
+            .get()?
+            .get(&part.topic, part.partition)?;
+        let pin = backlog.pin.filter(|pin| part.committed.value >= Some(pin.stable))?;
+        // The first unread record is the transaction's first.
+        let began = backlog.written(pin.stable).map(|written| written.latest);
+        let seconds = began.map(|began| ground.now.duration_since(began).as_secs().max(0));
+        Some((pin, seconds))
+    };
+    let mut pins: Vec<_> = row.parts.iter().filter_map(pin).collect();
+    // Every transaction is open for a moment.
+    pins.retain(|(_, seconds)| seconds.is_none_or(|seconds| seconds >= STANDS_SECONDS));
+    pins.sort_by_key(|(_, seconds)| std::cmp::Reverse(*seconds));
+    let (pin, seconds) = pins.first()?;
+    Some(Cause::LsoPinned {
+        producer: pin.producer,
+        seconds: *seconds,
+    })
 }

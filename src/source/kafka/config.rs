@@ -15,6 +15,7 @@ use super::answer::{check, text};
 use super::change::{ConfigChange, Edit, Outcomes, Resource};
 use super::pool::{Peer, Pool};
 use crate::model::BrokerId;
+use crate::model::backlog::{Retention, Retentions};
 use crate::model::config::{Config, ConfigSource, Synonym};
 use crate::source::Error;
 
@@ -65,6 +66,66 @@ pub(super) async fn of_topics(pool: &Pool, topics: &[String]) -> Result<BTreeMap
         }
     }
     Ok(configs)
+}
+
+/// How long records and offsets are kept, with the brokers' defaults. A topic that vanished meanwhile is left out.
+pub(super) async fn retentions(pool: &Pool, topics: &[String]) -> Result<Retentions, Error> {
+    let mut retentions = Retentions::default();
+    for topics in topics.chunks(TOPICS_PER_REQUEST) {
+        let resources: Vec<_> = topics.iter().cloned().map(Resource::Topic).collect();
+        let request = || {
+            keys(
+                describe(&resources, false),
+                &["cleanup.policy", "retention.bytes", "retention.ms"],
+            )
+        };
+        let (peer, response) = pool.ask_any(|_| request()).await?;
+        for result in response.results {
+            if let Ok((topic, configs)) = read(peer.name(), result) {
+                retentions.topics.extend(retention(&configs).map(|kept| (topic, kept)));
+            }
+        }
+    }
+    // Who may not see a broker's configs still learns what topics keep.
+    retentions.offsets_minutes = offsets_minutes(pool).await.unwrap_or_default();
+    Ok(retentions)
+}
+
+/// `offsets.retention.minutes` of some broker; they are meant to agree.
+async fn offsets_minutes(pool: &Pool) -> Result<Option<i64>, Error> {
+    let Some((broker, peer)) = pool.likeliest() else {
+        return Ok(None);
+    };
+    let resources = [Resource::Broker(Some(broker))];
+    let request = keys(describe(&resources, false), &["offsets.retention.minutes"]);
+    let response = pool.ask(&peer, request).await?;
+    let configs = response
+        .results
+        .into_iter()
+        .filter_map(|result| read(peer.name(), result).ok());
+    let value = configs.flat_map(|(_, configs)| configs).find_map(|config| config.value);
+    Ok(value.and_then(|value| value.parse().ok()))
+}
+
+fn keys(mut request: DescribeConfigsRequest, keys: &[&str]) -> DescribeConfigsRequest {
+    for resource in &mut request.resources {
+        resource.configuration_keys = Some(keys.iter().map(|key| text(key)).collect());
+    }
+    request
+}
+
+/// `None` where the broker does not say it all.
+fn retention(configs: &[Config]) -> Option<Retention> {
+    let value = |name: &str| configs.iter().find(|config| config.name == name)?.value.as_deref();
+    let limit = |name: &str| value(name)?.parse::<i64>().ok();
+    let policy = value("cleanup.policy")?;
+    let has = |word: &str| policy.split(',').any(|one| one.trim() == word);
+    Some(Retention {
+        time_ms: Some(limit("retention.ms")?).filter(|limit| *limit >= 0),
+        bytes: Some(limit("retention.bytes")?).filter(|limit| *limit >= 0),
+        compacts: has("compact"),
+        deletes: has("delete"),
+    })
 }
 
 fn describe(resources: &[Resource], documentation: bool) -> DescribeConfigsRequest {

@@ -136,6 +136,13 @@ impl Pool {
         locked(&self.brokers).get(&id).cloned()
     }
 
+    /// The broker that is likeliest to answer.
+    pub fn likeliest(&self) -> Option<(BrokerId, Arc<Peer>)> {
+        let brokers = locked(&self.brokers);
+        let (id, peer) = brokers.iter().min_by_key(|(_, peer)| peer.rank())?;
+        Some((*id, Arc::clone(peer)))
+    }
+
     pub fn requests(&self) -> BTreeMap<String, u64> {
         let counts = locked(&self.requests);
         counts.iter().map(|(key, count)| (api_name(*key), *count)).collect()

@@ -5,7 +5,9 @@ use serde_json::{Map, Value, json};
 use crate::model::Moment;
 
 use super::field::Field;
+use super::group;
 use super::menu::{Choice, Item, Menu};
+use super::place::Noun;
 use super::state::State;
 use super::table::{Row, Table};
 use super::text;
@@ -109,6 +111,9 @@ impl State {
         items.push(copy("command", self.command()));
         if let Some(row) = self.selected() {
             items.push(copy("name", row.key.clone()));
+            if let Some(words) = self.story() {
+                items.push(copy("sentence", words));
+            }
             items.push(copy("row as JSON", json(&self.table, row).to_string()));
             for (column, field) in self.table.columns.iter().zip(&row.fields) {
                 if !field.text.is_empty() && !column.title.is_empty() {
@@ -129,6 +134,17 @@ impl State {
             items,
             selected: 0,
         }
+    }
+
+    /// The selected or the open group, for people who do not know Kafka.
+    fn story(&self) -> Option<String> {
+        let place = self.place();
+        let name = match (place.noun, &place.name) {
+            (Noun::Group, Some(name)) => name,
+            (Noun::Group, None) => &self.selected()?.key,
+            _ => return None,
+        };
+        group::words(&self.rows, &self.snapshot, name, self.now)
     }
 
     pub(super) fn export_menu(&self, now: Moment) -> Menu {

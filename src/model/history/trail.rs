@@ -1,0 +1,342 @@
+//! Where logs ended over the last two hours, so that an offset can be turned into the time it was written.
+//!
+//! A tick holds what each log grew since the tick before: four bytes for a partition, none for one that stands still. The
+//! last ten minutes have a tick every ten seconds, what is older one a minute: about 7 MB for 10,000 busy partitions.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::model::Moment;
+
+/// End offsets and when they were seen.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Trail {
+    /// The place of each partition in a tick.
+    places: Arc<BTreeMap<String, BTreeMap<i32, u32>>>,
+    /// By place.
+    logs: Arc<Vec<Log>>,
+    /// Oldest first.
+    ticks: VecDeque<Arc<Tick>>,
+}
+
+/// One partition.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+struct Log {
+    /// As seen last.
+    end: i64,
+    /// The first tick that it was seen in.
+    since: Moment,
+}
+
+/// One look at all logs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Tick {
+    at: Moment,
+    growth: Growth,
+    /// Places that nobody told of, sorted.
+    unseen: Vec<u32>,
+}
+
+/// Records since the tick before, by place.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+enum Growth {
+    Dense(Vec<u32>),
+    /// Sorted by place; the others stood still.
+    Sparse(Vec<(u32, u32)>),
+}
+
+/// Bounds of the time at which an offset was written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Sampled {
+    /// `None`: before the trail begins.
+    pub earliest: Option<Moment>,
+    pub latest: Moment,
+    /// Between the two as the offset lies between the ends; `None` without `earliest`.
+    pub about: Option<Moment>,
+}
+
+impl Growth {
+    fn of(mut grown: Vec<(u32, u32)>, places: usize) -> Self {
+        grown.sort_unstable();
+        if grown.len() * 2 < places {
+            return Self::Sparse(grown);
+        }
+        let mut dense = vec![0; places];
+        for (place, records) in grown {
+            dense[place as usize] = records;
+        }
+        Self::Dense(dense)
+    }
+
+    fn at(&self, place: u32) -> u32 {
+        match self {
+            Self::Dense(all) => all.get(place as usize).copied().unwrap_or(0),
+            Self::Sparse(some) => some
+                .binary_search_by_key(&place, |(known, _)| *known)
+                .map_or(0, |at| some[at].1),
+        }
+    }
+
+    fn each(&self) -> Vec<(u32, u32)> {
+        match self {
+            Self::Dense(all) => (0..).zip(all.iter().copied()).filter(|(_, grown)| *grown > 0).collect(),
+            Self::Sparse(some) => some.clone(),
+        }
+    }
+
+    fn bytes(&self) -> usize {
+        match self {
+            Self::Dense(all) => all.capacity() * 4,
+            Self::Sparse(some) => some.capacity() * 8,
+        }
+    }
+}
+
+impl Trail {
+    /// Seconds between two ticks.
+    pub const STEP: i64 = 10;
+    /// Seconds after which a tick a minute is enough.
+    const FINE: i64 = 600;
+    const COARSE: i64 = 60;
+    /// Seconds that are kept.
+    pub const KEPT: i64 = 7200;
+    /// Places of topics that are gone are forgiven up to this many.
+    const SPARE: usize = 1000;
+
+    /// When the last look was.
+    pub fn latest(&self) -> Option<Moment> {
+        self.ticks.back().map(|tick| tick.at)
+    }
+
+    /// When the first look was that is still kept.
+    pub fn oldest(&self) -> Option<Moment> {
+        self.ticks.front().map(|tick| tick.at)
+    }
+
+    /// Adds one look at all logs that were told; one that is not newer than the last is ignored.
+    pub fn push<'a>(&mut self, at: Moment, ends: impl Iterator<Item = (&'a str, i32, i64)>) {
+        if self.latest().is_some_and(|latest| latest >= at) {
+            return;
+        }
+        let places = Arc::make_mut(&mut self.places);
+        let logs = Arc::make_mut(&mut self.logs);
+        let mut seen = vec![false; logs.len()];
+        let mut grown = Vec::new();
+        let mut told = 0;
+        for (topic, partition, end) in ends {
+            told += 1;
+            if !places.contains_key(topic) {
+                places.insert(topic.to_owned(), BTreeMap::new());
+            }
+            let Some(of_topic) = places.get_mut(topic) else {
+                continue;
+            };
+            // A log that is shorter than before is another log: the topic was created anew.
+            let known = of_topic.get(&partition).copied();
+            match known.filter(|place| logs[*place as usize].end <= end) {
+                Some(place) => {
+                    let log = &mut logs[place as usize];
+                    let more = u32::try_from(end - log.end).unwrap_or(u32::MAX);
+                    if more > 0 {
+                        grown.push((place, more));
+                    }
+                    log.end = end;
+                    if let Some(seen) = seen.get_mut(place as usize) {
+                        *seen = true;
+                    }
+                }
+                None => {
+                    of_topic.insert(partition, logs.len() as u32);
+                    logs.push(Log { end, since: at });
+                }
+            }
+        }
+        if logs.len() > 2 * told + Self::SPARE && told > 0 {
+            // Mostly topics that are gone: begin anew rather than carry them along.
+            *self = Self::default();
+            return;
+        }
+        let unseen = (0..)
+            .zip(seen)
+            .filter(|(_, seen)| !seen)
+            .map(|(place, _)| place)
+            .collect();
+        let growth = Growth::of(grown, logs.len());
+        self.ticks.push_back(Arc::new(Tick { at, growth, unseen }));
+        self.thin(at);
+    }
+
+    /// Joins old ticks, and forgets older ones.
+    fn thin(&mut self, now: Moment) {
+        let age = |tick: &Tick| now.duration_since(tick.at).as_secs();
+        while self.ticks.front().is_some_and(|tick| age(tick) > Self::KEPT) {
+            self.ticks.pop_front();
+        }
+        // A tick becomes old one at a time: only the youngest of the old ones can be too near to the one before it.
+        let old = self.ticks.partition_point(|tick| age(tick) > Self::FINE);
+        if old >= 3 {
+            let (first, middle, last) = (&self.ticks[old - 3], &self.ticks[old - 2], &self.ticks[old - 1]);
+            if last.at.duration_since(first.at).as_secs() <= Self::COARSE && middle.at < last.at {
+                let joined = join(middle, last, self.logs.len());
+                self.ticks[old - 1] = Arc::new(joined);
+                self.ticks.remove(old - 2);
+            }
+        }
+    }
+
+    /// When the record at `offset` was written; `None` where it is not written yet or the partition was never seen.
+    pub fn written(&self, topic: &str, partition: i32, offset: i64) -> Option<Sampled> {
+        let place = *self.places.get(topic)?.get(&partition)?;
+        let log = self.logs.get(place as usize)?;
+        if offset >= log.end {
+            return None;
+        }
+        let mut end = log.end;
+        let mut after = log.end;
+        let mut latest = self.latest()?;
+        for tick in self.ticks.iter().rev() {
+            let unseen = tick.unseen.binary_search(&place).is_ok();
+            if end <= offset && !unseen {
+                let share = (offset - end) as f64 / (after - end).max(1) as f64;
+                let apart = latest.duration_since(tick.at).as_millis() as f64;
+                let apart = jiff::SignedDuration::from_millis((apart * share) as i64);
+                return Some(Sampled {
+                    earliest: Some(tick.at),
+                    latest,
+                    about: tick.at.checked_add(apart).ok(),
+                });
+            }
+            if end > offset {
+                latest = tick.at;
+                after = end;
+            }
+            if tick.at <= log.since {
+                break;
+            }
+            end -= i64::from(tick.growth.at(place));
+        }
+        Some(Sampled {
+            earliest: None,
+            latest,
+            about: None,
+        })
+    }
+
+    /// What the ticks take in memory, in bytes; what names take comes on top of it.
+    pub fn bytes(&self) -> usize {
+        let ticks = self
+            .ticks
+            .iter()
+            .map(|tick| tick.growth.bytes() + tick.unseen.capacity() * 4 + size_of::<Tick>());
+        ticks.sum::<usize>() + self.logs.capacity() * size_of::<Log>()
+    }
+}
+
+/// What two ticks in a row saw, as of the second.
+fn join(first: &Tick, second: &Tick, places: usize) -> Tick {
+    let mut grown: BTreeMap<u32, u32> = first.growth.each().into_iter().collect();
+    for (place, records) in second.growth.each() {
+        let sum = grown.entry(place).or_default();
+        *sum = sum.saturating_add(records);
+    }
+    Tick {
+        at: second.at,
+        growth: Growth::of(grown.into_iter().collect(), places),
+        unseen: second.unseen.clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(second: i64) -> Moment {
+        Moment::from_second(1_800_000_000 + second).unwrap()
+    }
+
+    fn second(moment: Moment) -> i64 {
+        moment.as_second() - 1_800_000_000
+    }
+
+    /// `rate` records a second for `seconds`.
+    fn steady(partitions: i32, seconds: i64, rate: i64) -> Trail {
+        let mut trail = Trail::default();
+        for now in (0..=seconds).step_by(Trail::STEP as usize) {
+            trail.push(
+                at(now),
+                (0..partitions).map(|partition| ("orders", partition, now * rate)),
+            );
+        }
+        trail
+    }
+
+    #[test]
+    fn an_offset_is_as_old_as_the_looks_around_it() {
+        let trail = steady(1, 300, 100);
+        let sampled = trail.written("orders", 0, 12_345).unwrap();
+        assert_eq!((sampled.earliest.map(second), second(sampled.latest)), (Some(120), 130));
+        assert_eq!(sampled.about.map(second), Some(123));
+        assert_eq!(trail.written("orders", 0, 30_000), None, "not written yet");
+        assert_eq!(trail.written("orders", 1, 0), None, "never seen");
+    }
+
+    #[test]
+    fn what_is_older_than_the_trail_says_so() {
+        let mut trail = Trail::default();
+        trail.push(at(0), [("orders", 0, 5000)].into_iter());
+        trail.push(at(10), [("orders", 0, 5100)].into_iter());
+        let sampled = trail.written("orders", 0, 4000).unwrap();
+        assert_eq!((sampled.earliest, second(sampled.latest)), (None, 0));
+    }
+
+    #[test]
+    fn old_ticks_are_a_minute_apart_and_still_true() {
+        let trail = steady(1, 7200, 100);
+        assert!(trail.ticks.len() < 200, "{} ticks", trail.ticks.len());
+        for offset in [0, 100_050, 400_000, 650_000, 719_999] {
+            let sampled = trail.written("orders", 0, offset).unwrap();
+            let (from, to) = (sampled.earliest.map(second).unwrap(), second(sampled.latest));
+            let written = offset / 100;
+            assert!(
+                from <= written && written <= to && to - from <= 60,
+                "{offset}: {from}..{to}"
+            );
+        }
+        assert_eq!(second(trail.oldest().unwrap()), 0);
+    }
+
+    #[test]
+    fn a_leader_that_does_not_answer_is_a_gap_and_not_a_standstill() {
+        let mut trail = Trail::default();
+        let both = |now: i64| [("orders", 0, now * 100), ("orders", 1, now * 100)];
+        trail.push(at(0), both(0).into_iter());
+        trail.push(at(10), both(10).into_iter());
+        for now in [20, 30] {
+            trail.push(at(now), [("orders", 0, now * 100)].into_iter());
+        }
+        trail.push(at(40), both(40).into_iter());
+        let seen = |partition| {
+            let sampled = trail.written("orders", partition, 2500).unwrap();
+            (sampled.earliest.map(second), second(sampled.latest))
+        };
+        assert_eq!(seen(0), (Some(20), 30));
+        assert_eq!(seen(1), (Some(10), 40));
+    }
+
+    #[test]
+    fn a_topic_created_anew_begins_anew() {
+        let mut trail = steady(1, 60, 100);
+        trail.push(at(70), [("orders", 0, 5)].into_iter());
+        let sampled = trail.written("orders", 0, 2).unwrap();
+        assert_eq!((sampled.earliest, second(sampled.latest)), (None, 70));
+    }
+
+    #[test]
+    fn busy_partitions_take_four_bytes_a_tick() {
+        let trail = steady(500, 7200, 3);
+        let bytes = trail.bytes();
+        assert!(bytes < 500 * 1000, "{bytes} bytes for 500 partitions");
+    }
+}
