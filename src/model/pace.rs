@@ -24,8 +24,16 @@ impl Pace {
     pub const BUSIEST: usize = 3;
     /// Records per second from which a partition is expected to move on between two looks.
     pub const BUSY: f64 = 1.0;
+    /// What moved within so many seconds moves.
+    const LIVELY_SECONDS: f64 = 3.0;
     /// Whatever it did before, so many seconds without a record are no stop yet.
     const PATIENCE_SECONDS: f64 = 6.0;
+
+    /// Whether it moves, as of `seen_at`: it did within the time that it usually takes. In between it may have stopped or not.
+    pub fn moves(&self, seen_at: Moment) -> bool {
+        let stood = seen_at.duration_since(self.moved_at).as_secs_f64();
+        stood <= Self::LIVELY_SECONDS.max(self.longest_gap_seconds * 1.2)
+    }
 
     /// Whether it has stopped, as of `seen_at`, when its leader last told its offsets: it stood for three times as long
     /// as it ever did before.

@@ -111,9 +111,10 @@ fn watched<'a>(facts: &Facts<'a>) -> (BTreeMap<Name<'a>, Since>, BTreeSet<Name<'
                     let at = pace.moved_at;
                     standing.insert(name, Since { at, recorded: true });
                 }
-                false => {
+                false if pace.moves(seen_at) => {
                     moving.insert(name);
                 }
+                false => {}
             }
         }
     }
@@ -225,7 +226,7 @@ mod tests {
     #[test]
     fn leaders_that_wait_for_a_stalled_follower_are_not_at_fault() {
         let mut six = Six::healthy();
-        six.probe_partitions();
+        six.stalled(4).probe_partitions();
         for id in [2, 4, 5] {
             six.probe(id, Some(Trouble::TimedOut));
         }
