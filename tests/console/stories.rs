@@ -65,6 +65,21 @@ async fn j_j_enter_opens_a_topic_and_esc_comes_back_to_it() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn r_reads_the_records_of_a_topic_and_there_edits_what_is_read() {
+    let mut console = Console::open(with_verbs("dev")).await;
+    console
+        .press("3 j j j r")
+        .await
+        .shows("▸ record")
+        .shows("azimuth record tail clicks --offset=-50 --context prod-eu")
+        .shows("no cluster here to read tail clicks --offset=-50 from");
+    console.press("r").await.shows(":record tail clicks --offset=-50");
+    console.press("esc esc").await.shows("11 topics").cursor_on("clicks");
+    // A partition of an opened topic is read alone.
+    console.press("enter j r").await.shows("--partition");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_filter_works_while_it_is_typed_and_esc_gives_it_up() {
     let mut console = open().await;
     console

@@ -250,7 +250,7 @@ pub fn open(records: &Records, snapshot: &Snapshot, words: &str, tab: usize) -> 
             Column::new("headers", "headers", 4).width(7, 40),
             Column::new("size_bytes", "size", 3).width(8, 8).right(),
         ],
-        rows: records.held.iter().map(|record| row(record)).collect(),
+        rows: records.held.iter().map(row).collect(),
         noun: "record",
         empty: match unknown {
             true => format!("there is no topic {}", view::escape(topic)),
