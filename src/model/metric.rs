@@ -89,7 +89,7 @@ impl BrokerMetrics {
 }
 
 fn grown(now: f64, before: f64) -> Option<f64> {
-    (now >= before).then(|| now - before)
+    (now >= before).then_some(now - before)
 }
 
 fn disk(now: &DiskCounters, before: &DiskCounters, seconds: f64) -> Disk {

@@ -77,7 +77,7 @@ impl Prometheus {
 
 async fn body(broker: BrokerId, url: &str) -> Result<String, Error> {
     let answer = timeout(DEADLINE, http::get(url)).await;
-    answer.unwrap_or_else(|_| Err(http::Failure::Late)).map_err(|failure| {
+    answer.unwrap_or(Err(http::Failure::Late)).map_err(|failure| {
         let peer = format!("the metrics of broker {broker} ({url})");
         match failure {
             http::Failure::Unreachable(reason) => Error::Unreachable { peer, reason },
