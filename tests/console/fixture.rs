@@ -78,7 +78,6 @@ pub fn snapshot() -> Snapshot {
         coordinators: brokers.iter().map(|id| (*id, observed(*id, ()))).collect(),
         topic_configs: Observed::fresh(topic_configs(&topics), ago(9)),
         reassignments: Observed::fresh(reassignments(), ago(3)),
-        quorum: Observed::fresh(quorum(), ago(3)),
         transactions: brokers
             .iter()
             .map(|id| (*id, observed(*id, transactions(*id))))
@@ -479,6 +478,14 @@ fn quorum() -> Quorum {
         observers: (1..=6)
             .map(|id| node(id, i64::from(id == DEAD) * 590, if id == DEAD { 39_000 } else { 240 }))
             .collect(),
+    }
+}
+
+/// The same with a quorum of which one voter is silent.
+pub fn lost_voter() -> Snapshot {
+    Snapshot {
+        quorum: Observed::fresh(quorum(), ago(3)),
+        ..snapshot()
     }
 }
 

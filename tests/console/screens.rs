@@ -76,8 +76,6 @@ screens! {
     logdir_open_120x40: USUAL, ": l o g d i r enter enter";
     logdir_relieve_80x24: SMALL, ": l o g d i r enter r";
     logdir_relieve_120x40: USUAL, ": l o g d i r enter r";
-    quorum_80x24: SMALL, ": q u o r u m enter";
-    quorum_120x40: USUAL, ": q u o r u m enter";
     reassignment_80x24: SMALL, ": r e a s s i g n m enter";
     reassignment_120x40: USUAL, ": r e a s s i g n m enter";
     transaction_80x24: SMALL, ": t r a n s a c t i o n enter";
@@ -186,6 +184,20 @@ async fn no_size_breaks_a_screen() {
             .press("3 h 4 5 ? esc : esc i y esc s esc 2 w right enter tab tab")
             .await;
         console.resize(2, 2).await.resize(90, 30).await.shows("prod-eu");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_voter_that_is_silent_comes_first() {
+    for (name, size) in [("quorum_80x24", SMALL), ("quorum_120x40", USUAL)] {
+        let mut console = Console::open(Opening {
+            size,
+            snapshot: fixture::lost_voter(),
+            ..Opening::default()
+        })
+        .await;
+        console.press(": q u o r u m enter").await;
+        insta::assert_snapshot!(name, console.text());
     }
 }
 

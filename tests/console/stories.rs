@@ -573,7 +573,11 @@ async fn from_a_broker_to_its_log_dir_to_what_would_free_it() {
 
 #[tokio::test(start_paused = true)]
 async fn a_silent_voter_is_first_and_the_margin_is_said() {
-    let mut console = open().await;
+    let mut console = Console::open(Opening {
+        snapshot: fixture::lost_voter(),
+        ..Opening::default()
+    })
+    .await;
     console
         .press(": q u o r u m enter")
         .await
@@ -587,7 +591,7 @@ async fn a_silent_voter_is_first_and_the_margin_is_said() {
 
 #[tokio::test(start_paused = true)]
 async fn a_quorum_that_answers_no_more_keeps_its_last_word_and_says_what_waits() {
-    let mut snapshot = fixture::snapshot();
+    let mut snapshot = fixture::lost_voter();
     let reason = "broker 1 gave no answer to DescribeQuorum within 3000 ms";
     snapshot.quorum.fail(Trouble::TimedOut, reason, fixture::ago(30));
     let never = azimuth::model::Observed::default();
