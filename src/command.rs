@@ -250,6 +250,20 @@ pub fn nouns() -> Vec<(String, Vec<String>)> {
         .collect()
 }
 
+/// Every noun with a verb, `topic create`, and what it does.
+pub fn verbs() -> Vec<(String, String)> {
+    let root = Line::command();
+    let nouns = root.get_subcommands().filter(|one| !one.is_hide_set());
+    let verbs = nouns.flat_map(|noun| {
+        let verbs = noun.get_subcommands().filter(|one| !one.is_hide_set());
+        verbs.map(move |verb| {
+            let help = verb.get_about().map(ToString::to_string).unwrap_or_default();
+            (format!("{} {}", noun.get_name(), verb.get_name()), help)
+        })
+    });
+    verbs.collect()
+}
+
 /// clap's first line, without its `error: `.
 fn sentence(error: &clap::Error) -> String {
     let text = error.render().to_string();

@@ -8,9 +8,11 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use azimuth::cli::{self, Exit};
+use azimuth::command::demo::Demo;
 use azimuth::command::{Command, Line};
 use azimuth::feed;
-use azimuth::tui::{self, open::Failure};
+use azimuth::tui;
+use azimuth::tui::open::{Ended, Failure};
 
 /// How long clients that move records may take to close.
 const CLOSING: Duration = Duration::from_secs(3);
@@ -50,29 +52,35 @@ async fn run(line: &Line) -> Exit {
     match &line.command {
         None if !cli::has_terminal() => cli::no_terminal(),
         None => screens(line).await,
-        Some(Command::Demo(asked)) if !asked.headless && cli::has_terminal() => {
-            match cli::demo::start(line, asked, HEAD_START).await {
-                Ok(demo) => {
-                    let exit = screens(&cli::demo::at(line, &demo, None)).await;
-                    demo.shutdown().await;
-                    exit
-                }
-                Err(failure) => failure.tell(),
-            }
-        }
+        Some(Command::Demo(asked)) if !asked.headless && cli::has_terminal() => demo(line, asked).await,
         Some(_) => cli::run(line).await,
+    }
+}
+
+/// The screens on the demo, which ends with them.
+async fn demo(line: &Line, asked: &Demo) -> Exit {
+    match cli::demo::start(line, asked, HEAD_START).await {
+        Ok(demo) => {
+            let exit = ended(tui::open::open(&cli::demo::at(line, &demo, None)).await);
+            demo.shutdown().await;
+            exit
+        }
+        Err(failure) => failure.tell(),
     }
 }
 
 async fn screens(line: &Line) -> Exit {
     match tui::open::open(line).await {
-        Ok(()) => Exit::Done,
-        Err(failure) => {
-            eprintln!("azimuth: {failure}");
-            match failure {
-                Failure::Settings(_) => Exit::Usage,
-                Failure::Screens(_) => Exit::Bug,
-            }
-        }
+        Ok(Ended::Demo) => demo(line, &Demo::default()).await,
+        end => ended(end),
+    }
+}
+
+fn ended(end: Result<Ended, Failure>) -> Exit {
+    let Err(failure) = end else { return Exit::Done };
+    eprintln!("azimuth: {failure}");
+    match failure {
+        Failure::Settings(_) => Exit::Usage,
+        Failure::Screens(_) => Exit::Bug,
     }
 }

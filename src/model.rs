@@ -9,6 +9,7 @@ pub mod cluster;
 pub mod config;
 pub mod ends;
 pub mod event;
+pub mod foreign;
 pub mod group;
 pub mod identity;
 pub mod limit;

@@ -3,6 +3,7 @@
 
 pub mod appearance;
 pub mod context;
+pub mod discover;
 pub mod file;
 pub mod keymap;
 pub mod paths;

@@ -13,7 +13,7 @@ pub mod widget;
 
 use std::sync::Arc;
 
-use color_eyre::eyre::{Context, eyre};
+use color_eyre::eyre::{WrapErr, eyre};
 use tokio::sync::watch;
 
 use crate::model::{Moment, Snapshot};
@@ -24,6 +24,8 @@ use crate::settings::preset::Preset;
 use crate::settings::theme::Theme as ThemeFile;
 
 use app::State;
+use app::context::Context;
+use app::first::{First, Pick};
 use app::place::Noun;
 use app::state::{Origin, Start};
 use input::Router;
@@ -38,7 +40,7 @@ pub struct Options {
     /// `None` leaves the screens without any action that changes the cluster.
     pub verbs: Option<Arc<dyn Verbs>>,
     /// The contexts that the palette can switch to.
-    pub contexts: Vec<String>,
+    pub contexts: Vec<Context>,
     pub appearance: Appearance,
     pub paths: Option<Paths>,
 }
@@ -70,7 +72,7 @@ pub async fn run(options: Options) -> color_eyre::Result<Outcome> {
 
 async fn screens(console: &mut Console) -> color_eyre::Result<Outcome> {
     loop {
-        let mut screen = terminal::init()?;
+        let mut screen = terminal::init(console.mouse)?;
         let size = screen.size()?;
         let resize = app::Message::Resize(size.width, size.height);
         console.state.update((console.clock)(), resize);
@@ -83,6 +85,7 @@ async fn screens(console: &mut Console) -> color_eyre::Result<Outcome> {
             Leave::SwitchContext(name) => return Ok(Outcome::SwitchContext(name)),
             Leave::Page(text) => {
                 terminal::restore();
+                console.titled.clear();
                 let shown = tokio::task::spawn_blocking(move || terminal::page(&text)).await?;
                 if let Err(error) = shown {
                     let notice = app::Message::Notice(app::field::Tone::Error, error);
@@ -91,6 +94,39 @@ async fn screens(console: &mut Console) -> color_eyre::Result<Outcome> {
             }
         }
     }
+}
+
+/// Shows what was found on this machine until something is chosen; `None` when the person leaves.
+pub async fn choose(
+    mut first: First,
+    appearance: Appearance,
+    paths: Option<Paths>,
+) -> color_eyre::Result<Option<Pick>> {
+    let mut router = router(&appearance, paths.as_ref())?;
+    let (look, name) = look(&appearance, paths);
+    let theme = look.theme(&name).map_err(|error| eyre!(error))?;
+    let mut screen = terminal::init(false)?;
+    let mut events = terminal::events()?;
+    let chosen = run::first::choose(&mut screen, &mut events, &mut router, &mut first, &theme).await;
+    terminal::restore();
+    Ok(chosen?)
+}
+
+/// The keymap that was chosen.
+fn router(appearance: &Appearance, paths: Option<&Paths>) -> color_eyre::Result<Router> {
+    let name = appearance.keymap.as_deref().unwrap_or("default");
+    let file = Keymap::load(name, paths.map(Paths::keymaps).as_deref())?;
+    Router::new(&file).wrap_err_with(|| format!("keymap `{name}`"))
+}
+
+/// How themes are loaded here, and the name of the first.
+fn look(appearance: &Appearance, paths: Option<Paths>) -> (Look, String) {
+    let look = Look {
+        colours: appearance.colours.unwrap_or(Colours::Sixteen),
+        glyphs: appearance.glyphs.unwrap_or(Glyphs::Unicode),
+        paths,
+    };
+    (look, appearance.theme.clone().unwrap_or_else(|| "dark".to_owned()))
 }
 
 fn console(options: Options) -> color_eyre::Result<Console> {
@@ -103,16 +139,9 @@ fn console(options: Options) -> color_eyre::Result<Console> {
         appearance,
         paths,
     } = options;
-    let keymap_name = appearance.keymap.as_deref().unwrap_or("default");
-    let folder = paths.as_ref().map(Paths::keymaps);
-    let file = Keymap::load(keymap_name, folder.as_deref())?;
-    let router = Router::new(&file).wrap_err_with(|| format!("keymap `{keymap_name}`"))?;
-    let look = Look {
-        colours: appearance.colours.unwrap_or(Colours::Sixteen),
-        glyphs: appearance.glyphs.unwrap_or(Glyphs::Unicode),
-        paths,
-    };
-    let name = appearance.theme.unwrap_or_else(|| "dark".to_owned());
+    let router = router(&appearance, paths.as_ref())?;
+    let mouse = appearance.mouse.unwrap_or(false);
+    let (look, name) = look(&appearance, paths);
     let theme = look.theme(&name).map_err(|error| eyre!(error))?;
     let clock: run::Clock = Box::new(Moment::now);
     let (runtime, messages) = Runtime::new(facts, verbs.clone());
@@ -127,6 +156,7 @@ fn console(options: Options) -> color_eyre::Result<Console> {
         theme: name,
         contexts,
         bindings: router.bindings().to_vec(),
+        zone: Some(jiff::tz::TimeZone::system()),
     });
     runtime.run(app::Effect::Focus(Noun::Broker));
     let clipboard = Box::new(|text: &str| terminal::copy(text));
@@ -140,5 +170,8 @@ fn console(options: Options) -> color_eyre::Result<Console> {
         snapshots,
         clock,
         clipboard,
+        title: Box::new(terminal::title),
+        titled: String::new(),
+        mouse,
     })
 }

@@ -3,6 +3,8 @@
 use std::fmt::Display;
 use std::process::ExitCode;
 
+use crate::model::foreign::plain;
+
 /// What a command's end means to a script.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
@@ -73,5 +75,8 @@ impl From<crate::settings::Error> for Failure {
 /// One line on stderr; nobody listening is no error.
 pub fn say(line: &str) {
     use std::io::Write;
-    let _ = writeln!(std::io::stderr(), "{line}");
+    // A broker's words and names of topics are in it: only our own line breaks are kept.
+    for line in line.lines() {
+        let _ = writeln!(std::io::stderr(), "{}", plain(line));
+    }
 }

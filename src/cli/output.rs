@@ -8,7 +8,6 @@ mod table;
 
 pub use data::Data;
 pub use human::{bytes, count, duration, mb_per_second, moment, percent, plain};
-pub use table::clean;
 
 use std::collections::HashMap;
 use std::io::{IsTerminal, Write};
@@ -280,7 +279,7 @@ pub fn print(out: &mut dyn Write, line: &Line, kind: &str, answer: &Answer) -> s
         Output::Csv => csv::print(out, &answer.items)?,
         Output::Name => {
             for name in &answer.names {
-                writeln!(out, "{}", table::clean(name))?;
+                writeln!(out, "{}", crate::model::foreign::plain(name))?;
             }
         }
         Output::Table => table::print(out, &answer.blocks, Rank::Usual, width())?,

@@ -17,7 +17,7 @@ use crate::command::{Line, Output};
 use crate::feed::{Cadence, Feed, Needs, Section};
 use crate::model::event::{Event, EventKind, Since};
 use crate::model::row::Rows;
-use crate::model::{Moment, Snapshot};
+use crate::model::{Moment, Snapshot, foreign};
 use crate::operation::{Folder, Phase};
 use crate::plan::gate::Verdict;
 use crate::settings::pin::Pins;
@@ -323,7 +323,8 @@ fn plain(document: &Document<'_>, watching: bool) -> String {
             .filter(|why| !item.text.contains(*why))
             .map(|why| format!(" · {why}"))
             .unwrap_or_default();
-        let body = super::output::clean(&format!("{}{since}{why}", item.text));
+        let body = format!("{}{since}{why}", item.text);
+        let body = foreign::plain(&body);
         let mut lines = wrapped(&body, width.map_or(usize::MAX, |width| width - LABEL - 1)).into_iter();
         let first = lines.next().unwrap_or_default();
         text.push_str(format!("{mark} {label:<8}{first}").trim_end());

@@ -13,6 +13,8 @@ pub struct Appearance {
     pub keymap: Option<String>,
     pub glyphs: Option<Glyphs>,
     pub colours: Option<Colours>,
+    /// Whether the wheel and clicks are heard; the terminal then selects no text with them. Off unless it is asked for.
+    pub mouse: Option<bool>,
 }
 
 /// The characters that the terminal can show.

@@ -1,10 +1,13 @@
 //! `azimuth` alone: from the target's flags and our files to open screens, and on to another context when asked.
 
 use std::collections::BTreeSet;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use tokio::sync::watch;
 
+use super::app;
+use super::app::first::{First, Item, Pick};
 use super::app::state::Origin;
 use super::runtime::{Facts, Verbs};
 use super::verbs::Live;
@@ -14,10 +17,10 @@ use crate::feed::{Cadence, Feed, Section, Sources};
 use crate::model::{Moment, Observed, Snapshot, Trouble};
 use crate::operation::Ground;
 use crate::settings::appearance::{Appearance, Colours};
-use crate::settings::context::Contexts;
+use crate::settings::context::{Contexts, Entry};
 use crate::settings::pin::Pins;
 use crate::settings::target::{self, Asked};
-use crate::settings::{Context, Error, Paths, state};
+use crate::settings::{Context, Error, Paths, discover, state};
 
 /// Why the screens did not open, or did not end well.
 #[derive(Debug, thiserror::Error)]
@@ -29,8 +32,17 @@ pub enum Failure {
     Screens(color_eyre::Report),
 }
 
-/// Opens the screens on the cluster of `line`, until the person leaves.
-pub async fn open(line: &Line) -> Result<(), Failure> {
+/// How it ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ended {
+    Left,
+    /// No cluster was known, and the person chose the demo.
+    Demo,
+}
+
+/// Opens the screens on the cluster of `line`, until the person leaves. Where no cluster is known at all, what was found
+/// on this machine is shown to choose from.
+pub async fn open(line: &Line) -> Result<Ended, Failure> {
     let settings = |error: &dyn std::fmt::Display| Failure::Settings(error.to_string());
     let paths = Paths::of_user().ok_or_else(|| settings(&Error::NoHome))?;
     let environment = |name: &str| std::env::var(name).ok();
@@ -39,6 +51,19 @@ pub async fn open(line: &Line) -> Result<(), Failure> {
         appearance.colours = Some(Colours::None);
     }
     let mut asked = asked(&line.global);
+    if knows_nothing(&asked, &paths) {
+        match first_time(&appearance, &paths).await? {
+            None => return Ok(Ended::Left),
+            Some(Pick::Demo) => return Ok(Ended::Demo),
+            Some(Pick::Cluster {
+                bootstrap,
+                command_config,
+            }) => {
+                asked.bootstrap = Some(bootstrap);
+                asked.command_config = asked.command_config.or(command_config.map(PathBuf::from));
+            }
+        }
+    }
     loop {
         let context = target::resolve(&asked, &paths).map_err(|error| settings(&error))?;
         let contexts = Contexts::load(&asked.file(&paths)).unwrap_or_default();
@@ -56,12 +81,12 @@ pub async fn open(line: &Line) -> Result<(), Failure> {
             snapshots,
             facts: Arc::new(Shared(feed)),
             verbs: Some(verbs),
-            contexts: contexts.context.into_keys().collect(),
+            contexts: fleet(contexts, &asked, &paths),
             appearance: appearance.clone(),
             paths: Some(paths.clone()),
         };
         match super::run(options).await.map_err(Failure::Screens)? {
-            Outcome::Quit => return Ok(()),
+            Outcome::Quit => return Ok(Ended::Left),
             Outcome::SwitchContext(name) => {
                 asked = Asked {
                     context: Some(name),
@@ -71,6 +96,65 @@ pub async fn open(line: &Line) -> Result<(), Failure> {
             }
         }
     }
+}
+
+/// No context is written down, and none is named. A file that cannot be read says so by itself.
+fn knows_nothing(asked: &Asked, paths: &Paths) -> bool {
+    let named = [&asked.context, &asked.environment, &asked.bootstrap];
+    let named = named
+        .into_iter()
+        .any(|name| name.as_ref().is_some_and(|name| !name.is_empty()));
+    !named && asked.context_file.is_none() && Contexts::load(&paths.contexts()).is_ok_and(|all| all.context.is_empty())
+}
+
+/// What was found on this machine, until something of it is chosen.
+async fn first_time(appearance: &Appearance, paths: &Paths) -> Result<Option<Pick>, Failure> {
+    let environment = |name: &str| std::env::var(name).ok();
+    let home = std::env::var_os("HOME").map(PathBuf::from);
+    let here = std::env::current_dir().unwrap_or_default();
+    let found = discover::look(environment, home.as_deref(), &here);
+    let item = |find: discover::Find| Item {
+        label: find.bootstrap.clone(),
+        hint: find.place,
+        pick: Pick::Cluster {
+            bootstrap: find.bootstrap,
+            command_config: find.command_config.map(|path| path.display().to_string()),
+        },
+    };
+    let clusters = found.clusters.into_iter().map(item).collect();
+    let first = First::new(clusters, found.profiles);
+    super::choose(first, appearance.clone(), Some(paths.clone()))
+        .await
+        .map_err(Failure::Screens)
+}
+
+/// The contexts of the file, as the screens show them. What a file says wrongly is shown beside its context.
+fn fleet(contexts: Contexts, asked: &Asked, paths: &Paths) -> Vec<app::context::Context> {
+    let pins = Pins::load(paths);
+    let context = |(name, entry): (String, Entry)| {
+        let alone = Asked {
+            context: Some(name.clone()),
+            context_file: asked.context_file.clone(),
+            ..Asked::default()
+        };
+        let pinned = || pins.as_ref().ok()?.pinned(&entry.bootstrap).map(str::to_owned);
+        let aws = entry
+            .aws
+            .as_ref()
+            .and_then(|aws| aws.region.clone().or(aws.profile.clone()));
+        app::context::Context {
+            class: entry.class.to_string(),
+            changes: entry.changes,
+            bootstrap: entry.bootstrap.join(","),
+            cluster_id: entry.cluster_id.clone().or_else(pinned),
+            security: target::resolve(&alone, paths)
+                .map(|context| context.connection.security.to_string())
+                .map_err(|error| error.to_string()),
+            aws,
+            name,
+        }
+    };
+    contexts.context.into_iter().map(context).collect()
 }
 
 /// The feed, for as long as the screens are open.

@@ -2,11 +2,13 @@
 //!
 //! A key's frame is drawn at once; frames that only facts caused come at most every 33 ms; none when nothing changed.
 
+pub mod first;
+
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crossterm::event::Event;
+use crossterm::event::{Event, MouseButton, MouseEventKind};
 use futures::{FutureExt, Stream, StreamExt};
 use ratatui::Terminal;
 use ratatui::backend::{Backend, ClearType};
@@ -19,7 +21,7 @@ use crate::settings::paths::Paths;
 use crate::settings::preset::Preset;
 use crate::settings::theme::Theme as ThemeFile;
 use crate::tui::app::field::Tone;
-use crate::tui::app::{Effect, Message, State};
+use crate::tui::app::{Action, Effect, Message, State};
 use crate::tui::input::{Hit, Key, Router};
 use crate::tui::runtime::Runtime;
 use crate::tui::theme::Theme;
@@ -48,6 +50,12 @@ pub struct Console {
     pub clock: Clock,
     /// Puts text on the person's clipboard.
     pub clipboard: Box<dyn FnMut(&str) + Send>,
+    /// Names the terminal's window.
+    pub title: Box<dyn FnMut(&str) + Send>,
+    /// What it was named last.
+    pub titled: String,
+    /// Whether the terminal tells of its mouse.
+    pub mouse: bool,
 }
 
 /// How to load another theme for this terminal.
@@ -166,6 +174,11 @@ impl Console {
     fn draw<B: Backend>(&mut self, terminal: &mut Terminal<B>) -> Result<(), B::Error> {
         terminal.draw(|frame| view::render(frame, &self.state, &self.theme))?;
         self.state.shown((self.clock)());
+        let title = self.state.title();
+        if title != self.titled {
+            (self.title)(&title);
+            self.titled = title;
+        }
         Ok(())
     }
 
@@ -216,7 +229,13 @@ impl Console {
             }
             Event::Paste(text) => vec![Message::Paste(text)],
             Event::Resize(width, height) => vec![Message::Resize(width, height)],
-            Event::FocusGained | Event::FocusLost | Event::Mouse(_) => Vec::new(),
+            Event::Mouse(mouse) => match mouse.kind {
+                MouseEventKind::ScrollDown => vec![Message::Act(Action::Next)],
+                MouseEventKind::ScrollUp => vec![Message::Act(Action::Previous)],
+                MouseEventKind::Down(MouseButton::Left) => vec![Message::Click(mouse.row)],
+                _ => Vec::new(),
+            },
+            Event::FocusGained | Event::FocusLost => Vec::new(),
         }
     }
 

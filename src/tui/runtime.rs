@@ -347,6 +347,7 @@ fn sections(noun: Noun) -> BTreeSet<Section> {
         Noun::User => &[S::Users, S::Acls, S::Quotas],
         Noun::Quota => &[S::Quotas],
         Noun::Record => &[S::Topics],
+        Noun::Context => &[S::Cluster, S::Links],
     };
     all.iter().copied().collect()
 }
@@ -354,11 +355,14 @@ fn sections(noun: Noun) -> BTreeSet<Section> {
 /// Never over a file that is there.
 fn export(name: &str, text: &str) -> Result<String, String> {
     use std::io::Write;
+    use std::os::unix::fs::OpenOptionsExt;
     let path = std::env::current_dir().unwrap_or_default().join(Path::new(name));
     let failed = |error: std::io::Error| format!("{}: {error}", path.display());
     let mut file = std::fs::OpenOptions::new()
         .write(true)
         .create_new(true)
+        // Names of topics and groups are nobody else's business.
+        .mode(0o600)
         .open(&path)
         .map_err(failed)?;
     file.write_all(text.as_bytes()).map_err(failed)?;

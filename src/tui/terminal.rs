@@ -6,9 +6,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use base64::Engine;
 use crossterm::cursor::Show;
-use crossterm::event::{DisableBracketedPaste, EnableBracketedPaste, Event, EventStream};
+use crossterm::event::{
+    DisableBracketedPaste, DisableMouseCapture, EnableBracketedPaste, EnableMouseCapture, Event, EventStream,
+};
 use crossterm::execute;
-use crossterm::terminal::{EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode, enable_raw_mode};
+use crossterm::terminal::{EnterAlternateScreen, LeaveAlternateScreen, SetTitle, disable_raw_mode, enable_raw_mode};
 use futures::{Stream, StreamExt};
 use ratatui::Terminal;
 use ratatui::backend::{Backend, ClearType, CrosstermBackend, WindowSize};
@@ -24,17 +26,26 @@ const FRAME_BYTES: usize = 64 * 1024;
 /// Terminals drop longer OSC 52 sequences; xterm and tmux take about 74 kB of base64.
 const CLIPBOARD_BYTES: usize = 55_000;
 
+/// XTWINOPS: the window's title goes on the terminal's stack, and comes back from it.
+const KEEP_TITLE: &[u8] = b"\x1b[22;2t";
+const RESTORE_TITLE: &[u8] = b"\x1b[23;2t";
+
 /// Whether the terminal is ours; a panic anywhere has to know.
 static TAKEN: AtomicBool = AtomicBool::new(false);
 
-/// Takes the terminal over. Fails without one.
-pub fn init() -> io::Result<Screen> {
+/// Takes the terminal over. Fails without one. A terminal that tells of its `mouse` no longer selects text with it.
+pub fn init(mouse: bool) -> io::Result<Screen> {
     if !io::stdout().is_terminal() || !io::stdin().is_terminal() {
         return Err(io::Error::other("the screens need a terminal on stdin and stdout"));
     }
     enable_raw_mode()?;
     TAKEN.store(true, Ordering::SeqCst);
     execute!(io::stdout(), EnterAlternateScreen, EnableBracketedPaste)?;
+    let mut out = io::stdout();
+    out.write_all(KEEP_TITLE)?;
+    if mouse {
+        execute!(out, EnableMouseCapture)?;
+    }
     Terminal::new(Quiet::new(CrosstermBackend::new(BufWriter::with_capacity(
         FRAME_BYTES,
         io::stdout(),
@@ -46,8 +57,21 @@ pub fn restore() {
     if !TAKEN.swap(false, Ordering::SeqCst) {
         return;
     }
-    let _ = execute!(io::stdout(), DisableBracketedPaste, LeaveAlternateScreen, Show);
+    let mut out = io::stdout();
+    let _ = out.write_all(RESTORE_TITLE);
+    let _ = execute!(
+        out,
+        DisableMouseCapture,
+        DisableBracketedPaste,
+        LeaveAlternateScreen,
+        Show
+    );
     let _ = disable_raw_mode();
+}
+
+/// Names the terminal's window; a text that moves the cursor must not come here.
+pub fn title(text: &str) {
+    let _ = execute!(io::stdout(), SetTitle(text));
 }
 
 /// Reports panics and errors by color-eyre, on a terminal that works again.

@@ -1,6 +1,7 @@
 //! One draw of the state: header, status, table, inspector, footer, and what lies above them. Changes nothing.
 
 mod confirm;
+pub mod first;
 mod footer;
 mod header;
 mod help;
@@ -12,10 +13,13 @@ mod style;
 mod table;
 mod triage;
 
+use std::borrow::Cow;
+
 use ratatui::Frame;
 use ratatui::layout::{Constraint, Layout};
 use ratatui::text::Line;
 
+use crate::model::foreign;
 use crate::tui::app::State;
 use crate::tui::app::dialog::Dialog;
 use crate::tui::app::place::Noun;
@@ -65,8 +69,20 @@ pub fn render(frame: &mut Frame<'_>, state: &State, theme: &Theme) {
         Some(Dialog::Confirm(confirm)) => confirm::render(frame, confirm, state, theme),
         Some(Dialog::Planning { words }) => confirm::planning(frame, &words.join(" "), theme),
     }
+    tame(frame);
     if theme.is_ascii() {
         flatten(frame);
+    }
+}
+
+/// Names and values are foreign text: whatever in them would turn or hide what stands beside it is left out, whoever
+/// drew it.
+fn tame(frame: &mut Frame<'_>) {
+    for cell in &mut frame.buffer_mut().content {
+        if !cell.symbol().is_ascii() && matches!(foreign::plain(cell.symbol()), Cow::Owned(_)) {
+            let tamed = foreign::cell(cell.symbol());
+            cell.set_symbol(&tamed);
+        }
     }
 }
 

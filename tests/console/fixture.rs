@@ -23,6 +23,7 @@ use azimuth::model::topic::{Partition, Topic};
 use azimuth::model::transaction::{Open, Transaction};
 use azimuth::model::user::{Credential, User};
 use azimuth::model::{BrokerId, Moment, Observed, Snapshot, Trouble};
+use azimuth::tui::app::context::Context;
 
 /// When the fixture is looked at.
 pub fn now() -> Moment {
@@ -93,6 +94,32 @@ pub fn snapshot() -> Snapshot {
     };
     snapshot.join_cloud(&Rules::default(), &BTreeMap::new());
     snapshot
+}
+
+/// The context file of a person with two clusters, and a third whose properties cannot be used.
+pub fn contexts() -> Vec<Context> {
+    let context = |name: &str, class: &str, changes| Context {
+        name: name.into(),
+        class: class.into(),
+        changes,
+        bootstrap: format!("b-1.{name}.internal:9092"),
+        cluster_id: None,
+        security: Ok("PLAINTEXT".into()),
+        aws: None,
+    };
+    vec![
+        Context {
+            cluster_id: Some("MkU3OEVBNTcwNTJENDM2Qg".into()),
+            security: Ok("SASL_SSL SCRAM-SHA-512".into()),
+            aws: Some("eu-west-1".into()),
+            ..context("prod-eu", "prod", false)
+        },
+        context("staging-eu", "staging", true),
+        Context {
+            security: Err("client.properties, line 3: sasl.mechanism GSSAPI is not supported".into()),
+            ..context("legacy", "prod", false)
+        },
+    ]
 }
 
 /// One line each: permission, principal, host, operations, resource.

@@ -16,7 +16,7 @@ use azimuth::tui::app::state::{Origin, Start};
 use azimuth::tui::input::{Key, Router};
 use azimuth::tui::run::{self, Leave, Look};
 use azimuth::tui::runtime::{Facts, Runtime, Verbs};
-use crossterm::event::{Event, KeyCode, KeyEvent, KeyModifiers};
+use crossterm::event::{Event, KeyCode, KeyEvent, KeyModifiers, MouseButton, MouseEvent, MouseEventKind};
 use futures::StreamExt;
 use futures::future::BoxFuture;
 use ratatui::Terminal;
@@ -33,6 +33,7 @@ pub struct Wishes {
     pub planned: Vec<String>,
     pub applied: Vec<(String, Option<String>)>,
     pub copied: Vec<String>,
+    pub titles: Vec<String>,
 }
 
 pub struct Console {
@@ -171,12 +172,13 @@ impl Console {
             triage_first: opening.triage_first,
             theme: opening.theme.into(),
             themes: ThemeFile::names(None),
-            contexts: vec!["prod-eu".into(), "staging-eu".into()],
+            contexts: fixture::contexts(),
+            zone: Some(jiff::tz::TimeZone::fixed(jiff::tz::offset(1))),
             bindings: router.bindings().to_vec(),
         });
         let began = time::Instant::now();
         let clock = Box::new(move || fixture::now() + jiff::SignedDuration::try_from(began.elapsed()).unwrap());
-        let copied = wishes.clone();
+        let (copied, titled) = (wishes.clone(), wishes.clone());
         let console = run::Console {
             theme: look.theme(opening.theme).unwrap(),
             state,
@@ -187,6 +189,9 @@ impl Console {
             snapshots,
             clock,
             clipboard: Box::new(move |text| copied.lock().unwrap().copied.push(text.to_owned())),
+            title: Box::new(move |text| titled.lock().unwrap().titles.push(text.to_owned())),
+            titled: String::new(),
+            mouse: true,
         };
         let terminal = Terminal::new(TestBackend::new(opening.size.0, opening.size.1)).unwrap();
         let mut console = Self {
@@ -222,6 +227,24 @@ impl Console {
     pub async fn burst(&mut self, keys: &str) -> &mut Self {
         let events = keys.split_whitespace().map(event).collect();
         self.feed(events, Duration::ZERO).await
+    }
+
+    /// A click of the left button on the line that shows this text.
+    pub async fn click(&mut self, text: &str) -> &mut Self {
+        let screen = self.text();
+        let row = screen.lines().position(|line| line.contains(text));
+        let row = row.unwrap_or_else(|| panic!("no line shows {text:?}:\n{screen}"));
+        self.mouse(MouseEventKind::Down(MouseButton::Left), row as u16).await
+    }
+
+    pub async fn mouse(&mut self, kind: MouseEventKind, row: u16) -> &mut Self {
+        let event = MouseEvent {
+            kind,
+            column: 10,
+            row,
+            modifiers: KeyModifiers::NONE,
+        };
+        self.feed(vec![Event::Mouse(event)], Duration::ZERO).await
     }
 
     pub async fn paste(&mut self, text: &str) -> &mut Self {

@@ -61,6 +61,8 @@ screens! {
     acl_120x40: USUAL, "8";
     acl_200x50: LARGE, "8";
     acl_open_120x40: USUAL, "8 j enter";
+    context_80x24: SMALL, "0";
+    context_120x40: USUAL, "0";
     user_80x24: SMALL, ": u s e r enter";
     user_120x40: USUAL, ": u s e r enter";
     user_quotas_120x40: USUAL, ": u s e r enter j j j enter tab";

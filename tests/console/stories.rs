@@ -3,9 +3,21 @@
 use std::time::Duration;
 
 use azimuth::feed::Section;
+use azimuth::model::Observed;
 use azimuth::model::Trouble;
+use azimuth::settings::appearance::{Colours, Glyphs};
+use azimuth::settings::keymap::Keymap;
+use azimuth::settings::preset::Preset;
+use azimuth::settings::theme::Theme as ThemeFile;
+use azimuth::tui::app::first::{First, Item, Pick};
 use azimuth::tui::app::operation::{Operation, Step};
+use azimuth::tui::input::Router;
 use azimuth::tui::run::Leave;
+use azimuth::tui::run::first::choose;
+use azimuth::tui::theme::Theme;
+use crossterm::event::{MouseButton, MouseEventKind};
+use ratatui::Terminal;
+use ratatui::backend::TestBackend;
 
 use super::fixture;
 use super::harness::{Console, Opening};
@@ -383,8 +395,8 @@ async fn a_user_opens_with_its_rules_and_then_its_quotas() {
 #[tokio::test(start_paused = true)]
 async fn what_may_not_be_seen_says_so_and_no_authorizer_is_no_secret() {
     let mut snapshot = fixture::snapshot();
-    snapshot.acls = azimuth::model::Observed::fresh(azimuth::model::acl::Acls::default(), fixture::now());
-    snapshot.users = azimuth::model::Observed::default();
+    snapshot.acls = Observed::fresh(azimuth::model::acl::Acls::default(), fixture::now());
+    snapshot.users = Observed::default();
     snapshot
         .users
         .fail(azimuth::model::Trouble::Denied, "no right", fixture::now());
@@ -410,7 +422,7 @@ async fn five_thousand_rules_filter_and_scroll() {
         name: format!("team-{}.topic-{number}", number % 40),
         ..template.clone()
     }));
-    snapshot.acls = azimuth::model::Observed::fresh(acls, fixture::now());
+    snapshot.acls = Observed::fresh(acls, fixture::now());
     let mut console = Console::open(Opening {
         snapshot,
         ..Opening::default()
@@ -424,6 +436,105 @@ async fn five_thousand_rules_filter_and_scroll() {
     let each = began.elapsed() / keys;
     eprintln!("{each:?} for each key");
     assert!(each < Duration::from_millis(1500), "{each:?} for each key");
+}
+
+#[tokio::test(start_paused = true)]
+async fn nought_shows_the_fleet_and_enter_leaves_for_another_cluster() {
+    let mut console = open().await;
+    console
+        .press("0")
+        .await
+        .cursor_on("legacy")
+        .cursor_on("✖ unusable")
+        .shows("not asked")
+        .shows("✖ 5/6")
+        .shows("SASL_SSL SCRAM-SHA-512")
+        .shows("azimuth context list --context prod-eu");
+    console.press("j").await.cursor_on("prod-eu");
+    console.press("enter").await.shows("6 brokers");
+    console.press("0 G").await.cursor_on("staging-eu");
+    console.press("enter").await;
+    assert_eq!(console.left, Some(Leave::SwitchContext("staging-eu".into())));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_window_is_named_once_for_each_place() {
+    let mut console = open().await;
+    console.press("3 j k").await.press("2").await;
+    let titles = console.wishes.lock().unwrap().titles.clone();
+    assert_eq!(
+        titles,
+        [
+            "azimuth prod-eu ▸ broker",
+            "azimuth prod-eu ▸ topic",
+            "azimuth prod-eu ▸ broker"
+        ]
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_wheel_moves_a_click_selects_and_a_second_opens() {
+    let mut console = open().await;
+    console.press("3").await.cursor_on("legacy-import");
+    console
+        .mouse(MouseEventKind::ScrollDown, 9)
+        .await
+        .hides("▸  legacy-import");
+    console.click("payments").await.cursor_on("payments").shows("11 topics");
+    console.click("payments").await.shows("▸ topic ▸ payments");
+    console
+        .press("?")
+        .await
+        .click("g")
+        .await
+        .shows("Move to the first row.");
+    console
+        .press("esc")
+        .await
+        .mouse(MouseEventKind::Down(MouseButton::Left), 0)
+        .await;
+    console.shows("▸ topic ▸ payments");
+}
+
+#[tokio::test(start_paused = true)]
+async fn clicks_change_nothing_in_a_plan() {
+    let mut console = Console::open(with_verbs("dev")).await;
+    console.press("3 G D").await.shows("PLAN topic delete");
+    console.wait(Duration::from_millis(400)).await;
+    for row in 0..40 {
+        console.mouse(MouseEventKind::Down(MouseButton::Left), row).await;
+    }
+    console.shows("PLAN topic delete");
+    assert!(console.wishes.lock().unwrap().applied.is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_clock_is_utc_until_c() {
+    let mut console = open().await;
+    console.shows("21:04Z");
+    console.press("c").await.shows("22:04+01");
+    console.press("c").await.shows("21:04Z");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_palette_knows_verbs_and_drafts_their_command() {
+    let mut console = Console::open(with_verbs("dev")).await;
+    console.press(":").await.types("topcrea").await.shows("topic create");
+    console.press("enter").await.types("refunds").await.press("enter").await;
+    console.shows("PLAN topic create refunds");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_theme_key_goes_round_all_themes() {
+    let mut console = open().await;
+    let mut seen = std::collections::BTreeSet::new();
+    for _ in 0..5 {
+        console.press("T").await.shows("theme ");
+        let footer = console.text().lines().last().unwrap().trim().to_owned();
+        seen.insert(footer);
+    }
+    let names = ["dark", "light", "high-contrast", "colour-blind", "mono"].map(|name| format!("theme {name}"));
+    assert_eq!(seen, names.into());
 }
 
 fn running(state: &str) -> Operation {
@@ -754,4 +865,187 @@ async fn over_twenty_brokers_the_grid_has_a_column_for_each_zone_and_each_outlie
         .cursor_on("drift: 17")
         .shows("10 alike")
         .shows("9 alike");
+}
+
+/// The first screen with these keys pressed: what was chosen, and what it showed last.
+async fn first_time(clusters: &[(&str, &str, Option<&str>)], keys: &str) -> (Option<Pick>, String) {
+    let item = |(bootstrap, place, file): &(&str, &str, Option<&str>)| Item {
+        label: (*bootstrap).into(),
+        hint: (*place).into(),
+        pick: Pick::Cluster {
+            bootstrap: (*bootstrap).into(),
+            command_config: file.map(str::to_owned),
+        },
+    };
+    let mut first = First::new(clusters.iter().map(item).collect(), vec!["ops".into()]);
+    let theme = Theme::new(&ThemeFile::load("dark", None).unwrap(), Colours::True, Glyphs::Unicode).unwrap();
+    let mut router = Router::new(&Keymap::load("default", None).unwrap()).unwrap();
+    let mut terminal = Terminal::new(TestBackend::new(80, 24)).unwrap();
+    let events: Vec<_> = keys
+        .split_whitespace()
+        .map(|key| Ok(super::harness::event(key)))
+        .collect();
+    let mut input = futures::stream::iter(events);
+    let chosen = choose(&mut terminal, &mut input, &mut router, &mut first, &theme)
+        .await
+        .unwrap();
+    let cells = terminal.backend().buffer().content().chunks(80);
+    let line = |cells: &[ratatui::buffer::Cell]| cells.iter().map(ratatui::buffer::Cell::symbol).collect::<String>();
+    (chosen, cells.map(line).collect::<Vec<_>>().join("\n"))
+}
+
+#[tokio::test]
+async fn the_first_time_what_the_machine_knows_is_offered() {
+    let clusters = [
+        (
+            "b1:9096,b2:9096",
+            "/home/anna/client.properties",
+            Some("/home/anna/client.properties"),
+        ),
+        ("c1:9092", "BOOTSTRAP_SERVERS", None),
+    ];
+    let (chosen, screen) = first_time(&clusters, "").await;
+    assert_eq!(chosen, None);
+    for text in [
+        "no cluster is known here yet",
+        "▸ b1:9096,b2:9096",
+        "BOOTSTRAP_SERVERS",
+        "the demo",
+        "azimuth context add NAME --bootstrap b1:9096,b2:9096",
+        "AWS profiles: ops",
+    ] {
+        assert!(screen.contains(text), "{text}\n{screen}");
+    }
+    let (chosen, screen) = first_time(&clusters, "j enter").await;
+    assert!(screen.contains("▸ c1:9092"), "{screen}");
+    let cluster = Pick::Cluster {
+        bootstrap: "c1:9092".into(),
+        command_config: None,
+    };
+    assert_eq!(chosen, Some(cluster));
+    assert_eq!(first_time(&clusters, "G enter").await.0, Some(Pick::Demo));
+    assert_eq!(first_time(&clusters, "j q").await.0, None);
+}
+
+#[tokio::test]
+async fn the_first_time_on_a_bare_machine_the_demo_is_offered() {
+    let (chosen, screen) = first_time(&[], "enter").await;
+    assert_eq!(chosen, Some(Pick::Demo));
+    assert!(screen.contains("no address of a broker was found"), "{screen}");
+}
+
+/// Names and values as an attacker writes them, wherever a stranger's text comes from.
+fn hostile() -> azimuth::model::Snapshot {
+    const EVIL: &str = "\u{1b}]0;owned\u{7}\u{1b}[2J\r\n\u{9b}31m\u{202e}שלום\u{2066}日本\u{200d}👩\u{200d}💻\u{feff}";
+    let mut snapshot = fixture::snapshot();
+    let mut topics = snapshot.topics().to_vec();
+    topics[0].name = format!("{}{EVIL}", "t".repeat(249));
+    topics[1].name = EVIL.into();
+    topics.sort_by(|one, other| one.name.cmp(&other.name));
+    let configs = topics.iter().map(|topic| {
+        let config = azimuth::model::config::Config {
+            name: format!("x{EVIL}"),
+            value: Some(format!("{EVIL}{}", "v".repeat(2000))),
+            source: azimuth::model::config::ConfigSource::Topic,
+            sensitive: false,
+            read_only: false,
+            documentation: Some(EVIL.into()),
+            synonyms: Vec::new(),
+        };
+        (topic.name.clone(), vec![config])
+    });
+    snapshot.topic_configs = Observed::fresh(configs.collect(), fixture::now());
+    snapshot.topics = Observed::fresh(topics, fixture::now());
+    let mut groups = snapshot.groups.get().unwrap().clone();
+    for group in &mut groups {
+        group.name = format!("{}{EVIL}", group.name);
+        for member in &mut group.members {
+            member.client = EVIL.into();
+            member.host = EVIL.into();
+        }
+    }
+    snapshot.groups = Observed::fresh(groups, fixture::now());
+    let mut acls = snapshot.acls.get().unwrap().clone();
+    for rule in &mut acls.rules {
+        rule.principal = format!("User:{EVIL}");
+        rule.name = format!("{EVIL}{}", rule.name);
+    }
+    snapshot.acls = Observed::fresh(acls, fixture::now());
+    let mut quotas = snapshot.quotas.get().unwrap().clone();
+    for quota in &mut quotas {
+        quota.entity.client_id = Some(azimuth::model::quota::Whom::Named(EVIL.into()));
+    }
+    snapshot.quotas = Observed::fresh(quotas, fixture::now());
+    snapshot
+}
+
+fn is_harmless(text: &str) -> bool {
+    let harmful = |letter: char| letter.is_control() || "\u{202e}\u{2066}\u{200b}\u{feff}\u{2028}".contains(letter);
+    !text.chars().any(harmful)
+}
+
+#[tokio::test(start_paused = true)]
+async fn hostile_names_and_values_reach_no_screen_title_or_pager_raw() {
+    let visits = [
+        "2",
+        "2 enter",
+        "3",
+        "3 enter",
+        "3 enter tab",
+        "3 j enter tab i",
+        "4",
+        "4 enter",
+        "4 enter tab",
+        "5",
+        "8",
+        "8 enter",
+        "8 j enter",
+        "3 y",
+        "4 y",
+        "8 y",
+        "3 s",
+        ":",
+    ];
+    for size in [(120, 40), (80, 24)] {
+        for keys in visits {
+            let mut console = Console::open(Opening {
+                size,
+                snapshot: hostile(),
+                ..Opening::default()
+            })
+            .await;
+            console.press(keys).await;
+            for cell in console.buffer().content() {
+                assert!(is_harmless(cell.symbol()), "{keys}: {:?}", cell.symbol());
+            }
+            let titles = console.wishes.lock().unwrap().titles.clone();
+            assert!(titles.iter().all(|title| is_harmless(title)), "{keys}: {titles:?}");
+        }
+    }
+    let mut console = Console::open(Opening {
+        snapshot: hostile(),
+        ..Opening::default()
+    })
+    .await;
+    console.press("8 o").await;
+    let Some(Leave::Page(text)) = &console.left else {
+        panic!("{:?}", console.left)
+    };
+    assert!(text.lines().all(is_harmless), "{text:?}");
+    assert_eq!(text.lines().count(), 8, "one line for each rule: {text:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_long_value_is_whole_in_the_row_that_is_copied() {
+    let mut console = Console::open(Opening {
+        snapshot: hostile(),
+        ..Opening::default()
+    })
+    .await;
+    console.press("3 enter tab y j j enter").await;
+    let copied = console.wishes.lock().unwrap().copied.clone();
+    let row: serde_json::Value = serde_json::from_str(&copied[0]).unwrap();
+    let value = row["value"].as_str().unwrap();
+    assert!(value.ends_with(&"v".repeat(2000)), "{} characters", value.len());
+    assert!(value.starts_with('\u{1b}'), "in JSON nothing is lost: {value:?}");
 }

@@ -2,9 +2,10 @@
 
 use std::io::{self, Write};
 
-use unicode_width::UnicodeWidthStr;
+use unicode_width::UnicodeWidthChar;
 
 use super::{Block, Field, Rank, Sheet};
+use crate::model::foreign::{plain, width};
 
 /// Prints blocks with an empty line between; columns above `rank` are left out, and more where `width` is short.
 pub fn print(out: &mut dyn Write, blocks: &[Block], rank: Rank, width: Option<usize>) -> io::Result<()> {
@@ -14,7 +15,7 @@ pub fn print(out: &mut dyn Write, blocks: &[Block], rank: Rank, width: Option<us
         }
         if let Some(title) = &block.title {
             for line in title.lines() {
-                writeln!(out, "{}", clean(line))?;
+                writeln!(out, "{}", plain(line))?;
             }
         }
         if block.sheet.heads.is_empty() {
@@ -31,13 +32,13 @@ pub fn print(out: &mut dyn Write, blocks: &[Block], rank: Rank, width: Option<us
 
 /// Every column, for there is room.
 fn upright(out: &mut dyn Write, sheet: &Sheet) -> io::Result<()> {
-    let left = sheet.heads.iter().map(|head| head.title.width()).max().unwrap_or(0);
+    let left = sheet.heads.iter().map(|head| width(head.title)).max().unwrap_or(0);
     for (at, row) in sheet.rows.iter().enumerate() {
         if at > 0 {
             writeln!(out)?;
         }
         for (head, field) in sheet.heads.iter().zip(row) {
-            writeln!(out, "{}  {}", padded(head.title, left, false), clean(&field.text))?;
+            writeln!(out, "{}  {}", padded(head.title, left, false), plain(&field.text))?;
         }
     }
     Ok(())
@@ -72,7 +73,7 @@ fn lying(out: &mut dyn Write, sheet: &Sheet, rank: Rank, width: Option<usize>) -
     for row in &sheet.rows {
         line.clear();
         for at in &shown {
-            push(&mut line, &clean(&row[*at].text), widths[*at], right(*at));
+            push(&mut line, &plain(&row[*at].text), widths[*at], right(*at));
         }
         writeln!(out, "{}", cut(&line, width))?;
     }
@@ -80,8 +81,8 @@ fn lying(out: &mut dyn Write, sheet: &Sheet, rank: Rank, width: Option<usize>) -
 }
 
 fn column_width(sheet: &Sheet, at: usize) -> usize {
-    let cells = sheet.rows.iter().map(|row: &Vec<Field>| clean(&row[at].text).width());
-    cells.max().unwrap_or(0).max(sheet.heads[at].title.width())
+    let cells = sheet.rows.iter().map(|row: &Vec<Field>| width(&plain(&row[at].text)));
+    cells.max().unwrap_or(0).max(width(sheet.heads[at].title))
 }
 
 fn line_width(shown: &[usize], widths: &[usize]) -> usize {
@@ -95,8 +96,8 @@ fn push(line: &mut String, text: &str, width: usize, right: bool) {
     line.push_str(&padded(text, width, right));
 }
 
-fn padded(text: &str, width: usize, right: bool) -> String {
-    let space = " ".repeat(width.saturating_sub(text.width()));
+fn padded(text: &str, room: usize, right: bool) -> String {
+    let space = " ".repeat(room.saturating_sub(width(text)));
     if right {
         format!("{space}{text}")
     } else {
@@ -104,20 +105,15 @@ fn padded(text: &str, width: usize, right: bool) -> String {
     }
 }
 
-/// Text from a cluster must not move the cursor.
-pub fn clean(text: &str) -> String {
-    text.chars()
-        .map(|letter| if letter.is_control() { ' ' } else { letter })
-        .collect()
-}
-
-fn cut(line: &str, width: Option<usize>) -> String {
+fn cut(line: &str, room: Option<usize>) -> String {
     let line = line.trim_end();
-    match width {
-        Some(width) if line.width() > width => {
+    match room {
+        Some(room) if width(line) > room => {
             let mut short = String::new();
+            let mut used = 1;
             for letter in line.chars() {
-                if short.width() + 1 + unicode_width::UnicodeWidthChar::width(letter).unwrap_or(0) > width {
+                used += letter.width().unwrap_or(0);
+                if used > room {
                     break;
                 }
                 short.push(letter);
@@ -182,5 +178,104 @@ mod tests {
         assert!(printed(Rank::Wide, Some(17)).starts_with("ID  HOST    SIZE\n"));
         assert!(printed(Rank::Wide, Some(10)).starts_with("ID  HOST\n"));
         assert!(printed(Rank::Wide, Some(3)).starts_with("ID\n"));
+    }
+
+    /// xorshift64*: the same everywhere.
+    fn random(state: &mut u64, below: usize) -> usize {
+        *state ^= *state >> 12;
+        *state ^= *state << 25;
+        *state ^= *state >> 27;
+        (state.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 33) as usize % below
+    }
+
+    /// Letters of every width and direction, and everything that terminals obey.
+    fn hostile(state: &mut u64) -> String {
+        const PIECES: [&str; 20] = [
+            "orders",
+            "日本",
+            "שלום",
+            "لا",
+            "e\u{301}",
+            "\u{1b}[2J",
+            "\u{1b}]0;owned\u{7}",
+            "\u{9b}31m",
+            "\r",
+            "\n",
+            "\t",
+            "\u{8}\u{8}",
+            "\u{202e}",
+            "\u{2066}",
+            "\u{200d}",
+            "👩\u{200d}💻",
+            "\u{feff}",
+            "\u{2028}",
+            "\0",
+            " ",
+        ];
+        let count = random(state, 12);
+        let mut text: String = (0..count).map(|_| PIECES[random(state, PIECES.len())]).collect();
+        if random(state, 20) == 0 {
+            text = text.repeat(200);
+        }
+        text
+    }
+
+    /// The rest of a line from a column on; none when a letter lies across it.
+    fn from_column(line: &str, column: usize) -> Option<&str> {
+        let mut used = 0;
+        for (at, letter) in line.char_indices() {
+            // Marks belong to the letter before them.
+            if used == column && letter.width() != Some(0) {
+                return Some(&line[at..]);
+            }
+            used += letter.width().unwrap_or(0);
+        }
+        (used <= column).then_some("")
+    }
+
+    #[test]
+    fn whatever_a_name_holds_the_columns_stay_columns() {
+        for seed in 1..400_u64 {
+            let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+            let head = |title| Head {
+                key: title,
+                title,
+                rank: Rank::Always,
+            };
+            let rows: Vec<Vec<Field>> = (0..4)
+                .map(|_| (0..3).map(|_| Field::text(hostile(&mut state))).collect())
+                .collect();
+            let sheet = Sheet {
+                heads: vec![head("A"), head("B"), head("C")],
+                rows,
+            };
+            let widths: Vec<usize> = (0..3).map(|at| column_width(&sheet, at)).collect();
+            let block = Block {
+                sheet: sheet.clone(),
+                ..Block::default()
+            };
+            let mut out = Vec::new();
+            print(&mut out, &[block], Rank::Wide, None).unwrap();
+            let printed = String::from_utf8(out).unwrap();
+            let lines: Vec<&str> = printed.split_terminator('\n').collect();
+            assert_eq!(lines.len(), 5, "seed {seed}: one line for each row\n{printed:?}");
+            assert!(
+                !lines.iter().any(|line| line.chars().any(char::is_control)),
+                "seed {seed}"
+            );
+            for (line, row) in lines[1..].iter().zip(&sheet.rows) {
+                let mut column = 0;
+                for (field, width) in row.iter().zip(&widths) {
+                    let rest = from_column(line, column);
+                    let shown = plain(&field.text);
+                    let begins = rest.is_some_and(|rest| rest.starts_with(shown.trim_end()));
+                    assert!(
+                        begins || shown.trim().is_empty() || shown.chars().next().and_then(char::width) == Some(0),
+                        "seed {seed}: {shown:?} does not stand in column {column} of {line:?}"
+                    );
+                    column += width + 2;
+                }
+            }
+        }
     }
 }

@@ -28,6 +28,8 @@ pub enum Action {
     Quota,
     /// Configs: where brokers differ.
     Config,
+    /// The clusters of the context file.
+    Context,
 
     /// Move to the next row.
     Next,
@@ -101,6 +103,8 @@ pub enum Action {
     Help,
     /// Switch to the next theme.
     Theme,
+    /// Times in UTC, or in the local zone.
+    Clock,
     /// Leave; operations go on.
     Quit,
 

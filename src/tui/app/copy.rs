@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::model::Moment;
+use crate::model::{Moment, foreign};
 
 use super::field::Field;
 use super::group;
@@ -29,14 +29,14 @@ pub fn json(table: &Table, row: &Row) -> Value {
     Value::Object(pairs)
 }
 
-/// Columns two spaces apart, as wide as their widest value.
+/// Columns two spaces apart, as wide as their widest value; nothing in it moves a cursor, for it goes to a pager.
 pub fn plain<'a>(table: &Table, rows: impl Iterator<Item = &'a Row> + Clone) -> String {
     let width = |at: usize| {
         let texts = rows
             .clone()
             .filter_map(|row| row.fields.get(at))
-            .map(|field| field.text.chars().count());
-        texts.max().unwrap_or(0).max(table.columns[at].title.chars().count())
+            .map(|field| foreign::width(&foreign::plain(&field.text)));
+        texts.max().unwrap_or(0).max(foreign::width(&table.columns[at].title))
     };
     let widths: Vec<usize> = (0..table.columns.len()).map(width).collect();
     let line = |texts: Vec<&str>| {
@@ -45,7 +45,8 @@ pub fn plain<'a>(table: &Table, rows: impl Iterator<Item = &'a Row> + Clone) -> 
             .zip(&widths)
             .zip(&table.columns)
             .map(|((text, width), column)| {
-                let pad = " ".repeat(width - text.chars().count().min(*width));
+                let text = foreign::plain(text);
+                let pad = " ".repeat(width.saturating_sub(foreign::width(&text)));
                 if column.right {
                     format!("{pad}{text}")
                 } else {

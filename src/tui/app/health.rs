@@ -19,6 +19,11 @@ impl State {
         vec![self.kafka(), aws(&self.snapshot, self.now)]
     }
 
+    /// How the cluster that is open is doing, for a list of clusters.
+    pub(super) fn health(&self) -> Field {
+        self.kafka().state
+    }
+
     fn kafka(&self) -> Plane {
         let cluster = &self.snapshot.cluster;
         let version = cluster.get().and_then(|cluster| cluster.version.clone());

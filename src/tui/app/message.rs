@@ -30,6 +30,8 @@ pub enum Message {
     Planned(Vec<String>, Result<Sheet, String>),
     Applied(Result<String, String>),
     Notice(Tone, String),
+    /// The left button of a mouse, on this line of the screen.
+    Click(u16),
     /// The chord typed so far; empty when it ended.
     Chord(String),
 }

@@ -5,13 +5,13 @@ use std::collections::BTreeSet;
 use crate::model::Moment;
 
 use super::effect::Effect;
-use super::list::List;
+use super::list::{Line, List};
 use super::place::{Noun, Place};
 use super::state::State;
 use super::table::Table;
 use super::{
-    acl, broker, config, group, logdir, operation, quorum, quota, reassignment, record, throttle, topic, transaction,
-    triage, user, volume,
+    acl, broker, config, context, group, logdir, operation, quorum, quota, reassignment, record, throttle, topic,
+    transaction, triage, user, volume,
 };
 
 /// Places remembered; the oldest are forgotten.
@@ -75,10 +75,39 @@ impl State {
     }
 
     pub(super) fn open(&mut self, now: Moment) -> Vec<Effect> {
+        if self.place().noun == Noun::Context
+            && let Some(row) = self.selected()
+            && row.key != self.origin.context
+        {
+            return vec![Effect::SwitchContext(row.key.clone())];
+        }
         match self.selected().and_then(|row| row.opens.clone()) {
             Some(place) => self.go(now, place),
             None => Vec::new(),
         }
+    }
+
+    /// A click selects the row on a line of the screen, and opens it when it was selected already. What lies above the
+    /// screen takes no clicks.
+    pub(super) fn click(&mut self, now: Moment, line: u16) -> Vec<Effect> {
+        if self.dialog.is_some() || self.prompt.is_some() {
+            return Vec::new();
+        }
+        let frame = self.frame();
+        let first = frame.header + frame.status + super::frame::Frame::titles(&self.table);
+        let list = self.list();
+        let shown = usize::from(line.saturating_sub(first));
+        let inside = line >= first && shown < frame.rows(&self.table);
+        let row = match list.lines.get(list.top + shown).filter(|_| inside) {
+            Some(Line::Row(row)) => self.table.rows[*row].key.clone(),
+            Some(Line::Section(_) | Line::Fold { .. }) | None => return Vec::new(),
+        };
+        if list.selected.as_ref() == Some(&row) {
+            return self.open(now);
+        }
+        self.list_mut().selected = Some(row);
+        self.reveal();
+        Vec::new()
     }
 
     /// Builds the table of the place one is at from the facts at hand.
@@ -119,6 +148,7 @@ impl State {
             (Noun::Transaction, Some(name)) => transaction::open(rows, snapshot, name),
             (Noun::Record, None) => record::open(&self.records, snapshot, "", 0),
             (Noun::Record, Some(words)) => record::open(&self.records, snapshot, words, place.tab),
+            (Noun::Context, _) => context::list(&self.contexts, &self.origin.context, &self.health()),
             (Noun::Operation, None) => operation::list(&self.operations, now),
             (Noun::Operation, Some(name)) => operation::open(&self.operations, name, place.tab),
         }

@@ -30,6 +30,8 @@ pub enum Target {
     Go(Place),
     Theme(String),
     Context(String),
+    /// The start of a command, to be completed.
+    Draft(String),
 }
 
 /// At most so many are offered.
@@ -73,6 +75,8 @@ pub(super) fn entries(state: &State) -> Vec<Entry> {
             Noun::Quorum | Noun::Throttle | Noun::Reassignment => Vec::new(),
             Noun::Logdir => state.rows.logdirs.iter().map(LogdirRow::name).collect(),
             Noun::Config => properties(&state.snapshot),
+            // Contexts have entries of their own below.
+            Noun::Context => Vec::new(),
             Noun::Operation => state.operations.iter().map(|row| row.id.clone()).collect(),
             // Their topics are named already; `record tail TOPIC` typed out opens them.
             Noun::Record => Vec::new(),
@@ -86,6 +90,9 @@ pub(super) fn entries(state: &State) -> Vec<Entry> {
             target: Target::Go(Place::open(noun, name)),
         }));
     }
+    if state.verbs {
+        entries.extend(drafts());
+    }
     entries.extend(state.themes.iter().map(|name| Entry {
         words: format!("theme {name}"),
         help: format!("Use the theme {name}."),
@@ -96,6 +103,7 @@ pub(super) fn entries(state: &State) -> Vec<Entry> {
         state
             .contexts
             .iter()
+            .map(|context| &context.name)
             .filter(|name| **name != state.origin.context)
             .map(|name| Entry {
                 words: format!("context {name}"),
@@ -112,6 +120,21 @@ fn properties(snapshot: &Snapshot) -> Vec<String> {
     let told = snapshot.broker_configs.values().filter_map(Observed::get);
     let names: BTreeSet<&str> = told.flatten().map(|config| config.name.as_str()).collect();
     names.into_iter().map(str::to_owned).collect()
+}
+
+/// The verbs that are planned here once their names are typed, with the help of the command line.
+fn drafts() -> impl Iterator<Item = Entry> {
+    const PLANNED: [&str; 3] = ["topic create", "topic delete", "reassign plan"];
+    let planned = |(words, _): &(String, String)| PLANNED.contains(&words.as_str());
+    crate::command::verbs()
+        .into_iter()
+        .filter(planned)
+        .map(|(words, help)| Entry {
+            help,
+            keys: "type it".to_owned(),
+            target: Target::Draft(words.clone()),
+            words,
+        })
 }
 
 /// The entries that `text` could mean, best first; all of them for no text.
@@ -164,6 +187,10 @@ impl State {
                 vec![Effect::Theme(name)]
             }
             Target::Context(name) => vec![Effect::SwitchContext(name)],
+            Target::Draft(words) => {
+                self.open_palette(&format!("{words} "));
+                Vec::new()
+            }
         }
     }
 

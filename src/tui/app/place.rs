@@ -24,6 +24,7 @@ pub enum Noun {
     Reassignment,
     Transaction,
     Record,
+    Context,
 }
 
 impl Noun {
@@ -60,6 +61,7 @@ impl Noun {
             Self::Transaction => &["partitions"],
             Self::Quorum | Self::Throttle | Self::Reassignment => &[],
             Self::Record => &["json", "text", "hex"],
+            Self::Context => &[],
         }
     }
 }
@@ -86,6 +88,7 @@ pub enum Layer {
     Reassignment,
     Transaction,
     Record,
+    Context,
     List,
     Global,
 }
@@ -115,6 +118,7 @@ impl From<Noun> for Layer {
             Noun::Reassignment => Self::Reassignment,
             Noun::Transaction => Self::Transaction,
             Noun::Record => Self::Record,
+            Noun::Context => Self::Context,
         }
     }
 }

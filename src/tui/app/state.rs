@@ -3,11 +3,14 @@
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
+use jiff::tz::TimeZone;
+
 use crate::check::Triage;
 use crate::model::row::Rows;
-use crate::model::{Moment, Snapshot};
+use crate::model::{Moment, Snapshot, foreign};
 
 use super::action::Action;
+use super::context::Context;
 use super::dialog::Dialog;
 use super::field::{Field, Tone};
 use super::frame::{Frame, Inspect};
@@ -83,8 +86,12 @@ pub struct State {
 
     pub theme: String,
     pub themes: Vec<String>,
-    pub contexts: Vec<String>,
+    pub contexts: Vec<Context>,
     pub bindings: Vec<Binding>,
+    /// Where the person is; `None` is not known, and then every clock shows UTC.
+    pub zone: Option<TimeZone>,
+    /// The clock shows that zone's time.
+    pub local: bool,
 }
 
 /// What the state starts with.
@@ -99,8 +106,9 @@ pub struct Start {
     pub triage_first: bool,
     pub theme: String,
     pub themes: Vec<String>,
-    pub contexts: Vec<String>,
+    pub contexts: Vec<Context>,
     pub bindings: Vec<Binding>,
+    pub zone: Option<TimeZone>,
 }
 
 /// Seconds after the start in which triage may take the screen: all facts have arrived by then.
@@ -118,6 +126,7 @@ impl State {
             themes: start.themes,
             contexts: start.contexts,
             bindings: start.bindings,
+            zone: start.zone,
             history: vec![Place::list(Noun::Broker)],
             opens_triage_until: start
                 .triage_first
@@ -274,6 +283,29 @@ impl State {
     /// A plan is on screen whose input is still dropped.
     pub fn is_arming(&self, now: Moment) -> bool {
         matches!(&self.dialog, Some(Dialog::Confirm(confirm)) if !confirm.is_armed(now))
+    }
+
+    /// The clock, to the minute: `21:04Z`, or `22:04+01` in the person's own zone.
+    pub fn clock(&self) -> String {
+        match &self.zone {
+            Some(zone) if self.local => {
+                let text = self.now.to_zoned(zone.clone()).strftime("%H:%M%:z").to_string();
+                // Most offsets are whole hours, and a minute less to read.
+                text.strip_suffix(":00").map(str::to_owned).unwrap_or(text)
+            }
+            _ => self.now.strftime("%H:%MZ").to_string(),
+        }
+    }
+
+    /// What the terminal's window is called: `azimuth prod-eu ▸ topic ▸ orders`. Names are foreign text, so nothing in
+    /// it moves a cursor.
+    pub fn title(&self) -> String {
+        let place = self.place();
+        let mut title = format!("azimuth {} ▸ {}", self.origin.context, place.noun.name());
+        if let Some(name) = &place.name {
+            title += &format!(" ▸ {name}");
+        }
+        foreign::plain(&title).chars().take(120).collect()
     }
 
     /// Why the whole screen has nothing to show yet, if so.

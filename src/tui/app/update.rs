@@ -55,6 +55,7 @@ impl State {
             Message::Applied(Ok(text)) => self.notify(now, Tone::Ok, text),
             Message::Applied(Err(text)) => self.notify(now, Tone::Error, text),
             Message::Notice(tone, text) => self.notify(now, tone, text),
+            Message::Click(line) => return self.click(now, line),
             Message::Chord(chord) => self.chord = chord,
         }
         Vec::new()
@@ -95,6 +96,7 @@ impl State {
             Action::Acl => return self.go(now, Place::list(Noun::Acl)),
             Action::User => return self.go(now, Place::list(Noun::User)),
             Action::Quota => return self.go(now, Place::list(Noun::Quota)),
+            Action::Context => return self.go(now, Place::list(Noun::Context)),
             Action::Next => self.step(1),
             Action::Previous => self.step(-1),
             Action::PageDown => self.step(page),
@@ -118,6 +120,11 @@ impl State {
             Action::Actions => self.open_actions(now),
             Action::Redraw => return vec![Effect::Redraw],
             Action::Theme => return self.next_theme(now),
+            Action::Clock => {
+                self.local ^= true;
+                let zone = if self.local { "the local zone" } else { "UTC" };
+                self.notify(now, Tone::Muted, format!("the clock shows {zone}"));
+            }
             Action::Refresh => {
                 self.list_mut().reorder();
                 self.settle(now);

@@ -123,7 +123,7 @@ fn right(state: &State, theme: &Theme) -> Vec<Piece> {
             spans: vec![Span::styled(" SIMULATED ", theme.style(Role::Badge))],
         });
     }
-    let clock = state.now.strftime("%H:%MZ").to_string();
+    let clock = state.clock();
     pieces.push(Piece {
         rank: 4,
         spans: vec![Span::raw(clock)],

@@ -1,0 +1,97 @@
+//! Text that somebody else wrote: names, client ids, values of configs and records. Nothing in it may move a cursor, colour
+//! a terminal, ring its bell or turn the direction of what stands beside it, and a column of it must stay a column.
+
+use std::borrow::Cow;
+
+use unicode_width::UnicodeWidthChar;
+
+/// Stands for a character that would change how its neighbours look.
+const STAND_IN: char = '\u{fffd}';
+
+/// The text as it may be printed: control characters are spaces; characters without a place of their own that turn the
+/// direction (Unicode's `Bidi_Control`), join or hide others, or break the line are `�`. What is left is one line.
+pub fn plain(text: &str) -> Cow<'_, str> {
+    if text.chars().all(|letter| printed(letter) == letter) {
+        return Cow::Borrowed(text);
+    }
+    Cow::Owned(text.chars().map(printed).collect())
+}
+
+fn printed(letter: char) -> char {
+    match letter {
+        letter if letter.is_control() => ' ',
+        // Soft hyphen, Arabic letter mark, Mongolian vowel separator, zero width and direction marks, separators of lines
+        // and paragraphs, embeddings and overrides, invisible operators and isolates, variation selectors, byte order
+        // mark, interlinear annotations, tags.
+        '\u{ad}'
+        | '\u{61c}'
+        | '\u{180e}'
+        | '\u{200b}'..='\u{200f}'
+        | '\u{2028}'..='\u{202e}'
+        | '\u{2060}'..='\u{206f}'
+        | '\u{fe00}'..='\u{fe0f}'
+        | '\u{feff}'
+        | '\u{fff9}'..='\u{fffb}'
+        | '\u{e0000}'..='\u{e0fff}' => STAND_IN,
+        letter => letter,
+    }
+}
+
+/// One cell of a screen: its first letter with the marks on it, and nothing that acts on others.
+pub fn cell(symbol: &str) -> String {
+    let harmless = symbol.chars().filter(|letter| printed(*letter) == *letter);
+    let mut letters = harmless.skip_while(|letter| letter.width() == Some(0));
+    let mut cell: String = letters.next().into_iter().collect();
+    cell.extend(letters.take_while(|letter| letter.width() == Some(0)));
+    if cell.is_empty() { " ".to_owned() } else { cell }
+}
+
+/// Columns that a terminal gives it: letter by letter, as terminals count, whatever a font would join.
+pub fn width(text: &str) -> usize {
+    text.chars().map(|letter| letter.width().unwrap_or(0)).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_harmless_stays_as_it_is() {
+        for text in ["", "orders-eu", "größe", "日本語", "שלום", "مرحبا", "e\u{301}"] {
+            assert!(matches!(plain(text), Cow::Borrowed(same) if same == text), "{text}");
+        }
+    }
+
+    #[test]
+    fn nothing_moves_a_cursor_or_turns_the_direction() {
+        assert_eq!(plain("a\u{1b}[2Jb\r\nc\u{9b}d\u{7f}"), "a [2Jb  c d ");
+        assert_eq!(plain("invoice\u{202e}fdp.exe"), "invoice\u{fffd}fdp.exe");
+        assert_eq!(plain("a\u{200d}b\u{feff}c\u{2029}d"), "a\u{fffd}b\u{fffd}c\u{fffd}d");
+    }
+
+    #[test]
+    fn every_character_is_printable_after_it() {
+        for letter in (0..=0x0010_ffff_u32).filter_map(char::from_u32) {
+            let text = letter.to_string();
+            let printed = plain(&text);
+            assert!(!printed.chars().any(char::is_control), "{letter:?}");
+            assert_eq!(plain(&printed), printed, "{letter:?}");
+        }
+    }
+
+    #[test]
+    fn a_cell_holds_one_letter_with_its_marks() {
+        assert_eq!(cell("m\u{202e}"), "m");
+        assert_eq!(cell("e\u{301}\u{200d}"), "e\u{301}");
+        assert_eq!(cell("👩\u{200d}💻"), "👩");
+        assert_eq!(cell("\u{202e}"), " ");
+    }
+
+    #[test]
+    fn wide_letters_count_twice_and_marks_not_at_all() {
+        assert_eq!(width("日本"), 4);
+        assert_eq!(width("e\u{301}"), 1);
+        // Lam and alef: a font may draw one letter, a terminal keeps two cells.
+        assert_eq!(width("\u{644}\u{627}"), 2);
+    }
+}
