@@ -110,14 +110,14 @@ impl Query {
         Words::new(&["record", verb])
             .name(&self.topic)
             .option("--partition", &self.partition)
-            .option("--offset", &self.offset)
-            .option("--to", &self.to)
-            .option("--limit", &self.limit)
+            .option("--offset", self.offset)
+            .option("--to", self.to)
+            .option("--limit", self.limit)
             .option("--key", &self.key)
             .option("--header", &self.header)
             .option("--grep", &self.grep)
             .option("--json-path", &self.json_path)
-            .option("--as", &self.form)
+            .option("--as", self.form)
             .flag("--read-committed", self.read_committed)
     }
 }

@@ -103,7 +103,7 @@ async fn brokers_are_scraped_and_one_that_is_not_there_fails_alone() {
     };
     let (one, two) = (free(), free());
     let racks = ["a", "b", "c"].map(str::to_owned);
-    let mut config = ClusterConfig::local(3, &racks, &folder.path().join("data"), 0);
+    let mut config = ClusterConfig::local(3, &racks, folder.path().join("data"), 0);
     let listener = ("azimuth.metrics.listener".to_owned(), one.to_string());
     config.own.insert(NodeId(1), vec![listener]);
     let cluster = Cluster::start(config).await.unwrap();

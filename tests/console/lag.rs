@@ -67,6 +67,7 @@ async fn produce(target: &Target, topic: &str, partition: i32, records: usize, b
             key: None,
             value: Some(&value),
             timestamp_ms: Some(written + number as i64),
+            ..NewRecord::default()
         };
         producer.send(record).await.unwrap();
     }

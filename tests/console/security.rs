@@ -119,7 +119,7 @@ impl Secured {
     async fn start() -> Self {
         let (folder, authority, key, chain) = prepare();
         let racks = ["a", "b", "c"].map(str::to_owned);
-        let mut config = ClusterConfig::local(3, &racks, &folder.path().join("data"), 0);
+        let mut config = ClusterConfig::local(3, &racks, folder.path().join("data"), 0);
         config.users = vec![ALICE.to_owned(), DORA.to_owned()];
         config.overrides = [
             (

@@ -36,7 +36,7 @@ impl JsonPath {
         });
         match found {
             Some(Value::String(text)) => *text == self.wanted,
-            Some(other) => other.to_string() == self.wanted,
+            Some(other) => serde_json::to_string(other).is_ok_and(|text| text == self.wanted),
             None => false,
         }
     }

@@ -100,7 +100,7 @@ async fn an_endpoint_that_is_not_there_fails_alone() {
     tokio::spawn(async move {
         while let Ok((mut stream, _)) = listener.accept().await {
             let mut request = [0; 1024];
-            stream.read(&mut request).await.unwrap();
+            assert!(stream.read(&mut request).await.unwrap() > 0);
             let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{KAFKA}", KAFKA.len());
             stream.write_all(head.as_bytes()).await.unwrap();
         }
