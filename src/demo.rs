@@ -6,6 +6,7 @@
 
 pub mod cloud;
 mod drill;
+mod guard;
 mod meter;
 mod workload;
 
@@ -22,10 +23,13 @@ use tokio::task::JoinSet;
 use crate::model::BrokerId;
 use crate::settings::context::{Aws, Class, Contexts, Entry};
 use crate::settings::{Paths, state};
-use crate::source::kafka::{Kafka, Target};
+use crate::source::kafka::Kafka;
 use cloud::{Fleet, Simulation};
 
 pub use drill::Drill;
+use drill::Ground;
+use guard::Guard;
+use workload::Stuck;
 
 /// The context's name, in its file and on screens.
 pub const CONTEXT: &str = "demo";
@@ -64,6 +68,8 @@ pub enum Error {
     Context(#[from] crate::settings::Error),
     #[error("the demo's workload: {0}")]
     Workload(#[from] crate::source::Error),
+    #[error("a certificate for the demo: {0}")]
+    Certificate(String),
     #[error("{0}")]
     Drill(String),
     #[error("{0} exists; the demo writes its context file anew, so name one that does not")]
@@ -76,6 +82,7 @@ pub struct Demo {
     cloud: Simulation,
     tasks: JoinSet<()>,
     bootstrap: String,
+    kafka: Kafka,
     cluster_id: String,
     context_file: ContextFile,
     /// Last, because it deletes what the others use.
@@ -105,26 +112,44 @@ impl Demo {
         }
         let volumes = (1..=BROKERS).map(|broker| (dir(broker), (FILE_SYSTEM_BYTES as f64 * FILE_SYSTEM_SHARE) as u64));
         let disk = Disk::with_volumes(volumes)?;
-        let cluster = Cluster::start(config(&fleet, folder.path(), disk.clone(), dir)).await?;
+        let mut config = config(&fleet, folder.path(), disk.clone(), dir);
+        let guard = match drill {
+            Some(drill) => drill.prepare(&mut config)?,
+            None => None,
+        };
+        let cluster = Cluster::start(config).await?;
         let bootstrap = cluster.bootstrap();
         let cloud = Simulation::start(fleet.clone()).await?;
-        let kafka = Kafka::new(Target::new(&bootstrap));
+        let kafka = Kafka::new(guard::target(&bootstrap, guard.as_ref())?);
         workload::create_topics(&kafka).await?;
-        let entry = entry(&kafka, &cluster, &cloud, &fleet).await?;
+        let entry = entry(&kafka, &cluster, &cloud, &fleet, guard.as_ref()).await?;
         let cluster_id = entry.cluster_id.clone().unwrap_or_default();
         let context_file = ContextFile::write(context_file, folder.path(), entry)?;
         let cluster = Arc::new(Mutex::new(cluster));
         let mut tasks = JoinSet::new();
-        workload::start(kafka.target(), &mut tasks)?;
+        let stuck = Stuck::new(false);
+        workload::start(kafka.target(), &stuck, &mut tasks)?;
         tasks.spawn(meter::run(fleet.clone(), disk, cloud.handle(), dir_of(folder.path())));
+        let ground = Ground {
+            fleet,
+            cloud: cloud.handle(),
+            cluster: Arc::clone(&cluster),
+            kafka: kafka.clone(),
+            stuck,
+        };
         match drill {
-            Some(drill) if head_start.is_zero() => drill.begin(&fleet, &cloud.handle(), &cluster).await?,
+            Some(drill) if head_start.is_zero() => {
+                if let Some(rest) = drill.begin(ground).await? {
+                    tasks.spawn(rest);
+                }
+            }
             Some(drill) => {
-                let (cloud, cluster) = (cloud.handle(), Arc::clone(&cluster));
                 tasks.spawn(async move {
                     tokio::time::sleep(head_start).await;
-                    // It names only what the fleet has, so it cannot be refused.
-                    let _ = drill.begin(&fleet, &cloud, &cluster).await;
+                    // It names only what the demo has, so it cannot be refused.
+                    if let Ok(Some(rest)) = drill.begin(ground).await {
+                        rest.await;
+                    }
                 });
             }
             None => {}
@@ -134,6 +159,7 @@ impl Demo {
             cloud,
             tasks,
             bootstrap,
+            kafka,
             cluster_id,
             context_file,
             _folder: folder,
@@ -157,10 +183,9 @@ impl Demo {
 
     /// Waits until every group has committed, at most for `patience`: before that, no lag is known.
     pub async fn settle(&self, patience: Duration) {
-        let kafka = Kafka::new(Target::new(&self.bootstrap));
         let settled = async {
             // A drill may have killed a broker that is asked; the others go on.
-            while !workload::is_settled(&kafka).await.unwrap_or(false) {
+            while !workload::is_settled(&self.kafka).await.unwrap_or(false) {
                 tokio::time::sleep(LOOK).await;
             }
         };
@@ -227,14 +252,21 @@ impl Drop for ContextFile {
 }
 
 /// The context by which every command reaches the demo.
-async fn entry(kafka: &Kafka, cluster: &Cluster, cloud: &Simulation, fleet: &Fleet) -> Result<Entry, Error> {
+async fn entry(
+    kafka: &Kafka,
+    cluster: &Cluster,
+    cloud: &Simulation,
+    fleet: &Fleet,
+    guard: Option<&Guard>,
+) -> Result<Entry, Error> {
     Ok(Entry {
         bootstrap: cluster.addresses(),
+        properties: guard.map(Guard::properties).unwrap_or_default(),
         class: Class::Dev,
         changes: true,
+        probe_topic: Some(workload::PROBE_TOPIC.to_owned()),
         // Said here, it is not pinned in the user's state: the next demo is another cluster.
         cluster_id: Some(kafka.cluster().await?.id),
-        probe_topic: Some(workload::PROBE.to_owned()),
         aws: Some(Aws {
             region: Some(fleet.region.clone()),
             endpoint_url: Some(cloud.endpoint_url()),

@@ -27,7 +27,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::watch;
 use tokio::task::AbortHandle;
 
-pub use fault::{EventScript, Faults, ModifyScript, Script, SlowScript, StateScript};
+pub use fault::{EventScript, Faults, LagScript, ModifyScript, Script, SlowScript, StateScript};
 pub use fleet::{Disk, Fleet, Machine, Place, Usual};
 pub use meter::Io;
 

@@ -3,10 +3,12 @@
 use std::f64::consts::TAU;
 use std::time::Duration;
 
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior};
 
 use super::cloud::Usual;
+use crate::model::BrokerId;
 use crate::source::Error;
 use crate::source::kafka::record::{Member, NewRecord, Producer};
 use crate::source::kafka::{Kafka, NewTopic, Target};
@@ -54,6 +56,14 @@ const FLOWS: &[Flow] = &[
     },
 ];
 
+/// Written and read back by the console, to know that clients can write.
+pub(super) const PROBE_TOPIC: &str = "azimuth-probe";
+
+/// Of the client that writes as fast as it can: this many records at once, each so large.
+const RUNAWAY: (&str, &str) = ("clicks-backfill", "clicks");
+const RUNAWAY_BURST: u64 = 200;
+const RUNAWAY_BYTES: usize = 4000;
+
 const COPIES: i16 = 3;
 /// Producers write this often; what has gathered is written at once.
 const TICK: Duration = Duration::from_millis(100);
@@ -77,6 +87,9 @@ struct Readers {
     members: usize,
     pace: Pace,
 }
+
+/// The group whose members can get stuck.
+const STUCK_GROUP: &str = "billing";
 
 const READERS: &[Readers] = &[
     Readers {
@@ -123,8 +136,13 @@ pub(super) fn usual() -> Usual {
     }
 }
 
-/// Where the console tries writes: a partition for each broker to lead.
-pub(super) const PROBE: &str = "azimuth-probe";
+/// Whether the group that can get stuck is so.
+pub(super) type Stuck = watch::Sender<bool>;
+
+/// The topics that producers write to.
+pub(super) fn topics() -> impl Iterator<Item = &'static str> {
+    FLOWS.iter().map(|flow| flow.topic)
+}
 
 /// Creates the topics; one that is there already is fine.
 pub(super) async fn create_topics(kafka: &Kafka) -> Result<(), Error> {
@@ -140,14 +158,19 @@ pub(super) async fn create_topics(kafka: &Kafka) -> Result<(), Error> {
         .into(),
         ..NewTopic::default()
     };
-    let probe = Flow {
-        topic: PROBE,
-        partitions: super::BROKERS,
-        rate: 0.0,
-        bytes: 0,
-        retention_bytes: 4 << 20,
+    // One partition is led by each broker.
+    let next = |broker: BrokerId, by: BrokerId| (broker - 1 + by) % super::BROKERS + 1;
+    let probe = NewTopic {
+        name: PROBE_TOPIC.to_owned(),
+        assignments: (1..=super::BROKERS)
+            .map(|broker| vec![broker, next(broker, 1), next(broker, 2)])
+            .collect(),
+        configs: [("min.insync.replicas", "2"), ("retention.ms", "600000")]
+            .map(|(key, value)| (key.to_owned(), value.to_owned()))
+            .into(),
+        ..NewTopic::default()
     };
-    let topics: Vec<NewTopic> = FLOWS.iter().chain([&probe]).map(topic).collect();
+    let topics: Vec<NewTopic> = FLOWS.iter().map(topic).chain([probe]).collect();
     kafka
         .create_topics(&topics, false)
         .await?
@@ -156,7 +179,7 @@ pub(super) async fn create_topics(kafka: &Kafka) -> Result<(), Error> {
 }
 
 /// Starts every producer and member.
-pub(super) fn start(target: &Target, tasks: &mut JoinSet<()>) -> Result<(), Error> {
+pub(super) fn start(target: &Target, stuck: &Stuck, tasks: &mut JoinSet<()>) -> Result<(), Error> {
     for flow in FLOWS {
         let producer = Producer::new(
             &named(target, &format!("{}-service", flow.topic)),
@@ -171,9 +194,11 @@ pub(super) fn start(target: &Target, tasks: &mut JoinSet<()>) -> Result<(), Erro
                 &client,
                 readers.group,
                 readers.topics,
-                &[("session.timeout.ms", "6000")],
+                // One that is stuck stays a member for as long as anybody looks.
+                &[("session.timeout.ms", "6000"), ("max.poll.interval.ms", "86400000")],
             )?;
-            tasks.spawn(consume(reader, readers.pace));
+            let stuck = (readers.group == STUCK_GROUP).then(|| stuck.subscribe());
+            tasks.spawn(consume(reader, readers.pace, stuck));
         }
     }
     Ok(())
@@ -227,6 +252,30 @@ async fn produce(producer: Producer, flow: &'static Flow) {
     }
 }
 
+/// Writes as fast as the brokers take it, for ever.
+pub(super) async fn runaway(kafka: Kafka) {
+    let (client, topic) = RUNAWAY;
+    let value = "x".repeat(RUNAWAY_BYTES);
+    let Ok(producer) = Producer::new(&named(kafka.target(), client), &[("linger.ms", "20")]) else {
+        return;
+    };
+    for number in 0.. {
+        let keys: Vec<String> = (0..RUNAWAY_BURST).map(|at| format!("{number}-{at}")).collect();
+        let sends = keys.iter().map(|key| {
+            producer.send(NewRecord {
+                topic,
+                key: Some(key.as_bytes()),
+                value: Some(value.as_bytes()),
+                ..NewRecord::default()
+            })
+        });
+        let outcomes = futures::future::join_all(sends).await;
+        if outcomes.iter().any(Result::is_err) {
+            tokio::time::sleep(PAUSE).await;
+        }
+    }
+}
+
 /// A record that looks like one of a shop.
 fn record(flow: &Flow, number: u64) -> (String, String) {
     // A cheap scramble, so that keys spread over partitions and values do not compress to nothing.
@@ -246,10 +295,14 @@ fn record(flow: &Flow, number: u64) -> (String, String) {
     (key, value)
 }
 
-async fn consume(member: Member, pace: Pace) {
+async fn consume(member: Member, pace: Pace, mut stuck: Option<watch::Receiver<bool>>) {
     let started = Instant::now();
     let mut slept = started;
     loop {
+        if let Some(stuck) = &mut stuck {
+            // Whoever could get it stuck is gone: then it goes on.
+            let _ = stuck.wait_for(|stuck| !*stuck).await;
+        }
         match member.next().await {
             Ok(_) => rest(pace, started, &mut slept).await,
             Err(_) => tokio::time::sleep(PAUSE).await,

@@ -7,6 +7,8 @@ mod cluster;
 #[cfg(test)]
 mod cost;
 #[cfg(test)]
+mod drills;
+#[cfg(test)]
 mod fixture;
 #[cfg(test)]
 mod guide;

@@ -1,5 +1,5 @@
 //! What can be made to go wrong, as JSON for `POST /_script`: `{"throttle":"DescribeVolumes"}`, `{"outage":"use1-az2"}`,
-//! `{"stall":"vol-…"}`, `{"recover":true}`. One script may name several. `*` stands for every operation.
+//! `{"stall":"vol-…"}`, `{"lag":{"volume":"vol-…","milliseconds":250}}`, `{"recover":true}`. One script may name several. `*` stands for every operation.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -28,6 +28,8 @@ pub struct Script {
     pub outage: Option<String>,
     /// The volume completes no operation any more.
     pub stall: Option<String>,
+    /// Each operation of the volume takes longer.
+    pub lag: Option<LagScript>,
     /// CloudWatch has no data for this metric, instance or volume from now on.
     pub gap: Option<String>,
     pub state: Option<StateScript>,
@@ -41,6 +43,13 @@ pub struct Script {
 #[serde(deny_unknown_fields)]
 pub struct SlowScript {
     pub operation: String,
+    pub milliseconds: u64,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LagScript {
+    pub volume: String,
     pub milliseconds: u64,
 }
 
@@ -85,6 +94,8 @@ pub struct Faults {
     pub outages: BTreeMap<String, i64>,
     /// Volume id to since when.
     pub stalled: BTreeMap<String, i64>,
+    /// Volume id to since when, and by how many milliseconds.
+    pub lagging: BTreeMap<String, (i64, u64)>,
     /// Metric, instance or volume to since when.
     pub gaps: BTreeMap<String, i64>,
 }
@@ -159,6 +170,13 @@ pub(super) fn apply(script: &Script, state: &mut State, faults: &mut Faults, now
             .disk(volume)
             .ok_or_else(|| format!("there is no volume {volume}"))?;
         faults.stalled.entry(volume.clone()).or_insert(now);
+    }
+    if let Some(lag) = &script.lag {
+        state
+            .fleet
+            .disk(&lag.volume)
+            .ok_or_else(|| format!("there is no volume {}", lag.volume))?;
+        faults.lagging.insert(lag.volume.clone(), (now, lag.milliseconds));
     }
     if let Some(what) = &script.gap {
         faults.gaps.entry(what.clone()).or_insert(now);

@@ -292,8 +292,12 @@ fn of_attachment(meter: &Meter, faults: &Faults, disk: &Disk, metric: &str, minu
         "VolumeIOPSExceededCheck" => exceeds((seen.read_ops + seen.write_ops) / 60.0, disk.iops as f64),
         "VolumeThroughputExceededCheck" => exceeds(busy(disk, seen), 1.0),
         // Where no operation was completed none has a latency.
-        "VolumeAvgReadLatency" if !stalled && seen.read_ops > 0.0 => once(latency_ms(disk, seen)),
-        "VolumeAvgWriteLatency" if !stalled && seen.write_ops > 0.0 => once(latency_ms(disk, seen)),
+        "VolumeAvgReadLatency" if !stalled && seen.read_ops > 0.0 => {
+            once(latency_ms(disk, seen) + lag_ms(faults, &disk.id, minute))
+        }
+        "VolumeAvgWriteLatency" if !stalled && seen.write_ops > 0.0 => {
+            once(latency_ms(disk, seen) + lag_ms(faults, &disk.id, minute))
+        }
         _ => None,
     }
 }
@@ -306,6 +310,12 @@ fn busy(disk: &Disk, seen: VolumeMinute) -> f64 {
 /// gp3 answers in well under a millisecond until it nears its limit.
 fn latency_ms(disk: &Disk, seen: VolumeMinute) -> f64 {
     0.6 / (1.0 - busy(disk, seen).min(0.98))
+}
+
+/// What a fault adds to each operation, from the first whole minute on.
+fn lag_ms(faults: &Faults, volume: &str, minute: i64) -> f64 {
+    let lag = faults.lagging.get(volume).filter(|(since, _)| *since <= minute * 60);
+    lag.map_or(0.0, |(_, milliseconds)| *milliseconds as f64)
 }
 
 /// Whether a volume was stalled for the whole of a minute.

@@ -1,0 +1,238 @@
+//! Every drill of the demo, seen from outside: `azimuth triage --watch` on a demo that goes wrong names the culprit, the next
+//! step and what not to do.
+//!
+//! The demo starts well, and triage has to say so first. The time that a verdict may take is the time that Kafka itself needs until a
+//! poll can carry the symptom (a session timeout, a lag, a rate), and ten seconds.
+
+use std::path::Path;
+use std::process::Stdio;
+use std::time::Duration;
+
+use azimuth::demo::{Demo, Drill};
+use serde_json::Value;
+use tokio::io::{AsyncBufReadExt, BufReader, Lines};
+use tokio::process::{Child, ChildStdout, Command};
+use tokio::time::{Instant, timeout};
+
+/// Long enough for a first verdict on a demo that is well, on a machine that builds something else too.
+const HEAD_START: Duration = Duration::from_secs(20);
+/// From the answer that carries the symptom to the verdict that names its culprit.
+const VERDICT: Duration = Duration::from_secs(10);
+
+/// What triage has to say of a drill.
+struct Expected {
+    drill: &'static str,
+    /// Kind and name of the culprit; several where two names are equally right.
+    culprits: &'static [(&'static str, &'static str)],
+    /// What one of the next steps begins with.
+    next: &'static str,
+    /// What is in one of the things not to do.
+    dont: &'static str,
+    /// Until an answer of Kafka can carry the symptom.
+    symptom: Duration,
+}
+
+const fn seconds(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+/// A watch over a demo, as a runbook has one.
+struct Watch {
+    child: Child,
+    lines: Lines<BufReader<ChildStdout>>,
+    _home: tempfile::TempDir,
+}
+
+impl Watch {
+    fn start(context_file: &Path) -> Self {
+        let home = tempfile::tempdir().unwrap();
+        let mut child = Command::new(env!("CARGO_BIN_EXE_azimuth"))
+            .args(["triage", "--watch", "-o", "json", "--context-file"])
+            .arg(context_file)
+            .env_clear()
+            .env("HOME", home.path())
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .unwrap();
+        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        Self {
+            child,
+            lines,
+            _home: home,
+        }
+    }
+
+    /// The first verdict that is as wanted, within `patience`; else all verdicts there were.
+    async fn until(&mut self, patience: Duration, good: impl Fn(&Value) -> bool) -> Result<Value, String> {
+        let deadline = Instant::now() + patience;
+        let mut seen = Vec::new();
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            match timeout(left, self.lines.next_line()).await {
+                Ok(Ok(Some(line))) => {
+                    let verdict: Value = serde_json::from_str(&line).map_err(|error| format!("{error}: {line}"))?;
+                    if good(&verdict) {
+                        return Ok(verdict);
+                    }
+                    seen.push(brief(&verdict));
+                }
+                Ok(ended) => return Err(format!("the watch ended ({ended:?}) after\n{}", seen.join("\n"))),
+                Err(_) => return Err(format!("not within {patience:?}, but\n{}", seen.join("\n"))),
+            }
+        }
+    }
+
+    async fn end(mut self) {
+        self.child.kill().await.unwrap();
+    }
+}
+
+/// A verdict in a line, for whoever reads a failure.
+fn brief(verdict: &Value) -> String {
+    let steps = |key: &str, of: &str| -> Vec<String> {
+        let all = verdict[key].as_array().into_iter().flatten();
+        all.map(|item| item[of].to_string()).collect()
+    };
+    format!(
+        "{} {} lines {:?} causes {:?} next {:?} don't {:?}",
+        verdict["status"],
+        verdict["culprit"],
+        steps("lines", "text"),
+        steps("causes", "text"),
+        steps("next", "action"),
+        steps("dont", "action"),
+    )
+}
+
+fn has(verdict: &Value, key: &str, good: impl Fn(&str) -> bool) -> bool {
+    let all = verdict[key].as_array().into_iter().flatten();
+    all.filter_map(|item| item["action"].as_str()).any(good)
+}
+
+/// On a runtime of its own, which does not wait for clients that close slowly because their brokers are gone.
+fn on_a_runtime(test: impl Future<Output = ()>) {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| runtime.block_on(test)));
+    runtime.shutdown_background();
+    if let Err(panic) = outcome {
+        std::panic::resume_unwind(panic);
+    }
+}
+
+async fn drill(expected: Expected) {
+    let drill = Drill::parse(expected.drill).unwrap();
+    let demo = Demo::start(Some(drill), HEAD_START, None).await.unwrap();
+    let began = Instant::now();
+    let mut watch = Watch::start(demo.context_file());
+    // Well at first: what is said afterwards is said because of the drill. What is wrong from the start is excepted.
+    if !expected.symptom.is_zero() {
+        watch
+            .until(HEAD_START, |verdict| verdict["status"] == "ok")
+            .await
+            .unwrap_or_else(|seen| panic!("{}: it is not well before it begins: {seen}", expected.drill));
+    }
+    let patience = (HEAD_START + expected.symptom + VERDICT).saturating_sub(began.elapsed());
+    let names = |verdict: &Value| {
+        let culprit = &verdict["culprit"];
+        expected.culprits.iter().any(|(kind, name)| {
+            culprit["kind"] == *kind && culprit["name"].as_str().is_some_and(|is| is.starts_with(name))
+        })
+    };
+    let verdict = watch
+        .until(patience, |verdict| {
+            verdict["status"] != "ok"
+                && names(verdict)
+                && has(verdict, "next", |action| action.starts_with(expected.next))
+                && has(verdict, "dont", |action| action.contains(expected.dont))
+        })
+        .await;
+    let took = began.elapsed().saturating_sub(HEAD_START);
+    watch.end().await;
+    demo.shutdown().await;
+    let verdict = verdict.unwrap_or_else(|seen| panic!("{}: {seen}", expected.drill));
+    println!("{} after {took:.1?}: {}", expected.drill, brief(&verdict));
+}
+
+macro_rules! drills {
+    ($($test:ident: $expected:expr;)*) => {
+        $(
+            #[test]
+            fn $test() {
+                on_a_runtime(drill($expected));
+            }
+        )*
+    };
+}
+
+drills! {
+    a_dead_broker: Expected {
+        drill: "broker-down", culprits: &[("broker", "4")], next: "broker start 4", dont: "reassign", symptom: seconds(3),
+    };
+    a_lost_zone: Expected {
+        drill: "zone-down", culprits: &[("az", "use1-az2")], next: "", dont: "", symptom: seconds(3),
+    };
+    a_stalled_volume: Expected {
+        drill: "volume-stalled", culprits: &[("broker", "5"), ("volume", "vol-")], next: "leader move", dont: "restart", symptom: seconds(10),
+    };
+    a_slow_volume: Expected {
+        drill: "volume-slow", culprits: &[("broker", "5"), ("volume", "vol-")], next: "leader move", dont: "", symptom: seconds(10),
+    };
+    a_full_disk: Expected {
+        drill: "disk-full", culprits: &[("broker", "5"), ("volume", "vol-")], next: "", dont: "", symptom: seconds(15),
+    };
+    a_leader_alone_in_its_isr: Expected {
+        drill: "isr-shrunk", culprits: &[("broker", "4")], next: "leader move", dont: "", symptom: seconds(6),
+    };
+    a_runaway_producer: Expected {
+        drill: "producer-runaway", culprits: &[("client", "")], next: "", dont: "", symptom: seconds(10),
+    };
+    a_stuck_consumer: Expected {
+        drill: "consumer-stuck", culprits: &[("group", "billing")], next: "", dont: "", symptom: seconds(10),
+    };
+    a_throttle_that_was_left: Expected {
+        drill: "throttle-left", culprits: &[("broker", "")], next: "throttle clear", dont: "restart", symptom: seconds(60),
+    };
+    an_expired_certificate: Expected {
+        drill: "certificate-expired", culprits: &[("broker", "4")], next: "", dont: "", symptom: seconds(10),
+    };
+    a_lost_controller: Expected {
+        drill: "controller-lost", culprits: &[("broker", "1000")], next: "", dont: "", symptom: seconds(4),
+    };
+}
+
+/// It takes EC2 to know in which zone an instance is.
+#[cfg(feature = "aws")]
+mod with_aws {
+    use super::*;
+
+    drills! {
+        a_broker_in_the_wrong_rack: Expected {
+            drill: "rack-wrong", culprits: &[("broker", "3")], next: "", dont: "", symptom: Duration::ZERO,
+        };
+    }
+}
+
+/// The account is throttled: that is said, and speaks against no zone and no broker.
+#[cfg(feature = "aws")]
+#[test]
+fn a_throttled_account() {
+    on_a_runtime(async {
+        let drill = Drill::parse("aws-throttled").unwrap();
+        let demo = Demo::start(Some(drill), Duration::ZERO, None).await.unwrap();
+        let mut watch = Watch::start(demo.context_file());
+        let told = |verdict: &Value| {
+            let mut lines = verdict["lines"].as_array().into_iter().flatten();
+            lines.any(|line| line.to_string().contains("throttled")) && verdict["culprit"]["kind"] == "none"
+        };
+        let verdict = watch.until(HEAD_START + VERDICT, told).await;
+        watch.end().await;
+        demo.shutdown().await;
+        let verdict = verdict.unwrap();
+        assert_ne!(verdict["status"], "fail", "{}", brief(&verdict));
+    });
+}
