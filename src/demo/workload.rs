@@ -60,7 +60,7 @@ const FLOWS: &[Flow] = &[
 pub(super) const PROBE_TOPIC: &str = "azimuth-probe";
 
 /// Of the client that writes as fast as it can: this many records at once, each so large.
-const RUNAWAY: (&str, &str) = ("clicks-backfill", "clicks");
+const RUNAWAY: (&str, &str) = ("audit-backfill", "audit");
 const RUNAWAY_BURST: u64 = 200;
 const RUNAWAY_BYTES: usize = 4000;
 

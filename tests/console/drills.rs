@@ -15,9 +15,11 @@ use tokio::process::{Child, ChildStdout, Command};
 use tokio::time::{Instant, timeout};
 
 /// Long enough for a first verdict on a demo that is well, on a machine that builds something else too.
-const HEAD_START: Duration = Duration::from_secs(20);
+const HEAD_START: Duration = seconds(20);
+/// Long enough that it is known how much is usual.
+const USUAL: Duration = seconds(50);
 /// From the answer that carries the symptom to the verdict that names its culprit.
-const VERDICT: Duration = Duration::from_secs(10);
+const VERDICT: Duration = seconds(10);
 
 /// What triage has to say of a drill.
 struct Expected {
@@ -28,6 +30,8 @@ struct Expected {
     next: &'static str,
     /// What is in one of the things not to do.
     dont: &'static str,
+    /// How long the demo is well.
+    head_start: Duration,
     /// Until an answer of Kafka can carry the symptom.
     symptom: Duration,
 }
@@ -126,17 +130,18 @@ fn on_a_runtime(test: impl Future<Output = ()>) {
 
 async fn drill(expected: Expected) {
     let drill = Drill::parse(expected.drill).unwrap();
-    let demo = Demo::start(Some(drill), HEAD_START, None).await.unwrap();
+    let head_start = expected.head_start;
+    let demo = Demo::start(Some(drill), head_start, None).await.unwrap();
     let began = Instant::now();
     let mut watch = Watch::start(demo.context_file());
     // Well at first: what is said afterwards is said because of the drill. What is wrong from the start is excepted.
-    if !expected.symptom.is_zero() {
+    if !head_start.is_zero() {
         watch
-            .until(HEAD_START, |verdict| verdict["status"] == "ok")
+            .until(head_start, |verdict| verdict["status"] == "ok")
             .await
             .unwrap_or_else(|seen| panic!("{}: it is not well before it begins: {seen}", expected.drill));
     }
-    let patience = (HEAD_START + expected.symptom + VERDICT).saturating_sub(began.elapsed());
+    let patience = (head_start + expected.symptom + VERDICT).saturating_sub(began.elapsed());
     let names = |verdict: &Value| {
         let culprit = &verdict["culprit"];
         expected.culprits.iter().any(|(kind, name)| {
@@ -151,7 +156,7 @@ async fn drill(expected: Expected) {
                 && has(verdict, "dont", |action| action.contains(expected.dont))
         })
         .await;
-    let took = began.elapsed().saturating_sub(HEAD_START);
+    let took = began.elapsed().saturating_sub(head_start);
     watch.end().await;
     demo.shutdown().await;
     let verdict = verdict.unwrap_or_else(|seen| panic!("{}: {seen}", expected.drill));
@@ -171,37 +176,37 @@ macro_rules! drills {
 
 drills! {
     a_dead_broker: Expected {
-        drill: "broker-down", culprits: &[("broker", "4")], next: "broker start 4", dont: "reassign", symptom: seconds(3),
+        drill: "broker-down", culprits: &[("broker", "4")], next: "broker start 4", dont: "start reassignments", head_start: HEAD_START, symptom: seconds(3),
     };
     a_lost_zone: Expected {
-        drill: "zone-down", culprits: &[("az", "use1-az2")], next: "", dont: "", symptom: seconds(3),
+        drill: "zone-down", culprits: &[("az", "use1-az2")], next: "leader move --from-az use1-az2", dont: "start all brokers of use1-az2", head_start: HEAD_START, symptom: seconds(3),
     };
     a_stalled_volume: Expected {
-        drill: "volume-stalled", culprits: &[("broker", "5"), ("volume", "vol-")], next: "leader move", dont: "restart", symptom: seconds(10),
+        drill: "volume-stalled", culprits: &[("broker", "5"), ("volume", "vol-")], next: "leader move --from-broker 5", dont: "restart broker 5", head_start: HEAD_START, symptom: seconds(10),
     };
     a_slow_volume: Expected {
-        drill: "volume-slow", culprits: &[("broker", "5"), ("volume", "vol-")], next: "leader move", dont: "", symptom: seconds(10),
+        drill: "volume-slow", culprits: &[("broker", "5"), ("volume", "vol-")], next: "leader move --from-broker 5", dont: "restart broker 5", head_start: HEAD_START, symptom: seconds(10),
     };
     a_full_disk: Expected {
-        drill: "disk-full", culprits: &[("broker", "5"), ("volume", "vol-")], next: "", dont: "", symptom: seconds(15),
+        drill: "disk-full", culprits: &[("broker", "5"), ("volume", "vol-")], next: "logdir relieve 5", dont: "rm segment files", head_start: HEAD_START, symptom: seconds(15),
     };
     a_leader_alone_in_its_isr: Expected {
-        drill: "isr-shrunk", culprits: &[("broker", "4")], next: "leader move", dont: "", symptom: seconds(6),
+        drill: "isr-shrunk", culprits: &[("broker", "4")], next: "leader move --from-broker 4", dont: "restart broker 4", head_start: HEAD_START, symptom: seconds(6),
     };
     a_runaway_producer: Expected {
-        drill: "producer-runaway", culprits: &[("client", "")], next: "", dont: "", symptom: seconds(10),
+        drill: "producer-runaway", culprits: &[("client", "")], next: "quota set", dont: "add brokers", head_start: USUAL, symptom: seconds(10),
     };
     a_stuck_consumer: Expected {
-        drill: "consumer-stuck", culprits: &[("group", "billing")], next: "", dont: "", symptom: seconds(10),
+        drill: "consumer-stuck", culprits: &[("group", "billing")], next: "group show billing", dont: "reset the offsets of billing", head_start: USUAL, symptom: seconds(40),
     };
     a_throttle_that_was_left: Expected {
-        drill: "throttle-left", culprits: &[("broker", "")], next: "throttle clear", dont: "restart", symptom: seconds(60),
+        drill: "throttle-left", culprits: &[("broker", "")], next: "throttle clear", dont: "raise the rate", head_start: HEAD_START, symptom: seconds(60),
     };
     an_expired_certificate: Expected {
-        drill: "certificate-expired", culprits: &[("broker", "4")], next: "", dont: "", symptom: seconds(10),
+        drill: "certificate-expired", culprits: &[("broker", "4")], next: "replace the key store of broker 4", dont: "restart broker 4", head_start: HEAD_START, symptom: seconds(10),
     };
     a_lost_controller: Expected {
-        drill: "controller-lost", culprits: &[("broker", "1000")], next: "", dont: "", symptom: seconds(4),
+        drill: "controller-lost", culprits: &[("broker", "1000")], next: "start controller 1000", dont: "restart brokers", head_start: HEAD_START, symptom: seconds(4),
     };
 }
 
@@ -212,7 +217,7 @@ mod with_aws {
 
     drills! {
         a_broker_in_the_wrong_rack: Expected {
-            drill: "rack-wrong", culprits: &[("broker", "3")], next: "", dont: "", symptom: Duration::ZERO,
+            drill: "rack-wrong", culprits: &[("broker", "3")], next: "", dont: "", head_start: Duration::ZERO, symptom: seconds(20),
         };
     }
 }
