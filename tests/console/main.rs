@@ -2,6 +2,9 @@
 //!
 //! `cfg(test)` holds for all of this binary; saying so lets helpers unwrap like the tests that they are part of.
 
+// The AWS SDK's futures nest deeper than the compiler looks by default.
+#![recursion_limit = "256"]
+
 #[cfg(test)]
 mod cluster;
 #[cfg(test)]

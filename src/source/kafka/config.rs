@@ -71,6 +71,7 @@ pub(super) async fn of_topics(pool: &Pool, topics: &[String]) -> Result<BTreeMap
 /// How long records and offsets are kept, with the brokers' defaults. A topic that vanished meanwhile is left out.
 pub(super) async fn retentions(pool: &Pool, topics: &[String]) -> Result<Retentions, Error> {
     let mut retentions = Retentions::default();
+    let mut refusal = None;
     for topics in topics.chunks(TOPICS_PER_REQUEST) {
         let resources: Vec<_> = topics.iter().cloned().map(Resource::Topic).collect();
         let request = || {
@@ -81,13 +82,21 @@ pub(super) async fn retentions(pool: &Pool, topics: &[String]) -> Result<Retenti
         };
         let (peer, response) = pool.ask_any(|_| request()).await?;
         for result in response.results {
-            if let Ok((topic, configs)) = read(peer.name(), result) {
-                retentions.topics.extend(retention(&configs).map(|kept| (topic, kept)));
+            match read(peer.name(), result) {
+                Ok((topic, configs)) => retentions.topics.extend(retention(&configs).map(|kept| (topic, kept))),
+                Err(error) => refusal = Some(error),
             }
         }
     }
-    // Who may not see a broker's configs still learns what topics keep.
-    retentions.offsets_minutes = offsets_minutes(pool).await.unwrap_or_default();
+    if let (true, Some(error)) = (retentions.topics.is_empty(), refusal) {
+        return Err(error);
+    }
+    match offsets_minutes(pool).await {
+        Ok(minutes) => retentions.offsets_minutes = minutes,
+        Err(error) if retentions.topics.is_empty() => return Err(error),
+        // Who may not see a broker's configs still learns what topics keep.
+        Err(_) => {}
+    }
     Ok(retentions)
 }
 
@@ -99,11 +108,10 @@ async fn offsets_minutes(pool: &Pool) -> Result<Option<i64>, Error> {
     let resources = [Resource::Broker(Some(broker))];
     let request = keys(describe(&resources, false), &["offsets.retention.minutes"]);
     let response = pool.ask(&peer, request).await?;
-    let configs = response
-        .results
-        .into_iter()
-        .filter_map(|result| read(peer.name(), result).ok());
-    let value = configs.flat_map(|(_, configs)| configs).find_map(|config| config.value);
+    let told = response.results.into_iter().map(|result| read(peer.name(), result));
+    let configs = told.collect::<Result<Vec<_>, _>>()?;
+    let mut configs = configs.into_iter().flat_map(|(_, configs)| configs);
+    let value = configs.find_map(|config| config.value);
     Ok(value.and_then(|value| value.parse().ok()))
 }
 
