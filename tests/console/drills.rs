@@ -232,7 +232,7 @@ fn a_throttled_account() {
         let mut watch = Watch::start(demo.context_file());
         let told = |verdict: &Value| {
             let mut lines = verdict["lines"].as_array().into_iter().flatten();
-            lines.any(|line| line.to_string().contains("throttled")) && verdict["culprit"]["kind"] == "none"
+            lines.any(|line| line.to_string().contains("THROTTLED")) && verdict["culprit"]["kind"] == "none"
         };
         let verdict = watch.until(HEAD_START + VERDICT, told).await;
         watch.end().await;
