@@ -117,6 +117,14 @@ impl Evidence {
             name: Some(name.to_string()),
         }
     }
+
+    /// Where a disk is looked at: its volume where that is known to be the culprit, else its broker.
+    pub fn of_disk(culprit: &Culprit) -> Self {
+        match culprit.kind {
+            Kind::Volume => Self::of("volume", &culprit.name),
+            _ => Self::of("broker", &culprit.name),
+        }
+    }
 }
 
 impl Step {

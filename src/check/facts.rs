@@ -6,6 +6,7 @@ use crate::model::event::Event;
 use crate::model::row::Rows;
 use crate::model::row::broker::{BrokerRow, BrokerState};
 use crate::model::row::partition::{Badge, PartitionRow};
+use crate::model::row::volume::VolumeRow;
 use crate::model::{BrokerId, Health, Moment, Snapshot, Trouble};
 use crate::plan::gate::{Class, Gate, Verdict};
 
@@ -197,6 +198,19 @@ impl<'a> Facts<'a> {
             }
         }
     }
+}
+
+/// Is the volume free to be modified? EC2 takes no second modification while one runs.
+pub fn gate_no_modification(volume: &VolumeRow) -> Gate {
+    let running = volume
+        .modification
+        .as_deref()
+        .filter(|text| !text.contains("completed"));
+    let (verdict, evidence) = match running {
+        Some(running) => (Verdict::Fail, format!("still in one: {running}")),
+        None => (Verdict::Pass, "no modification is in progress".to_owned()),
+    };
+    Gate::new("modification", Class::Hard, verdict, evidence)
 }
 
 fn led_names(rows: &[&PartitionRow]) -> Vec<String> {

@@ -3,10 +3,11 @@
 //! Thresholds: 80 % of the file system warns, 85 % fails, and from 60 % on a day to full warns and six hours fail (Amazon
 //! MSK's best practices alarm at 85 % and plan from 60 %). A disk that would be full within half an hour fails from 20 % on.
 
+use crate::check::facts::gate_no_modification;
 use crate::check::{Cause, Culprit, Dont, Evidence, Facts, Kind, Step, text};
 use crate::model::BrokerId;
 use crate::model::logdir::LogDir;
-use crate::plan::gate::{Class, Gate, Verdict};
+use crate::plan::gate::Verdict;
 
 /// At most so many are told each; the worst first.
 const TOLD: usize = 3;
@@ -78,29 +79,11 @@ fn cause(facts: &Facts<'_>, id: BrokerId, dir: &LogDir, verdict: Verdict) -> Cau
     }
     let size = match volume {
         Some(volume) => {
-            let busy = volume
-                .modification
-                .as_deref()
-                .filter(|text| !text.contains("completed"));
-            let gate = match busy {
-                Some(busy) => Gate::new(
-                    "modification",
-                    Class::Hard,
-                    Verdict::Fail,
-                    format!("still in one: {busy}"),
-                ),
-                None => Gate::new(
-                    "modification",
-                    Class::Hard,
-                    Verdict::Pass,
-                    "no modification is in progress",
-                ),
-            };
             let grown = (volume.size_gib * 3 / 2).max(volume.size_gib + 1);
             Some(Step::new(
                 format!("volume modify {} --size {grown}", volume.id),
                 "usable in minutes after growfs; no undo",
-                vec![gate],
+                vec![gate_no_modification(volume)],
             ))
         }
         None => None,

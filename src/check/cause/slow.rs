@@ -1,9 +1,10 @@
 //! Slow, not dead: a volume's write latency, or a broker's write probe, is three times its peers' median or more.
 
+use crate::check::facts::gate_no_modification;
 use crate::check::{Cause, Culprit, Dont, Evidence, Facts, Kind, Step, text, vote};
 use crate::model::BrokerId;
 use crate::model::row::partition::PartitionRow;
-use crate::plan::gate::{Class, Gate, Verdict};
+use crate::plan::gate::Verdict;
 
 const TIMES: f64 = 3.0;
 /// Milliseconds; below that a volume's latency hurts nobody. gp3 writes in one or two.
@@ -123,25 +124,10 @@ fn cause(facts: &Facts<'_>, culprit: Culprit, broker: Option<BrokerId>, seen: St
         }
     }
     if let Some(row) = volume.filter(|row| row.throughput_percent.value.is_some_and(|used| used >= 80.0)) {
-        let busy = row.modification.as_deref().filter(|text| !text.contains("completed"));
-        let gate = match busy {
-            Some(busy) => Gate::new(
-                "modification",
-                Class::Hard,
-                Verdict::Fail,
-                format!("still in one: {busy}"),
-            ),
-            None => Gate::new(
-                "modification",
-                Class::Hard,
-                Verdict::Pass,
-                "no modification is in progress",
-            ),
-        };
         next.push(Step::new(
             format!("volume modify {} --throughput", row.id),
             "it is at its own limit",
-            vec![gate],
+            vec![gate_no_modification(row)],
         ));
     }
     if next.is_empty() {
@@ -151,10 +137,7 @@ fn cause(facts: &Facts<'_>, culprit: Culprit, broker: Option<BrokerId>, seen: St
     Cause {
         rule: "volume-slow",
         verdict: Verdict::Warn,
-        evidence: match culprit.kind {
-            Kind::Volume => Evidence::of("volume", &culprit.name),
-            _ => Evidence::of("broker", &culprit.name),
-        },
+        evidence: Evidence::of_disk(&culprit),
         culprit,
         text: clauses.join(" · "),
         since: None,

@@ -96,10 +96,7 @@ fn cause(facts: &Facts<'_>, culprit: Culprit, broker: Option<BrokerId>, seen: &s
     Cause {
         rule: "volume-stalled",
         verdict: Verdict::Fail,
-        evidence: match culprit.kind {
-            Kind::Volume => Evidence::of("volume", &culprit.name),
-            _ => Evidence::of("broker", &culprit.name),
-        },
+        evidence: Evidence::of_disk(&culprit),
         culprit,
         text: clauses.join(" · "),
         since: None,
