@@ -17,6 +17,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use azimuth_broker::cluster::{Cluster, ClusterConfig, NodeConfig};
 use azimuth_broker::env::disk::Disk;
 use azimuth_broker::id::NodeId;
+use futures::future::BoxFuture;
 use tokio::sync::Mutex;
 use tokio::task::JoinSet;
 
@@ -89,15 +90,22 @@ pub struct Demo {
     _folder: tempfile::TempDir,
 }
 
+/// When a drill begins.
+pub enum Begin {
+    /// Before anybody has seen the demo.
+    AtOnce,
+    /// When this ends; until then the demo is well, so that there is something to compare with.
+    When(BoxFuture<'static, ()>),
+}
+
 impl Demo {
     /// Returns when clients can produce and consume.
     ///
     /// # Errors
     /// When a loopback address or a folder cannot be had, or `context_file` exists.
     ///
-    /// The context goes to `context_file`, or into the demo's own folder. The drill begins after `head_start`, so that
-    /// there is something to compare it with.
-    pub async fn start(drill: Option<Drill>, head_start: Duration, context_file: Option<&Path>) -> Result<Self, Error> {
+    /// The context goes to `context_file`, or into the demo's own folder.
+    pub async fn start(drill: Option<(Drill, Begin)>, context_file: Option<&Path>) -> Result<Self, Error> {
         if let Some(path) = context_file.filter(|path| path.exists()) {
             return Err(Error::Taken(path.to_owned()));
         }
@@ -113,8 +121,8 @@ impl Demo {
         let volumes = (1..=BROKERS).map(|broker| (dir(broker), (FILE_SYSTEM_BYTES as f64 * FILE_SYSTEM_SHARE) as u64));
         let disk = Disk::with_volumes(volumes)?;
         let mut config = config(&fleet, folder.path(), disk.clone(), dir);
-        let guard = match drill {
-            Some(drill) => drill.prepare(&mut config)?,
+        let guard = match &drill {
+            Some((drill, _)) => drill.prepare(&mut config)?,
             None => None,
         };
         let cluster = Cluster::start(config).await?;
@@ -138,14 +146,14 @@ impl Demo {
             stuck,
         };
         match drill {
-            Some(drill) if head_start.is_zero() => {
+            Some((drill, Begin::AtOnce)) => {
                 if let Some(rest) = drill.begin(ground).await? {
                     tasks.spawn(rest);
                 }
             }
-            Some(drill) => {
+            Some((drill, Begin::When(signal))) => {
                 tasks.spawn(async move {
-                    tokio::time::sleep(head_start).await;
+                    signal.await;
                     // It names only what the demo has, so it cannot be refused.
                     if let Ok(Some(rest)) = drill.begin(ground).await {
                         rest.await;

@@ -10,12 +10,17 @@ use std::time::Duration;
 use azimuth::cli::{self, Exit};
 use azimuth::command::demo::Demo;
 use azimuth::command::{Command, Line};
+use azimuth::demo::Begin;
 use azimuth::feed;
 use azimuth::tui;
 use azimuth::tui::open::{Ended, Failure};
 
 /// How long clients that move records may take to close.
 const CLOSING: Duration = Duration::from_secs(3);
+
+/// Bytes of stack for each thread of the runtime. The EC2 SDK reads an instance in functions that nest deep and, as it is compiled
+/// without optimisation, each hold much: tokio's default of 2 MiB has been seen to overflow.
+const STACK: usize = 8 << 20;
 
 /// How long a drill leaves the screens to show the cluster well.
 const HEAD_START: Duration = Duration::from_secs(10);
@@ -33,7 +38,11 @@ fn start() -> Exit {
         Ok(line) => line,
         Err(error) => return cli::usage(&error),
     };
-    match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .thread_stack_size(STACK)
+        .build();
+    match runtime {
         Ok(runtime) => {
             let exit = runtime.block_on(run(&line));
             feed::wait_closed(CLOSING);
@@ -59,7 +68,8 @@ async fn run(line: &Line) -> Exit {
 
 /// The screens on the demo, which ends with them.
 async fn demo(line: &Line, asked: &Demo) -> Exit {
-    match cli::demo::start(line, asked, HEAD_START).await {
+    let begin = Begin::When(Box::pin(tokio::time::sleep(HEAD_START)));
+    match cli::demo::start(line, asked, begin).await {
         Ok(demo) => {
             let exit = ended(tui::open::open(&cli::demo::at(line, &demo, None)).await);
             demo.shutdown().await;

@@ -31,6 +31,8 @@ const RECORD_BYTES: usize = 16_000;
 const QUOTA: f64 = 1_000_000.0;
 /// What a few seconds may differ from the quota.
 const TOLERANCE: f64 = 0.1;
+/// What [`Home::quick`] keeps quotas over.
+const WINDOW: Duration = Duration::from_secs(2);
 /// How long throughput is measured, and how often: on a machine that is busy with something else a client may fall behind.
 const MEASURED: Duration = Duration::from_secs(6);
 const ATTEMPTS: usize = 4;
@@ -177,7 +179,8 @@ fn producer(home: &Home, client_id: &str, in_flight: usize) -> BaseProducer<Seen
         .expect("a producer")
 }
 
-/// Measures until a measurement is within the tolerance; none may be above it.
+/// Measures until a measurement is within the tolerance. None may be above it by more than what a client may catch up that
+/// fell behind: a quota is kept over its window, so what was not used of the window is there at once.
 fn holds(mut go_on: impl FnMut(Duration), bytes: impl Fn() -> f64) {
     // What the window leaves is spent first.
     while bytes() < 2.0 * QUOTA {
@@ -191,12 +194,13 @@ fn holds(mut go_on: impl FnMut(Duration), bytes: impl Fn() -> f64) {
         }
         let rate = (bytes() - before) / began.elapsed().as_secs_f64();
         measured.push(rate);
-        assert!(rate <= QUOTA * (1.0 + TOLERANCE), "too fast: {measured:?}");
-        if rate >= QUOTA * (1.0 - TOLERANCE) {
+        let most = QUOTA * (1.0 + TOLERANCE) + QUOTA * WINDOW.as_secs_f64() / began.elapsed().as_secs_f64();
+        assert!(rate <= most, "too fast: {measured:?}");
+        if (rate - QUOTA).abs() <= QUOTA * TOLERANCE {
             return;
         }
     }
-    panic!("too slow: {measured:?}");
+    panic!("never at the quota: {measured:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -241,6 +245,8 @@ async fn a_consumer_keeps_to_its_quota_until_the_quota_goes() {
             .set("enable.auto.commit", "false")
             .set("fetch.message.max.bytes", RECORD_BYTES.to_string())
             .set("queued.max.messages.kbytes", "64")
+            // Else a reader that is late once waits for a second.
+            .set("fetch.queue.backoff.ms", "5")
             .set("check.crcs", "true")
             .create_with_context(Seen::default())
             .expect("a consumer");

@@ -8,14 +8,14 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use super::exit::{Exit, Failure};
 use crate::command::{Command, Line, broker, demo, group, topic, volume};
-use crate::demo::{CONTEXT, Demo, Drill, Error};
+use crate::demo::{Begin, CONTEXT, Demo, Drill, Error};
 
 /// How long the text waits for the groups' first commits, so that their lag is a number.
 const SETTLE: Duration = Duration::from_secs(5);
 
 /// Serves until it is told to end, or prints everything once.
 pub async fn run(line: &Line, asked: &demo::Demo) -> Result<Exit, Failure> {
-    let demo = start(line, asked, Duration::ZERO).await?;
+    let demo = start(line, asked, Begin::AtOnce).await?;
     let exit = if asked.headless {
         serve(&demo).await
     } else {
@@ -25,15 +25,15 @@ pub async fn run(line: &Line, asked: &demo::Demo) -> Result<Exit, Failure> {
     exit
 }
 
-/// Starts the demo that a line asks for; its drill begins after `head_start`.
-pub async fn start(line: &Line, asked: &demo::Demo, head_start: Duration) -> Result<Demo, Failure> {
+/// Starts the demo that a line asks for.
+pub async fn start(line: &Line, asked: &demo::Demo, begin: Begin) -> Result<Demo, Failure> {
     let drill = asked
         .drill
         .as_deref()
         .map(Drill::parse)
         .transpose()
         .map_err(Failure::usage)?;
-    let started = Demo::start(drill, head_start, line.global.context_file.as_deref()).await;
+    let started = Demo::start(drill.map(|drill| (drill, begin)), line.global.context_file.as_deref()).await;
     started.map_err(|error| match error {
         Error::Taken(_) => Failure::usage(error),
         error => Failure::partial(error),
