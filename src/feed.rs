@@ -221,15 +221,28 @@ pub async fn collect(sources: &Sources, needs: &Needs, deadline: Duration) -> Sn
     collect::collect(&sources.look(), needs, deadline).await
 }
 
-/// The same, and a second look at the log ends and the groups `apart` later, so that rates are known.
+/// The same, and unless so long a time was recorded a second look at the log ends and the groups `apart` later, so that
+/// rates are known.
 pub async fn collect_rates(sources: &Sources, needs: &Needs, deadline: Duration, apart: Duration) -> Snapshot {
     let look = sources.look();
     let began = tokio::time::Instant::now();
-    collect::collect(&look, needs, deadline).await;
+    let first = collect::collect(&look, needs, deadline).await;
+    if is_recorded(&first, apart) {
+        return first;
+    }
     tokio::time::sleep(apart).await;
     let twice = [Section::Offsets, Section::Groups];
     let again = twice.into_iter().filter(|section| needs.contains(section)).collect();
     collect::collect(&look, &again, deadline.saturating_sub(began.elapsed())).await
+}
+
+/// Whether the past of some group reaches back so far, but for the time between two samples.
+fn is_recorded(snapshot: &Snapshot, apart: Duration) -> bool {
+    let wanted = apart.as_secs_f64();
+    let enough = wanted - history::INTERVAL.as_secs_f64();
+    let seconds = apart.as_secs() as i64;
+    let mut series = snapshot.history.group_lag.values();
+    enough > 0.0 && series.any(|series| series.span_seconds(seconds).is_some_and(|span| span >= enough))
 }
 
 /// The producers of one topic's partitions, asked of each leader at once, within `deadline`. DescribeProducers.

@@ -33,9 +33,11 @@ pub async fn answer(line: &Line, verb: &Verb) -> Result<Answer, Failure> {
             let Rows { mut brokers, zones, .. } = facts.rows();
             brokers.sort_by(|one, other| (&one.zone, one.id).cmp(&(&other.zone, other.id)));
             let mut answer = Answer::list(COLUMNS, &brokers, "broker", |row| row.id.to_string());
+            let sheet = Sheet::of(ZONES, &zones);
+            answer.beside.insert("zones", sheet.items());
             answer.blocks.push(Block {
                 title: Some("ZONES".to_owned()),
-                sheet: Sheet::of(ZONES, &zones),
+                sheet,
                 upright: false,
             });
             Ok(facts.seal(answer))
@@ -407,6 +409,12 @@ const ZONES: &[Column<ZoneRow>] = &[
         title: "UP",
         rank: Rank::Always,
         field: |row| Field::number(row.up, format!("{}/{}", row.up, row.brokers)),
+    },
+    Column {
+        key: "brokers",
+        title: "BROKERS",
+        rank: Rank::Wide,
+        field: |row| Field::number(row.brokers, row.brokers),
     },
     Column {
         key: "leaders",

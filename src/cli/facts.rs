@@ -1,6 +1,6 @@
 //! What a read starts from: a look at the cluster, or a capture; and what every answer ends with.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures::FutureExt;
 
@@ -9,6 +9,7 @@ use super::missing;
 use super::output::{Answer, Problem};
 use crate::command::{Global, Line};
 use crate::feed::{self, Needs, Section, Sources, capture};
+use crate::model::history::Window;
 use crate::model::row::Rows;
 use crate::model::row::group::GroupRow;
 use crate::model::{Moment, Snapshot};
@@ -27,6 +28,8 @@ pub struct Facts {
     pub snapshot: Snapshot,
     /// The moment that ages are counted to: now, or when the capture was taken.
     pub now: Moment,
+    /// What rates are over.
+    window: Window,
     problems: Vec<Problem>,
 }
 
@@ -36,9 +39,10 @@ pub async fn gather(line: &Line, needs: &[Section]) -> Result<Facts, Failure> {
     gather_over(line, needs, None).await
 }
 
-/// The same, and where a window is given a second look at the end of it, for rates.
+/// The same; where a window is given that was not recorded there is a second look at the end of it, for rates.
 pub async fn gather_over(line: &Line, needs: &[Section], window: Option<Duration>) -> Result<Facts, Failure> {
     let needs: Needs = needs.iter().copied().collect();
+    let began = Instant::now();
     let snapshot = match &line.global.from {
         Some(path) => capture::load(path).map_err(Failure::usage)?,
         // Boxed: the question to a whole cluster is a large future, and every command holds one.
@@ -48,8 +52,11 @@ pub async fn gather_over(line: &Line, needs: &[Section], window: Option<Duration
         (Some(_), Some(taken_at)) => taken_at,
         _ => Moment::now(),
     };
+    // Two looks are farther apart than was asked for: by what the second took.
+    let over = |window: Duration| Window::of(window.max(began.elapsed()).as_secs_f64().ceil() as i64);
     Ok(Facts {
         problems: missing::problems(&snapshot, &needs),
+        window: window.map_or_else(Window::default, over),
         snapshot,
         now,
     })
@@ -127,7 +134,7 @@ impl Facts {
 
     /// Only the groups: a wide cluster's partitions need no rows for them.
     pub fn groups(&self) -> Vec<GroupRow> {
-        GroupRow::all(&self.snapshot, self.now)
+        GroupRow::all_over(&self.snapshot, self.now, self.window)
     }
 
     /// True when something that was asked for was not seen.

@@ -9,7 +9,7 @@ mod table;
 pub use data::Data;
 pub use human::{bytes, count, duration, mb_per_second, moment, percent, plain};
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::io::{IsTerminal, Write};
 
 use serde::Serialize;
@@ -29,6 +29,8 @@ pub struct Answer {
     pub complete: bool,
     pub problems: Vec<Problem>,
     pub items: Vec<Data>,
+    /// Rows of another noun that belong to the answer, by the name of their list in JSON and YAML: the zones of brokers.
+    pub beside: BTreeMap<&'static str, Vec<Data>>,
     /// What identifies each item, for `-o name`.
     pub names: Vec<String>,
     /// For people.

@@ -11,7 +11,7 @@ use crate::command::{Line, Output};
 use crate::feed::{self, Error, Needs, Overflow, Section, Tail, TailRequest};
 use crate::model::record::Record;
 use crate::model::record::view::{self, Form};
-use crate::model::{Moment, Snapshot};
+use crate::model::{Moment, Snapshot, foreign};
 use crate::settings::pin::Pins;
 
 /// Records that wait for a slow reader of stdout; then the log waits.
@@ -106,7 +106,7 @@ async fn follow(mut tail: Tail, output: Output, query: &Query) -> Result<Exit, F
 /// False once nobody reads any more.
 fn print(record: &Record, output: Output, form: Option<Form>) -> Result<bool, Failure> {
     let line = match output {
-        Output::Json => serde_json::to_string(&data(record)).unwrap_or_default(),
+        Output::Json => foreign::json(&serde_json::to_string(&data(record)).unwrap_or_default()).into_owned(),
         Output::Yaml => format!(
             "---\n{}",
             serde_yaml_ng::to_string(&data(record)).unwrap_or_default().trim_end()

@@ -280,8 +280,13 @@ fn print(line: &Line, document: &Document<'_>, watching: bool) -> Result<Exit, F
     let failed =
         |error: &dyn std::fmt::Display| Failure::new(Exit::Bug, format!("the answer cannot be written: {error}"));
     let text = match line.global.output {
-        Output::Json if watching => serde_json::to_string(document).map_err(|error| failed(&error))? + "\n",
-        Output::Json => serde_json::to_string_pretty(document).map_err(|error| failed(&error))? + "\n",
+        Output::Json => {
+            let json = match watching {
+                true => serde_json::to_string(document),
+                false => serde_json::to_string_pretty(document),
+            };
+            format!("{}\n", foreign::json(&json.map_err(|error| failed(&error))?))
+        }
         Output::Yaml if watching => format!(
             "---\n{}",
             serde_yaml_ng::to_string(document).map_err(|error| failed(&error))?

@@ -13,7 +13,7 @@ pub enum Verb {
         /// Only groups in this state, for example Stable or Empty
         #[arg(long, value_name = "STATE")]
         state: Option<String>,
-        /// Look twice, so far apart, for rates where nothing was recorded
+        /// Rates over so long a time; where it was not recorded, two looks so far apart
         #[arg(long, value_name = "TIME")]
         window: Option<Time>,
     },
@@ -21,7 +21,7 @@ pub enum Verb {
     Show {
         #[arg(required = true, value_name = "GROUP")]
         names: Vec<String>,
-        /// Look twice, so far apart, for rates where nothing was recorded
+        /// Rates over so long a time; where it was not recorded, two looks so far apart
         #[arg(long, value_name = "TIME")]
         window: Option<Time>,
     },
@@ -36,7 +36,7 @@ Examples:
         /// Every group
         #[arg(long)]
         all: bool,
-        /// Look twice, so far apart, for rates where nothing was recorded
+        /// Rates over so long a time; where it was not recorded, two looks so far apart
         #[arg(long, value_name = "TIME")]
         window: Option<Time>,
     },

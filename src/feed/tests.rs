@@ -161,7 +161,7 @@ async fn one_look_ends_with_its_deadline() {
     let look = collect(&sources, &needs, Duration::from_millis(200));
     let snapshot = tokio::time::timeout(PATIENCE, look).await.unwrap();
     let problem = snapshot.topics.problem().unwrap();
-    assert!(problem.contains("timed_out") && problem.contains("0.2 s"), "{problem}");
+    assert!(problem.contains("timed out") && problem.contains("0.2 s"), "{problem}");
 }
 
 #[tokio::test]

@@ -17,6 +17,26 @@ pub fn plain(text: &str) -> Cow<'_, str> {
     Cow::Owned(text.chars().map(printed).collect())
 }
 
+/// JSON that means the same and acts on no terminal: what [`plain`] would replace and JSON lets stand is written as `\uXXXX`.
+pub fn json(text: &str) -> Cow<'_, str> {
+    // Control characters below are part of JSON's layout, or escaped already.
+    let acts = |letter: char| letter >= '\u{7f}' && printed(letter) != letter;
+    if !text.contains(acts) {
+        return Cow::Borrowed(text);
+    }
+    let mut escaped = String::with_capacity(text.len() + 16);
+    for letter in text.chars() {
+        match acts(letter) {
+            true => {
+                let units = letter.encode_utf16(&mut [0; 2]).to_vec();
+                escaped.extend(units.into_iter().map(|unit| format!("\\u{unit:04x}")));
+            }
+            false => escaped.push(letter),
+        }
+    }
+    Cow::Owned(escaped)
+}
+
 fn printed(letter: char) -> char {
     match letter {
         letter if letter.is_control() => ' ',
@@ -67,6 +87,17 @@ mod tests {
         assert_eq!(plain("a\u{1b}[2Jb\r\nc\u{9b}d\u{7f}"), "a [2Jb  c d ");
         assert_eq!(plain("invoice\u{202e}fdp.exe"), "invoice\u{fffd}fdp.exe");
         assert_eq!(plain("a\u{200d}b\u{feff}c\u{2029}d"), "a\u{fffd}b\u{fffd}c\u{fffd}d");
+    }
+
+    #[test]
+    fn json_stays_the_same_and_harmless() {
+        let value = "a\u{1b}[2J\u{9b}31m\u{202e}שלום\u{feff}\u{e0041}日本";
+        let written = serde_json::to_string(value).unwrap();
+        let harmless = json(&written);
+        assert!(matches!(plain(&harmless), Cow::Borrowed(_)), "{harmless}");
+        assert_eq!(serde_json::from_str::<String>(&harmless).unwrap(), value);
+        assert!(harmless.contains("日本"));
+        assert!(matches!(json("{\n  \"größe\": 1\n}"), Cow::Borrowed(_)));
     }
 
     #[test]

@@ -98,6 +98,51 @@ impl GroupPast {
     }
 }
 
+/// The time that rates and trends are over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Window {
+    /// At least one.
+    seconds: i64,
+}
+
+impl Window {
+    /// What the screens go through; the last is as long as a [`Series`] with a sample every five seconds.
+    const CHOICES: [i64; 3] = [60, 300, 600];
+
+    /// So many seconds, at least one.
+    pub fn of(seconds: i64) -> Self {
+        Self {
+            seconds: seconds.max(1),
+        }
+    }
+
+    pub fn seconds(self) -> i64 {
+        self.seconds
+    }
+
+    /// The next longer choice; after the longest the shortest.
+    pub fn next(self) -> Self {
+        let longer = Self::CHOICES.into_iter().find(|seconds| *seconds > self.seconds);
+        Self::of(longer.unwrap_or(Self::CHOICES[0]))
+    }
+}
+
+impl Default for Window {
+    fn default() -> Self {
+        Self::of(Self::CHOICES[0])
+    }
+}
+
+/// As a command takes it: `5m`, `90s`.
+impl std::fmt::Display for Window {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.seconds % 60 {
+            0 => write!(f, "{}m", self.seconds / 60),
+            _ => write!(f, "{}s", self.seconds),
+        }
+    }
+}
+
 /// Samples of one number, oldest first; at most [`Series::CAPACITY`].
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(transparent)]
@@ -133,6 +178,15 @@ impl Series {
 
     pub fn latest(&self) -> Option<Sample> {
         self.samples.back().copied()
+    }
+
+    /// The numbers of the last `seconds`, oldest first.
+    pub fn within(&self, seconds: i64) -> impl Iterator<Item = f64> {
+        let last = self.samples.back().map(|sample| sample.at);
+        let recent = move |sample: &&Sample| {
+            last.is_some_and(|last| last.duration_since(sample.at).as_secs_f64() <= seconds as f64)
+        };
+        self.samples.iter().filter(recent).map(|sample| sample.value)
     }
 
     /// The seconds that [`Series::slope_per_second`] is over.
@@ -171,6 +225,29 @@ mod tests {
         assert_eq!(series.samples().len(), Series::CAPACITY);
         assert_eq!(series.samples().next().unwrap().value, 380.0);
         assert_eq!(series.latest().unwrap().value, 499.0);
+    }
+
+    #[test]
+    fn windows_go_round_and_are_written_as_a_command_takes_them() {
+        let mut window = Window::default();
+        let mut seen = Vec::new();
+        for _ in 0..4 {
+            seen.push(window.to_string());
+            window = window.next();
+        }
+        assert_eq!(seen, ["1m", "5m", "10m", "1m"]);
+        assert_eq!(Window::of(90).to_string(), "90s");
+        assert_eq!(Window::of(90).next(), Window::of(300));
+    }
+
+    #[test]
+    fn a_trend_is_of_the_window_only() {
+        let mut series = Series::default();
+        for second in [0, 250, 290, 300] {
+            series.push(at(second), second as f64);
+        }
+        assert_eq!(series.within(60).collect::<Vec<_>>(), [250.0, 290.0, 300.0]);
+        assert_eq!(series.within(300).count(), 4);
     }
 
     #[test]

@@ -41,6 +41,7 @@ pub enum Health {
 #[strum(serialize_all = "snake_case")]
 pub enum Trouble {
     Unreachable,
+    #[strum(to_string = "timed out")]
     TimedOut,
     Denied,
     Throttled,

@@ -25,6 +25,7 @@ mod tests;
 use serde::Serialize;
 
 use super::ends::Ends;
+use super::history::Window;
 use super::snapshot::Snapshot;
 use super::{Health, Moment, Observed};
 use broker::{BrokerRow, ZoneRow};
@@ -43,6 +44,8 @@ use volume::VolumeRow;
 /// All rows of one snapshot, in natural order (broker id, name); faces sort and filter.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Rows {
+    /// What rates and trends of groups are over.
+    pub window: Window,
     pub zones: Vec<ZoneRow>,
     pub brokers: Vec<BrokerRow>,
     pub topics: Vec<TopicRow>,
@@ -60,6 +63,11 @@ pub struct Rows {
 impl Rows {
     /// Linear in partitions and commits; meant for a blocking thread on wide clusters.
     pub fn of(snapshot: &Snapshot, now: Moment) -> Self {
+        Self::over(snapshot, now, Window::default())
+    }
+
+    /// The same, with the rates and trends of groups over another time.
+    pub fn over(snapshot: &Snapshot, now: Moment, window: Window) -> Self {
         let ends = Ends::of(snapshot);
         let partitions = PartitionRow::all(snapshot, &ends, now);
         let join = Join::of(snapshot);
@@ -67,9 +75,10 @@ impl Rows {
         let mut brokers = BrokerRow::all(snapshot, &join, &partitions, &volumes, now);
         headroom::fill(snapshot, &mut volumes, &mut brokers, now);
         Self {
+            window,
             zones: ZoneRow::all(snapshot, &brokers, now),
             topics: TopicRow::all(snapshot, &partitions),
-            groups: GroupRow::all_at(snapshot, &ends, now),
+            groups: GroupRow::all_at(snapshot, &ends, now, window),
             users: UserRow::all(snapshot, now),
             quotas: QuotaRow::all(snapshot),
             logdirs: LogdirRow::all(snapshot, now),

@@ -28,6 +28,7 @@ pub mod plan;
 pub mod prompt;
 pub mod quota;
 pub mod quorum;
+mod reading;
 pub mod reassignment;
 pub mod record;
 pub mod state;

@@ -103,7 +103,7 @@ where
     console.snapshots.mark_changed();
     loop {
         let rested = console.runtime.rested_at();
-        let may_digest = fresh && console.runtime.is_idle();
+        let may_digest = (fresh || console.runtime.is_outdated()) && console.runtime.is_idle();
         let cause = tokio::select! {
             biased;
             () = time::sleep_until(due.unwrap_or(rested)), if due.is_some() => Cause::Draw,

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures::future::BoxFuture;
@@ -14,6 +14,7 @@ use tokio::time::Instant;
 use crate::check::{self, Triage};
 use crate::feed::{Feed, Section, Tail};
 use crate::model::event::{Event, EventKind};
+use crate::model::history::Window;
 use crate::model::row::Rows;
 use crate::model::{Moment, Snapshot};
 use crate::tui::app::field::Tone;
@@ -21,6 +22,11 @@ use crate::tui::app::operation::{Operation, Sheet};
 use crate::tui::app::place::Noun;
 use crate::tui::app::record::Batch;
 use crate::tui::app::{Effect, Message};
+
+/// Nothing that holds it can panic half way.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 /// Where facts come from, as far as the screens steer it.
 pub trait Facts: Send + Sync + 'static {
@@ -59,6 +65,9 @@ pub struct Runtime {
     digest: Option<JoinHandle<Digest>>,
     /// The records that are being read.
     reading: Mutex<Option<AbortHandle>>,
+    /// What rates and trends are to be over, and what they are over.
+    window: Mutex<Window>,
+    digested_over: Option<Window>,
     /// No digest begins before: a wide cluster gets at most half of one core.
     rest_until: Instant,
 }
@@ -81,6 +90,8 @@ impl Runtime {
                 results,
                 digest: None,
                 reading: Mutex::default(),
+                window: Mutex::default(),
+                digested_over: None,
                 rest_until: Instant::now(),
             },
             messages,
@@ -92,6 +103,11 @@ impl Runtime {
         self.digest.is_none()
     }
 
+    /// The rows were computed over another time than was asked for since.
+    pub fn is_outdated(&self) -> bool {
+        self.digested_over.is_some_and(|over| over != *lock(&self.window))
+    }
+
     /// When the next digest may begin.
     pub fn rested_at(&self) -> Instant {
         self.rest_until
@@ -100,9 +116,11 @@ impl Runtime {
     /// Begins to compute the rows of a snapshot, and what the rules say of them, on a thread that may block.
     pub fn digest(&mut self, snapshot: Arc<Snapshot>, now: Moment) {
         let acts = self.operations().map(|all| acts(&all.borrow())).unwrap_or_default();
+        let window = *lock(&self.window);
+        self.digested_over = Some(window);
         self.digest = Some(tokio::task::spawn_blocking(move || {
             let began = std::time::Instant::now();
-            let rows = Arc::new(Rows::of(&snapshot, now));
+            let rows = Arc::new(Rows::over(&snapshot, now, window));
             let triage = Arc::new(Triage::of(&check::Facts {
                 snapshot: &snapshot,
                 rows: &rows,
@@ -157,6 +175,7 @@ impl Runtime {
                     Err(error) => Message::Notice(Tone::Error, format!("nothing was written: {error}")),
                 }
             }),
+            Effect::Window(window) => *lock(&self.window) = window,
             Effect::Read(words) => self.read(words),
             Effect::Plan(words) => {
                 let asked = words.clone();
@@ -182,7 +201,7 @@ impl Runtime {
             }
             _ => None,
         };
-        let mut reading = self.reading.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut reading = lock(&self.reading);
         if let Some(before) = std::mem::replace(&mut *reading, next) {
             before.abort();
         }

@@ -43,6 +43,20 @@ async fn reads_answer_and_a_dead_broker_costs_only_its_own_cells() {
     let envelope = ran.envelope("broker.list");
     assert_eq!(envelope["items"].as_array().unwrap().len(), 3);
     assert_eq!(envelope["items"][0]["rack"], "a");
+    let zones = envelope["zones"].as_array().unwrap();
+    let up: Vec<_> = zones
+        .iter()
+        .map(|zone| (&zone["zone"], &zone["up"], &zone["brokers"]))
+        .collect();
+    assert_eq!(up.len(), 3, "{zones:?}");
+    assert!(up.iter().all(|(_, up, brokers)| *up == 1 && *brokers == 1), "{up:?}");
+    let leaders = zones.iter().map(|zone| zone["leaders"].as_i64().unwrap()).sum::<i64>();
+    let led = envelope["items"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|row| row["leaders"].as_i64().unwrap());
+    assert_eq!(leaders, led.sum::<i64>());
 
     cluster.kill(NodeId(2)).await;
     let started = Instant::now();

@@ -134,7 +134,7 @@ fn on_a_runtime(test: impl Future<Output = ()>) {
 }
 
 /// One demo at a time: six brokers, their clients and a watch are all that two cores do in time.
-static GROUND: Mutex<()> = Mutex::const_new(());
+pub static GROUND: Mutex<()> = Mutex::const_new(());
 
 /// A drill that begins when it is told to.
 fn on_call() -> (oneshot::Sender<()>, Begin) {

@@ -6,13 +6,15 @@ use std::time::Duration;
 
 use azimuth::feed::Section;
 use azimuth::model::Snapshot;
+use azimuth::model::record::Record;
 use azimuth::settings::appearance::{Colours, Glyphs};
 use azimuth::settings::keymap::Keymap;
 use azimuth::settings::preset::Preset;
 use azimuth::settings::theme::Theme as ThemeFile;
-use azimuth::tui::app::State;
 use azimuth::tui::app::operation::{Operation, Sheet};
+use azimuth::tui::app::record::Batch;
 use azimuth::tui::app::state::{Origin, Start};
+use azimuth::tui::app::{Message, State};
 use azimuth::tui::input::{Key, Router};
 use azimuth::tui::run::{self, Leave, Look};
 use azimuth::tui::runtime::{Facts, Runtime, Verbs};
@@ -263,6 +265,19 @@ impl Console {
     /// New facts arrive.
     pub async fn publish(&mut self, snapshot: Snapshot) -> &mut Self {
         self.publish.send(Arc::new(snapshot)).unwrap();
+        self.wait(Duration::from_millis(200)).await
+    }
+
+    /// Records arrive for the stream that is read; nothing more comes.
+    pub async fn receive(&mut self, records: Vec<Record>) -> &mut Self {
+        let state = &mut self.console.state;
+        let batch = Batch {
+            words: state.records.words.clone(),
+            read: records.len() as u64,
+            records,
+            ..Batch::default()
+        };
+        state.update(fixture::now(), Message::Records(batch));
         self.wait(Duration::from_millis(200)).await
     }
 

@@ -18,6 +18,8 @@ mod guide;
 #[cfg(test)]
 mod harness;
 #[cfg(test)]
+mod hostile;
+#[cfg(test)]
 mod kafka;
 #[cfg(test)]
 mod lag;
@@ -28,6 +30,8 @@ mod moto;
 mod operations;
 #[cfg(test)]
 mod presets;
+#[cfg(test)]
+mod pty;
 #[cfg(test)]
 mod rules;
 #[cfg(test)]
@@ -42,3 +46,5 @@ mod source;
 mod stories;
 #[cfg(test)]
 mod terminal;
+#[cfg(test)]
+mod tour;

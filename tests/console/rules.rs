@@ -64,7 +64,11 @@ async fn seed(bootstrap: &str) {
         .map(|result| ErrorCode::try_from_code(result.error_code))
         .collect();
     assert_eq!(codes, [None; 6]);
+    limit(&client, "\u{1b}[31mred").await;
+}
 
+/// Gives user billing a password and limits, and limits a client id, everybody and every address.
+pub async fn limit(client: &Client, client_id: &str) {
     let password = ScramCredentialUpsertion::default()
         .with_name(text("billing"))
         .with_mechanism(2)
@@ -96,7 +100,7 @@ async fn seed(bootstrap: &str) {
             "producer_byte_rate",
             9e6,
         ),
-        entry(&[("client-id", Some("\u{1b}[31mred"))], "consumer_byte_rate", 3e6),
+        entry(&[("client-id", Some(client_id))], "consumer_byte_rate", 3e6),
         entry(&[("user", None)], "request_percentage", 50.0),
         entry(&[("ip", None)], "connection_creation_rate", 100.0),
     ];

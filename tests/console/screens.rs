@@ -1,9 +1,12 @@
 //! Every screen as a person sees it, at the sizes that people have.
 
+use azimuth::model::record::{Record, TimestampType};
 use azimuth::settings::appearance::{Colours, Glyphs};
+use azimuth::tui::app::operation::Operation;
 
 use super::fixture;
 use super::harness::{Console, Opening};
+use super::stories;
 
 async fn screen(size: (u16, u16), keys: &str) -> String {
     let mut console = Console::open(Opening {
@@ -200,6 +203,79 @@ async fn a_voter_that_is_silent_comes_first() {
         .await;
         console.press(": q u o r u m enter").await;
         insta::assert_snapshot!(name, console.text());
+    }
+}
+
+fn records() -> Vec<Record> {
+    let record = |(offset, key, value): (i64, Option<&str>, Option<&str>)| Record {
+        topic: "orders".to_owned(),
+        partition: 3,
+        offset,
+        timestamp_ms: Some(fixture::now().as_millisecond() - 1000 * (7_000_520 - offset)),
+        timestamp_type: Some(TimestampType::CreateTime),
+        key: key.map(|key| key.as_bytes().to_vec()),
+        value: value.map(|value| value.as_bytes().to_vec()),
+        headers: vec![("trace".to_owned(), Some(b"4bf92f3577b34da6".to_vec()))],
+    };
+    let paid =
+        r#"{"order":"A-17","state":"paid","total":{"amount":4200,"currency":"EUR"},"items":[{"sku":"K-9","count":2}]}"#;
+    let all = [
+        (7_000_501, Some("customer-7"), Some(paid)),
+        (7_000_502, Some("customer-9"), None),
+        (
+            7_000_503,
+            None,
+            Some("plain text, \u{1b}[31mcoloured by its sender\u{1b}[0m"),
+        ),
+        (7_000_504, Some("顧客-七"), Some("注文は\u{202e}支払済み")),
+    ];
+    all.into_iter().map(record).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn records_are_browsed_and_one_is_read_whole() {
+    for (size, name) in [(SMALL, "80x24"), (USUAL, "120x40")] {
+        let mut console = Console::open(Opening {
+            size,
+            verbs: true,
+            ..Opening::default()
+        })
+        .await;
+        console
+            .press(":")
+            .await
+            .types("record tail orders --offset=-4")
+            .await
+            .press("enter")
+            .await;
+        console.receive(records()).await;
+        insta::assert_snapshot!(format!("record_{name}"), console.text());
+        console.press("g enter").await;
+        insta::assert_snapshot!(format!("record_json_{name}"), console.text());
+        console.press("tab tab").await;
+        insta::assert_snapshot!(format!("record_hex_{name}"), console.text());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn operations_are_listed_and_one_is_followed() {
+    let orphan = Operation {
+        id: "91ce02".to_owned(),
+        ..stories::running("orphaned")
+    };
+    let operations = vec![stories::running("running"), orphan];
+    for (size, name) in [(SMALL, "80x24"), (USUAL, "120x40")] {
+        let mut console = Console::open(Opening {
+            size,
+            verbs: true,
+            operations: operations.clone(),
+            ..Opening::default()
+        })
+        .await;
+        console.press("6").await;
+        insta::assert_snapshot!(format!("operation_{name}"), console.text());
+        console.press("enter").await;
+        insta::assert_snapshot!(format!("operation_steps_{name}"), console.text());
     }
 }
 

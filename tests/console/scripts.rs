@@ -32,6 +32,10 @@ impl Home {
         command
     }
 
+    pub fn path(&self) -> &std::path::Path {
+        self.folder.path()
+    }
+
     pub fn run(&self, line: &str) -> Ran {
         Ran::of(self.command(line).output().unwrap())
     }

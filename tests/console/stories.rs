@@ -121,6 +121,44 @@ async fn a_limit_can_be_filtered_by_its_percentage() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn t_takes_rates_over_a_longer_time_and_the_command_says_so() {
+    let mut console = open().await;
+    console.press("4").await.shows("rates over 1m");
+    console.press("t").await.shows("rates over 5m");
+    console.shows("azimuth group list --window 5m --context prod-eu");
+    console.press("t").await.shows("rates over 10m");
+    console.press("t").await.shows("rates over 1m").hides("--window");
+    console.press("2 t").await.hides("rates over");
+    console.press(":").await.types("group lag billing --window 10m").await;
+    console
+        .press("enter")
+        .await
+        .shows("▸ group ▸ billing")
+        .shows("rates over 10m");
+    console.shows("azimuth group lag billing --window 10m --context prod-eu");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_not_read_yet_is_said_with_how_far_it_is() {
+    let mut snapshot = fixture::snapshot();
+    let all = std::mem::take(&mut snapshot.logdirs);
+    let mut console = Console::open(Opening {
+        snapshot: snapshot.clone(),
+        ..Opening::default()
+    })
+    .await;
+    console.press("2").await.shows("reading log dirs 0/6");
+    snapshot.logdirs.extend(all.clone().into_iter().take(2));
+    console.publish(snapshot.clone()).await.shows("reading log dirs 2/6");
+    console
+        .wait(Duration::from_secs(4))
+        .await
+        .shows("reading log dirs 2/6 · ");
+    snapshot.logdirs = all;
+    console.publish(snapshot).await.hides("reading");
+}
+
+#[tokio::test(start_paused = true)]
 async fn f_leaves_only_what_is_faulty() {
     let mut console = open().await;
     console
@@ -537,7 +575,7 @@ async fn the_theme_key_goes_round_all_themes() {
     assert_eq!(seen, names.into());
 }
 
-fn running(state: &str) -> Operation {
+pub fn running(state: &str) -> Operation {
     let step = |state: &str, text: &str| Step {
         at: Some(fixture::now()),
         state: state.into(),

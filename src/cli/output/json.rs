@@ -1,11 +1,12 @@
 //! The envelope that scripts lean on, as JSON and as YAML.
 
+use std::collections::BTreeMap;
 use std::io::{self, Write};
 
 use serde::Serialize;
 
 use super::{Answer, Data, Problem};
-use crate::model::Moment;
+use crate::model::{Moment, foreign};
 
 /// The version of the envelope and of the items' shapes; fields may be added without raising it.
 const VERSION: u32 = 1;
@@ -20,6 +21,8 @@ struct Envelope<'a> {
     complete: bool,
     problems: &'a [Problem],
     items: &'a [Data],
+    #[serde(flatten)]
+    beside: &'a BTreeMap<&'static str, Vec<Data>>,
 }
 
 impl<'a> Envelope<'a> {
@@ -33,15 +36,33 @@ impl<'a> Envelope<'a> {
             complete: answer.complete,
             problems: &answer.problems,
             items: &answer.items,
+            beside: &answer.beside,
         }
     }
 }
 
 pub fn print(out: &mut dyn Write, kind: &str, answer: &Answer) -> io::Result<()> {
-    let mut out = io::BufWriter::new(out);
+    let mut out = Harmless(io::BufWriter::new(out));
     serde_json::to_writer_pretty(&mut out, &Envelope::of(kind, answer))?;
     writeln!(out)?;
     out.flush()
+}
+
+/// Somebody may look at JSON on a terminal: see [`foreign::json`]. The serializer writes whole characters.
+struct Harmless<W>(W);
+
+impl<W: Write> Write for Harmless<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match std::str::from_utf8(bytes) {
+            Ok(text) => self.0.write_all(foreign::json(text).as_bytes())?,
+            Err(_) => self.0.write_all(bytes)?,
+        }
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
+    }
 }
 
 pub fn print_yaml(out: &mut dyn Write, kind: &str, answer: &Answer) -> io::Result<()> {

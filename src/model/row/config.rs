@@ -395,7 +395,7 @@ mod tests {
         snapshot.broker_configs.insert(3, silent);
         let rows = ConfigRow::all(&snapshot, at(1));
         assert!(!rows[0].drifts());
-        assert_eq!(rows[0].cells[2].held.reason.as_deref(), Some("timed_out: no answer"));
+        assert_eq!(rows[0].cells[2].held.reason.as_deref(), Some("timed out: no answer"));
     }
 
     #[test]

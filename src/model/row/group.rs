@@ -18,13 +18,11 @@ use super::Cell;
 use crate::model::backlog::Pin;
 use crate::model::ends::Ends;
 use crate::model::group::Group;
-use crate::model::history::{GroupPast, Series, Since};
+use crate::model::history::{GroupPast, Series, Since, Window};
 use crate::model::snapshot::Snapshot;
 use crate::model::{BrokerId, Moment};
 use part::Ground;
 
-/// Rates and trends are over this many seconds.
-const WINDOW: i64 = 60;
 /// A lag below this many records is no news when it grows.
 const SMALL: i64 = 1000;
 /// A change of less than this many records per second is none.
@@ -163,16 +161,21 @@ impl std::fmt::Display for Cause {
 impl GroupRow {
     /// In order of name.
     pub fn all(snapshot: &Snapshot, now: Moment) -> Vec<Self> {
-        Self::all_at(snapshot, &Ends::of(snapshot), now)
+        Self::all_over(snapshot, now, Window::default())
     }
 
-    pub(super) fn all_at(snapshot: &Snapshot, ends: &Ends<'_>, now: Moment) -> Vec<Self> {
+    /// The same, with rates and trends over another time.
+    pub fn all_over(snapshot: &Snapshot, now: Moment, window: Window) -> Vec<Self> {
+        Self::all_at(snapshot, &Ends::of(snapshot), now, window)
+    }
+
+    pub(super) fn all_at(snapshot: &Snapshot, ends: &Ends<'_>, now: Moment, window: Window) -> Vec<Self> {
         let ground = Ground::new(snapshot, ends, now);
         let groups = snapshot.groups.get().map_or(&[][..], Vec::as_slice);
-        groups.iter().map(|group| Self::of(&ground, group)).collect()
+        groups.iter().map(|group| Self::of(&ground, group, window)).collect()
     }
 
-    fn of(ground: &Ground<'_>, group: &Group) -> Self {
+    fn of(ground: &Ground<'_>, group: &Group, window: Window) -> Self {
         let (snapshot, now) = (ground.snapshot, ground.now);
         let parts = parts(ground, group);
         let worst = parts
@@ -189,7 +192,7 @@ impl GroupRow {
         let history = &snapshot.history;
         let (lags, read) = (history.group_lag.get(&group.name), history.group_read.get(&group.name));
         let past = history.groups.get(&group.name);
-        let lag_change = slope(lags);
+        let (lag_change, rate_out) = (slope(lags, window), slope(read, window));
         let mut row = Self {
             name: group.name.clone(),
             state: group.state.clone(),
@@ -201,10 +204,10 @@ impl GroupRow {
             drains: drains(&lag_records, &lag_change),
             lag_records,
             worst: worst.map(|(part, lag)| (part.topic.clone(), part.partition, lag)),
-            rate_in: rate_in(&parts),
-            rate_out: slope(read),
+            rate_in: rate_in(&parts, &lag_change, &rate_out, window),
+            rate_out,
             lag_change,
-            rate_basis: lags.and_then(basis),
+            rate_basis: lags.and_then(|lags| basis(lags, window)),
             behind: behind(&parts),
             safe: safe(&parts),
             offsets_expire: expiry(snapshot, group, past, now),
@@ -212,8 +215,7 @@ impl GroupRow {
             since: past.map(|past| past.since),
             trend: lags
                 .into_iter()
-                .flat_map(Series::samples)
-                .map(|sample| sample.value)
+                .flat_map(|lags| lags.within(window.seconds()))
                 .collect(),
             parts,
         };
@@ -279,7 +281,13 @@ fn total_lag(parts: &[GroupPartition]) -> Cell<i64> {
     }
 }
 
-fn rate_in(parts: &[GroupPartition]) -> Cell<f64> {
+/// Over the usual time as the leaders tell it. Over another, what the group read and what its lag grew by came in.
+fn rate_in(parts: &[GroupPartition], change: &Cell<f64>, out: &Cell<f64>, window: Window) -> Cell<f64> {
+    if window != Window::default()
+        && let (Some(change), Some(out)) = (change.value, out.value)
+    {
+        return Cell::known((change + out).max(0.0));
+    }
     let mut total = 0.0;
     for part in parts {
         match part.rate_in.value {
@@ -294,16 +302,16 @@ fn rate_in(parts: &[GroupPartition]) -> Cell<f64> {
     }
 }
 
-fn slope(series: Option<&Series>) -> Cell<f64> {
-    match series.and_then(|series| series.slope_per_second(WINDOW)) {
+fn slope(series: Option<&Series>, window: Window) -> Cell<f64> {
+    match series.and_then(|series| series.slope_per_second(window.seconds())) {
         Some(slope) => Cell::known(slope),
         None => Cell::unknown("seen only once yet"),
     }
 }
 
 /// What the slope is over.
-fn basis(series: &Series) -> Option<String> {
-    let seconds = series.span_seconds(WINDOW)?;
+fn basis(series: &Series, window: Window) -> Option<String> {
+    let seconds = series.span_seconds(window.seconds())?;
     Some(match series.samples().len() {
         2 => format!("seen twice, {seconds:.0} s apart"),
         _ => format!("recorded, {seconds:.0} s"),

@@ -279,17 +279,24 @@ fn stuck(
     })
 }
 
+fn speed(bytes_per_second: f64) -> String {
+    match bytes_per_second {
+        slow if slow < 1e5 => format!("{:.1} kB/s", slow / 1e3),
+        fast => format!("{:.1} MB/s", fast / 1e6),
+    }
+}
+
 fn below_ingest(throttles: &[Hold], written: Option<f64>) -> Option<String> {
     let tightest = throttles.iter().min_by_key(|hold| hold.bytes_per_second)?;
     let written = written?;
     let rate = tightest.bytes_per_second as f64;
     (rate <= written).then(|| {
         format!(
-            "the {} throttle of broker {}, {:.1} MB/s, is below what is written, {:.1} MB/s: it never ends",
+            "the {} throttle of broker {}, {}, is below what is written, {}: it never ends",
             tightest.side,
             tightest.broker,
-            rate / 1e6,
-            written / 1e6
+            speed(rate),
+            speed(written)
         )
     })
 }

@@ -80,6 +80,8 @@ pub enum Action {
     Record,
     /// Bytes instead of roles in the matrix.
     Heat,
+    /// Rates and trends over a longer time.
+    Window,
     /// What would free the log directory.
     Relieve,
     /// Freeze the screen as it is.

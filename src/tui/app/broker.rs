@@ -94,7 +94,7 @@ fn row(broker: &BrokerRow) -> Row {
         _ => throughput,
     };
     let mut fields = vec![
-        Field::count(i64::from(broker.id)),
+        Field::id(broker.id),
         state(broker),
         Field::default(),
         of_count(&broker.leaders),
@@ -105,7 +105,7 @@ fn row(broker: &BrokerRow) -> Row {
         of_count(&broker.led_elsewhere),
         of_count(&broker.rack_violations),
         Field::gauge(&broker.used_percent),
-        full_in(&broker.full_in_seconds),
+        full_in(&broker.full_in_seconds, &broker.used_percent),
         throughput,
         volume::binding(&broker.binding),
         Field::of(&broker.zone_down_percent, |percent| {
@@ -177,14 +177,19 @@ fn state(broker: &BrokerRow) -> Field {
         .why(broker.state_reason.clone())
 }
 
-/// Within a day is an alarm, within three a warning.
-pub(super) fn full_in(cell: &Cell<f64>) -> Field {
+/// Within a day is an alarm, within three a warning; but while most of the disk is free, only within the half hour.
+pub(super) fn filling(seconds: f64, used_percent: Option<f64>) -> Tone {
+    match (seconds, used_percent) {
+        (s, Some(used)) if used < 20.0 || (used < 60.0 && s >= 1800.0) => Tone::Plain,
+        (s, _) if s < 86_400.0 => Tone::Error,
+        (s, _) if s < 3.0 * 86_400.0 => Tone::Warn,
+        _ => Tone::Plain,
+    }
+}
+
+pub(super) fn full_in(cell: &Cell<f64>, used: &Cell<f64>) -> Field {
     let show = |seconds: &f64| {
-        let tone = match *seconds {
-            s if s < 86_400.0 => Tone::Error,
-            s if s < 3.0 * 86_400.0 => Tone::Warn,
-            _ => Tone::Plain,
-        };
+        let tone = filling(*seconds, used.value);
         Field::new(text::span(*seconds)).number(*seconds).tone(tone)
     };
     Field::of(cell, show).none_when(&["not growing"])
@@ -224,7 +229,7 @@ fn badness(broker: &BrokerRow) -> u64 {
 fn notes(broker: &BrokerRow) -> Vec<String> {
     let mut notes = Vec::new();
     if let Some(reason) = &broker.state_reason {
-        notes.push(reason.replacen("timed_out", "timed out", 1));
+        notes.push(reason.clone());
     }
     if let (Some(id), Some(method)) = (&broker.instance.value, &broker.instance_method) {
         let state = broker.instance_state.value.as_deref().unwrap_or("state unknown");
@@ -367,7 +372,7 @@ fn partitions(rows: &Rows, snapshot: &Snapshot, id: BrokerId, now: Moment) -> Ta
             badness: partition::badness(&part.badges),
             fields: vec![
                 Field::new(part.topic.clone()),
-                Field::count(i64::from(part.partition)),
+                Field::id(part.partition),
                 partition::role_in_words(role),
                 partition::isr(part),
                 Field::of(&size, |size| Field::new(text::bytes(*size as f64)).number(*size as f64)),
@@ -399,7 +404,7 @@ fn partitions(rows: &Rows, snapshot: &Snapshot, id: BrokerId, now: Moment) -> Ta
 
 fn configs(snapshot: &Snapshot, id: BrokerId, now: Moment) -> Table {
     let columns = vec![
-        Column::new("name", "config", 0).width(12, 54),
+        Column::new("name", "config", 0).width(30, 54),
         Column::new("value", "value", 0).width(8, 60),
         Column::new("source", "source", 1).width(8, 22),
         Column::new("drift", "against peers", 1).width(13, 40),

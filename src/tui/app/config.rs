@@ -224,7 +224,7 @@ fn brokers(snapshot: &Snapshot, name: &str, now: Moment) -> Table {
         key: cell.broker.to_string(),
         badness: u64::from(cell.differs),
         fields: vec![
-            Field::count(i64::from(cell.broker)),
+            Field::id(cell.broker),
             value(&cell.held),
             origin(&cell.held),
             match cell.differs {

@@ -24,7 +24,7 @@ pub struct Context {
 /// All of them; `enter` opens one. `health` is that of the one that is open.
 pub fn list(contexts: &[Context], open: &str, health: &Field) -> Table {
     let columns = vec![
-        Column::new("context", "context", 0).width(8, 32),
+        Column::new("context", "context", 0).width(11, 32),
         Column::new("class", "class", 0).width(7, 8),
         Column::new("changes", "changes", 0).width(9, 9),
         Column::new("health", "health", 0).width(9, 24),

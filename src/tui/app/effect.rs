@@ -1,5 +1,7 @@
 //! What the state wants done outside itself.
 
+use crate::model::history::Window;
+
 use super::place::Noun;
 
 /// A wish; whoever carries it out answers with a message, or not at all.
@@ -20,6 +22,8 @@ pub enum Effect {
         text: String,
     },
     Theme(String),
+    /// Rates and trends are to be over another time.
+    Window(Window),
     /// Ask everything of this screen now.
     Refresh(Noun),
     /// This screen is looked at: its facts are asked for more often.

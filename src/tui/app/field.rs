@@ -64,6 +64,11 @@ impl Field {
         Self::new(text::count(number)).number(number as f64)
     }
 
+    /// A number that is a name: an id, a partition. It is not taken apart into thousands.
+    pub fn id(number: i32) -> Self {
+        Self::new(number.to_string()).number(f64::from(number))
+    }
+
     /// The cell's value by `show`, or `?` with its reason; a stale one keeps its age.
     pub fn of<T>(cell: &Cell<T>, show: impl FnOnce(&T) -> Self) -> Self {
         let field = match &cell.value {

@@ -12,8 +12,11 @@ pub enum Inspect {
     Closed,
 }
 
-/// Below this height the inspector opens only when asked.
-const ROOMY: u16 = 34;
+/// From this height on the inspector is always open.
+pub const ROOMY: u16 = 34;
+/// Below it, it opens into what the rows leave free, if that is as much as this.
+const WORTHWHILE: u16 = 6;
+const INSPECTOR: u16 = 11;
 
 /// Heights of the parts, top to bottom: header, status, table, inspector, footer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,12 +29,15 @@ pub struct Frame {
 }
 
 impl Frame {
-    pub fn of(height: u16, inspect: Inspect) -> Self {
+    /// For a screen of `height` lines whose table has so many: titles, rows and totals.
+    pub fn of(height: u16, inspect: Inspect, lines: usize) -> Self {
         let (header, status, footer) = (1, 1, 1);
         let rest = height.saturating_sub(header + status + footer);
+        let free = usize::from(rest).saturating_sub(lines).min(usize::from(INSPECTOR)) as u16;
         let inspector = match inspect {
-            Inspect::Auto if height >= ROOMY => 11,
-            Inspect::Open => (rest / 2).min(11),
+            Inspect::Auto if height >= ROOMY => INSPECTOR,
+            Inspect::Auto if free >= WORTHWHILE => free,
+            Inspect::Open => (rest / 2).min(INSPECTOR),
             Inspect::Auto | Inspect::Closed => 0,
         };
         Self {

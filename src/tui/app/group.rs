@@ -16,11 +16,14 @@ const SPARK: usize = 8;
 /// Records that are lost within this many seconds are somebody's business now.
 const SOON_SECONDS: f64 = 6.0 * 3600.0;
 
+/// So many times its delay lies between a reader and the loss that does not concern it.
+const KEEPS_UP: f64 = 10.0;
+
 /// All groups, most behind first.
 pub fn list(rows: &Rows, now: Moment) -> Table {
     let columns = vec![
         Column::new("group", "group", 0).width(10, 44),
-        Column::new("state", "state", 0).width(8, 21),
+        Column::new("state", "state", 0).width(12, 21),
         Column::new("age", "age", 1).width(0, 6),
         Column::new("members", "members", 3).width(7, 7).right(),
         Column::new("lag_records", "lag", 0).width(9, 11).right(),
@@ -66,7 +69,7 @@ fn row(group: &GroupRow, now: Moment) -> Row {
         rate(&group.rate_out),
         drains(&group.drains),
         behind(&group.behind),
-        safe(&group.safe, now),
+        safe(&group.safe, &group.behind, now),
         match &group.cause {
             None => Field::default(),
             Some(cause) => Field::new(cause.word())
@@ -83,7 +86,7 @@ fn row(group: &GroupRow, now: Moment) -> Row {
         Field::new(group.protocol_words()),
         Field::count(i64::from(group.topics)),
         match group.coordinator {
-            Some(id) => Field::count(i64::from(id)),
+            Some(id) => Field::id(id),
             None => Field::unknown("no coordinator answered for it"),
         },
     ];
@@ -136,10 +139,18 @@ fn badness(group: &GroupRow, now: Moment) -> u64 {
     };
     let loses = match group.safe.value {
         Some(Safe::Losing) => 400,
-        Some(Safe::Until(at)) if now.duration_since(at).as_secs_f64() > -SOON_SECONDS => 350,
+        Some(Safe::Until(at)) if is_soon(&group.behind, at, now) => 350,
         _ => 0,
     };
     loses + stuck + u64::from(group.lag_records.value.is_none() && !group.parts.is_empty()) * 50
+}
+
+/// Whether unread records are lost so soon that it is somebody's business: not while the reader is behind by a small part of
+/// the time that is left.
+fn is_soon(behind: &Cell<Behind>, lost_at: Moment, now: Moment) -> bool {
+    let left = lost_at.duration_since(now).as_secs_f64();
+    let keeps_up = behind.value.is_some_and(|behind| behind.seconds * KEEPS_UP < left);
+    left < SOON_SECONDS && !keeps_up
 }
 
 fn rate(cell: &Cell<f64>) -> Field {
@@ -177,7 +188,11 @@ fn behind(cell: &Cell<Behind>) -> Field {
         let (span, why) = match behind.basis {
             BehindBasis::Sampled => (span, None),
             BehindBasis::Timestamps => (span, Some("by the records' timestamps")),
-            BehindBasis::AtLeast => (format!(">{span}"), Some("written before the recording began")),
+            BehindBasis::AtLeast => (
+                format!(">{}", text::span(behind.seconds)),
+                Some("written before the recording began"),
+            ),
+            BehindBasis::Rate if behind.seconds < 1.0 => (span, Some("lag over the present rate in")),
             BehindBasis::Rate => (format!("~{span}"), Some("lag over the present rate in")),
         };
         Field::new(span).number(behind.seconds).why(why.map(str::to_owned))
@@ -185,17 +200,17 @@ fn behind(cell: &Cell<Behind>) -> Field {
 }
 
 /// When records are lost unread: `00:44Z 3 h 40 m`, or how long yet.
-fn safe(cell: &Cell<Safe>, now: Moment) -> Field {
+fn safe(cell: &Cell<Safe>, behind: &Cell<Behind>, now: Moment) -> Field {
     Field::of(cell, |safe| match safe {
         Safe::Losing => Field::new("already losing").tone(Tone::Error).number(f64::NEG_INFINITY),
-        Safe::Until(at) => until(*at, now),
+        Safe::Until(at) => until(*at, is_soon(behind, *at, now), now),
         Safe::Forever => Field::muted("forever").number(f64::INFINITY),
         Safe::Compacted => Field::muted("n/a compacted").number(f64::INFINITY),
         Safe::Read => Field::none(),
     })
 }
 
-fn until(at: Moment, now: Moment) -> Field {
+fn until(at: Moment, soon: bool, now: Moment) -> Field {
     let left = at.duration_since(now).as_secs_f64();
     let words = match left {
         left if left <= 0.0 => "any moment".to_owned(),
@@ -206,11 +221,7 @@ fn until(at: Moment, now: Moment) -> Field {
         "{} at the earliest; whole segments are deleted, so it may be later",
         at.strftime("%Y-%m-%d %H:%M:%SZ")
     )));
-    if left < SOON_SECONDS {
-        field.tone(Tone::Error)
-    } else {
-        field
-    }
+    if soon { field.tone(Tone::Error) } else { field }
 }
 
 fn expiry(cell: &Cell<Expiry>, now: Moment) -> Field {
@@ -279,7 +290,7 @@ fn partitions(rows: &Rows, name: &str, now: Moment) -> Table {
             badness: u64::from(part.member.is_none() && part.lag_records.value.is_some_and(|lag| lag > 0)),
             fields: vec![
                 Field::new(part.topic.clone()),
-                Field::count(i64::from(part.partition)),
+                Field::id(part.partition),
                 offset(&part.lag_records),
                 if share.is_unknown() {
                     share
@@ -287,7 +298,7 @@ fn partitions(rows: &Rows, name: &str, now: Moment) -> Table {
                     share.tone(Tone::Plain)
                 },
                 behind(&part.behind),
-                safe(&part.safe, now),
+                safe(&part.safe, &part.behind, now),
                 match part.standing {
                     None => Field::none(),
                     Some(standing) => {

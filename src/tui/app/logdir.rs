@@ -8,7 +8,7 @@ use crate::model::row::{Cell, Rows};
 use crate::model::{BrokerId, Moment, Snapshot};
 use crate::plan::relieve::{InTime, Relief, Remedy, relieve};
 
-use super::broker::{full_in, set_age};
+use super::broker::{filling, full_in, set_age};
 use super::field::{Field, Tone, strain};
 use super::place::{Noun, Place};
 use super::table::{Column, Row, Section, Table};
@@ -69,7 +69,7 @@ fn silent(rows: &Rows, snapshot: &Snapshot, only: Option<BrokerId>) -> Vec<Row> 
     unheard
         .map(|(id, section)| {
             let why = section.problem().unwrap_or_else(|| "not asked yet".to_owned());
-            let mut fields = vec![Field::count(i64::from(*id)), Field::unknown(why.clone())];
+            let mut fields = vec![Field::id(*id), Field::unknown(why.clone())];
             fields.push(Field::new("? unknown").tone(Tone::Unknown).why(Some(why)));
             fields.push(Field::default());
             fields.extend((0..11).map(|at| match at {
@@ -104,7 +104,7 @@ fn row(dir: &LogdirRow) -> Row {
             .tone(Tone::Accent),
     };
     let mut fields = vec![
-        Field::count(i64::from(dir.broker)),
+        Field::id(dir.broker),
         Field::new(dir.path.clone()),
         state,
         Field::default(),
@@ -112,7 +112,7 @@ fn row(dir: &LogdirRow) -> Row {
         size(&dir.used_bytes),
         size(&dir.total_bytes),
         growth(&dir.growth_bytes_per_second),
-        full_in(&dir.full_in_seconds),
+        full_in(&dir.full_in_seconds, &dir.used_percent),
         Field::new(largest(dir)),
         Field::count(i64::from(dir.replicas)),
         moving,
@@ -142,9 +142,10 @@ fn badness(dir: &LogdirRow) -> u64 {
     if dir.error.is_some() {
         return 10_000;
     }
-    let soon = match dir.full_in_seconds.value {
-        Some(seconds) if seconds < 86_400.0 => 1_000,
-        Some(seconds) if seconds < 3.0 * 86_400.0 => 100,
+    let full_in = dir.full_in_seconds.value;
+    let soon = match full_in.map(|seconds| filling(seconds, dir.used_percent.value)) {
+        Some(Tone::Error) => 1_000,
+        Some(Tone::Warn) => 100,
         _ => 0,
     };
     let strained = match dir.used_percent.value.map(strain) {
@@ -162,23 +163,21 @@ fn largest(dir: &LogdirRow) -> String {
     top.map(share).collect::<Vec<_>>().join(" · ")
 }
 
+/// Growth in bytes per second that is worth a word: below it would read as none.
+const LISTED: f64 = 50_000.0;
+
 fn notes(dir: &LogdirRow) -> Vec<String> {
     let mut notes = Vec::new();
     if let Some(error) = &dir.error {
         notes.push(format!("the directory is offline: {error}; its replicas are down"));
     }
     if let Some(problem) = &dir.problem {
-        notes.push(problem.replacen("timed_out", "timed out", 1));
+        notes.push(problem.clone());
     }
     let growing: Vec<String> = dir
         .top
         .iter()
-        .filter_map(|topic| {
-            Some((
-                topic,
-                topic.growth_bytes_per_second.filter(|growth| *growth >= 1_000.0)?,
-            ))
-        })
+        .filter_map(|topic| Some((topic, topic.growth_bytes_per_second.filter(|growth| *growth >= LISTED)?)))
         .take(3)
         .map(|(topic, growth)| format!("{} {}", topic.topic, text::rate(growth)))
         .collect();
@@ -283,7 +282,7 @@ fn replicas(snapshot: &Snapshot, dir: &LogdirRow) -> Table {
         ),
         fields: vec![
             Field::new(replica.topic.clone()),
-            Field::count(i64::from(replica.partition)),
+            Field::id(replica.partition),
             Field {
                 age: dir.stale_seconds,
                 ..Field::new(text::bytes(replica.size_bytes as f64)).number(replica.size_bytes as f64)

@@ -199,7 +199,7 @@ fn clock(at: Moment) -> Field {
 
 fn steps(operation: &Operation) -> Vec<Row> {
     let row = |(at, step): (usize, &Step)| Row {
-        key: at.to_string(),
+        key: (at + 1).to_string(),
         fields: vec![
             step.at.map_or_else(Field::none, clock),
             state(&step.state),

@@ -4,7 +4,9 @@ use std::collections::BTreeSet;
 
 use strum::{IntoEnumIterator, VariantArray};
 
+use crate::command::value::Time;
 use crate::command::{Command, words};
+use crate::model::history::Window;
 use crate::model::row::logdir::LogdirRow;
 use crate::model::{Moment, Observed, Snapshot, acl};
 
@@ -209,6 +211,13 @@ impl State {
             .filter(|word| *word != "azimuth")
             .collect();
         let noun = |word: &str| word.parse::<Noun>().ok();
+        if let ["group", rest @ .., "--window", time] = words.as_slice()
+            && let Ok(Time(time)) = time.parse()
+        {
+            let shown = self.run_words(now, &["group", &rest.join(" ")].join(" "));
+            let window = Window::of(i64::try_from(time.as_secs()).unwrap_or(i64::MAX));
+            return [shown, vec![Effect::Window(window)]].concat();
+        }
         match words.as_slice() {
             [] => Vec::new(),
             ["triage"] => self.go(now, Place::list(Noun::Triage)),

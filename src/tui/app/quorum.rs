@@ -42,11 +42,7 @@ pub fn list(snapshot: &Snapshot, now: Moment) -> Table {
 }
 
 fn empty(snapshot: &Snapshot) -> String {
-    let problem = snapshot
-        .quorum
-        .problem()
-        .unwrap_or_default()
-        .replacen("timed_out", "timed out", 1);
+    let problem = snapshot.quorum.problem().unwrap_or_default();
     match &snapshot.quorum.health {
         Health::Unasked => "the quorum was not asked yet".to_owned(),
         Health::Failing {
@@ -111,7 +107,7 @@ fn line(quorum: &QuorumRow, node: &QuorumNode) -> Row {
         .clone()
         .filter(|_| node.state == QuorumState::Unknown);
     let mut fields = vec![
-        Field::count(i64::from(node.id)),
+        Field::id(node.id),
         Field::new(node.role.to_string()),
         Field::new(state).tone(tone).why(unseen),
         Field::default(),
@@ -134,10 +130,7 @@ fn line(quorum: &QuorumRow, node: &QuorumNode) -> Row {
         ));
     }
     if let Some(problem) = &quorum.problem {
-        notes.push(format!(
-            "{}; {MEANWHILE}",
-            problem.replacen("timed_out", "timed out", 1)
-        ));
+        notes.push(format!("{problem}; {MEANWHILE}"));
     }
     Row {
         key: node.id.to_string(),

@@ -34,10 +34,7 @@ pub fn list(rows: &Rows, snapshot: &Snapshot) -> Table {
         rows: rows.reassignments.iter().map(row).collect(),
         noun: "reassignment",
         empty: match snapshot.reassignments.problem() {
-            Some(problem) => format!(
-                "what is in flight is not known: {}",
-                problem.replacen("timed_out", "timed out", 1)
-            ),
+            Some(problem) => format!("what is in flight is not known: {problem}"),
             None => "nothing is being reassigned".to_owned(),
         },
         ..Table::default()
@@ -53,7 +50,7 @@ fn row(one: &ReassignmentRow) -> Row {
     let done = Field::gauge(&one.done_percent);
     let mut fields = vec![
         Field::new(one.topic.clone()),
-        Field::count(i64::from(one.partition)),
+        Field::id(one.partition),
         Field::new(format!("{} → {}", ids(&one.from), ids(&one.to))),
         Field::default(),
         if done.is_unknown() {

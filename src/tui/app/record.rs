@@ -10,9 +10,10 @@ use crate::command::Command;
 use crate::command::record::{Query, Verb};
 use crate::command::value::Offset;
 use crate::command::words;
+use crate::model::ends::Ends;
 use crate::model::record::Record;
 use crate::model::record::view::{self, Form};
-use crate::model::{Moment, Snapshot};
+use crate::model::{Moment, Snapshot, foreign};
 
 use super::effect::Effect;
 use super::field::{Field, Tone};
@@ -31,6 +32,10 @@ const GLANCE: usize = 400;
 /// Lines of one value on screen; the command prints them all.
 const LINES: usize = 20_000;
 
+/// Columns of the names beside a record's parts at least, and of the gutter and the gaps.
+const PART: usize = 12;
+const AROUND: usize = 8;
+
 /// How many records before the end a tail begins with.
 const BEFORE: u32 = 50;
 
@@ -47,6 +52,11 @@ pub struct Records {
     dropped: u64,
     /// Records read, wanted or not.
     read: u64,
+    /// How many there are to read, where the reading has an end and the ends of the logs are known.
+    wanted: Option<u64>,
+    /// It is a `read`, which ends by itself.
+    ends: bool,
+    began: Option<Moment>,
     problem: Option<String>,
     ended: bool,
 }
@@ -95,9 +105,15 @@ impl Records {
             .find(|record| record.topic == query.topic && record.partition == partition && record.offset == offset)
     }
 
-    /// How the stream is: `12 000 read · 3 dropped · ended`.
-    pub fn status(&self) -> Vec<Field> {
-        let mut parts = vec![Field::muted(format!("{} read", text::count(self.read as i64)))];
+    /// How the stream is: `12 000 of 340 000 read · 3 dropped · reading 4 s`.
+    pub fn status(&self, now: Moment) -> Vec<Field> {
+        let read = text::count(self.read as i64);
+        let mut parts = vec![Field::muted(match self.wanted {
+            Some(wanted) if wanted > self.read && !self.ended => {
+                format!("{read} of {} read", text::count(wanted as i64))
+            }
+            _ => format!("{read} read"),
+        })];
         let lost = |n: u64, word: &str| Field::new(format!("{} {word}", text::count(n as i64))).tone(Tone::Warn);
         if self.dropped > 0 {
             parts.push(lost(self.dropped, "dropped"));
@@ -108,7 +124,12 @@ impl Records {
         if let Some(problem) = &self.problem {
             parts.push(Field::new(view::escape(problem).into_owned()).tone(Tone::Error));
         }
-        parts.push(Field::muted(if self.ended { "ended" } else { "following" }));
+        let seconds = self.began.map_or(0, |began| now.duration_since(began).as_secs());
+        parts.push(match (self.ended, self.ends) {
+            (true, _) => Field::muted("ended"),
+            (false, false) => Field::muted("following"),
+            (false, true) => Field::new(format!("reading {}", text::span(seconds as f64))).tone(Tone::Accent),
+        });
         parts
     }
 }
@@ -145,6 +166,36 @@ fn one(query: &Query) -> Option<(i32, i64)> {
 pub fn is_one(place: &Place) -> bool {
     let verb = place.name.as_deref().and_then(verb);
     place.noun == Noun::Record && verb.is_some_and(|verb| one(verb.query()).is_some())
+}
+
+/// How many records a reading that ends goes through, as the ends of the logs tell it; unknown where it begins or ends at a
+/// time.
+fn wanted(verb: &Verb, snapshot: &Snapshot) -> Option<u64> {
+    let Verb::Read(query) = verb else { return None };
+    if query.limit.is_some() {
+        return None;
+    }
+    let ends = Ends::of(snapshot);
+    let of = |partition: i32| -> Option<u64> {
+        let span = ends.get(&query.topic, partition)?.span;
+        let (start, end) = (span.start.unsigned_abs(), span.end.unsigned_abs());
+        let to = match query.to {
+            None | Some(Offset::End) => end,
+            Some(Offset::At(offset)) => offset.min(end),
+            Some(_) => return None,
+        };
+        let from = match query.offset {
+            None | Some(Offset::Start) => start,
+            Some(Offset::At(offset)) => offset.max(start),
+            Some(Offset::Last(count)) => end.saturating_sub(count.into()).max(start),
+            Some(_) => return None,
+        };
+        Some(to.saturating_sub(from))
+    };
+    let partitions = &snapshot.topic(&query.topic)?.partitions;
+    let asked = partitions.iter().map(|partition| partition.partition);
+    let asked = asked.filter(|partition| query.partition.is_empty() || query.partition.contains(partition));
+    asked.map(of).sum()
 }
 
 /// A tail of a topic, or of one of its partitions.
@@ -187,6 +238,9 @@ impl State {
             return Vec::new();
         }
         self.records.begin(name);
+        self.records.began = Some(self.now);
+        self.records.ends = matches!(verb(name), Some(Verb::Read(_)));
+        self.records.wanted = verb(name).and_then(|verb| wanted(&verb, &self.snapshot));
         let words = words::split(name).unwrap_or_default();
         vec![Effect::Read(words)]
     }
@@ -227,7 +281,7 @@ impl State {
 }
 
 /// The stream, or one record of it at one of the forms.
-pub fn open(records: &Records, snapshot: &Snapshot, words: &str, tab: usize) -> Table {
+pub fn open(records: &Records, snapshot: &Snapshot, words: &str, tab: usize, (now, width): (Moment, u16)) -> Table {
     let Some(verb) = verb(words) else {
         return Table {
             empty: format!("`record {}` is no command", view::escape(words)),
@@ -236,7 +290,7 @@ pub fn open(records: &Records, snapshot: &Snapshot, words: &str, tab: usize) -> 
     };
     let query = verb.query();
     if one(query).is_some() {
-        return whole(records, query, tab);
+        return whole(records, query, tab, usize::from(width));
     }
     let topic = &query.topic;
     let unknown = snapshot.topics.get().is_some() && snapshot.topic(topic).is_none();
@@ -244,13 +298,13 @@ pub fn open(records: &Records, snapshot: &Snapshot, words: &str, tab: usize) -> 
         columns: vec![
             Column::new("partition", "part", 0).width(4, 6).right(),
             Column::new("offset", "offset", 0).width(6, 14).right(),
-            Column::new("time", "time", 1).width(20, 20),
+            Column::new("time", "time", 1).width(9, 20),
             Column::new("key", "key", 1).width(6, 32),
             Column::new("value", "value", 0).width(20, 200),
             Column::new("headers", "headers", 4).width(7, 40),
             Column::new("size_bytes", "size", 3).width(8, 8).right(),
         ],
-        rows: records.held.iter().map(row).collect(),
+        rows: records.held.iter().map(|record| row(record, now)).collect(),
         noun: "record",
         empty: match unknown {
             true => format!("there is no topic {}", view::escape(topic)),
@@ -263,7 +317,7 @@ pub fn open(records: &Records, snapshot: &Snapshot, words: &str, tab: usize) -> 
     }
 }
 
-fn row(record: &Arc<Record>) -> Row {
+fn row(record: &Arc<Record>, now: Moment) -> Row {
     let headers: Vec<String> = record
         .headers
         .iter()
@@ -272,9 +326,9 @@ fn row(record: &Arc<Record>) -> Row {
     Row {
         key: format!("{}:{}", record.partition, record.offset),
         fields: vec![
-            Field::count(i64::from(record.partition)),
+            Field::id(record.partition),
             Field::new(record.offset.to_string()).number(record.offset as f64),
-            time(record),
+            time(record, Some(now)),
             glance(record.key.as_deref()),
             glance(record.value.as_deref()),
             match headers.is_empty() {
@@ -307,14 +361,19 @@ fn glance(bytes: Option<&[u8]>) -> Field {
     Field::new(shown)
 }
 
-fn time(record: &Record) -> Field {
+/// In the list today's records go without the date.
+fn time(record: &Record, today: Option<Moment>) -> Field {
+    let day = |at: Moment| at.as_second().div_euclid(86_400);
     match record.at() {
+        Some(at) if today.is_some_and(|now| day(now) == day(at)) => {
+            Field::new(at.strftime("%H:%M:%SZ").to_string()).number(at.as_millisecond() as f64)
+        }
         Some(at) => Field::new(at.strftime("%Y-%m-%d %H:%M:%SZ").to_string()).number(at.as_millisecond() as f64),
         None => Field::none(),
     }
 }
 
-fn whole(records: &Records, query: &Query, tab: usize) -> Table {
+fn whole(records: &Records, query: &Query, tab: usize, width: usize) -> Table {
     let form = [Form::Json, Form::Text, Form::Hex][tab.min(2)];
     let columns = vec![
         Column::new("part", "", 0).width(9, 24),
@@ -339,7 +398,7 @@ fn whole(records: &Records, query: &Query, tab: usize) -> Table {
             "place".to_owned(),
             format!("{}:{}:{}", record.topic, record.partition, record.offset),
         ),
-        ("time".to_owned(), format!("{}{clock}", time(record).text)),
+        ("time".to_owned(), format!("{}{clock}", time(record, None).text)),
         ("key".to_owned(), view::line(record.key.as_deref()).into_owned()),
     ];
     lines.extend(record.headers.iter().map(|(name, value)| {
@@ -354,7 +413,14 @@ fn whole(records: &Records, query: &Query, tab: usize) -> Table {
         .map_or_else(|| "null".to_owned(), |value| text::bytes(value.len() as f64));
     let value = view::lines(record.value.as_deref(), form);
     let cut = value.len().saturating_sub(LINES);
-    let shown = value.into_iter().take(LINES).enumerate();
+    let longest = lines.iter().map(|(part, _)| foreign::width(part)).max().unwrap_or(0);
+    let room = width.saturating_sub(longest.max(PART) + AROUND).max(PART);
+    // Lines of hex are as long as they are: broken they would say nothing.
+    let fold = |line: String| match form {
+        Form::Hex => vec![line],
+        Form::Json | Form::Text => folded(&line, room),
+    };
+    let shown = value.into_iter().take(LINES).flat_map(fold).enumerate();
     lines.extend(shown.map(|(at, line)| match at {
         0 => (format!("value {size}"), line),
         _ => (String::new(), line),
@@ -376,6 +442,24 @@ fn whole(records: &Records, query: &Query, tab: usize) -> Table {
         noun: "line",
         ..Table::default()
     }
+}
+
+/// A line in pieces of at most `room` columns.
+fn folded(line: &str, room: usize) -> Vec<String> {
+    let mut pieces = vec![String::new()];
+    let mut used = 0;
+    for letter in line.chars() {
+        let wide = foreign::width(letter.encode_utf8(&mut [0; 4]));
+        if used + wide > room {
+            pieces.push(String::new());
+            used = 0;
+        }
+        used += wide;
+        if let Some(piece) = pieces.last_mut() {
+            piece.push(letter);
+        }
+    }
+    pieces
 }
 
 #[cfg(test)]
@@ -480,7 +564,12 @@ mod tests {
         };
         state.receive(now, batch);
         assert!(state.table.rows.len() <= KEPT && state.records.bytes <= KEPT_BYTES);
-        let status: Vec<String> = state.records.status().into_iter().map(|field| field.text).collect();
+        let status: Vec<String> = state
+            .records
+            .status(state.now)
+            .into_iter()
+            .map(|field| field.text)
+            .collect();
         assert_eq!(status[..2], ["5 000 read", "4 dropped"]);
         assert!(status[2].ends_with("older ones gone"), "{status:?}");
         assert_eq!(

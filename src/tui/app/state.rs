@@ -6,6 +6,7 @@ use std::sync::Arc;
 use jiff::tz::TimeZone;
 
 use crate::check::Triage;
+use crate::model::history::Window;
 use crate::model::row::Rows;
 use crate::model::{Moment, Snapshot, foreign};
 
@@ -13,7 +14,7 @@ use super::action::Action;
 use super::context::Context;
 use super::dialog::Dialog;
 use super::field::{Field, Tone};
-use super::frame::{Frame, Inspect};
+use super::frame::{Frame, Inspect, ROOMY};
 use super::list::List;
 use super::operation::Operation;
 use super::place::{Layer, Noun, Place};
@@ -56,6 +57,7 @@ pub struct Binding {
 #[derive(Debug, Default)]
 pub struct State {
     pub now: Moment,
+    pub(super) opened_at: Moment,
     pub width: u16,
     pub height: u16,
     pub origin: Origin,
@@ -114,10 +116,20 @@ pub struct Start {
 /// Seconds after the start in which triage may take the screen: all facts have arrived by then.
 const OPENING: i64 = 15;
 
+/// A command line of these words.
+fn line(words: impl IntoIterator<Item = String>) -> String {
+    let words = words.into_iter().map(|word| text::word(&word));
+    std::iter::once("azimuth".to_owned())
+        .chain(words)
+        .collect::<Vec<_>>()
+        .join(" ")
+}
+
 impl State {
     pub fn new(start: Start) -> Self {
         let mut state = Self {
             now: start.now,
+            opened_at: start.now,
             width: start.width,
             height: start.height,
             origin: start.origin,
@@ -165,7 +177,15 @@ impl State {
     }
 
     pub fn frame(&self) -> Frame {
-        Frame::of(self.height, self.inspect)
+        let place = self.place();
+        // Their lines say all that there is to say of them, or take more than one line each.
+        let inspect = match self.inspect {
+            Inspect::Auto if self.selected().is_none() || record::is_one(place) => Inspect::Closed,
+            Inspect::Auto if place.noun == Noun::Triage && self.height < ROOMY => Inspect::Closed,
+            inspect => inspect,
+        };
+        let lines = self.list().lines.len() + self.table.feet.len() + usize::from(Frame::titles(&self.table));
+        Frame::of(self.height, inspect, lines)
     }
 
     /// The layers that hear keys now, first come first served.
@@ -185,10 +205,26 @@ impl State {
 
     /// The command that prints what is on screen.
     pub fn command(&self) -> String {
-        let mut words = vec!["azimuth".to_owned()];
-        words.extend(self.place().command());
-        words.extend(self.origin.target.iter().cloned());
-        words.iter().map(|word| text::word(word)).collect::<Vec<_>>().join(" ")
+        let words = self.place_command().into_iter();
+        line(words.chain(self.origin.target.iter().cloned()))
+    }
+
+    fn place_command(&self) -> Vec<String> {
+        let mut words = self.place().command();
+        if let Some(window) = self.window().filter(|window| *window != Window::default()) {
+            words.extend(["--window".to_owned(), window.to_string()]);
+        }
+        words
+    }
+
+    /// What the rates and trends on screen are over; `None` where there are none.
+    pub fn window(&self) -> Option<Window> {
+        (self.place().noun == Noun::Group).then_some(self.rows.window)
+    }
+
+    /// The same without the words that lead to this cluster, which the header names: for where there is little room.
+    pub fn short_command(&self) -> String {
+        line(self.place_command())
     }
 
     /// The chords of an action, in any layer: `j · down`.
@@ -221,6 +257,8 @@ impl State {
             Action::Pause | Action::Resume | Action::Abort => self.verbs && place.noun == Noun::Operation,
             Action::Operation => self.verbs,
             Action::Heat => place.noun == Noun::Topic && place.tab == 0,
+            // What is frozen is not computed again.
+            Action::Window => place.noun == Noun::Group && self.frozen_at.is_none(),
             Action::Relieve => place.noun == Noun::Logdir,
             Action::Record => self.verbs && matches!(place.noun, Noun::Topic | Noun::Record),
             Action::Unfold => self.table.folds,
@@ -318,7 +356,7 @@ impl State {
             Some(problem) if !matches!(cluster.health, crate::model::Health::Unasked) => {
                 Field::new(format!("✖ {problem}")).tone(Tone::Error)
             }
-            _ => Field::new(format!("asking {} …", self.origin.bootstrap)).tone(Tone::Muted),
+            _ => Field::new(format!("asking {} …{}", self.origin.bootstrap, self.waited())).tone(Tone::Muted),
         };
         Some(field)
     }

@@ -45,10 +45,7 @@ fn empty(snapshot: &Snapshot) -> String {
     }
     match unknown.first() {
         None => "no replication throttle is set".to_owned(),
-        Some(why) => format!(
-            "no throttle is seen, and not everything is: {}",
-            why.replacen("timed_out", "timed out", 1)
-        ),
+        Some(why) => format!("no throttle is seen, and not everything is: {why}"),
     }
 }
 

@@ -433,9 +433,9 @@ fn partition_row(part: &PartitionRow) -> Row {
         key: part.partition.to_string(),
         badness: partition::badness(&part.badges),
         fields: vec![
-            Field::count(i64::from(part.partition)),
+            Field::id(part.partition),
             match part.leader {
-                Some(leader) => Field::count(i64::from(leader)),
+                Some(leader) => Field::id(leader),
                 None => Field::new("none").tone(Tone::Error),
             },
             Field::count(i64::from(part.leader_epoch)),

@@ -35,21 +35,17 @@ pub fn list(rows: &Rows, snapshot: &Snapshot) -> Table {
         columns,
         rows: table_rows,
         noun: "transactional id",
-        empty: missing.map_or_else(
-            || "no coordinator knows a transactional id".to_owned(),
-            |why| why.replacen("timed_out", "timed out", 1),
-        ),
+        empty: missing.unwrap_or_else(|| "no coordinator knows a transactional id".to_owned()),
         ..Table::default()
     }
 }
 
 /// A line that says that there may be more.
 fn silent(why: &str) -> Row {
-    let why = why.replacen("timed_out", "timed out", 1);
     let mut fields = vec![
         Field::new("? more, not told")
             .tone(Tone::Unknown)
-            .why(Some(why.clone())),
+            .why(Some(why.to_owned())),
         Field::new("?").tone(Tone::Unknown),
     ];
     fields.extend((0..9).map(|_| Field::default()));
@@ -57,7 +53,7 @@ fn silent(why: &str) -> Row {
         key: "?".to_owned(),
         badness: 1,
         fields,
-        notes: vec![why],
+        notes: vec![why.to_owned()],
         ..Row::default()
     }
 }
@@ -87,11 +83,11 @@ fn row(one: &TransactionRow) -> Row {
         match &one.hanging {
             Some(why) => Field::new("✖ past its timeout")
                 .tone(Tone::Error)
-                .why(Some(why.clone())),
+                .why(Some(why.to_owned())),
             None => Field::default(),
         },
         Field::new(topics.join(" ")),
-        Field::count(i64::from(one.coordinator)),
+        Field::id(one.coordinator),
         Field::new(one.producer_id.to_string()).number(one.producer_id as f64),
         match one.producer_epoch {
             Some(epoch) => Field::count(i64::from(epoch)),
@@ -135,9 +131,9 @@ pub fn open(rows: &Rows, snapshot: &Snapshot, name: &str) -> Table {
             key: format!("{topic}-{partition}"),
             fields: vec![
                 Field::new(topic.clone()),
-                Field::count(i64::from(partition)),
+                Field::id(partition),
                 match leader {
-                    Some(id) => Field::count(i64::from(id)),
+                    Some(id) => Field::id(id),
                     None => Field::unknown("no leader is known"),
                 },
                 match snapshot.span(topic, partition) {

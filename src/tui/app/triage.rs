@@ -89,7 +89,7 @@ fn row(triage: &Triage, line: &Line) -> Row {
 /// What stands behind a line, for the inspector.
 fn notes(triage: &Triage, line: &Line) -> Vec<String> {
     let mut notes: Vec<String> = match line.name {
-        Name::Who => triage
+        Name::Headline | Name::Who => triage
             .causes
             .iter()
             .map(|cause| format!("{}: {}", cause.rule, cause.text))

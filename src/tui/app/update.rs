@@ -40,7 +40,11 @@ impl State {
             Message::Paste(_) => {}
             Message::Resize(width, height) => {
                 (self.width, self.height) = (width, height);
-                self.reveal();
+                match self.place().noun {
+                    // Its lines are as long as the screen is wide.
+                    Noun::Record => self.rebuild(now),
+                    _ => self.reveal(),
+                }
             }
             Message::Tick => self.expire(now),
             Message::Facts(snapshot, rows, triage) => return self.learn(now, snapshot, rows, triage),
@@ -91,6 +95,7 @@ impl State {
             Action::Group => return self.go(now, Place::list(Noun::Group)),
             Action::Volume => return self.go(now, Place::list(Noun::Volume)),
             Action::Relieve => return self.open_page(now, 2),
+            Action::Window if self.offers(action) => return vec![Effect::Window(self.rows.window.next())],
             Action::Config => return self.go(now, Place::list(Noun::Config)),
             Action::Operation if self.verbs => return self.go(now, Place::list(Noun::Operation)),
             Action::Acl => return self.go(now, Place::list(Noun::Acl)),

@@ -16,28 +16,28 @@ use super::text;
 pub fn list(rows: &Rows, snapshot: &Snapshot) -> Table {
     let columns = vec![
         Column::new("broker", "broker", 0).width(6, 6).right(),
-        Column::new("logdir", "log dir", 0).width(7, 28),
-        Column::new("volume", "volume", 3).width(8, 22),
+        Column::new("logdir", "log dir", 3).width(7, 28),
+        Column::new("volume", "volume", 0).width(21, 22),
         Column::new("age", "age", 1).width(0, 6),
         Column::new("volume_type", "type", 3).width(4, 8),
         Column::new("size_gib", "size", 3).width(8, 9).right(),
         Column::new("used_percent", "used", 1).width(4, 5).right().bar(7),
         Column::new("full_in_seconds", "full in", 1).width(7, 8),
         Column::new("throughput_percent", "MB/s of limit", 1)
-            .width(13, 13)
+            .width(10, 13)
             .right()
-            .bar(5),
-        Column::new("binding", "binds", 2).width(12, 24),
+            .bar(4),
+        Column::new("binding", "binds", 3).width(12, 24),
         Column::new("zone_down_percent", "AZ lost", 2).width(7, 7).right(),
         Column::new("iops_percent", "IOPS of limit", 4)
             .width(14, 15)
             .right()
             .bar(4),
         Column::new("write_latency_ms", "write ms", 4).width(8, 8).right(),
-        Column::new("latency_vs_peers", "vs peers", 4).width(8, 8).right(),
+        Column::new("latency_vs_peers", "vs peers", 2).width(8, 8).right(),
         Column::new("read_latency_ms", "read ms", 5).width(7, 7).right(),
         Column::new("queue_length", "queue", 5).width(5, 6).right(),
-        Column::new("health", "health", 1).width(6, 12),
+        Column::new("health", "health", 0).width(6, 12),
         Column::new("modification", "modification", 4).width(12, 36),
         Column::new("burst_percent", "burst", 6).width(5, 5).right(),
         Column::new("instance_burst_percent", "EC2 burst", 6)
@@ -79,7 +79,7 @@ fn row(volume: &VolumeRow) -> Row {
     let number = |cell: &Cell<f64>| Field::of(cell, |n| Field::new(text::milliseconds(*n)).number(*n));
     let mut fields = vec![
         match volume.broker {
-            Some(id) => Field::count(i64::from(id)),
+            Some(id) => Field::id(id),
             None => Field::unknown(volume.method.clone()),
         },
         match &volume.logdir {
@@ -91,7 +91,7 @@ fn row(volume: &VolumeRow) -> Row {
         Field::new(volume.volume_type.clone()),
         Field::new(format!("{} GiB", text::count(volume.size_gib))).number(volume.size_gib as f64),
         Field::gauge(&volume.used_percent),
-        full_in(&volume.full_in_seconds),
+        full_in(&volume.full_in_seconds, &volume.used_percent),
         of_limit(
             &volume.throughput_percent,
             &volume.throughput_mb_per_second,
@@ -362,7 +362,7 @@ pub fn open(rows: &Rows, snapshot: &Snapshot, name: &str, now: Moment) -> Table 
             key: format!("{}-{}", replica.topic, replica.partition),
             fields: vec![
                 Field::new(replica.topic.clone()),
-                Field::count(i64::from(replica.partition)),
+                Field::id(replica.partition),
                 Field {
                     age: *age,
                     ..Field::new(text::bytes(replica.size_bytes as f64)).number(replica.size_bytes as f64)

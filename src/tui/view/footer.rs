@@ -30,6 +30,10 @@ const HINTS: [(Action, &str); 14] = [
     (Action::Quit, "quit"),
 ];
 
+/// What the keys get beside a whole command, and beside a short one.
+const KEYS_ROOM: usize = 56;
+const KEYS_ROOM_MIN: u16 = 20;
+
 pub fn render(frame: &mut Frame<'_>, area: Rect, state: &State, theme: &Theme) {
     if let Some(prompt) = &state.prompt {
         return typing(frame, area, prompt, state, theme);
@@ -43,9 +47,8 @@ pub fn render(frame: &mut Frame<'_>, area: Rect, state: &State, theme: &Theme) {
         let line = Line::styled(format!(" {} …", state.chord), theme.style(Role::Key));
         return frame.render_widget(line, area);
     }
-    let command = state.command();
-    let roomy = area.width >= 110;
-    let room = usize::from(area.width).saturating_sub(if roomy { command.width() + 4 } else { 1 });
+    let command = command(state, area.width);
+    let room = usize::from(area.width).saturating_sub(command.width() + 3);
     let mut line = Line::from(" ").style(theme.style(Role::Footer));
     for (action, label) in HINTS {
         let Some(key) = hint_key(state, action, theme) else {
@@ -58,10 +61,17 @@ pub fn render(frame: &mut Frame<'_>, area: Rect, state: &State, theme: &Theme) {
         line.push_span(format!(" {label}  "));
     }
     frame.render_widget(line, area);
-    if roomy {
-        let line = Line::styled(format!("{command} "), theme.style(Role::Footer));
-        frame.render_widget(line.right_aligned(), area);
+    let line = Line::styled(format!("{command} "), theme.style(Role::Footer));
+    frame.render_widget(line.right_aligned(), area);
+}
+
+/// The command, whole where the keys keep their room beside it, else without the words that lead to the cluster.
+fn command(state: &State, width: u16) -> String {
+    let whole = state.command();
+    if whole.width() + KEYS_ROOM <= usize::from(width) {
+        return whole;
     }
+    clip(&state.short_command(), width.saturating_sub(KEYS_ROOM_MIN))
 }
 
 fn hint_key(state: &State, action: Action, theme: &Theme) -> Option<String> {

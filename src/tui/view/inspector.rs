@@ -7,6 +7,7 @@ use ratatui::text::{Line, Span};
 use super::style;
 use crate::tui::app::State;
 use crate::tui::app::field::Field;
+use crate::tui::app::place::Noun;
 use crate::tui::app::table::{Row, Table};
 use crate::tui::app::text;
 use crate::tui::theme::{Role, Theme};
@@ -36,6 +37,10 @@ pub fn render(frame: &mut Frame<'_>, area: Rect, state: &State, theme: &Theme) {
         height: area.height.saturating_sub(1),
     };
     let said = said(&state.table, row, theme);
+    if state.place().noun == Noun::Triage {
+        // Its values are the line itself.
+        return lines(frame, body, &said);
+    }
     if said.is_empty() {
         return values(frame, body, &state.table, row, theme);
     }
@@ -111,7 +116,10 @@ fn values(frame: &mut Frame<'_>, area: Rect, table: &Table, row: &Row, theme: &T
     let shown: Vec<_> = shown.collect();
     let most = usize::from((area.width / CELL.0).max(1));
     let across = shown.len().div_ceil(height).clamp(1, most);
-    let cell = (area.width / across as u16).min(CELL.1);
+    let cell = match across {
+        1 => area.width,
+        across => (area.width / across as u16).min(CELL.1),
+    };
     for (at, (column, field)) in shown.into_iter().enumerate().take(height * across) {
         let x = area.x + (at / height) as u16 * cell;
         let y = area.y + (at % height) as u16;

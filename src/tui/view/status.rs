@@ -25,10 +25,17 @@ pub fn render(frame: &mut Frame<'_>, area: Rect, state: &State, theme: &Theme) {
     if state.waiting().is_none() {
         line.extend(left(state, theme));
     }
+    let mut right = right(state, theme);
+    // Each has ` · ` before it.
+    let wide = |right: &[(u8, Span<'_>)]| right.iter().map(|(_, span)| span.width() + 3).sum::<usize>() + 1;
+    while line.width() + wide(&right) > usize::from(area.width)
+        && let Some(least) = right.iter().map(|(rank, _)| *rank).max().filter(|rank| *rank > 0)
+    {
+        right.retain(|(rank, _)| *rank < least);
+    }
     frame.render_widget(line.style(muted), area);
-    let right: Vec<Span<'_>> = right(state, theme);
     let mut line = Line::default();
-    for (at, span) in right.into_iter().enumerate() {
+    for (at, (_, span)) in right.into_iter().enumerate() {
         line.push_span(if at > 0 { " · " } else { " " });
         line.push_span(span);
     }
@@ -54,8 +61,11 @@ fn left(state: &State, theme: &Theme) -> Vec<Span<'static>> {
             spans.push(Span::styled(text, theme.style(Role::Warn)));
         }
     }
+    if let Some(reading) = state.reading() {
+        spans.push(Span::styled(format!(" · {reading}"), theme.style(Role::Accent)));
+    }
     if state.place().noun == Noun::Record {
-        for part in state.records.status() {
+        for part in state.records.status(state.now) {
             spans.push(Span::raw(" · "));
             spans.push(Span::styled(part.text.clone(), style::of(&part, theme)));
         }
@@ -78,19 +88,11 @@ fn rows_of(line: &crate::tui::app::list::Line) -> usize {
     }
 }
 
-fn right(state: &State, theme: &Theme) -> Vec<Span<'static>> {
+/// The order of the rows, and how far it has aged.
+fn order(state: &State, theme: &Theme) -> Vec<(u8, Span<'static>)> {
     let list = state.list();
-    let mut spans = Vec::new();
-    if list.faults {
-        spans.push(Span::styled("faults only", theme.style(Role::Match)));
-    }
-    if !list.filter.is_empty() {
-        spans.push(Span::styled(format!("/{}", list.filter), theme.style(Role::Match)));
-    }
-    if list.heat {
-        spans.push(Span::styled("heat: bytes", theme.style(Role::Match)));
-    }
     let order = match &list.sort {
+        None if state.place().noun == Noun::Record => "as they came".to_owned(),
         None if state.table.is_fixed => "what to read first".to_owned(),
         None => "worst first".to_owned(),
         Some((id, down)) => {
@@ -101,17 +103,37 @@ fn right(state: &State, theme: &Theme) -> Vec<Span<'static>> {
             format!("by {title} {}", if *down { "▼" } else { "▲" })
         }
     };
-    spans.push(Span::raw(order));
+    let mut spans = vec![(3, Span::raw(order))];
     if let Some(at) = list.ordered_at.filter(|_| list.moved > 0) {
         let age = text::age(state.now.duration_since(at).as_secs());
         let text = format!("order {age} old · {} moved", text::count(list.moved as i64));
-        spans.push(Span::styled(text, theme.style(Role::Accent)));
+        spans.push((2, Span::styled(text, theme.style(Role::Accent))));
+    }
+    spans
+}
+
+/// What holds for the list, each with a rank: where there is little room the highest goes first, 0 never.
+fn right(state: &State, theme: &Theme) -> Vec<(u8, Span<'static>)> {
+    let list = state.list();
+    let mut spans = Vec::new();
+    if list.faults {
+        spans.push((0, Span::styled("faults only", theme.style(Role::Match))));
+    }
+    if !list.filter.is_empty() {
+        spans.push((0, Span::styled(format!("/{}", list.filter), theme.style(Role::Match))));
+    }
+    if list.heat {
+        spans.push((0, Span::styled("heat: bytes", theme.style(Role::Match))));
+    }
+    if let Some(window) = state.window() {
+        spans.push((1, Span::raw(format!("rates over {window}"))));
+    }
+    if state.table.rows.len() > 1 {
+        spans.extend(order(state, theme));
     }
     if let Some(at) = state.frozen_at {
-        spans.push(Span::styled(
-            format!(" FROZEN at {} ", at.strftime("%H:%M:%SZ")),
-            theme.style(Role::Badge),
-        ));
+        let text = format!(" FROZEN at {} ", at.strftime("%H:%M:%SZ"));
+        spans.push((0, Span::styled(text, theme.style(Role::Badge))));
     }
     spans
 }

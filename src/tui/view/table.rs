@@ -15,7 +15,7 @@ use crate::tui::app::table::{Column, Row, Section, Table};
 use crate::tui::theme::{Role, Theme};
 use crate::tui::widget::bar::bar;
 use crate::tui::widget::columns::{Want, fit};
-use crate::tui::widget::span::{clip, pad};
+use crate::tui::widget::span::{clip, pad, wrap};
 
 /// The cursor and the mark before a row.
 const GUTTER: u16 = 3;
@@ -57,8 +57,14 @@ pub fn render(frame: &mut Frame<'_>, area: Rect, state: &State, theme: &Theme) {
         } else {
             "nothing passes the filter; esc clears it".to_owned()
         };
-        let line = Line::styled(format!("   {text}"), theme.style(Role::Muted));
-        frame.render_widget(line, Rect { y, height: 1, ..area });
+        for line in wrap(&text, area.width.saturating_sub(GUTTER + 1)) {
+            if y >= area.bottom() {
+                break;
+            }
+            let line = Line::styled(format!("   {line}"), theme.style(Role::Muted));
+            frame.render_widget(line, Rect { y, height: 1, ..area });
+            y += 1;
+        }
         return;
     }
     for foot in table.feet.iter().take(usize::from(feet)) {

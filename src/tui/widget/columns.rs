@@ -39,6 +39,7 @@ pub fn fit(wants: &[Want], room: u16) -> Vec<(usize, u16, u16, u16)> {
             continue;
         }
     }
+    left = give_back(wants, &mut widths, left);
     let bars = widths
         .iter()
         .zip(wants)
@@ -73,6 +74,19 @@ fn shrink(wants: &[Want], widths: &mut [Option<u16>], need: i32) -> i32 {
         won += i32::from(take);
     }
     won
+}
+
+/// What shrank gets back what is left over, the most important first; the rest of it is returned.
+fn give_back(wants: &[Want], widths: &mut [Option<u16>], mut left: i32) -> i32 {
+    let mut order: Vec<usize> = (0..wants.len()).collect();
+    order.sort_by_key(|at| wants[*at].rank);
+    for at in order {
+        let Some(width) = &mut widths[at] else { continue };
+        let more = i32::from(wants[at].width.saturating_sub(*width)).min(left).max(0);
+        *width += more as u16;
+        left -= more;
+    }
+    left
 }
 
 fn place(wants: &[Want], widths: &[Option<u16>], extra: u16) -> Vec<(usize, u16, u16, u16)> {
@@ -121,6 +135,12 @@ mod tests {
         let wants = [want(30, 8, 0), want(10, 10, 1), want(10, 10, 3)];
         assert_eq!(shown(&wants, 36), [(0, 24), (1, 10)]);
         assert_eq!(shown(&wants, 12), [(0, 11)]);
+    }
+
+    #[test]
+    fn what_shrank_gets_back_what_nobody_could_use() {
+        let wants = [want(30, 8, 0), want(10, 10, 1), want(20, 20, 1)];
+        assert_eq!(shown(&wants, 40), [(0, 28), (1, 10)]);
     }
 
     #[test]
