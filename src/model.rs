@@ -19,6 +19,7 @@ pub mod metric;
 pub mod observed;
 pub mod offset;
 pub mod pace;
+mod places;
 pub mod price;
 pub mod probe;
 pub mod quorum;

@@ -35,11 +35,7 @@ impl<'a> Facts<'a> {
             .filter(|row| matches!(row.state, BrokerState::Unreachable | BrokerState::Fenced))
             .map(|row| row.id)
             .collect();
-        if self.snapshot.cluster.get().is_some() {
-            let registered: BTreeSet<BrokerId> = self.rows.brokers.iter().map(|row| row.id).collect();
-            let holding = self.rows.partitions.iter().flat_map(|row| &row.replicas);
-            down.extend(holding.filter(|id| !registered.contains(id)));
-        }
+        down.extend(&self.rows.unregistered);
         down
     }
 

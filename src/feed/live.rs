@@ -197,6 +197,7 @@ pub(super) async fn run(look: Look, control: Arc<Control>, sender: watch::Sender
             stays
         });
         for id in brokers {
+            let many = known.len();
             known.entry(id).or_insert_with(|| {
                 let scraped = look.prometheus.is_some();
                 let sections = Section::iter()
@@ -205,8 +206,14 @@ pub(super) async fn run(look: Look, control: Arc<Control>, sender: watch::Sender
                     section,
                     broker: Some(id),
                 });
-                jobs.map(|job| tasks.spawn(poll(look.clone(), Arc::clone(&control), job)))
-                    .collect()
+                jobs.map(|job| {
+                    let (look, control, turn) = (look.clone(), Arc::clone(&control), turn(job.section, many));
+                    tasks.spawn(async move {
+                        tokio::time::sleep(turn).await;
+                        poll(look, control, job).await;
+                    })
+                })
+                .collect()
             });
         }
         tokio::select! {
@@ -214,6 +221,18 @@ pub(super) async fn run(look: Look, control: Arc<Control>, sender: watch::Sender
             // Reaps pollers of brokers that are gone.
             Some(_) = tasks.join_next() => {}
         }
+    }
+}
+
+/// When the poller of a broker begins, where so many began before it. Of a few brokers everything is asked at once; of a
+/// hundred it would all be answered at once, and who is up, which says the most, would be known last.
+fn turn(section: Section, before: usize) -> Duration {
+    const AT_ONCE: usize = 12;
+    const EACH: Duration = Duration::from_millis(15);
+    let late = u32::try_from(before.saturating_sub(AT_ONCE)).unwrap_or(u32::MAX);
+    match section {
+        Section::Links => Duration::ZERO,
+        _ => EACH.saturating_mul(late),
     }
 }
 

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
 
@@ -12,6 +13,7 @@ use crate::model::ends::Ends;
 use crate::model::group::Group;
 use crate::model::history::History;
 use crate::model::identity::Rules;
+use crate::model::offset::Offsets;
 use crate::model::topic::Topic;
 use crate::model::{BrokerId, Health, Moment, Observed, Snapshot};
 use crate::source::Error;
@@ -49,6 +51,53 @@ pub(super) struct Store {
 /// Partitions by leader, and the topics that they were taken from.
 type Led = Option<(Arc<Vec<Topic>>, BTreeMap<BrokerId, Arc<Partitions>>)>;
 
+/// What groups have not read, and what that was worked out from.
+#[derive(Debug)]
+struct WorkedOut {
+    at: Instant,
+    took: Duration,
+    groups: Arc<Vec<Group>>,
+    offsets: Vec<(BrokerId, Arc<Offsets>)>,
+    unread: UnreadBy,
+}
+
+impl WorkedOut {
+    /// On a wide cluster something moves all the time; working it out anew may take a tenth of a core.
+    const REST: u32 = 10;
+
+    fn of(snapshot: &Snapshot, groups: &Arc<Vec<Group>>) -> Self {
+        let at = Instant::now();
+        let unread = unread_by_leader(snapshot);
+        let told = snapshot.offsets.iter();
+        Self {
+            at,
+            took: at.elapsed(),
+            groups: Arc::clone(groups),
+            offsets: told
+                .filter_map(|(id, told)| Some((*id, Arc::clone(told.value.as_ref()?))))
+                .collect(),
+            unread,
+        }
+    }
+
+    /// Nothing has changed, or it is too early to look again.
+    fn holds(&self, snapshot: &Snapshot, groups: &Arc<Vec<Group>>) -> bool {
+        if self.at.elapsed() < Duration::from_secs(1).max(self.took * Self::REST) {
+            return true;
+        }
+        let mut known = self.offsets.iter();
+        let told = snapshot.offsets.iter();
+        let mut told = told.filter_map(|(id, told)| Some((id, told.value.as_ref()?)));
+        Arc::ptr_eq(&self.groups, groups)
+            && told.all(|(id, told)| {
+                known
+                    .next()
+                    .is_some_and(|(was, known)| was == id && Arc::ptr_eq(known, told))
+            })
+            && known.next().is_none()
+    }
+}
+
 /// What groups have not read, by leader.
 type UnreadBy = BTreeMap<BrokerId, Arc<Unread>>;
 
@@ -69,8 +118,8 @@ pub(super) struct Inner {
     unmerged: bool,
     /// What each broker leads, and the topics that say so.
     led: Led,
-    /// What groups have not read, by leader, and when that was worked out.
-    unread: Option<(Moment, UnreadBy)>,
+    /// What groups have not read, by leader.
+    unread: Option<WorkedOut>,
     pending: Change,
 }
 
@@ -103,15 +152,14 @@ impl Inner {
     }
 
     fn unread(&mut self) -> Option<&UnreadBy> {
-        let now = Moment::now();
         let snapshot = self.merged();
-        snapshot.groups.get()?;
+        let groups = Arc::clone(snapshot.groups.value.as_ref()?);
         snapshot.offsets.values().find_map(Observed::get)?;
-        let old = |(at, _): &(Moment, _)| now.duration_since(*at).as_secs() >= 1;
-        if self.unread.as_ref().is_none_or(old) {
-            self.unread = Some((now, unread_by_leader(&self.snapshot)));
+        let known = self.unread.as_ref();
+        if !known.is_some_and(|known| known.holds(&self.snapshot, &groups)) {
+            self.unread = Some(WorkedOut::of(&self.snapshot, &groups));
         }
-        self.unread.as_ref().map(|(_, unread)| unread)
+        self.unread.as_ref().map(|known| &known.unread)
     }
 
     /// The snapshot, with what every coordinator told last.

@@ -1,15 +1,15 @@
 //! Where every log ends, from all leaders' answers at once, so that asking for one costs no look at every broker.
 
-use std::collections::{BTreeMap, HashMap};
-
 use super::offset::{Offsets, Span};
+use super::places::{Cursor, Places};
 use super::snapshot::Snapshot;
 use super::{BrokerId, Moment, Observed};
 
 /// The newest answer about each partition.
 #[derive(Debug, Default)]
 pub struct Ends<'a> {
-    by_topic: HashMap<&'a str, BTreeMap<i32, Told>>,
+    /// Sorted by partition, one for each.
+    places: Places<'a, (i32, Told)>,
 }
 
 /// What was told of one partition, and by whom.
@@ -32,37 +32,49 @@ impl<'a> Ends<'a> {
     }
 
     fn told(snapshot: &'a Snapshot, by: impl Fn(&Observed<Offsets>) -> bool) -> Self {
-        let mut by_topic: HashMap<&str, BTreeMap<i32, Told>> = HashMap::with_capacity(snapshot.topics().len());
+        let mut places = Places::new(snapshot.topics());
         for (id, section) in snapshot.offsets.iter().filter(|(_, section)| by(section)) {
             let topics = section.get().into_iter().flat_map(|offsets| &offsets.topics);
+            let mut cursor = Cursor::default();
             for (topic, spans) in topics {
-                let told = by_topic.entry(topic.as_str()).or_default();
-                for (partition, span) in spans {
+                let told = places.list_mut(&mut cursor, topic);
+                told.extend(spans.iter().map(|(partition, span)| {
                     let news = Told {
                         by: *id,
                         at: section.seen_at,
                         span: *span,
                     };
-                    // At the same moment the later broker id wins, as in `Snapshot::span`.
-                    let kept = told.entry(*partition).or_insert(news);
-                    if news.at >= kept.at {
-                        *kept = news;
-                    }
-                }
+                    (*partition, news)
+                }));
             }
         }
-        Self { by_topic }
+        for told in places.lists_mut() {
+            // The newest first; at the same moment the later broker id wins, as in `Snapshot::span`.
+            told.sort_by_key(|(partition, told)| (*partition, std::cmp::Reverse((told.at, told.by))));
+            told.dedup_by_key(|(partition, _)| *partition);
+        }
+        Self { places }
     }
 
     pub fn get(&self, topic: &str, partition: i32) -> Option<Told> {
-        self.by_topic.get(topic)?.get(&partition).copied()
+        of(self.of_topic(topic), partition)
+    }
+
+    /// What was told of a topic's partitions, for [`of`].
+    pub fn of_topic(&self, topic: &str) -> &[(i32, Told)] {
+        self.places.list(topic)
     }
 
     /// Every partition that was told, in no order of topics.
     pub fn iter(&self) -> impl Iterator<Item = (&'a str, i32, Told)> + '_ {
-        self.by_topic.iter().flat_map(|(topic, told)| {
-            let topic = *topic;
-            told.iter().map(move |(partition, told)| (topic, *partition, *told))
-        })
+        self.places
+            .iter()
+            .flat_map(|(topic, told)| told.iter().map(move |(partition, told)| (topic, *partition, *told)))
     }
+}
+
+/// One partition of what [`Ends::of_topic`] gave.
+pub fn of(told: &[(i32, Told)], partition: i32) -> Option<Told> {
+    let at = told.binary_search_by_key(&partition, |(known, _)| *known).ok()?;
+    Some(told[at].1)
 }

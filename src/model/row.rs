@@ -22,17 +22,20 @@ pub mod volume;
 #[cfg(test)]
 mod tests;
 
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
 use serde::Serialize;
 
 use super::ends::Ends;
 use super::history::Window;
 use super::snapshot::Snapshot;
-use super::{Health, Moment, Observed};
+use super::{BrokerId, Health, Moment, Observed};
 use broker::{BrokerRow, ZoneRow};
 use group::GroupRow;
 use join::Join;
 use logdir::LogdirRow;
-use partition::PartitionRow;
+use partition::{PartitionRow, Sizes};
 use quota::QuotaRow;
 use reassignment::ReassignmentRow;
 use throttle::ThrottleRow;
@@ -48,8 +51,12 @@ pub struct Rows {
     pub window: Window,
     pub zones: Vec<ZoneRow>,
     pub brokers: Vec<BrokerRow>,
-    pub topics: Vec<TopicRow>,
-    pub partitions: Vec<PartitionRow>,
+    /// Shared with the rows of the snapshot before, where nothing about topics changed.
+    pub topics: Arc<Vec<TopicRow>>,
+    /// As `topics`.
+    pub partitions: Arc<Vec<PartitionRow>>,
+    /// Brokers that hold replicas and are registered no more; empty while the cluster is not known.
+    pub unregistered: BTreeSet<BrokerId>,
     pub groups: Vec<GroupRow>,
     pub volumes: Vec<VolumeRow>,
     pub users: Vec<UserRow>,
@@ -69,7 +76,36 @@ impl Rows {
     /// The same, with the rates and trends of groups over another time.
     pub fn over(snapshot: &Snapshot, now: Moment, window: Window) -> Self {
         let ends = Ends::of(snapshot);
-        let partitions = PartitionRow::all(snapshot, &ends, now);
+        let sizes = Sizes::of(snapshot);
+        let partitions = PartitionRow::all(snapshot, &ends, &sizes, now);
+        let topics = TopicRow::all(snapshot, &partitions, &sizes);
+        let placed = Placed {
+            unregistered: unregistered(snapshot),
+            partitions: Arc::new(partitions),
+            topics: Arc::new(topics),
+        };
+        Self::with(snapshot, &ends, placed, now, window)
+    }
+
+    /// The same for a snapshot that follows `before`, whose rows are known: what nothing changed for is taken over.
+    pub fn after(before: &Snapshot, rows: &Self, snapshot: &Snapshot, now: Moment, window: Window) -> Self {
+        if !placed_alike(before, snapshot) {
+            return Self::over(snapshot, now, window);
+        }
+        let placed = Placed {
+            topics: Arc::clone(&rows.topics),
+            partitions: Arc::clone(&rows.partitions),
+            unregistered: rows.unregistered.clone(),
+        };
+        Self::with(snapshot, &Ends::of(snapshot), placed, now, window)
+    }
+
+    fn with(snapshot: &Snapshot, ends: &Ends<'_>, placed: Placed, now: Moment, window: Window) -> Self {
+        let Placed {
+            topics,
+            partitions,
+            unregistered,
+        } = placed;
         let join = Join::of(snapshot);
         let mut volumes = VolumeRow::all(snapshot, &join, now);
         let mut brokers = BrokerRow::all(snapshot, &join, &partitions, &volumes, now);
@@ -77,19 +113,64 @@ impl Rows {
         Self {
             window,
             zones: ZoneRow::all(snapshot, &brokers, now),
-            topics: TopicRow::all(snapshot, &partitions),
-            groups: GroupRow::all_at(snapshot, &ends, now, window),
+            groups: GroupRow::all_at(snapshot, ends, now, window),
             users: UserRow::all(snapshot, now),
             quotas: QuotaRow::all(snapshot),
             logdirs: LogdirRow::all(snapshot, now),
             throttles: ThrottleRow::all(snapshot),
             transactions: TransactionRow::all(snapshot, now),
             reassignments: ReassignmentRow::all(snapshot, &brokers, now),
+            topics,
             partitions,
+            unregistered,
             brokers,
             volumes,
         }
     }
+}
+
+/// What is told of topics and partitions, the most of all that there is.
+struct Placed {
+    topics: Arc<Vec<TopicRow>>,
+    partitions: Arc<Vec<PartitionRow>>,
+    unregistered: BTreeSet<BrokerId>,
+}
+
+/// Whether everything that topics and partitions are told from is the same in both, and nothing of it ages.
+fn placed_alike(before: &Snapshot, after: &Snapshot) -> bool {
+    alike(&before.cluster, &after.cluster)
+        && alike(&before.topics, &after.topics)
+        && alike(&before.topic_configs, &after.topic_configs)
+        && alike(&before.reassignments, &after.reassignments)
+        && all_alike(&before.offsets, &after.offsets)
+        && all_alike(&before.logdirs, &after.logdirs)
+}
+
+fn all_alike<T>(before: &BTreeMap<BrokerId, Observed<T>>, after: &BTreeMap<BrokerId, Observed<T>>) -> bool {
+    before.len() == after.len()
+        && before
+            .iter()
+            .zip(after)
+            .all(|((one, was), (other, is))| one == other && alike(was, is))
+}
+
+fn alike<T>(was: &Observed<T>, is: &Observed<T>) -> bool {
+    let same = match (&was.value, &is.value) {
+        (Some(was), Some(is)) => Arc::ptr_eq(was, is),
+        (None, None) => true,
+        _ => false,
+    };
+    // What fails tells its age.
+    same && was.health == is.health && !matches!(is.health, Health::Failing { .. })
+}
+
+fn unregistered(snapshot: &Snapshot) -> BTreeSet<BrokerId> {
+    let Some(cluster) = snapshot.cluster.get() else {
+        return BTreeSet::new();
+    };
+    let known: BTreeSet<BrokerId> = cluster.brokers.iter().map(|broker| broker.id).collect();
+    let holding = snapshot.partitions().flat_map(|(_, partition)| &partition.replicas);
+    holding.filter(|id| !known.contains(id)).copied().collect()
 }
 
 /// A number with the reason it is missing or old. Serialises as the bare value, null when unknown.

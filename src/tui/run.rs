@@ -135,7 +135,10 @@ where
                 }
                 due = due.or(Some(Instant::now() + FRAME));
             }
-            Cause::Fresh => fresh = true,
+            Cause::Fresh => {
+                let revision = console.snapshots.borrow_and_update().revision;
+                fresh = console.runtime.is_news(revision);
+            }
             Cause::Digest => {
                 let snapshot = console.snapshots.borrow_and_update().clone();
                 console.runtime.digest(snapshot, (console.clock)());
@@ -143,7 +146,7 @@ where
             }
             Cause::Tick => {
                 console.state.update((console.clock)(), Message::Tick);
-                fresh |= digested_at.elapsed() >= AGEING;
+                fresh |= digested_at.elapsed() >= console.runtime.ageing(AGEING);
                 due = due.or(Some(Instant::now()));
             }
         }

@@ -63,6 +63,11 @@ pub struct Runtime {
     verbs: Option<Arc<dyn Verbs>>,
     results: mpsc::Sender<Message>,
     digest: Option<JoinHandle<Digest>>,
+    /// What was digested last; the next rows take over what did not change.
+    last: Option<(Arc<Snapshot>, Arc<Rows>)>,
+    /// Of the snapshot that was digested last, or is being digested.
+    revision: Option<u64>,
+    took: Duration,
     /// The records that are being read.
     reading: Mutex<Option<AbortHandle>>,
     /// What rates and trends are to be over, and what they are over.
@@ -89,6 +94,9 @@ impl Runtime {
                 verbs,
                 results,
                 digest: None,
+                last: None,
+                revision: None,
+                took: Duration::ZERO,
                 reading: Mutex::default(),
                 window: Mutex::default(),
                 digested_over: None,
@@ -113,14 +121,32 @@ impl Runtime {
         self.rest_until
     }
 
+    /// Whether something changed since the last digest that more than an age hangs on. A snapshot that counts no
+    /// revisions is always news.
+    pub fn is_news(&self, revision: u64) -> bool {
+        revision == 0 || self.revision != Some(revision)
+    }
+
+    /// How often ages alone are worth a digest: a wide cluster gets a thirtieth of a core for it.
+    pub fn ageing(&self, usual: Duration) -> Duration {
+        usual.max(self.took * 30)
+    }
+
     /// Begins to compute the rows of a snapshot, and what the rules say of them, on a thread that may block.
     pub fn digest(&mut self, snapshot: Arc<Snapshot>, now: Moment) {
         let acts = self.operations().map(|all| acts(&all.borrow())).unwrap_or_default();
         let window = *lock(&self.window);
         self.digested_over = Some(window);
+        self.revision = Some(snapshot.revision);
+        let last = self.last.take();
         self.digest = Some(tokio::task::spawn_blocking(move || {
             let began = std::time::Instant::now();
-            let rows = Arc::new(Rows::over(&snapshot, now, window));
+            let rows = Arc::new(match &last {
+                Some((before, rows)) => Rows::after(before, rows, &snapshot, now, window),
+                None => Rows::over(&snapshot, now, window),
+            });
+            // A wide cluster's rows are large: the old ones go before anything else is made.
+            drop(last);
             let triage = Arc::new(Triage::of(&check::Facts {
                 snapshot: &snapshot,
                 rows: &rows,
@@ -150,7 +176,8 @@ impl Runtime {
                 triage,
                 took,
             }) => {
-                self.rest_until = Instant::now() + took;
+                (self.rest_until, self.took) = (Instant::now() + took, took);
+                self.last = Some((Arc::clone(&snapshot), Arc::clone(&rows)));
                 Message::Facts(snapshot, rows, triage)
             }
             Err(error) => Message::Notice(Tone::Error, format!("the rows could not be computed: {error}")),

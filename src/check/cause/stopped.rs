@@ -70,7 +70,7 @@ impl<'a> Votes<'a> {
             let tried = facts.snapshot.probes.values().filter(|probe| probe.is_fresh());
             moving.extend(tried.filter_map(|probe| Some((topic, probe.get()?.partition))));
         }
-        for row in &facts.rows.partitions {
+        for row in facts.rows.partitions.iter() {
             let name = (row.topic.as_str(), row.partition);
             match (standing.get(&name), moving.contains(&name)) {
                 (Some(since), _) => {

@@ -64,16 +64,19 @@ fn lying(out: &mut dyn Write, sheet: &Sheet, rank: Rank, width: Option<usize>) -
             shown.retain(|at| *at != least);
         }
     }
-    let right = |at: usize| sheet.rows.iter().any(|row| row[at].right);
+    // Once for each column, not for each cell: a cluster has a hundred thousand partitions.
+    let right: Vec<bool> = (0..sheet.heads.len())
+        .map(|at| sheet.rows.iter().any(|row| row[at].right))
+        .collect();
     let mut line = String::new();
     for at in &shown {
-        push(&mut line, sheet.heads[*at].title, widths[*at], right(*at));
+        push(&mut line, sheet.heads[*at].title, widths[*at], right[*at]);
     }
     writeln!(out, "{}", cut(&line, width))?;
     for row in &sheet.rows {
         line.clear();
         for at in &shown {
-            push(&mut line, &plain(&row[*at].text), widths[*at], right(*at));
+            push(&mut line, &plain(&row[*at].text), widths[*at], right[*at]);
         }
         writeln!(out, "{}", cut(&line, width))?;
     }

@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use super::Cell;
-use crate::model::ends::{Ends, Told};
+use crate::model::ends::{self, Ends, Told};
+use crate::model::places::{Cursor, Places};
 use crate::model::reassignment::Reassignment;
 use crate::model::snapshot::Snapshot;
 use crate::model::topic::{Partition, Role};
@@ -59,36 +60,73 @@ pub struct PartitionRow {
     pub badges: BTreeSet<Badge>,
 }
 
-/// Sizes of replicas by broker, topic and partition, with the age of each broker's answer.
-pub(super) type Sizes<'a> = BTreeMap<(BrokerId, &'a str, i32), u64>;
+/// Sizes of replicas, by topic.
+#[derive(Debug, Default)]
+pub(super) struct Sizes<'a> {
+    /// Sorted by partition and broker.
+    places: Places<'a, (i32, BrokerId, u64)>,
+}
+
+impl<'a> Sizes<'a> {
+    /// Linear in the replicas that were told.
+    pub fn of(snapshot: &'a Snapshot) -> Self {
+        let mut places = Places::new(snapshot.topics());
+        for (id, dirs) in &snapshot.logdirs {
+            for dir in dirs.get().into_iter().flatten() {
+                let mut cursor = Cursor::default();
+                for replica in dir.replicas.iter().filter(|replica| !replica.future) {
+                    let own = places.list_mut(&mut cursor, &replica.topic);
+                    own.push((replica.partition, *id, replica.size_bytes));
+                }
+            }
+        }
+        for own in places.lists_mut() {
+            own.sort_unstable();
+        }
+        Self { places }
+    }
+
+    /// The sizes of one topic's replicas, for [`size_of`].
+    pub fn of_topic(&self, topic: &str) -> &[(i32, BrokerId, u64)] {
+        self.places.list(topic)
+    }
+}
+
+/// One replica of what [`Sizes::of_topic`] gave.
+pub(super) fn size_of(sizes: &[(i32, BrokerId, u64)], broker: BrokerId, partition: i32) -> Option<u64> {
+    let key = |(known, id, _): &(i32, BrokerId, u64)| (*known, *id);
+    let at = sizes.binary_search_by_key(&(partition, broker), key).ok()?;
+    Some(sizes[at].2)
+}
 
 impl PartitionRow {
     /// In order of topic and partition.
-    pub(super) fn all(snapshot: &Snapshot, ends: &Ends<'_>, now: Moment) -> Vec<Self> {
-        let racks = racks(snapshot);
+    pub(super) fn all(snapshot: &Snapshot, ends: &Ends<'_>, sizes: &Sizes<'_>, now: Moment) -> Vec<Self> {
+        let racks = Racks::of(snapshot);
         let moves = reassignments(snapshot);
-        let sizes = sizes(snapshot);
         let min_isr = MinIsr::of(snapshot);
-        let row = |topic: &str, partition: &Partition| {
-            let moving = moves.get(&(topic, partition.partition)).copied();
-            Self::of(
-                snapshot,
-                topic,
-                partition,
-                Facts {
+        let mut rows = Vec::with_capacity(snapshot.topics().iter().map(|topic| topic.partitions.len()).sum());
+        for topic in snapshot.topics() {
+            // What is the same for all partitions of a topic is looked up once.
+            let (told, sizes) = (ends.of_topic(&topic.name), sizes.of_topic(&topic.name));
+            let min_isr = min_isr.of_topic(&topic.name);
+            rows.extend(topic.partitions.iter().map(|partition| {
+                let moving = match moves.is_empty() {
+                    true => None,
+                    false => moves.get(&(topic.name.as_str(), partition.partition)).copied(),
+                };
+                let facts = Facts {
                     racks: &racks,
-                    told: ends.get(topic, partition.partition),
+                    told: ends::of(told, partition.partition),
                     moving,
-                    sizes: &sizes,
-                    min_isr: min_isr.of_topic(topic),
+                    sizes,
+                    min_isr: min_isr.clone(),
                     now,
-                },
-            )
-        };
-        snapshot
-            .partitions()
-            .map(|(topic, partition)| row(topic, partition))
-            .collect()
+                };
+                Self::of(snapshot, &topic.name, partition, facts)
+            }));
+        }
+        rows
     }
 
     fn of(snapshot: &Snapshot, topic: &str, partition: &Partition, facts: Facts<'_>) -> Self {
@@ -109,7 +147,7 @@ impl PartitionRow {
             start: offset(snapshot, partition, &facts, |span| Some(span.start)),
             end: offset(snapshot, partition, &facts, |span| Some(span.end)),
             rate: offset(snapshot, partition, &facts, |span| span.rate),
-            size_bytes: leader_size(snapshot, topic, partition, &facts),
+            size_bytes: leader_size(snapshot, partition, &facts),
             min_isr: facts.min_isr,
             badges,
         }
@@ -117,10 +155,11 @@ impl PartitionRow {
 }
 
 struct Facts<'a> {
-    racks: &'a BTreeMap<BrokerId, &'a str>,
+    racks: &'a Racks,
     told: Option<Told>,
     moving: Option<&'a Reassignment>,
-    sizes: &'a Sizes<'a>,
+    /// Of this topic.
+    sizes: &'a [(i32, BrokerId, u64)],
     min_isr: Cell<u32>,
     now: Moment,
 }
@@ -182,24 +221,41 @@ fn badges(partition: &Partition, facts: &Facts<'_>) -> BTreeSet<Badge> {
 }
 
 /// Whether the replicas stand in fewer racks than they could. Unknown racks are no evidence.
-fn violates_racks(replicas: &[BrokerId], racks: &BTreeMap<BrokerId, &str>) -> bool {
-    let all: BTreeSet<&str> = racks.values().copied().collect();
-    let mut used = BTreeSet::new();
+fn violates_racks(replicas: &[BrokerId], racks: &Racks) -> bool {
+    if racks.count < 2 {
+        return false;
+    }
+    let mut used = Vec::with_capacity(replicas.len());
     for id in replicas {
-        match racks.get(id) {
-            Some(rack) => used.insert(*rack),
+        match racks.by_broker.get(id) {
+            Some(rack) if used.contains(rack) => {}
+            Some(rack) => used.push(*rack),
             None => return false,
         };
     }
-    all.len() > 1 && used.len() < replicas.len().min(all.len())
+    used.len() < replicas.len().min(racks.count)
 }
 
-fn racks(snapshot: &Snapshot) -> BTreeMap<BrokerId, &str> {
-    let brokers = snapshot.cluster.get().map_or(&[][..], |cluster| &cluster.brokers);
-    brokers
-        .iter()
-        .filter_map(|broker| Some((broker.id, broker.rack.as_deref()?)))
-        .collect()
+/// Which broker stands in which rack; racks are numbers, for comparing them is done for every replica.
+struct Racks {
+    by_broker: BTreeMap<BrokerId, usize>,
+    count: usize,
+}
+
+impl Racks {
+    fn of(snapshot: &Snapshot) -> Self {
+        let brokers = snapshot.cluster.get().map_or(&[][..], |cluster| &cluster.brokers);
+        let names: BTreeSet<&str> = brokers.iter().filter_map(|broker| broker.rack.as_deref()).collect();
+        let names: Vec<&str> = names.into_iter().collect();
+        let place = |rack: &str| names.binary_search(&rack).ok();
+        Self {
+            by_broker: brokers
+                .iter()
+                .filter_map(|broker| Some((broker.id, place(broker.rack.as_deref()?)?)))
+                .collect(),
+            count: names.len(),
+        }
+    }
 }
 
 fn reassignments(snapshot: &Snapshot) -> BTreeMap<(&str, i32), &Reassignment> {
@@ -208,18 +264,6 @@ fn reassignments(snapshot: &Snapshot) -> BTreeMap<(&str, i32), &Reassignment> {
         .iter()
         .map(|moving| ((moving.topic.as_str(), moving.partition), moving))
         .collect()
-}
-
-pub(super) fn sizes(snapshot: &Snapshot) -> Sizes<'_> {
-    let mut sizes = Sizes::new();
-    for (id, dirs) in &snapshot.logdirs {
-        for replica in dirs.get().into_iter().flatten().flat_map(|dir| &dir.replicas) {
-            if !replica.future {
-                sizes.insert((*id, replica.topic.as_str(), replica.partition), replica.size_bytes);
-            }
-        }
-    }
-    sizes
 }
 
 fn offset<T>(
@@ -249,7 +293,7 @@ fn offset<T>(
     }
 }
 
-fn leader_size(snapshot: &Snapshot, topic: &str, partition: &Partition, facts: &Facts<'_>) -> Cell<u64> {
+fn leader_size(snapshot: &Snapshot, partition: &Partition, facts: &Facts<'_>) -> Cell<u64> {
     let Some(leader) = partition.leader else {
         return Cell::unknown("the partition is offline");
     };
@@ -257,7 +301,7 @@ fn leader_size(snapshot: &Snapshot, topic: &str, partition: &Partition, facts: &
         return Cell::unknown(format!("broker {leader} has not told its log dirs"));
     };
     Cell::from(section, facts.now, "not in the leader's log dirs", |_| {
-        facts.sizes.get(&(leader, topic, partition.partition)).copied()
+        size_of(facts.sizes, leader, partition.partition)
     })
 }
 

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Serialize;
 
 use super::Cell;
-use super::partition::{Badge, PartitionRow, sizes};
+use super::partition::{Badge, PartitionRow, Sizes, size_of};
 use crate::model::BrokerId;
 use crate::model::snapshot::Snapshot;
 use crate::model::topic::Role;
@@ -49,8 +49,7 @@ pub struct TopicCell {
 
 impl TopicRow {
     /// In order of name. `partitions` are the rows of the same snapshot.
-    pub fn all(snapshot: &Snapshot, partitions: &[PartitionRow]) -> Vec<Self> {
-        let sizes = sizes(snapshot);
+    pub(super) fn all(snapshot: &Snapshot, partitions: &[PartitionRow], sizes: &Sizes<'_>) -> Vec<Self> {
         let silent = silent_brokers(snapshot);
         let mut rest = partitions;
         let mut rows = Vec::with_capacity(snapshot.topics().len());
@@ -58,13 +57,11 @@ impl TopicRow {
             let (own, others) = rest.split_at(topic.partitions.len().min(rest.len()));
             rest = others;
             let count = |badge| own.iter().filter(|row| row.badges.contains(&badge)).count() as u32;
+            let sizes = sizes.of_topic(&topic.name);
             let mut cells: BTreeMap<BrokerId, TopicCell> = BTreeMap::new();
             for row in own {
                 for (id, role) in &row.roles {
-                    let size = sizes
-                        .get(&(*id, topic.name.as_str(), row.partition))
-                        .copied()
-                        .unwrap_or(0);
+                    let size = size_of(sizes, *id, row.partition).unwrap_or(0);
                     cells.entry(*id).or_default().add(*role, size);
                 }
             }

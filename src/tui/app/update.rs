@@ -212,6 +212,7 @@ impl State {
         }
         let opens =
             self.opens_triage_until.is_some_and(|until| now <= until) && triage.seen && triage.status == Status::Fail;
+        let same = self.shows_the_same(&rows);
         (self.snapshot, self.rows, self.triage) = (snapshot, rows, Some(triage));
         if self.rows.brokers.iter().all(|row| row.state != BrokerState::Unknown) && self.snapshot.topics.get().is_some()
         {
@@ -225,8 +226,21 @@ impl State {
             self.rebuild(now);
             return vec![Effect::Focus(Noun::Triage)];
         }
-        self.rebuild(now);
+        if !same {
+            self.rebuild(now);
+        }
         Vec::new()
+    }
+
+    /// Whether these rows make the table that is on screen: that of ten thousand topics takes longer to make than a key may
+    /// wait, and mostly nothing in it has changed.
+    fn shows_the_same(&self, rows: &Rows) -> bool {
+        let place = self.place();
+        place.noun == Noun::Topic
+            && place.name.is_none()
+            && Arc::ptr_eq(&self.rows.topics, &rows.topics)
+            && self.rows.zones == rows.zones
+            && self.rows.brokers == rows.brokers
     }
 
     fn freeze(&mut self, now: Moment) {

@@ -10,7 +10,7 @@ use crate::model::ends::Ends;
 use crate::model::group::Group;
 use crate::model::history::{History, Standing};
 use crate::model::row::Cell;
-use crate::model::row::partition::{Sizes, sizes};
+use crate::model::row::partition::{Sizes, size_of};
 use crate::model::snapshot::Snapshot;
 
 /// A timestamp ahead of the clock by more than this is none.
@@ -304,8 +304,8 @@ impl<'a> Ground<'a> {
 
     fn size(&self, topic: &str, partition: i32) -> Option<u64> {
         let leader = self.snapshot.topic(topic)?.partition(partition)?.leader?;
-        let sizes = self.sizes.get_or_init(|| sizes(self.snapshot));
-        sizes.get(&(leader, topic, partition)).copied()
+        let sizes = self.sizes.get_or_init(|| Sizes::of(self.snapshot));
+        size_of(sizes.of_topic(topic), leader, partition)
     }
 }
 
