@@ -109,14 +109,14 @@ impl Terminal {
         Ok(self.keys.flush()?)
     }
 
-    /// The time from a key to the first byte of the frame that follows; `None` where nothing came within a second.
+    /// The time from a key to the first byte of the frame that follows; `None` where nothing came within ten seconds.
     pub fn answer_to(&mut self, key: &str) -> Result<Option<Duration>, Failure> {
         let before = self.bytes();
         let pressed = Instant::now();
         self.press(key)?;
         let mut seen = self.shared.lock();
         while seen.bytes == before {
-            let Some(left) = Duration::from_secs(1).checked_sub(pressed.elapsed()) else {
+            let Some(left) = Duration::from_secs(10).checked_sub(pressed.elapsed()) else {
                 return Ok(None);
             };
             seen = self.shared.wait(seen, left);
