@@ -14,6 +14,7 @@ use crate::operation::launch::{self, Launch};
 use crate::operation::{self, Ground, prepare};
 use crate::plan::intent::Intent;
 use crate::plan::{self, Kind, Plan, drift, summary};
+use crate::settings::properties;
 use crate::settings::rule::Verdict;
 
 /// What is to be done, and how.
@@ -74,8 +75,8 @@ pub async fn run(line: &Line, wish: Wish<'_>) -> Result<Exit, Failure> {
         plan,
     };
     let id = launch::begin(&folder, launch, now)?;
-    let target = ground.target();
-    let started = launch::start(&folder, &id, &target);
+    let route = ground.route();
+    let started = launch::start(&folder, &id, &route);
     follow::started(line, &folder, &id, started.boxed(), wish.detach).await
 }
 
@@ -112,6 +113,7 @@ pub async fn plan(line: &Line, intent: &Intent, out: Option<&Path>) -> Result<Ex
             global: Global {
                 output: Output::Table,
                 dry_run: false,
+                property: global.property.iter().map(|text| properties::public(text)).collect(),
                 ..line.without_consent().global
             },
         };

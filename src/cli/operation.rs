@@ -19,10 +19,20 @@ pub async fn run(line: &Line, verb: &Verb) -> Result<Exit, Failure> {
     if line.global.from.is_some() {
         return Err(Failure::usage("operations are not in a capture; leave out --from"));
     }
-    let ground = ground(&line.global)?;
-    if let Verb::Engine { id, cluster } = verb {
-        return carry_out(&ground, id, cluster).await;
+    if let Verb::Engine {
+        id,
+        cluster,
+        properties,
+    } = verb
+    {
+        let mut global = line.global.clone();
+        if *properties {
+            let told = launch::properties().map_err(|error| Failure::usage(format!("stdin: {error}")))?;
+            global.property.extend(told);
+        }
+        return carry_out(&ground(&global)?, id, cluster).await;
     }
+    let ground = ground(&line.global)?;
     let cluster_id = ground.cluster_id(facts::patience(&line.global)).boxed().await?;
     let folder = ground.folder(&cluster_id)?;
     let place = Place {
@@ -127,8 +137,8 @@ impl Place<'_> {
             return Ok(Exit::Done);
         }
         if status.is_orphaned() {
-            let target = self.ground.target();
-            let engine = launch::resume(&self.folder, id, &target);
+            let route = self.ground.route();
+            let engine = launch::resume(&self.folder, id, &route);
             return follow::started(self.line, &self.folder, id, engine.boxed(), false).await;
         }
         let mut client = Client::connect(&self.folder, id).await?;
@@ -157,8 +167,8 @@ impl Place<'_> {
             return Ok(Exit::Done);
         }
         let exit = if status.is_orphaned() {
-            let target = self.ground.target();
-            let engine = launch::abort(&self.folder, id, &target);
+            let route = self.ground.route();
+            let engine = launch::abort(&self.folder, id, &route);
             follow::started(self.line, &self.folder, id, engine.boxed(), false).await?
         } else {
             let mut client = Client::connect(&self.folder, id).await?;

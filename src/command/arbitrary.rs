@@ -353,6 +353,7 @@ impl Random {
             _ => operation::Verb::Engine {
                 id: self.text(),
                 cluster: self.text(),
+                properties: self.flip(),
             },
         }
     }

@@ -26,6 +26,9 @@ pub enum Verb {
         /// The id of the cluster that it is for
         #[arg(long, value_name = "ID")]
         cluster: String,
+        /// Client properties come on stdin, where nobody else sees them
+        #[arg(long)]
+        properties: bool,
     },
 }
 
@@ -39,7 +42,13 @@ impl Verb {
             Self::Pause { id } => of("pause", id),
             Self::Resume { id } => of("resume", id),
             Self::Abort { id } => of("abort", id),
-            Self::Engine { id, cluster } => of("engine", id).option("--cluster", [cluster]),
+            Self::Engine {
+                id,
+                cluster,
+                properties,
+            } => of("engine", id)
+                .option("--cluster", [cluster])
+                .flag("--properties", *properties),
         }
     }
 }

@@ -4,10 +4,12 @@ use std::time::Duration;
 
 use super::Error;
 use super::folder::Folder;
+use super::launch::Route;
 use crate::feed::{self, Needs, Section, Sources};
 use crate::model::Snapshot;
 use crate::settings::context::Contexts;
 use crate::settings::pin::Pins;
+use crate::settings::properties;
 use crate::settings::rule::{self, Rule};
 use crate::settings::target::{self, Asked};
 use crate::settings::{Context, Paths, state};
@@ -36,8 +38,22 @@ impl Ground {
         })
     }
 
-    /// The flags that lead another process to the same cluster.
+    /// How an engine is led to the same cluster.
+    pub fn route(&self) -> Route {
+        Route {
+            flags: self.flags(),
+            properties: self.asked.properties.clone(),
+        }
+    }
+
+    /// The flags that name the same cluster, as they may be shown: a secret given with `-X` is left out.
     pub fn target(&self) -> Vec<String> {
+        let properties = self.asked.properties.iter();
+        let properties = properties.flat_map(|text| ["-X".to_owned(), properties::public(text)]);
+        self.flags().into_iter().chain(properties).collect()
+    }
+
+    fn flags(&self) -> Vec<String> {
         let mut words = Vec::new();
         let mut add = |flag: &str, value: String| words.extend([flag.to_owned(), value]);
         let path = |path: &std::path::PathBuf| {
@@ -54,9 +70,6 @@ impl Ground {
         }
         if let Some(file) = &self.asked.command_config {
             add("--command-config", path(file));
-        }
-        for property in &self.asked.properties {
-            add("-X", property.clone());
         }
         words
     }

@@ -1,10 +1,13 @@
 //! Starting an engine that outlives this terminal.
 
 use std::fs::OpenOptions;
+use std::io::Read as _;
 use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 
+use tokio::io::AsyncWriteExt as _;
 use tokio::process::Command;
 
 use super::client::Client;
@@ -28,6 +31,18 @@ pub struct Launch {
     pub overrides: Vec<String>,
 }
 
+/// How another process is led to the cluster of this one.
+#[derive(Clone, Default)]
+pub struct Route {
+    pub flags: Vec<String>,
+    /// Each `-X key=value`: passwords may be among them, so they travel through a pipe and never as arguments, which
+    /// everybody on this machine may list.
+    pub properties: Vec<String>,
+}
+
+/// Between two properties in the pipe: no argument of a process holds it.
+const BETWEEN: char = '\0';
+
 /// Writes the journal of a new operation; nothing runs yet.
 ///
 /// # Errors
@@ -50,7 +65,7 @@ pub fn begin(folder: &Folder, launch: Launch, now: Moment) -> Result<Id, Error> 
 ///
 /// # Errors
 /// [`Error::Over`], [`Error::Locked`] by somebody else's, or as [`start`].
-pub async fn resume(folder: &Folder, id: &Id, target: &[String]) -> Result<Client, Error> {
+pub async fn resume(folder: &Folder, id: &Id, route: &Route) -> Result<Client, Error> {
     let status = folder.status(id)?;
     if status.phase.is_over() {
         return Err(Error::Over {
@@ -59,11 +74,11 @@ pub async fn resume(folder: &Folder, id: &Id, target: &[String]) -> Result<Clien
         });
     }
     Lock::probe(&folder.locks(), &lock::scopes(&status.plan))?;
-    start(folder, id, target).await
+    start(folder, id, route).await
 }
 
 /// Aborts an operation whose engine is gone: the wish goes into its journal, and a new engine takes back what is in flight.
-pub async fn abort(folder: &Folder, id: &Id, target: &[String]) -> Result<Client, Error> {
+pub async fn abort(folder: &Folder, id: &Id, route: &Route) -> Result<Client, Error> {
     let status = folder.status(id)?;
     if !status.phase.is_over() && status.asked != Some(Ask::Abort) {
         let mut journal = Journal::take_up(&folder.journal(id), id)?;
@@ -73,16 +88,16 @@ pub async fn abort(folder: &Folder, id: &Id, target: &[String]) -> Result<Client
         };
         journal.append(asked, Moment::now())?;
     }
-    resume(folder, id, target).await
+    resume(folder, id, route).await
 }
 
-/// Starts the engine of an operation: this program again, with `target` (the flags that name the cluster), detached.
+/// Starts the engine of an operation: this program again, along `route` to the cluster, detached.
 /// Returns when it listens.
 ///
 /// # Errors
 /// [`Error::NotStarted`] with the place of its log, [`Error::Dead`] with its last words, [`Error::Over`] when it was
 /// done before anybody could look.
-pub async fn start(folder: &Folder, id: &Id, target: &[String]) -> Result<Client, Error> {
+pub async fn start(folder: &Folder, id: &Id, route: &Route) -> Result<Client, Error> {
     let path = folder.log(id);
     let log = OpenOptions::new()
         .create(true)
@@ -94,13 +109,15 @@ pub async fn start(folder: &Folder, id: &Id, target: &[String]) -> Result<Client
     let _ = folder::share(&path);
     let program = std::env::current_exe().map_err(Error::file("azimuth"))?;
     let errors = log.try_clone().map_err(Error::file(&path))?;
-    let mut command = Command::new(&program);
     let cluster = folder.status(id)?.plan.cluster_id;
-    command
-        .args(["operation", "engine", id.as_str(), "--cluster", &cluster])
-        .args(target);
-    command.stdin(Stdio::null()).stdout(log).stderr(errors);
+    let mut command = engine(&program, id, &cluster, route);
+    command.stdout(log).stderr(errors);
     let mut child = command.spawn().map_err(Error::file(&program))?;
+    if let Some(mut pipe) = child.stdin.take() {
+        let told = route.properties.join(&BETWEEN.to_string());
+        // An engine that ended before it read them says why in its log.
+        let _ = tokio::time::timeout(START, pipe.write_all(told.as_bytes())).await;
+    }
     let listening = async {
         loop {
             if let Some(client) = Client::reach(folder, id).await {
@@ -131,6 +148,31 @@ pub async fn start(folder: &Folder, id: &Id, target: &[String]) -> Result<Client
     tokio::time::timeout(START, listening).await.unwrap_or(Err(late))
 }
 
+/// This program as an engine, with what it is to hear on stdin.
+fn engine(program: &Path, id: &Id, cluster: &str, route: &Route) -> Command {
+    let mut command = Command::new(program);
+    command
+        .args(["operation", "engine", id.as_str(), "--cluster", cluster])
+        .args(&route.flags);
+    if route.properties.is_empty() {
+        command.stdin(Stdio::null());
+    } else {
+        command.arg("--properties").stdin(Stdio::piped());
+    }
+    command
+}
+
+/// In the engine: the properties that [`start`] passed on.
+///
+/// # Errors
+/// When stdin cannot be read.
+pub fn properties() -> std::io::Result<Vec<String>> {
+    let mut told = String::new();
+    std::io::stdin().read_to_string(&mut told)?;
+    let words = told.split(BETWEEN).filter(|word| !word.is_empty());
+    Ok(words.map(ToOwned::to_owned).collect())
+}
+
 /// In the engine: leaves the terminal's session, so that its end is not ours.
 pub fn detach() {
     // Already the leader of a session: started by hand under setsid, or by a service manager. Nothing is lost.
@@ -144,4 +186,24 @@ fn last_words(folder: &Folder, id: &Id) -> String {
         || "it ended without a word".to_owned(),
         |line| line.trim_start_matches("azimuth: ").to_owned(),
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_argument_of_an_engine_holds_a_secret() {
+        let route = Route {
+            flags: vec!["--bootstrap".to_owned(), "b1:9092".to_owned()],
+            properties: vec!["sasl.password=open sesame".to_owned()],
+        };
+        let command = engine(Path::new("azimuth"), &Id::random(), "cluster", &route);
+        let words: Vec<_> = command.as_std().get_args().filter_map(|word| word.to_str()).collect();
+        assert!(
+            words.contains(&"b1:9092") && words.contains(&"--properties"),
+            "{words:?}"
+        );
+        assert!(!words.iter().any(|word| word.contains("sesame")), "{words:?}");
+    }
 }

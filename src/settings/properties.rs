@@ -86,6 +86,14 @@ pub fn argument(text: &str) -> Result<Property, Error> {
     })
 }
 
+/// One `-X key=value` as it may be shown or kept: a secret's value is left out.
+pub fn public(text: &str) -> String {
+    match text.split_once('=') {
+        Some((key, _)) if known::effect(key.trim()) == Effect::Secret => format!("{}=…", key.trim()),
+        _ => text.to_owned(),
+    }
+}
+
 impl Connection {
     /// What a list of properties asks for; of two with one name the later wins. All faults are told at once.
     pub fn of(properties: &[Property]) -> Result<Self, Error> {
@@ -205,6 +213,13 @@ mod tests {
         properties.push(argument("client.id=b").unwrap());
         properties.push(argument("security.protocol=plaintext").unwrap());
         assert_eq!(Connection::of(&properties).unwrap().client_id.as_deref(), Some("b"));
+    }
+
+    #[test]
+    fn a_secret_of_the_command_line_is_not_shown() {
+        assert_eq!(public("sasl.password=hunter2=x"), "sasl.password=…");
+        assert_eq!(public(" ssl.key.password =hunter2"), "ssl.key.password=…");
+        assert_eq!(public("client.id=me"), "client.id=me");
     }
 
     #[test]

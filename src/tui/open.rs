@@ -20,7 +20,7 @@ use crate::settings::appearance::{Appearance, Colours};
 use crate::settings::context::{Contexts, Entry};
 use crate::settings::pin::Pins;
 use crate::settings::target::{self, Asked};
-use crate::settings::{Context, Error, Paths, discover, state};
+use crate::settings::{Context, Error, Paths, discover, properties, state};
 
 /// Why the screens did not open, or did not end well.
 #[derive(Debug, thiserror::Error)]
@@ -197,6 +197,9 @@ fn origin(context: &Context, asked: &Asked) -> Origin {
     let mut target: Vec<String> = Vec::new();
     for (flag, value) in flags {
         target.extend(value.into_iter().flat_map(|value| [flag.to_owned(), value]));
+    }
+    for text in &asked.properties {
+        target.extend(["-X".to_owned(), properties::public(text)]);
     }
     Origin {
         context: context.name.clone(),

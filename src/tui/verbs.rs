@@ -265,7 +265,7 @@ impl Desk {
                 }
                 let folder = self.ground.folder(&plan.cluster_id).map_err(told)?;
                 let id = launch::begin(&folder, *launch, Moment::now()).map_err(told)?;
-                match launch::start(&folder, &id, &self.ground.target()).await {
+                match launch::start(&folder, &id, &self.ground.route()).await {
                     Ok(_) => Ok(format!("operation {id} runs; it goes on when you leave")),
                     Err(Error::Over { .. }) => over(&folder, &id),
                     Err(error) => Err(error.to_string()),
@@ -286,11 +286,11 @@ impl Desk {
 
     async fn ask(&self, folder: &Folder, id: &Id, ask: Ask) -> Result<String, String> {
         let status = folder.status(id).map_err(told)?;
-        let target = self.ground.target();
+        let route = self.ground.route();
         if status.is_orphaned() {
             let started = match ask {
-                Ask::Abort => launch::abort(folder, id, &target).await,
-                Ask::Resume => launch::resume(folder, id, &target).await,
+                Ask::Abort => launch::abort(folder, id, &route).await,
+                Ask::Resume => launch::resume(folder, id, &route).await,
                 Ask::Pause => return Err(format!("operation {id} has no engine; nothing runs")),
             };
             return match started {
