@@ -215,6 +215,15 @@ pub struct VolumeMetrics {
     pub write_latency_ms: Option<Point>,
 }
 
+/// As whom AWS is asked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Caller {
+    /// The account's number.
+    pub account: String,
+    /// Of the user, or of the role with its session.
+    pub arn: String,
+}
+
 /// What asking has cost since the console started.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub struct Cost {

@@ -112,6 +112,14 @@ fn method(backing: &Backing) -> Option<(BackingMethod, Confidence)> {
 }
 
 #[tokio::test]
+async fn credentials_tell_whose_they_are() {
+    let Some(aws) = moto() else { return };
+    let caller = aws.caller().await.unwrap();
+    assert_eq!(caller.account, "123456789012", "moto's own");
+    assert!(caller.arn.starts_with("arn:aws:sts::123456789012:"), "{caller:?}");
+}
+
+#[tokio::test]
 async fn brokers_join_by_address_and_log_dirs_by_tag_or_size() {
     let Some(aws) = moto() else { return };
     let snapshot = joined(&aws, address, Some(98 * GIB), &Rules::default()).await;

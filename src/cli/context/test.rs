@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use tokio::time::{Instant, timeout};
+
 use super::super::exit::Failure;
 use super::super::facts::{paths, patience, sources};
 use super::super::output::{Answer, Column, Field, Rank, plain};
@@ -10,7 +12,7 @@ use crate::feed::trial::{self, Outcome, Trial};
 use crate::feed::{self, Needs, Section, Sources};
 use crate::model::cluster::Cluster;
 use crate::model::row::Rows;
-use crate::model::{Health, Moment};
+use crate::model::{Health, Moment, Snapshot};
 use crate::settings::pin::Pins;
 use crate::settings::{Context, Paths};
 
@@ -34,7 +36,7 @@ pub async fn answer(global: &Global, context: &Context) -> Result<Answer, Failur
     let mut rows: Vec<Row> = trials.into_iter().map(Row::from).collect();
     if let Some(cluster) = &cluster {
         rows.push(pin(context, &mut pins, cluster, &paths));
-        rows.push(aws(context, &sources, each).await);
+        rows.extend(aws(context, &sources, each).await);
     }
     let mut answer = Answer::list(COLUMNS, &rows, "step", |row| format!("{} {}", row.step, row.subject));
     answer.context = Some(context.name.clone());
@@ -104,22 +106,56 @@ fn identity(context: &Context) -> String {
     }
 }
 
-/// Are the brokers' instances found?
-async fn aws(context: &Context, sources: &Sources, patience: Duration) -> Row {
+/// Whose credentials are they, and are the brokers' instances found with them?
+async fn aws(context: &Context, sources: &Sources, patience: Duration) -> Vec<Row> {
+    let row = |step: &str, subject: &str, (outcome, detail): (Outcome, String), took| Row {
+        step: step.to_owned(),
+        subject: subject.to_owned(),
+        outcome,
+        detail,
+        took,
+    };
+    let Ok(plane) = &sources.aws else {
+        let reason = sources.aws.as_ref().err().cloned().unwrap_or_default();
+        return vec![row("aws", "AWS", (Outcome::Unknown, reason), None)];
+    };
+    let began = Instant::now();
+    let caller = timeout(patience, plane.caller()).await;
+    let took = began.elapsed();
+    let account = match &caller {
+        Ok(Ok(caller)) => format!("account {} ", caller.account),
+        _ => String::new(),
+    };
+    let who = match caller {
+        Ok(Ok(caller)) => (
+            Outcome::Pass,
+            format!("{}, account {}{}", caller.arn, caller.account, identity(context)),
+        ),
+        // Behind an endpoint of EC2's own nobody may answer for STS, and everything else works.
+        Ok(Err(error)) => (Outcome::Unknown, format!("{error}{}", identity(context))),
+        Err(_) => (
+            Outcome::Unknown,
+            format!("no answer within {} ms{}", patience.as_millis(), identity(context)),
+        ),
+    };
     let needs: Needs = [Section::Cluster, Section::Instances].into();
     let snapshot = feed::collect(sources, &needs, patience).await;
-    let zones = &snapshot.cloud.zones;
     let region = snapshot.cloud.region.as_deref().unwrap_or("unknown region");
-    let (outcome, detail) = match &zones.health {
+    vec![
+        row("aws_identity", region, who, Some(took)),
+        row("aws", region, found(&snapshot, &format!("{account}{region}")), None),
+    ]
+}
+
+/// How many of the brokers' instances are there.
+fn found(snapshot: &Snapshot, place: &str) -> (Outcome, String) {
+    let zones = &snapshot.cloud.zones;
+    match &zones.health {
         Health::Absent { reason } => (Outcome::Unknown, reason.clone()),
         Health::Fresh => {
-            let brokers = Rows::of(&snapshot, Moment::now()).brokers;
+            let brokers = Rows::of(snapshot, Moment::now()).brokers;
             let found = brokers.iter().filter(|row| row.instance.value.is_some()).count();
-            let identity = identity(context);
-            let told = format!(
-                "{found} of {} broker addresses found in {region}{identity}",
-                brokers.len()
-            );
+            let told = format!("{found} of {} broker addresses found in {place}", brokers.len());
             match found {
                 0 => (
                     Outcome::Fail,
@@ -130,13 +166,6 @@ async fn aws(context: &Context, sources: &Sources, patience: Duration) -> Row {
             }
         }
         Health::Unasked | Health::Failing { .. } => (Outcome::Fail, zones.problem().unwrap_or_default()),
-    };
-    Row {
-        step: "aws".to_owned(),
-        subject: region.to_owned(),
-        outcome,
-        detail,
-        took: None,
     }
 }
 

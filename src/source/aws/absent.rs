@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::model::Moment;
-use crate::model::cloud::{Cost, Instance, InstanceType, Metrics, Modification, Volume, Zone};
+use crate::model::cloud::{Caller, Cost, Instance, InstanceType, Metrics, Modification, Volume, Zone};
 use crate::source::Error;
 
 use super::options::{MetricTarget, Options, Scope, Status};
@@ -30,6 +30,10 @@ impl Aws {
     }
 
     pub async fn region(&self) -> Result<Option<String>, Error> {
+        match *self {}
+    }
+
+    pub async fn caller(&self) -> Result<Caller, Error> {
         match *self {}
     }
 

@@ -1,5 +1,6 @@
 //! The AWS source over the SDK: clients made at the first question, one deadline and one meter for all calls.
 
+mod caller;
 mod connect;
 mod failure;
 mod instance;
@@ -21,7 +22,7 @@ use aws_sdk_ec2::operation::RequestId;
 use tokio::sync::OnceCell;
 
 use crate::model::Moment;
-use crate::model::cloud::{Cost, Instance, InstanceType, Metrics, Modification, Volume, Zone};
+use crate::model::cloud::{Caller, Cost, Instance, InstanceType, Metrics, Modification, Volume, Zone};
 use crate::source::Error;
 use connect::Clients;
 
@@ -94,6 +95,14 @@ impl Aws {
     /// When no region is set anywhere.
     pub async fn region(&self) -> Result<Option<String>, Error> {
         Ok(Some(self.clients().await?.region.clone()))
+    }
+
+    /// As whom is asked. GetCallerIdentity, which no policy can deny.
+    ///
+    /// # Errors
+    /// One of the words of [`Error`], as for every call here.
+    pub async fn caller(&self) -> Result<Caller, Error> {
+        caller::caller(self).await
     }
 
     /// The region's zones by name. DescribeAvailabilityZones.

@@ -19,6 +19,7 @@ const CONNECT: Duration = Duration::from_secs(3);
 pub(super) struct Clients {
     pub(super) ec2: aws_sdk_ec2::Client,
     pub(super) cloudwatch: aws_sdk_cloudwatch::Client,
+    pub(super) sts: aws_sdk_sts::Client,
     pub(super) region: String,
 }
 
@@ -35,6 +36,7 @@ pub(super) async fn clients(options: &Options) -> Result<Clients, Error> {
     Ok(Clients {
         ec2: aws_sdk_ec2::Client::new(&config),
         cloudwatch: aws_sdk_cloudwatch::Client::new(&config),
+        sts: aws_sdk_sts::Client::new(&config),
         region,
     })
 }

@@ -68,10 +68,10 @@ fn said(peer: &str, what: &str, code: Option<&str>, message: Option<&str>, statu
 fn way_out(peer: &str, what: &str, code: &str) -> String {
     match code {
         "UnauthorizedOperation" | "AccessDenied" | "AccessDeniedException" => {
-            let service = if peer.starts_with("CloudWatch") {
-                "cloudwatch"
-            } else {
-                "ec2"
+            let service = match peer.split(' ').next() {
+                Some("CloudWatch") => "cloudwatch",
+                Some("STS") => "sts",
+                _ => "ec2",
             };
             format!("the policy lacks {service}:{what}")
         }
