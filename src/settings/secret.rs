@@ -63,6 +63,14 @@ impl Secret {
         }
     }
 
+    /// The file that it is in, where it is in one.
+    pub fn file(&self) -> Option<&Path> {
+        match self {
+            Self::File(path) => Some(path),
+            _ => None,
+        }
+    }
+
     /// A relative path counts from `folder`.
     #[must_use]
     pub fn within(self, folder: &Path) -> Self {

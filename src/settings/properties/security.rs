@@ -19,6 +19,40 @@ pub struct Security {
     pub sasl: Option<Sasl>,
 }
 
+impl Security {
+    /// The files that it is read from; who replaces one means it to be read again.
+    pub fn files(&self) -> Vec<&Path> {
+        let tls = self.tls.iter().flat_map(Tls::files);
+        let login = self.sasl.iter().flat_map(|sasl| match sasl {
+            Sasl::Password { user, password, .. } => vec![user.file(), password.file()],
+            // Looked up at every login.
+            Sasl::Token(_) => Vec::new(),
+        });
+        tls.chain(login).flatten().collect()
+    }
+}
+
+impl Tls {
+    fn files(&self) -> Vec<Option<&Path>> {
+        let mut files = vec![within(&self.key_password)];
+        files.extend(match &self.trust {
+            None => [None, None],
+            Some(Trust::File { path, password }) => [Some(path.as_path()), within(password)],
+            Some(Trust::Pem(pem)) => [pem.file(), None],
+        });
+        files.extend(match &self.identity {
+            None => [None, None],
+            Some(Identity::File { path, password }) => [Some(path.as_path()), within(password)],
+            Some(Identity::Pair { certificate, key }) => [certificate.file(), key.file()],
+        });
+        files
+    }
+}
+
+fn within(password: &Option<Secret>) -> Option<&Path> {
+    password.as_ref().and_then(Secret::file)
+}
+
 /// Whom a connection trusts, and what it shows.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Tls {

@@ -30,7 +30,7 @@ pub(super) async fn handshake(pool: &Pool, address: &str) -> Result<Option<Hands
     }
     let config = ClientConfig {
         sasl: None,
-        ..pool.config().clone()
+        ..pool.config()
     };
     let opened = open(pool, address, &config, "the TLS handshake").await?;
     let unread = |reason: String| Error::Insecure {
@@ -54,13 +54,14 @@ pub(super) async fn handshake(pool: &Pool, address: &str) -> Result<Option<Hands
 
 /// Logs in and hangs up; the mechanism and, where it is known, the user. `None` where nobody logs in.
 pub(super) async fn login(pool: &Pool, address: &str) -> Result<Option<(String, Option<String>)>, Error> {
-    let Some(login) = &pool.config().sasl else {
+    let config = pool.config();
+    let Some(login) = &config.sasl else {
         return Ok(None);
     };
-    open(pool, address, pool.config(), "the login").await?;
+    open(pool, address, &config, "the login").await?;
     Ok(Some((
         login.mechanism().to_string(),
-        pool.security().user().map(str::to_owned),
+        pool.security().now().user.clone(),
     )))
 }
 

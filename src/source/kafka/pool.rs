@@ -84,8 +84,7 @@ impl Pool {
             client_id: target.client_id.clone(),
             connect_timeout: deadlines.connect,
             max_frame_bytes: MAX_ANSWER_BYTES,
-            security: target.security.wire.clone(),
-            sasl: target.security.login.clone(),
+            ..ClientConfig::default()
         };
         let seeds = target
             .bootstrap
@@ -105,8 +104,14 @@ impl Pool {
         &self.deadlines
     }
 
-    pub fn config(&self) -> &ClientConfig {
-        &self.config
+    /// How to connect now: certificates and passwords may have been replaced since the last time.
+    pub fn config(&self) -> ClientConfig {
+        let now = self.security.now();
+        ClientConfig {
+            security: now.wire.clone(),
+            sasl: now.login.clone(),
+            ..self.config.clone()
+        }
     }
 
     pub fn security(&self) -> &Security {
@@ -188,7 +193,7 @@ impl Pool {
                 }
                 let stranger = !peer.served.load(Ordering::Relaxed) && matches!(error, wire::Error::Closed { .. });
                 let told = peer.error(within(error, deadline), &what);
-                Err(match stranger && self.config.sasl.is_none() {
+                Err(match stranger && self.security.now().login.is_none() {
                     true => advise(
                         told,
                         "; a listener with SASL does so to whoever does not log in: see security.protocol",
@@ -291,8 +296,8 @@ impl Pool {
             }
             _ => "",
         };
-        let user = self.security.user();
-        advise(peer.refusal(error, user), advice)
+        let now = self.security.now();
+        advise(peer.refusal(error, now.user.as_deref()), advice)
     }
 
     fn count(&self, key: i16) {
@@ -356,8 +361,10 @@ impl Peer {
         {
             return Err(error.clone());
         }
+        let refused = matches!(&link.failure, Some((Error::Denied { .. } | Error::Insecure { .. }, _)));
+        pool.security.renew(refused).await;
         pool.count(ApiKey::ApiVersions as i16);
-        match Client::connect(&self.address, &pool.config).await {
+        match Client::connect(&self.address, &pool.config()).await {
             Ok(client) => {
                 link.backoff.succeed();
                 link.failure = None;

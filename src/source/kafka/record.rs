@@ -28,7 +28,7 @@ fn config(target: &Target, ours: &[(&str, &str)]) -> ClientConfig {
     let mut config = ClientConfig::new();
     config.set("bootstrap.servers", target.bootstrap.join(","));
     config.set("client.id", &target.client_id);
-    for (name, value) in target.security.rdkafka() {
+    for (name, value) in target.security.renewed().rdkafka() {
         config.set(name, value);
     }
     let patience = target.deadlines.connect.as_millis().max(1000);

@@ -1,12 +1,14 @@
 //! TLS and SASL of one target: what the control plane and librdkafka are given, from the same settings.
 //!
-//! Stores are read once, here, and handed to librdkafka as PEM, so that both clients trust and show the same. No Debug
-//! output holds a key, a password or a token.
+//! Stores are read here and handed to librdkafka as PEM, so that both clients trust and show the same; when a connection is
+//! made anew they are read again if they were replaced, or if what was in them was refused. No Debug output holds a key, a
+//! password or a token.
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use azimuth_broker::wire;
 use azimuth_broker::wire::sasl::{Sasl as Login, Scram, Token, TokenSource};
@@ -27,13 +29,37 @@ use crate::source::Error;
 /// A token that does not say when it expires is looked up again after an hour.
 const TOKEN_LIFETIME: Duration = Duration::from_secs(3600);
 
-/// How connections to one cluster are secured. The default is not at all.
+/// What was refused is looked up again no sooner than this after the last time: a secret may come from a command.
+const AGAIN: Duration = Duration::from_secs(10);
+
+/// How connections to one cluster are secured. The default is not at all. Clones share what was read, and read it again when
+/// it was replaced: [`Security::renew`].
 #[derive(Clone, Default)]
 pub struct Security {
+    settings: Arc<properties::Security>,
+    now: Arc<Mutex<Current>>,
+    /// One renewal at a time: many brokers may be lost at once.
+    renewing: Arc<tokio::sync::Mutex<()>>,
+}
+
+/// What was read last.
+#[derive(Default)]
+struct Current {
+    material: Arc<Material>,
+    read_at: Option<Instant>,
+    stamps: Vec<Stamp>,
+}
+
+/// A file as it was: another size or time means that it was replaced.
+type Stamp = (PathBuf, Option<(SystemTime, u64)>);
+
+/// Certificates, keys and passwords, for both clients.
+#[derive(Default)]
+pub(super) struct Material {
     pub(super) wire: wire::Security,
     pub(super) login: Option<Login>,
-    user: Option<String>,
-    checks_host: bool,
+    /// For messages: who logs in, where a name is given.
+    pub(super) user: Option<String>,
     tokens: Option<Tokens>,
     rdkafka: Vec<(&'static str, String)>,
 }
@@ -44,48 +70,116 @@ impl Security {
     /// # Errors
     /// A store or a secret cannot be used; the sentence says which.
     pub fn of(settings: &properties::Security) -> Result<Self, Error> {
-        let mut security = Self::default();
+        // Before the files are read: what is replaced meanwhile is read again.
+        let stamps = stamps(settings);
+        let material = Arc::new(Material::of(settings).map_err(Error::Local)?);
+        let now = Current {
+            material,
+            read_at: Some(Instant::now()),
+            stamps,
+        };
+        Ok(Self {
+            settings: Arc::new(settings.clone()),
+            now: Arc::new(Mutex::new(now)),
+            renewing: Arc::default(),
+        })
+    }
+
+    /// What was read last.
+    pub(super) fn now(&self) -> Arc<Material> {
+        Arc::clone(&self.current().material)
+    }
+
+    /// Before connecting anew: reads everything again where a file was replaced, or where the other side has `refused` what
+    /// we have. What cannot be read, a file that is half written for example, changes nothing.
+    pub(super) async fn renew(&self, refused: bool) {
+        if *self.settings == properties::Security::default() {
+            return;
+        }
+        let _one = self.renewing.lock().await;
+        let this = self.clone();
+        // A panic there is reported there, and what was read before stays.
+        let _ = tokio::task::spawn_blocking(move || this.read_again(refused)).await;
+    }
+
+    /// The same for a record client, which is made without waiting. Blocks for a moment where files were replaced.
+    pub(super) fn renewed(&self) -> Arc<Material> {
+        self.read_again(false);
+        self.now()
+    }
+
+    fn read_again(&self, refused: bool) {
+        let stamps = stamps(&self.settings);
+        let (replaced, recent) = {
+            let now = self.current();
+            let recent = now.read_at.is_some_and(|at| at.elapsed() < AGAIN);
+            (now.stamps != stamps, recent)
+        };
+        if !replaced && (!refused || recent) {
+            return;
+        }
+        let material = Material::of(&self.settings);
+        let mut now = self.current();
+        now.read_at = Some(Instant::now());
+        if let Ok(material) = material {
+            now.material = Arc::new(material);
+            now.stamps = stamps;
+        }
+    }
+
+    fn current(&self) -> MutexGuard<'_, Current> {
+        self.now.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What librdkafka calls back.
+    pub(super) fn context(&self) -> Callbacks {
+        Callbacks {
+            tokens: self.now().tokens.clone(),
+            trouble: Arc::default(),
+        }
+    }
+
+    pub(super) fn has_tls(&self) -> bool {
+        self.settings.tls.is_some()
+    }
+
+    /// Whether a certificate must be for the host that was asked for.
+    pub(super) fn checks_host(&self) -> bool {
+        self.settings.tls.as_ref().is_some_and(|tls| tls.checks_host)
+    }
+}
+
+/// The files that settings name, as they are now.
+fn stamps(settings: &properties::Security) -> Vec<Stamp> {
+    let stamp = |path: &Path| {
+        let told = std::fs::metadata(path).and_then(|told| Ok((told.modified()?, told.len())));
+        (path.to_owned(), told.ok())
+    };
+    settings.files().into_iter().map(stamp).collect()
+}
+
+impl Material {
+    fn of(settings: &properties::Security) -> Result<Self, String> {
+        let mut material = Self::default();
         let protocol = match (&settings.tls, &settings.sasl) {
             (None, None) => "plaintext",
             (Some(_), None) => "ssl",
             (None, Some(_)) => "sasl_plaintext",
             (Some(_), Some(_)) => "sasl_ssl",
         };
-        security.give("security.protocol", protocol);
+        material.give("security.protocol", protocol);
         if let Some(tls) = &settings.tls {
-            security.secure(tls).map_err(Error::Local)?;
+            material.secure(tls)?;
         }
         if let Some(sasl) = &settings.sasl {
-            security.log_in(sasl).map_err(Error::Local)?;
+            material.log_in(sasl)?;
         }
-        Ok(security)
+        Ok(material)
     }
 
     /// librdkafka's properties for the same.
     pub(super) fn rdkafka(&self) -> impl Iterator<Item = (&'static str, &str)> {
         self.rdkafka.iter().map(|(name, value)| (*name, value.as_str()))
-    }
-
-    /// What librdkafka calls back.
-    pub(super) fn context(&self) -> Callbacks {
-        Callbacks {
-            tokens: self.tokens.clone(),
-            trouble: Arc::default(),
-        }
-    }
-
-    pub(super) fn has_tls(&self) -> bool {
-        matches!(self.wire, wire::Security::Tls(_))
-    }
-
-    /// Whether a certificate must be for the host that was asked for.
-    pub(super) fn checks_host(&self) -> bool {
-        self.checks_host
-    }
-
-    /// For messages: who logs in, where a name is given.
-    pub(super) fn user(&self) -> Option<&str> {
-        self.user.as_deref()
     }
 
     fn give(&mut self, name: &'static str, value: impl Into<String>) {
@@ -98,7 +192,6 @@ impl Security {
             tls::Settings::from_properties(|key| java.get(key).cloned()).map_err(|error| error.to_string())?;
         let connector = tls::Connector::new(&settings).map_err(|error| error.to_string())?;
         self.wire = wire::Security::Tls(Arc::new(connector));
-        self.checks_host = tls.checks_host;
         match settings.trusted_pem().map_err(|error| error.to_string())? {
             Some(trusted) => self.give("ssl.ca.pem", trusted),
             None => self.give("ssl.ca.location", "probe"),
@@ -154,9 +247,10 @@ impl Security {
 
 impl fmt::Debug for Security {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let now = self.now();
         f.debug_struct("Security")
-            .field("wire", &self.wire)
-            .field("login", &self.login)
+            .field("wire", &now.wire)
+            .field("login", &now.login)
             .finish_non_exhaustive()
     }
 }
@@ -345,7 +439,8 @@ mod tests {
             }),
         };
         let security = Security::of(&settings).unwrap();
-        let given: BTreeMap<_, _> = security.rdkafka().collect();
+        let material = security.now();
+        let given: BTreeMap<_, _> = material.rdkafka().collect();
         assert_eq!(given["security.protocol"], "sasl_ssl");
         assert_eq!(given["sasl.mechanism"], "SCRAM-SHA-256");
         assert_eq!(given["sasl.password"], "open sesame");
@@ -354,11 +449,68 @@ mod tests {
         let lines = |pem: &str| pem.replace("\r\n", "\n");
         assert_eq!(lines(given["ssl.ca.pem"]), lines(&certificate));
         assert_eq!(lines(given["ssl.key.pem"]), lines(&key));
-        assert!(security.has_tls() && security.login.is_some());
+        assert!(security.has_tls() && material.login.is_some());
         let shown = format!("{security:?}");
         assert!(
             shown.contains("alice") && !shown.contains("sesame") && !shown.contains("PRIVATE"),
             "{shown}"
+        );
+    }
+
+    #[tokio::test]
+    async fn what_was_replaced_is_read_again_and_what_is_half_written_is_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let (store, word) = (folder.path().join("ca.pem"), folder.path().join("password"));
+        let authority = || {
+            let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+            made.cert.pem().replace("\r\n", "\n")
+        };
+        let (first, second) = (authority(), authority());
+        std::fs::write(&store, &first).unwrap();
+        std::fs::write(&word, "old").unwrap();
+        let settings = properties::Security {
+            tls: Some(Tls {
+                trust: Some(Trust::File {
+                    path: store.clone(),
+                    password: None,
+                }),
+                identity: None,
+                key_password: None,
+                checks_host: true,
+                versions: None,
+                suites: None,
+            }),
+            sasl: Some(Sasl::Password {
+                mechanism: Mechanism::Plain,
+                user: Secret::text("alice"),
+                password: Secret::File(word.clone()),
+            }),
+        };
+        let security = Security::of(&settings).unwrap();
+        let given = |name: &str| {
+            let material = security.now();
+            let found = material.rdkafka().find(|(key, _)| *key == name).unwrap().1;
+            found.replace("\r\n", "\n")
+        };
+        let before = security.now();
+        security.renew(false).await;
+        security.renew(true).await;
+        assert!(
+            Arc::ptr_eq(&before, &security.now()),
+            "nothing was replaced, and it was read moments ago"
+        );
+
+        // Another size, so that a clock of whole seconds does not matter.
+        std::fs::write(&word, "newer").unwrap();
+        std::fs::write(&store, &first[..first.len() / 2]).unwrap();
+        security.renew(false).await;
+        assert_eq!((given("ssl.ca.pem"), given("sasl.password")), (first, "old".to_owned()));
+
+        std::fs::write(&store, &second).unwrap();
+        security.renew(false).await;
+        assert_eq!(
+            (given("ssl.ca.pem"), given("sasl.password")),
+            (second, "newer".to_owned())
         );
     }
 
