@@ -309,6 +309,18 @@ pub const COLUMNS: &[Column<BrokerRow>] = &[
         field: |row| Field::cell(&row.cpu_percent, |value| percent(*value)),
     },
     Column {
+        key: "bytes_in_per_second",
+        title: "BYTES IN",
+        rank: Rank::Wide,
+        field: |row| Field::cell(&row.bytes_in_per_second, |value| mb_per_second(*value)),
+    },
+    Column {
+        key: "bytes_out_per_second",
+        title: "BYTES OUT",
+        rank: Rank::Wide,
+        field: |row| Field::cell(&row.bytes_out_per_second, |value| mb_per_second(*value)),
+    },
+    Column {
         key: "request_idle_percent",
         title: "REQ IDLE",
         rank: Rank::Wide,

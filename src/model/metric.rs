@@ -7,18 +7,11 @@ use serde::{Deserialize, Serialize};
 /// One broker's metrics. A value that its endpoints do not have is `None`.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct BrokerMetrics {
-    /// Share of time, 0 to 1, in which no thread of the request handlers, or of the network, had work.
+    /// Share of time, 0 to 1, in which no thread of the request handlers had work.
     pub request_handler_idle: Option<f64>,
-    pub network_idle: Option<f64>,
-    /// Between the last two scrapes; `None` after the first.
+    /// What clients produce and fetch, without replication, between the last two scrapes; `None` after the first.
     pub in_bytes_per_second: Option<f64>,
     pub out_bytes_per_second: Option<f64>,
-    pub under_replicated_partitions: Option<u64>,
-    pub under_min_isr_partitions: Option<u64>,
-    pub offline_log_dirs: Option<u64>,
-    /// Requests that wait for replicas, and for records.
-    pub waiting_produces: Option<u64>,
-    pub waiting_fetches: Option<u64>,
     /// The 99th percentile of the time that this broker itself took.
     pub produce_local_p99_ms: Option<f64>,
     pub fetch_local_p99_ms: Option<f64>,
@@ -35,11 +28,8 @@ pub struct BrokerMetrics {
 /// A device of the host.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub struct Disk {
-    /// The mean time of one read and of one write; `None` where there was none.
-    pub read_ms: Option<f64>,
+    /// The mean time of one write; `None` where there was none.
     pub write_ms: Option<f64>,
-    /// Share of time, 0 to 1, in which it had work.
-    pub busy: Option<f64>,
 }
 
 /// Totals since the process or the host started.
@@ -56,11 +46,8 @@ pub struct Counters {
 /// Totals of one device.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub struct DiskCounters {
-    pub reads: f64,
-    pub read_seconds: f64,
     pub writes: f64,
     pub write_seconds: f64,
-    pub busy_seconds: f64,
 }
 
 impl BrokerMetrics {
@@ -82,7 +69,7 @@ impl BrokerMetrics {
         self.disks = now
             .disks
             .iter()
-            .filter_map(|(device, now)| Some((device.clone(), disk(now, before.disks.get(device)?, seconds))))
+            .filter_map(|(device, now)| Some((device.clone(), disk(now, before.disks.get(device)?))))
             .collect();
         self
     }
@@ -92,21 +79,11 @@ fn grown(now: f64, before: f64) -> Option<f64> {
     (now >= before).then_some(now - before)
 }
 
-fn disk(now: &DiskCounters, before: &DiskCounters, seconds: f64) -> Disk {
-    let mean = |count: Option<f64>, time: Option<f64>| {
-        let count = count.filter(|count| *count > 0.0)?;
-        Some(time? * 1000.0 / count)
-    };
+fn disk(now: &DiskCounters, before: &DiskCounters) -> Disk {
+    let writes = grown(now.writes, before.writes).filter(|writes| *writes > 0.0);
+    let seconds = grown(now.write_seconds, before.write_seconds);
     Disk {
-        read_ms: mean(
-            grown(now.reads, before.reads),
-            grown(now.read_seconds, before.read_seconds),
-        ),
-        write_ms: mean(
-            grown(now.writes, before.writes),
-            grown(now.write_seconds, before.write_seconds),
-        ),
-        busy: grown(now.busy_seconds, before.busy_seconds).map(|busy| (busy / seconds).min(1.0)),
+        write_ms: writes.zip(seconds).map(|(writes, seconds)| seconds * 1000.0 / writes),
     }
 }
 
@@ -118,8 +95,6 @@ mod tests {
         let disk = DiskCounters {
             writes,
             write_seconds: writes * 0.004,
-            busy_seconds: writes * 0.002,
-            ..DiskCounters::default()
         };
         BrokerMetrics {
             counters: Counters {
@@ -141,8 +116,7 @@ mod tests {
         assert_eq!(now.out_bytes_per_second, None);
         assert_eq!(now.cpu_busy, Some(0.25));
         let disk = now.disks["nvme1n1"];
-        assert!((disk.write_ms.unwrap() - 4.0).abs() < 1e-9 && (disk.busy.unwrap() - 0.1).abs() < 1e-9);
-        assert_eq!(disk.read_ms, None, "nothing was read");
+        assert!((disk.write_ms.unwrap() - 4.0).abs() < 1e-9);
         let restarted = scrape(10.0, 140.0, 110.0, 3.0).since(&now.counters, 10.0);
         assert_eq!(restarted.in_bytes_per_second, None);
         assert_eq!(restarted.cpu_busy, None, "no time has passed");

@@ -120,15 +120,9 @@ fn take(broker: BrokerId, url: &str, body: &str, metrics: &mut BrokerMetrics) ->
 }
 
 fn is_known(name: &str) -> bool {
-    [
-        "kafka_server_",
-        "kafka_network_",
-        "kafka_log_logmanager_",
-        "node_cpu_",
-        "node_disk_",
-    ]
-    .iter()
-    .any(|family| name.starts_with(family))
+    ["kafka_server_", "kafka_network_", "node_cpu_", "node_disk_"]
+        .iter()
+        .any(|family| name.starts_with(family))
 }
 
 /// Takes in one sample; `None` where it is not one of those that count. Names as `kafka-2_0_0.yml` of the JMX exporter's
@@ -137,14 +131,11 @@ fn note(metrics: &mut BrokerMetrics, sample: &Sample<'_>) -> Option<()> {
     let value = Some(sample.value).filter(|value| value.is_finite() && *value >= 0.0)?;
     // Per topic there are thousands; only the sum counts here.
     let whole = || sample.label("topic").is_none().then_some(());
-    let count = value as u64;
     match sample.name {
         "kafka_server_kafkarequesthandlerpool_requesthandleravgidle_percent"
         | "kafka_server_kafkarequesthandlerpool_requesthandleravgidlepercent" => {
             metrics.request_handler_idle = Some(value.min(1.0));
         }
-        "kafka_network_socketserver_networkprocessoravgidle_percent"
-        | "kafka_network_socketserver_networkprocessoravgidlepercent" => metrics.network_idle = Some(value.min(1.0)),
         "kafka_server_brokertopicmetrics_bytesin_total" => {
             whole()?;
             metrics.counters.in_bytes = Some(value);
@@ -152,16 +143,6 @@ fn note(metrics: &mut BrokerMetrics, sample: &Sample<'_>) -> Option<()> {
         "kafka_server_brokertopicmetrics_bytesout_total" => {
             whole()?;
             metrics.counters.out_bytes = Some(value);
-        }
-        "kafka_server_replicamanager_underreplicatedpartitions" => metrics.under_replicated_partitions = Some(count),
-        "kafka_server_replicamanager_underminisrpartitioncount" => metrics.under_min_isr_partitions = Some(count),
-        "kafka_log_logmanager_offlinelogdirectorycount" => metrics.offline_log_dirs = Some(count),
-        "kafka_server_delayedoperationpurgatory_purgatorysize" => {
-            match sample.label("delayedOperation").or(sample.label("delayedoperation"))? {
-                "Produce" => metrics.waiting_produces = Some(count),
-                "Fetch" => metrics.waiting_fetches = Some(count),
-                _ => return None,
-            }
         }
         "kafka_network_requestmetrics_localtimems" => {
             let at_99 = sample.label("quantile")?.parse() == Ok(0.99);
@@ -191,11 +172,8 @@ fn note(metrics: &mut BrokerMetrics, sample: &Sample<'_>) -> Option<()> {
 
 fn device(disks: &mut BTreeMap<String, DiskCounters>, name: &str, sample: &Sample<'_>, value: f64) -> Option<()> {
     let field: fn(&mut DiskCounters) -> &mut f64 = match name {
-        "reads_completed_total" => |disk| &mut disk.reads,
-        "read_time_seconds_total" => |disk| &mut disk.read_seconds,
         "writes_completed_total" => |disk| &mut disk.writes,
         "write_time_seconds_total" => |disk| &mut disk.write_seconds,
-        "io_time_seconds_total" => |disk| &mut disk.busy_seconds,
         _ => return None,
     };
     let device = sample.label("device")?;

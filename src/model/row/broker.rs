@@ -89,6 +89,9 @@ pub struct BrokerRow {
     pub network_in_bytes_per_second: Cell<f64>,
     pub network_out_bytes_per_second: Cell<f64>,
     pub cpu_percent: Cell<f64>,
+    /// What clients produce to it and fetch from it, as the broker counts it; replication is left out.
+    pub bytes_in_per_second: Cell<f64>,
+    pub bytes_out_per_second: Cell<f64>,
     /// Share of time in which the request handlers had no work.
     pub request_idle_percent: Cell<f64>,
     /// The 99th percentile of what this broker itself takes for a request.
@@ -237,6 +240,8 @@ impl BrokerRow {
             network_in_bytes_per_second: network_in,
             network_out_bytes_per_second: network_out,
             cpu_percent: host.metric(snapshot, |m| m.cpu_percent, now),
+            bytes_in_per_second: scraped(snapshot, broker.id, now, |m| m.in_bytes_per_second),
+            bytes_out_per_second: scraped(snapshot, broker.id, now, |m| m.out_bytes_per_second),
             request_idle_percent: scraped(snapshot, broker.id, now, |m| Some(m.request_handler_idle? * 100.0)),
             produce_p99_ms: scraped(snapshot, broker.id, now, |m| m.produce_local_p99_ms),
             fetch_p99_ms: scraped(snapshot, broker.id, now, |m| m.fetch_local_p99_ms),

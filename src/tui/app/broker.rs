@@ -65,6 +65,8 @@ fn columns() -> Vec<Column> {
         Column::new("network_out_bytes_per_second", "net out", 9)
             .width(8, 10)
             .right(),
+        Column::new("bytes_in_per_second", "bytes in", 9).width(8, 10).right(),
+        Column::new("bytes_out_per_second", "bytes out", 9).width(8, 10).right(),
         Column::new("request_idle_percent", "req idle", 9).width(4, 8).right(),
         Column::new("produce_p99_ms", "produce p99 ms", 9).width(6, 8).right(),
         Column::new("fetch_p99_ms", "fetch p99 ms", 9).width(6, 8).right(),
@@ -128,6 +130,8 @@ fn row(broker: &BrokerRow) -> Row {
         of_rate(&broker.growth_bytes_per_second),
         of_rate(&broker.network_in_bytes_per_second),
         of_rate(&broker.network_out_bytes_per_second),
+        of_rate(&broker.bytes_in_per_second),
+        of_rate(&broker.bytes_out_per_second),
         Field::percent(&broker.request_idle_percent),
         of_ms(&broker.produce_p99_ms),
         of_ms(&broker.fetch_p99_ms),
