@@ -24,6 +24,8 @@ fn refusal(peer: &str, what: &str, error: ErrorCode, message: Option<&str>) -> E
     let (peer, what) = (peer.to_owned(), what.to_owned());
     let code = kafka_name(error);
     let reason = match message {
+        // A request printed by Java, a thousand characters of addresses: the code says as much.
+        Some(message) if message.contains("org.apache.kafka.") => code.to_lowercase().replace('_', " "),
         Some(message) if !message.is_empty() => message.trim_end_matches('.').to_owned(),
         _ => code.to_lowercase().replace('_', " "),
     };
@@ -151,6 +153,13 @@ mod tests {
         assert_eq!(
             denied.to_string(),
             "broker 1 denies DescribeLogDirs: cluster authorization failed; it needs Describe on the cluster"
+        );
+        let printed =
+            "Request Request(processor=0, session=org.apache.kafka.network.Session@1, buffer=null) is not authorized.";
+        let denied = check("broker 1", "DescribeAcls", code, Some(&text(printed))).unwrap_err();
+        assert_eq!(
+            denied.to_string(),
+            "broker 1 denies DescribeAcls: cluster authorization failed; it needs Describe on the cluster"
         );
     }
 }

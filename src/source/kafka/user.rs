@@ -10,7 +10,9 @@ use crate::source::Error;
 /// All of them, sorted by name.
 pub(super) async fn users(pool: &Pool) -> Result<Vec<User>, Error> {
     let (peer, response) = pool
-        .ask_any(|_| DescribeUserScramCredentialsRequest::default().with_users(None))
+        // Empty means all, as null does; but to null from somebody who lacks the right Kafka 4.3 fails to answer at all (a
+        // null pointer in DescribeUserScramCredentialsRequest.getErrorResponse), and holds up the connection.
+        .ask_any(|_| DescribeUserScramCredentialsRequest::default().with_users(Some(Vec::new())))
         .await?;
     let what = "DescribeUserScramCredentials";
     check(peer.name(), what, response.error_code, response.error_message.as_ref())?;
