@@ -12,7 +12,7 @@ use tokio::time::Instant;
 
 use super::store::{Change, Seen, Store};
 use crate::model::cloud::{Cloud, Instance, Volume};
-use crate::model::{Moment, Observed, Snapshot};
+use crate::model::{Health, Moment, Observed, Snapshot};
 use crate::source::Error;
 use crate::source::aws::{Aws, InstanceCache, MetricTarget, Scope, Status};
 
@@ -178,7 +178,7 @@ impl Plane {
         let Ok(aws) = &self.aws else { return Seen::default() };
         let targets = store.read(targets);
         if targets.is_empty() {
-            return Seen::default();
+            return without_instances(store);
         }
         let answer = within("GetMetricData", aws.metrics(&targets, Moment::now())).await;
         note(store, "GetMetricData", &answer);
@@ -405,6 +405,29 @@ async fn with_modifications(
         }
     }
     volumes
+}
+
+/// CloudWatch is asked for instances that are known: where EC2 tells of none, its reason is the metrics' too.
+fn without_instances(store: &Store) -> Seen {
+    let change = store.edit(|inner| {
+        let cloud = &mut inner.snapshot.cloud;
+        let failing = cloud.instances.values().find_map(|section| match &section.health {
+            Health::Failing { trouble, reason, .. } => Some((*trouble, reason.clone())),
+            _ => None,
+        });
+        let before = cloud.metrics.health.clone();
+        if let Some((trouble, reason)) = failing {
+            cloud.metrics.fail(trouble, reason, Moment::now());
+        }
+        match cloud.metrics.health == before {
+            true => Change::Nothing,
+            false => Change::Value,
+        }
+    });
+    Seen {
+        change,
+        ..Seen::default()
+    }
 }
 
 fn targets(snapshot: &Snapshot) -> Vec<MetricTarget> {

@@ -129,7 +129,14 @@ fn mark(snapshot: &mut Snapshot, needs: &Needs, brokers: Vec<BrokerId>, unanswer
             Section::Users => unanswered.mark(&mut snapshot.users),
             Section::Quotas => unanswered.mark(&mut snapshot.quotas),
             Section::Instances => unanswered.mark(&mut snapshot.cloud.zones),
-            Section::Metrics => unanswered.mark(&mut snapshot.cloud.metrics),
+            Section::Metrics => {
+                let cloud = &mut snapshot.cloud;
+                if cloud.metrics.health == Health::Unasked && cloud.zones.is_fresh() && cloud.instances.is_empty() {
+                    let reason = "no instance of this cluster is known, so CloudWatch was not asked";
+                    cloud.metrics.fail(Trouble::Refused, reason, unanswered.at);
+                }
+                unanswered.mark(&mut cloud.metrics);
+            }
             Section::Groups => unanswered.mark(&mut snapshot.groups),
             Section::Retentions => unanswered.mark(&mut snapshot.retentions),
             Section::Volumes

@@ -86,6 +86,8 @@ pub struct Evidence<'a> {
     pub resolved: &'a BTreeMap<String, Vec<IpAddr>>,
     pub instances: &'a [&'a Instance],
     pub zones: Option<&'a BTreeMap<String, Zone>>,
+    /// Why EC2 has not told all instances, where it has not: then nobody can say that one does not exist.
+    pub untold: Option<&'a str>,
     pub rules: &'a Rules,
 }
 
@@ -316,12 +318,13 @@ impl Evidence<'_> {
             "tag the instance {}={} or map the broker in the context",
             self.rules.broker_tag, broker.id
         );
-        match shared {
-            Some(host) => format!(
+        match (self.untold, shared) {
+            (Some(untold), _) => format!("EC2 did not tell its instances: {untold}"),
+            (None, Some(host)) => format!(
                 "all {} brokers are at {host}, which tells no instance (a load balancer, or one host): {way_out}",
                 self.brokers.len()
             ),
-            None => format!(
+            (None, None) => format!(
                 "EC2 tells of no instance with the address of broker {}, {}: other account or region? else {way_out}",
                 broker.id, broker.host
             ),

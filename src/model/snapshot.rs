@@ -136,11 +136,14 @@ impl Snapshot {
         let (identities, backings) = {
             let instances: Vec<_> = self.cloud.all_instances().collect();
             let brokers = self.cluster.get().map_or(&[][..], |cluster| cluster.brokers.as_slice());
+            let untold = self.cloud.instances.values().filter(|section| section.get().is_none());
+            let untold = untold.filter_map(Observed::problem).next();
             let evidence = Evidence {
                 brokers,
                 resolved,
                 instances: &instances,
                 zones: self.cloud.zones.get(),
+                untold: untold.as_deref(),
                 rules,
             };
             let identities = identity::identify(evidence);

@@ -54,6 +54,7 @@ fn told(brokers: &[Broker], instances: &[Instance], rules: &Rules, resolved: &[(
         resolved: &resolved,
         instances: &instances,
         zones: Some(&zones),
+        untold: None,
         rules,
     };
     identify(evidence).into_values().collect()
