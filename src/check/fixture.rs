@@ -8,7 +8,7 @@ use crate::model::broker::{Broker, Link};
 use crate::model::cloud::{Instance, Metrics, Point, Volume, VolumeMetrics, Zone};
 use crate::model::cluster::Cluster;
 use crate::model::config::{Config, ConfigSource};
-use crate::model::event::{Events, Symptom};
+use crate::model::event::{Event, EventKind, Events, Symptom};
 use crate::model::group::{Commit, Group, Member};
 use crate::model::identity::Rules;
 use crate::model::logdir::LogDir;
@@ -431,6 +431,25 @@ impl Six {
             voter.last_caught_up_ms = Some(900_000);
         }
         self.snapshot.quorum = Observed::fresh(quorum, ago(1));
+        self
+    }
+
+    /// The leader has not seen this voter fetch.
+    pub fn voter_unseen(&mut self, id: BrokerId) -> &mut Self {
+        let mut quorum = self.snapshot.quorum.get().unwrap().clone();
+        for voter in quorum.voters.iter_mut().filter(|voter| voter.id == id) {
+            voter.log_end_offset = -1;
+            voter.last_fetch_ms = None;
+            voter.last_caught_up_ms = None;
+        }
+        self.snapshot.quorum = Observed::fresh(quorum, ago(1));
+        self
+    }
+
+    /// Another controller was elected, seconds ago.
+    pub fn elected(&mut self, seconds: i64) -> &mut Self {
+        let event = Event::new(ago(seconds), EventKind::Controller, "controller 101", "leads", 1);
+        Arc::make_mut(&mut self.snapshot.events).push(event);
         self
     }
 

@@ -1,9 +1,10 @@
 //! The controller quorum: nobody leads it, a majority is lost, or a voter has fallen behind.
 //!
-//! A voter that is more than 1,000 records or 5 s behind the leader is taken for lost (KRaft's default fetch timeout is 2 s).
+//! A voter that is more than 1,000 records or 5 s behind the leader is taken for lost (KRaft's default fetch timeout is 2 s), and
+//! so is one that has not fetched at all since the leader was elected: it died before, or with the election.
 
 use crate::check::{Cause, Culprit, Dont, Evidence, Facts, Kind, Step, text};
-use crate::model::event::Since;
+use crate::model::event::{EventKind, Since};
 use crate::model::quorum::{Quorum, Voter};
 use crate::model::{BrokerId, Health, Observed, Trouble};
 use crate::plan::gate::Verdict;
@@ -17,7 +18,7 @@ pub(super) fn judge(facts: &Facts<'_>) -> Vec<Cause> {
     let section = &facts.snapshot.quorum;
     match (&section.health, section.get()) {
         (Health::Failing { trouble, reason, since }, known) => silent(facts, *trouble, reason, *since, known),
-        (Health::Fresh, Some(quorum)) => voters(quorum),
+        (Health::Fresh, Some(quorum)) => voters(facts, quorum),
         _ => Vec::new(),
     }
 }
@@ -82,7 +83,7 @@ fn silent(
 }
 
 /// Voters that do not keep up, on the leader's clock.
-fn lost(quorum: &Quorum) -> Vec<BrokerId> {
+fn lost(facts: &Facts<'_>, quorum: &Quorum) -> Vec<BrokerId> {
     let leader = quorum.voters.iter().find(|voter| Some(voter.id) == quorum.leader);
     let Some(leader) = leader else { return Vec::new() };
     // The leader's own entry carries its clock; the freshest fetch is the next best.
@@ -91,18 +92,27 @@ fn lost(quorum: &Quorum) -> Vec<BrokerId> {
         .iter()
         .filter_map(|voter| voter.last_caught_up_ms.max(voter.last_fetch_ms))
         .max();
+    // A new leader knows nothing of a voter until that one fetches, which takes one that lives less than a second.
+    let elected = facts
+        .snapshot
+        .events
+        .iter()
+        .rev()
+        .find(|event| event.kind == EventKind::Controller);
+    let settled = elected.is_none_or(|event| facts.now.duration_since(event.at).as_secs() > ELECTION_SECONDS);
     let is_lost = |voter: &&Voter| {
-        let behind = leader.log_end_offset - voter.log_end_offset > RECORDS;
+        let unseen = settled && voter.log_end_offset < 0 && voter.last_fetch_ms.is_none();
+        let behind = voter.log_end_offset >= 0 && leader.log_end_offset - voter.log_end_offset > RECORDS;
         let late = now
             .zip(voter.last_caught_up_ms)
             .is_some_and(|(now, at)| now - at > BEHIND_MS);
-        voter.id != leader.id && (behind || late)
+        voter.id != leader.id && (behind || late || unseen)
     };
     quorum.voters.iter().filter(is_lost).map(|voter| voter.id).collect()
 }
 
-fn voters(quorum: &Quorum) -> Vec<Cause> {
-    let lost = lost(quorum);
+fn voters(facts: &Facts<'_>, quorum: &Quorum) -> Vec<Cause> {
+    let lost = lost(facts, quorum);
     let all = quorum.voters.len();
     let majority = all / 2 + 1;
     let alive = all - lost.len();
@@ -180,5 +190,14 @@ mod tests {
         assert_eq!(causes[0].culprit, Culprit::new(Kind::Broker, 103));
         assert_eq!(causes[0].verdict, Verdict::Fail, "one more and the majority is gone");
         assert!(causes[0].text.contains("2 of 3 voters"), "{}", causes[0].text);
+    }
+
+    #[test]
+    fn a_voter_that_a_new_leader_never_saw_is_lost_once_it_would_have_come() {
+        let mut six = Six::healthy();
+        six.voter_unseen(103);
+        assert_eq!(six.causes()[0].culprit, Culprit::new(Kind::Broker, 103));
+        six.elected(1);
+        assert!(six.causes().is_empty(), "the others have not fetched yet either");
     }
 }
