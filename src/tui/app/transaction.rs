@@ -35,7 +35,9 @@ pub fn list(rows: &Rows, snapshot: &Snapshot) -> Table {
         columns,
         rows: table_rows,
         noun: "transactional id",
-        empty: missing.unwrap_or_else(|| "no coordinator knows a transactional id".to_owned()),
+        empty: missing.unwrap_or_else(|| {
+            "no coordinator tells of a transactional id (they leave out those that we may not describe)".to_owned()
+        }),
         ..Table::default()
     }
 }
