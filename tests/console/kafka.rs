@@ -24,6 +24,9 @@ pub const PAUSE: Duration = Duration::from_millis(50);
 /// One cluster at a time: six JVMs would only wait for each other.
 static ROOM: Semaphore = Semaphore::const_new(1);
 
+/// The listener of every broker, without TLS and logins.
+const INSIDE: &str = "PLAINTEXT";
+
 /// Rack by node, as the zones of a region.
 const RACKS: [(i32, &str); 3] = [(1, "a"), (2, "b"), (3, "c")];
 
@@ -32,10 +35,11 @@ pub struct Cluster {
     folder: TempDir,
     jars: PathBuf,
     nodes: BTreeMap<i32, Node>,
-    /// `host:port` of every node, with commas: the clients' listener.
+    /// `host:port` of every broker, with commas: the first listener that the shape names.
     pub bootstrap: String,
-    /// The same of a listener without TLS and logins.
-    inside: String,
+    /// The same of the listener without TLS and logins, and of each that the shape names.
+    listeners: BTreeMap<String, String>,
+    brokers: usize,
     /// Given back after the fields above are gone.
     _room: SemaphorePermit<'static>,
 }
@@ -43,6 +47,32 @@ pub struct Cluster {
 struct Node {
     properties: PathBuf,
     process: Option<Child>,
+}
+
+/// What a cluster is beyond three combined nodes that talk to anybody.
+#[derive(Default)]
+pub struct Shape<'a> {
+    /// Names of listeners beside the one without TLS and logins; `properties` say what they are.
+    pub listeners: &'a [&'a str],
+    pub properties: &'a str,
+    /// For the tool that formats each node's folder.
+    pub format: &'a [&'a str],
+    /// Node 1 is the only broker, and [`VOTERS`] are the controllers.
+    pub apart: bool,
+}
+
+/// The controllers of a cluster that has them apart.
+pub const VOTERS: [i32; 3] = [101, 102, 103];
+
+/// One node as it is to be.
+struct Seat {
+    id: i32,
+    rack: &'static str,
+    roles: &'static str,
+    broker: String,
+    controller: String,
+    /// `NAME://address:port` of the listeners beyond.
+    more: Vec<String>,
 }
 
 /// The cluster that tests share which only look at it or name their own topics; it ends with the last of them.
@@ -61,12 +91,10 @@ pub async fn shared() -> Option<Arc<Cluster>> {
 impl Cluster {
     /// A cluster of one's own, for tests that stop nodes.
     pub async fn start() -> Option<Self> {
-        Self::start_with("", &[]).await
+        Self::start_with(Shape::default()).await
     }
 
-    /// A cluster whose clients meet another security than none: `properties` are about the listener named `CLIENTS`, and
-    /// `format` goes to the tool that formats each node's folder.
-    pub async fn start_with(properties: &str, format: &[&str]) -> Option<Self> {
+    pub async fn start_with(shape: Shape<'_>) -> Option<Self> {
         let Some(jars) = std::env::var_os("AZIMUTH_KAFKA_JARS") else {
             assert!(
                 std::env::var_os("CI").is_none(),
@@ -76,16 +104,22 @@ impl Cluster {
             return None;
         };
         let room = ROOM.acquire().await.unwrap();
-        let mut cluster = Self::prepare(PathBuf::from(jars), room, properties, format);
-        for id in RACKS.map(|(id, _)| id) {
+        let mut cluster = Self::prepare(PathBuf::from(jars), room, &shape);
+        let ids: Vec<i32> = cluster.nodes.keys().copied().collect();
+        for id in ids {
             cluster.launch(id);
         }
         cluster.ready().await;
         Some(cluster)
     }
 
+    /// `host:port` of every broker, with commas, at this listener.
+    pub fn at(&self, listener: &str) -> &str {
+        &self.listeners[listener]
+    }
+
     pub fn target(&self) -> Target {
-        Target::new(&self.inside)
+        Target::new(self.at(INSIDE))
     }
 
     /// `kill -9`.
@@ -123,7 +157,7 @@ impl Cluster {
         let kafka = Kafka::new(self.target());
         loop {
             if let Ok(cluster) = kafka.cluster().await
-                && cluster.brokers.len() == RACKS.len()
+                && cluster.brokers.len() == self.brokers
                 && cluster.brokers.iter().all(|broker| !broker.fenced)
             {
                 return;
@@ -141,56 +175,100 @@ impl Cluster {
         }
     }
 
-    fn prepare(jars: PathBuf, room: SemaphorePermit<'static>, properties: &str, formatting: &[&str]) -> Self {
-        let folder = tempfile::Builder::new().prefix("azimuth-kafka-").tempdir().unwrap();
+    fn prepare(jars: PathBuf, room: SemaphorePermit<'static>, shape: &Shape<'_>) -> Self {
+        // In memory where there is such a place: nobody else fills that disk while a test asks when it is full.
+        let memory = Path::new("/dev/shm");
+        let mut folder = tempfile::Builder::new();
+        let folder = match folder.prefix("azimuth-kafka-") {
+            folder if memory.is_dir() => folder.tempdir_in(memory),
+            folder => folder.tempdir(),
+        }
+        .unwrap();
         let root = folder.path();
         fs::write(root.join("log4j2.properties"), LOGGING).unwrap();
-        let places: Vec<_> = RACKS
-            .map(|(id, rack)| (id, rack, free(id), free(id)))
-            .into_iter()
-            .collect();
-        let secured: Vec<_> = RACKS.map(|(id, _)| free(id)).into_iter().collect();
-        let voters: Vec<_> = places
+        let seats = seats(shape);
+        let voters: Vec<_> = seats
             .iter()
-            .map(|(id, _, _, controller)| format!("{id}@{controller}"))
+            .filter(|seat| seat.roles.contains("controller"))
+            .map(|seat| format!("{}@{}", seat.id, seat.controller))
             .collect();
         let mut nodes = BTreeMap::new();
-        for ((id, rack, broker, controller), clients) in places.iter().zip(&secured) {
-            let path = root.join(format!("{id}.properties"));
-            let mut text = COMMON.to_owned();
+        for seat in &seats {
+            let (id, mut text) = (seat.id, COMMON.to_owned());
             let data = root.join(format!("data-{id}"));
-            writeln!(text, "node.id={id}\nbroker.rack={rack}\nlog.dirs={}", data.display()).unwrap();
+            writeln!(
+                text,
+                "node.id={id}\nprocess.roles={}\nbroker.rack={}",
+                seat.roles, seat.rack
+            )
+            .unwrap();
+            writeln!(text, "log.dirs={}", data.display()).unwrap();
             writeln!(text, "controller.quorum.voters={}", voters.join(",")).unwrap();
-            let more = match properties.is_empty() {
-                true => String::new(),
-                false => format!(",CLIENTS://{clients}"),
+            let mut clients = vec![format!("{INSIDE}://{}", seat.broker)];
+            clients.extend(seat.more.iter().cloned());
+            let control = format!("CONTROLLER://{}", seat.controller);
+            let listeners = match seat.roles {
+                "controller" => control,
+                "broker" => clients.join(","),
+                _ => format!("{},{control}", clients.join(",")),
             };
-            writeln!(text, "listeners=PLAINTEXT://{broker},CONTROLLER://{controller}{more}").unwrap();
-            writeln!(text, "advertised.listeners=PLAINTEXT://{broker}{more}").unwrap();
-            text.push_str(properties);
-            fs::write(&path, text).unwrap();
+            writeln!(text, "listeners={listeners}").unwrap();
+            if seat.roles != "controller" {
+                writeln!(text, "advertised.listeners={}", clients.join(",")).unwrap();
+            }
+            text.push_str(shape.properties);
+            let properties = root.join(format!("{id}.properties"));
+            fs::write(&properties, text).unwrap();
             let node = Node {
-                properties: path,
+                properties,
                 process: None,
             };
-            nodes.insert(*id, node);
+            nodes.insert(id, node);
         }
-        format(&jars, root, &nodes, formatting);
-        let inside: Vec<_> = places.iter().map(|(_, _, broker, _)| broker.clone()).collect();
-        let inside = inside.join(",");
+        format(&jars, root, &nodes, shape.format);
+        let brokers: Vec<_> = seats.iter().filter(|seat| seat.roles != "controller").collect();
+        let mut listeners = BTreeMap::new();
+        let inside: Vec<_> = brokers.iter().map(|seat| seat.broker.clone()).collect();
+        listeners.insert(INSIDE.to_owned(), inside.join(","));
+        for (at, name) in shape.listeners.iter().enumerate() {
+            let prefix = format!("{name}://");
+            let addresses: Vec<_> = brokers.iter().map(|seat| seat.more[at].replace(&prefix, "")).collect();
+            listeners.insert((*name).to_owned(), addresses.join(","));
+        }
         Self {
-            bootstrap: if properties.is_empty() {
-                inside.clone()
-            } else {
-                secured.join(",")
-            },
-            inside,
+            bootstrap: listeners[*shape.listeners.first().unwrap_or(&INSIDE)].clone(),
+            brokers: brokers.len(),
+            listeners,
             folder,
             jars,
             nodes,
             _room: room,
         }
     }
+}
+
+fn seats(shape: &Shape<'_>) -> Vec<Seat> {
+    let seat = |id, zone, rack, roles| Seat {
+        id,
+        rack,
+        roles,
+        broker: free(zone),
+        controller: free(zone),
+        more: shape
+            .listeners
+            .iter()
+            .map(|name| format!("{name}://{}", free(zone)))
+            .collect(),
+    };
+    let combined = RACKS.map(|(id, rack)| (id, id, rack, "broker,controller"));
+    let apart = VOTERS.map(|id| (id, id - 100, "", "controller"));
+    let all: Vec<_> = match shape.apart {
+        false => combined.to_vec(),
+        true => [(1, 1, "a", "broker")].into_iter().chain(apart).collect(),
+    };
+    all.into_iter()
+        .map(|(id, zone, rack, roles)| seat(id, zone, rack, roles))
+        .collect()
 }
 
 impl Drop for Cluster {
@@ -281,7 +359,6 @@ appender.stdout.layout.pattern=%d %p %m (%c)%n
 
 /// Kafka's defaults but for what makes a test wait, and what three nodes on one host need.
 const COMMON: &str = "\
-process.roles=broker,controller
 controller.listener.names=CONTROLLER
 inter.broker.listener.name=PLAINTEXT
 listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT

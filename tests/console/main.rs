@@ -29,6 +29,8 @@ mod moto;
 #[cfg(test)]
 mod operations;
 #[cfg(test)]
+mod planes;
+#[cfg(test)]
 mod presets;
 #[cfg(test)]
 mod pty;
@@ -48,3 +50,5 @@ mod stories;
 mod terminal;
 #[cfg(test)]
 mod tour;
+#[cfg(test)]
+mod watch;

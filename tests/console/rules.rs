@@ -280,7 +280,12 @@ async fn apache_kafka_tells_rules_users_and_quotas() {
         "authorizer.class.name={AUTHORIZER}\nsuper.users=User:ANONYMOUS\n\
          listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,CLIENTS:PLAINTEXT\n"
     );
-    let Some(cluster) = kafka::Cluster::start_with(&properties, &[]).await else {
+    let shape = kafka::Shape {
+        listeners: &["CLIENTS"],
+        properties: &properties,
+        ..kafka::Shape::default()
+    };
+    let Some(cluster) = kafka::Cluster::start_with(shape).await else {
         return;
     };
     told(&cluster.bootstrap).await;

@@ -13,6 +13,7 @@ use azimuth::settings::{Context, Paths};
 use azimuth::source::kafka::NewTopic;
 use azimuth::source::kafka::record::{NewRecord, Producer};
 use azimuth_broker::cluster::{Cluster, ClusterConfig};
+use azimuth_broker::id::NodeId;
 use azimuth_broker::wire::sasl::Sasl;
 use azimuth_broker::wire::{Client, ClientConfig, Security, tls};
 use base64::Engine as _;
@@ -20,12 +21,13 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use kafka_protocol::messages::CreateAclsRequest;
 use kafka_protocol::messages::create_acls_request::AclCreation;
 use kafka_protocol::protocol::StrBytes;
-use rcgen::{BasicConstraints, CertificateParams, DistinguishedName, DnType, IsCa, Issuer, KeyPair};
+use rcgen::{BasicConstraints, Certificate, CertificateParams, DistinguishedName, DnType, IsCa, Issuer, KeyPair};
 use serde_json::Value;
 use tempfile::TempDir;
 use tokio::net::TcpListener;
 
 use crate::kafka;
+use crate::pty::Terminal;
 use crate::scripts::{Home, Ran};
 
 /// No refusal may take longer, whatever its cause, on a busy machine.
@@ -40,6 +42,7 @@ const AUTHORIZER: &str = "org.apache.kafka.metadata.authorizer.StandardAuthorize
 const SUPER: &str = "User:ANONYMOUS;User:node;User:alice";
 const ALICE: &str = "SCRAM-SHA-512=[name=alice,password=alice-secret]";
 const DORA: &str = "SCRAM-SHA-256=[name=dora,password=dora-secret]";
+const SAM: &str = "SCRAM-SHA-256=[name=sam,password=sam-secret]";
 
 // Codes of the protocol: kinds of resources, and of what is allowed on them.
 const TOPIC: i8 = 2;
@@ -63,6 +66,7 @@ fn prepare() -> (TempDir, Authority, String, String) {
 /// Signs certificates, in a folder.
 pub struct Authority {
     issuer: Issuer<'static, KeyPair>,
+    der: Vec<u8>,
     pub pem: String,
     pub file: PathBuf,
 }
@@ -73,11 +77,13 @@ impl Authority {
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         params.distinguished_name = named(name);
         let key = KeyPair::generate().unwrap();
-        let pem = params.self_signed(&key).unwrap().pem();
+        let own = params.self_signed(&key).unwrap();
+        let (der, pem) = (own.der().to_vec(), own.pem());
         let file = folder.join(format!("{name}.pem"));
         fs::write(&file, &pem).unwrap();
         Self {
             issuer: Issuer::new(params, key),
+            der,
             pem,
             file,
         }
@@ -85,15 +91,48 @@ impl Authority {
 
     /// Key and certificate, PEM, for these hosts, valid until the beginning of a year.
     pub fn sign(&self, hosts: &[&str], until: i32) -> (String, String) {
+        // A subject that were its issuer's would look signed by itself.
+        let (key, certificate) = self.sign_as("broker", hosts, until);
+        (key.serialize_pem(), certificate.pem())
+    }
+
+    fn sign_as(&self, subject: &str, hosts: &[&str], until: i32) -> (KeyPair, Certificate) {
         let hosts: Vec<_> = hosts.iter().map(|host| (*host).to_owned()).collect();
         let mut params = CertificateParams::new(hosts).unwrap();
         params.not_after = rcgen::date_time_ymd(until, 1, 1);
-        // A subject that were its issuer's would look signed by itself.
-        params.distinguished_name = named("broker");
+        params.distinguished_name = named(subject);
         let key = KeyPair::generate().unwrap();
         let certificate = params.signed_by(&key, &self.issuer).unwrap();
-        (key.serialize_pem(), certificate.pem())
+        (key, certificate)
     }
+
+    /// A PKCS12 store with a key, its certificate and ours.
+    fn pkcs12(&self, subject: &str, password: &str) -> Vec<u8> {
+        let (key, certificate) = self.sign_as(subject, &["localhost"], 2099);
+        let key = p12_keystore::PrivateKey::from_der(key.serialized_der()).unwrap();
+        let own = p12_keystore::Certificate::from_der(certificate.der()).unwrap();
+        let chain = p12_keystore::PrivateKeyChain::new(subject, key, [own, self.certificate()]);
+        store(subject, p12_keystore::KeyStoreEntry::PrivateKeyChain(chain), password)
+    }
+
+    /// A PKCS12 store that trusts us.
+    fn trusting(&self, password: &str) -> Vec<u8> {
+        store(
+            "ca",
+            p12_keystore::KeyStoreEntry::Certificate(self.certificate()),
+            password,
+        )
+    }
+
+    fn certificate(&self) -> p12_keystore::Certificate {
+        p12_keystore::Certificate::from_der(&self.der).unwrap()
+    }
+}
+
+fn store(name: &str, entry: p12_keystore::KeyStoreEntry, password: &str) -> Vec<u8> {
+    let mut store = p12_keystore::KeyStore::new();
+    store.add_entry(name, entry);
+    store.writer(password).write().unwrap()
 }
 
 fn named(name: &str) -> DistinguishedName {
@@ -103,14 +142,14 @@ fn named(name: &str) -> DistinguishedName {
 }
 
 /// A secured cluster, and a home for the console.
-struct Secured {
-    cluster: Running,
+pub struct Secured {
+    pub cluster: Running,
     folder: TempDir,
     authority: Authority,
     home: Arc<Home>,
 }
 
-enum Running {
+pub enum Running {
     Ours(Cluster),
     Apache(kafka::Cluster),
 }
@@ -120,7 +159,7 @@ impl Secured {
         let (folder, authority, key, chain) = prepare();
         let racks = ["a", "b", "c"].map(str::to_owned);
         let mut config = ClusterConfig::local(3, &racks, folder.path().join("data"), 0);
-        config.users = vec![ALICE.to_owned(), DORA.to_owned()];
+        config.users = [ALICE, DORA, SAM].map(str::to_owned).to_vec();
         config.overrides = [
             (
                 "listener.security.protocol.map",
@@ -149,23 +188,33 @@ impl Secured {
     }
 
     /// The same on Apache Kafka; `None` where there are no jars.
-    async fn apache() -> Option<Self> {
+    pub async fn apache() -> Option<Self> {
         let (folder, authority, key, chain) = prepare();
         let store = folder.path().join("broker.pem");
         fs::write(&store, format!("{key}{chain}")).unwrap();
         let scram = "org.apache.kafka.common.security.scram.ScramLoginModule required;";
         let properties = format!(
-            "listener.security.protocol.map=CLIENTS:SASL_SSL,PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT\n\
+            "listener.security.protocol.map=CLIENTS:SASL_SSL,MUTUAL:SSL,PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT\n\
              inter.broker.listener.name=PLAINTEXT\n\
              listener.name.clients.sasl.enabled.mechanisms=PLAIN,SCRAM-SHA-256,SCRAM-SHA-512\n\
              listener.name.clients.plain.sasl.jaas.config={PLAIN}\n\
              listener.name.clients.scram-sha-256.sasl.jaas.config={scram}\n\
              listener.name.clients.scram-sha-512.sasl.jaas.config={scram}\n\
-             listener.name.clients.ssl.keystore.type=PEM\nlistener.name.clients.ssl.keystore.location={}\n\
-             authorizer.class.name={AUTHORIZER}\nsuper.users={SUPER}\n",
-            store.display()
+             listener.name.clients.ssl.keystore.type=PEM\nlistener.name.clients.ssl.keystore.location={store}\n\
+             listener.name.mutual.ssl.keystore.type=PEM\nlistener.name.mutual.ssl.keystore.location={store}\n\
+             listener.name.mutual.ssl.truststore.type=PEM\nlistener.name.mutual.ssl.truststore.location={trust}\n\
+             listener.name.mutual.ssl.client.auth=required\n\
+             authorizer.class.name={AUTHORIZER}\nsuper.users={SUPER};User:CN=ops\n",
+            store = store.display(),
+            trust = authority.file.display()
         );
-        let cluster = kafka::Cluster::start_with(&properties, &["--add-scram", ALICE, "--add-scram", DORA]).await?;
+        let cluster = kafka::Cluster::start_with(kafka::Shape {
+            listeners: &["CLIENTS", "MUTUAL"],
+            properties: &properties,
+            format: &["--add-scram", ALICE, "--add-scram", DORA, "--add-scram", SAM],
+            apart: false,
+        })
+        .await?;
         Some(Self {
             cluster: Running::Apache(cluster),
             authority,
@@ -174,21 +223,32 @@ impl Secured {
         })
     }
 
-    fn bootstrap(&self) -> String {
+    pub fn bootstrap(&self) -> String {
         match &self.cluster {
             Running::Ours(cluster) => cluster.bootstrap(),
             Running::Apache(cluster) => cluster.bootstrap.clone(),
         }
     }
 
-    async fn end(self) {
+    pub async fn end(self) {
         if let Running::Ours(cluster) = self.cluster {
             cluster.shutdown().await;
         }
     }
 
     /// Lets dora describe everything, and nothing else.
-    async fn let_dora_describe(&self) {
+    pub async fn let_dora_describe(&self) {
+        let all = [(CLUSTER, "kafka-cluster"), (TOPIC, "*"), (GROUP, "*")];
+        self.let_describe("User:dora", &all).await;
+    }
+
+    /// Lets sam describe one topic and one group, and nothing else.
+    pub async fn let_sam_describe_some(&self) {
+        self.let_describe("User:sam", &[(TOPIC, "orders"), (GROUP, "billing")])
+            .await;
+    }
+
+    async fn let_describe(&self, principal: &str, things: &[(i8, &str)]) {
         let trust = self.authority.pem.clone();
         let settings =
             tls::Settings::from_properties(|name| (name == "ssl.truststore.certificates").then(|| trust.clone()));
@@ -202,33 +262,30 @@ impl Secured {
             .await
             .unwrap();
         let text = |text: &str| StrBytes::from_string(text.to_owned());
-        let acl = |(kind, name)| {
+        let acl = |(kind, name): &(i8, &str)| {
             AclCreation::default()
-                .with_resource_type(kind)
+                .with_resource_type(*kind)
                 .with_resource_name(text(name))
                 .with_resource_pattern_type(LITERAL)
-                .with_principal(text("User:dora"))
+                .with_principal(text(principal))
                 .with_host(text("*"))
                 .with_operation(DESCRIBE)
                 .with_permission_type(ALLOW)
         };
-        let creations = [(CLUSTER, "kafka-cluster"), (TOPIC, "*"), (GROUP, "*")]
-            .map(acl)
-            .to_vec();
-        let request = CreateAclsRequest::default().with_creations(creations);
+        let request = CreateAclsRequest::default().with_creations(things.iter().map(acl).collect());
         for result in client.call(request, Duration::from_secs(30)).await.unwrap().results {
             assert_eq!(result.error_code, 0, "{:?}", result.error_message);
         }
     }
 
-    fn write(&self, name: &str, text: &str) -> String {
+    pub fn write(&self, name: &str, text: &str) -> String {
         let path = self.folder.path().join(name);
         fs::write(&path, text).unwrap();
         path.display().to_string()
     }
 
     /// A Java client properties file with a SCRAM user.
-    fn scram(&self, user: &str, password: &str, mechanism: &str) -> String {
+    pub fn scram(&self, user: &str, password: &str, mechanism: &str) -> String {
         let text = format!(
             "security.protocol=SASL_SSL\nsasl.mechanism={mechanism}\nssl.truststore.type=JKS\n\
              ssl.truststore.location={}\n\
@@ -245,22 +302,25 @@ impl Secured {
     }
 
     /// The console's own settings for a property file, as the library reads them.
-    fn context(&self, properties: &str) -> Context {
+    pub fn context(&self, properties: &str) -> Context {
         let asked = Asked {
             bootstrap: Some(self.bootstrap()),
             command_config: Some(properties.into()),
             ..Asked::default()
         };
-        let paths = Paths {
+        target::resolve(&asked, &self.paths()).unwrap()
+    }
+
+    fn paths(&self) -> Paths {
+        Paths {
             config: self.folder.path().to_owned(),
             state: self.folder.path().join("state"),
             cache: self.folder.path().join("cache"),
-        };
-        target::resolve(&asked, &paths).unwrap()
+        }
     }
 
     /// One topic with a record, made by alice, who may do everything.
-    async fn orders(&self, alice: &str) {
+    pub async fn orders(&self, alice: &str) {
         let sources = Sources::of(&self.context(alice), None).unwrap();
         let topic = NewTopic {
             name: "orders".to_owned(),
@@ -317,6 +377,26 @@ async fn property_files_of_both_families_lead_into_a_secured_cluster() {
         let ran = secured.run(format!("{line} {librdkafka}")).await;
         assert_eq!(ran.status, 0, "{line}\n{}{}", ran.stdout, ran.stderr);
     }
+
+    // The engine of a change is another process, which logs in with the same.
+    let create = format!("topic create made --partitions 1 --replication-factor 3 --bootstrap {bootstrap}");
+    let ran = secured
+        .run(format!("{create} --allow-changes --yes {librdkafka}"))
+        .await;
+    assert_eq!(ran.status, 0, "{}{}", ran.stdout, ran.stderr);
+    assert!(!ran.stdout.contains("node-secret") && !ran.stderr.contains("node-secret"));
+    let plan = format!("reassign plan --move made:0=1,2,3 --bootstrap {bootstrap} {librdkafka}");
+    let ran = secured.run(plan).await;
+    assert!(
+        !ran.stdout.contains("node-secret") && !ran.stderr.contains("node-secret"),
+        "{}",
+        ran.stderr
+    );
+    assert!(
+        ran.stderr.contains("sasl.password=…"),
+        "the command to copy says what is left out: {}",
+        ran.stderr
+    );
 
     let token = |subject: &str| {
         let header = URL_SAFE_NO_PAD.encode(br#"{"alg":"none"}"#);
@@ -524,6 +604,106 @@ async fn who_may_only_describe_sees_that_much_on_our_broker() {
 async fn who_may_only_describe_sees_that_much_on_apache_kafka() {
     let Some(secured) = Secured::apache().await else { return };
     only_describe(&secured).await;
+    mutual(&secured).await;
+    secured.end().await;
+}
+
+/// Who shows a certificate from a PKCS12 store is let in, by both clients and on the records' screen; who shows none is told.
+async fn mutual(secured: &Secured) {
+    let Running::Apache(cluster) = &secured.cluster else {
+        return;
+    };
+    let bootstrap = cluster.at("MUTUAL");
+    let file = |name: &str, bytes: &[u8]| {
+        let path = secured.folder.path().join(name);
+        fs::write(&path, bytes).unwrap();
+        path.display().to_string()
+    };
+    let trust = file("trust.p12", &secured.authority.trusting("open trust"));
+    let own = file("ops.p12", &secured.authority.pkcs12("ops", "open ops"));
+    let trusting = format!(
+        "security.protocol=SSL\nssl.truststore.type=PKCS12\nssl.truststore.location={trust}\n\
+         ssl.truststore.password=open trust\n"
+    );
+    let showing = format!("ssl.keystore.type=PKCS12\nssl.keystore.location={own}\nssl.keystore.password=open ops\n");
+    let properties = secured.write("mutual.properties", &format!("{trusting}{showing}"));
+    let target = format!("--bootstrap {bootstrap} --command-config {properties}");
+    for line in ["broker list", "quorum show", "acl list", "context test"] {
+        let ran = secured.run(format!("{line} {target}")).await;
+        assert_eq!(ran.status, 0, "{line}\n{}{}", ran.stdout, ran.stderr);
+    }
+    let ran = secured.run(format!("record read orders --timeout 20s {target}")).await;
+    assert_eq!(ran.status, 0, "{}{}", ran.stdout, ran.stderr);
+    assert!(ran.stdout.contains("first"), "{}", ran.stdout);
+
+    let arguments: Vec<String> = target.split(' ').map(str::to_owned).collect();
+    let screens = tokio::task::spawn_blocking(move || {
+        let home = tempfile::tempdir().unwrap();
+        let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+        let mut terminal = Terminal::run(home.path(), &arguments);
+        terminal.shows("3/3");
+        terminal.press(":record read orders\r");
+        terminal.shows("first");
+        terminal.press("q");
+        assert_eq!(terminal.ends(), 0);
+    });
+    screens.await.unwrap();
+
+    let nobody = secured.write("nobody.properties", &trusting);
+    let began = Instant::now();
+    let ran = secured
+        .run(format!("broker list --bootstrap {bootstrap} --command-config {nobody}"))
+        .await;
+    assert_eq!(ran.status, 3, "{}{}", ran.stdout, ran.stderr);
+    assert!(
+        ran.stderr.contains("ertificate"),
+        "it says what is missing: {}",
+        ran.stderr
+    );
+    assert!(began.elapsed() < SOON, "{:?}", began.elapsed());
+}
+
+/// Open screens outlive a password: when a connection is made anew, what lies in the file by then is shown.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_password_that_was_replaced_is_read_again_when_a_connection_is_made_anew() {
+    let mut secured = Secured::start().await;
+    secured.write("password", "alice-secret\n");
+    let contexts = format!(
+        "[context.c]\nbootstrap = \"{}\"\n[context.c.properties]\n\"security.protocol\" = \"SASL_SSL\"\n\
+         \"sasl.mechanism\" = \"SCRAM-SHA-512\"\n\"sasl.username\" = \"alice\"\n\"ssl.ca.pem\" = {{ file = \"ca.pem\" }}\n\
+         \"sasl.password\" = {{ file = \"password\" }}\n",
+        secured.bootstrap()
+    );
+    let asked = Asked {
+        context_file: Some(secured.write("contexts.toml", &contexts).into()),
+        ..Asked::default()
+    };
+    let context = target::resolve(&asked, &secured.paths()).unwrap();
+    let feed = Feed::start(Sources::of(&context, None).unwrap(), Cadence::default());
+    let mut snapshots = feed.snapshots();
+    let mut until = async |what: &str, good: fn(&Health) -> bool| {
+        let seen = snapshots.wait_for(|snapshot| snapshot.links.get(&1).is_some_and(|link| good(&link.health)));
+        let seen = tokio::time::timeout(Duration::from_secs(60), seen).await;
+        assert!(seen.is_ok(), "broker 1 is never {what}");
+    };
+    until("fresh", |health| *health == Health::Fresh).await;
+    secured.write("password", "not alice's\n");
+    let Running::Ours(cluster) = &mut secured.cluster else {
+        unreachable!()
+    };
+    cluster.kill(NodeId(1)).await;
+    cluster.restart(NodeId(1)).await.unwrap();
+    until("denied", |health| {
+        matches!(
+            health,
+            Health::Failing {
+                trouble: Trouble::Denied,
+                ..
+            }
+        )
+    })
+    .await;
+    drop(feed);
     secured.end().await;
 }
 
