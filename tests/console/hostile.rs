@@ -103,7 +103,6 @@ async fn seed(bootstrap: &str) -> Member {
             value: Some(value.as_bytes()),
             headers: &[(EVIL, EVIL.as_bytes())],
             timestamp_ms: Some(written().as_millisecond()),
-            ..NewRecord::default()
         };
         producer.send(record).await.unwrap();
     }
