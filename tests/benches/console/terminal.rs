@@ -124,14 +124,15 @@ impl Terminal {
         Ok(Some(seen.at.duration_since(pressed)))
     }
 
-    /// What a key costs: the bytes written until nothing more came for `quiet`.
-    pub fn cost_of(&mut self, key: &str, quiet: Duration) -> Result<usize, Failure> {
+    /// What a key costs: the bytes from its frame on until nothing more came for `quiet`; `None` where it changed nothing.
+    pub fn cost_of(&mut self, key: &str, quiet: Duration) -> Result<Option<usize>, Failure> {
         self.rest(quiet, quiet * 50);
         let before = self.bytes();
-        self.press(key)?;
-        std::thread::sleep(quiet);
+        if self.answer_to(key)?.is_none() {
+            return Ok(None);
+        }
         self.rest(quiet, quiet * 50);
-        Ok(self.bytes() - before)
+        Ok(Some(self.bytes() - before))
     }
 
     /// Waits until nothing was written for `quiet`, at most for `patience`.

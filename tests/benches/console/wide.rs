@@ -97,7 +97,7 @@ pub async fn measure(options: &Options, report: &mut Report) -> Result<(), Failu
     let cluster = Wide::start(&broker, options.dir.as_deref(), size)?;
     paint(options, &cluster, report)?;
     screens(options, &cluster, report)?;
-    requests(&cluster, report).await;
+    requests(&cluster, report).await?;
     commands(options, &cluster, report)?;
     drop(cluster);
     ring(options, &broker, report)
@@ -223,7 +223,8 @@ fn costs(terminal: &mut Terminal, noun: &str, report: &mut Report) -> Result<(),
     for (name, key, most) in [("down", DOWN, 1000.0), ("a page", PAGE, 4000.0)] {
         let mut all = Vec::new();
         for _ in 0..15 {
-            all.push(terminal.cost_of(key, QUIET)? as f64);
+            let cost = terminal.cost_of(key, QUIET)?;
+            all.push(cost.ok_or_else(|| format!("{name} changed nothing on the screen of {noun}"))? as f64);
         }
         all.sort_by(f64::total_cmp);
         let note = format!("median of {}, {} to {}", all.len(), all[0], all[all.len() - 1]);
@@ -239,7 +240,7 @@ fn costs(terminal: &mut Terminal, noun: &str, report: &mut Report) -> Result<(),
 }
 
 /// What the cluster is asked for the lag of all groups.
-async fn requests(cluster: &Wide, report: &mut Report) {
+async fn requests(cluster: &Wide, report: &mut Report) -> Result<(), Failure> {
     let sources = Sources::of_kafka("bench", Kafka::new(Target::new(&cluster.bootstrap)));
     let needs = Needs::from([
         Section::Cluster,
@@ -254,6 +255,9 @@ async fn requests(cluster: &Wide, report: &mut Report) {
     let all = sources.kafka.requests();
     let sum: u64 = all.values().sum();
     println!("  {all:?}");
+    if groups < GROUPS {
+        return Err(format!("only {groups} groups were told").into());
+    }
     // Two for the ends, four for groups, a connection's first, and eight where groups are behind.
     let most = (BROKERS * 15 + 10) as f64;
     let note = format!("{groups} groups, {:.1} for each broker", sum as f64 / BROKERS as f64);
@@ -264,6 +268,7 @@ async fn requests(cluster: &Wide, report: &mut Report) {
         |number| format!("{number:.0}"),
         &note,
     );
+    Ok(())
 }
 
 fn commands(options: &Options, cluster: &Wide, report: &mut Report) -> Result<(), Failure> {
