@@ -106,6 +106,18 @@ impl Demo {
     ///
     /// The context goes to `context_file`, or into the demo's own folder.
     pub async fn start(drill: Option<(Drill, Begin)>, context_file: Option<&Path>) -> Result<Self, Error> {
+        Self::start_at_tempo(drill, context_file, 1).await
+    }
+
+    /// The same, with a simulated cloud whose periods and delays are AWS's divided by `clock_factor`.
+    ///
+    /// # Errors
+    /// As for [`Demo::start`].
+    pub async fn start_at_tempo(
+        drill: Option<(Drill, Begin)>,
+        context_file: Option<&Path>,
+        clock_factor: u32,
+    ) -> Result<Self, Error> {
         if let Some(path) = context_file.filter(|path| path.exists()) {
             return Err(Error::Taken(path.to_owned()));
         }
@@ -127,7 +139,7 @@ impl Demo {
         };
         let cluster = Cluster::start(config).await?;
         let bootstrap = cluster.bootstrap();
-        let cloud = Simulation::start(fleet.clone()).await?;
+        let cloud = Simulation::start_at_tempo(fleet.clone(), clock_factor).await?;
         let kafka = Kafka::new(guard::target(&bootstrap, guard.as_ref())?);
         workload::create_topics(&kafka).await?;
         let entry = entry(&kafka, &cluster, &cloud, &fleet, guard.as_ref()).await?;

@@ -2,7 +2,8 @@
 //! to it.
 //!
 //! It answers what [`Fleet`] describes and what [`Handle`] is told of the work the brokers do, at AWS's periods and
-//! with AWS's delays: a new measurement shows up minutes later, as it does there. What can go wrong is scripted, from
+//! with AWS's delays: a new measurement shows up minutes later, as it does there. One clock factor shortens them all, and
+//! is told with every answer (see [`time`]). What can go wrong is scripted, from
 //! Rust or with `POST /_script` (see [`Script`]). Its request ids start with `simulated-` and its instances carry the
 //! tag `azimuth:simulated`, so that nobody takes it for AWS. It checks no credentials and listens on 127.0.0.1 only.
 
@@ -14,6 +15,7 @@ mod meter;
 mod metric;
 mod query;
 mod server;
+mod time;
 mod xml;
 
 #[cfg(test)]
@@ -32,6 +34,7 @@ pub use fleet::{Disk, Fleet, Machine, Place, Usual};
 pub use meter::Io;
 
 use meter::Meter;
+use time::Tempo;
 
 /// What time it is, in seconds since the epoch. Tests bring their own.
 pub type Clock = Arc<dyn Fn() -> i64 + Send + Sync>;
@@ -52,6 +55,7 @@ pub struct Handle {
 
 struct Shared {
     clock: Clock,
+    tempo: Tempo,
     /// Items a page at most, whatever the request asks for.
     page: usize,
     state: Mutex<State>,
@@ -72,8 +76,16 @@ impl Simulation {
     /// # Errors
     /// When no port can be bound. Must be called within a tokio runtime.
     pub async fn start(fleet: Fleet) -> io::Result<Self> {
+        Self::start_at_tempo(fleet, 1).await
+    }
+
+    /// The same, with a clock that runs faster than AWS's by a factor: all its periods and delays are that much shorter.
+    ///
+    /// # Errors
+    /// As for [`Simulation::start`].
+    pub async fn start_at_tempo(fleet: Fleet, clock_factor: u32) -> io::Result<Self> {
         let clock: Clock = Arc::new(|| jiff::Timestamp::now().as_second());
-        Self::start_with(fleet, clock, ec2::PAGE).await
+        Self::begin(fleet, clock, ec2::PAGE, clock_factor).await
     }
 
     /// The same with a clock and a page size of one's own.
@@ -81,6 +93,10 @@ impl Simulation {
     /// # Errors
     /// As for [`Simulation::start`].
     pub async fn start_with(fleet: Fleet, clock: Clock, page: usize) -> io::Result<Self> {
+        Self::begin(fleet, clock, page, 1).await
+    }
+
+    async fn begin(fleet: Fleet, clock: Clock, page: usize, clock_factor: u32) -> io::Result<Self> {
         let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await?;
         let address = listener.local_addr()?;
         let mut meter = Meter::default();
@@ -92,6 +108,7 @@ impl Simulation {
             requests: 0,
         };
         let shared = Shared {
+            tempo: Tempo::new(clock(), clock_factor),
             clock,
             page: page.max(1),
             state: Mutex::new(state),
@@ -150,15 +167,23 @@ impl Handle {
     /// Work done on a volume since the last call.
     pub fn add_io(&self, volume: &str, io: Io) {
         let minute = self.now().div_euclid(60);
+        let factor = u64::from(self.shared.tempo.factor());
+        let io = Io {
+            read_bytes: io.read_bytes * factor,
+            write_bytes: io.write_bytes * factor,
+            read_ops: io.read_ops * factor,
+            write_ops: io.write_ops * factor,
+        };
         self.state().meter.add_io(volume, minute, io);
     }
 
     /// Bytes an instance received and sent since the last call.
     pub fn add_network(&self, instance: &str, bytes_in: u64, bytes_out: u64) {
         let minute = self.now().div_euclid(60);
+        let factor = f64::from(self.shared.tempo.factor());
         self.state()
             .meter
-            .add_network(instance, minute, bytes_in as f64, bytes_out as f64);
+            .add_network(instance, minute, bytes_in as f64 * factor, bytes_out as f64 * factor);
     }
 
     /// A sample of an instance's CPU use, 0..=100.
@@ -172,8 +197,9 @@ impl Handle {
         self.state().requests
     }
 
+    /// By the cloud's own clock.
     fn now(&self) -> i64 {
-        (self.shared.clock)()
+        self.shared.tempo.inside((self.shared.clock)())
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

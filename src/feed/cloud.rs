@@ -210,9 +210,10 @@ impl Plane {
         store.edit(|inner| {
             let cloud = &mut inner.snapshot.cloud;
             cloud.cost = aws.cost();
-            let label = (region.or_else(|| cloud.region.clone()), aws.simulated());
-            let same = label == (cloud.region.clone(), cloud.simulated);
-            (cloud.region, cloud.simulated) = label;
+            let region = region.or_else(|| cloud.region.clone());
+            let label = (region, aws.simulated(), aws.clock_factor());
+            let same = label == (cloud.region.clone(), cloud.simulated, cloud.clock_factor);
+            (cloud.region, cloud.simulated, cloud.clock_factor) = label;
             if same { Change::Age } else { Change::Value }
         });
     }

@@ -14,6 +14,9 @@ pub struct Cloud {
     pub region: Option<String>,
     /// True when the facts come from the simulated cloud of `azimuth demo`.
     pub simulated: bool,
+    /// How much faster than AWS's the simulated cloud's periods and delays are; 0 and 1 for AWS's own.
+    #[serde(default)]
+    pub clock_factor: u32,
     /// Zone name to zone.
     pub zones: Observed<BTreeMap<String, Zone>>,
     /// By zone name; `""` for instances whose zone is not known yet.

@@ -5,6 +5,7 @@ mod describe;
 use super::fault::{Faults, Refusal};
 use super::fleet::{Disk, Fleet, Machine};
 use super::query::Query;
+use super::time::Tempo;
 use super::xml::Xml;
 
 /// Items a page when the request does not say.
@@ -28,6 +29,7 @@ pub(super) struct View<'a> {
     pub(super) faults: &'a Faults,
     pub(super) changes: &'a [Change],
     pub(super) now: i64,
+    pub(super) tempo: Tempo,
     pub(super) page: usize,
     pub(super) request: &'a str,
 }

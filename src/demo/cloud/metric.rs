@@ -14,6 +14,7 @@ use super::credit;
 use super::fault::{Faults, Refusal};
 use super::fleet::{Disk, Machine, limits};
 use super::meter::{Meter, VolumeMinute};
+use super::time::Tempo;
 
 /// Seconds from the end of a point's period until it can be seen.
 const DELAY: i64 = 60;
@@ -37,7 +38,14 @@ struct Ask {
 }
 
 /// Answers one request; `page` results at most.
-pub(super) fn answer(state: &State, faults: &Faults, now: i64, page: usize, body: &[u8]) -> Result<Vec<u8>, Refusal> {
+pub(super) fn answer(
+    state: &State,
+    faults: &Faults,
+    now: i64,
+    tempo: Tempo,
+    page: usize,
+    body: &[u8],
+) -> Result<Vec<u8>, Refusal> {
     let request: Value = ciborium::from_reader(body)
         .map_err(|error| Refusal::new(400, "SerializationException", format!("the body is not CBOR: {error}")))?;
     let missing = |name: &str| Refusal::new(400, "MissingParameter", format!("The parameter {name} is required."));
@@ -53,13 +61,16 @@ pub(super) fn answer(state: &State, faults: &Faults, now: i64, page: usize, body
     let end = member(&request, "EndTime")
         .and_then(seconds)
         .ok_or_else(|| missing("EndTime"))?;
+    let (start, end) = (tempo.inside(start), tempo.inside(end));
     let range = start.max(now - MINUTES * 60)..end.min(now + 3600);
     let first = member(&request, "NextToken").and_then(Value::as_text);
     let first: usize = first.and_then(|token| token.parse().ok()).unwrap_or_default();
     let mut results = Vec::new();
     for query in queries.iter().skip(first).take(page) {
         let ask = ask(query).ok_or_else(|| missing("MetricStat"))?;
-        results.push(result(&ask, series(state, faults, now, &ask, range.clone())));
+        let points = series(state, faults, now, &ask, range.clone());
+        let points = points.into_iter().map(|(at, value)| (tempo.outside(at), value));
+        results.push(result(&ask, points.collect()));
     }
     let mut fields = vec![
         ("MetricDataResults", Value::Array(results)),

@@ -81,6 +81,7 @@ async fn query(handle: &Handle, body: &[u8]) -> Answer {
             faults: &faults,
             changes: &state.modifications,
             now: handle.now(),
+            tempo: handle.shared.tempo,
             page: handle.shared.page,
             request: &request,
         };
@@ -104,7 +105,10 @@ async fn cloudwatch(handle: &Handle, operation: &str, body: &[u8]) -> Answer {
         let faults = handle.shared.faults.borrow();
         match (faults.refusal(operation), operation) {
             (Some(refusal), _) => Err(refusal),
-            (None, "GetMetricData") => metric::answer(&state, &faults, handle.now(), handle.shared.page, body),
+            (None, "GetMetricData") => {
+                let (tempo, page) = (handle.shared.tempo, handle.shared.page);
+                metric::answer(&state, &faults, handle.now(), tempo, page, body)
+            }
             (None, other) => Err(Refusal::new(
                 404,
                 "UnknownOperationException",
@@ -136,7 +140,11 @@ async fn begin(handle: &Handle, operation: &str) -> String {
     if delay > 0 {
         tokio::time::sleep(Duration::from_millis(delay)).await;
     }
-    format!("simulated-{number}")
+    // The source reads the factor off here.
+    match handle.shared.tempo.factor() {
+        1 => format!("simulated-{number}"),
+        factor => format!("simulated-x{factor}-{number}"),
+    }
 }
 
 fn script(handle: &Handle, body: &[u8]) -> Answer {

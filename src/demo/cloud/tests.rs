@@ -503,3 +503,31 @@ async fn an_instance_that_does_more_than_its_baseline_loses_credit() {
     let left = after.instances[&instance].ebs_byte_balance_percent.unwrap().value;
     assert!(left < 96.0 && left > 90.0, "{left}");
 }
+
+#[tokio::test]
+async fn a_faster_clock_shows_measurements_sooner_and_changes_no_rate() {
+    let clock = Arc::new(AtomicI64::new(NOW));
+    let shown = Arc::clone(&clock);
+    let fleet = Fleet::of_brokers(6, 100, |broker| format!("/data/{broker}"), NOW);
+    let clock_of_all: Clock = Arc::new(move || shown.load(Ordering::Relaxed));
+    let simulation = Simulation::begin(fleet, clock_of_all, ec2::PAGE, 10).await.unwrap();
+    let aws = source(&simulation);
+    let rig = Rig { simulation, clock, aws };
+    let volume = rig.data_volume().await;
+    assert_eq!((rig.aws.simulated(), rig.aws.clock_factor()), (true, 10));
+    // 1 MB/s. At AWS's own pace the first five minutes would be told after six.
+    for _ in 0..90 {
+        let io = Io {
+            write_bytes: 1_000_000,
+            write_ops: 10,
+            ..Io::default()
+        };
+        rig.simulation.handle().add_io(&volume.id, io);
+        rig.pass(1);
+    }
+    let metrics = rig.aws.metrics(&[target(&volume)], rig.now()).await.unwrap();
+    let point = metrics.volumes[&volume.id].write_bytes_per_second.unwrap();
+    assert_eq!(point.value, 1e6);
+    let age = rig.now().duration_since(point.at).as_secs();
+    assert!((30..=66).contains(&age), "{age} s old");
+}

@@ -29,6 +29,10 @@ impl Aws {
         match *self {}
     }
 
+    pub fn clock_factor(&self) -> u32 {
+        match *self {}
+    }
+
     pub async fn region(&self) -> Result<Option<String>, Error> {
         match *self {}
     }

@@ -13,7 +13,7 @@ mod zone;
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
 use aws_sdk_ec2::config::http::HttpResponse;
@@ -53,7 +53,8 @@ struct Shared {
     clients: OnceCell<Clients>,
     requests: AtomicU64,
     metrics: AtomicU64,
-    simulated: AtomicBool,
+    /// How much faster than AWS's the simulated cloud's clock runs; 0 for AWS itself.
+    simulated: AtomicU32,
 }
 
 impl Aws {
@@ -67,7 +68,7 @@ impl Aws {
             clients: OnceCell::new(),
             requests: AtomicU64::new(0),
             metrics: AtomicU64::new(0),
-            simulated: AtomicBool::new(false),
+            simulated: AtomicU32::new(0),
         };
         Ok(Self {
             shared: Arc::new(shared),
@@ -86,6 +87,11 @@ impl Aws {
 
     /// True once the simulated cloud of `azimuth demo` has answered.
     pub fn simulated(&self) -> bool {
+        self.clock_factor() > 0
+    }
+
+    /// How much faster than AWS's the simulated cloud's clock runs; 0 for AWS itself.
+    pub fn clock_factor(&self) -> u32 {
         self.shared.simulated.load(Ordering::Relaxed)
     }
 
@@ -195,8 +201,12 @@ impl Aws {
             return Err(failure::timed_out(&peer, what, CALL));
         };
         let answer = answer.map_err(|error| failure::word(&peer, what, CALL, &error))?;
-        if answer.request_id().is_some_and(|id| id.starts_with(SIMULATED)) {
-            self.shared.simulated.store(true, Ordering::Relaxed);
+        if let Some(rest) = answer.request_id().and_then(|id| id.strip_prefix(SIMULATED)) {
+            // `simulated-x10-7`, or `simulated-7` at AWS's own pace.
+            let factor = rest
+                .strip_prefix('x')
+                .and_then(|rest| rest.split('-').next()?.parse().ok());
+            self.shared.simulated.store(factor.unwrap_or(1), Ordering::Relaxed);
         }
         Ok(answer)
     }

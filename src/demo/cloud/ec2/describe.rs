@@ -327,7 +327,7 @@ pub(super) fn modifications(view: &View<'_>, query: &Query) -> Result<String, Re
     let (changes, next) = view.page(query, changes)?;
     Ok(Xml::answer("DescribeVolumesModifications", view.request, |xml| {
         xml.list("volumeModificationSet", changes, |xml, change| {
-            modification(xml, change, view.now)
+            modification(xml, change, view)
         });
         if let Some(next) = next {
             xml.leaf("nextToken", next);
@@ -335,8 +335,8 @@ pub(super) fn modifications(view: &View<'_>, query: &Query) -> Result<String, Re
     }))
 }
 
-fn modification(xml: &mut Xml, change: &Change, now: i64) {
-    let (state, percent) = progress(change, now);
+fn modification(xml: &mut Xml, change: &Change, view: &View<'_>) {
+    let (state, percent) = progress(change, view.now);
     let Change {
         before,
         after,
@@ -352,9 +352,9 @@ fn modification(xml: &mut Xml, change: &Change, now: i64) {
     xml.leaf("originalIops", before.iops).leaf("targetIops", after.iops);
     xml.leaf("originalThroughput", before.throughput_mib_per_second);
     xml.leaf("targetThroughput", after.throughput_mib_per_second);
-    xml.time("startTime", *started_at);
+    xml.time("startTime", view.tempo.outside(*started_at));
     if state == "completed" {
-        xml.time("endTime", started_at + MODIFYING + OPTIMIZING);
+        xml.time("endTime", view.tempo.outside(started_at + MODIFYING + OPTIMIZING));
     }
 }
 

@@ -76,7 +76,7 @@ pub(super) async fn metrics(aws: &Aws, targets: &[MetricTarget], now: Moment) ->
             for result in page.metric_data_results() {
                 let at = result.id().and_then(|id| id.strip_prefix('q')?.parse::<usize>().ok());
                 if let Some(series) = at.and_then(|at| series.get(at)) {
-                    keep(&mut found, series, result, now);
+                    keep(&mut found, series, result, (now, aws.clock_factor().max(1)));
                 }
             }
         }
@@ -200,13 +200,13 @@ fn query(at: usize, series: &Series<'_>) -> MetricDataQuery {
         .build()
 }
 
-fn keep(found: &mut Metrics, series: &Series<'_>, result: &MetricDataResult, now: i64) {
+fn keep(found: &mut Metrics, series: &Series<'_>, result: &MetricDataResult, (now, clock_factor): (i64, u32)) {
     let points = result
         .timestamps()
         .iter()
         .zip(result.values())
         .map(|(at, value)| (at.secs(), *value));
-    let Some(point) = newest(points, series, now) else {
+    let Some(point) = newest(points, series, now, clock_factor) else {
         return;
     };
     let slot = match series.slot {
@@ -223,12 +223,12 @@ fn entry<'a, T: Default>(map: &'a mut BTreeMap<String, T>, id: &str) -> &'a mut 
     map.entry(id.to_owned()).or_default()
 }
 
-/// The newest point; of sums the newest whole one, as a rate per second.
-fn newest(points: impl Iterator<Item = (i64, f64)>, series: &Series<'_>, now: i64) -> Option<Point> {
+/// The newest point; of sums the newest whole one, as a rate per second. A simulated cloud's periods may be shorter by a factor.
+fn newest(points: impl Iterator<Item = (i64, f64)>, series: &Series<'_>, now: i64, clock_factor: u32) -> Option<Point> {
     let period = i64::from(series.period);
     let is_sum = series.stat == "Sum";
     let (at, value) = points
-        .filter(|(at, _)| !is_sum || at + period + SETTLE_SECONDS <= now)
+        .filter(|(at, _)| !is_sum || at + (period + SETTLE_SECONDS) / i64::from(clock_factor) <= now)
         .max_by_key(|(at, _)| *at)?;
     Some(Point {
         at: Moment::from_second(at).ok()?,
@@ -244,7 +244,7 @@ mod tests {
     fn a_sum_counts_once_its_period_is_over_and_becomes_a_rate() {
         let series = &volume_series("vol-1", "gp3")[0];
         let points = [(900, 30_000.0), (600, 60_000.0), (300, 1.0)];
-        let at = |now| newest(points.into_iter(), series, now).map(|point| (point.at.as_second(), point.value));
+        let at = |now| newest(points.into_iter(), series, now, 1).map(|point| (point.at.as_second(), point.value));
         assert_eq!(at(1260), Some((900, 100.0)));
         assert_eq!(
             at(1259),
@@ -257,7 +257,7 @@ mod tests {
     #[test]
     fn a_state_counts_at_once() {
         let series = &attachment_series("vol-1", "i-1")[0];
-        let point = newest([(60, 1.0), (0, 0.0)].into_iter(), series, 61).unwrap();
+        let point = newest([(60, 1.0), (0, 0.0)].into_iter(), series, 61, 1).unwrap();
         assert_eq!((point.at.as_second(), point.value), (60, 1.0));
     }
 
