@@ -5,7 +5,9 @@
 //! reads first. Verdicts have four values, and unknown is never taken for pass.
 
 pub mod cause;
+pub mod explain;
 pub mod facts;
+pub mod finding;
 mod text;
 pub mod triage;
 mod vote;
@@ -15,7 +17,9 @@ use serde::Serialize;
 use crate::model::event::Since;
 use crate::plan::gate::{Gate, Verdict};
 
+pub use explain::{Act, Explained, Reach};
 pub use facts::Facts;
+pub use finding::Findings;
 pub use triage::Triage;
 
 /// What is at fault.

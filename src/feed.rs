@@ -32,6 +32,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::task::AbortHandle;
 
+use crate::model::event::Event;
 use crate::model::identity::Rules;
 use crate::model::transaction::Producer;
 use crate::model::{BrokerId, Snapshot};
@@ -168,6 +169,7 @@ pub fn target(context: &Context) -> Result<Target, Error> {
 pub struct Feed {
     snapshots: watch::Receiver<Arc<Snapshot>>,
     control: Arc<Control>,
+    store: Arc<Store>,
     task: AbortHandle,
 }
 
@@ -176,11 +178,13 @@ impl Feed {
     pub fn start(sources: Sources, cadence: Cadence) -> Self {
         let look = sources.look();
         let control = Arc::new(Control::new(cadence));
-        let (sender, snapshots) = watch::channel(look.store.publish());
+        let store = Arc::clone(&look.store);
+        let (sender, snapshots) = watch::channel(store.publish());
         let task = tokio::spawn(live::run(look, Arc::clone(&control), sender)).abort_handle();
         Self {
             snapshots,
             control,
+            store,
             task,
         }
     }
@@ -193,6 +197,11 @@ impl Feed {
     /// Asks for a section now, whatever its cadence and back-off say.
     pub fn refresh(&self, section: Section) {
         self.control.kick(section);
+    }
+
+    /// Remembers a change that is worked out from snapshots, and records it with the others.
+    pub fn note(&self, event: Event) {
+        self.store.note(event);
     }
 
     /// No question is asked while paused.
@@ -221,17 +230,22 @@ pub async fn collect(sources: &Sources, needs: &Needs, deadline: Duration) -> Sn
     collect::collect(&sources.look(), needs, deadline).await
 }
 
-/// The same, and unless so long a time was recorded a second look at the log ends and the groups `apart` later, so that
-/// rates are known.
+/// The same, and unless so long a time was recorded a second look `apart` later at what rates are made of: log ends, groups,
+/// log directories, scraped counters.
 pub async fn collect_rates(sources: &Sources, needs: &Needs, deadline: Duration, apart: Duration) -> Snapshot {
     let look = sources.look();
     let began = tokio::time::Instant::now();
     let first = collect::collect(&look, needs, deadline).await;
-    if is_recorded(&first, apart) {
+    if needs.contains(&Section::Groups) && is_recorded(&first, apart) {
         return first;
     }
     tokio::time::sleep(apart).await;
-    let twice = [Section::Offsets, Section::Groups];
+    let twice = [
+        Section::Offsets,
+        Section::Groups,
+        Section::Logdirs,
+        Section::BrokerMetrics,
+    ];
     let again = twice.into_iter().filter(|section| needs.contains(section)).collect();
     collect::collect(&look, &again, deadline.saturating_sub(began.elapsed())).await
 }

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::model::event::Event;
+use super::Act;
 use crate::model::row::Rows;
 use crate::model::row::broker::{BrokerRow, BrokerState};
 use crate::model::row::partition::{Badge, PartitionRow};
@@ -16,8 +16,10 @@ pub struct Facts<'a> {
     pub snapshot: &'a Snapshot,
     /// The rows of `snapshot`.
     pub rows: &'a Rows,
-    /// What Azimuth's operations did, as their journals tell.
-    pub acts: &'a [Event],
+    /// What Azimuth's operations did and do, as their journals tell.
+    pub acts: &'a [Act],
+    /// What an operation explains counts like everything else.
+    pub strict: bool,
     pub now: Moment,
 }
 

@@ -3,17 +3,18 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::{Cause, Facts, Triage, cause};
+use super::{Act, Cause, Facts, Triage, cause};
 use crate::model::broker::{Broker, Link};
 use crate::model::cloud::{Instance, Metrics, Point, Volume, VolumeMetrics, Zone};
 use crate::model::cluster::Cluster;
 use crate::model::config::{Config, ConfigSource};
 use crate::model::event::{Event, EventKind, Events, Symptom};
 use crate::model::group::{Commit, Group, Member};
+use crate::model::history::{Basis, GroupPast, History, Since, Standing};
 use crate::model::identity::Rules;
 use crate::model::logdir::LogDir;
 use crate::model::offset::{Offsets, Span};
-use crate::model::pace::{GroupPace, Pace, Surge};
+use crate::model::pace::{GroupLook, GroupPace, Pace, Surge};
 use crate::model::probe::Probe;
 use crate::model::quorum::{Quorum, Voter};
 use crate::model::reassignment::Reassignment;
@@ -139,19 +140,25 @@ impl Six {
     }
 
     pub fn causes(&self) -> Vec<Cause> {
-        self.with(cause::all)
+        self.with(&[], cause::all)
     }
 
     pub fn triage(&self) -> Triage {
-        self.with(Triage::of)
+        self.triage_during(&[])
     }
 
-    fn with<R>(&self, judge: impl FnOnce(&Facts<'_>) -> R) -> R {
+    /// While these operations run.
+    pub fn triage_during(&self, acts: &[Act]) -> Triage {
+        self.with(acts, Triage::of)
+    }
+
+    fn with<R>(&self, acts: &[Act], judge: impl FnOnce(&Facts<'_>) -> R) -> R {
         let rows = Rows::of(&self.snapshot, now());
         judge(&Facts {
             snapshot: &self.snapshot,
             rows: &rows,
-            acts: &[],
+            acts,
+            strict: false,
             now: now(),
         })
     }
@@ -403,15 +410,44 @@ impl Six {
                 metadata: String::new(),
             }],
         };
-        let pace = GroupPace {
-            moved_at: ago(seconds),
-            longest_gap_seconds: 5.0,
-            had_members: members > 0,
-            stuck: None,
+        let standing = Standing {
+            offset: 1_000 - lag,
+            since: ago(seconds),
+            end: 950,
         };
-        self.snapshot.group_paces.insert(name.into(), pace);
+        let past = GroupPast {
+            state: group.state.clone(),
+            since: Since {
+                at: ago(600),
+                basis: Basis::Seen,
+            },
+            rebalances: Default::default(),
+            standing: BTreeMap::from([("orders".into(), BTreeMap::from([(0, standing)]))]),
+            shape: 0,
+            commits: 1,
+            pace: five_second_commits(seconds),
+        };
+        let history = History {
+            groups: Arc::new(BTreeMap::from([(name.into(), Arc::new(past))])),
+            ..History::default()
+        };
+        self.snapshot.history = Arc::new(history);
         self.snapshot.groups = Observed::fresh(vec![group], ago(1));
         self.snapshot.coordinators.insert(1, Observed::fresh((), now()));
+        self
+    }
+
+    /// Where a partition's log begins.
+    pub fn log_start(&mut self, topic: &str, partition: i32, start: i64) -> &mut Self {
+        for section in self.snapshot.offsets.values_mut() {
+            let mut offsets = section.get().unwrap().clone();
+            let span = offsets
+                .topics
+                .get_mut(topic)
+                .and_then(|spans| spans.get_mut(&partition));
+            span.into_iter().for_each(|span| span.start = start);
+            *section = Observed::fresh(offsets, now());
+        }
         self
     }
 
@@ -567,4 +603,18 @@ impl Six {
         self.snapshot.cluster = Observed::fresh(cluster, ago(1));
         self.join()
     }
+}
+
+/// Two minutes of commits every five seconds, the last one so many seconds ago.
+fn five_second_commits(seconds: i64) -> GroupPace {
+    let mut pace = GroupPace::default();
+    for look in (0..=24).rev() {
+        let look_at = GroupLook {
+            commits: look,
+            has_read_all: false,
+            is_settled: true,
+        };
+        pace.look(look_at, ago(seconds + look as i64 * 5));
+    }
+    pace
 }

@@ -14,7 +14,7 @@ use std::collections::BTreeSet;
 
 use serde::Serialize;
 
-use super::{Cause, Culprit, Dont, Evidence, Facts, Step, cause};
+use super::{Cause, Culprit, Dont, Evidence, Explained, Facts, Step, cause, explain};
 use crate::model::event::Since;
 use crate::plan::gate::Verdict;
 
@@ -25,6 +25,8 @@ pub struct Triage {
     pub culprit: Culprit,
     /// Every cause found, the one to act on first.
     pub causes: Vec<Cause>,
+    /// Causes that an operation of ours explains.
+    pub explained: Vec<Explained>,
     /// All of [`Name`], in its order.
     pub lines: Vec<Line>,
     pub next: Vec<Step>,
@@ -79,7 +81,7 @@ pub struct Line {
 impl Triage {
     /// Judges what is known; linear in partitions.
     pub fn of(facts: &Facts<'_>) -> Self {
-        let causes = cause::all(facts);
+        let (causes, explained) = explain::split(facts, cause::all(facts));
         let mut next: Vec<Step> = Vec::new();
         let mut dont: Vec<Dont> = Vec::new();
         for cause in &causes {
@@ -99,11 +101,11 @@ impl Triage {
         let mut lines = vec![
             headline::line(facts, &causes),
             place::line(facts),
-            suspect::line(facts, &causes),
+            suspect::line(facts, &causes, &explained),
             quorum::line(facts),
             disk::line(facts),
             limit::line(facts),
-            change::line(facts),
+            change::line(facts, &causes),
             hurt::line(facts, &causes),
         ];
         if next.is_empty() && lines[0].verdict == Verdict::Warn {
@@ -134,6 +136,7 @@ impl Triage {
                 .unwrap_or_else(Culprit::none),
             seen: facts.snapshot.cluster.get().is_some(),
             causes,
+            explained,
             lines,
             next,
             dont,
@@ -142,6 +145,15 @@ impl Triage {
 
     pub fn line(&self, name: Name) -> Option<&Line> {
         self.lines.iter().find(|line| line.name == name)
+    }
+
+    /// How many findings fail and how many warn. What is wrong without a cause that a rule names is one.
+    pub fn findings(&self) -> (usize, usize) {
+        let of = |verdict, status| {
+            let causes = self.causes.iter().filter(|cause| cause.verdict == verdict).count();
+            causes.max(usize::from(self.status == status))
+        };
+        (of(Verdict::Fail, Status::Fail), of(Verdict::Warn, Status::Warn))
     }
 
     /// What must differ for a triage to be another one: numbers that waver are no news.
@@ -155,6 +167,9 @@ impl Triage {
         }
         for cause in &self.causes {
             gist.push_str(&format!("\n{} {}", cause.rule, cause.culprit));
+        }
+        for explained in &self.explained {
+            gist.push_str(&format!("\n{} {}", explained.cause.rule, explained.by));
         }
         for step in &self.next {
             gist.push_str(&format!("\n{} {}", step.action, step.blocked_by().is_some()));

@@ -1,13 +1,14 @@
 //! `azimuth broker …`
 
 use super::exit::Failure;
-use super::facts::{Facts, gather};
+use super::facts::{Facts, gather, gather_over, tell_window};
 use super::logdir;
 use super::output::{
     Answer, Block, Column, Data, Field, Rank, Sheet, bytes, count, duration, mb_per_second, percent, plain,
 };
 use crate::command::Line;
 use crate::command::broker::Verb;
+use crate::command::value::Time;
 use crate::feed::Section;
 use crate::model::BrokerId;
 use crate::model::config::{Config, ConfigSource};
@@ -28,8 +29,9 @@ const NEEDS: [Section; 9] = [
 
 pub async fn answer(line: &Line, verb: &Verb) -> Result<Answer, Failure> {
     match verb {
-        Verb::List => {
-            let facts = gather(line, &NEEDS).await?;
+        Verb::List { window } => {
+            let facts = gather_over(line, &NEEDS, window.map(|window| window.0)).await?;
+            tell_window(*window);
             let Rows { mut brokers, zones, .. } = facts.rows();
             brokers.sort_by(|one, other| (&one.zone, one.id).cmp(&(&other.zone, other.id)));
             let mut answer = Answer::list(COLUMNS, &brokers, "broker", |row| row.id.to_string());
@@ -42,13 +44,15 @@ pub async fn answer(line: &Line, verb: &Verb) -> Result<Answer, Failure> {
             });
             Ok(facts.seal(answer))
         }
-        Verb::Show { id } => show(line, *id).await,
+        Verb::Show { id, window } => show(line, *id, *window).await,
         Verb::Config { id, all, key } => config(line, *id, *all, key.as_deref()).await,
     }
 }
 
-async fn show(line: &Line, id: BrokerId) -> Result<Answer, Failure> {
-    let facts = about(gather(line, &NEEDS).await?, id);
+async fn show(line: &Line, id: BrokerId, window: Option<Time>) -> Result<Answer, Failure> {
+    let facts = gather_over(line, &NEEDS, window.map(|window| window.0)).await?;
+    tell_window(window);
+    let facts = about(facts, id);
     let rows = facts.rows();
     let broker = rows.brokers.iter().find(|row| row.id == id);
     let broker = broker.ok_or_else(|| unknown(&facts, id))?;

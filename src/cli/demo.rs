@@ -33,7 +33,9 @@ pub async fn start(line: &Line, asked: &demo::Demo, begin: Begin) -> Result<Demo
         .map(Drill::parse)
         .transpose()
         .map_err(Failure::usage)?;
-    let started = Demo::start(drill.map(|drill| (drill, begin)), line.global.context_file.as_deref()).await;
+    let drill = drill.map(|drill| (drill, begin));
+    let file = line.global.context_file.as_deref();
+    let started = Demo::start_at_tempo(drill, file, asked.clock_factor.unwrap_or(1)).await;
     started.map_err(|error| match error {
         Error::Taken(_) => Failure::usage(error),
         error => Failure::partial(error),
@@ -81,12 +83,13 @@ async fn once(line: &Line, demo: &Demo) -> Result<Exit, Failure> {
     );
     demo.settle(SETTLE).await;
     let views = [
-        ("BROKERS BY ZONE", Command::Broker(broker::Verb::List)),
+        ("BROKERS BY ZONE", Command::Broker(broker::Verb::List { window: None })),
         (
             "PLACEMENT",
             Command::Topic(topic::Verb::List {
                 name: None,
                 internal: true,
+                window: None,
             }),
         ),
         (

@@ -7,6 +7,7 @@ use futures::FutureExt;
 use super::exit::Failure;
 use super::missing;
 use super::output::{Answer, Problem};
+use crate::command::value::Time;
 use crate::command::{Global, Line};
 use crate::feed::{self, Needs, Section, Sources, capture};
 use crate::model::history::Window;
@@ -60,6 +61,16 @@ pub async fn gather_over(line: &Line, needs: &[Section], window: Option<Duration
         snapshot,
         now,
     })
+}
+
+/// Says what rates are over, where two looks were asked for.
+pub fn tell_window(window: Option<Time>) {
+    if let Some(window) = window {
+        super::exit::say(&format!(
+            "azimuth: rates: seen twice, {} s apart",
+            window.0.as_secs_f64()
+        ));
+    }
 }
 
 async fn look(global: &Global, needs: &Needs, window: Option<Duration>) -> Result<Snapshot, Failure> {

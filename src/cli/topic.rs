@@ -2,8 +2,8 @@
 
 use super::change::{self, Wish};
 use super::exit::{Exit, Failure};
-use super::facts::{Facts, gather};
-use super::output::{Answer, Block, Column, Data, Field, Rank, Sheet, bytes, count};
+use super::facts::{Facts, gather, gather_over, tell_window};
+use super::output::{Answer, Block, Column, Data, Field, Rank, Sheet, bytes, count, plain};
 use super::partition;
 use crate::command::Line;
 use crate::command::topic::Verb;
@@ -24,23 +24,36 @@ const NEEDS: [Section; 5] = [
 
 pub async fn answer(line: &Line, verb: &Verb) -> Result<Answer, Failure> {
     match verb {
-        Verb::List { name, internal } => {
+        Verb::List { name, internal, window } => {
             let pattern = super::pattern("--name", name.as_deref())?;
-            let facts = gather(line, &NEEDS).await?;
+            let facts = match window {
+                Some(window) => gather_over(line, &with_offsets(), Some(window.0)).await?,
+                None => gather(line, &NEEDS).await?,
+            };
+            tell_window(*window);
             let topics = facts.rows().topics;
             let shown = topics
                 .iter()
                 .filter(|row| *internal || !row.internal)
                 .filter(|row| pattern.as_ref().is_none_or(|pattern| pattern.is_match(&row.name)));
-            let answer = Answer::list(COLUMNS, shown, "topic", |row| row.name.clone());
+            let columns: Vec<Column<TopicRow>> = match window {
+                Some(_) => COLUMNS.iter().copied().chain([RATE]).collect(),
+                None => COLUMNS.to_vec(),
+            };
+            let answer = Answer::list(&columns, shown, "topic", |row| row.name.clone());
             Ok(facts.seal(answer))
         }
-        Verb::Show { names } => {
-            let needs: Vec<Section> = NEEDS.into_iter().chain([Section::Offsets]).collect();
-            show(gather(line, &needs).await?, names)
+        Verb::Show { names, window } => {
+            let facts = gather_over(line, &with_offsets(), window.map(|window| window.0)).await?;
+            tell_window(*window);
+            show(facts, names)
         }
         Verb::Create { .. } | Verb::Delete { .. } => Err(Failure::usage("that is a change, not a question")),
     }
+}
+
+fn with_offsets() -> Vec<Section> {
+    NEEDS.into_iter().chain([Section::Offsets]).collect()
 }
 
 pub async fn change(line: &Line, verb: &Verb, intent: Intent) -> Result<Exit, Failure> {
@@ -198,6 +211,14 @@ const COLUMNS: &[Column<TopicRow>] = &[
     },
 ];
 
+/// Told where two looks tell it.
+const RATE: Column<TopicRow> = Column {
+    key: "in_records_per_second",
+    title: "IN/S",
+    rank: Rank::Usual,
+    field: |row| Field::cell(&row.rate, |rate| plain(*rate)),
+};
+
 /// A topic's partitions inside `topic show`.
 const PARTS: &[Column<PartitionRow>] = &[
     partition::PARTITION,
@@ -217,6 +238,12 @@ const PARTS: &[Column<PartitionRow>] = &[
         title: "END",
         rank: Rank::Usual,
         field: |row| Field::cell(&row.end, count),
+    },
+    Column {
+        key: "in_records_per_second",
+        title: "IN/S",
+        rank: Rank::Wide,
+        field: |row| Field::cell(&row.rate, |rate| plain(*rate)),
     },
     Column {
         key: "size_bytes",

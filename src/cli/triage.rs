@@ -11,11 +11,11 @@ use super::facts::{Facts as Seen, context_of, gather, hold_to_pin, paths, source
 use super::missing::problems;
 use super::output::Problem;
 use crate::check::triage::{Line as Told, Name, Status};
-use crate::check::{self, Culprit, Dont, Evidence, Step};
+use crate::check::{self, Act, Culprit, Dont, Evidence, Findings, Reach, Step};
 use crate::command::triage::{FailOn, Triage};
 use crate::command::{Line, Output};
 use crate::feed::{Cadence, Feed, Needs, Section};
-use crate::model::event::{Event, EventKind, Since};
+use crate::model::event::Since;
 use crate::model::row::Rows;
 use crate::model::{Moment, Snapshot, foreign};
 use crate::operation::{Folder, Phase};
@@ -40,6 +40,9 @@ const NEEDS: [Section; 14] = [
     Section::Metrics,
     Section::Probes,
 ];
+/// What is asked too: how far behind groups are in time, and how long that is safe. Where it is missing, the line of who is
+/// hurt says so.
+const BESIDE: [Section; 2] = [Section::Backlogs, Section::Retentions];
 /// A watch says nothing before everything was asked once, or this has passed.
 const FIRST: std::time::Duration = std::time::Duration::from_secs(6);
 /// Rows of a wide cluster take a while: no more often than this.
@@ -54,12 +57,16 @@ pub async fn run(line: &Line, asked: &Triage) -> Result<Exit, Failure> {
     if asked.watch {
         return watch(line, asked).await;
     }
-    let facts: Seen = gather(line, &NEEDS).await?;
+    let facts: Seen = gather(line, &asked_for()).await?;
     let needs: Needs = NEEDS.into();
-    let judged = judge(&facts.snapshot, facts.now);
+    let judged = judge(&facts.snapshot, facts.now, asked.strict);
     let document = Document::of(&judged, &facts.snapshot, problems(&facts.snapshot, &needs), facts.now);
     print(line, &document, false)?;
     Ok(exit(&judged, document.complete, asked.fail_on))
+}
+
+fn asked_for() -> Vec<Section> {
+    NEEDS.into_iter().chain(BESIDE).collect()
 }
 
 /// Judges on, from a feed of its own, until it is interrupted; then the last verdict is the exit status.
@@ -72,13 +79,14 @@ async fn watch(line: &Line, asked: &Triage) -> Result<Exit, Failure> {
     let mut pins = Pins::load(&paths)?;
     let feed = Feed::start(sources(&context, &pins, &paths)?, Cadence::default());
     let needs: Needs = NEEDS.into();
-    feed.focus(needs.clone());
+    feed.focus(asked_for().into_iter().collect());
     let mut snapshots = feed.snapshots();
     let until = line.global.timeout.map(|time| Instant::now() + time.0);
     let began = Instant::now();
     let mut said: Option<String> = None;
     let mut last = Exit::Partial;
     let mut due = Instant::now();
+    let mut findings = Findings::default();
     loop {
         tokio::select! {
             () = tokio::time::sleep_until(until.unwrap_or(began)), if until.is_some() => return Ok(last),
@@ -93,10 +101,15 @@ async fn watch(line: &Line, asked: &Triage) -> Result<Exit, Failure> {
         }
         let now = Moment::now();
         let seen = Arc::clone(&snapshot);
-        let judged = tokio::task::spawn_blocking(move || judge(&seen, now));
+        let strict = asked.strict;
+        let judged = tokio::task::spawn_blocking(move || judge(&seen, now, strict));
         let judged = judged
             .await
             .map_err(|error| Failure::new(Exit::Bug, format!("the rules broke off: {error}")))?;
+        findings
+            .news(&judged, now)
+            .into_iter()
+            .for_each(|event| feed.note(event));
         let document = Document::of(&judged, &snapshot, problems(&snapshot, &needs), now);
         last = exit(&judged, document.complete, asked.fail_on);
         let gist = judged.gist();
@@ -115,19 +128,20 @@ fn is_whole(snapshot: &Snapshot, needs: &Needs) -> bool {
             .any(|problem| problem.reason.contains("not asked yet") || problem.reason.contains("no broker was asked"))
 }
 
-fn judge(snapshot: &Snapshot, now: Moment) -> check::Triage {
+fn judge(snapshot: &Snapshot, now: Moment, strict: bool) -> check::Triage {
     let rows = Rows::of(snapshot, now);
     let acts = acts(snapshot);
     check::Triage::of(&check::Facts {
         snapshot,
         rows: &rows,
         acts: &acts,
+        strict,
         now,
     })
 }
 
-/// What Azimuth did with this cluster, as far as the journals on this host tell.
-fn acts(snapshot: &Snapshot) -> Vec<Event> {
+/// What Azimuth did and does with this cluster, as far as the journals on this host tell.
+fn acts(snapshot: &Snapshot) -> Vec<Act> {
     let folder = snapshot
         .cluster
         .get()
@@ -137,6 +151,7 @@ fn acts(snapshot: &Snapshot) -> Vec<Event> {
     let known = all.into_iter().filter_map(|(_, status)| status.ok());
     known
         .map(|status| {
+            let is_running = status.phase == Phase::Running;
             let how = match status.phase {
                 Phase::Running => "began",
                 Phase::Paused => "is paused",
@@ -144,18 +159,15 @@ fn acts(snapshot: &Snapshot) -> Vec<Event> {
                 Phase::Aborted => "was aborted",
                 Phase::Failed => "failed",
             };
-            let at = if status.phase == Phase::Running {
-                status.begun_at
-            } else {
-                status.last_at
-            };
-            Event::new(
-                at,
-                EventKind::Operation,
-                format!("operation {}", status.id),
-                format!("({}) {how}, by {}", status.plan.title, status.begun_by),
-                1,
-            )
+            Act {
+                id: status.id.to_string(),
+                title: status.plan.title.clone(),
+                state: how.to_owned(),
+                by: status.begun_by.to_string(),
+                at: if is_running { status.begun_at } else { status.last_at },
+                progresses: is_running && status.alive,
+                reach: Reach::of(&status.plan),
+            }
         })
         .collect()
 }
@@ -184,6 +196,9 @@ struct Document<'a> {
     taken_at: Moment,
     /// The host that looked.
     vantage: Option<&'a str>,
+    /// The AWS facts are those of a simulated cloud, whose clock is so much faster than AWS's.
+    simulated: bool,
+    clock_factor: u32,
     complete: bool,
     problems: Vec<Problem>,
     status: Status,
@@ -213,6 +228,8 @@ struct Found<'a> {
     culprit: &'a Culprit,
     text: &'a str,
     since: Option<Moment>,
+    /// The operation of ours that explains it; then it does not count.
+    explained_by: Option<&'a str>,
 }
 
 #[derive(Serialize)]
@@ -241,6 +258,8 @@ impl<'a> Document<'a> {
             cluster_id: snapshot.cluster.get().map(|cluster| cluster.id.as_str()),
             taken_at: snapshot.taken_at.unwrap_or(now),
             vantage: snapshot.vantage.as_deref(),
+            simulated: snapshot.cloud.simulated,
+            clock_factor: snapshot.cloud.clock_factor.max(1),
             complete: problems.is_empty(),
             problems,
             status: judged.status,
@@ -249,12 +268,15 @@ impl<'a> Document<'a> {
             causes: judged
                 .causes
                 .iter()
-                .map(|cause| Found {
+                .map(|cause| (cause, None))
+                .chain(judged.explained.iter().map(|one| (&one.cause, Some(one.by.as_str()))))
+                .map(|(cause, explained_by)| Found {
                     rule: cause.rule,
                     verdict: cause.verdict,
                     culprit: &cause.culprit,
                     text: &cause.text,
                     since: cause.since.map(|since| since.at),
+                    explained_by,
                 })
                 .collect(),
             next: judged

@@ -136,8 +136,13 @@ impl Random {
     fn command(&mut self) -> Command {
         match self.below(21) {
             0 => Command::Broker(match self.below(3) {
-                0 => broker::Verb::List,
-                1 => broker::Verb::Show { id: self.id() },
+                0 => broker::Verb::List {
+                    window: self.maybe(Self::time),
+                },
+                1 => broker::Verb::Show {
+                    id: self.id(),
+                    window: self.maybe(Self::time),
+                },
                 _ => broker::Verb::Config {
                     id: self.id(),
                     all: self.flip(),
@@ -217,6 +222,7 @@ impl Random {
             11 => Command::Context(self.context()),
             19 => Command::Triage(triage::Triage {
                 watch: self.flip(),
+                strict: self.flip(),
                 fail_on: if self.flip() {
                     triage::FailOn::Warn
                 } else {
@@ -225,6 +231,7 @@ impl Random {
             }),
             12 => Command::Demo(demo::Demo {
                 drill: self.maybe(Self::text),
+                clock_factor: self.maybe(|any| 1 + u32::from(any.flip())),
                 headless: self.flip(),
             }),
             13 => Command::Acl(self.acl()),
@@ -284,9 +291,11 @@ impl Random {
             0 => topic::Verb::List {
                 name: self.maybe(Self::text),
                 internal: self.flip(),
+                window: self.maybe(Self::time),
             },
             1 => topic::Verb::Show {
                 names: self.some(1, Self::text),
+                window: self.maybe(Self::time),
             },
             2 => topic::Verb::Create {
                 name: self.text(),

@@ -2,6 +2,7 @@
 
 use clap::Subcommand;
 
+use super::value::Time;
 use super::words::Words;
 use crate::model::BrokerId;
 
@@ -12,13 +13,21 @@ pub enum Verb {
     #[command(after_long_help = "\
 Examples:
   azimuth broker list
+  azimuth broker list --window 5s                with rates that take two looks
   azimuth broker list -o json | jq '.items[] | select(.state != \"up\") | .id'")]
-    List,
+    List {
+        /// Look twice, so far apart, for rates where one look tells none
+        #[arg(long, value_name = "TIME")]
+        window: Option<Time>,
+    },
     /// One broker: state, placement, log directories, instance, limits
     Show {
         /// The broker's id
         #[arg(value_parser = clap::value_parser!(BrokerId).range(0..))]
         id: BrokerId,
+        /// Look twice, so far apart, for rates where one look tells none
+        #[arg(long, value_name = "TIME")]
+        window: Option<Time>,
     },
     /// A broker's configs, with where each comes from
     #[command(after_long_help = "\
@@ -42,8 +51,8 @@ Examples:
 impl Verb {
     pub(super) fn words(&self) -> Words {
         match self {
-            Self::List => Words::new(&["broker", "list"]),
-            Self::Show { id } => Words::new(&["broker", "show"]).name(id),
+            Self::List { window } => Words::new(&["broker", "list"]).option("--window", *window),
+            Self::Show { id, window } => Words::new(&["broker", "show"]).name(id).option("--window", *window),
             Self::Config { id, all, key } => {
                 let words = Words::new(&["broker", "config"]).name(id);
                 words.flag("--all", *all).option("--key", key)

@@ -17,6 +17,10 @@ pub struct Demo {
     /// Start with this incident
     #[arg(long, value_name = "NAME")]
     pub drill: Option<String>,
+    /// Let the simulated cloud's clock run faster: AWS's periods and delays (measurements each minute, seen one to two minutes
+    /// later) divided by N. Screens and triage show it
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=60))]
+    pub clock_factor: Option<u32>,
     /// Serve until SIGTERM and print where: `ready HOST:PORT,…`, `aws URL`, `context FILE`
     #[arg(long)]
     pub headless: bool,
@@ -24,7 +28,9 @@ pub struct Demo {
 
 impl Demo {
     pub(super) fn words(&self) -> Words {
-        let words = Words::new(&["demo"]).option("--drill", &self.drill);
+        let words = Words::new(&["demo"])
+            .option("--drill", &self.drill)
+            .option("--clock-factor", self.clock_factor);
         words.flag("--headless", self.headless)
     }
 }

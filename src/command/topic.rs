@@ -2,7 +2,7 @@
 
 use clap::Subcommand;
 
-use super::value::gate;
+use super::value::{Time, gate};
 use super::words::Words;
 use crate::plan::intent::Intent;
 use crate::plan::topic::NewTopic;
@@ -18,11 +18,17 @@ pub enum Verb {
         /// Kafka's own topics too, such as __consumer_offsets
         #[arg(long)]
         internal: bool,
+        /// Look twice, so far apart, and tell how fast each is written
+        #[arg(long, value_name = "TIME")]
+        window: Option<Time>,
     },
     /// Topics with the placement of every partition
     Show {
         #[arg(required = true, value_name = "TOPIC")]
         names: Vec<String>,
+        /// Look twice, so far apart, and tell how fast each partition is written
+        #[arg(long, value_name = "TIME")]
+        window: Option<Time>,
     },
     /// Create a topic
     #[command(after_long_help = "\
@@ -63,11 +69,11 @@ Examples:
 impl Verb {
     pub(super) fn words(&self) -> Words {
         match self {
-            Self::List { name, internal } => {
+            Self::List { name, internal, window } => {
                 let words = Words::new(&["topic", "list"]).option("--name", name);
-                words.flag("--internal", *internal)
+                words.flag("--internal", *internal).option("--window", *window)
             }
-            Self::Show { names } => Words::new(&["topic", "show"]).names(names),
+            Self::Show { names, window } => Words::new(&["topic", "show"]).names(names).option("--window", *window),
             Self::Create {
                 name,
                 partitions,

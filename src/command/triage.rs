@@ -10,6 +10,8 @@ use super::words::Words;
 Exit status 1 when something fails (with --fail-on warn, also when something warns), 3 when what was seen is well and not
 everything was seen.
 
+What an operation of ours moves may be out of sync while it progresses: such findings are told with its id and do not count.
+
 With --watch it looks on and prints again whenever the verdict changes; as JSON one document a line.
 
 Examples:
@@ -20,6 +22,9 @@ pub struct Triage {
     /// Look on, and print again whenever the verdict changes
     #[arg(long)]
     pub watch: bool,
+    /// Count findings too that an operation of ours explains
+    #[arg(long)]
+    pub strict: bool,
     /// What counts as a no
     #[arg(long, value_enum, value_name = "STATUS", default_value_t)]
     pub fail_on: FailOn,
@@ -41,6 +46,7 @@ impl Triage {
         let stricter = (self.fail_on != FailOn::default()).then_some(self.fail_on);
         Words::new(&["triage"])
             .flag("--watch", self.watch)
+            .flag("--strict", self.strict)
             .option("--fail-on", stricter)
     }
 }

@@ -2,11 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::model::ends::Ends;
 use crate::model::group::Group;
 use crate::model::history::{Basis, GroupPast, History, Series, Since, Standing, Trail};
+use crate::model::offset::Span;
+use crate::model::pace::GroupLook;
 use crate::model::{Moment, Snapshot};
 
 /// One sample every five seconds: a series holds ten minutes.
@@ -21,9 +24,11 @@ pub(super) fn sample(history: &mut History, snapshot: &Snapshot, at: Moment) {
     let ends = Ends::fresh(snapshot);
     if let Some(groups) = snapshot.groups.get() {
         let known = |name: &String| groups.binary_search_by(|group| group.name.cmp(name)).is_ok();
-        history.group_lag.retain(|name, _| known(name));
-        history.group_read.retain(|name, _| known(name));
-        history.groups.retain(|name, _| known(name));
+        Arc::make_mut(&mut history.group_lag).retain(|name, _| known(name));
+        Arc::make_mut(&mut history.group_read).retain(|name, _| known(name));
+        if !history.groups.keys().all(known) {
+            Arc::make_mut(&mut history.groups).retain(|name, _| known(name));
+        }
         let told = |group: &&Group| {
             let coordinator = group.coordinator.and_then(|id| snapshot.coordinators.get(&id));
             coordinator.is_none_or(|told| told.is_fresh())
@@ -43,7 +48,8 @@ pub(super) fn sample(history: &mut History, snapshot: &Snapshot, at: Moment) {
             .map(|(topic, partition, told)| (topic, partition, told.span.end));
         history.trail.push(at, told);
     }
-    history.broker_bytes.retain(|id, _| snapshot.logdirs.contains_key(id));
+    let broker_bytes = Arc::make_mut(&mut history.broker_bytes);
+    broker_bytes.retain(|id, _| snapshot.logdirs.contains_key(id));
     for (id, dirs) in &snapshot.logdirs {
         let used = dirs.get().filter(|_| dirs.is_fresh()).map(|dirs| {
             let used = dirs.iter().map(|dir| {
@@ -53,7 +59,7 @@ pub(super) fn sample(history: &mut History, snapshot: &Snapshot, at: Moment) {
             used.sum::<u64>()
         });
         if let Some(used) = used {
-            history.broker_bytes.entry(*id).or_default().push(at, used as f64);
+            broker_bytes.entry(*id).or_default().push(at, used as f64);
         }
     }
 }
@@ -65,18 +71,54 @@ fn sample_group(history: &mut History, group: &Group, ends: &Ends<'_>, at: Momen
     });
     let lag: Option<i64> = lags.sum();
     let lag = lag.filter(|_| !group.commits.is_empty());
-    let past = past(history, group, at);
-    let others = past.commits != group.commits.len();
-    past.commits = group.commits.len();
-    stand(past, group, ends, at);
-    if others {
-        history.group_read.remove(&group.name);
-    }
     if let Some(lag) = lag {
-        push(&mut history.group_lag, &group.name, at, lag as f64);
+        push(Arc::make_mut(&mut history.group_lag), &group.name, at, lag as f64);
         let read: i64 = group.commits.iter().map(|commit| commit.offset).sum();
-        push(&mut history.group_read, &group.name, at, read as f64);
+        push(Arc::make_mut(&mut history.group_read), &group.name, at, read as f64);
     }
+}
+
+/// Moves on what is remembered of the groups of one coordinator, at its answer.
+pub(super) fn look(snapshot: &mut Snapshot, groups: &[Group], at: Moment) {
+    let mut history = Arc::clone(&snapshot.history);
+    let remembered = Arc::make_mut(&mut history);
+    let pasts = Arc::make_mut(&mut remembered.groups);
+    for group in groups {
+        let known = pasts.entry(group.name.clone());
+        let past = Arc::make_mut(known.or_insert_with(|| Arc::new(unseen(group, at))));
+        let is_settled = turn(past, group, at);
+        if past.commits != group.commits.len() {
+            past.commits = group.commits.len();
+            Arc::make_mut(&mut remembered.group_read).remove(&group.name);
+        }
+        stand(past, group, at, |topic, partition| end(snapshot, topic, partition));
+        past.pace.look(
+            GroupLook {
+                commits: mark(group),
+                has_read_all: past.standing.is_empty(),
+                is_settled,
+            },
+            at,
+        );
+    }
+    snapshot.history = history;
+}
+
+/// The end of a partition's log, as its present leader tells it.
+fn end(snapshot: &Snapshot, topic: &str, partition: i32) -> Option<i64> {
+    let leader = snapshot.topic(topic)?.partition(partition)?.leader?;
+    let told = snapshot.offsets.get(&leader).filter(|told| told.is_fresh())?.get()?;
+    let span: &Span = told.topics.get(topic)?.get(&partition)?;
+    Some(span.end)
+}
+
+/// Tells one set of commits from another.
+fn mark(group: &Group) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    for commit in &group.commits {
+        (&commit.topic, commit.partition, commit.offset).hash(&mut hasher);
+    }
+    hasher.finish()
 }
 
 fn push(series: &mut BTreeMap<String, Series>, name: &str, at: Moment, value: f64) {
@@ -86,17 +128,21 @@ fn push(series: &mut BTreeMap<String, Series>, name: &str, at: Moment, value: f6
     }
 }
 
-/// The group's past, with its present state in it.
-fn past<'a>(history: &'a mut History, group: &Group, at: Moment) -> &'a mut GroupPast {
-    let shape = shape(group);
-    let past = history.groups.entry(group.name.clone()).or_insert_with(|| GroupPast {
+fn unseen(group: &Group, at: Moment) -> GroupPast {
+    GroupPast {
         state: group.state.clone(),
         since: Since { at, basis: Basis::Seen },
         rebalances: Default::default(),
         standing: BTreeMap::new(),
-        shape,
+        shape: shape(group),
         commits: group.commits.len(),
-    });
+        pace: Default::default(),
+    }
+}
+
+/// Takes in a group's present state; whether it is the same as before, and Stable.
+fn turn(past: &mut GroupPast, group: &Group, at: Moment) -> bool {
+    let shape = shape(group);
     // A rebalance is seen while it lasts, or by what it left behind: other members, or other assignments.
     let balanced = group.state == "Stable";
     let began = !balanced && group.state != "Empty" && group.state != "Dead" && past.state != group.state;
@@ -108,6 +154,7 @@ fn past<'a>(history: &'a mut History, group: &Group, at: Moment) -> &'a mut Grou
     while past.rebalances.front().is_some_and(old) || past.rebalances.len() > REBALANCES {
         past.rebalances.pop_front();
     }
+    let same = past.state == group.state && past.shape == shape;
     if past.state != group.state {
         past.state.clone_from(&group.state);
         past.since = Since {
@@ -116,7 +163,7 @@ fn past<'a>(history: &'a mut History, group: &Group, at: Moment) -> &'a mut Grou
         };
     }
     past.shape = shape;
-    past
+    same && balanced
 }
 
 fn rebalances(state: &str) -> bool {
@@ -133,19 +180,19 @@ fn shape(group: &Group) -> u64 {
 }
 
 /// Since when each commit stands where it is although there is more to read.
-fn stand(past: &mut GroupPast, group: &Group, ends: &Ends<'_>, at: Moment) {
+fn stand(past: &mut GroupPast, group: &Group, at: Moment, end: impl Fn(&str, i32) -> Option<i64>) {
     let before = std::mem::take(&mut past.standing);
     for commit in &group.commits {
         let known = before
             .get(&commit.topic)
             .and_then(|of_topic| of_topic.get(&commit.partition));
         let known = known.filter(|standing| standing.offset == commit.offset);
-        let end = ends.get(&commit.topic, commit.partition).map(|told| told.span.end);
-        let standing = match end {
-            Some(end) if end > commit.offset => Standing {
+        let standing = match end(&commit.topic, commit.partition) {
+            Some(end) if end > commit.offset => known.copied().unwrap_or(Standing {
                 offset: commit.offset,
-                since: known.map_or(at, |standing| standing.since),
-            },
+                since: at,
+                end,
+            }),
             // Nobody told: it may still stand.
             None => match known {
                 Some(standing) => *standing,
@@ -229,5 +276,62 @@ mod tests {
         snapshot.groups = Observed::fresh(Vec::new(), at(2));
         sample(&mut history, &snapshot, at(6));
         assert!(history.group_lag.is_empty());
+    }
+
+    /// Both partitions end so far, and the group has committed so much.
+    fn told(ends: [i64; 2], offsets: [i64; 2]) -> (Snapshot, Vec<Group>) {
+        let mut snapshot = snapshot();
+        let partition = |partition: i32| crate::model::topic::Partition {
+            partition,
+            leader: Some(partition + 1),
+            ..Default::default()
+        };
+        let topic = crate::model::topic::Topic {
+            name: "orders".to_owned(),
+            id: uuid::Uuid::from_u128(1),
+            internal: false,
+            partitions: vec![partition(0), partition(1)],
+        };
+        snapshot.topics = Observed::fresh(vec![topic], at(0));
+        for (partition, end) in [(0, ends[0]), (1, ends[1])] {
+            let span = Span {
+                start: 0,
+                end,
+                rate: None,
+            };
+            let offsets = Offsets {
+                topics: BTreeMap::from([("orders".to_owned(), BTreeMap::from([(partition, span)]))]),
+            };
+            snapshot.offsets.insert(partition + 1, Observed::fresh(offsets, at(0)));
+        }
+        let mut groups = snapshot.groups.get().unwrap().clone();
+        for (commit, offset) in groups[0].commits.iter_mut().zip(offsets) {
+            commit.offset = offset;
+        }
+        (snapshot, groups)
+    }
+
+    #[test]
+    fn every_answer_tells_which_commits_stand() {
+        let mut kept = Arc::new(History::default());
+        for (second, ends, offsets) in [
+            (0, [50, 50], [10, 10]),
+            (5, [60, 60], [20, 10]),
+            (10, [70, 70], [70, 10]),
+        ] {
+            let (mut snapshot, groups) = told(ends, offsets);
+            snapshot.history = kept;
+            look(&mut snapshot, &groups, at(second));
+            kept = snapshot.history;
+        }
+        let past = &kept.groups["billing"];
+        assert_eq!(past.standing("orders", 0), None, "it has read all of this one");
+        let standing = Standing {
+            offset: 10,
+            since: at(0),
+            end: 50,
+        };
+        assert_eq!(past.standing("orders", 1), Some(standing));
+        assert_eq!(past.pace.longest_pause_seconds(), 5.0);
     }
 }

@@ -105,14 +105,19 @@ impl Control {
     }
 
     /// How long to leave a section alone after an answer.
-    fn pause_after(&self, section: Section, store: &Store) -> Duration {
+    fn pause_after(&self, job: Job, store: &Store) -> Duration {
         let cadence = &self.cadence;
+        let section = job.section;
         match section {
             Section::Cluster => cadence.cluster,
             Section::Links => cadence.links,
             Section::Topics => cadence.topics,
             Section::Offsets if self.focus.borrow().contains(&section) => cadence.offsets,
             Section::Offsets => cadence.offsets_unseen,
+            // One that may have just stopped is looked at again soon.
+            Section::Groups if store.read(|snapshot| has_suspects(snapshot, job.broker)) => {
+                cadence.links.min(cadence.groups)
+            }
             Section::Groups => cadence.groups,
             // What they are about is not known yet; looking costs no request.
             Section::Backlogs if store.read(|snapshot| snapshot.backlogs.is_empty()) => cadence.groups.min(UNSTARTED),
@@ -137,9 +142,10 @@ impl Control {
                 }
             }
             Section::Acls | Section::Users | Section::Quotas => cadence.security,
-            Section::Instances => cadence.instances,
-            Section::Volumes => cadence.volumes,
-            Section::Metrics => cadence.metrics,
+            // A simulated cloud that is faster than AWS is looked at as much oftener.
+            Section::Instances => cadence.instances / tempo(store),
+            Section::Volumes => cadence.volumes / tempo(store),
+            Section::Metrics => cadence.metrics / tempo(store),
             Section::Probes if self.focus.borrow().contains(&section) => cadence.probes,
             Section::Probes => cadence.probes_unseen,
         }
@@ -167,6 +173,22 @@ impl Control {
             _ => usual.max(self.cadence.max_backoff),
         }
     }
+}
+
+fn tempo(store: &Store) -> u32 {
+    store.read(|snapshot| snapshot.cloud.clock_factor).max(1)
+}
+
+/// Whether a group of this coordinator is about to be found stuck.
+fn has_suspects(snapshot: &Snapshot, coordinator: Option<BrokerId>) -> bool {
+    let told = coordinator.and_then(|id| snapshot.coordinators.get(&id));
+    let Some(seen_at) = told.and_then(|told| told.seen_at) else {
+        return false;
+    };
+    let groups = snapshot.groups.get().map_or(&[][..], Vec::as_slice);
+    let own = groups.iter().filter(|group| group.coordinator == coordinator);
+    let mut pasts = own.filter_map(|group| snapshot.history.groups.get(&group.name));
+    pasts.any(|past| !past.standing.is_empty() && past.pace.is_suspect(seen_at))
 }
 
 /// Runs until dropped.
@@ -240,7 +262,7 @@ async fn poll(look: Look, control: Arc<Control>, job: Job) {
     let wake = control.enrol(job);
     let mut paused = control.paused.subscribe();
     let mut focus = control.focus.subscribe();
-    let usual = control.pause_after(job.section, &look.store);
+    let usual = control.pause_after(job, &look.store);
     let mut backoff = Backoff::new(usual, control.longest_pause(job.section, usual));
     loop {
         // Fails only when the feed is gone, and then this task is aborted anyway.
@@ -260,7 +282,7 @@ async fn poll(look: Look, control: Arc<Control>, job: Job) {
             Seen { failed: true, .. } => backoff.fail(),
             _ => {
                 backoff.succeed();
-                let usual = control.pause_after(job.section, &look.store);
+                let usual = control.pause_after(job, &look.store);
                 usual.mul_f64(0.9) + backoff.jitter(usual.mul_f64(0.1))
             }
         };

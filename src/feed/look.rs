@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::cloud::Plane;
-use super::pace;
 use super::section::Section;
 use super::store::{Change, Seen, Store, settle};
+use super::{history, pace};
 use crate::model::backlog::Backlogs;
 use crate::model::broker::Link;
 use crate::model::logdir::{Copying, LogDir};
@@ -171,7 +171,7 @@ impl Look {
                 .as_ref()
                 .is_ok_and(|groups| inner.groups.get(&coordinator) == Some(groups));
             let told = answer.map(|groups| {
-                inner.commits.look(&mut inner.snapshot, &groups, at);
+                history::look(&mut inner.snapshot, &groups, at);
                 inner.groups.insert(coordinator, groups);
             });
             seen = settle(

@@ -1,10 +1,9 @@
-//! Whether records and commits move, from one look at the offsets to the next.
+//! Whether records move, from one look at the offsets to the next.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::model::group::Group;
 use crate::model::offset::Offsets;
-use crate::model::pace::{GroupPace, Pace, StuckPart, Surge};
+use crate::model::pace::{Pace, Surge};
 use crate::model::topic::{Partition, Topic};
 use crate::model::{Moment, Snapshot};
 
@@ -162,98 +161,10 @@ impl Flow {
     }
 }
 
-/// Commits of a group as last seen, by partition: the offset, and since when it is that.
-type Commits = BTreeMap<(String, i32), (i64, Moment)>;
-
-/// What is remembered of the groups' commits.
-#[derive(Debug, Default)]
-pub(super) struct Groups {
-    commits: BTreeMap<String, Commits>,
-}
-
-impl Groups {
-    /// Moves on what is known of the groups of one coordinator.
-    pub fn look(&mut self, snapshot: &mut Snapshot, groups: &[Group], at: Moment) {
-        for group in groups {
-            let behind: BTreeSet<(String, i32)> = group
-                .commits
-                .iter()
-                .filter(|commit| {
-                    let placed = snapshot
-                        .topic(&commit.topic)
-                        .and_then(|topic| topic.partition(commit.partition));
-                    placed
-                        .and_then(|placed| end(snapshot, &commit.topic, placed))
-                        .is_some_and(|end| end > commit.offset)
-                })
-                .map(|commit| (commit.topic.clone(), commit.partition))
-                .collect();
-            let known = self.commits.entry(group.name.clone()).or_default();
-            let mut moved = false;
-            let mut now = Commits::new();
-            for commit in &group.commits {
-                let key = (commit.topic.clone(), commit.partition);
-                let old = known.get(&key).copied();
-                moved |= old.is_none_or(|(offset, _)| offset != commit.offset);
-                // One that has read everything stands for no other reason.
-                let stands = old.filter(|(offset, _)| *offset == commit.offset && behind.contains(&key));
-                now.insert(key, stands.unwrap_or((commit.offset, at)));
-            }
-            let stuck = now
-                .iter()
-                .filter(|(key, _)| behind.contains(key))
-                .min_by_key(|(_, (_, since))| *since);
-            let stuck = stuck
-                .filter(|(_, (_, since))| *since < at)
-                .map(|((topic, partition), (offset, since))| StuckPart {
-                    topic: topic.clone(),
-                    partition: *partition,
-                    offset: *offset,
-                    since: *since,
-                });
-            let pace = snapshot
-                .group_paces
-                .entry(group.name.clone())
-                .or_insert_with(|| GroupPace {
-                    moved_at: at,
-                    longest_gap_seconds: 0.0,
-                    had_members: false,
-                    stuck: None,
-                });
-            if moved || behind.is_empty() {
-                // A group that waited for records has made no pause.
-                let gap = at.duration_since(pace.moved_at).as_secs_f64();
-                pace.longest_gap_seconds = pace.longest_gap_seconds.max(if behind.is_empty() { 0.0 } else { gap });
-                pace.moved_at = at;
-            }
-            pace.had_members |= !group.members.is_empty();
-            pace.stuck = stuck;
-            *known = now;
-        }
-    }
-
-    /// Forgets groups that are gone.
-    pub fn keep(&mut self, snapshot: &mut Snapshot) {
-        let Some(groups) = snapshot.groups.get() else { return };
-        let names: BTreeSet<&str> = groups.iter().map(|group| group.name.as_str()).collect();
-        self.commits.retain(|name, _| names.contains(name.as_str()));
-        let gone: Vec<String> = snapshot
-            .group_paces
-            .keys()
-            .filter(|name| !names.contains(name.as_str()))
-            .cloned()
-            .collect();
-        for name in gone {
-            snapshot.group_paces.remove(&name);
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::model::Observed;
-    use crate::model::group::Commit;
     use crate::model::offset::Span;
 
     fn at(second: i64) -> Moment {
@@ -332,36 +243,5 @@ mod tests {
         assert_eq!((surge.rate, surge.usual, surge.since), (2_000.0, 100.0, at(70)));
         assert_eq!(look(80, 46_000).unwrap()["orders"].since, at(70), "it lasts");
         assert!(look(90, 47_000).unwrap().is_empty(), "and is over");
-    }
-
-    #[test]
-    fn a_group_that_stands_and_one_partition_that_stands_are_told_apart() {
-        let group = |offsets: [i64; 2]| Group {
-            name: "billing".into(),
-            state: "Stable".into(),
-            kind: "classic".into(),
-            protocol: "range".into(),
-            coordinator: Some(1),
-            members: Vec::new(),
-            commits: (0..2)
-                .map(|partition| Commit {
-                    topic: "orders".into(),
-                    partition,
-                    offset: offsets[partition as usize],
-                    metadata: String::new(),
-                })
-                .collect(),
-        };
-        let mut snapshot = snapshot(&[1000, 1000], 0);
-        let mut groups = Groups::default();
-        for (second, offsets) in [(0, [10, 10]), (10, [20, 10]), (60, [30, 10])] {
-            groups.look(&mut snapshot, &[group(offsets)], at(second));
-        }
-        let pace = &snapshot.group_paces["billing"];
-        assert_eq!((pace.moved_at, pace.longest_gap_seconds), (at(60), 50.0));
-        let stuck = pace.stuck.clone().unwrap();
-        assert_eq!((stuck.partition, stuck.offset, stuck.since), (1, 10, at(0)));
-        groups.look(&mut snapshot, &[group([1000, 1000])], at(70));
-        assert_eq!(snapshot.group_paces["billing"].stuck, None, "it has read everything");
     }
 }

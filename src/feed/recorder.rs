@@ -8,8 +8,9 @@ use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use super::history;
 use super::look::Look;
-use super::ring::{self, Ring, Sample};
+use super::ring::{self, Damaged, Recorded, Ring, Sample};
 use super::store::Store;
+use crate::model::event::{Event, EventKind};
 use crate::model::history::Trail;
 use crate::model::{Moment, Snapshot};
 use crate::settings::{Paths, state};
@@ -55,9 +56,35 @@ async fn begin(store: &Store, paths: &Paths) -> Option<Ring> {
         }
     };
     let folder = folder(&id, paths)?;
-    let recorded = recorded(folder.clone(), Trail::KEPT).await?;
+    let mut recorded = recorded(folder.clone(), Trail::KEPT).await?;
+    let mut ring = Ring::new(folder);
+    let damaged = std::mem::take(&mut recorded.damaged);
     store.recall(recorded);
-    Some(Ring::new(folder))
+    let set_aside = move || {
+        let told: Vec<Event> = damaged.iter().map(|one| aside(&mut ring, one)).collect();
+        (ring, told)
+    };
+    let (ring, told) = tokio::task::spawn_blocking(set_aside).await.ok()?;
+    told.into_iter().for_each(|event| store.note(event));
+    Some(ring)
+}
+
+/// Sets a damaged segment aside, and says so.
+fn aside(ring: &mut Ring, damaged: &Damaged) -> Event {
+    let what = match ring.set_aside(damaged) {
+        Ok(Some(aside)) => format!(", set aside as {}", aside.display()),
+        Ok(None) => ", and another console writes there".to_owned(),
+        Err(error) => format!(", and cannot be set aside: {error}"),
+    };
+    let event = named(damaged, &what);
+    tracing::warn!("{}", event.sentence());
+    event
+}
+
+fn named(damaged: &Damaged, what: &str) -> Event {
+    let (file, at) = (damaged.path.display(), damaged.at);
+    let text = format!("{file} cannot be read from byte {at} on{what}");
+    Event::new(Moment::now(), EventKind::Recording, "recording", text, 1)
 }
 
 /// What was recorded of the cluster just now, for one look; nothing where nothing is recorded.
@@ -72,7 +99,9 @@ pub(super) async fn recall(look: &Look) {
         return;
     };
     if let Some(recorded) = recorded(folder, COMMAND_SECONDS).await {
+        let damaged = recorded.damaged.clone();
         look.store.recall(recorded);
+        damaged.iter().for_each(|one| look.store.note(named(one, "")));
     }
 }
 
@@ -91,7 +120,7 @@ fn folder(id: &str, paths: &Paths) -> Option<PathBuf> {
 }
 
 /// The last `seconds` of a recording, read on a thread that may block.
-async fn recorded(folder: PathBuf, seconds: i64) -> Option<crate::model::history::History> {
+async fn recorded(folder: PathBuf, seconds: i64) -> Option<Recorded> {
     let load = move || {
         let now = Moment::now();
         let since = now.checked_sub(jiff::SignedDuration::from_secs(seconds)).unwrap_or(now);

@@ -1,19 +1,23 @@
 //! The recording of one cluster on disk: what consoles saw, for the next console, for one-shot commands, and for afterwards.
 //!
 //! A folder of segments, each readable alone: it names partitions and groups once and counts from there. A record is its
-//! length and a zstd frame with a checksum; what a crash tore off is dropped, and nobody appends to another's segment. One
-//! console of a host writes, who holds the lock of the folder; 48 hours or 500 MB are kept, whichever is less. Two hours of
-//! 10,000 busy partitions take some 15 MB.
+//! length and a zstd frame with a checksum; what a crash tore off is dropped, and nobody appends to another's segment. What is
+//! damaged elsewhere, or was never ours, is read up to there, named, and set aside by whoever writes. One console of a host
+//! writes, who holds the lock of the folder; 48 hours or 500 MB are kept, whichever is less. Two hours of 10,000 busy
+//! partitions take some 15 MB. What happened (brokers that went and came, ISRs that shrank, findings of triage) is written with
+//! the next sample.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use rustix::fs::{FlockOperation, flock};
 use serde::{Deserialize, Serialize};
 
+use crate::model::event::Events;
 use crate::model::history::{Basis, GroupPast, History};
 use crate::model::{BrokerId, Moment, Snapshot};
 
@@ -30,6 +34,8 @@ const GAP_SECONDS: i64 = 60;
 const RECORD_BYTES: usize = 64 << 20;
 const LEVEL: i32 = 3;
 const ENDING: &str = "ring";
+/// Of segments that were set aside.
+const ASIDE: &str = "damaged";
 
 /// One sample of a cluster.
 #[derive(Debug, Clone, PartialEq)]
@@ -41,7 +47,28 @@ pub(super) struct Sample {
     pub groups: Vec<(String, i64, i64)>,
     /// Bytes in use.
     pub brokers: Vec<(BrokerId, u64)>,
-    pub pasts: BTreeMap<String, GroupPast>,
+    pub pasts: Arc<BTreeMap<String, Arc<GroupPast>>>,
+    pub events: Arc<Events>,
+}
+
+/// What a recording tells.
+#[derive(Debug, Default)]
+pub(super) struct Recorded {
+    pub history: History,
+    /// What had happened up to `until`.
+    pub events: Events,
+    /// The last sample, however old.
+    pub until: Option<Moment>,
+    /// Segments that cannot be read to their end.
+    pub damaged: Vec<Damaged>,
+}
+
+/// A segment that is damaged, or none of ours.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Damaged {
+    pub path: PathBuf,
+    /// The first byte that cannot be read.
+    pub at: usize,
 }
 
 /// What a record says in words; the numbers of places follow it as varints.
@@ -52,7 +79,10 @@ struct Head {
     places: Vec<(String, i32)>,
     groups: Vec<String>,
     brokers: Vec<(BrokerId, u64)>,
-    pasts: Option<BTreeMap<String, GroupPast>>,
+    pasts: Option<Arc<BTreeMap<String, Arc<GroupPast>>>>,
+    /// Where anything has happened since they were told last.
+    #[serde(default)]
+    events: Option<Arc<Events>>,
 }
 
 /// The folder, and the segment being written.
@@ -69,6 +99,7 @@ struct Segment {
     began: Moment,
     bytes: u64,
     told_pasts: Option<Moment>,
+    told_events: Option<Arc<Events>>,
     numbers: Numbers,
 }
 
@@ -104,7 +135,8 @@ impl Sample {
             ends: ends.collect(),
             groups: history.group_lag.iter().filter_map(group).collect(),
             brokers: history.broker_bytes.iter().filter_map(bytes).collect(),
-            pasts: history.groups.clone(),
+            pasts: Arc::clone(&history.groups),
+            events: Arc::clone(&snapshot.events),
         }
     }
 }
@@ -157,6 +189,7 @@ impl Segment {
             began: at,
             bytes: 0,
             told_pasts: None,
+            told_events: None,
             numbers: Numbers::default(),
         })
     }
@@ -169,10 +202,14 @@ impl Segment {
         } else {
             self.told_pasts
         };
+        let news = self.told_events.as_ref() != Some(&sample.events);
+        let events = news.then(|| Arc::clone(&sample.events));
+        self.told_events = Some(Arc::clone(&sample.events));
         let mut head = Head {
             at_ms: sample.at.as_millisecond(),
             brokers: sample.brokers.clone(),
             pasts,
+            events,
             ..Head::default()
         };
         let numbers = self.numbers.encode(sample, &mut head);
@@ -272,6 +309,10 @@ fn take(folder: &Path) -> io::Result<Option<File>> {
 
 /// The segments and when they begin, oldest first.
 fn segments(folder: &Path) -> io::Result<Vec<(Moment, PathBuf)>> {
+    files(folder, ENDING)
+}
+
+fn files(folder: &Path, wanted: &str) -> io::Result<Vec<(Moment, PathBuf)>> {
     let mut segments = Vec::new();
     for entry in fs::read_dir(folder)? {
         let path = entry?.path();
@@ -279,7 +320,7 @@ fn segments(folder: &Path) -> io::Result<Vec<(Moment, PathBuf)>> {
             .file_stem()
             .and_then(|stem| stem.to_str())
             .and_then(|stem| stem.parse().ok());
-        if path.extension().is_some_and(|ending| ending == ENDING)
+        if path.extension().is_some_and(|ending| ending == wanted)
             && let Some(began) = name.and_then(|ms| Moment::from_millisecond(ms).ok())
         {
             segments.push((began, path));
@@ -305,12 +346,32 @@ fn forget(folder: &Path, now: Moment) -> io::Result<()> {
         fs::remove_file(path)?;
         all -= size;
     }
+    for (began, path) in files(folder, ASIDE)? {
+        if now.duration_since(began).as_secs() > KEPT_SECONDS {
+            fs::remove_file(path)?;
+        }
+    }
     Ok(())
 }
 
-/// What was recorded from `since` on; empty where nothing was. What cannot be read is left out.
-pub(super) fn load(folder: &Path, since: Moment, now: Moment) -> History {
-    let mut history = History::default();
+impl Ring {
+    /// Sets a damaged segment aside, so that it is read no more; its new name, or `None` where another console writes here.
+    pub fn set_aside(&mut self, damaged: &Damaged) -> io::Result<Option<PathBuf>> {
+        if self.lock.is_none() {
+            self.lock = take(&self.folder)?;
+        }
+        if self.lock.is_none() {
+            return Ok(None);
+        }
+        let aside = damaged.path.with_extension(ASIDE);
+        fs::rename(&damaged.path, &aside)?;
+        Ok(Some(aside))
+    }
+}
+
+/// What was recorded from `since` on; empty where nothing was. What cannot be read is left out, and named.
+pub(super) fn load(folder: &Path, since: Moment, now: Moment) -> Recorded {
+    let mut recorded = Recorded::default();
     let segments = segments(folder).unwrap_or_default();
     let mut last: Option<Moment> = None;
     for (at, (_, path)) in segments.iter().enumerate() {
@@ -319,41 +380,63 @@ pub(super) fn load(folder: &Path, since: Moment, now: Moment) -> History {
             continue;
         }
         let Ok(bytes) = fs::read(path) else { continue };
-        replay(&bytes, since, &mut history, &mut last);
+        if let Err(at) = replay(&bytes, since, &mut recorded, &mut last) {
+            let path = path.clone();
+            recorded.damaged.push(Damaged { path, at });
+        }
     }
     let silent = last.is_none_or(|last| now.duration_since(last).as_secs() > GAP_SECONDS);
     if silent {
-        history.began = None;
+        recorded.history.began = None;
         // It may have been otherwise meanwhile.
-        for past in history.groups.values_mut() {
-            past.since.basis = Basis::Seen;
+        for past in Arc::make_mut(&mut recorded.history.groups).values_mut() {
+            Arc::make_mut(past).since.basis = Basis::Seen;
         }
     }
-    history
+    recorded
 }
 
-/// Adds one segment's samples, up to the first that is torn.
-fn replay(mut bytes: &[u8], since: Moment, history: &mut History, last: &mut Option<Moment>) {
+/// Adds one segment's samples, up to the first that is torn off by a crash.
+///
+/// # Errors
+/// The byte from which on it is damaged.
+fn replay(segment: &[u8], since: Moment, recorded: &mut Recorded, last: &mut Option<Moment>) -> Result<(), usize> {
+    let mut bytes = segment;
     let mut places: Vec<(String, i32, i64)> = Vec::new();
     let mut groups: Vec<(String, i64)> = Vec::new();
-    while let Some((head, numbers)) = record(&mut bytes) {
-        let Ok(at) = Moment::from_millisecond(head.at_ms) else {
-            return;
+    let history = &mut recorded.history;
+    loop {
+        let here = segment.len() - bytes.len();
+        let (head, numbers) = match record(&mut bytes) {
+            Next::Record(head, numbers) => (head, numbers),
+            Next::End => return Ok(()),
+            Next::Damaged => return Err(here),
         };
+        let Ok(at) = Moment::from_millisecond(head.at_ms) else {
+            return Err(here);
+        };
+        recorded.until = Some(at);
+        if let Some(events) = head.events {
+            recorded.events = Arc::unwrap_or_clone(events);
+        }
         places.extend(head.places.into_iter().map(|(topic, partition)| (topic, partition, 0)));
         groups.extend(head.groups.into_iter().map(|name| (name, 0)));
         let mut numbers = numbers.as_slice();
         let mut seen = Vec::with_capacity(places.len());
         for place in &mut places {
-            let Some(grown) = get(&mut numbers) else { return };
+            let Some(grown) = get(&mut numbers) else {
+                return Err(here);
+            };
             place.2 += grown.saturating_sub(1) as i64;
             seen.push(grown > 0);
         }
         let mut lags = Vec::with_capacity(groups.len());
         for group in &mut groups {
-            let Some(lag) = get(&mut numbers) else { return };
+            let Some(lag) = get(&mut numbers) else { return Err(here) };
             if lag > 0 {
-                let Some(read) = get(&mut numbers) else { return };
+                let Some(read) = get(&mut numbers) else {
+                    return Err(here);
+                };
                 group.1 += ((read >> 1) as i64) ^ -((read & 1) as i64);
                 lags.push((group.0.as_str(), lag as i64 - 1, group.1));
             }
@@ -370,35 +453,55 @@ fn replay(mut bytes: &[u8], since: Moment, history: &mut History, last: &mut Opt
             at,
             told.map(|((topic, partition, end), _)| (topic.as_str(), *partition, *end)),
         );
+        let (group_lag, group_read) = (
+            Arc::make_mut(&mut history.group_lag),
+            Arc::make_mut(&mut history.group_read),
+        );
         for (name, lag, read) in lags {
-            history
-                .group_lag
-                .entry(name.to_owned())
-                .or_default()
-                .push(at, lag as f64);
-            history
-                .group_read
-                .entry(name.to_owned())
-                .or_default()
-                .push(at, read as f64);
+            group_lag.entry(name.to_owned()).or_default().push(at, lag as f64);
+            group_read.entry(name.to_owned()).or_default().push(at, read as f64);
         }
+        let broker_bytes = Arc::make_mut(&mut history.broker_bytes);
         for (id, used) in head.brokers {
-            history.broker_bytes.entry(id).or_default().push(at, used as f64);
+            broker_bytes.entry(id).or_default().push(at, used as f64);
         }
         history.groups = head.pasts.unwrap_or_else(|| std::mem::take(&mut history.groups));
     }
 }
 
-/// The next record; `None` at the end, or at what a crash left of one.
-fn record(bytes: &mut &[u8]) -> Option<(Head, Vec<u8>)> {
-    let (length, rest) = bytes.split_first_chunk::<4>()?;
+/// What comes next in a segment.
+enum Next {
+    Record(Box<Head>, Vec<u8>),
+    /// Nothing, or what a crash left of a record.
+    End,
+    Damaged,
+}
+
+fn record(bytes: &mut &[u8]) -> Next {
+    let Some((length, rest)) = bytes.split_first_chunk::<4>() else {
+        return Next::End;
+    };
     let length = u32::from_le_bytes(*length) as usize;
-    let (frame, rest) = rest.split_at_checked(length)?;
+    if length > RECORD_BYTES {
+        return Next::Damaged;
+    }
+    let Some((frame, rest)) = rest.split_at_checked(length) else {
+        return Next::End;
+    };
+    match parse(frame) {
+        Some((head, numbers)) => {
+            *bytes = rest;
+            Next::Record(Box::new(head), numbers)
+        }
+        None => Next::Damaged,
+    }
+}
+
+fn parse(frame: &[u8]) -> Option<(Head, Vec<u8>)> {
     let payload = zstd::bulk::decompress(frame, RECORD_BYTES).ok()?;
     let (words, payload) = payload.split_first_chunk::<4>()?;
     let (words, numbers) = payload.split_at_checked(u32::from_le_bytes(*words) as usize)?;
     let head = ciborium::from_reader(words).ok()?;
-    *bytes = rest;
     Some((head, numbers.to_vec()))
 }
 
@@ -427,6 +530,7 @@ fn get(bytes: &mut &[u8]) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::event::{Event, EventKind};
 
     fn at(second: i64) -> Moment {
         Moment::from_second(1_800_000_000 + second).unwrap()
@@ -442,7 +546,8 @@ mod tests {
                 .collect(),
             groups: vec![("g".to_owned(), 100, 5000 + second * 10)],
             brokers: vec![(1, 1 << 30)],
-            pasts: BTreeMap::new(),
+            pasts: Arc::default(),
+            events: Arc::default(),
         }
     }
 
@@ -459,7 +564,7 @@ mod tests {
             assert!(ring.write(&sample(second, 30)).unwrap());
         }
         assert!(segments(&ring.folder).unwrap().len() >= 3, "segments are bounded");
-        let history = load(&ring.folder, at(0), at(1310));
+        let history = load(&ring.folder, at(0), at(1310)).history;
         assert_eq!(history.began, Some(at(0)));
         assert_eq!(history.group_lag["g"].latest().unwrap().value, 100.0);
         assert_eq!(history.group_read["g"].slope_per_second(60), Some(10.0));
@@ -467,7 +572,7 @@ mod tests {
         // Partition 9 of topic-001 grows by 133 a second.
         let written = history.trail.written("topic-001", 9, 1_000_000 + 133 * 1234).unwrap();
         assert_eq!((written.earliest, written.latest), (Some(at(1230)), at(1240)));
-        let late = load(&ring.folder, at(1000), at(1310));
+        let late = load(&ring.folder, at(1000), at(1310)).history;
         assert_eq!(late.trail.oldest(), Some(at(1000)));
     }
 
@@ -483,7 +588,7 @@ mod tests {
         for cut in [1, 7, 40] {
             fs::write(&path, &whole[..whole.len() - cut]).unwrap();
             assert_eq!(
-                load(folder.path(), at(0), at(30)).trail.latest(),
+                load(folder.path(), at(0), at(30)).history.trail.latest(),
                 Some(at(10)),
                 "{cut} bytes torn off"
             );
@@ -493,12 +598,12 @@ mod tests {
         bent[last] ^= 0x55;
         fs::write(&path, &bent).unwrap();
         assert_eq!(
-            load(folder.path(), at(0), at(30)).trail.latest(),
+            load(folder.path(), at(0), at(30)).history.trail.latest(),
             Some(at(10)),
             "a bit turned"
         );
         fs::write(&path, b"\xff\xff\xff\xff garbage").unwrap();
-        assert_eq!(load(folder.path(), at(0), at(30)).trail.latest(), None);
+        assert_eq!(load(folder.path(), at(0), at(30)).history.trail.latest(), None);
     }
 
     #[test]
@@ -510,7 +615,7 @@ mod tests {
         assert!(!second.write(&sample(1, 3)).unwrap());
         drop(first);
         assert!(second.write(&sample(10, 3)).unwrap());
-        let history = load(folder.path(), at(0), at(20));
+        let history = load(folder.path(), at(0), at(20)).history;
         assert_eq!(
             (history.trail.oldest(), history.trail.latest()),
             (Some(at(0)), Some(at(10)))
@@ -524,8 +629,8 @@ mod tests {
         for second in [0, 10, 500, 510] {
             ring.write(&sample(second, 3)).unwrap();
         }
-        assert_eq!(load(folder.path(), at(0), at(515)).began, Some(at(500)));
-        assert_eq!(load(folder.path(), at(0), at(5000)).began, None);
+        assert_eq!(load(folder.path(), at(0), at(515)).history.began, Some(at(500)));
+        assert_eq!(load(folder.path(), at(0), at(5000)).history.began, None);
     }
 
     #[test]
@@ -550,12 +655,79 @@ mod tests {
     fn two_hours_are_small() {
         let folder = tempfile::tempdir().unwrap();
         let mut ring = Ring::new(folder.path().to_owned());
+        let mut events = Events::default();
         for second in (0..7200).step_by(10) {
-            ring.write(&sample(second, 2000)).unwrap();
+            // As in an incident: something happens between any two samples, and all that is remembered is full of it.
+            let text = format!("left the ISR of {second} partitions");
+            events.push(Event::new(at(second), EventKind::Isr, "broker 4", text, 1));
+            let sample = Sample {
+                events: Arc::new(events.clone()),
+                ..sample(second, 2000)
+            };
+            ring.write(&sample).unwrap();
         }
         let disk = folder_bytes(folder.path()) as usize;
-        let memory = load(folder.path(), at(0), at(7200)).trail.bytes();
+        let memory = load(folder.path(), at(0), at(7200)).history.trail.bytes();
         println!("{disk} bytes on disk, {memory} in memory for 2,000 partitions");
         assert!((disk + memory) * 5 <= 50_000_000, "{disk} + {memory}");
+    }
+
+    #[test]
+    fn what_happened_is_told_by_the_last_sample() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut ring = Ring::new(folder.path().to_owned());
+        let mut events = Events::default();
+        events.watched_since = Some(at(0));
+        for second in [0, 10, 20] {
+            let sample = Sample {
+                events: Arc::new(events.clone()),
+                ..sample(second, 3)
+            };
+            ring.write(&sample).unwrap();
+            events.push(Event::new(
+                at(second),
+                EventKind::Broker,
+                "broker 4",
+                "stopped answering",
+                1,
+            ));
+        }
+        let recorded = load(folder.path(), at(15), at(25));
+        assert_eq!((recorded.until, recorded.events.iter().len()), (Some(at(20)), 2));
+        assert_eq!(recorded.events.watched_since, Some(at(0)));
+    }
+
+    #[test]
+    fn a_damaged_or_foreign_segment_is_named_and_set_aside() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut ring = Ring::new(folder.path().to_owned());
+        for second in [0, 10, 20] {
+            ring.write(&sample(second, 30)).unwrap();
+        }
+        drop(ring);
+        let path = segments(folder.path()).unwrap()[0].1.clone();
+        let mut bytes = fs::read(&path).unwrap();
+        let first = 4 + u32::from_le_bytes(bytes[..4].try_into().unwrap()) as usize;
+        bytes[first + 30] ^= 0x55;
+        fs::write(&path, &bytes).unwrap();
+        let foreign = folder.path().join("00000000000000.ring");
+        fs::write(&foreign, b"\xff\xff\xff\xff nobody's").unwrap();
+        let recorded = load(folder.path(), at(-1), at(30));
+        let named: Vec<(&Path, usize)> = recorded
+            .damaged
+            .iter()
+            .map(|one| (one.path.as_path(), one.at))
+            .collect();
+        assert_eq!(named, [(foreign.as_path(), 0), (path.as_path(), first)]);
+        assert_eq!(recorded.until, Some(at(0)), "what comes before it stands");
+        let mut ring = Ring::new(folder.path().to_owned());
+        for one in &recorded.damaged {
+            assert!(ring.set_aside(one).unwrap().is_some_and(|aside| aside.exists()));
+        }
+        let left = load(folder.path(), at(-1), at(30));
+        assert_eq!((left.until, left.damaged), (None, Vec::new()));
+        let mut other = Ring::new(folder.path().to_owned());
+        let any = &recorded.damaged[0];
+        assert_eq!(other.set_aside(any).unwrap(), None, "only who writes here sets aside");
     }
 }

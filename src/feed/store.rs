@@ -8,8 +8,10 @@ use std::time::{Duration, Instant};
 use tokio::sync::Notify;
 
 use super::rate::Rates;
+use super::ring::Recorded;
 use super::{event, history, pace};
 use crate::model::ends::Ends;
+use crate::model::event::{Event, Events};
 use crate::model::group::Group;
 use crate::model::history::History;
 use crate::model::identity::Rules;
@@ -110,7 +112,6 @@ pub(super) struct Inner {
     pub rules: Rules,
     /// Advertised host names and their addresses.
     pub resolved: BTreeMap<String, Vec<IpAddr>>,
-    pub commits: pace::Groups,
     pub surges: pace::Surges,
     /// What was published last: the next one is compared with it.
     published: Arc<Snapshot>,
@@ -167,7 +168,6 @@ impl Inner {
         if std::mem::take(&mut self.unmerged) {
             let merged = merge(&self.groups, &self.snapshot.coordinators);
             self.snapshot.groups.value = Some(Arc::new(merged));
-            self.commits.keep(&mut self.snapshot);
         }
         &mut self.snapshot
     }
@@ -333,12 +333,32 @@ impl Store {
     }
 
     /// Takes over what was recorded before; what this process has seen since stays.
-    pub fn recall(&self, recorded: History) {
+    pub fn recall(&self, recorded: Recorded) {
         self.edit(|inner| {
+            if let Some(until) = recorded.until {
+                let mut events = Events::clone(&inner.snapshot.events);
+                events.resume(recorded.events, until, Moment::now());
+                inner.snapshot.events = Arc::new(events);
+                // Symptoms are looked at anew: those that were recorded may be over.
+                inner.published = Arc::default();
+            }
             if inner.snapshot.history.began.is_none() {
-                inner.snapshot.history = Arc::new(recorded);
+                inner.snapshot.history = Arc::new(recorded.history);
+                // What coordinators have told meanwhile goes on from there.
+                for (id, groups) in &inner.groups {
+                    let told = inner.snapshot.coordinators.get(id).and_then(|told| told.seen_at);
+                    history::look(&mut inner.snapshot, groups, told.unwrap_or_else(Moment::now));
+                }
             }
             Change::Age
+        });
+    }
+
+    /// Remembers a change that somebody else has seen.
+    pub fn note(&self, event: Event) {
+        self.edit(|inner| {
+            Arc::make_mut(&mut inner.snapshot.events).push(event);
+            Change::Value
         });
     }
 

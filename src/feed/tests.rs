@@ -6,8 +6,10 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 use super::{Cadence, Feed, Needs, Section, Sources, collect};
+use crate::model::event::{Event, EventKind};
 use crate::model::row::Rows;
 use crate::model::{Health, Moment, Observed, Snapshot, Trouble};
+use crate::settings::Paths;
 use crate::source::kafka::Kafka;
 use crate::source::kafka::fake::{Fake, Shape};
 
@@ -256,4 +258,47 @@ async fn without_an_aws_plane_the_section_says_so() {
             reason: "this context has no AWS plane".to_owned()
         }
     );
+}
+
+/// What one console saw happen, and what it was told of, is known to a command and to the console after it.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_happened_is_recorded_for_whoever_comes_later() {
+    let mut fake = Fake::start(Shape::default()).await;
+    let folder = tempfile::tempdir().unwrap();
+    let mut sources = sources(&fake);
+    sources.record = Some(Paths::under(folder.path()));
+    let feed = Feed::start(sources.clone(), quick());
+    let mut snapshots = feed.snapshots();
+    let whole = |snapshot: &Arc<Snapshot>| (1..=3).all(|id| all_of(snapshot, id, fresh));
+    let first = until(&mut snapshots, "a complete snapshot", whole).await;
+    let began = first.events.watched_since.unwrap();
+    fake.kill(2);
+    let told = |snapshot: &Snapshot, what: &str| snapshot.events.iter().any(|event| event.sentence().contains(what));
+    let gone = |snapshot: &Arc<Snapshot>| told(snapshot, "broker 2 stopped answering");
+    until(&mut snapshots, "broker 2 gone", gone).await;
+    feed.note(Event::new(
+        Moment::now(),
+        EventKind::Finding,
+        "broker-down: broker 2",
+        "found",
+        1,
+    ));
+    let needs = Needs::from([Section::Cluster, Section::Groups]);
+    let knows = async {
+        while !told(
+            &collect(&sources, &needs, PATIENCE).await,
+            "broker-down: broker 2 found",
+        ) {
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, knows)
+        .await
+        .expect("a command that knows it");
+    drop(feed);
+    let next = Feed::start(sources, quick());
+    let recalled = |snapshot: &Arc<Snapshot>| gone(snapshot) && told(snapshot, "broker-down: broker 2 found");
+    let later = until(&mut next.snapshots(), "the next console to know it", recalled).await;
+    assert!(later.events.watched_since.unwrap() <= began);
+    assert!(later.events.gaps.is_empty(), "nobody was away for long");
 }

@@ -35,6 +35,10 @@ pub enum EventKind {
     Instance,
     /// What Azimuth did.
     Operation,
+    /// What triage found, or what is over.
+    Finding,
+    /// What became of the recording itself.
+    Recording,
 }
 
 /// One change, or several of one kind within moments.
@@ -79,11 +83,21 @@ pub struct Since {
     pub recorded: bool,
 }
 
+/// A span in which nobody looked: what changed in it is not known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Gap {
+    pub from: Moment,
+    pub until: Moment,
+}
+
 /// Changes, oldest first, at most [`Events::CAPACITY`], and the symptoms that last.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Events {
     /// The first look; `None` before it.
     pub watched_since: Option<Moment>,
+    /// Spans since then in which nobody looked, oldest first.
+    #[serde(default)]
+    pub gaps: Vec<Gap>,
     list: VecDeque<Event>,
     /// By the symptom's name.
     symptoms: BTreeMap<String, Since>,
@@ -111,6 +125,10 @@ impl Events {
     pub const CAPACITY: usize = 200;
     /// Changes of one kind to one thing within this many seconds are one event.
     const SUM_SECONDS: i64 = 20;
+    /// Two looks so far apart have seen nothing of what lies between them.
+    const GAP_SECONDS: i64 = 60;
+    /// What is older is told nowhere.
+    const KEPT_SECONDS: i64 = 7200;
 
     /// Adds a change; one like a recent one only raises its count.
     pub fn push(&mut self, event: Event) {
@@ -147,6 +165,33 @@ impl Events {
                 self.symptoms.remove(&name);
             }
         }
+    }
+
+    /// Takes up what another console has recorded up to `until`; `self` is what was seen since. A symptom goes on only where
+    /// somebody has looked all the time.
+    pub fn resume(&mut self, recorded: Self, until: Moment, now: Moment) {
+        let own = std::mem::replace(self, recorded);
+        let next = own.watched_since.unwrap_or(now);
+        let broken = next.duration_since(until).as_secs() > Self::GAP_SECONDS;
+        self.watched_since = self.watched_since.or(own.watched_since);
+        if broken {
+            self.gaps.push(Gap {
+                from: until,
+                until: next,
+            });
+            self.symptoms.clear();
+        }
+        let old = |at: Moment| now.duration_since(at).as_secs() > Self::KEPT_SECONDS;
+        self.gaps.retain(|gap| !old(gap.until));
+        self.list.retain(|event| !old(event.at));
+        if self.watched_since.is_some_and(old) {
+            let kept = now.checked_sub(jiff::SignedDuration::from_secs(Self::KEPT_SECONDS));
+            self.watched_since = kept.ok().or(self.watched_since);
+        }
+        for (name, since) in own.symptoms {
+            self.symptoms.entry(name).or_insert(since);
+        }
+        own.list.into_iter().for_each(|event| self.push(event));
     }
 
     /// Since when a symptom has lasted without a break.
@@ -221,5 +266,49 @@ mod tests {
                 recorded: true
             })
         );
+    }
+
+    #[test]
+    fn a_recording_goes_on_and_what_nobody_saw_is_a_gap() {
+        let recorded = || {
+            let mut events = Events {
+                watched_since: Some(at(0)),
+                ..Events::default()
+            };
+            events.push(left(100, 3));
+            events.mark(&Symptom::Missing(4), true, at(100), true);
+            events
+        };
+        let own = || {
+            let mut events = Events {
+                watched_since: Some(at(1000)),
+                ..Events::default()
+            };
+            events.mark(&Symptom::Missing(4), true, at(1000), false);
+            events.push(left(1010, 1));
+            events
+        };
+        let mut seamless = own();
+        seamless.resume(recorded(), at(990), at(1020));
+        assert_eq!((seamless.watched_since, seamless.gaps.len()), (Some(at(0)), 0));
+        assert_eq!(seamless.iter().len(), 2);
+        let since = seamless.since(&Symptom::Missing(4)).unwrap();
+        assert_eq!((since.at, since.recorded), (at(100), true));
+        let mut broken = own();
+        broken.resume(recorded(), at(400), at(1020));
+        let gap = Gap {
+            from: at(400),
+            until: at(1000),
+        };
+        assert_eq!(broken.gaps, [gap]);
+        let since = broken.since(&Symptom::Missing(4)).unwrap();
+        assert_eq!(
+            (since.at, since.recorded),
+            (at(1000), false),
+            "it may have gone and come back"
+        );
+        let mut late = Events::default();
+        late.resume(recorded(), at(400), at(20_000));
+        assert_eq!((late.iter().len(), late.watched_since), (0, Some(at(12_800))));
     }
 }

@@ -5,23 +5,25 @@ mod trail;
 pub use trail::{Sampled, Trail};
 
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::pace::GroupPace;
 use super::{BrokerId, Moment};
 
-/// What the feed remembers besides the present. Captures carry it too.
+/// What the feed remembers besides the present. Captures carry it too. A copy shares what has not changed.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct History {
     /// Records behind, by group.
-    pub group_lag: BTreeMap<String, Series>,
+    pub group_lag: Arc<BTreeMap<String, Series>>,
     /// The sum of a group's committed offsets; it begins anew when the group commits other partitions.
     #[serde(default)]
-    pub group_read: BTreeMap<String, Series>,
+    pub group_read: Arc<BTreeMap<String, Series>>,
     #[serde(default)]
-    pub groups: BTreeMap<String, GroupPast>,
+    pub groups: Arc<BTreeMap<String, Arc<GroupPast>>>,
     /// Bytes in use on a broker's log directories' file systems.
-    pub broker_bytes: BTreeMap<BrokerId, Series>,
+    pub broker_bytes: Arc<BTreeMap<BrokerId, Series>>,
     /// Where logs ended.
     #[serde(default)]
     pub trail: Trail,
@@ -30,8 +32,8 @@ pub struct History {
     pub began: Option<Moment>,
 }
 
-/// What a group did.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+/// What a group did, as every answer of its coordinator has told.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct GroupPast {
     pub state: String,
     pub since: Since,
@@ -43,6 +45,8 @@ pub struct GroupPast {
     pub shape: u64,
     /// Partitions with a commit.
     pub commits: usize,
+    #[serde(default)]
+    pub pace: GroupPace,
 }
 
 /// A committed offset that has not moved although there were records to read.
@@ -50,6 +54,9 @@ pub struct GroupPast {
 pub struct Standing {
     pub offset: i64,
     pub since: Moment,
+    /// Where the log ended then; what lies beyond it came since.
+    #[serde(default)]
+    pub end: i64,
 }
 
 /// When something began, and how that is known.

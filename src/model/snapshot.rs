@@ -20,7 +20,7 @@ use super::identity::{self, Evidence, Rules};
 use super::logdir::LogDir;
 use super::metric::BrokerMetrics;
 use super::offset::{Offsets, Span};
-use super::pace::{GroupPace, Pace, Surge};
+use super::pace::{Pace, Surge};
 use super::probe::Probe;
 use super::quorum::Quorum;
 use super::quota::Quota;
@@ -86,8 +86,6 @@ pub struct Snapshot {
     /// By leader: its busiest partitions, at most [`Pace::BUSIEST`].
     #[serde(default)]
     pub paces: BTreeMap<BrokerId, Vec<Pace>>,
-    #[serde(default)]
-    pub group_paces: BTreeMap<String, GroupPace>,
     /// By topic.
     #[serde(default)]
     pub surges: BTreeMap<String, Surge>,

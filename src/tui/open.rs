@@ -14,6 +14,7 @@ use super::verbs::Live;
 use super::{Options, Outcome};
 use crate::command::{Global, Line};
 use crate::feed::{Cadence, Feed, Section, Sources};
+use crate::model::event::Event;
 use crate::model::{Moment, Observed, Snapshot, Trouble};
 use crate::operation::Ground;
 use crate::settings::appearance::{Appearance, Colours};
@@ -161,6 +162,10 @@ fn fleet(contexts: Contexts, asked: &Asked, paths: &Paths) -> Vec<app::context::
 struct Shared(Arc<Feed>);
 
 impl Facts for Shared {
+    fn note(&self, event: Event) {
+        self.0.note(event);
+    }
+
     fn refresh(&self, section: Section) {
         self.0.refresh(section);
     }

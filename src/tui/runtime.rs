@@ -11,9 +11,9 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::{AbortHandle, JoinHandle};
 use tokio::time::Instant;
 
-use crate::check::{self, Triage};
+use crate::check::{self, Act, Findings, Triage};
 use crate::feed::{Feed, Section, Tail};
-use crate::model::event::{Event, EventKind};
+use crate::model::event::Event;
 use crate::model::history::Window;
 use crate::model::row::Rows;
 use crate::model::{Moment, Snapshot};
@@ -32,9 +32,15 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 pub trait Facts: Send + Sync + 'static {
     fn refresh(&self, section: Section);
     fn focus(&self, sections: BTreeSet<Section>);
+    /// Remembers what triage has found.
+    fn note(&self, event: Event);
 }
 
 impl Facts for Feed {
+    fn note(&self, event: Event) {
+        Feed::note(self, event);
+    }
+
     fn refresh(&self, section: Section) {
         Feed::refresh(self, section);
     }
@@ -68,6 +74,7 @@ pub struct Runtime {
     /// Of the snapshot that was digested last, or is being digested.
     revision: Option<u64>,
     took: Duration,
+    findings: Findings,
     /// The records that are being read.
     reading: Mutex<Option<AbortHandle>>,
     /// What rates and trends are to be over, and what they are over.
@@ -78,6 +85,7 @@ pub struct Runtime {
 }
 
 struct Digest {
+    now: Moment,
     snapshot: Arc<Snapshot>,
     rows: Arc<Rows>,
     triage: Arc<Triage>,
@@ -97,6 +105,7 @@ impl Runtime {
                 last: None,
                 revision: None,
                 took: Duration::ZERO,
+                findings: Findings::default(),
                 reading: Mutex::default(),
                 window: Mutex::default(),
                 digested_over: None,
@@ -151,9 +160,11 @@ impl Runtime {
                 snapshot: &snapshot,
                 rows: &rows,
                 acts: &acts,
+                strict: false,
                 now,
             }));
             Digest {
+                now,
                 snapshot,
                 rows,
                 triage,
@@ -171,6 +182,7 @@ impl Runtime {
         self.digest = None;
         match done {
             Ok(Digest {
+                now,
                 snapshot,
                 rows,
                 triage,
@@ -178,6 +190,8 @@ impl Runtime {
             }) => {
                 (self.rest_until, self.took) = (Instant::now() + took, took);
                 self.last = Some((Arc::clone(&snapshot), Arc::clone(&rows)));
+                let news = self.findings.news(&triage, now);
+                news.into_iter().for_each(|event| self.facts.note(event));
                 Message::Facts(snapshot, rows, triage)
             }
             Err(error) => Message::Notice(Tone::Error, format!("the rows could not be computed: {error}")),
@@ -254,18 +268,18 @@ impl Runtime {
     }
 }
 
-/// Operations as changes, for triage.
-fn acts(operations: &[Operation]) -> Vec<Event> {
+/// Operations as triage looks at them.
+fn acts(operations: &[Operation]) -> Vec<Act> {
     let act = |operation: &Operation| {
-        let at = operation.started_at?;
-        let text = format!("({}) {}, by {}", operation.title, operation.state, operation.by);
-        Some(Event::new(
-            at,
-            EventKind::Operation,
-            format!("operation {}", operation.id),
-            text,
-            1,
-        ))
+        Some(Act {
+            id: operation.id.clone(),
+            title: operation.title.clone(),
+            state: operation.state.clone(),
+            by: operation.by.clone(),
+            at: operation.started_at?,
+            progresses: operation.state == "running",
+            reach: operation.reach.clone(),
+        })
     };
     operations.iter().filter_map(act).collect()
 }
@@ -328,6 +342,8 @@ fn sections(noun: Noun) -> BTreeSet<Section> {
             S::Topics,
             S::Offsets,
             S::Groups,
+            S::Backlogs,
+            S::Retentions,
             S::Logdirs,
             S::BrokerConfigs,
             S::TopicConfigs,

@@ -23,6 +23,9 @@ const WELL: Duration = seconds(120);
 const USUAL: Duration = seconds(50);
 /// How many times longer all may take beside other tests on few cores.
 const SLACK: u32 = 4;
+/// From the fault to the first answer in which the group has committed nothing for longer than it ever took: the members' last
+/// commits (5 s), their longest pause as it was seen (10 s), and until the next look (5 s). See `model::pace::GroupPace`.
+const CONSUMER_STANDS: Duration = seconds(20);
 /// From the answer that carries the symptom to the verdict that names its culprit.
 const VERDICT: Duration = seconds(10);
 
@@ -230,7 +233,7 @@ drills! {
         drill: "producer-runaway", culprits: &[("client", "")], next: "quota set", dont: "add brokers", well: Some(USUAL), symptom: seconds(10),
     };
     a_stuck_consumer: Expected {
-        drill: "consumer-stuck", culprits: &[("group", "billing")], next: "group show billing", dont: "reset the offsets of billing", well: Some(USUAL), symptom: seconds(40),
+        drill: "consumer-stuck", culprits: &[("group", "billing")], next: "group show billing", dont: "reset the offsets of billing", well: Some(USUAL), symptom: CONSUMER_STANDS,
     };
     a_throttle_that_was_left: Expected {
         drill: "throttle-left", culprits: &[("broker", "")], next: "throttle clear", dont: "raise the rate", well: Some(Duration::ZERO), symptom: seconds(60),

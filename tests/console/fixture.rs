@@ -612,15 +612,16 @@ fn history() -> History {
         }
         series
     };
+    let lags = [
+        ("analytics", series(138.0, 0.1)),
+        ("audit-sink", series(12_420.0, 4.0)),
+        ("billing", series(1_900_200.0, 3_100.0)),
+        ("fraud", series(2_460.0, 22.0)),
+        ("search-indexer", series(52_800.0, -640.0)),
+        ("shipping", series(0.0, 0.0)),
+    ];
     let mut history = History::default();
-    history.group_lag.insert("analytics".into(), series(138.0, 0.1));
-    history.group_lag.insert("audit-sink".into(), series(12_420.0, 4.0));
-    history.group_lag.insert("billing".into(), series(1_900_200.0, 3_100.0));
-    history.group_lag.insert("fraud".into(), series(2_460.0, 22.0));
-    history
-        .group_lag
-        .insert("search-indexer".into(), series(52_800.0, -640.0));
-    history.group_lag.insert("shipping".into(), series(0.0, 0.0));
+    history.group_lag = std::sync::Arc::new(lags.map(|(name, lag)| (name.to_owned(), lag)).into());
     history
 }
 

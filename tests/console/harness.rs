@@ -87,6 +87,8 @@ impl Facts for FakeFacts {
     }
 
     fn focus(&self, _: BTreeSet<Section>) {}
+
+    fn note(&self, _: azimuth::model::event::Event) {}
 }
 
 /// Plans by repeating the command; prod wants its name.

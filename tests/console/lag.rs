@@ -195,6 +195,10 @@ async fn recorded_and_recalled(sources: &Sources) {
         .unwrap()
         .clone();
     let later = Moment::now() + jiff::SignedDuration::from_secs(90);
+    let mut snapshot = Snapshot::clone(&snapshot);
+    for told in snapshot.coordinators.values_mut() {
+        told.seen_at = Some(later);
+    }
     let cause = row(&snapshot, "hangs", later).unwrap().cause.unwrap().to_string();
     assert_eq!(cause, "one-partition (hanging-1: offset 20 not moving)");
     let other = feed_recalls(&sources).await;

@@ -582,6 +582,7 @@ pub fn running(state: &str) -> Operation {
         text: text.into(),
     };
     Operation {
+        reach: Default::default(),
         id: "7f3abc".into(),
         verb: "reassign".into(),
         title: "move 20 partitions of orders".into(),

@@ -1,56 +1,69 @@
-//! A group that has stopped: it has members and records to read, and commits nothing, or one of its partitions does not move.
+//! A group that has stopped, or whose records are deleted before it reads them. Who stands still, and since when, is told by the
+//! lag rows; see [`GroupPace`] for how soon.
+//!
+//! [`GroupPace`]: crate::model::pace::GroupPace
 
 use crate::check::{Cause, Culprit, Dont, Evidence, Facts, Kind, Step, text};
 use crate::model::event::Since;
-use crate::model::pace::GroupPace;
-use crate::model::row::group::GroupRow;
+use crate::model::history::Basis;
+use crate::model::row::group::{self, GroupRow, Safe};
 use crate::plan::gate::Verdict;
 
 pub(super) fn judge(facts: &Facts<'_>) -> Vec<Cause> {
-    let groups = facts.rows.groups.iter();
-    let stuck = groups.filter_map(|row| {
-        let pace = facts.snapshot.group_paces.get(&row.name)?;
-        let lag = row.lag_records.value.filter(|lag| *lag > 0)?;
+    let mut causes: Vec<(i64, Cause)> = Vec::new();
+    for row in &facts.rows.groups {
+        let Some(lag) = row.lag_records.value.filter(|lag| *lag > 0) else {
+            continue;
+        };
         // The groups of coordinators that do not answer are not judged.
-        let seen = row
-            .coordinator
-            .and_then(|id| facts.snapshot.coordinators.get(&id))
-            .filter(|told| told.is_fresh())?;
-        let how = how(row, pace, seen.seen_at?)?;
-        Some((lag, cause(row, lag, how, pace.moved_at)))
-    });
-    let mut causes: Vec<(i64, Cause)> = stuck.collect();
+        let coordinator = row.coordinator.and_then(|id| facts.snapshot.coordinators.get(&id));
+        if !coordinator.is_some_and(|told| told.is_fresh()) {
+            continue;
+        }
+        if let Some((how, since)) = how(row) {
+            causes.push((lag, stuck(row, lag, how, since)));
+        } else if row.members > 0 && row.safe.value == Some(Safe::Losing) {
+            causes.push((lag, losing(row, lag)));
+        }
+    }
     causes.sort_by_key(|(lag, _)| std::cmp::Reverse(*lag));
     causes.into_iter().map(|(_, cause)| cause).collect()
 }
 
-/// Why it stands still, in a word; `None` while it moves.
-fn how(row: &GroupRow, pace: &GroupPace, seen_at: crate::model::Moment) -> Option<String> {
-    if row.members == 0 {
-        // Groups that nobody uses are everywhere; only one that lost its members before our eyes is news.
-        return pace.had_members.then(|| "no-members: its last member left".to_owned());
+/// Why it stands still, in the word of its row, and since when; `None` while it moves.
+fn how(row: &GroupRow) -> Option<(String, Option<Since>)> {
+    let recorded = |at| Since { at, recorded: true };
+    if let Some(since) = row.stopped_since {
+        let members = text::plural(row.members as usize, "member");
+        return Some((format!("{members} commit nothing"), Some(recorded(since))));
     }
-    if pace.has_stopped(seen_at) {
-        return Some(format!(
-            "{} commit nothing",
-            text::plural(row.members as usize, "member")
-        ));
+    match row.cause.as_ref()? {
+        // Groups that nobody uses are everywhere; only one that was seen to lose its members is news.
+        group::Cause::NoMembers => {
+            let since = row.since.filter(|since| since.basis == Basis::Recorded)?;
+            Some(("no-members: its last member left".to_owned(), Some(recorded(since.at))))
+        }
+        group::Cause::OnePartition { topic, partition, .. } => {
+            let mut parts = row.parts.iter();
+            let part = parts.find(|part| part.topic == *topic && part.partition == *partition);
+            let since = part
+                .and_then(|part| part.standing)
+                .map(|standing| recorded(standing.since));
+            Some((row.cause.as_ref()?.to_string(), since))
+        }
+        pinned @ group::Cause::LsoPinned { .. } => Some((pinned.to_string(), None)),
+        group::Cause::Rebalancing { .. } | group::Cause::Slow { .. } => None,
     }
-    let part = pace.stopped_part(seen_at)?;
-    Some(format!(
-        "one-partition: {}-{} stays at offset {}",
-        part.topic, part.partition, part.offset
-    ))
 }
 
-fn cause(row: &GroupRow, lag: i64, how: String, moved_at: crate::model::Moment) -> Cause {
+fn cause(rule: &'static str, row: &GroupRow, lag: i64, how: &str) -> Cause {
     let rate = row
         .rate_in
         .value
         .map(|rate| format!(" · {} records/s come in", text::scaled(rate)))
         .unwrap_or_default();
     Cause {
-        rule: "group-stuck",
+        rule,
         verdict: Verdict::Warn,
         culprit: Culprit::new(Kind::Group, &row.name),
         text: format!(
@@ -58,10 +71,7 @@ fn cause(row: &GroupRow, lag: i64, how: String, moved_at: crate::model::Moment) 
             row.name,
             text::scaled(lag as f64)
         ),
-        since: Some(Since {
-            at: moved_at,
-            recorded: true,
-        }),
+        since: None,
         source: "OffsetFetch, ListOffsets",
         evidence: Evidence::of("group", &row.name),
         next: vec![
@@ -86,6 +96,41 @@ fn cause(row: &GroupRow, lag: i64, how: String, moved_at: crate::model::Moment) 
     }
 }
 
+fn stuck(row: &GroupRow, lag: i64, how: String, since: Option<Since>) -> Cause {
+    let mut cause = cause("group-stuck", row, lag, &how);
+    cause.since = since;
+    if matches!(row.cause, Some(group::Cause::LsoPinned { .. })) {
+        cause.next.insert(
+            0,
+            Step::new(
+                "transaction list --hanging",
+                "whose transaction is open, and since when",
+                Vec::new(),
+            ),
+        );
+    }
+    cause
+}
+
+fn losing(row: &GroupRow, lag: i64) -> Cause {
+    let lost = text::scaled(row.lost_records() as f64);
+    let mut cause = cause(
+        "group-losing",
+        row,
+        lag,
+        &format!("already losing: {lost} of them were deleted unread"),
+    );
+    let mut parts = row.parts.iter();
+    if let Some(part) = parts.find(|part| part.safe.value == Some(Safe::Losing)) {
+        cause.next.push(Step::new(
+            format!("let {} be kept longer", part.topic),
+            "retention deletes its records before the group reads them",
+            Vec::new(),
+        ));
+    }
+    cause
+}
+
 #[cfg(test)]
 mod tests {
     use crate::check::fixture::Six;
@@ -94,9 +139,9 @@ mod tests {
     #[test]
     fn a_group_that_commits_nothing_while_records_come_is_stuck() {
         let mut six = Six::healthy();
-        six.group("billing", 2, 900, 90);
+        six.group("billing", 2, 900, 20);
         assert_eq!(six.causes()[0].culprit, Culprit::new(Kind::Group, "billing"));
-        six.group("billing", 2, 900, 10);
+        six.group("billing", 2, 900, 9);
         assert!(six.causes().is_empty(), "it commits now and then");
         six.group("billing", 2, 0, 90);
         assert!(six.causes().is_empty(), "there is nothing to read");
@@ -107,5 +152,14 @@ mod tests {
         let mut six = Six::healthy();
         six.group("old", 0, 900, 90);
         assert!(six.causes().is_empty());
+    }
+
+    #[test]
+    fn a_group_whose_records_are_deleted_unread_is_named() {
+        let mut six = Six::healthy();
+        six.group("billing", 2, 900, 3).log_start("orders", 0, 400);
+        let cause = &six.causes()[0];
+        assert_eq!((cause.rule, cause.culprit.name.as_str()), ("group-losing", "billing"));
+        assert!(cause.text.contains("300 of them were deleted unread"), "{}", cause.text);
     }
 }

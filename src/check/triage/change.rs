@@ -1,8 +1,11 @@
 //! What changed in the last hour: seen by the console, done by Azimuth, told by EC2. Before the console's first look it is
 //! unknown what changed, and the line says so.
 
+use std::collections::BTreeSet;
+
 use super::{Line, Name};
-use crate::check::{Evidence, Facts};
+use crate::check::finding::subject;
+use crate::check::{Act, Cause, Evidence, Facts};
 use crate::model::Moment;
 use crate::model::event::{Event, EventKind};
 use crate::plan::gate::Verdict;
@@ -11,8 +14,11 @@ const HOUR: i64 = 3600;
 /// Told in the line, the latest first.
 const TOLD: usize = 5;
 
-pub(super) fn line(facts: &Facts<'_>) -> Line {
-    let events = recent(facts);
+pub(super) fn line(facts: &Facts<'_>, causes: &[Cause]) -> Line {
+    let mut events = recent(facts);
+    // What is still found is told above.
+    let open: BTreeSet<String> = causes.iter().map(subject).collect();
+    events.retain(|event| event.kind != EventKind::Finding || event.text != "found" || !open.contains(&event.subject));
     let watched = facts.snapshot.events.watched_since;
     let clock = |at: Moment| at.strftime("%H:%M:%S").to_string();
     let told = |event: &Event| format!("{} {}", event.at.strftime("%H:%M"), event.sentence());
@@ -28,6 +34,14 @@ pub(super) fn line(facts: &Facts<'_>) -> Line {
             watched.map_or_else(String::new, |at| format!("since {}", clock(at)))
         };
         clauses.push(format!("nothing seen {since}").trim().to_owned());
+    }
+    let gaps = facts.snapshot.events.gaps.iter();
+    for gap in gaps.filter(|gap| facts.now.duration_since(gap.until).as_secs() < HOUR) {
+        clauses.push(format!(
+            "unknown {}–{}",
+            gap.from.strftime("%H:%M"),
+            gap.until.strftime("%H:%M:%S")
+        ));
     }
     if !whole_hour {
         clauses.push(match watched {
@@ -51,7 +65,8 @@ pub(super) fn line(facts: &Facts<'_>) -> Line {
 
 /// Of the last hour and what is scheduled, the latest first.
 fn recent(facts: &Facts<'_>) -> Vec<Event> {
-    let mut events: Vec<Event> = facts.snapshot.events.iter().chain(facts.acts).cloned().collect();
+    let mut events: Vec<Event> = facts.snapshot.events.iter().cloned().collect();
+    events.extend(facts.acts.iter().map(Act::event));
     for volume in facts
         .snapshot
         .cloud

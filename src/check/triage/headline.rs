@@ -8,6 +8,9 @@ use crate::model::row::partition::Badge;
 use crate::model::{Health, Trouble};
 use crate::plan::gate::Verdict;
 
+/// A leader election, or a broker that restarts, leaves partitions under their min ISR for seconds: it fails once it lasts for so
+/// long (Amazon MSK's guidance on UnderMinIsrPartitionCount), or where nobody saw it begin.
+const GRACE_SECONDS: i64 = 60;
 /// Replicas that catch up after a restart are no fault for so long.
 const PATIENCE_SECONDS: i64 = 300;
 
@@ -52,7 +55,12 @@ pub(super) fn line(facts: &Facts<'_>, causes: &[Cause]) -> Line {
             "WRITES REFUSED  {} under min ISR refuse acks=all · {tally}",
             text::plural(under, "partition")
         );
-        return line(Verdict::Fail, text, since(Symptom::UnderMinIsr));
+        let verdict = refusing(facts);
+        let grace = match verdict {
+            Verdict::Warn => format!(" · fails when it lasts {GRACE_SECONDS} s"),
+            _ => String::new(),
+        };
+        return line(verdict, text + &grace, since(Symptom::UnderMinIsr));
     }
     if let Some(cause) = causes.iter().find(|cause| cause.rule == "writes-stop") {
         let text = format!(
@@ -70,7 +78,8 @@ pub(super) fn line(facts: &Facts<'_>, causes: &[Cause]) -> Line {
         let text = format!("{}  {} · {tally} · {}", words(cause.rule), cause.culprit, proof.text);
         return line(Verdict::Fail, text, cause.since);
     }
-    if at > 0 {
+    let moved = facts.all_moved_by(Badge::AtMinIsr);
+    if at > 0 && moved.is_none() {
         let text = format!("ONE LOSS FROM REFUSED WRITES  {tally} · {}", proof.text);
         return line(Verdict::Warn, text, since(Symptom::AtMinIsr));
     }
@@ -81,10 +90,15 @@ pub(super) fn line(facts: &Facts<'_>, causes: &[Cause]) -> Line {
     let shrunk = facts.shrunk().count();
     let lasts = since(Symptom::UnderReplicated)
         .is_some_and(|since| facts.now.duration_since(since.at).as_secs() > PATIENCE_SECONDS);
-    let tail = if shrunk > 0 {
-        format!(" · {} catching up", text::plural(shrunk, "partition"))
-    } else {
-        String::new()
+    let lasts = lasts && facts.all_moved_by(Badge::UnderReplicated).is_none();
+    let tail = match facts.all_moved_by(Badge::UnderReplicated).or(moved) {
+        Some(act) => format!(
+            " · {} out of sync, explained by operation {}",
+            text::plural(shrunk.max(at), "partition"),
+            act.id
+        ),
+        None if shrunk > 0 => format!(" · {} catching up", text::plural(shrunk, "partition")),
+        None => String::new(),
     };
     let (verdict, why) = match proof.verdict {
         _ if lasts => (Verdict::Warn, None),
@@ -96,6 +110,16 @@ pub(super) fn line(facts: &Facts<'_>, causes: &[Cause]) -> Line {
         _ => format!("no fault in metadata · {}{tail}", proof.text),
     };
     line(verdict, text, since(Symptom::UnderReplicated)).why(why)
+}
+
+/// What partitions under their min ISR mean: a failure once it has lasted, or where nobody saw it begin.
+pub(super) fn refusing(facts: &Facts<'_>) -> Verdict {
+    let since = facts.snapshot.events.since(&Symptom::UnderMinIsr);
+    let begun = since.filter(|since| since.recorded);
+    match begun.is_some_and(|since| facts.now.duration_since(since.at).as_secs() < GRACE_SECONDS) {
+        true => Verdict::Warn,
+        false => Verdict::Fail,
+    }
 }
 
 /// Partitions that a broker leads or has to copy before a write is acknowledged.
@@ -159,6 +183,7 @@ fn words(rule: &str) -> &'static str {
         "throttle-left" => "THROTTLE LEFT BEHIND",
         "producer-surge" => "PRODUCER RUNS AWAY",
         "group-stuck" => "GROUP STUCK",
+        "group-losing" => "GROUP LOSES RECORDS",
         "rack-mismatch" => "RACK IS NOT THE ZONE",
         _ => "NOT WELL",
     }

@@ -38,10 +38,15 @@ pub(super) fn line(facts: &Facts<'_>) -> Line {
     if failing && verdict == Verdict::Pass {
         verdict = Verdict::Warn;
     }
+    let cloud = &facts.snapshot.cloud;
+    let tempo = match (cloud.simulated, cloud.clock_factor) {
+        (true, factor @ 2..) => format!(" (simulated, its clock ×{factor})"),
+        _ => String::new(),
+    };
     Line::new(
         Name::Where,
         verdict,
-        format!("{} · {ec2}", clauses.join(" · ")),
+        format!("{} · {ec2}{tempo}", clauses.join(" · ")),
         "ApiVersions, DescribeInstances",
     )
     .at(Evidence::list("broker"))

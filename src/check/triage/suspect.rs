@@ -1,19 +1,33 @@
 //! Who? The culprit of the gravest cause, and what speaks against it.
 
 use super::{Line, Name, unknown};
-use crate::check::{Cause, Culprit, Evidence, Facts};
+use crate::check::{Cause, Culprit, Evidence, Explained, Facts};
 use crate::plan::gate::Verdict;
 
 /// Other culprits told in the line.
 const OTHERS: usize = 2;
 
-pub(super) fn line(facts: &Facts<'_>, causes: &[Cause]) -> Line {
+pub(super) fn line(facts: &Facts<'_>, causes: &[Cause], explained: &[Explained]) -> Line {
+    let mut line = named(facts, causes, explained.is_empty());
+    for one in explained {
+        let (id, title) = (&one.by, &one.title);
+        line.text
+            .push_str(&format!(" · explained by operation {id} ({title}): {}", one.cause.text));
+    }
+    if let (true, Some(one)) = (causes.is_empty(), explained.first()) {
+        line = line.at(Evidence::of("operation", &one.by));
+    }
+    line
+}
+
+fn named(facts: &Facts<'_>, causes: &[Cause], unexplained: bool) -> Line {
     let Some(first) = causes.first() else {
         if facts.snapshot.topics.get().is_none() {
             return Line::new(Name::Who, Verdict::Unknown, "?", "Metadata").why(Some(unknown(&facts.snapshot.topics)));
         }
         let shrunk = facts.shrunk().count();
         let text = match shrunk {
+            _ if !unexplained => "nobody".to_owned(),
             0 => "nobody".to_owned(),
             _ => format!("nobody in particular: the misses in {shrunk} shrunk ISRs are spread"),
         };

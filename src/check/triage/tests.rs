@@ -5,6 +5,7 @@ use strum::IntoEnumIterator;
 use super::{Name, Status};
 use crate::check::fixture::Six;
 use crate::check::{Culprit, Kind};
+use crate::model::event::Symptom;
 use crate::model::{Snapshot, Trouble};
 use crate::plan::gate::Verdict;
 
@@ -105,6 +106,23 @@ fn a_stalled_leader_with_a_full_isr_times_out_though_metadata_is_well() {
         headline.text
     );
     assert!(headline.since.is_some());
+}
+
+#[test]
+fn a_moment_under_min_isr_warns_and_what_lasts_fails() {
+    let status = |seen: Option<i64>| {
+        let mut six = Six::healthy();
+        six.isr("orders", 0, &[1]);
+        if let Some(seconds) = seen {
+            six.mark(Symptom::UnderMinIsr, seconds);
+        }
+        let triage = six.triage();
+        assert!(triage.line(Name::Headline).unwrap().text.starts_with("WRITES REFUSED"));
+        triage.status
+    };
+    assert_eq!(status(Some(5)), Status::Warn, "a leader election");
+    assert_eq!(status(Some(61)), Status::Fail);
+    assert_eq!(status(None), Status::Fail, "it was so when we came");
 }
 
 #[test]

@@ -27,8 +27,8 @@ use part::Ground;
 const SMALL: i64 = 1000;
 /// A change of less than this many records per second is none.
 const STILL: f64 = 0.5;
-/// A commit that has not moved for so many seconds, though there is more to read, stands: consumers commit every five.
-const STANDS_SECONDS: i64 = 60;
+/// Every transaction is open for a moment; after so many seconds it is one that hangs.
+const PINNED_SECONDS: i64 = 60;
 /// So many rebalances in ten minutes keep a group from its work even if it is Stable at the moment.
 const MANY_REBALANCES: usize = 3;
 
@@ -63,6 +63,10 @@ pub struct GroupRow {
     pub offsets_expire: Cell<Expiry>,
     /// Why it does not catch up; `None` when it does.
     pub cause: Option<Cause>,
+    /// Since when it commits nothing, where it has stopped altogether; see [`GroupPace`].
+    ///
+    /// [`GroupPace`]: crate::model::pace::GroupPace
+    pub stopped_since: Option<Moment>,
     /// Since when it has been in its state.
     pub since: Option<Since>,
     /// Its lag over the last minutes, oldest first.
@@ -210,8 +214,9 @@ impl GroupRow {
             rate_basis: lags.and_then(|lags| basis(lags, window)),
             behind: behind(&parts),
             safe: safe(&parts),
-            offsets_expire: expiry(snapshot, group, past, now),
+            offsets_expire: expiry(snapshot, group, past.map(|past| past.as_ref()), now),
             cause: None,
+            stopped_since: None,
             since: past.map(|past| past.since),
             trend: lags
                 .into_iter()
@@ -219,7 +224,14 @@ impl GroupRow {
                 .collect(),
             parts,
         };
-        row.cause = cause(ground, &row, past);
+        // What a coordinator that does not answer told before stands still for that reason.
+        let seen_at = match coordinator {
+            None => Some(now),
+            Some(told) => told.seen_at.filter(|_| told.is_fresh()),
+        };
+        let paced = past.map(|past| past.as_ref()).zip(seen_at);
+        row.stopped_since = paced.and_then(|(past, seen_at)| stopped(&row, past, seen_at));
+        row.cause = cause(ground, &row, past.map(|past| past.as_ref()), seen_at);
         row
     }
 
@@ -380,7 +392,19 @@ fn expiry(snapshot: &Snapshot, group: &Group, past: Option<&GroupPast>, now: Mom
     Cell::known(expiry.unwrap_or(Expiry::None))
 }
 
-fn cause(ground: &Ground<'_>, row: &GroupRow, past: Option<&GroupPast>) -> Option<Cause> {
+/// Since when a group with members and unread records has committed nothing, if that is longer than usual.
+fn stopped(row: &GroupRow, past: &GroupPast, seen_at: Moment) -> Option<Moment> {
+    if row.members == 0 || row.state != "Stable" || row.lag_records.value.unwrap_or(0) == 0 {
+        return None;
+    }
+    let grows = |part: &GroupPartition| {
+        let standing = part.standing.filter(|standing| standing.end > 0);
+        standing.is_some_and(|standing| part.end.value > Some(standing.end))
+    };
+    past.pace.stopped_since(seen_at, row.parts.iter().any(grows))
+}
+
+fn cause(ground: &Ground<'_>, row: &GroupRow, past: Option<&GroupPast>, seen_at: Option<Moment>) -> Option<Cause> {
     let seen = past.map_or(0, |past| past.rebalances(ground.now));
     let lag = row.lag_records.value.unwrap_or(0);
     match row.state.as_str() {
@@ -401,9 +425,10 @@ fn cause(ground: &Ground<'_>, row: &GroupRow, past: Option<&GroupPast>) -> Optio
         .iter()
         .filter(|part| part.lag_records.value > Some(0))
         .collect();
-    let stands = |part: &&&GroupPartition| {
-        let since = part.standing.map(|standing| standing.since);
-        since.is_some_and(|since| ground.now.duration_since(since).as_secs() >= STANDS_SECONDS)
+    let stands = |part: &&&GroupPartition| match (part.standing, past.zip(seen_at)) {
+        (Some(_), Some(_)) if row.stopped_since.is_some() => true,
+        (Some(standing), Some((past, seen_at))) => past.pace.is_part_stopped(standing.since, seen_at),
+        _ => false,
     };
     let standing: Vec<&&GroupPartition> = behind.iter().filter(stands).collect();
     let grows = row.lag_change.value.is_some_and(|change| change > 0.0);
@@ -436,8 +461,7 @@ fn pinned(ground: &Ground<'_>, row: &GroupRow) -> Option<Cause> {
         Some((pin, seconds))
     };
     let mut pins: Vec<_> = row.parts.iter().filter_map(pin).collect();
-    // Every transaction is open for a moment.
-    pins.retain(|(_, seconds)| seconds.is_none_or(|seconds| seconds >= STANDS_SECONDS));
+    pins.retain(|(_, seconds)| seconds.is_none_or(|seconds| seconds >= PINNED_SECONDS));
     pins.sort_by_key(|(_, seconds)| std::cmp::Reverse(*seconds));
     let (pin, seconds) = pins.first()?;
     Some(Cause::LsoPinned {

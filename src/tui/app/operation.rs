@@ -1,5 +1,6 @@
 //! Plans before they are applied and operations while they run, as the screens show them.
 
+use crate::check::Reach;
 use crate::model::Moment;
 
 use super::editor::Editor;
@@ -39,6 +40,8 @@ pub struct Operation {
     /// Of its work, 0..=100.
     pub percent: Option<f64>,
     pub eta_seconds: Option<f64>,
+    /// What it touches, for triage.
+    pub reach: Reach,
     /// How it ended, or how it can be taken up.
     pub note: Option<String>,
     pub steps: Vec<Step>,

@@ -93,6 +93,10 @@ fn notes(triage: &Triage, line: &Line) -> Vec<String> {
             .causes
             .iter()
             .map(|cause| format!("{}: {}", cause.rule, cause.text))
+            .chain(triage.explained.iter().map(|one| {
+                let (rule, text) = (one.cause.rule, &one.cause.text);
+                format!("{rule}, explained by operation {}: {text}", one.by)
+            }))
             .collect(),
         Name::Next => {
             let step = |step: &crate::check::Step| {

@@ -9,6 +9,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::timeout;
 
+use crate::check::Reach;
 use crate::model::Snapshot;
 use crate::operation::client::Client;
 use crate::operation::{Entry, Folder, Ground, Id, Journal, Status, StepState};
@@ -121,6 +122,7 @@ fn shape(status: &Status, entries: &[Entry]) -> Operation {
         started_at: Some(status.begun_at),
         percent: Some(status.percent()),
         eta_seconds: progress.and_then(|progress| progress.eta_seconds).map(|eta| eta as f64),
+        reach: Reach::of(&status.plan),
         note: status.way_out().or_else(|| status.note.clone()),
         steps: (0..status.steps.len()).map(|at| step(status, at)).collect(),
         log: entries

@@ -87,7 +87,7 @@ fn left(state: &State, theme: &Theme) -> Line<'static> {
 fn right(state: &State, theme: &Theme) -> Vec<Piece> {
     let mut pieces = Vec::new();
     // Whether the cluster answers, and that nothing can be changed, is always said.
-    for (rank, plane) in [0, 2].into_iter().zip(state.planes()) {
+    for (rank, plane) in [0, 3].into_iter().zip(state.planes()) {
         let name = Span::styled(format!("{} ", plane.name), theme.style(Role::Muted));
         let state = Span::styled(plane.state.text.clone(), style::of(&plane.state, theme));
         pieces.push(Piece {
@@ -113,14 +113,17 @@ fn right(state: &State, theme: &Theme) -> Vec<Piece> {
             Role::Error
         };
         pieces.push(Piece {
-            rank: 3,
+            rank: 2,
             spans: vec![Span::styled(text, theme.style(role))],
         });
+    }
+    if let Some(spans) = findings(state, theme) {
+        pieces.push(Piece { rank: 1, spans });
     }
     if state.snapshot.cloud.simulated {
         pieces.push(Piece {
             rank: 1,
-            spans: vec![Span::styled(" SIMULATED ", theme.style(Role::Badge))],
+            spans: vec![Span::styled(simulated(state), theme.style(Role::Badge))],
         });
     }
     let clock = state.clock();
@@ -135,4 +138,36 @@ fn right(state: &State, theme: &Theme) -> Vec<Piece> {
         });
     }
     pieces
+}
+
+/// How much triage has found, the gravest first; `!` leads there.
+fn findings(state: &State, theme: &Theme) -> Option<Vec<Span<'static>>> {
+    let (fail, warn) = state.triage.as_ref()?.findings();
+    let mut spans = Vec::new();
+    for (count, mark, role) in [(fail, "✖", Role::Error), (warn, "▲", Role::Warn)] {
+        if count > 0 {
+            spans.push(Span::styled(format!("{mark} {count} "), theme.style(role)));
+        }
+    }
+    if spans.is_empty() {
+        return None;
+    }
+    let noun = if fail + warn == 1 { "finding" } else { "findings" };
+    spans.push(Span::styled(
+        if state.width >= 140 {
+            format!("{noun} !")
+        } else {
+            "!".to_owned()
+        },
+        theme.style(Role::Muted),
+    ));
+    Some(spans)
+}
+
+/// That it is not AWS, and how much faster its clock runs.
+fn simulated(state: &State) -> String {
+    match state.snapshot.cloud.clock_factor {
+        0 | 1 => " SIMULATED ".to_owned(),
+        factor => format!(" SIMULATED ×{factor} "),
+    }
 }

@@ -137,6 +137,7 @@ fn past(state: &str, second: i64) -> GroupPast {
         standing: BTreeMap::new(),
         shape: 0,
         commits: 3,
+        pace: Default::default(),
     }
 }
 
@@ -154,12 +155,13 @@ fn stand(snapshot: &mut Snapshot, partitions: &[(i32, i64)], second: i64) {
             let standing = Standing {
                 offset: *offset,
                 since: at(second),
+                end: 0,
             };
             (*partition, standing)
         };
         past.standing
             .insert("orders".to_owned(), partitions.iter().map(standing).collect());
-        history.groups.insert("billing".to_owned(), past);
+        std::sync::Arc::make_mut(&mut history.groups).insert("billing".to_owned(), past.into());
     });
 }
 
@@ -290,7 +292,7 @@ fn nobody_reads_an_empty_group_and_its_offsets_expire() {
     assert_eq!(row.cause, Some(Cause::NoMembers));
     assert_eq!(row.offsets_expire.value, Some(Expiry::By(at(600 + 604_800))));
     remember(&mut snapshot, |history| {
-        history.groups.insert("billing".to_owned(), past("Empty", 100));
+        std::sync::Arc::make_mut(&mut history.groups).insert("billing".to_owned(), past("Empty", 100).into());
     });
     let row = only(&snapshot);
     assert_eq!(row.offsets_expire.value, Some(Expiry::At(at(100 + 604_800))));
@@ -338,7 +340,7 @@ fn rebalances_are_counted() {
     remember(&mut snapshot, |history| {
         let mut past = past("Stable", 0);
         past.rebalances = [100, 200, 300, 400].map(at).into();
-        history.groups.insert("billing".to_owned(), past);
+        std::sync::Arc::make_mut(&mut history.groups).insert("billing".to_owned(), past.into());
     });
     assert_eq!(only(&snapshot).cause.unwrap().to_string(), "rebalancing (4 in 10 m)");
     snapshot.groups = Observed::fresh(vec![group("billing", "PreparingRebalance", 1, &[(0, 9000)])], at(600));
@@ -357,13 +359,11 @@ fn rates_and_draining_come_from_the_recording() {
         for second in (540..=600).step_by(10) {
             let (lag, read) = (1000 + (600 - second) * 5, 8000 - (600 - second) * 15);
             let name = || "billing".to_owned();
-            history
-                .group_lag
+            std::sync::Arc::make_mut(&mut history.group_lag)
                 .entry(name())
                 .or_default()
                 .push(at(second), lag as f64);
-            history
-                .group_read
+            std::sync::Arc::make_mut(&mut history.group_read)
                 .entry(name())
                 .or_default()
                 .push(at(second), read as f64);
