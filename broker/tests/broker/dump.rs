@@ -1,5 +1,4 @@
 //! Kafka's own tool reads what the broker wrote: segments, both indexes, producer snapshots.
-#![expect(clippy::unwrap_used, reason = "a test's helpers fail by panicking")]
 
 use std::path::Path;
 use std::path::PathBuf;
