@@ -509,7 +509,7 @@ async fn aws_is_dark(secured: &Secured, properties: &str, healthy: &BTreeMap<&st
     for (dark, word) in [
         (Dark::Denied, "denied"),
         (Dark::Throttled, "throttled"),
-        (Dark::Silent, "timed_out"),
+        (Dark::Silent, "timed out"),
     ] {
         let (url, asked) = endpoint(dark).await;
         cases.push((url, word, Some((dark, asked))));
