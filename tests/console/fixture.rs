@@ -620,9 +620,10 @@ fn history() -> History {
         ("search-indexer", series(52_800.0, -640.0)),
         ("shipping", series(0.0, 0.0)),
     ];
-    let mut history = History::default();
-    history.group_lag = std::sync::Arc::new(lags.map(|(name, lag)| (name.to_owned(), lag)).into());
-    history
+    History {
+        group_lag: std::sync::Arc::new(lags.map(|(name, lag)| (name.to_owned(), lag)).into()),
+        ..History::default()
+    }
 }
 
 fn instance_id(id: BrokerId) -> String {
