@@ -130,6 +130,7 @@ where
             Cause::Event(_) => return Ok(Leave::InputEnded),
             Cause::Message(message) => {
                 let effects = console.state.update((console.clock)(), message);
+                console.runtime.bury();
                 if let Some(leave) = console.carry_out(terminal, effects)? {
                     return Ok(leave);
                 }

@@ -70,7 +70,9 @@ pub struct Runtime {
     results: mpsc::Sender<Message>,
     digest: Option<JoinHandle<Digest>>,
     /// What was digested last; the next rows take over what did not change.
-    last: Option<(Arc<Snapshot>, Arc<Rows>)>,
+    last: Option<Generation>,
+    /// What `last` replaced, until the screens have let go of it too.
+    spent: Option<Generation>,
     /// Of the snapshot that was digested last, or is being digested.
     revision: Option<u64>,
     took: Duration,
@@ -84,11 +86,14 @@ pub struct Runtime {
     rest_until: Instant,
 }
 
+type Generation = (Arc<Snapshot>, Arc<Rows>);
+
 struct Digest {
-    now: Moment,
+    before: Option<Generation>,
     snapshot: Arc<Snapshot>,
     rows: Arc<Rows>,
     triage: Arc<Triage>,
+    now: Moment,
     took: Duration,
 }
 
@@ -103,6 +108,7 @@ impl Runtime {
                 results,
                 digest: None,
                 last: None,
+                spent: None,
                 revision: None,
                 took: Duration::ZERO,
                 findings: Findings::default(),
@@ -147,15 +153,13 @@ impl Runtime {
         let window = *lock(&self.window);
         self.digested_over = Some(window);
         self.revision = Some(snapshot.revision);
-        let last = self.last.take();
+        let before = self.last.take();
         self.digest = Some(tokio::task::spawn_blocking(move || {
             let began = std::time::Instant::now();
-            let rows = Arc::new(match &last {
+            let rows = Arc::new(match &before {
                 Some((before, rows)) => Rows::after(before, rows, &snapshot, now, window),
                 None => Rows::over(&snapshot, now, window),
             });
-            // A wide cluster's rows are large: the old ones go before anything else is made.
-            drop(last);
             let triage = Arc::new(Triage::of(&check::Facts {
                 snapshot: &snapshot,
                 rows: &rows,
@@ -164,10 +168,11 @@ impl Runtime {
                 now,
             }));
             Digest {
-                now,
+                before,
                 snapshot,
                 rows,
                 triage,
+                now,
                 took: began.elapsed(),
             }
         }));
@@ -182,12 +187,14 @@ impl Runtime {
         self.digest = None;
         match done {
             Ok(Digest {
-                now,
+                before,
                 snapshot,
                 rows,
                 triage,
+                now,
                 took,
             }) => {
+                self.spent = before;
                 (self.rest_until, self.took) = (Instant::now() + took, took);
                 self.last = Some((Arc::clone(&snapshot), Arc::clone(&rows)));
                 let news = self.findings.news(&triage, now);
@@ -195,6 +202,14 @@ impl Runtime {
                 Message::Facts(snapshot, rows, triage)
             }
             Err(error) => Message::Notice(Tone::Error, format!("the rows could not be computed: {error}")),
+        }
+    }
+
+    /// Frees what the screens show no more, where nobody waits: a wide cluster's rows are millions of small pieces, and a
+    /// key must not wait for them.
+    pub fn bury(&mut self) {
+        if let Some(spent) = self.spent.take() {
+            tokio::task::spawn_blocking(move || drop(spent));
         }
     }
 
