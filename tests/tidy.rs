@@ -158,6 +158,7 @@ const BROKER: Table = &[
 /// Crates that only these console modules may name.
 const FENCES: &[(&str, &[&str])] = &[
     ("rdkafka", &["source::kafka"]),
+    ("openssl_sys", &["source::kafka"]),
     ("kafka_protocol", &["source::kafka"]),
     ("azimuth_broker", &["source::kafka", "demo"]),
     ("aws_config", &["source::aws"]),

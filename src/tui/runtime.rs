@@ -88,6 +88,15 @@ pub struct Runtime {
 
 type Generation = (Arc<Snapshot>, Arc<Rows>);
 
+impl Drop for Runtime {
+    /// Nobody looks at the records any more.
+    fn drop(&mut self) {
+        if let Some(reading) = lock(&self.reading).take() {
+            reading.abort();
+        }
+    }
+}
+
 struct Digest {
     before: Option<Generation>,
     snapshot: Arc<Snapshot>,

@@ -123,7 +123,10 @@ static CLOSED: Condvar = Condvar::new();
 struct Live;
 
 impl Live {
+    /// Before the client is made: who comes first decides that OpenSSL does not take its state away when the process ends,
+    /// where threads of librdkafka that close slowly would crash over it and spoil the exit status.
     fn new() -> Self {
+        openssl_sys::init();
         *locked(&LIVE) += 1;
         Self
     }
@@ -136,8 +139,8 @@ impl Drop for Live {
     }
 }
 
-/// Waits until every client is closed, for as long as `patience`. To be called before the process ends: OpenSSL then takes
-/// its state away, and a thread of librdkafka that still uses it would crash. Blocks.
+/// Waits until every client is closed, for as long as `patience`. To be called before the process ends, so that members
+/// leave their groups. Blocks.
 pub fn wait_closed(patience: Duration) {
     let waited = CLOSED.wait_timeout_while(locked(&LIVE), patience, |live| *live > 0);
     // What has not closed by then is left to its fate.
