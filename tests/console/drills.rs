@@ -5,17 +5,15 @@
 //! poll can carry the symptom (a session timeout, a lag, a rate), and ten seconds: exactly so in `tests/run --heavy`, and with
 //! [`SLACK`] where the machine does something else too. Each test prints what it took.
 
-use std::path::Path;
-use std::process::Stdio;
 use std::time::Duration;
 
 use azimuth::demo::{Begin, Demo, Drill};
 use futures::future::BoxFuture;
 use serde_json::Value;
-use tokio::io::{AsyncBufReadExt, BufReader, Lines};
-use tokio::process::{Child, ChildStdout, Command};
 use tokio::sync::{Mutex, oneshot};
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{Instant, sleep_until};
+
+use crate::watch::{Watch, brief};
 
 /// Long enough for a demo that starts to be well, whatever else the machine does.
 const WELL: Duration = seconds(120);
@@ -46,76 +44,6 @@ struct Expected {
 
 const fn seconds(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
-}
-
-/// A watch over a demo, as a runbook has one.
-struct Watch {
-    child: Child,
-    lines: Lines<BufReader<ChildStdout>>,
-    _home: tempfile::TempDir,
-}
-
-impl Watch {
-    fn start(context_file: &Path) -> Self {
-        let home = tempfile::tempdir().unwrap();
-        let mut child = Command::new(env!("CARGO_BIN_EXE_azimuth"))
-            .args(["triage", "--watch", "-o", "json", "--context-file"])
-            .arg(context_file)
-            .env_clear()
-            .env("HOME", home.path())
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .kill_on_drop(true)
-            .spawn()
-            .unwrap();
-        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        Self {
-            child,
-            lines,
-            _home: home,
-        }
-    }
-
-    /// The first verdict that is as wanted, within `patience`; else all verdicts there were.
-    async fn until(&mut self, patience: Duration, good: impl Fn(&Value) -> bool) -> Result<Value, String> {
-        let deadline = Instant::now() + patience;
-        let mut seen = Vec::new();
-        loop {
-            let left = deadline.saturating_duration_since(Instant::now());
-            match timeout(left, self.lines.next_line()).await {
-                Ok(Ok(Some(line))) => {
-                    let verdict: Value = serde_json::from_str(&line).map_err(|error| format!("{error}: {line}"))?;
-                    if good(&verdict) {
-                        return Ok(verdict);
-                    }
-                    seen.push(brief(&verdict));
-                }
-                Ok(ended) => return Err(format!("the watch ended ({ended:?}) after\n{}", seen.join("\n"))),
-                Err(_) => return Err(format!("not within {patience:?}, but\n{}", seen.join("\n"))),
-            }
-        }
-    }
-
-    async fn end(mut self) {
-        self.child.kill().await.unwrap();
-    }
-}
-
-/// A verdict in a line, for whoever reads a failure.
-fn brief(verdict: &Value) -> String {
-    let steps = |key: &str, of: &str| -> Vec<String> {
-        let all = verdict[key].as_array().into_iter().flatten();
-        all.map(|item| item[of].to_string()).collect()
-    };
-    format!(
-        "{} {} lines {:?} causes {:?} next {:?} don't {:?}",
-        verdict["status"],
-        verdict["culprit"],
-        steps("lines", "text"),
-        steps("causes", "text"),
-        steps("next", "action"),
-        steps("dont", "action"),
-    )
 }
 
 fn has(verdict: &Value, key: &str, good: impl Fn(&str) -> bool) -> bool {
@@ -166,7 +94,7 @@ async fn drill(expected: Expected) {
     };
     let demo = Demo::start(Some((drill, begin)), None).await.unwrap();
     let started = Instant::now();
-    let mut watch = Watch::start(demo.context_file());
+    let mut watch = Watch::of(&demo);
     // Well at first: what is said afterwards is said because of the drill. What is wrong from the start is excepted.
     if let (Some(call), Some(time)) = (call, expected.well) {
         watch
@@ -266,7 +194,7 @@ fn a_throttled_account() {
         let _alone = GROUND.lock().await;
         let drill = Drill::parse("aws-throttled").unwrap();
         let demo = Demo::start(Some((drill, Begin::AtOnce)), None).await.unwrap();
-        let mut watch = Watch::start(demo.context_file());
+        let mut watch = Watch::of(&demo);
         let told = |verdict: &Value| {
             let mut lines = verdict["lines"].as_array().into_iter().flatten();
             lines.any(|line| line.to_string().contains("THROTTLED")) && verdict["culprit"]["kind"] == "none"

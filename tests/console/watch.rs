@@ -21,14 +21,14 @@ const PATIENCE: Duration = Duration::from_secs(90);
 const LONG: Duration = Duration::from_secs(600);
 
 /// A watch, as a runbook has one. It prints a line whenever the verdict changes.
-struct Watch {
-    _child: Child,
+pub struct Watch {
+    child: Child,
     lines: Lines<BufReader<ChildStdout>>,
     _home: tempfile::TempDir,
 }
 
 impl Watch {
-    fn start(target: &[&str]) -> Self {
+    pub fn start(target: &[&str]) -> Self {
         let home = tempfile::tempdir().unwrap();
         let mut child = Command::new(env!("CARGO_BIN_EXE_azimuth"))
             .args(["triage", "--watch", "-o", "json"])
@@ -44,45 +44,67 @@ impl Watch {
             .unwrap();
         let lines = BufReader::new(child.stdout.take().unwrap()).lines();
         Self {
-            _child: child,
+            child,
             lines,
             _home: home,
         }
     }
 
-    /// The next verdict; `None` when there was none before the moment.
-    async fn next(&mut self, until: Instant) -> Option<Value> {
-        let left = until.saturating_duration_since(Instant::now());
-        let line = timeout(left, self.lines.next_line()).await.ok()?.unwrap();
-        Some(serde_json::from_str(&line.expect("the watch has ended")).unwrap())
+    /// Of a demo's cluster.
+    pub fn of(demo: &Demo) -> Self {
+        Self::start(&["--context-file", &demo.context_file().display().to_string()])
     }
 
-    /// The first verdict that is as wanted.
-    async fn until(&mut self, what: &str, good: impl Fn(&Value) -> bool) -> Value {
-        let until = Instant::now() + PATIENCE;
-        let mut seen = Vec::new();
-        while let Some(verdict) = self.next(until).await {
-            if good(&verdict) {
-                return verdict;
-            }
-            seen.push(brief(&verdict));
+    /// The next verdict; `None` when there was none before the moment.
+    async fn next(&mut self, until: Instant) -> Result<Option<Value>, String> {
+        let left = until.saturating_duration_since(Instant::now());
+        match timeout(left, self.lines.next_line()).await {
+            Ok(Ok(Some(line))) => serde_json::from_str(&line).map_err(|error| format!("{error}: {line}")),
+            Ok(ended) => Err(format!("the watch ended ({ended:?})")),
+            Err(_) => Ok(None),
         }
-        panic!("never {what}, but\n{}", seen.join("\n"));
+    }
+
+    /// The first verdict that is as wanted, within `patience`; else all verdicts there were.
+    pub async fn until(&mut self, patience: Duration, good: impl Fn(&Value) -> bool) -> Result<Value, String> {
+        let until = Instant::now() + patience;
+        let mut seen = Vec::new();
+        loop {
+            match self.next(until).await {
+                Ok(Some(verdict)) if good(&verdict) => return Ok(verdict),
+                Ok(Some(verdict)) => seen.push(brief(&verdict)),
+                Ok(None) => return Err(format!("not within {patience:?}, but\n{}", seen.join("\n"))),
+                Err(problem) => return Err(format!("{problem} after\n{}", seen.join("\n"))),
+            }
+        }
+    }
+
+    /// The same, which it has to come to.
+    async fn comes_to(&mut self, what: &str, good: impl Fn(&Value) -> bool) -> Value {
+        let seen = self.until(PATIENCE, good).await;
+        seen.unwrap_or_else(|seen| panic!("never {what}: {seen}"))
+    }
+
+    pub async fn end(mut self) {
+        self.child.kill().await.unwrap();
     }
 }
 
 /// A verdict in a line, for whoever reads a failure.
-fn brief(verdict: &Value) -> String {
+pub fn brief(verdict: &Value) -> String {
     let texts = |key: &str, of: &str| -> Vec<String> {
         let all = verdict[key].as_array().into_iter().flatten();
         all.map(|item| item[of].to_string()).collect()
     };
     format!(
-        "{} {} {} causes {:?} problems {}",
+        "{} {} {} lines {:?} causes {:?} next {:?} don't {:?} problems {}",
         verdict["taken_at"],
         verdict["status"],
         verdict["culprit"],
+        texts("lines", "text"),
         texts("causes", "text"),
+        texts("next", "action"),
+        texts("dont", "action"),
         verdict["problems"]
     )
 }
@@ -101,12 +123,12 @@ async fn a_lost_voter_of_apache_kafka_is_named_with_what_to_do_and_what_not() {
     let victim = kafka::VOTERS.into_iter().find(|id| *id != leader).unwrap();
     let mut watch = Watch::start(&["--bootstrap", &bootstrap]);
     watch
-        .until("well before it begins", |verdict| verdict["culprit"]["kind"] == "none")
+        .comes_to("well before it begins", |verdict| verdict["culprit"]["kind"] == "none")
         .await;
     cluster.kill(victim);
     let name = Value::from(victim.to_string());
     let verdict = watch
-        .until("names the voter", |verdict| verdict["culprit"]["name"] == name)
+        .comes_to("names the voter", |verdict| verdict["culprit"]["name"] == name)
         .await;
     // The majority hangs on every voter that is left.
     assert_eq!(verdict["status"], "fail", "{verdict:#}");
@@ -130,7 +152,7 @@ async fn a_lost_voter_of_apache_kafka_is_named_with_what_to_do_and_what_not() {
     screens.await.unwrap();
     cluster.launch(victim);
     watch
-        .until("well again", |verdict| verdict["culprit"]["kind"] == "none")
+        .comes_to("well again", |verdict| verdict["culprit"]["kind"] == "none")
         .await;
 }
 
@@ -169,9 +191,9 @@ fn is_heavy() -> bool {
 
 /// From its first whole look on, every verdict is ok.
 async fn stays_ok(mut watch: Watch) {
-    watch.until("ok", |verdict| verdict["status"] == "ok").await;
+    watch.comes_to("ok", |verdict| verdict["status"] == "ok").await;
     let until = Instant::now() + LONG;
-    while let Some(verdict) = watch.next(until).await {
+    while let Some(verdict) = watch.next(until).await.unwrap() {
         assert_eq!(verdict["status"], "ok", "{}", brief(&verdict));
     }
 }
@@ -182,8 +204,7 @@ async fn a_healthy_demo_stays_ok() {
         return;
     }
     let demo = Demo::start(None, None).await.unwrap();
-    let file = demo.context_file().display().to_string();
-    stays_ok(Watch::start(&["--context-file", &file])).await;
+    stays_ok(Watch::of(&demo)).await;
     demo.shutdown().await;
 }
 
