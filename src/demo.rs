@@ -11,7 +11,7 @@ mod meter;
 mod workload;
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use azimuth_broker::cluster::{Cluster, ClusterConfig, NodeConfig};
@@ -82,6 +82,8 @@ pub struct Demo {
     cluster: Arc<Mutex<Cluster>>,
     cloud: Simulation,
     tasks: JoinSet<()>,
+    /// Why the drill did not begin.
+    failed: Arc<OnceLock<Error>>,
     bootstrap: String,
     kafka: Kafka,
     cluster_id: String,
@@ -157,6 +159,7 @@ impl Demo {
             kafka: kafka.clone(),
             stuck,
         };
+        let failed = Arc::new(OnceLock::new());
         match drill {
             Some((drill, Begin::AtOnce)) => {
                 if let Some(rest) = drill.begin(ground).await? {
@@ -164,11 +167,16 @@ impl Demo {
                 }
             }
             Some((drill, Begin::When(signal))) => {
+                let failed = Arc::clone(&failed);
                 tasks.spawn(async move {
                     signal.await;
-                    // It names only what the demo has, so it cannot be refused.
-                    if let Ok(Some(rest)) = drill.begin(ground).await {
-                        rest.await;
+                    match drill.begin(ground).await {
+                        Ok(Some(rest)) => rest.await,
+                        Ok(None) => {}
+                        Err(error) => {
+                            // It begins once.
+                            let _ = failed.set(error);
+                        }
                     }
                 });
             }
@@ -178,6 +186,7 @@ impl Demo {
             cluster,
             cloud,
             tasks,
+            failed,
             bootstrap,
             kafka,
             cluster_id,
@@ -199,6 +208,11 @@ impl Demo {
     /// A context file with the one context `demo`.
     pub fn context_file(&self) -> &Path {
         &self.context_file.0
+    }
+
+    /// Why the drill did not begin, if its time came and it could not.
+    pub fn failed(&self) -> Option<&Error> {
+        self.failed.get()
     }
 
     /// Waits until every group has committed, at most for `patience`: before that, no lag is known.

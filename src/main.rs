@@ -72,8 +72,17 @@ async fn demo(line: &Line, asked: &Demo) -> Exit {
     match cli::demo::start(line, asked, begin).await {
         Ok(demo) => {
             let exit = ended(tui::open::open(&cli::demo::at(line, &demo, None)).await);
+            let failed = demo
+                .failed()
+                .map(|error| format!("azimuth: the drill did not begin: {error}"));
             demo.shutdown().await;
-            exit
+            match failed {
+                Some(text) => {
+                    eprintln!("{text}");
+                    Exit::Partial
+                }
+                None => exit,
+            }
         }
         Err(failure) => failure.tell(),
     }

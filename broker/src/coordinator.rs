@@ -40,10 +40,15 @@ pub struct Setup {
     pub replicas: Arc<ReplicaManager>,
 }
 
-/// The groups this node coordinates.
-pub struct GroupCoordinator {
+/// What every shard needs of its coordinator, without holding it: a node that is killed lets go of its logs only then.
+struct Base {
     setup: Setup,
     started: Instant,
+}
+
+/// The groups this node coordinates. Dropping it ends what is at work for them.
+pub struct GroupCoordinator {
+    base: Arc<Base>,
     shards: RwLock<HashMap<i32, Arc<Shard>>>,
     /// Of the shards, also of those that were let go and have not ended yet.
     tasks: Mutex<Vec<JoinHandle<()>>>,
@@ -53,8 +58,10 @@ impl GroupCoordinator {
     /// Coordinates nothing until [`Self::run`].
     pub fn new(setup: Setup) -> Arc<Self> {
         Arc::new(Self {
-            setup,
-            started: Instant::now(),
+            base: Arc::new(Base {
+                setup,
+                started: Instant::now(),
+            }),
             shards: RwLock::default(),
             tasks: Mutex::default(),
         })
@@ -62,7 +69,7 @@ impl GroupCoordinator {
 
     /// Takes over and lets go of partitions as the image says, until the node stops publishing images.
     pub async fn run(self: Arc<Self>) {
-        let mut images = self.setup.image.clone();
+        let mut images = self.base.setup.image.clone();
         let mut previous = Arc::new(Image::empty());
         loop {
             let image = Arc::clone(&images.borrow_and_update());
@@ -95,8 +102,8 @@ impl GroupCoordinator {
         }
     }
 
-    fn follow(self: &Arc<Self>, image: &Arc<Image>, previous: &Image) {
-        let led = led_by(image, self.setup.node);
+    fn follow(&self, image: &Arc<Image>, previous: &Image) {
+        let led = led_by(image, self.base.setup.node);
         let mut shards = self.shards.write();
         shards.retain(|partition, shard| {
             let stays = led
@@ -109,7 +116,7 @@ impl GroupCoordinator {
         });
         for (partition, (at, epoch)) in led {
             shards.entry(partition).or_insert_with(|| {
-                let shard = Shard::new(at, epoch, Arc::clone(self));
+                let shard = Shard::new(at, epoch, Arc::clone(&self.base));
                 let mut tasks = self.tasks.lock();
                 tasks.retain(|task| !task.is_finished());
                 tasks.push(origin::spawn(Arc::clone(&shard).run()));
@@ -130,7 +137,7 @@ impl GroupCoordinator {
     /// `COORDINATOR_NOT_AVAILABLE` before the offsets topic exists, `NOT_COORDINATOR` when another node leads the
     /// group's partition, `COORDINATOR_LOAD_IN_PROGRESS` while it is read.
     pub fn shard_of(&self, group: &str) -> Result<Arc<Shard>, ResponseError> {
-        let image = Arc::clone(&self.setup.image.borrow());
+        let image = Arc::clone(&self.base.setup.image.borrow());
         let topic = image
             .topic_named(OFFSETS_TOPIC)
             .ok_or(ResponseError::CoordinatorNotAvailable)?;
@@ -160,7 +167,17 @@ impl GroupCoordinator {
             Err(ResponseError::CoordinatorLoadInProgress)
         }
     }
+}
 
+impl Drop for GroupCoordinator {
+    fn drop(&mut self) {
+        for task in self.tasks.get_mut() {
+            task.abort();
+        }
+    }
+}
+
+impl Base {
     fn now(&self) -> Now {
         let mono = i64::try_from(self.started.elapsed().as_millis()).unwrap_or(i64::MAX);
         Now {

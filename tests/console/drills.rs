@@ -122,6 +122,7 @@ async fn drill(expected: Expected) {
         .await;
     let took = began.elapsed();
     watch.end().await;
+    assert!(demo.failed().is_none(), "{}: {:?}", expected.drill, demo.failed());
     demo.shutdown().await;
     let verdict = verdict.unwrap_or_else(|seen| panic!("{}: {seen}", expected.drill));
     println!("{} after {took:.1?}: {}", expected.drill, brief(&verdict));

@@ -12,7 +12,7 @@ use kafka_protocol::ResponseError;
 use parking_lot::Mutex;
 use tokio::sync::{Notify, oneshot};
 
-use super::GroupCoordinator;
+use super::Base;
 use crate::group::record::Malformed;
 use crate::group::{
     Commit, Committer, Description, Groups, JoinRequest, Joined, Leaver, Listing, Now, Outcome, SyncRequest, Synced,
@@ -37,7 +37,7 @@ const IDLE: Duration = Duration::from_secs(600);
 pub struct Shard {
     pub(super) at: TopicPartition,
     pub(super) epoch: Epoch,
-    owner: Arc<GroupCoordinator>,
+    base: Arc<Base>,
     groups: Mutex<Groups>,
     queue: Mutex<Vec<Write>>,
     wake: Notify,
@@ -46,12 +46,12 @@ pub struct Shard {
 }
 
 impl Shard {
-    pub(super) fn new(at: TopicPartition, epoch: Epoch, owner: Arc<GroupCoordinator>) -> Arc<Self> {
+    pub(super) fn new(at: TopicPartition, epoch: Epoch, base: Arc<Base>) -> Arc<Self> {
         Arc::new(Self {
             at,
             epoch,
-            groups: Mutex::new(Groups::new(owner.setup.settings.clone())),
-            owner,
+            groups: Mutex::new(Groups::new(base.setup.settings.clone())),
+            base,
             queue: Mutex::default(),
             wake: Notify::new(),
             loaded: AtomicBool::new(false),
@@ -92,7 +92,7 @@ impl Shard {
         }
         self.loaded.store(true, Ordering::Release);
         // Topics may have been deleted while nobody led the partition, or while it was read.
-        let image = Arc::clone(&self.owner.setup.image.borrow());
+        let image = Arc::clone(&self.base.setup.image.borrow());
         self.topics_changed(&image);
         while !self.is_closed() {
             let writes = self.gathered();
@@ -105,7 +105,7 @@ impl Shard {
     }
 
     async fn load(&self) -> Result<(), Malformed> {
-        let replicas = &self.owner.setup.replicas;
+        let replicas = &self.base.setup.replicas;
         let position = loop {
             if self.is_closed() {
                 return Ok(());
@@ -127,7 +127,7 @@ impl Shard {
     }
 
     fn replay(&self, batches: Bytes, from: Offset) -> Result<Offset, Malformed> {
-        let now = self.owner.now();
+        let now = self.base.now();
         let mut groups = self.groups.lock();
         let mut next = from;
         for batch in record::batches(batches) {
@@ -166,7 +166,7 @@ impl Shard {
 
     async fn write(&self, writes: Vec<Write>) {
         let outcome = self.append(&writes).await;
-        let now = self.owner.now();
+        let now = self.base.now();
         let mut more = Vec::new();
         {
             let mut groups = self.groups.lock();
@@ -178,7 +178,7 @@ impl Shard {
     }
 
     async fn append(&self, writes: &[Write]) -> Result<Offset, ResponseError> {
-        let timestamp = self.owner.setup.clock.now_ms();
+        let timestamp = self.base.setup.clock.now_ms();
         let mut batch = BatchBuilder::new();
         for (key, value) in writes.iter().flat_map(|write| &write.records) {
             batch.add(timestamp, Some(key), value.as_deref());
@@ -187,7 +187,7 @@ impl Shard {
             return Ok(-1);
         }
         let batch = batch.build().map_err(|_| ResponseError::InvalidRecord)?;
-        let setup = &self.owner.setup;
+        let setup = &self.base.setup;
         let produced = setup
             .replicas
             .append_internal(self.at, batch, setup.write_timeout)
@@ -198,13 +198,13 @@ impl Shard {
     }
 
     async fn rest(&self) {
-        let deadline = self.groups.lock().next_deadline_ms().map(|at| self.owner.instant(at));
+        let deadline = self.groups.lock().next_deadline_ms().map(|at| self.base.instant(at));
         let idle = tokio::time::Instant::now() + IDLE;
         tokio::select! {
             () = self.wake.notified() => return,
             () = tokio::time::sleep_until(deadline.map_or(idle, |deadline| deadline.min(idle))) => {}
         }
-        let now = self.owner.now();
+        let now = self.base.now();
         let writes = self.groups.lock().tick(now);
         self.enqueue(writes);
     }
@@ -218,7 +218,7 @@ impl Shard {
 
     /// Lets the groups decide and queues what they want written. Wakes the task, because deadlines may have come nearer.
     fn decide<T>(&self, act: impl FnOnce(&mut Groups, Now) -> (T, Vec<Write>)) -> T {
-        let now = self.owner.now();
+        let now = self.base.now();
         let mut groups = self.groups.lock();
         let (result, writes) = act(&mut groups, now);
         // Queued under the lock, or two decisions could be written in the other order.
@@ -257,7 +257,7 @@ impl Shard {
         // A heartbeat only moves a deadline away, so the task need not wake.
         self.groups
             .lock()
-            .heartbeat(group, id, instance, generation, self.owner.now())
+            .heartbeat(group, id, instance, generation, self.base.now())
     }
 
     /// One outcome for each leaver.

@@ -93,8 +93,10 @@ where
     let done = tokio::task::spawn_blocking(move || {
         let work = async {
             tokio::select! {
-                output = work => Some(output),
+                // First, because a runtime that ends drops its tasks and then wakes every timer, which must not be polled again.
+                biased;
                 _ = dropped => None,
+                output = work => Some(output),
             }
         };
         ORIGIN.sync_scope(origin, || runtime.block_on(work))

@@ -548,3 +548,32 @@ async fn a_single_node_takes_its_own_faults() {
     assert!(fault(&data, "stall-dir --node 9").await.0);
     Program(child).end().await;
 }
+
+/// A node of this process that is killed keeps nothing, or it could not come back: not even as coordinator of groups.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_coordinator_that_was_killed_comes_back_at_once() {
+    let mut home = Home::start(false).await;
+    send(&home.producer("all"), 0).await;
+    let consumer: BaseConsumer = rdkafka::ClientConfig::new()
+        .set("bootstrap.servers", home.cluster.bootstrap())
+        .set("group.id", "billing")
+        .set("enable.auto.commit", "false")
+        .create()
+        .expect("a consumer");
+    let mut offsets = rdkafka::TopicPartitionList::new();
+    offsets
+        .add_partition_offset(TOPIC, 0, rdkafka::Offset::Offset(1))
+        .expect("a new partition");
+    // The topic of the offsets is made for the first who asks for a coordinator.
+    let commit = || consumer.commit(&offsets, rdkafka::consumer::CommitMode::Sync);
+    let until = Instant::now() + DEADLINE;
+    while let Err(error) = tokio::task::block_in_place(commit) {
+        assert!(Instant::now() < until, "no commit within {DEADLINE:?}: {error}");
+    }
+    // Its partitions are led by all, so each of them coordinates some.
+    for broker in 1..=3 {
+        home.cluster.kill(NodeId(broker)).await;
+        home.cluster.restart(NodeId(broker)).await.expect("starts again");
+    }
+    home.cluster.shutdown().await;
+}
