@@ -128,7 +128,7 @@ impl<'a> Facts<'a> {
 
     /// The operation that moves every partition with this badge, if there is any such partition.
     pub fn all_moved_by(&self, badge: Badge) -> Option<&'a Act> {
-        let with = || self.rows.partitions.iter().filter(|row| row.badges.contains(&badge));
+        let with = || self.rows.partitions.iter().filter(|row| row.badges.contains(badge));
         with().next()?;
         self.progressing()
             .find(|act| with().all(|row| act.reach.holds(&row.topic, row.partition)))

@@ -46,14 +46,14 @@ impl<'a> Facts<'a> {
         self.rows
             .partitions
             .iter()
-            .filter(|row| row.badges.contains(&Badge::UnderReplicated))
+            .filter(|row| row.badges.contains(Badge::UnderReplicated))
     }
 
     pub fn count(&self, badge: Badge) -> usize {
         self.rows
             .partitions
             .iter()
-            .filter(|row| row.badges.contains(&badge))
+            .filter(|row| row.badges.contains(badge))
             .count()
     }
 

@@ -280,7 +280,7 @@ impl Six {
             total_bytes: Some(500_000_000_000),
             usable_bytes: Some(5_000_000_000 * (100 - percent)),
             error: None,
-            replicas: Vec::new(),
+            replicas: [].into(),
             top: Vec::new(),
             copies: Vec::new(),
             growth_bytes_per_second: Some(0.0),
@@ -441,10 +441,7 @@ impl Six {
     pub fn log_start(&mut self, topic: &str, partition: i32, start: i64) -> &mut Self {
         for section in self.snapshot.offsets.values_mut() {
             let mut offsets = section.get().unwrap().clone();
-            let span = offsets
-                .topics
-                .get_mut(topic)
-                .and_then(|spans| spans.get_mut(&partition));
+            let span = offsets.topics.get_mut(topic).and_then(|spans| spans.get_mut(partition));
             span.into_iter().for_each(|span| span.start = start);
             *section = Observed::fresh(offsets, now());
         }

@@ -1,14 +1,12 @@
 //! `azimuth partition …`
 
-use std::collections::BTreeSet;
-
 use super::exit::Failure;
 use super::facts::gather;
 use super::output::{Answer, Column, Data, Field, Rank, count};
 use crate::command::Line;
 use crate::command::partition::{Filter, Verb};
 use crate::feed::Section;
-use crate::model::row::partition::{Badge, PartitionRow};
+use crate::model::row::partition::{Badge, Badges, PartitionRow};
 
 pub async fn answer(line: &Line, verb: &Verb) -> Result<Answer, Failure> {
     let Verb::List(filter) = verb;
@@ -24,7 +22,7 @@ pub async fn answer(line: &Line, verb: &Verb) -> Result<Answer, Failure> {
     let faults = faults(filter);
     let found = partitions
         .iter()
-        .filter(|row| faults.is_empty() || !faults.is_disjoint(&row.badges))
+        .filter(|row| faults.is_empty() || !faults.is_disjoint(row.badges))
         .filter(|row| filter.broker.is_none_or(|id| row.replicas.contains(&id)))
         .filter(|row| pattern.as_ref().is_none_or(|pattern| pattern.is_match(&row.topic)));
     let answer = Answer::list(COLUMNS, found, "partition", |row| {
@@ -34,7 +32,7 @@ pub async fn answer(line: &Line, verb: &Verb) -> Result<Answer, Failure> {
 }
 
 /// The faults asked for; a partition with fewer in sync than it needs is one without its last safe copy too.
-fn faults(filter: &Filter) -> BTreeSet<Badge> {
+fn faults(filter: &Filter) -> Badges {
     let wanted = [
         (filter.offline, Badge::Offline),
         (filter.under_min_isr, Badge::UnderMinIsr),
@@ -58,8 +56,8 @@ pub fn word(badge: Badge) -> String {
         .unwrap_or_default()
 }
 
-pub fn badges(badges: &BTreeSet<Badge>) -> Field {
-    let words: Vec<String> = badges.iter().map(|badge| word(*badge)).collect();
+pub fn badges(badges: Badges) -> Field {
+    let words: Vec<String> = badges.iter().map(word).collect();
     Field::data(words.clone(), words.join(" ").replace('_', "-"))
 }
 
@@ -80,7 +78,7 @@ const TOPIC: Column<PartitionRow> = Column {
     key: "topic",
     title: "TOPIC",
     rank: Rank::Always,
-    field: |row| Field::text(&row.topic),
+    field: |row| Field::text(&*row.topic),
 };
 
 pub const PARTITION: Column<PartitionRow> = Column {
@@ -146,5 +144,5 @@ pub const FAULTS: Column<PartitionRow> = Column {
     key: "faults",
     title: "FAULTS",
     rank: Rank::Usual,
-    field: |row| badges(&row.badges),
+    field: |row| badges(row.badges),
 };

@@ -87,7 +87,7 @@ fn show(facts: Facts, names: &[String]) -> Result<Answer, Failure> {
 }
 
 fn add(whole: &mut Answer, facts: &Facts, rows: &Rows, topic: &TopicRow) {
-    let own: Vec<&PartitionRow> = rows.partitions.iter().filter(|row| row.topic == topic.name).collect();
+    let own: Vec<&PartitionRow> = rows.partitions.iter().filter(|row| *row.topic == *topic.name).collect();
     let configs = facts
         .snapshot
         .topic_configs
@@ -207,7 +207,7 @@ const COLUMNS: &[Column<TopicRow>] = &[
         key: "faults",
         title: "FAULTS",
         rank: Rank::Usual,
-        field: |row| partition::badges(&row.badges),
+        field: |row| partition::badges(row.badges),
     },
 ];
 

@@ -108,7 +108,7 @@ pub(super) fn look(snapshot: &mut Snapshot, groups: &[Group], at: Moment) {
 fn end(snapshot: &Snapshot, topic: &str, partition: i32) -> Option<i64> {
     let leader = snapshot.topic(topic)?.partition(partition)?.leader?;
     let told = snapshot.offsets.get(&leader).filter(|told| told.is_fresh())?.get()?;
-    let span: &Span = told.topics.get(topic)?.get(&partition)?;
+    let span: &Span = told.topics.get(topic)?.get(partition)?;
     Some(span.end)
 }
 
@@ -238,7 +238,7 @@ mod tests {
             rate: None,
         };
         let leader = |partition, end| Offsets {
-            topics: BTreeMap::from([("orders".to_owned(), BTreeMap::from([(partition, span(end))]))]),
+            topics: BTreeMap::from([("orders".to_owned(), [(partition, span(end))].into())]),
         };
         Snapshot {
             groups: Observed::fresh(vec![group], at(0)),
@@ -300,7 +300,7 @@ mod tests {
                 rate: None,
             };
             let offsets = Offsets {
-                topics: BTreeMap::from([("orders".to_owned(), BTreeMap::from([(partition, span)]))]),
+                topics: BTreeMap::from([("orders".to_owned(), [(partition, span)].into())]),
             };
             snapshot.offsets.insert(partition + 1, Observed::fresh(offsets, at(0)));
         }

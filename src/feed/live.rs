@@ -106,6 +106,14 @@ impl Control {
 
     /// How long to leave a section alone after an answer.
     fn pause_after(&self, job: Job, store: &Store) -> Duration {
+        let pause = self.pause_of(job, store);
+        match job.section.is_bulk() {
+            true => pause.mul_f64(store.stretch()),
+            false => pause,
+        }
+    }
+
+    fn pause_of(&self, job: Job, store: &Store) -> Duration {
         let cadence = &self.cadence;
         let section = job.section;
         match section {
@@ -267,7 +275,8 @@ async fn poll(look: Look, control: Arc<Control>, job: Job) {
     loop {
         // Fails only when the feed is gone, and then this task is aborted anyway.
         let _ = paused.wait_for(|paused| !paused).await;
-        let seen = look.at(job).await;
+        // Apart, because a thousand pollers that rest must not each hold the room for every kind of look.
+        let seen = Box::pin(look.at(job)).await;
         control.follow(job, seen);
         if job.section == Section::Topics
             && look

@@ -1,6 +1,6 @@
 //! One look at one section: ask the source, take in the answer. The live feed and one-shot commands share it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use super::cloud::Plane;
@@ -110,6 +110,7 @@ impl Look {
         if seen.change == Change::Value {
             self.store.edit(|inner| {
                 let snapshot = &inner.snapshot;
+                inner.partitions = snapshot.topics().iter().map(|topic| topic.partitions.len()).sum();
                 inner.rates.keep_topics(|name| snapshot.topic(name).is_some());
                 Change::Nothing
             });
@@ -133,7 +134,8 @@ impl Look {
         let mut seen = Seen::default();
         self.store.edit(|inner| {
             let section = inner.snapshot.links.entry(broker).or_default();
-            let link = probe.map(|probe| steady(section.get(), probe));
+            let recent = inner.rtts.entry(broker).or_default();
+            let link = probe.map(|probe| steady(recent, section.get(), probe));
             seen = settle(section, link, at);
             seen.change
         });
@@ -214,6 +216,7 @@ impl Look {
         let mut seen = Seen::default();
         self.store.edit(|inner| {
             let dirs = dirs.map(|mut dirs| {
+                share(&inner.snapshot, broker, &mut dirs);
                 copies(&inner.snapshot, broker, &mut dirs);
                 inner.rates.logdirs(broker, &mut dirs, at);
                 dirs
@@ -324,9 +327,22 @@ impl Look {
             snapshot.coordinators.remove(&broker);
             snapshot.transactions.remove(&broker);
             inner.groups.remove(&broker);
+            inner.rtts.remove(&broker);
             inner.rates.forget_broker(broker);
             Change::Value
         });
+    }
+}
+
+/// Replicas that are as they were keep their place in memory: most of what a broker tells of its disks never changes, and the
+/// free space around it always does.
+fn share(snapshot: &Snapshot, broker: BrokerId, dirs: &mut [LogDir]) {
+    let before = snapshot.logdirs.get(&broker).and_then(Observed::get);
+    for dir in dirs {
+        let mut known = before.into_iter().flatten();
+        if let Some(known) = known.find(|known| known.path == dir.path && known.replicas == dir.replicas) {
+            dir.replicas = Arc::clone(&known.replicas);
+        }
     }
 }
 
@@ -354,24 +370,25 @@ fn copies(snapshot: &Snapshot, broker: BrokerId, dirs: &mut [LogDir]) {
     }
 }
 
-/// A round trip that wavers is the same one: the mean moves slowly, in two digits, and only by a fifth or more.
-fn steady(before: Option<&Link>, probe: Probe) -> Link {
+/// A round trip that wavers is the same one: the median of the last few moves slowly, in two digits, and only by a third or more.
+fn steady(recent: &mut VecDeque<f64>, before: Option<&Link>, probe: Probe) -> Link {
+    const RECENT: usize = 5;
     let Probe { link, queued } = probe;
-    let Some(before) = before else {
-        return Link {
-            rtt_ms: two_digits(link.rtt_ms),
-            ..link
-        };
-    };
-    let mean = match queued {
-        true => before.rtt_ms,
-        false => two_digits(before.rtt_ms * 0.7 + link.rtt_ms * 0.3),
-    };
-    let wavers = (mean - before.rtt_ms).abs() < before.rtt_ms * 0.2;
-    Link {
-        rtt_ms: if wavers { before.rtt_ms } else { mean },
-        ..link
+    if !queued || recent.is_empty() {
+        recent.push_back(link.rtt_ms);
     }
+    if recent.len() > RECENT {
+        recent.pop_front();
+    }
+    let mut sorted: Vec<f64> = recent.iter().copied().collect();
+    sorted.sort_by(f64::total_cmp);
+    let median = sorted[(sorted.len() - 1) / 2];
+    let shown = before.map(|before| before.rtt_ms);
+    let rtt_ms = match shown.filter(|shown| (median - shown).abs() < shown / 3.0) {
+        Some(shown) => shown,
+        None => two_digits(median),
+    };
+    Link { rtt_ms, ..link }
 }
 
 /// Milliseconds in two digits: what wavers by less is the same.
@@ -424,15 +441,20 @@ mod tests {
 
     #[test]
     fn a_wavering_round_trip_is_not_news_and_a_slow_one_is() {
-        let mut link = steady(None, probe(0.4321, false));
+        let mut recent = VecDeque::new();
+        let mut link = steady(&mut recent, None, probe(0.4321, false));
         assert_eq!(link.rtt_ms, 0.43);
-        for rtt in [0.5, 0.38, 0.44, 0.6] {
-            link = steady(Some(&link), probe(rtt, false));
+        for rtt in [0.5, 0.38, 2.0, 0.44, 0.6] {
+            link = steady(&mut recent, Some(&link), probe(rtt, false));
             assert_eq!(link.rtt_ms, 0.43);
         }
-        link = steady(Some(&link), probe(900.0, true));
-        assert_eq!(link.rtt_ms, 0.43, "it queued behind a request of ours");
-        link = steady(Some(&link), probe(900.0, false));
+        for _ in 0..5 {
+            link = steady(&mut recent, Some(&link), probe(900.0, true));
+            assert_eq!(link.rtt_ms, 0.43, "it queued behind a request of ours");
+        }
+        for _ in 0..3 {
+            link = steady(&mut recent, Some(&link), probe(900.0, false));
+        }
         assert!(link.rtt_ms > 200.0);
     }
 }

@@ -13,10 +13,7 @@ const GIVEN_UP_SECONDS: i64 = 600;
 /// Moves on what is known of one leader's busiest partitions.
 pub(super) fn offsets(paces: &mut Vec<Pace>, told: &Offsets, at: Moment) {
     paces.retain_mut(|pace| {
-        let span = told
-            .topics
-            .get(&pace.topic)
-            .and_then(|topic| topic.get(&pace.partition));
+        let span = told.topics.get(&pace.topic).and_then(|topic| topic.get(pace.partition));
         let Some(span) = span else { return false };
         let stood = at.duration_since(pace.moved_at);
         if span.end > pace.end {
@@ -35,10 +32,10 @@ pub(super) fn offsets(paces: &mut Vec<Pace>, told: &Offsets, at: Moment) {
     let known: BTreeSet<(String, i32)> = paces.iter().map(|pace| (pace.topic.clone(), pace.partition)).collect();
     let mut busiest: Vec<(f64, &String, i32, i64)> = Vec::new();
     for (topic, spans) in &told.topics {
-        for (partition, span) in spans {
+        for (partition, span) in spans.iter() {
             let rate = span.rate.filter(|rate| *rate >= Pace::BUSY);
-            if let Some(rate) = rate.filter(|_| !known.contains(&(topic.clone(), *partition))) {
-                busiest.push((rate, topic, *partition, span.end));
+            if let Some(rate) = rate.filter(|_| !known.contains(&(topic.clone(), partition))) {
+                busiest.push((rate, topic, partition, span.end));
             }
         }
     }
@@ -62,7 +59,7 @@ pub(super) fn offsets(paces: &mut Vec<Pace>, told: &Offsets, at: Moment) {
 /// The end of a partition's log, as its present leader told it.
 fn end(snapshot: &Snapshot, topic: &str, partition: &Partition) -> Option<i64> {
     let told = snapshot.offsets.get(&partition.leader?)?.get()?;
-    Some(told.topics.get(topic)?.get(&partition.partition)?.end)
+    Some(told.topics.get(topic)?.get(partition.partition)?.end)
 }
 
 /// Looks over which a topic's present rate is taken.

@@ -95,8 +95,8 @@ impl Rates {
     pub fn offsets(&mut self, offsets: &mut Offsets, at: Moment) {
         for (topic, spans) in &mut offsets.topics {
             let slopes = self.ends.entry(topic.clone()).or_default();
-            for (partition, span) in spans {
-                let slope = slopes.entry(*partition).or_default();
+            for (partition, span) in spans.iter_mut() {
+                let slope = slopes.entry(partition).or_default();
                 let end = span.end as f64;
                 if slope.last().is_some_and(|last| end < last) {
                     // The topic was created anew, or truncated by an unclean election.
@@ -176,10 +176,10 @@ mod tests {
             rate: None,
         };
         let mut offsets = Offsets {
-            topics: BTreeMap::from([("orders".to_owned(), BTreeMap::from([(0, span)]))]),
+            topics: BTreeMap::from([("orders".to_owned(), [(0, span)].into())]),
         };
         rates.offsets(&mut offsets, at(second));
-        offsets.topics["orders"][&0].rate
+        offsets.topics["orders"].get(0).unwrap().rate
     }
 
     #[test]
@@ -232,7 +232,7 @@ mod tests {
                 total_bytes: Some(1000),
                 usable_bytes: Some(1000 - used),
                 error: None,
-                replicas: Vec::new(),
+                replicas: [].into(),
                 growth_bytes_per_second: None,
                 top: Vec::new(),
                 copies: Vec::new(),

@@ -120,9 +120,9 @@ impl Sample {
         let fresh = snapshot.offsets.values().filter(|told| told.is_fresh());
         let spans = fresh.filter_map(|told| told.get()).flat_map(|told| &told.topics);
         let ends = spans.flat_map(|(topic, spans)| {
-            let end =
-                move |(partition, span): (&i32, &crate::model::offset::Span)| (topic.clone(), *partition, span.end);
-            spans.iter().map(end)
+            spans
+                .iter()
+                .map(move |(partition, span)| (topic.clone(), partition, span.end))
         });
         let just = |series: &crate::model::history::Series| series.latest().filter(|last| last.at == at);
         let group = |(name, lag): (&String, &crate::model::history::Series)| {

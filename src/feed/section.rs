@@ -52,6 +52,21 @@ impl Section {
         )
     }
 
+    /// As long as there are partitions or groups.
+    pub fn is_bulk(&self) -> bool {
+        matches!(
+            self,
+            Self::Topics
+                | Self::Offsets
+                | Self::Groups
+                | Self::Backlogs
+                | Self::Retentions
+                | Self::Logdirs
+                | Self::TopicConfigs
+                | Self::Transactions
+        )
+    }
+
     /// Told by AWS.
     pub fn is_cloud(&self) -> bool {
         matches!(self, Self::Instances | Self::Volumes | Self::Metrics)

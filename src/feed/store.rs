@@ -1,6 +1,6 @@
 //! The snapshot under construction, and when a new one is worth publishing.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -113,6 +113,10 @@ pub(super) struct Inner {
     /// Advertised host names and their addresses.
     pub resolved: BTreeMap<String, Vec<IpAddr>>,
     pub surges: pace::Surges,
+    /// So many there are.
+    pub partitions: usize,
+    /// The last round trips of each broker, in ms.
+    pub rtts: BTreeMap<BrokerId, VecDeque<f64>>,
     /// What was published last: the next one is compared with it.
     published: Arc<Snapshot>,
     /// Some of `groups` are not in the snapshot yet.
@@ -277,6 +281,14 @@ impl Store {
             seen.change
         });
         seen
+    }
+
+    /// How much rarer than usual a wide cluster is asked for what every partition and group has to say: the answers are work,
+    /// for its brokers too. 1 up to 10,000 partitions, 4 from 100,000 on.
+    pub fn stretch(&self) -> f64 {
+        let inner = self.lock();
+        let wide = inner.partitions as f64 / 10_000.0;
+        1.0 + (wide.clamp(1.0, 10.0) - 1.0) / 3.0
     }
 
     /// The partitions that `broker` leads; `None` until the topics are known.

@@ -44,7 +44,7 @@ impl<'a> Ends<'a> {
                         at: section.seen_at,
                         span: *span,
                     };
-                    (*partition, news)
+                    (partition, news)
                 }));
             }
         }

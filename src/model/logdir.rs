@@ -1,6 +1,7 @@
 //! Log directories of brokers and the replicas in them.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -13,7 +14,8 @@ pub struct LogDir {
     pub usable_bytes: Option<u64>,
     /// Set when the directory is offline: Kafka's error.
     pub error: Option<String>,
-    pub replicas: Vec<Replica>,
+    /// Shared with the answer before, where they are the same.
+    pub replicas: Arc<[Replica]>,
     /// Growth of the used bytes per second over the feed's last minutes; `None` until seen twice.
     pub growth_bytes_per_second: Option<f64>,
     /// The topics that take most here, largest first, at most [`LogDir::TOP`].

@@ -2,6 +2,7 @@
 //!
 //! A row never invents a number: a [`Cell`] without a value says why, and one from a failing source says how old it is.
 
+pub mod badge;
 pub mod broker;
 pub mod filling;
 pub mod config;
@@ -29,6 +30,7 @@ use serde::Serialize;
 
 use super::ends::Ends;
 use super::history::Window;
+use super::logdir::LogDir;
 use super::snapshot::Snapshot;
 use super::{BrokerId, Health, Moment, Observed};
 use broker::{BrokerRow, ZoneRow};
@@ -142,21 +144,30 @@ fn placed_alike(before: &Snapshot, after: &Snapshot) -> bool {
         && alike(&before.topics, &after.topics)
         && alike(&before.topic_configs, &after.topic_configs)
         && alike(&before.reassignments, &after.reassignments)
-        && all_alike(&before.offsets, &after.offsets)
-        && all_alike(&before.logdirs, &after.logdirs)
+        && all_alike(&before.offsets, &after.offsets, Arc::ptr_eq)
+        // The file system around them changes all the time.
+        && all_alike(&before.logdirs, &after.logdirs, |was, is| {
+            let replicas = |dirs: &[LogDir]| dirs.iter().map(|dir| Arc::as_ptr(&dir.replicas)).collect::<Vec<_>>();
+            Arc::ptr_eq(was, is) || replicas(was) == replicas(is)
+        })
 }
 
-fn all_alike<T>(before: &BTreeMap<BrokerId, Observed<T>>, after: &BTreeMap<BrokerId, Observed<T>>) -> bool {
-    before.len() == after.len()
-        && before
-            .iter()
-            .zip(after)
-            .all(|((one, was), (other, is))| one == other && alike(was, is))
+fn all_alike<T>(
+    before: &BTreeMap<BrokerId, Observed<T>>,
+    after: &BTreeMap<BrokerId, Observed<T>>,
+    same: impl Fn(&Arc<T>, &Arc<T>) -> bool,
+) -> bool {
+    let mut both = before.iter().zip(after);
+    before.len() == after.len() && both.all(|((one, was), (other, is))| one == other && alike_by(was, is, &same))
 }
 
 fn alike<T>(was: &Observed<T>, is: &Observed<T>) -> bool {
+    alike_by(was, is, Arc::ptr_eq)
+}
+
+fn alike_by<T>(was: &Observed<T>, is: &Observed<T>, same: impl Fn(&Arc<T>, &Arc<T>) -> bool) -> bool {
     let same = match (&was.value, &is.value) {
-        (Some(was), Some(is)) => Arc::ptr_eq(was, is),
+        (Some(was), Some(is)) => same(was, is),
         (None, None) => true,
         _ => false,
     };

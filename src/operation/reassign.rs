@@ -299,7 +299,7 @@ async fn copied(kafka: &Kafka, moves: &[Move], waiting: &[&Move]) -> Option<u64>
 }
 
 fn size_of(dirs: &[LogDir], m: &Move) -> u64 {
-    let replicas = dirs.iter().flat_map(|dir| &dir.replicas);
+    let replicas = dirs.iter().flat_map(|dir| dir.replicas.iter());
     replicas
         .filter(|r| r.topic == m.topic && r.partition == m.partition)
         .map(|r| r.size_bytes.min(m.size_bytes.unwrap_or(u64::MAX)))

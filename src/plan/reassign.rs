@@ -159,7 +159,7 @@ fn check(target: &Target, brokers: &BTreeSet<BrokerId>) -> Result<(), Error> {
 
 fn size(snapshot: &Snapshot, target: &Target, partition: &Partition) -> Option<u64> {
     let dirs = snapshot.logdirs.get(&partition.leader?)?.get()?;
-    let mut replicas = dirs.iter().flat_map(|dir| &dir.replicas);
+    let mut replicas = dirs.iter().flat_map(|dir| dir.replicas.iter());
     let own = replicas.find(|r| r.topic == target.topic && r.partition == target.partition && !r.future);
     own.map(|replica| replica.size_bytes)
 }

@@ -77,7 +77,11 @@ fn snapshot() -> Snapshot {
             total_bytes: Some(1000 * GB),
             usable_bytes: Some(500 * GB),
             error: None,
-            replicas: if id <= 3 { vec![replica(0), replica(1)] } else { vec![] },
+            replicas: if id <= 3 {
+                [replica(0), replica(1)].into()
+            } else {
+                [].into()
+            },
             growth_bytes_per_second: None,
             top: Vec::new(),
             copies: Vec::new(),

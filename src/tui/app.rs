@@ -21,6 +21,7 @@ pub mod menu;
 pub mod message;
 pub mod navigate;
 pub mod operation;
+pub mod outline;
 pub mod palette;
 pub mod partition;
 pub mod place;

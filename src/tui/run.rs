@@ -130,7 +130,7 @@ where
             Cause::Event(_) => return Ok(Leave::InputEnded),
             Cause::Message(message) => {
                 let effects = console.state.update((console.clock)(), message);
-                console.runtime.bury();
+                console.runtime.bury(console.state.spent());
                 if let Some(leave) = console.carry_out(terminal, effects)? {
                     return Ok(leave);
                 }
@@ -142,7 +142,8 @@ where
             }
             Cause::Digest => {
                 let snapshot = console.snapshots.borrow_and_update().clone();
-                console.runtime.digest(snapshot, (console.clock)());
+                let outline = console.state.outline();
+                console.runtime.digest(snapshot, (console.clock)(), outline);
                 (fresh, digested_at) = (false, Instant::now());
             }
             Cause::Tick => {

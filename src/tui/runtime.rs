@@ -19,8 +19,10 @@ use crate::model::row::Rows;
 use crate::model::{Moment, Snapshot};
 use crate::tui::app::field::Tone;
 use crate::tui::app::operation::{Operation, Sheet};
+use crate::tui::app::outline::{Made, Outline};
 use crate::tui::app::place::Noun;
 use crate::tui::app::record::Batch;
+use crate::tui::app::table::Table;
 use crate::tui::app::{Effect, Message};
 
 /// Nothing that holds it can panic half way.
@@ -63,6 +65,10 @@ pub trait Verbs: Send + Sync + 'static {
     fn read(&self, words: &[String]) -> Result<Tail, String>;
 }
 
+/// After a digest none begins for so many times as long as it took: a wide cluster gets at most a fifth of one core, and a small
+/// one does not notice.
+const REST: u32 = 4;
+
 /// What runs beside the loop.
 pub struct Runtime {
     facts: Arc<dyn Facts>,
@@ -82,7 +88,7 @@ pub struct Runtime {
     /// What rates and trends are to be over, and what they are over.
     window: Mutex<Window>,
     digested_over: Option<Window>,
-    /// No digest begins before: a wide cluster gets at most half of one core.
+    /// No digest begins before.
     rest_until: Instant,
 }
 
@@ -102,6 +108,7 @@ struct Digest {
     snapshot: Arc<Snapshot>,
     rows: Arc<Rows>,
     triage: Arc<Triage>,
+    made: Option<Made>,
     now: Moment,
     took: Duration,
 }
@@ -156,8 +163,9 @@ impl Runtime {
         usual.max(self.took * 30)
     }
 
-    /// Begins to compute the rows of a snapshot, and what the rules say of them, on a thread that may block.
-    pub fn digest(&mut self, snapshot: Arc<Snapshot>, now: Moment) {
+    /// Begins to compute the rows of a snapshot, what the rules say of them, and the table of an outline, on a thread that
+    /// may block.
+    pub fn digest(&mut self, snapshot: Arc<Snapshot>, now: Moment, outline: Option<Outline>) {
         let acts = self.operations().map(|all| acts(&all.borrow())).unwrap_or_default();
         let window = *lock(&self.window);
         self.digested_over = Some(window);
@@ -176,11 +184,14 @@ impl Runtime {
                 strict: false,
                 now,
             }));
+            let made =
+                outline.map(|outline| outline.make(now, Arc::clone(&snapshot), Arc::clone(&rows), Arc::clone(&triage)));
             Digest {
                 before,
                 snapshot,
                 rows,
                 triage,
+                made,
                 now,
                 took: began.elapsed(),
             }
@@ -200,15 +211,16 @@ impl Runtime {
                 snapshot,
                 rows,
                 triage,
+                made,
                 now,
                 took,
             }) => {
                 self.spent = before;
-                (self.rest_until, self.took) = (Instant::now() + took, took);
+                (self.rest_until, self.took) = (Instant::now() + took * REST, took);
                 self.last = Some((Arc::clone(&snapshot), Arc::clone(&rows)));
                 let news = self.findings.news(&triage, now);
                 news.into_iter().for_each(|event| self.facts.note(event));
-                Message::Facts(snapshot, rows, triage)
+                Message::Facts(snapshot, rows, triage, made.map(Box::new))
             }
             Err(error) => Message::Notice(Tone::Error, format!("the rows could not be computed: {error}")),
         }
@@ -216,9 +228,10 @@ impl Runtime {
 
     /// Frees what the screens show no more, where nobody waits: a wide cluster's rows are millions of small pieces, and a
     /// key must not wait for them.
-    pub fn bury(&mut self) {
-        if let Some(spent) = self.spent.take() {
-            tokio::task::spawn_blocking(move || drop(spent));
+    pub fn bury(&mut self, table: Option<Table>) {
+        let spent = self.spent.take();
+        if spent.is_some() || table.is_some() {
+            tokio::task::spawn_blocking(move || drop((spent, table)));
         }
     }
 

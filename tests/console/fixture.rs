@@ -355,7 +355,7 @@ fn facts_of(topic: &str) -> (u64, f64) {
 }
 
 fn offsets(topics: &[Topic]) -> BTreeMap<BrokerId, Observed<Offsets>> {
-    let mut by_leader: BTreeMap<BrokerId, Offsets> = BTreeMap::new();
+    let mut by_leader: BTreeMap<BrokerId, BTreeMap<String, Vec<(i32, Span)>>> = BTreeMap::new();
     for topic in topics {
         let (size, rate) = facts_of(&topic.name);
         for partition in &topic.partitions {
@@ -367,16 +367,18 @@ fn offsets(topics: &[Topic]) -> BTreeMap<BrokerId, Observed<Offsets>> {
                 rate: Some(rate),
             };
             let told = by_leader.entry(leader).or_default();
-            told.topics
-                .entry(topic.name.clone())
-                .or_default()
-                .insert(partition.partition, span);
+            let own = told.entry(topic.name.clone()).or_default();
+            own.push((partition.partition, span));
         }
     }
-    by_leader
-        .into_iter()
-        .map(|(id, offsets)| (id, Observed::fresh(offsets, ago(1))))
-        .collect()
+    let told = |(id, topics): (BrokerId, BTreeMap<String, Vec<(i32, Span)>>)| {
+        let topics = topics
+            .into_iter()
+            .map(|(topic, spans)| (topic, spans.into_iter().collect()));
+        let topics = topics.collect();
+        (id, Observed::fresh(Offsets { topics }, ago(1)))
+    };
+    by_leader.into_iter().map(told).collect()
 }
 
 fn logdirs(id: BrokerId, topics: &[Topic]) -> Vec<LogDir> {
@@ -405,7 +407,7 @@ fn logdirs(id: BrokerId, topics: &[Topic]) -> Vec<LogDir> {
         total_bytes: Some(total),
         usable_bytes: Some((total as f64 * (1.0 - used)) as u64),
         error: None,
-        replicas,
+        replicas: replicas.into(),
         growth_bytes_per_second: Some(
             [260_000.0, 190_000.0, 17_000_000.0, 240_000.0, 0.0, 480_000.0][(id - 1) as usize % 6],
         ),

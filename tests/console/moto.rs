@@ -89,7 +89,7 @@ async fn joined(aws: &Aws, host: impl Fn(BrokerId) -> String, total_bytes: Optio
             total_bytes,
             usable_bytes: total_bytes,
             error: None,
-            replicas: Vec::new(),
+            replicas: [].into(),
             growth_bytes_per_second: None,
             top: Vec::new(),
             copies: Vec::new(),

@@ -122,16 +122,13 @@ fn cause(facts: &Facts<'_>, id: BrokerId, dir: &LogDir, verdict: Verdict) -> Cau
 
 /// `clicks 61 % of it`.
 fn largest(dir: &LogDir) -> Option<String> {
-    let mut topics: std::collections::BTreeMap<&str, u64> = std::collections::BTreeMap::new();
-    for replica in &dir.replicas {
-        *topics.entry(&replica.topic).or_default() += replica.size_bytes;
-    }
-    let total: u64 = topics.values().sum();
-    let (topic, bytes) = topics.into_iter().max_by_key(|(_, bytes)| *bytes)?;
+    let total: u64 = dir.replicas.iter().map(|replica| replica.size_bytes).sum();
+    let most = dir.top.first()?;
     (total > 0).then(|| {
         format!(
-            "{topic} is {} of it",
-            text::percent(bytes as f64 * 100.0 / total as f64)
+            "{} is {} of it",
+            most.topic,
+            text::percent(most.size_bytes as f64 * 100.0 / total as f64)
         )
     })
 }
@@ -147,7 +144,7 @@ mod tests {
             total_bytes: Some(1_000_000_000),
             usable_bytes: Some(1_000_000_000 - used * 10_000_000),
             error: None,
-            replicas: Vec::new(),
+            replicas: [].into(),
             top: Vec::new(),
             copies: Vec::new(),
             growth_bytes_per_second: growth,

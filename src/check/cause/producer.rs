@@ -35,7 +35,7 @@ fn cause(facts: &Facts<'_>, topic: &str, rate: f64, usual: f64, since: Since) ->
         rate / usual.max(0.1),
         text::scaled(usual)
     )];
-    let hottest = facts.rows.partitions.iter().filter(|row| row.topic == topic);
+    let hottest = facts.rows.partitions.iter().filter(|row| *row.topic == *topic);
     if let Some(row) = hottest.max_by(|a, b| a.rate.value.unwrap_or(0.0).total_cmp(&b.rate.value.unwrap_or(0.0))) {
         let led = row
             .leader

@@ -73,7 +73,7 @@ fn slow_append(facts: &Facts<'_>) -> Option<(BrokerId, f64, f64)> {
         let mut rows = facts.rows.partitions.iter();
         Some((
             probe.append_ms,
-            rows.find(|row| row.topic == topic && row.partition == probe.partition)?,
+            rows.find(|row| *row.topic == *topic && row.partition == probe.partition)?,
         ))
     });
     let placed: Vec<(f64, &PartitionRow)> = placed.collect();

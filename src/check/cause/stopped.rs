@@ -59,7 +59,7 @@ impl<'a> Votes<'a> {
                     .rows
                     .partitions
                     .iter()
-                    .find(|row| row.topic == topic && row.leader == Some(*id))
+                    .find(|row| *row.topic == *topic && row.leader == Some(*id))
             };
             for (id, (_, since)) in &failed {
                 if let Some(row) = led(id) {
@@ -71,7 +71,7 @@ impl<'a> Votes<'a> {
             moving.extend(tried.filter_map(|probe| Some((topic, probe.get()?.partition))));
         }
         for row in facts.rows.partitions.iter() {
-            let name = (row.topic.as_str(), row.partition);
+            let name = (&*row.topic, row.partition);
             match (standing.get(&name), moving.contains(&name)) {
                 (Some(since), _) => {
                     votes.bad.insert(name, (*since, row));

@@ -189,7 +189,7 @@ fn snapshot() -> Snapshot {
             total_bytes: Some(98 << 30),
             usable_bytes: Some(50 << 30),
             error: None,
-            replicas: Vec::new(),
+            replicas: [].into(),
             growth_bytes_per_second: None,
             top: Vec::new(),
             copies: Vec::new(),

@@ -70,7 +70,7 @@ fn leader(snapshot: &Snapshot, replica: &Replica) -> Option<BrokerId> {
 
 fn size(snapshot: &Snapshot, broker: BrokerId, wanted: &Replica) -> Option<u64> {
     let dirs = snapshot.logdirs.get(&broker)?.get()?;
-    let replicas = dirs.iter().flat_map(|dir| &dir.replicas);
+    let replicas = dirs.iter().flat_map(|dir| dir.replicas.iter());
     let mut same = replicas
         .filter(|replica| !replica.future && replica.partition == wanted.partition && replica.topic == wanted.topic);
     same.next().map(|replica| replica.size_bytes)

@@ -1,10 +1,12 @@
 //! One partition: where its replicas are, which are in sync, and what is wrong with it.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
+use serde::{Serialize, Serializer};
 
 use super::Cell;
+pub use super::badge::{Badge, Badges};
 use crate::model::ends::{self, Ends, Told};
 use crate::model::places::{Cursor, Places};
 use crate::model::reassignment::Reassignment;
@@ -12,36 +14,11 @@ use crate::model::snapshot::Snapshot;
 use crate::model::topic::{Partition, Role};
 use crate::model::{BrokerId, Moment};
 
-/// A fault or a weakness of a partition, worst first.
-#[derive(
-    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, strum::Display, strum::EnumString,
-)]
-#[serde(rename_all = "snake_case")]
-#[strum(serialize_all = "snake_case")]
-pub enum Badge {
-    /// No leader: nobody writes or reads.
-    Offline,
-    /// Fewer in sync than `min.insync.replicas`: acks=all is refused.
-    UnderMinIsr,
-    /// One more loss refuses acks=all; not raised where RF equals min ISR and all are in sync.
-    AtMinIsr,
-    UnderReplicated,
-    /// Fewer racks than replicas and racks would allow.
-    RackViolation,
-    /// `min.insync.replicas` is not below RF: one loss stops writes.
-    MinIsrIsRf,
-    /// RF below 3.
-    LowReplication,
-    /// `min.insync.replicas` is 1: what a leader alone has acknowledged is lost with it.
-    MinIsrOne,
-    LeaderNotPreferred,
-    Reassigning,
-}
-
-/// One partition, ready to show.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+/// One partition, ready to show. Small, because a wide cluster has a hundred thousand.
+#[derive(Debug, Clone, PartialEq)]
 pub struct PartitionRow {
-    pub topic: String,
+    /// Shared by the topic's partitions.
+    pub topic: Arc<str>,
     pub partition: i32,
     pub leader: Option<BrokerId>,
     pub leader_epoch: i32,
@@ -49,7 +26,6 @@ pub struct PartitionRow {
     pub isr: Vec<BrokerId>,
     pub adding: Vec<BrokerId>,
     pub removing: Vec<BrokerId>,
-    pub roles: BTreeMap<BrokerId, Role>,
     pub min_isr: Cell<u32>,
     pub start: Cell<i64>,
     pub end: Cell<i64>,
@@ -57,7 +33,76 @@ pub struct PartitionRow {
     pub rate: Cell<f64>,
     /// Of the leader's replica.
     pub size_bytes: Cell<u64>,
-    pub badges: BTreeSet<Badge>,
+    pub badges: Badges,
+}
+
+impl PartitionRow {
+    /// What each replica is, in order of preference.
+    pub fn roles(&self) -> impl Iterator<Item = (BrokerId, Role)> + '_ {
+        self.replicas.iter().map(|id| (*id, self.role_of(*id)))
+    }
+
+    /// What a broker is to this partition; `None` where it holds no replica.
+    pub fn role(&self, id: BrokerId) -> Option<Role> {
+        self.replicas.contains(&id).then(|| self.role_of(id))
+    }
+
+    fn role_of(&self, id: BrokerId) -> Role {
+        let in_sync = self.isr.contains(&id);
+        if self.leader == Some(id) {
+            Role::Leader
+        } else if self.removing.contains(&id) {
+            Role::Removing
+        } else if self.adding.contains(&id) && !in_sync {
+            Role::Adding
+        } else if in_sync {
+            Role::InSync
+        } else {
+            Role::OutOfSync
+        }
+    }
+}
+
+/// With the roles of its replicas.
+impl Serialize for PartitionRow {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        #[derive(Serialize)]
+        struct Whole<'a> {
+            topic: &'a str,
+            partition: i32,
+            leader: Option<BrokerId>,
+            leader_epoch: i32,
+            replicas: &'a [BrokerId],
+            isr: &'a [BrokerId],
+            adding: &'a [BrokerId],
+            removing: &'a [BrokerId],
+            roles: BTreeMap<BrokerId, Role>,
+            min_isr: &'a Cell<u32>,
+            start: &'a Cell<i64>,
+            end: &'a Cell<i64>,
+            rate: &'a Cell<f64>,
+            size_bytes: &'a Cell<u64>,
+            badges: Badges,
+        }
+        let whole = Whole {
+            topic: &self.topic,
+            partition: self.partition,
+            leader: self.leader,
+            leader_epoch: self.leader_epoch,
+            replicas: &self.replicas,
+            isr: &self.isr,
+            adding: &self.adding,
+            removing: &self.removing,
+            roles: self.roles().collect(),
+            min_isr: &self.min_isr,
+            start: &self.start,
+            end: &self.end,
+            rate: &self.rate,
+            size_bytes: &self.size_bytes,
+            badges: self.badges,
+        };
+        whole.serialize(serializer)
+    }
 }
 
 /// Sizes of replicas, by topic.
@@ -110,6 +155,7 @@ impl PartitionRow {
             // What is the same for all partitions of a topic is looked up once.
             let (told, sizes) = (ends.of_topic(&topic.name), sizes.of_topic(&topic.name));
             let min_isr = min_isr.of_topic(&topic.name);
+            let name: Arc<str> = topic.name.as_str().into();
             rows.extend(topic.partitions.iter().map(|partition| {
                 let moving = match moves.is_empty() {
                     true => None,
@@ -123,25 +169,24 @@ impl PartitionRow {
                     min_isr: min_isr.clone(),
                     now,
                 };
-                Self::of(snapshot, &topic.name, partition, facts)
+                Self::of(snapshot, &name, partition, facts)
             }));
         }
         rows
     }
 
-    fn of(snapshot: &Snapshot, topic: &str, partition: &Partition, facts: Facts<'_>) -> Self {
+    fn of(snapshot: &Snapshot, topic: &Arc<str>, partition: &Partition, facts: Facts<'_>) -> Self {
         let (adding, removing) = facts
             .moving
             .map_or_else(Default::default, |m| (m.adding.clone(), m.removing.clone()));
         let badges = badges(partition, &facts);
         Self {
-            topic: topic.to_owned(),
+            topic: Arc::clone(topic),
             partition: partition.partition,
             leader: partition.leader,
             leader_epoch: partition.leader_epoch,
             replicas: partition.replicas.clone(),
             isr: partition.isr.clone(),
-            roles: roles(partition, &adding, &removing),
             adding,
             removing,
             start: offset(snapshot, partition, &facts, |span| Some(span.start)),
@@ -164,25 +209,7 @@ struct Facts<'a> {
     now: Moment,
 }
 
-fn roles(partition: &Partition, adding: &[BrokerId], removing: &[BrokerId]) -> BTreeMap<BrokerId, Role> {
-    let role = |id: &BrokerId| {
-        let in_sync = partition.isr.contains(id);
-        if partition.leader == Some(*id) {
-            Role::Leader
-        } else if removing.contains(id) {
-            Role::Removing
-        } else if adding.contains(id) && !in_sync {
-            Role::Adding
-        } else if in_sync {
-            Role::InSync
-        } else {
-            Role::OutOfSync
-        }
-    };
-    partition.replicas.iter().map(|id| (*id, role(id))).collect()
-}
-
-fn badges(partition: &Partition, facts: &Facts<'_>) -> BTreeSet<Badge> {
+fn badges(partition: &Partition, facts: &Facts<'_>) -> Badges {
     // A replica that is being added is expected to be missing from the ISR; it is no fault.
     let adding = facts.moving.map_or(&[][..], |moving| &moving.adding);
     let settled: Vec<BrokerId> = partition
@@ -194,7 +221,7 @@ fn badges(partition: &Partition, facts: &Facts<'_>) -> BTreeSet<Badge> {
     let in_sync = partition.isr.len() as u32;
     let min_isr = facts.min_isr.value;
     let under_replicated = settled.iter().any(|id| !partition.isr.contains(id));
-    let mut badges = BTreeSet::new();
+    let mut badges = Badges::default();
     let mut raise = |badge, when| {
         if when {
             badges.insert(badge);

@@ -25,7 +25,7 @@ impl Placed {
     pub fn count(partitions: &[PartitionRow]) -> BTreeMap<BrokerId, Self> {
         let mut placed: BTreeMap<BrokerId, Self> = BTreeMap::new();
         for row in partitions {
-            let violates = row.badges.contains(&Badge::RackViolation);
+            let violates = row.badges.contains(Badge::RackViolation);
             for (at, id) in row.replicas.iter().enumerate() {
                 let here = placed.entry(*id).or_default();
                 let leads = row.leader == Some(*id);
@@ -44,7 +44,7 @@ impl Placed {
 pub fn size_bytes(snapshot: &Snapshot, broker: BrokerId, now: Moment) -> Cell<u64> {
     match snapshot.logdirs.get(&broker) {
         Some(section) => Cell::from(section, now, "", |dirs| {
-            let replicas = dirs.iter().flat_map(|dir| &dir.replicas);
+            let replicas = dirs.iter().flat_map(|dir| dir.replicas.iter());
             Some(
                 replicas
                     .filter(|replica| !replica.future)

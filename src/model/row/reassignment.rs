@@ -121,7 +121,7 @@ fn dirs_of(snapshot: &Snapshot, broker: BrokerId) -> Option<&Observed<Vec<LogDir
 }
 
 fn size_here(dirs: &[LogDir], one: &Reassignment) -> Option<u64> {
-    let mut replicas = dirs.iter().flat_map(|dir| &dir.replicas);
+    let mut replicas = dirs.iter().flat_map(|dir| dir.replicas.iter());
     let found =
         replicas.find(|replica| replica.topic == one.topic && replica.partition == one.partition && !replica.future);
     found.map(|replica| replica.size_bytes)
@@ -350,7 +350,7 @@ mod tests {
             total_bytes: Some(1000 * MB),
             usable_bytes: Some(500 * MB),
             error: None,
-            replicas: vec![replica],
+            replicas: [replica].into(),
             growth_bytes_per_second: None,
             top: Vec::new(),
             copies: vec![copying],

@@ -1,6 +1,7 @@
 //! Rows of a small cluster in three racks, with one broker that does not answer.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use super::broker::BrokerState;
 use super::partition::Badge;
@@ -165,11 +166,7 @@ fn a_dead_broker_ages_its_own_cells_and_no_others() {
 #[test]
 fn badges_name_what_is_wrong_and_nothing_else() {
     let rows = Rows::of(&snapshot(), at(0));
-    let badges: Vec<Vec<Badge>> = rows
-        .partitions
-        .iter()
-        .map(|row| row.badges.iter().copied().collect())
-        .collect();
+    let badges: Vec<Vec<Badge>> = rows.partitions.iter().map(|row| row.badges.iter().collect()).collect();
     assert_eq!(badges[0], [Badge::Offline, Badge::LowReplication]);
     assert_eq!(badges[1], [Badge::AtMinIsr, Badge::UnderReplicated]);
     assert_eq!(
@@ -187,10 +184,10 @@ fn min_isr_is_weighed_against_rf() {
     weak.get_mut("orders").unwrap()[0].value = Some("1".into());
     snapshot.topic_configs = Observed::fresh(weak, at(0));
     let rows = Rows::of(&snapshot, at(0));
-    assert!(rows.partitions[1].badges.contains(&Badge::MinIsrOne));
-    assert!(!rows.partitions[1].badges.contains(&Badge::MinIsrIsRf));
+    assert!(rows.partitions[1].badges.contains(Badge::MinIsrOne));
+    assert!(!rows.partitions[1].badges.contains(Badge::MinIsrIsRf));
     assert!(
-        !rows.partitions[0].badges.contains(&Badge::MinIsrOne),
+        !rows.partitions[0].badges.contains(Badge::MinIsrOne),
         "one replica has nothing to spare, and its min ISR was not told"
     );
 }
@@ -247,7 +244,7 @@ fn a_replica_that_is_being_added_is_no_fault() {
     };
     snapshot.reassignments = Observed::fresh(vec![moving], at(0));
     let rows = Rows::of(&snapshot, at(0));
-    assert!(!rows.partitions[1].badges.contains(&Badge::UnderReplicated));
+    assert!(!rows.partitions[1].badges.contains(Badge::UnderReplicated));
     assert_eq!(rows.topics[1].cells[&3].adding, 1);
     assert_eq!(rows.brokers[2].isr_misses.value, Some(0));
 }
@@ -481,7 +478,7 @@ mod machines {
         assert_eq!(growing, 25.0 * GIB as f64);
         // orders-0 is being added to broker 3, which has 100 bytes of it; the leader has 20 GiB.
         let mut leader = snapshot.logdirs[&1].get().unwrap().clone();
-        leader[0].replicas[0].size_bytes = 20 * GIB + 100;
+        Arc::make_mut(&mut leader[0].replicas)[0].size_bytes = 20 * GIB + 100;
         snapshot.logdirs.insert(1, Observed::fresh(leader, at(0)));
         let moving = crate::model::reassignment::Reassignment {
             topic: "orders".into(),
@@ -498,7 +495,7 @@ mod machines {
         assert_eq!(rows.volumes[0].incoming_bytes, 0, "the leader brings nothing to itself");
         // What does not fit is full now, whatever the growth.
         let mut leader = snapshot.logdirs[&1].get().unwrap().clone();
-        leader[0].replicas[0].size_bytes = 60 * GIB;
+        Arc::make_mut(&mut leader[0].replicas)[0].size_bytes = 60 * GIB;
         snapshot.logdirs.insert(1, Observed::fresh(leader, at(0)));
         assert_eq!(Rows::of(&snapshot, at(0)).volumes[2].full_in_seconds.value, Some(0.0));
     }

@@ -307,7 +307,7 @@ fn log_dirs(snapshot: &Snapshot, broker: BrokerId) -> Verdict {
     };
     let moving: Vec<Slowed> = dirs
         .iter()
-        .flat_map(|dir| &dir.replicas)
+        .flat_map(|dir| dir.replicas.iter())
         .filter(|replica| replica.future)
         .map(|replica| Slowed {
             topic: replica.topic.clone(),

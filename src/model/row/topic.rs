@@ -1,11 +1,12 @@
 //! One topic: its partitions' faults added up, and its line of the placement matrix.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use serde::Serialize;
 
 use super::Cell;
-use super::partition::{Badge, PartitionRow, Sizes, size_of};
+use super::badge::{Badge, Badges};
+use super::partition::{PartitionRow, Sizes, size_of};
 use crate::model::BrokerId;
 use crate::model::snapshot::Snapshot;
 use crate::model::topic::Role;
@@ -32,7 +33,7 @@ pub struct TopicRow {
     pub size_bytes: Cell<u64>,
     /// Records per second over all partitions.
     pub rate: Cell<f64>,
-    pub badges: BTreeSet<Badge>,
+    pub badges: Badges,
     pub cells: BTreeMap<BrokerId, TopicCell>,
 }
 
@@ -56,13 +57,13 @@ impl TopicRow {
         for topic in snapshot.topics() {
             let (own, others) = rest.split_at(topic.partitions.len().min(rest.len()));
             rest = others;
-            let count = |badge| own.iter().filter(|row| row.badges.contains(&badge)).count() as u32;
+            let count = |badge| own.iter().filter(|row| row.badges.contains(badge)).count() as u32;
             let sizes = sizes.of_topic(&topic.name);
             let mut cells: BTreeMap<BrokerId, TopicCell> = BTreeMap::new();
             for row in own {
-                for (id, role) in &row.roles {
-                    let size = size_of(sizes, *id, row.partition).unwrap_or(0);
-                    cells.entry(*id).or_default().add(*role, size);
+                for (id, role) in row.roles() {
+                    let size = size_of(sizes, id, row.partition).unwrap_or(0);
+                    cells.entry(id).or_default().add(role, size);
                 }
             }
             rows.push(Self {
@@ -80,7 +81,7 @@ impl TopicRow {
                 leaders_not_preferred: count(Badge::LeaderNotPreferred),
                 size_bytes: size(&cells, &silent),
                 rate: rate(own),
-                badges: own.iter().flat_map(|row| row.badges.iter().copied()).collect(),
+                badges: own.iter().fold(Badges::default(), |all, row| all.union(row.badges)),
                 cells,
             });
         }

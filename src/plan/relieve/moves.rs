@@ -30,7 +30,7 @@ fn chosen<'a>(scene: &'a Scene<'_>, fits: impl Fn(&Replica) -> bool) -> Vec<&'a 
     let dir = dirs.into_iter().flatten().find(|dir| dir.path == scene.dir.path);
     let mut replicas: Vec<&Replica> = dir
         .into_iter()
-        .flat_map(|dir| &dir.replicas)
+        .flat_map(|dir| dir.replicas.iter())
         .filter(|replica| !replica.future && replica.size_bytes > 0 && fits(replica))
         .collect();
     replicas.sort_by_key(|replica| std::cmp::Reverse(replica.size_bytes));

@@ -123,7 +123,7 @@ fn replicas<'a>(scene: &'a Scene<'_>, topic: &str) -> Vec<&'a Replica> {
         .and_then(|section| section.get());
     let dir = dirs.into_iter().flatten().find(|dir| dir.path == scene.dir.path);
     dir.into_iter()
-        .flat_map(|dir| &dir.replicas)
+        .flat_map(|dir| dir.replicas.iter())
         .filter(|replica| replica.topic == topic && !replica.future)
         .collect()
 }

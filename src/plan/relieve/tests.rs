@@ -45,7 +45,7 @@ fn dir(replicas: &[(&str, i32, u64)], used: u64, growth: f64) -> LogDir {
         growth_bytes_per_second: Some(growth),
         top: LogDir::largest_topics(&replicas),
         copies: Vec::new(),
-        replicas,
+        replicas: replicas.into(),
     }
 }
 
@@ -136,7 +136,7 @@ fn snapshot(growth: f64) -> Snapshot {
             1,
             Observed::fresh(
                 Offsets {
-                    topics: BTreeMap::from([("clicks".to_owned(), BTreeMap::from([(0, span)]))]),
+                    topics: BTreeMap::from([("clicks".to_owned(), [(0, span)].into())]),
                 },
                 at(0),
             ),
@@ -180,7 +180,7 @@ fn compacted_topics_and_small_ones_promise_nothing() {
     let configs = BTreeMap::from([("clicks".to_owned(), compacted)]);
     snapshot.topic_configs = Observed::fresh(configs, at(0));
     let mut dirs = snapshot.logdirs[&1].get().unwrap().clone();
-    dirs[0].replicas[1].size_bytes = GB / 2;
+    std::sync::Arc::make_mut(&mut dirs[0].replicas)[1].size_bytes = GB / 2;
     dirs[0].top = LogDir::largest_topics(&dirs[0].replicas);
     snapshot.logdirs.insert(1, Observed::fresh(dirs, at(0)));
     let relief = advice(&snapshot);

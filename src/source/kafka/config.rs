@@ -55,6 +55,8 @@ pub(super) async fn of_topics(pool: &Pool, topics: &[String]) -> Result<BTreeMap
                 Ok((topic, mut all)) => {
                     all.retain(|config| config.source == ConfigSource::Topic || config.name == ALWAYS);
                     all.sort_by(|one, other| one.name.cmp(&other.name));
+                    // Most of what was told is not kept, nor is the room for it.
+                    all.shrink_to_fit();
                     configs.insert(topic, all);
                     answered = true;
                 }

@@ -43,7 +43,7 @@ fn logdir(result: DescribeLogDirsResult) -> LogDir {
         error: code_name(result.error_code),
         top: LogDir::largest_topics(&replicas),
         copies: Vec::new(),
-        replicas,
+        replicas: replicas.into(),
         growth_bytes_per_second: None,
     }
 }

@@ -357,7 +357,7 @@ fn partitions(rows: &Rows, snapshot: &Snapshot, id: BrokerId, now: Moment) -> Ta
         .and_then(|dirs| dirs.get())
         .into_iter()
         .flatten()
-        .flat_map(|dir| &dir.replicas)
+        .flat_map(|dir| dir.replicas.iter())
     {
         sizes.insert((replica.topic.as_str(), replica.partition), replica.size_bytes);
     }
@@ -365,7 +365,7 @@ fn partitions(rows: &Rows, snapshot: &Snapshot, id: BrokerId, now: Moment) -> Ta
     let row = |(part, role): (&partition::PartitionRow, Role)| {
         let size = match section {
             Some(dirs) => Cell::from(dirs, now, "the broker names no log of it", |_| {
-                sizes.get(&(part.topic.as_str(), part.partition)).copied()
+                sizes.get(&(&*part.topic, part.partition)).copied()
             }),
             None => Cell::unknown("not asked yet"),
         };
@@ -373,9 +373,9 @@ fn partitions(rows: &Rows, snapshot: &Snapshot, id: BrokerId, now: Moment) -> Ta
         let share = Field::gauge(&share);
         Row {
             key: format!("{}-{}", part.topic, part.partition),
-            badness: partition::badness(&part.badges),
+            badness: partition::badness(part.badges),
             fields: vec![
-                Field::new(part.topic.clone()),
+                Field::new(&*part.topic),
                 Field::id(part.partition),
                 partition::role_in_words(role),
                 partition::isr(part),
@@ -386,17 +386,14 @@ fn partitions(rows: &Rows, snapshot: &Snapshot, id: BrokerId, now: Moment) -> Ta
                     share.tone(Tone::Plain)
                 },
                 Field::of(&part.rate, |rate| Field::new(text::scaled(*rate)).number(*rate)),
-                partition::badges(&part.badges),
+                partition::badges(part.badges),
             ],
             notes: partition::notes(part),
-            opens: Some(Place::open(Noun::Topic, part.topic.clone())),
+            opens: Some(Place::open(Noun::Topic, part.topic.to_string())),
             ..Row::default()
         }
     };
-    let here = rows
-        .partitions
-        .iter()
-        .filter_map(|part| Some((part, *part.roles.get(&id)?)));
+    let here = rows.partitions.iter().filter_map(|part| Some((part, part.role(id)?)));
     Table {
         columns,
         rows: here.map(row).collect(),

@@ -1,6 +1,7 @@
 //! A list under the cursor: an order that holds still, a selection that follows its row by name, marks, filter, folds.
 
 use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
 
 use crate::model::Moment;
 
@@ -28,7 +29,7 @@ pub struct List {
     /// Columns scrolled away to the left.
     pub left: usize,
     /// Row keys in the order that is held.
-    order: Vec<String>,
+    order: Arc<Vec<String>>,
     pub ordered_at: Option<Moment>,
     /// How many rows would move if the order were made anew.
     pub moved: usize,
@@ -53,12 +54,50 @@ impl List {
         self.ordered_at = None;
     }
 
+    /// The same but for what is on screen.
+    pub(super) fn without_lines(&self) -> Self {
+        let Self {
+            selected,
+            marks,
+            filter,
+            sort,
+            order,
+            ..
+        } = self;
+        Self {
+            selected: selected.clone(),
+            marks: marks.clone(),
+            filter: filter.clone(),
+            sort: sort.clone(),
+            order: Arc::clone(order),
+            lines: Vec::new(),
+            ..*self
+        }
+    }
+
+    /// Takes the lines of the same list that was settled elsewhere; the cursor stays with us. False, and nothing is changed,
+    /// when a person did something to this one that decides which lines there are.
+    pub(super) fn take_over(&mut self, other: Self, table: &Table) -> bool {
+        let switches = |list: &Self| (list.faults, list.wide, list.unfolded);
+        let alike = self.filter == other.filter
+            && self.sort == other.sort
+            && self.marks == other.marks
+            && switches(self) == switches(&other)
+            && (self.ordered_at == other.ordered_at || self.ordered_at.is_none());
+        if alike {
+            (self.order, self.lines) = (other.order, other.lines);
+            (self.moved, self.ordered_at) = (other.moved, other.ordered_at);
+            self.keep_selection(table);
+        }
+        alike
+    }
+
     /// Fits the list to the table: the order holds for rows that stay, new rows come last in their section.
     pub fn settle(&mut self, table: &Table, now: Moment) {
         let fresh = self.ranked(table);
         if self.ordered_at.is_none() && !table.rows.is_empty() {
             self.ordered_at = Some(now);
-            self.order.clear();
+            self.order = Arc::default();
         }
         let known: HashMap<&str, usize> = self
             .order
@@ -69,7 +108,7 @@ impl List {
         let mut held: Vec<usize> = fresh.clone();
         held.sort_by_cached_key(|row| known.get(table.rows[*row].key.as_str()).copied().unwrap_or(usize::MAX));
         self.moved = held.len() - longest_rising(&places(&held, &fresh));
-        self.order = held.iter().map(|row| table.rows[*row].key.clone()).collect();
+        self.order = Arc::new(held.iter().map(|row| table.rows[*row].key.clone()).collect());
         self.lay(table, &held);
         self.keep_selection(table);
     }

@@ -270,7 +270,7 @@ fn replicas(snapshot: &Snapshot, dir: &LogdirRow) -> Table {
         .into_iter()
         .flatten()
         .filter(|other| other.path == dir.path)
-        .flat_map(|other| &other.replicas)
+        .flat_map(|other| other.replicas.iter())
         .collect();
     found.sort_by_key(|replica| (!replica.future, std::cmp::Reverse(replica.size_bytes)));
     let row = |replica: &&Replica| Row {

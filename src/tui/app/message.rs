@@ -10,6 +10,7 @@ use super::action::Action;
 use super::editor::Input;
 use super::field::Tone;
 use super::operation::{Operation, Sheet};
+use super::outline::Made;
 use super::record::Batch;
 
 /// One event.
@@ -22,8 +23,8 @@ pub enum Message {
     Resize(u16, u16),
     /// Time went by.
     Tick,
-    /// New facts, with their rows and what the rules say of them.
-    Facts(Arc<Snapshot>, Arc<Rows>, Arc<Triage>),
+    /// New facts, with their rows, what the rules say of them, and the table that was asked for.
+    Facts(Arc<Snapshot>, Arc<Rows>, Arc<Triage>, Option<Box<Made>>),
     Operations(Arc<Vec<Operation>>),
     Records(Batch),
     /// What became of working out these words.

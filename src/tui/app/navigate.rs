@@ -117,7 +117,7 @@ impl State {
         self.settle(now);
     }
 
-    fn build(&self, now: Moment) -> Table {
+    pub(super) fn build(&self, now: Moment) -> Table {
         let (rows, snapshot) = (&self.rows, &self.snapshot);
         let place = self.place();
         let heat = self.list().heat;
@@ -154,7 +154,7 @@ impl State {
         }
     }
 
-    fn marked_brokers(&self) -> &BTreeSet<String> {
+    pub(super) fn marked_brokers(&self) -> &BTreeSet<String> {
         static NONE: BTreeSet<String> = BTreeSet::new();
         self.lists
             .get(&Place::list(Noun::Broker))

@@ -1,15 +1,13 @@
 //! What partitions look like in every table that shows them.
 
-use std::collections::BTreeSet;
-
-pub use crate::model::row::partition::{Badge, PartitionRow};
+pub use crate::model::row::partition::{Badge, Badges, PartitionRow};
 use crate::model::topic::Role;
 
 use super::field::{Field, Tone};
 
 /// Every badge worth a look counts; the first is the worst.
-pub fn badness(badges: &BTreeSet<Badge>) -> u64 {
-    let weigh = |badge: &Badge| match badge {
+pub fn badness(badges: Badges) -> u64 {
+    let weigh = |badge: Badge| match badge {
         Badge::Offline => 100_000,
         Badge::UnderMinIsr => 10_000,
         Badge::AtMinIsr => 1_000,
@@ -22,23 +20,23 @@ pub fn badness(badges: &BTreeSet<Badge>) -> u64 {
 }
 
 /// The badges as short words, worst first: `▲ at min ISR · leader`.
-pub fn badges(badges: &BTreeSet<Badge>) -> Field {
+pub fn badges(badges: Badges) -> Field {
     worded(badges, |_| String::new())
 }
 
 /// Of replication trouble only the worst is said, with how many: `✖ 2 under min ISR · rack`.
-pub fn worded(badges: &BTreeSet<Badge>, count: impl Fn(Badge) -> String) -> Field {
+pub fn worded(badges: Badges, count: impl Fn(Badge) -> String) -> Field {
     const REPLICATION: [Badge; 4] = [
         Badge::Offline,
         Badge::UnderMinIsr,
         Badge::AtMinIsr,
         Badge::UnderReplicated,
     ];
-    let worst = REPLICATION.iter().find(|badge| badges.contains(badge));
+    let worst = REPLICATION.into_iter().find(|badge| badges.contains(*badge));
     let told = badges
         .iter()
         .filter(|badge| !REPLICATION.contains(badge) || Some(*badge) == worst);
-    let word = |badge: &Badge| match badge {
+    let word = |badge: Badge| match badge {
         Badge::Offline => "offline",
         Badge::UnderMinIsr => "under min ISR",
         Badge::AtMinIsr => "at min ISR",
@@ -50,7 +48,7 @@ pub fn worded(badges: &BTreeSet<Badge>, count: impl Fn(Badge) -> String) -> Fiel
         Badge::LeaderNotPreferred => "leader",
         Badge::Reassigning => "moving",
     };
-    let words: Vec<String> = told.map(|badge| format!("{}{}", count(*badge), word(badge))).collect();
+    let words: Vec<String> = told.map(|badge| format!("{}{}", count(badge), word(badge))).collect();
     let (glyph, tone) = match badges.first() {
         None => return Field::default(),
         Some(Badge::Offline | Badge::UnderMinIsr) => ("✖ ", Tone::Error),

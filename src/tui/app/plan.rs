@@ -75,7 +75,7 @@ impl State {
             .iter()
             .filter(|row| chosen(&row.topic, row.partition))
             .map(|row| Assignment {
-                topic: row.topic.clone(),
+                topic: row.topic.to_string(),
                 partition: row.partition,
                 replicas: row.replicas.clone(),
             })

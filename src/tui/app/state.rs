@@ -79,6 +79,8 @@ pub struct State {
     pub(super) at: usize,
     pub(super) lists: HashMap<Place, List>,
     pub table: Table,
+    /// The table before, until somebody frees it.
+    pub(super) spent: Option<Table>,
     pub inspect: Inspect,
     pub prompt: Option<Prompt>,
     pub dialog: Option<Dialog>,

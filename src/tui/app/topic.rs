@@ -179,9 +179,9 @@ fn row(topic: &TopicRow) -> Row {
     Row {
         key: topic.name.clone(),
         badness: if topic.internal {
-            partition::badness(&topic.badges).saturating_sub(10)
+            partition::badness(topic.badges).saturating_sub(10)
         } else {
-            partition::badness(&topic.badges)
+            partition::badness(topic.badges)
         },
         fields: vec![
             Field::new(topic.name.clone()).tone(if topic.internal { Tone::Muted } else { Tone::Plain }),
@@ -193,7 +193,7 @@ fn row(topic: &TopicRow) -> Row {
                 Field::new(text::bytes(*size as f64)).number(*size as f64)
             }),
             Field::of(&topic.rate, |rate| Field::new(text::scaled(*rate)).number(*rate)),
-            partition::worded(&topic.badges, |badge| count(topic, badge)),
+            partition::worded(topic.badges, |badge| count(topic, badge)),
         ],
         notes: counts(topic),
         opens: Some(Place::open(Noun::Topic, topic.name.clone())),
@@ -353,7 +353,7 @@ fn partitions(rows: &Rows, snapshot: &Snapshot, name: &str, marked: &BTreeSet<St
         Column::new("faults", "faults", 1).width(6, 28),
     ];
     columns.extend(slot_columns(&slots));
-    let own: Vec<&PartitionRow> = rows.partitions.iter().filter(|part| part.topic == name).collect();
+    let own: Vec<&PartitionRow> = rows.partitions.iter().filter(|part| *part.topic == *name).collect();
     let sizes = sizes(snapshot, name);
     let most = sizes.values().copied().max().unwrap_or(0);
     let row = |part: &&PartitionRow| {
@@ -387,7 +387,7 @@ fn sizes(snapshot: &Snapshot, topic: &str) -> Sizes {
     dirs.flat_map(|(id, dirs)| {
         let replicas = dirs
             .iter()
-            .flat_map(|dir| &dir.replicas)
+            .flat_map(|dir| dir.replicas.iter())
             .filter(|replica| replica.topic == topic);
         replicas.map(move |replica| ((id, replica.partition), replica.size_bytes))
     })
@@ -398,7 +398,7 @@ fn slot_field(part: &PartitionRow, slot: &Slot, heat: Option<(&Sizes, u64)>) -> 
     let here: Vec<(BrokerId, crate::model::topic::Role)> = slot
         .brokers
         .iter()
-        .filter_map(|id| Some((*id, *part.roles.get(id)?)))
+        .filter_map(|id| Some((*id, part.role(*id)?)))
         .collect();
     match (here.as_slice(), heat) {
         ([], _) => Field::muted("·").number(0.0),
@@ -431,7 +431,7 @@ fn partition_row(part: &PartitionRow) -> Row {
     let offset = |cell: &Cell<i64>| Field::of(cell, |offset| Field::count(*offset));
     Row {
         key: part.partition.to_string(),
-        badness: partition::badness(&part.badges),
+        badness: partition::badness(part.badges),
         fields: vec![
             Field::id(part.partition),
             match part.leader {
@@ -446,7 +446,7 @@ fn partition_row(part: &PartitionRow) -> Row {
             Field::of(&part.rate, |rate| Field::new(text::scaled(*rate)).number(*rate)),
             offset(&part.start),
             offset(&part.end),
-            partition::badges(&part.badges),
+            partition::badges(part.badges),
         ],
         notes: partition::notes(part),
         ..Row::default()

@@ -17,9 +17,12 @@ use super::field::Tone;
 use super::frame::Inspect;
 use super::menu::{Choice, Item, Menu};
 use super::message::Message;
+use super::outline::Made;
 use super::place::{Noun, Place};
 use super::state::{Notice, State};
 use super::text;
+
+type Facts = (Arc<Snapshot>, Arc<Rows>, Arc<Triage>);
 
 impl State {
     /// Waits for nothing and touches nothing outside itself.
@@ -47,7 +50,7 @@ impl State {
                 }
             }
             Message::Tick => self.expire(now),
-            Message::Facts(snapshot, rows, triage) => return self.learn(now, snapshot, rows, triage),
+            Message::Facts(snapshot, rows, triage, made) => return self.learn(now, (snapshot, rows, triage), made),
             Message::Operations(operations) => {
                 self.operations = operations;
                 if self.place().noun == Noun::Operation {
@@ -205,14 +208,14 @@ impl State {
         }
     }
 
-    fn learn(&mut self, now: Moment, snapshot: Arc<Snapshot>, rows: Arc<Rows>, triage: Arc<Triage>) -> Vec<Effect> {
+    fn learn(&mut self, now: Moment, facts: Facts, made: Option<Box<Made>>) -> Vec<Effect> {
+        let (snapshot, rows, triage) = facts;
         if self.frozen_at.is_some() {
             self.held = Some((snapshot, rows, triage));
             return Vec::new();
         }
         let opens =
             self.opens_triage_until.is_some_and(|until| now <= until) && triage.seen && triage.status == Status::Fail;
-        let same = self.shows_the_same(&rows);
         (self.snapshot, self.rows, self.triage) = (snapshot, rows, Some(triage));
         if self.rows.brokers.iter().all(|row| row.state != BrokerState::Unknown) && self.snapshot.topics.get().is_some()
         {
@@ -226,21 +229,10 @@ impl State {
             self.rebuild(now);
             return vec![Effect::Focus(Noun::Triage)];
         }
-        if !same {
+        if !made.is_some_and(|made| self.adopt(now, *made)) {
             self.rebuild(now);
         }
         Vec::new()
-    }
-
-    /// Whether these rows make the table that is on screen: that of ten thousand topics takes longer to make than a key may
-    /// wait, and mostly nothing in it has changed.
-    fn shows_the_same(&self, rows: &Rows) -> bool {
-        let place = self.place();
-        place.noun == Noun::Topic
-            && place.name.is_none()
-            && Arc::ptr_eq(&self.rows.topics, &rows.topics)
-            && self.rows.zones == rows.zones
-            && self.rows.brokers == rows.brokers
     }
 
     fn freeze(&mut self, now: Moment) {

@@ -390,7 +390,7 @@ fn replicas<'a>(snapshot: &'a Snapshot, broker: BrokerId, path: &str, now: Momen
     let age = (!section.is_fresh()).then(|| section.age_seconds(now)).flatten();
     let dirs = section.get().into_iter().flatten().filter(|dir| dir.path == path);
     let mut found: Vec<_> = dirs
-        .flat_map(|dir| &dir.replicas)
+        .flat_map(|dir| dir.replicas.iter())
         .map(|replica| (replica, age))
         .collect();
     found.sort_by_key(|(replica, _)| std::cmp::Reverse(replica.size_bytes));

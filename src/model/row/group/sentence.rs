@@ -48,7 +48,7 @@ fn unread_bytes(snapshot: &Snapshot, group: &GroupRow) -> Option<f64> {
     let of = |part: &GroupPartition| -> Option<f64> {
         let leader = snapshot.topic(&part.topic)?.partition(part.partition)?.leader?;
         let dirs = snapshot.logdirs.get(&leader)?.get()?;
-        let mut replicas = dirs.iter().flat_map(|dir| &dir.replicas);
+        let mut replicas = dirs.iter().flat_map(|dir| dir.replicas.iter());
         let own = replicas
             .find(|replica| !replica.future && replica.partition == part.partition && replica.topic == part.topic)?;
         let records = (part.end.value? - part.start.value?).max(1);

@@ -1,0 +1,114 @@
+//! The table of a place, made where no key waits for it: that of ten thousand topics takes longer than a key may wait.
+//!
+//! An [`Outline`] is what the table hangs on besides the facts. Whoever works out the rows makes the table of it, and the
+//! state takes it over if the person has changed nothing of it meanwhile.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use crate::check::Triage;
+use crate::model::row::Rows;
+use crate::model::{Moment, Snapshot};
+
+use super::list::List;
+use super::place::{Noun, Place};
+use super::state::State;
+use super::table::Table;
+
+/// A place with what a person did to its list.
+pub struct Outline {
+    /// Of one place only.
+    state: State,
+}
+
+/// A table with its list, in order.
+#[derive(Debug)]
+pub struct Made {
+    outline: State,
+    /// `None` when nothing that the table shows has changed since the outline.
+    table: Option<Table>,
+}
+
+impl State {
+    /// What the next table hangs on; `None` where it is made of something else than facts.
+    pub fn outline(&self) -> Option<Outline> {
+        let place = self.place().clone();
+        if place.noun == Noun::Record {
+            return None;
+        }
+        let mut brokers = List::default();
+        brokers.marks.clone_from(self.marked_brokers());
+        let mut lists = HashMap::from([(Place::list(Noun::Broker), brokers)]);
+        lists.insert(place.clone(), self.list().without_lines());
+        Some(Outline {
+            state: Self {
+                width: self.width,
+                origin: self.origin.clone(),
+                rows: Arc::clone(&self.rows),
+                operations: Arc::clone(&self.operations),
+                contexts: self.contexts.clone(),
+                history: vec![place],
+                lists,
+                ..Self::default()
+            },
+        })
+    }
+
+    /// Takes the table over; false, and nothing is changed, when the person is elsewhere by now or sees something else.
+    pub(super) fn adopt(&mut self, now: Moment, made: Made) -> bool {
+        let Made { mut outline, table } = made;
+        let stands = self.place() == outline.place()
+            && self.list().heat == outline.list().heat
+            && self.marked_brokers() == outline.marked_brokers()
+            && Arc::ptr_eq(&self.operations, &outline.operations);
+        let Some(table) = table.filter(|_| stands) else {
+            return stands;
+        };
+        self.spent = Some(std::mem::replace(&mut self.table, table));
+        let ready = std::mem::take(outline.list_mut());
+        self.with_list(|list, table| {
+            if !list.take_over(ready, table) {
+                list.settle(table, now);
+            }
+        });
+        self.reveal();
+        true
+    }
+
+    /// Whether these rows make the table that is on screen: mostly nothing in it has changed.
+    fn shows_the_same(&self, rows: &Rows) -> bool {
+        let place = self.place();
+        let placement = |rows: &Rows| -> Vec<_> {
+            let brokers = rows.brokers.iter();
+            brokers.map(|row| (row.id, row.zone.clone(), row.state)).collect()
+        };
+        place.noun == Noun::Topic
+            && place.name.is_none()
+            && Arc::ptr_eq(&self.rows.topics, &rows.topics)
+            && self.rows.zones == rows.zones
+            && placement(&self.rows) == placement(rows)
+    }
+
+    /// The table that was on screen before, to be freed where nobody waits.
+    pub fn spent(&mut self) -> Option<Table> {
+        self.spent.take()
+    }
+}
+
+impl Outline {
+    /// Makes the table of these facts.
+    pub fn make(self, now: Moment, snapshot: Arc<Snapshot>, rows: Arc<Rows>, triage: Arc<Triage>) -> Made {
+        let mut outline = self.state;
+        let same = outline.shows_the_same(&rows);
+        (outline.now, outline.snapshot, outline.rows, outline.triage) = (now, snapshot, rows, Some(triage));
+        let table = (!same).then(|| {
+            let mut table = outline.build(now);
+            table.measure();
+            outline.list_mut().settle(&table, now);
+            table
+        });
+        // Whoever keeps this must not keep the facts.
+        (outline.snapshot, outline.rows, outline.triage) = Default::default();
+        Made { outline, table }
+    }
+}
