@@ -110,6 +110,22 @@ impl std::fmt::Display for Culprit {
     }
 }
 
+/// Rules about the controller quorum: its voters are controllers, though they may be brokers too.
+const OF_QUORUM: [&str; 2] = ["controller-lost", "voter-lost"];
+
+impl Cause {
+    /// The culprit in words. It is of the kind `broker` where a voter of the quorum is meant, and called a controller then.
+    pub fn who(&self) -> String {
+        match self.culprit.kind {
+            Kind::Broker if OF_QUORUM.contains(&self.rule) => {
+                let many = if self.culprit.name.contains(',') { "s" } else { "" };
+                format!("controller{many} {}", self.culprit.name)
+            }
+            _ => self.culprit.to_string(),
+        }
+    }
+}
+
 impl Evidence {
     pub fn list(noun: &'static str) -> Self {
         Self { noun, name: None }

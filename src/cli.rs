@@ -36,7 +36,7 @@ use std::io::{ErrorKind, IsTerminal, Write};
 
 use futures::FutureExt;
 
-use crate::command::{Command, Line};
+use crate::command::{Command, Line, Output};
 use output::Answer;
 
 /// Runs one command to its end, or to an interrupt.
@@ -47,7 +47,18 @@ pub async fn run(line: &Line) -> Exit {
         outcome = answer(line).boxed_local() => outcome,
         _ = tokio::signal::ctrl_c() => Ok(Exit::Interrupted),
     };
-    outcome.unwrap_or_else(|failure| failure.tell())
+    outcome.unwrap_or_else(|failure| told(line, failure))
+}
+
+/// What a failure leaves to say: the envelope of what was not seen, where the form has one, and the sentence.
+fn told(line: &Line, failure: Failure) -> Exit {
+    let form = matches!(line.global.output, Output::Json | Output::Yaml);
+    if let (true, Some(answer), Some(command)) = (form, &failure.unseen, &line.command)
+        && let Err(error) = print(line, command, answer)
+    {
+        error.tell();
+    }
+    failure.tell()
 }
 
 /// What clap has to say: help and version are answers, anything else is a usage error.

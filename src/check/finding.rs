@@ -20,7 +20,7 @@ pub struct Findings {
 
 /// A finding's name among the changes.
 pub(super) fn subject(cause: &Cause) -> String {
-    format!("{}: {}", cause.rule, cause.culprit)
+    format!("{}: {}", cause.rule, cause.who())
 }
 
 impl Findings {

@@ -3,6 +3,7 @@
 use std::fmt::Display;
 use std::process::ExitCode;
 
+use super::output::Answer;
 use crate::model::foreign::plain;
 
 /// What a command's end means to a script.
@@ -33,10 +34,12 @@ impl From<Exit> for ExitCode {
 }
 
 /// Why there is no answer: one sentence for the person, one status for the script.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct Failure {
     pub exit: Exit,
     pub message: String,
+    /// What was not seen, and why, where the question itself was fine: the envelope of an answer without items.
+    pub unseen: Option<Box<Answer>>,
 }
 
 impl Failure {
@@ -44,6 +47,15 @@ impl Failure {
         Self {
             exit,
             message: message.to_string(),
+            unseen: None,
+        }
+    }
+
+    /// The same with the envelope that scripts are given.
+    pub fn unseen(self, answer: Answer) -> Self {
+        Self {
+            unseen: Some(Box::new(answer)),
+            ..self
         }
     }
 

@@ -148,11 +148,6 @@ impl Facts {
         GroupRow::all_over(&self.snapshot, self.now, self.window)
     }
 
-    /// True when something that was asked for was not seen.
-    pub fn is_partial(&self) -> bool {
-        !self.problems.is_empty()
-    }
-
     /// Forgets problems that are not about what the command shows.
     pub fn only(mut self, about: impl Fn(&str) -> bool) -> Self {
         for problem in &mut self.problems {
@@ -163,22 +158,35 @@ impl Facts {
     }
 
     /// The answer with the envelope filled in. A reason already told for a whole section is not told again for its cells.
-    pub fn seal(self, mut answer: Answer) -> Answer {
+    pub fn seal(self, answer: Answer) -> Answer {
+        self.sealed(answer)
+    }
+
+    fn sealed(&self, mut answer: Answer) -> Answer {
         answer.complete &= self.problems.is_empty();
         answer.context = Some(self.snapshot.context.clone()).filter(|name| !name.is_empty());
         answer.cluster_id = self.snapshot.cluster.get().map(|cluster| cluster.id.clone());
         answer.taken_at = Some(self.snapshot.taken_at.unwrap_or(self.now));
-        let mut problems = self.problems;
+        let mut problems = self.problems.clone();
         problems.append(&mut answer.problems);
         answer.problems = problems;
         answer
     }
 
-    /// "No such thing" is a usage error, unless it may merely not have been seen.
+    /// "No such thing" is a no, unless it may merely not have been seen: then it is a part of the answer that is missing.
     pub fn unknown(&self, noun: &str, name: &str, known: &[&str]) -> Failure {
-        if self.is_partial() {
-            let why = self.problems.first().map_or("", |problem| problem.reason.as_str());
-            return Failure::partial(format!("{noun} {name} was not seen, and not everything was: {why}"));
+        if let Some(first) = self.problems.first() {
+            let why = format!("{noun} {name} was not seen, and not everything was: {}", first.reason);
+            let itself = Problem {
+                subjects: vec![format!("{noun} {name}")],
+                fields: Vec::new(),
+                reason: why.clone(),
+            };
+            let nothing = Answer {
+                problems: vec![itself],
+                ..Answer::default()
+            };
+            return Failure::partial(why).unseen(self.sealed(nothing));
         }
         let near = crate::settings::file::nearest(name, known.iter().copied());
         let hint = match near {

@@ -252,6 +252,38 @@ fn what_is_not_there_is_a_no_with_the_nearest_name() {
 }
 
 #[test]
+fn what_was_not_seen_has_an_envelope_too() {
+    let home = Home::new();
+    let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    for noun in ["broker", "topic", "group"] {
+        let ran = home.run(&format!("{noun} show 4 --bootstrap {nobody} --timeout 5s -o json"));
+        assert_eq!(ran.status, 3, "{}", ran.stderr);
+        let answer = ran.envelope(&format!("{noun}.show"));
+        assert_eq!(answer["complete"], false);
+        assert_eq!(answer["items"].as_array().map(Vec::len), Some(0));
+        let problems = answer["problems"].as_array().unwrap();
+        assert!(
+            problems.iter().any(|one| one["subjects"][0] == "the cluster"),
+            "{answer:#}"
+        );
+        let itself = problems
+            .iter()
+            .find(|one| one["subjects"][0] == format!("{noun} 4").as_str());
+        assert!(
+            itself.is_some_and(|one| one["reason"].as_str().unwrap().contains("was not seen")),
+            "{answer:#}"
+        );
+        assert!(
+            ran.stderr.contains("was not seen, and not everything was"),
+            "{}",
+            ran.stderr
+        );
+        let table = home.run(&format!("{noun} show 4 --bootstrap {nobody} --timeout 5s"));
+        assert_eq!((table.status, table.stdout.as_str()), (3, ""));
+    }
+}
+
+#[test]
 fn usage_and_settings_are_2_and_say_the_way_out() {
     let home = Home::new();
     let cases = [

@@ -178,6 +178,9 @@ mod tests {
             (six.causes()[0].rule, six.causes()[0].culprit.clone()),
             ("controller-lost", Culprit::new(Kind::Broker, 101))
         );
+        let triage = six.triage();
+        let headline = &triage.lines[0].text;
+        assert!(headline.starts_with("CONTROLLER LOST  controller 101"), "{headline}");
         six.quorum_fails(Trouble::Denied, 60);
         assert!(six.causes().is_empty(), "what we may not see is no fault of it");
     }
@@ -190,6 +193,7 @@ mod tests {
         assert_eq!(causes[0].culprit, Culprit::new(Kind::Broker, 103));
         assert_eq!(causes[0].verdict, Verdict::Fail, "one more and the majority is gone");
         assert!(causes[0].text.contains("2 of 3 voters"), "{}", causes[0].text);
+        assert_eq!(causes[0].who(), "controller 103");
     }
 
     #[test]

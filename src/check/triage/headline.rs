@@ -75,7 +75,7 @@ pub(super) fn line(facts: &Facts<'_>, causes: &[Cause]) -> Line {
         return line(Verdict::Fail, text, proof.since);
     }
     if let Some(cause) = causes.iter().find(|cause| cause.verdict == Verdict::Fail) {
-        let text = format!("{}  {} · {tally} · {}", words(cause.rule), cause.culprit, proof.text);
+        let text = format!("{}  {} · {tally} · {}", words(cause.rule), cause.who(), proof.text);
         return line(Verdict::Fail, text, cause.since);
     }
     let moved = facts.all_moved_by(Badge::AtMinIsr);
@@ -84,7 +84,7 @@ pub(super) fn line(facts: &Facts<'_>, causes: &[Cause]) -> Line {
         return line(Verdict::Warn, text, since(Symptom::AtMinIsr));
     }
     if let Some(cause) = causes.first() {
-        let text = format!("{}  {} · {}", words(cause.rule), cause.culprit, proof.text);
+        let text = format!("{}  {} · {}", words(cause.rule), cause.who(), proof.text);
         return line(Verdict::Warn, text, cause.since);
     }
     let shrunk = facts.shrunk().count();

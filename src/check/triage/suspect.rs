@@ -1,7 +1,7 @@
 //! Who? The culprit of the gravest cause, and what speaks against it.
 
 use super::{Line, Name, unknown};
-use crate::check::{Cause, Culprit, Evidence, Explained, Facts};
+use crate::check::{Cause, Evidence, Explained, Facts};
 use crate::plan::gate::Verdict;
 
 /// Other culprits told in the line.
@@ -33,17 +33,18 @@ fn named(facts: &Facts<'_>, causes: &[Cause], unexplained: bool) -> Line {
         };
         return Line::new(Name::Who, Verdict::Pass, text, "Metadata").at(Evidence::list("broker"));
     };
-    let mut others: Vec<(&Culprit, Vec<&str>)> = Vec::new();
+    let mut others: Vec<(String, Vec<&str>)> = Vec::new();
     for cause in causes.iter().skip(1).filter(|cause| cause.culprit != first.culprit) {
-        match others.iter_mut().find(|(culprit, _)| **culprit == cause.culprit) {
+        let who = cause.who();
+        match others.iter_mut().find(|(other, _)| *other == who) {
             Some((_, rules)) if rules.contains(&cause.rule) => {}
             Some((_, rules)) => rules.push(cause.rule),
-            None => others.push((&cause.culprit, vec![cause.rule])),
+            None => others.push((who, vec![cause.rule])),
         }
     }
     let mut text = first.text.clone();
-    for (culprit, rules) in others.iter().take(OTHERS) {
-        text.push_str(&format!(" · also {culprit}: {}", rules.join(", ")));
+    for (who, rules) in others.iter().take(OTHERS) {
+        text.push_str(&format!(" · also {who}: {}", rules.join(", ")));
     }
     if others.len() > OTHERS {
         text.push_str(&format!(" · {} more", others.len() - OTHERS));

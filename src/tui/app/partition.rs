@@ -1,9 +1,12 @@
 //! What partitions look like in every table that shows them.
 
+use unicode_width::UnicodeWidthStr;
+
 pub use crate::model::row::partition::{Badge, Badges, PartitionRow};
 use crate::model::topic::Role;
 
 use super::field::{Field, Tone};
+use super::table::Column;
 
 /// Every badge worth a look counts; the first is the worst.
 pub fn badness(badges: Badges) -> u64 {
@@ -59,6 +62,18 @@ pub fn worded(badges: Badges, count: impl Fn(Badge) -> String) -> Field {
     Field::new(format!("{glyph}{}", words.join(" · "))).tone(tone)
 }
 
+/// The column of such words: it shrinks as far as the worst of each row still stands whole, and no further.
+pub fn faults<'a>(fields: impl Iterator<Item = &'a Field>) -> Column {
+    const MOST: u16 = 28;
+    let worst = fields.map(|field| match field.text.split_once(" · ") {
+        // An ellipsis stands for the others.
+        Some((first, _)) => first.width() + 1,
+        None => field.text.width(),
+    });
+    let least = worst.max().unwrap_or(0).min(usize::from(MOST)) as u16;
+    Column::new("faults", "faults", 1).width(least.clamp(6, MOST), MOST)
+}
+
 /// `2/3`: in sync of all.
 pub fn isr(part: &PartitionRow) -> Field {
     let (in_sync, all) = (part.isr.len(), part.replicas.len());
@@ -109,4 +124,25 @@ pub fn notes(part: &PartitionRow) -> Vec<String> {
         ));
     }
     notes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_worst_fault_of_each_row_stands_whole() {
+        let least = |texts: &[&str]| {
+            let fields: Vec<Field> = texts.iter().map(|text| Field::new(*text)).collect();
+            faults(fields.iter()).min
+        };
+        assert_eq!(least(&["", ""]), 6, "as wide as its title");
+        assert_eq!(least(&["▲ 12 at min ISR", "▲ 1 URP"]), 15);
+        assert_eq!(
+            least(&["▲ 12 at min ISR · 4 leader"]),
+            16,
+            "with an ellipsis for the rest"
+        );
+        assert_eq!(least(&["✖ 100000000 under min ISR of a topic"]), 28);
+    }
 }

@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use unicode_width::UnicodeWidthStr;
+
 use crate::model::config::ConfigSource;
 use crate::model::row::broker::{BrokerState, ZoneRow};
 use crate::model::row::config::OverrideRow;
@@ -21,6 +23,9 @@ use super::trend;
 /// With more brokers than this the matrix has a column for each zone, and for each faulty or marked broker.
 const WIDE_ABOVE: usize = 20;
 
+/// So much of a topic's name stays, whatever is wrong with it.
+const NAME: u16 = 14;
+
 /// A column of the matrix: one broker, or the folded brokers of a zone.
 struct Slot {
     title: String,
@@ -31,13 +36,16 @@ struct Slot {
 /// All topics. `marked` are brokers marked on their own screen; `heat` shows bytes instead of roles.
 pub fn list(rows: &Rows, marked: &BTreeSet<String>, heat: bool) -> Table {
     let slots = slots(rows, marked);
+    let mut bare: Vec<Row> = rows.topics.iter().map(row).collect();
+    let longest = rows.topics.iter().map(|topic| topic.name.width()).max().unwrap_or(0);
+    let longest = u16::try_from(longest).unwrap_or(u16::MAX);
     let mut columns = vec![
-        Column::new("topic", "topic", 0).width(8, 40),
+        Column::new("topic", "topic", 0).width(NAME.min(longest).max(8), 40),
         Column::new("partitions", "part", 2).width(4, 6).right(),
         Column::new("replication", "RF/min", 4).width(6, 6),
         Column::new("size_bytes", "size", 3).width(8, 8).right(),
         Column::new("rate", "records/s", 4).width(9, 9).right(),
-        Column::new("faults", "faults", 1).width(6, 28),
+        partition::faults(bare.iter().filter_map(|row| row.fields.last())),
     ];
     let fixed = columns.len();
     columns.extend(slot_columns(&slots));
@@ -47,17 +55,21 @@ pub fn list(rows: &Rows, marked: &BTreeSet<String>, heat: bool) -> Table {
         .map(|topic| slots.iter().map(|slot| sum(topic, slot)).collect())
         .collect();
     let most = sums.iter().flatten().map(|cell| cell.size_bytes).max().unwrap_or(0);
-    let topic_row = |(topic, cells): (&TopicRow, &Vec<TopicCell>)| {
-        let mut row = row(topic);
-        row.fields.extend(
-            cells
-                .iter()
-                .map(|cell| if heat { warmth(cell, most) } else { roles(cell) }),
-        );
-        row
-    };
+    for (row, cells) in bare.iter_mut().zip(&sums) {
+        let shown = |cell: &TopicCell| if heat { warmth(cell, most) } else { roles(cell) };
+        row.fields.extend(cells.iter().map(shown));
+    }
+    // A cell that is cut says nothing.
+    for (at, column) in columns.iter_mut().enumerate().skip(fixed) {
+        let cells = bare.iter().filter_map(|row| row.fields.get(at));
+        let widest = cells.map(|cell| cell.text.width()).max().unwrap_or(0);
+        column.min = column
+            .min
+            .max(u16::try_from(widest).unwrap_or(u16::MAX))
+            .min(column.max);
+    }
     Table {
-        rows: rows.topics.iter().zip(&sums).map(topic_row).collect(),
+        rows: bare,
         feet: feet(rows, &slots, fixed),
         columns,
         noun: "topic",
@@ -341,6 +353,8 @@ pub fn open(
 
 fn partitions(rows: &Rows, snapshot: &Snapshot, name: &str, marked: &BTreeSet<String>, heat: bool) -> Table {
     let slots = slots(rows, marked);
+    let own: Vec<&PartitionRow> = rows.partitions.iter().filter(|part| *part.topic == *name).collect();
+    let mut bare: Vec<Row> = own.iter().map(|part| partition_row(part)).collect();
     let mut columns = vec![
         Column::new("partition", "part", 0).width(4, 6).right(),
         Column::new("leader", "lead", 2).width(4, 6).right(),
@@ -350,23 +364,17 @@ fn partitions(rows: &Rows, snapshot: &Snapshot, name: &str, marked: &BTreeSet<St
         Column::new("rate", "records/s", 3).width(9, 9).right(),
         Column::new("start", "start", 6).width(8, 16).right(),
         Column::new("end", "end", 5).width(8, 16).right(),
-        Column::new("faults", "faults", 1).width(6, 28),
+        partition::faults(bare.iter().filter_map(|row| row.fields.last())),
     ];
     columns.extend(slot_columns(&slots));
-    let own: Vec<&PartitionRow> = rows.partitions.iter().filter(|part| *part.topic == *name).collect();
     let sizes = sizes(snapshot, name);
     let most = sizes.values().copied().max().unwrap_or(0);
-    let row = |part: &&PartitionRow| {
-        let mut row = partition_row(part);
-        row.fields.extend(
-            slots
-                .iter()
-                .map(|slot| slot_field(part, slot, heat.then_some((&sizes, most)))),
-        );
-        row
-    };
+    let heat = heat.then_some((&sizes, most));
+    for (row, part) in bare.iter_mut().zip(&own) {
+        row.fields.extend(slots.iter().map(|slot| slot_field(part, slot, heat)));
+    }
     Table {
-        rows: own.iter().map(row).collect(),
+        rows: bare,
         columns,
         noun: "partition",
         empty: match snapshot.topics.get() {
