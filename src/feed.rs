@@ -170,6 +170,7 @@ pub struct Feed {
     snapshots: watch::Receiver<Arc<Snapshot>>,
     control: Arc<Control>,
     store: Arc<Store>,
+    plane: Arc<Plane>,
     task: AbortHandle,
 }
 
@@ -179,12 +180,14 @@ impl Feed {
         let look = sources.look();
         let control = Arc::new(Control::new(cadence));
         let store = Arc::clone(&look.store);
+        let plane = Arc::clone(&look.plane);
         let (sender, snapshots) = watch::channel(store.publish());
         let task = tokio::spawn(live::run(look, Arc::clone(&control), sender)).abort_handle();
         Self {
             snapshots,
             control,
             store,
+            plane,
             task,
         }
     }
@@ -194,8 +197,11 @@ impl Feed {
         self.snapshots.clone()
     }
 
-    /// Asks for a section now, whatever its cadence and back-off say.
+    /// Asks for a section now, whatever its cadence and back-off say, and though it was denied.
     pub fn refresh(&self, section: Section) {
+        if section.is_cloud() {
+            self.plane.ask_again();
+        }
         self.control.kick(section);
     }
 

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 use std::net::IpAddr;
 use std::path::PathBuf;
+use std::sync::{MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures::future::join_all;
@@ -25,6 +26,9 @@ const ZONES: Duration = Duration::from_secs(600);
 /// Brokers that no instance was found for are looked for again after this.
 const REDISCOVERY: Duration = Duration::from_secs(300);
 
+/// What was denied is asked for again after this: the pause of [`Cadence::denied`](super::Cadence::denied).
+const DENIED: Duration = Duration::from_secs(300);
+
 /// Snapshots are made by the day.
 const SNAPSHOTS: Duration = Duration::from_secs(600);
 
@@ -42,6 +46,63 @@ pub(super) struct Plane {
     memory: Mutex<Memory>,
     /// When snapshots were last told, and of which volumes.
     snapshots: Mutex<Option<(Instant, Vec<String>)>>,
+    denials: Denials,
+}
+
+/// The operations that were denied lately. AWS logs each refusal, and rights change rarely: until [`DENIED`] is over, or a
+/// person asks, the same answer is given without a request.
+#[derive(Debug, Default)]
+struct Denials {
+    at: std::sync::Mutex<BTreeMap<&'static str, (Instant, Error)>>,
+}
+
+impl Denials {
+    fn all(&self) -> MutexGuard<'_, BTreeMap<&'static str, (Instant, Error)>> {
+        self.at.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn of(&self, operation: &str) -> Option<Error> {
+        let all = self.all();
+        let (at, error) = all.get(operation)?;
+        (at.elapsed() < DENIED).then(|| error.clone())
+    }
+}
+
+/// How the plane asks.
+#[derive(Clone, Copy)]
+struct Calls<'a> {
+    aws: &'a Aws,
+    store: &'a Store,
+    denials: &'a Denials,
+}
+
+impl Calls<'_> {
+    /// Asks for one operation, all its pages, unless it was denied lately, and remembers whether it was answered: its name is
+    /// that of the right that is missing.
+    async fn ask<T>(
+        &self,
+        operation: &'static str,
+        question: impl Future<Output = Result<T, Error>>,
+    ) -> Result<T, Error> {
+        let answer = match self.denials.of(operation) {
+            Some(denied) => Err(denied),
+            None => {
+                let answer = within(operation, question).await;
+                match &answer {
+                    Err(error @ Error::Denied { .. }) => {
+                        self.denials.all().insert(operation, (Instant::now(), error.clone()));
+                    }
+                    _ => drop(self.denials.all().remove(operation)),
+                }
+                answer
+            }
+        };
+        let outcome = answer.as_ref().map(|_| ()).map_err(Error::clone);
+        self.store.settle(outcome, |snapshot| {
+            snapshot.cloud.calls.entry(operation.to_owned()).or_default()
+        });
+        answer
+    }
 }
 
 #[derive(Debug, Default)]
@@ -59,7 +120,22 @@ impl Plane {
             state,
             memory: Mutex::default(),
             snapshots: Mutex::default(),
+            denials: Denials::default(),
         }
+    }
+
+    fn calls<'a>(&'a self, store: &'a Store) -> Option<Calls<'a>> {
+        let aws = self.aws.as_ref().ok()?;
+        Some(Calls {
+            aws,
+            store,
+            denials: &self.denials,
+        })
+    }
+
+    /// A person wants to know now: what was denied is asked for again too.
+    pub fn ask_again(&self) {
+        self.denials.all().clear();
     }
 
     /// How the plane looks before anybody asked.
@@ -100,17 +176,19 @@ impl Plane {
 
     /// Zones, instances with their health, and what their types can do.
     pub async fn instances(&self, store: &Store) -> Seen {
-        let Ok(aws) = &self.aws else { return Seen::default() };
+        let Some(calls) = self.calls(store) else {
+            return Seen::default();
+        };
         if store.read(|snapshot| snapshot.cluster.get().is_none()) {
             return Seen::default();
         }
         let mut memory = self.memory.lock().await;
-        let mut seen = self.zones(aws, store, &mut memory).await;
+        let mut seen = self.zones(calls, &mut memory).await;
         let addresses = resolve(store).await;
         let mut cache = memory.cache.take().unwrap_or_else(|| self.cache());
         let missing = store.read(|snapshot| has_strangers(snapshot, &addresses));
         let found = match (cache.is_empty() || missing) && is_due(memory.discovery.as_ref(), &addresses) {
-            true => discover(aws, store, &mut cache, &addresses).await,
+            true => discover(calls, &mut cache, &addresses).await,
             false => Ok(None),
         };
         match found {
@@ -123,19 +201,21 @@ impl Plane {
         }
         let zones: Vec<_> = cache.zones().map(|(zone, ids)| (zone.to_owned(), ids)).collect();
         memory.cache = Some(cache);
-        let looks = zones.into_iter().map(|(zone, ids)| one_zone(aws, store, zone, ids));
+        let looks = zones.into_iter().map(|(zone, ids)| one_zone(calls, zone, ids));
         for answered in join_all(looks).await {
             seen = both(seen, answered);
         }
-        seen = both(seen, types(aws, store).await);
-        self.meter(aws, store).await;
+        seen = both(seen, types(calls).await);
+        self.meter(calls).await;
         self.join(store);
         seen
     }
 
     /// Volumes attached to the known instances, with their last modification.
     pub async fn volumes(&self, store: &Store) -> Seen {
-        let Ok(aws) = &self.aws else { return Seen::default() };
+        let Some(calls) = self.calls(store) else {
+            return Seen::default();
+        };
         let zones: Vec<(String, Vec<String>)> = store.read(|snapshot| {
             let zones = snapshot.cloud.instances.iter();
             zones
@@ -145,17 +225,18 @@ impl Plane {
         let looks = zones
             .into_iter()
             .filter(|(_, ids)| !ids.is_empty())
-            .map(|(zone, ids)| zone_volumes(aws, store, zone, ids));
+            .map(|(zone, ids)| zone_volumes(calls, zone, ids));
         let seen = join_all(looks).await.into_iter().fold(Seen::default(), both);
-        let seen = both(seen, self.snapshots(aws, store).await);
-        self.meter(aws, store).await;
+        let seen = both(seen, self.snapshots(calls).await);
+        self.meter(calls).await;
         self.join(store);
         seen
     }
 
     /// The last snapshot of every known volume. It is an extra: its failure is told in its own section and does not
     /// hold up the volumes.
-    async fn snapshots(&self, aws: &Aws, store: &Store) -> Seen {
+    async fn snapshots(&self, calls: Calls<'_>) -> Seen {
+        let store = calls.store;
         let volumes: Vec<String> = store.read(|snapshot| {
             let zones = snapshot.cloud.volumes.values().filter_map(Observed::get);
             zones.flat_map(BTreeMap::keys).cloned().collect()
@@ -165,8 +246,8 @@ impl Plane {
         if volumes.is_empty() || last.as_ref().is_some_and(told) {
             return Seen::default();
         }
-        let answer = within("DescribeSnapshots", aws.snapshots(&volumes, Moment::now())).await;
-        note(store, "DescribeSnapshots", &answer);
+        let question = calls.aws.snapshots(&volumes, Moment::now());
+        let answer = calls.ask("DescribeSnapshots", question).await;
         // A right that is missing is not asked for every minute either.
         *last = Some((Instant::now(), volumes));
         let seen = store.settle(answer, |snapshot| &mut snapshot.cloud.snapshots);
@@ -175,15 +256,17 @@ impl Plane {
 
     /// One GetMetricData for everything known.
     pub async fn metrics(&self, store: &Store) -> Seen {
-        let Ok(aws) = &self.aws else { return Seen::default() };
+        let Some(calls) = self.calls(store) else {
+            return Seen::default();
+        };
         let targets = store.read(targets);
         if targets.is_empty() {
             return without_instances(store);
         }
-        let answer = within("GetMetricData", aws.metrics(&targets, Moment::now())).await;
-        note(store, "GetMetricData", &answer);
+        let question = calls.aws.metrics(&targets, Moment::now());
+        let answer = calls.ask("GetMetricData", question).await;
         let seen = store.settle(answer, |snapshot| &mut snapshot.cloud.metrics);
-        self.meter(aws, store).await;
+        self.meter(calls).await;
         seen
     }
 
@@ -192,20 +275,19 @@ impl Plane {
         self.state.as_deref().map(InstanceCache::load).unwrap_or_default()
     }
 
-    async fn zones(&self, aws: &Aws, store: &Store, memory: &mut Memory) -> Seen {
+    async fn zones(&self, calls: Calls<'_>, memory: &mut Memory) -> Seen {
         if memory.zones_at.is_some_and(|at| at.elapsed() < ZONES) {
             return Seen::default();
         }
-        let zones = within("DescribeAvailabilityZones", aws.zones()).await;
-        note(store, "DescribeAvailabilityZones", &zones);
-        let seen = store.settle(zones, |snapshot| &mut snapshot.cloud.zones);
+        let zones = calls.ask("DescribeAvailabilityZones", calls.aws.zones()).await;
+        let seen = calls.store.settle(zones, |snapshot| &mut snapshot.cloud.zones);
         if !seen.failed {
             memory.zones_at = Some(Instant::now());
         }
         seen
     }
 
-    async fn meter(&self, aws: &Aws, store: &Store) {
+    async fn meter(&self, Calls { aws, store, .. }: Calls<'_>) {
         let region = aws.region().await.ok().flatten();
         store.edit(|inner| {
             let cloud = &mut inner.snapshot.cloud;
@@ -237,14 +319,6 @@ async fn within<T>(what: &str, question: impl Future<Output = Result<T, Error>>)
             after: QUESTION,
         })
     })
-}
-
-/// Remembers whether an operation was answered: it names the right that is missing.
-fn note<T>(store: &Store, operation: &str, answer: &Result<T, Error>) {
-    let outcome = answer.as_ref().map(|_| ()).map_err(Error::clone);
-    store.settle(outcome, |snapshot| {
-        snapshot.cloud.calls.entry(operation.to_owned()).or_default()
-    });
 }
 
 /// The addresses of all brokers; host names are resolved from here.
@@ -293,15 +367,13 @@ fn is_due(discovery: Option<&(Instant, BTreeSet<String>)>, addresses: &BTreeSet<
 
 /// Looks for instances by address and remembers their zones. A failure stands under the zone `""`.
 async fn discover(
-    aws: &Aws,
-    store: &Store,
+    calls: Calls<'_>,
     cache: &mut InstanceCache,
     addresses: &BTreeSet<String>,
 ) -> Result<Option<Seen>, Seen> {
     let scope = Scope::Addresses(addresses.iter().cloned().collect());
-    let answer = within("DescribeInstances", aws.instances(&scope)).await;
-    note(store, "DescribeInstances", &answer);
-    match answer {
+    let store = calls.store;
+    match calls.ask("DescribeInstances", calls.aws.instances(&scope)).await {
         Ok(instances) => {
             if cache.learn(instances.values()) {
                 // The file only saves the next start a discovery.
@@ -319,17 +391,17 @@ async fn discover(
     }
 }
 
-async fn one_zone(aws: &Aws, store: &Store, zone: String, ids: Vec<String>) -> Seen {
+async fn one_zone(calls: Calls<'_>, zone: String, ids: Vec<String>) -> Seen {
     let scope = Scope::Ids(ids.clone());
     let (instances, statuses) = tokio::join!(
-        within("DescribeInstances", aws.instances(&scope)),
-        within("DescribeInstanceStatus", aws.statuses(&ids)),
+        calls.ask("DescribeInstances", calls.aws.instances(&scope)),
+        calls.ask("DescribeInstanceStatus", calls.aws.statuses(&ids)),
     );
-    note(store, "DescribeInstances", &instances);
-    note(store, "DescribeInstanceStatus", &statuses);
     let statuses = statuses.unwrap_or_default();
     let instances = instances.map(|instances| with_status(instances, statuses));
-    store.settle(instances, |snapshot| snapshot.cloud.instances.entry(zone).or_default())
+    calls
+        .store
+        .settle(instances, |snapshot| snapshot.cloud.instances.entry(zone).or_default())
 }
 
 /// Adds the checks and events that DescribeInstances does not tell.
@@ -350,7 +422,8 @@ fn with_status(mut instances: Instances, statuses: BTreeMap<String, Status>) -> 
 }
 
 /// Asks for types that are not known yet; what a type can do never changes.
-async fn types(aws: &Aws, store: &Store) -> Seen {
+async fn types(calls: Calls<'_>) -> Seen {
+    let store = calls.store;
     let unknown: BTreeSet<String> = store.read(|snapshot| {
         let cloud = &snapshot.cloud;
         let types = cloud.all_instances().map(|instance| &instance.instance_type);
@@ -360,8 +433,7 @@ async fn types(aws: &Aws, store: &Store) -> Seen {
         return Seen::default();
     }
     let unknown: Vec<_> = unknown.into_iter().collect();
-    let answer = within("DescribeInstanceTypes", aws.types(&unknown)).await;
-    note(store, "DescribeInstanceTypes", &answer);
+    let answer = calls.ask("DescribeInstanceTypes", calls.aws.types(&unknown)).await;
     let failed = answer.is_err();
     let denied = matches!(answer, Err(Error::Denied { .. }));
     let change = store.edit(|inner| match answer {
@@ -379,27 +451,23 @@ async fn types(aws: &Aws, store: &Store) -> Seen {
     }
 }
 
-async fn zone_volumes(aws: &Aws, store: &Store, zone: String, instances: Vec<String>) -> Seen {
-    let answer = within("DescribeVolumes", aws.volumes(&instances)).await;
-    note(store, "DescribeVolumes", &answer);
-    let answer = match answer {
-        Ok(volumes) => Ok(with_modifications(aws, store, volumes).await),
+async fn zone_volumes(calls: Calls<'_>, zone: String, instances: Vec<String>) -> Seen {
+    let answer = match calls.ask("DescribeVolumes", calls.aws.volumes(&instances)).await {
+        Ok(volumes) => Ok(with_modifications(calls, volumes).await),
         Err(error) => Err(error),
     };
-    store.settle(answer, |snapshot| snapshot.cloud.volumes.entry(zone).or_default())
+    calls
+        .store
+        .settle(answer, |snapshot| snapshot.cloud.volumes.entry(zone).or_default())
 }
 
-async fn with_modifications(
-    aws: &Aws,
-    store: &Store,
-    mut volumes: BTreeMap<String, Volume>,
-) -> BTreeMap<String, Volume> {
+async fn with_modifications(calls: Calls<'_>, mut volumes: BTreeMap<String, Volume>) -> BTreeMap<String, Volume> {
     let ids: Vec<_> = volumes.keys().cloned().collect();
     if ids.is_empty() {
         return volumes;
     }
-    let answer = within("DescribeVolumesModifications", aws.modifications(&ids)).await;
-    note(store, "DescribeVolumesModifications", &answer);
+    let question = calls.aws.modifications(&ids);
+    let answer = calls.ask("DescribeVolumesModifications", question).await;
     for (id, modification) in answer.unwrap_or_default() {
         if let Some(volume) = volumes.get_mut(&id) {
             volume.modification = Some(modification);
@@ -445,3 +513,6 @@ fn targets(snapshot: &Snapshot) -> Vec<MetricTarget> {
     });
     instances.chain(volumes).collect()
 }
+
+#[cfg(all(test, feature = "aws"))]
+mod tests;

@@ -35,10 +35,14 @@ pub struct Options {
     /// On Apache Kafka: three nodes, 10,000 partitions with three replicas, 1,000 groups.
     #[arg(long)]
     kafka: bool,
+    /// With --kafka: fills it, says where it is, and keeps it until the bench is ended.
+    #[arg(long, requires = "kafka")]
+    hold: bool,
     /// How often each command and each start is measured; the best counts.
     #[arg(long, default_value_t = 3)]
     runs: usize,
-    /// A folder for the wide cluster, which is filled once and kept.
+    /// A folder for the cluster's data. A wide cluster is filled once and kept there; Apache Kafka's is made anew, in memory
+    /// where nothing is said.
     #[arg(long)]
     dir: Option<PathBuf>,
     /// Another console than the one that was built.
@@ -59,11 +63,16 @@ pub struct Runs {
     pub peak_bytes: u64,
     /// Lines of the last answer.
     pub rows: usize,
+    pub stdout: String,
     pub status: Option<i32>,
     pub stderr: String,
 }
 
 fn main() -> ExitCode {
+    if let Some(failure) = process::become_tied() {
+        eprintln!("the bench cannot start a process of its own: {failure}");
+        return ExitCode::FAILURE;
+    }
     let options = Options::parse();
     let mut report = Report::default();
     let measured = tokio::runtime::Runtime::new()
@@ -99,33 +108,50 @@ impl Options {
 
     /// Runs `azimuth WORDS --bootstrap BOOTSTRAP`, each time in a home of its own.
     pub fn command(&self, words: &str, bootstrap: &str, patience: Duration) -> Result<Runs, Failure> {
+        self.command_times(self.runs, words, bootstrap, patience)
+    }
+
+    /// The same, so many times.
+    pub fn command_times(
+        &self,
+        runs: usize,
+        words: &str,
+        bootstrap: &str,
+        patience: Duration,
+    ) -> Result<Runs, Failure> {
         let azimuth = self.azimuth();
         let command = || {
             let mut command = Command::new(&azimuth);
             command.args(words.split_whitespace()).args(["--bootstrap", bootstrap]);
-            command
+            Ok(command)
         };
-        several(self.runs, patience, command)
+        several(runs, patience, command)
     }
 }
 
 /// Runs a command so often.
-pub fn several(runs: usize, patience: Duration, command: impl Fn() -> Command) -> Result<Runs, Failure> {
+pub fn several(
+    runs: usize,
+    patience: Duration,
+    command: impl Fn() -> Result<Command, Failure>,
+) -> Result<Runs, Failure> {
     let mut all = Runs {
         wall: Vec::new(),
         cpu: Vec::new(),
         peak_bytes: 0,
         rows: 0,
+        stdout: String::new(),
         status: None,
         stderr: String::new(),
     };
     for _ in 0..runs.max(1) {
         let home = tempfile::tempdir()?;
-        let ran = process::run(&mut command(), home.path(), patience)?;
+        let ran = process::run(&mut command()?, home.path(), patience)?;
         all.wall.push(ran.wall.as_secs_f64());
         all.cpu.push(ran.cpu);
         all.peak_bytes = all.peak_bytes.max(ran.peak_bytes);
-        (all.rows, all.status, all.stderr) = (ran.stdout.lines().count(), ran.status, ran.stderr);
+        all.rows = ran.stdout.lines().count();
+        (all.status, all.stdout, all.stderr) = (ran.status, ran.stdout, ran.stderr);
     }
     Ok(all)
 }

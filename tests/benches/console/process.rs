@@ -1,11 +1,16 @@
 //! Commands and what they cost: wall time, processor time and memory, from `/proc`.
 
+use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};
+use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, waitid};
+use rustix::process::{
+    Pid, Signal, WaitId, WaitIdOptions, getppid, kill_process, set_parent_process_death_signal, waitid,
+};
+use tempfile::TempDir;
 
 use super::Failure;
 
@@ -101,6 +106,13 @@ pub fn cpu(process: u32) -> Result<f64, Failure> {
     }
 }
 
+/// Whether a process was told to stop, as a host is that hangs.
+pub fn is_stopped(child: &Child) -> Result<bool, Failure> {
+    let text = fs::read_to_string(format!("/proc/{}/stat", child.id()))?;
+    let state = text.rsplit_once(')').map_or("", |(_, rest)| rest.trim_start());
+    Ok(state.starts_with('T'))
+}
+
 /// Bytes resident now, and at the most.
 pub fn memory(process: u32) -> Option<(u64, u64)> {
     let text = fs::read_to_string(format!("/proc/{process}/status")).ok()?;
@@ -119,6 +131,66 @@ pub fn pid(child: &Child) -> Result<Pid, Failure> {
 
 pub fn signal(child: &Child, signal: Signal) -> Result<(), Failure> {
     Ok(kill_process(pid(child)?, signal)?)
+}
+
+/// The word by which the bench is started for somebody else's sake: see [`tied`].
+const TIED: &str = "--tied-to";
+
+/// A command whose process is killed when this one ends, however that happens. The one who starts it must be the main thread:
+/// it is a thread's end that the kernel tells.
+pub fn tied(program: impl AsRef<OsStr>) -> Result<Command, Failure> {
+    let mut command = Command::new(std::env::current_exe()?);
+    command.arg(TIED).arg(std::process::id().to_string()).arg(program);
+    Ok(command)
+}
+
+/// Where the bench was started by [`tied`]: becomes that program. The wish to be killed outlives the exec.
+pub fn become_tied() -> Option<Failure> {
+    let mut words = std::env::args_os().skip(1);
+    if words.next()? != TIED {
+        return None;
+    }
+    let (parent, program) = (words.next()?, words.next()?);
+    if let Err(error) = set_parent_process_death_signal(Some(Signal::KILL)) {
+        return Some(error.into());
+    }
+    // It may have ended before it was heard.
+    let now = getppid().map(|id| id.as_raw_nonzero().to_string());
+    if now.map(OsString::from) != Some(parent) {
+        return Some("who asked for it has ended".into());
+    }
+    Some(Command::new(program).args(words).exec().into())
+}
+
+/// A folder that goes with the bench, however that ends: at the latest who sweeps sees the end of a pipe.
+pub struct Folder {
+    folder: TempDir,
+    _pipe: Child,
+}
+
+impl Folder {
+    /// In `place`, or in memory where the machine has a file system for it (a disk that is shared with builds would be what is
+    /// measured), else where temporary files are.
+    pub fn new(place: Option<&Path>) -> Result<Self, Failure> {
+        let memory = Some(Path::new("/dev/shm")).filter(|memory| memory.is_dir());
+        let folder = match place.or(memory) {
+            Some(place) => TempDir::new_in(place)?,
+            None => TempDir::new()?,
+        };
+        let pipe = Command::new("sh")
+            .args(["-c", "cat; until rm -rf -- \"$0\"; do sleep 1; done"])
+            .arg(folder.path())
+            .process_group(0)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()?;
+        Ok(Self { folder, _pipe: pipe })
+    }
+
+    pub fn path(&self) -> &Path {
+        self.folder.path()
+    }
 }
 
 /// Asks it to end, waits, and ends it at last.

@@ -3,14 +3,13 @@
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Stdio};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use azimuth::feed::{Needs, Section, Sources, collect};
 use azimuth::source::kafka::{Kafka, Target};
 use rdkafka::ClientConfig;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
-use tempfile::TempDir;
 
 use super::report::{self, Report};
 use super::terminal::Terminal;
@@ -35,19 +34,22 @@ const GROUPS: usize = 1000;
 pub struct Wide {
     process: Child,
     pub bootstrap: String,
-    _folder: Option<TempDir>,
+    _folder: Option<process::Folder>,
 }
 
 impl Wide {
     pub fn start(program: &Path, folder: Option<&Path>, size: [usize; 4]) -> Result<Self, Failure> {
-        let own = folder.is_none().then(tempfile::tempdir).transpose()?;
+        let own = folder
+            .is_none()
+            .then(|| process::Folder::new(Some(&std::env::temp_dir())))
+            .transpose()?;
         let data = match (folder, &own) {
             (Some(folder), _) => folder,
             (None, Some(own)) => own.path(),
             (None, None) => return Err("there is no folder".into()),
         };
         let [nodes, topics, partitions, groups] = size.map(|number| number.to_string());
-        let mut process = Command::new(program)
+        let mut process = process::tied(program)?
             .args([
                 "cluster", "--wide", "--port", "0", "--nodes", &nodes, "--topics", &topics,
             ])
