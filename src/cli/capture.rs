@@ -1,7 +1,5 @@
 //! `azimuth capture …`
 
-use strum::IntoEnumIterator;
-
 use super::exit::Failure;
 use super::facts::{Facts, gather};
 use super::missing;
@@ -18,7 +16,7 @@ struct Row {
 }
 
 pub async fn answer(line: &Line, verb: &Verb) -> Result<Answer, Failure> {
-    let sections: Vec<Section> = Section::iter().collect();
+    let sections: Vec<Section> = Section::whole().collect();
     match verb {
         Verb::Save { file } => {
             let facts = gather(line, &sections).await?;
@@ -40,7 +38,7 @@ pub async fn answer(line: &Line, verb: &Verb) -> Result<Answer, Failure> {
 }
 
 fn summary(facts: Facts) -> Answer {
-    let rows: Vec<Row> = Section::iter()
+    let rows: Vec<Row> = Section::whole()
         .map(|section| {
             let problems = missing::problems(&facts.snapshot, &[section].into());
             let told = problems

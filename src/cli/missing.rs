@@ -44,7 +44,7 @@ impl Found {
             // Empty where the context names no endpoints: there was nothing to see.
             Section::BrokerMetrics if snapshot.broker_metrics.is_empty() => {}
             Section::BrokerMetrics => self.each(snapshot, "metrics", &snapshot.broker_metrics),
-            Section::TopicConfigs => self.one("topic configs", &snapshot.topic_configs),
+            Section::TopicConfigs | Section::MinIsrs => self.one("topic configs", &snapshot.topic_configs),
             Section::Transactions => self.each(snapshot, "transactions", &snapshot.transactions),
             Section::Quorum => self.one("quorum", &snapshot.quorum),
             Section::Reassignments => self.one("reassignments", &snapshot.reassignments),

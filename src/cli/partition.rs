@@ -14,7 +14,7 @@ pub async fn answer(line: &Line, verb: &Verb) -> Result<Answer, Failure> {
     let needs = [
         Section::Cluster,
         Section::Topics,
-        Section::TopicConfigs,
+        Section::MinIsrs,
         Section::Reassignments,
     ];
     let facts = gather(line, &needs).await?;

@@ -17,7 +17,7 @@ use crate::plan::intent::Intent;
 const NEEDS: [Section; 5] = [
     Section::Cluster,
     Section::Topics,
-    Section::TopicConfigs,
+    Section::MinIsrs,
     Section::Reassignments,
     Section::Logdirs,
 ];
@@ -27,7 +27,7 @@ pub async fn answer(line: &Line, verb: &Verb) -> Result<Answer, Failure> {
         Verb::List { name, internal, window } => {
             let pattern = super::pattern("--name", name.as_deref())?;
             let facts = match window {
-                Some(window) => gather_over(line, &with_offsets(), Some(window.0)).await?,
+                Some(window) => gather_over(line, &with(&[Section::Offsets]), Some(window.0)).await?,
                 None => gather(line, &NEEDS).await?,
             };
             tell_window(*window);
@@ -44,7 +44,7 @@ pub async fn answer(line: &Line, verb: &Verb) -> Result<Answer, Failure> {
             Ok(facts.seal(answer))
         }
         Verb::Show { names, window } => {
-            let facts = gather_over(line, &with_offsets(), window.map(|window| window.0)).await?;
+            let facts = gather_over(line, &in_full(), window.map(|window| window.0)).await?;
             tell_window(*window);
             show(facts, names)
         }
@@ -52,8 +52,15 @@ pub async fn answer(line: &Line, verb: &Verb) -> Result<Answer, Failure> {
     }
 }
 
-fn with_offsets() -> Vec<Section> {
-    NEEDS.into_iter().chain([Section::Offsets]).collect()
+fn with(more: &[Section]) -> Vec<Section> {
+    NEEDS.iter().chain(more).copied().collect()
+}
+
+/// One topic is shown with all its overrides.
+fn in_full() -> Vec<Section> {
+    let lists = |section: &Section| *section != Section::MinIsrs;
+    let all = with(&[Section::TopicConfigs, Section::Offsets]);
+    all.into_iter().filter(lists).collect()
 }
 
 pub async fn change(line: &Line, verb: &Verb, intent: Intent) -> Result<Exit, Failure> {

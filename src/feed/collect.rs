@@ -52,6 +52,7 @@ async fn run(look: &Look, needs: &Needs) {
                 Section::Topics,
                 Section::Offsets,
                 Section::TopicConfigs,
+                Section::MinIsrs,
                 Section::Probes,
             ]
             .into_iter()
@@ -73,7 +74,7 @@ async fn run(look: &Look, needs: &Needs) {
         .copied()
         .filter(|section| section.is_per_broker() && !late(section));
     let jobs = sections.flat_map(|section| brokers.iter().map(move |broker| (section, Some(*broker))));
-    let rest = [Section::TopicConfigs, Section::Probes]
+    let rest = [Section::TopicConfigs, Section::MinIsrs, Section::Probes]
         .into_iter()
         .filter(|section| wants(*section));
     let rest = rest.map(|section| (section, None));
@@ -122,7 +123,7 @@ fn mark(snapshot: &mut Snapshot, needs: &Needs, brokers: Vec<BrokerId>, unanswer
         match section {
             Section::Cluster => unanswered.mark(&mut snapshot.cluster),
             Section::Topics => unanswered.mark(&mut snapshot.topics),
-            Section::TopicConfigs => unanswered.mark(&mut snapshot.topic_configs),
+            Section::TopicConfigs | Section::MinIsrs => unanswered.mark(&mut snapshot.topic_configs),
             Section::Quorum => unanswered.mark(&mut snapshot.quorum),
             Section::Reassignments => unanswered.mark(&mut snapshot.reassignments),
             Section::Acls => unanswered.mark(&mut snapshot.acls),

@@ -4,7 +4,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use strum::IntoEnumIterator;
 use tokio::sync::{Notify, watch};
 use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::Instant;
@@ -136,7 +135,7 @@ impl Control {
             }
             Section::Retentions => cadence.configs,
             Section::Logdirs => cadence.logdirs,
-            Section::BrokerConfigs | Section::TopicConfigs => cadence.configs,
+            Section::BrokerConfigs | Section::TopicConfigs | Section::MinIsrs => cadence.configs,
             Section::Transactions if self.focus.borrow().contains(&section) => cadence.transactions,
             Section::Transactions => cadence.transactions_unseen,
             Section::BrokerMetrics => cadence.broker_metrics,
@@ -204,7 +203,7 @@ pub(super) async fn run(look: Look, control: Arc<Control>, sender: watch::Sender
     let mut tasks = JoinSet::new();
     tasks.spawn(publish(Arc::clone(&look.store), sender));
     tasks.spawn(recorder::run(Arc::clone(&look.store), look.record.clone()));
-    for section in Section::iter().filter(|section| !section.is_per_broker()) {
+    for section in Section::whole().filter(|section| !section.is_per_broker()) {
         if section.is_cloud() && look.plane.is_absent() {
             continue;
         }
@@ -230,7 +229,7 @@ pub(super) async fn run(look: Look, control: Arc<Control>, sender: watch::Sender
             let many = known.len();
             known.entry(id).or_insert_with(|| {
                 let scraped = look.prometheus.is_some();
-                let sections = Section::iter()
+                let sections = Section::whole()
                     .filter(|section| section.is_per_broker() && (scraped || *section != Section::BrokerMetrics));
                 let jobs = sections.map(|section| Job {
                     section,

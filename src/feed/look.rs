@@ -13,7 +13,7 @@ use crate::model::logdir::{Copying, LogDir};
 use crate::model::{BrokerId, Moment, Observed, Snapshot};
 use crate::settings::Paths;
 use crate::source::kafka::record::Prober;
-use crate::source::kafka::{Kafka, Probe};
+use crate::source::kafka::{Kafka, Of, Probe};
 use crate::source::prometheus::Prometheus;
 
 /// A section, of one broker where brokers tell it.
@@ -42,7 +42,8 @@ impl Look {
         match (job.section, job.broker) {
             (Section::Cluster, _) => self.cluster().await,
             (Section::Topics, _) => self.topics().await,
-            (Section::TopicConfigs, _) => self.topic_configs().await,
+            (Section::TopicConfigs, _) => self.topic_configs(Of::All).await,
+            (Section::MinIsrs, _) => self.topic_configs(Of::MinIsr).await,
             (Section::Quorum, _) => self
                 .store
                 .settle(self.kafka.quorum().await, |snapshot| &mut snapshot.quorum),
@@ -118,13 +119,13 @@ impl Look {
         seen
     }
 
-    async fn topic_configs(&self) -> Seen {
+    async fn topic_configs(&self, of: Of) -> Seen {
         let names = self.store.read(|snapshot| {
             let topics = snapshot.topics.get()?;
             Some(topics.iter().map(|topic| topic.name.clone()).collect::<Vec<_>>())
         });
         let Some(names) = names else { return Seen::default() };
-        let configs = self.kafka.topic_configs(&names).await;
+        let configs = self.kafka.topic_configs(&names, of).await;
         self.store.settle(configs, |snapshot| &mut snapshot.topic_configs)
     }
 

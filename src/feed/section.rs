@@ -3,6 +3,8 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use strum::IntoEnumIterator;
+
 /// A part of the snapshot that is asked for on its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, strum::Display, strum::EnumIter)]
 #[strum(serialize_all = "snake_case")]
@@ -21,6 +23,9 @@ pub enum Section {
     /// Scraped from each broker's metrics endpoints.
     BrokerMetrics,
     TopicConfigs,
+    /// Of the topics' configs only what they must have in sync: all that a list of partitions says of them, for a tenth of what
+    /// all of them take the broker. Asked by commands; who looks on asks for all.
+    MinIsrs,
     /// Of each coordinator.
     Transactions,
     Quorum,
@@ -37,6 +42,11 @@ pub enum Section {
 }
 
 impl Section {
+    /// All but those that are a part of another one.
+    pub fn whole() -> impl Iterator<Item = Self> {
+        Self::iter().filter(|section| *section != Self::MinIsrs)
+    }
+
     /// Told by each broker of itself.
     pub fn is_per_broker(&self) -> bool {
         matches!(

@@ -35,6 +35,7 @@ mod transaction;
 
 pub use backlog::{Unread, UnreadPart};
 pub use change::{ConfigChange, Edit, Election, Move, NewTopic, Outcomes, Resource};
+pub use config::Of;
 pub use door::Handshake;
 pub use link::Probe;
 pub use security::Security;
@@ -105,9 +106,9 @@ impl Kafka {
         config::of_broker(&self.pool, &peer, broker).await
     }
 
-    /// What differs from the brokers' defaults, plus `min.insync.replicas`, by topic. DescribeConfigs, batched.
-    pub async fn topic_configs(&self, topics: &[String]) -> Result<BTreeMap<String, Vec<Config>>, Error> {
-        config::of_topics(&self.pool, topics).await
+    /// What differs from the brokers' defaults, plus `min.insync.replicas`, by topic; or that one alone. DescribeConfigs, batched.
+    pub async fn topic_configs(&self, topics: &[String], of: Of) -> Result<BTreeMap<String, Vec<Config>>, Error> {
+        config::of_topics(&self.pool, topics, of).await
     }
 
     /// DescribeLogDirs, asked of that broker.

@@ -10,7 +10,7 @@ use azimuth::model::row::Rows;
 use azimuth::model::row::transaction::{orphans, unseen};
 use azimuth::model::{Health, Moment, Snapshot};
 use azimuth::source::kafka::record::{Member, NewRecord, Overflow, Producer, Start, TailRequest, Until, tail};
-use azimuth::source::kafka::{ConfigChange, Edit, Election, Kafka, Move, NewTopic, Resource, Target};
+use azimuth::source::kafka::{ConfigChange, Edit, Election, Kafka, Move, NewTopic, Of, Resource, Target};
 use azimuth_broker::cluster::{Cluster, ClusterConfig};
 use rdkafka::ClientConfig;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
@@ -488,7 +488,7 @@ async fn settings(kafka: &Kafka) {
         edit,
     };
     let names = || async {
-        let all = kafka.topic_configs(&["changes".to_owned()]).await.ok()?;
+        let all = kafka.topic_configs(&["changes".to_owned()], Of::All).await.ok()?;
         let configs = &all["changes"];
         Some(configs.iter().map(|config| config.name.clone()).collect::<Vec<_>>())
     };
@@ -509,6 +509,9 @@ async fn settings(kafka: &Kafka) {
         (names().await? == ["min.insync.replicas", "retention.ms"]).then_some(())
     })
     .await;
+    let alone = kafka.topic_configs(&["changes".to_owned()], Of::MinIsr).await.unwrap();
+    let names: Vec<&str> = alone["changes"].iter().map(|config| config.name.as_str()).collect();
+    assert_eq!(names, ["min.insync.replicas"], "nothing else was asked for");
     let wrong = change(Edit::Set("soon".to_owned()));
     let outcomes = kafka.incremental_alter_configs(&[wrong], false).await.unwrap();
     let refusal = outcomes[0].1.as_ref().unwrap_err().to_string();

@@ -25,6 +25,15 @@ const TOPICS_PER_REQUEST: usize = 1000;
 /// Shown of every topic, inherited or not: what "in sync enough" means.
 const ALWAYS: &str = "min.insync.replicas";
 
+/// Which configs of topics.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Of {
+    /// Those that differ from the brokers' defaults, and what a topic must have in sync.
+    All,
+    /// `min.insync.replicas`.
+    MinIsr,
+}
+
 /// Every config of a broker, sorted by name, with its documentation.
 pub(super) async fn of_broker(pool: &Pool, peer: &Peer, id: BrokerId) -> Result<Vec<Config>, Error> {
     let resources = [Resource::Broker(Some(id))];
@@ -43,11 +52,15 @@ pub(super) async fn of_broker(pool: &Pool, peer: &Peer, id: BrokerId) -> Result<
 }
 
 /// The overrides of each topic, and what it must have in sync. A topic that vanished meanwhile is left out.
-pub(super) async fn of_topics(pool: &Pool, topics: &[String]) -> Result<BTreeMap<String, Vec<Config>>, Error> {
+pub(super) async fn of_topics(pool: &Pool, topics: &[String], of: Of) -> Result<BTreeMap<String, Vec<Config>>, Error> {
     let mut configs = BTreeMap::new();
     for topics in topics.chunks(TOPICS_PER_REQUEST) {
         let resources: Vec<_> = topics.iter().cloned().map(Resource::Topic).collect();
-        let (peer, response) = pool.ask_any(|_| describe(&resources, false)).await?;
+        let request = || match of {
+            Of::All => describe(&resources, false),
+            Of::MinIsr => keys(describe(&resources, false), &[ALWAYS]),
+        };
+        let (peer, response) = pool.ask_any(|_| request()).await?;
         let mut refusal = None;
         let mut answered = false;
         for result in response.results {
