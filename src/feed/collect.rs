@@ -74,9 +74,10 @@ async fn run(look: &Look, needs: &Needs) {
         .copied()
         .filter(|section| section.is_per_broker() && !late(section));
     let jobs = sections.flat_map(|section| brokers.iter().map(move |broker| (section, Some(*broker))));
+    let covered = |section| section == Section::MinIsrs && wants(Section::TopicConfigs);
     let rest = [Section::TopicConfigs, Section::MinIsrs, Section::Probes]
         .into_iter()
-        .filter(|section| wants(*section));
+        .filter(|section| wants(*section) && !covered(*section));
     let rest = rest.map(|section| (section, None));
     let told = join_all(jobs.chain(rest).map(|(section, broker)| at(look, section, broker)));
     let told = async {

@@ -510,8 +510,8 @@ async fn settings(kafka: &Kafka) {
     })
     .await;
     let alone = kafka.topic_configs(&["changes".to_owned()], Of::MinIsr).await.unwrap();
-    let names: Vec<&str> = alone["changes"].iter().map(|config| config.name.as_str()).collect();
-    assert_eq!(names, ["min.insync.replicas"], "nothing else was asked for");
+    let told: Vec<&str> = alone["changes"].iter().map(|config| config.name.as_str()).collect();
+    assert_eq!(told, ["min.insync.replicas"], "nothing else was asked for");
     let wrong = change(Edit::Set("soon".to_owned()));
     let outcomes = kafka.incremental_alter_configs(&[wrong], false).await.unwrap();
     let refusal = outcomes[0].1.as_ref().unwrap_err().to_string();
