@@ -514,5 +514,6 @@ fn targets(snapshot: &Snapshot) -> Vec<MetricTarget> {
     instances.chain(volumes).collect()
 }
 
-#[cfg(all(test, feature = "aws"))]
+#[cfg(test)]
+#[cfg(feature = "aws")]
 mod tests;
