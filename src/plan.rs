@@ -46,6 +46,9 @@ pub struct Plan {
     pub gates: Vec<Gate>,
     pub impact: Impact,
     pub undo: Undo,
+    /// Of a reassignment that was worked out from a goal.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub aim: Option<reassign::Aim>,
 }
 
 /// The noun and verb a plan belongs to; `reassign apply` runs only reassignments.
@@ -92,7 +95,7 @@ pub struct Move {
     /// As it was seen, in order of preference.
     pub from: Vec<BrokerId>,
     pub to: Vec<BrokerId>,
-    /// Of the leader's replica; `None` when the leader did not tell.
+    /// Of the leader's replica, or of an in-sync follower's; `None` when none told.
     pub size_bytes: Option<u64>,
 }
 
@@ -126,6 +129,14 @@ impl Move {
     /// Brokers whose copy goes.
     pub fn removing(&self) -> impl Iterator<Item = BrokerId> + '_ {
         self.from.iter().copied().filter(|id| !self.to.contains(id))
+    }
+
+    /// Bytes that come to new replicas; `None` when the size is not known and there are any.
+    pub fn copied_bytes(&self) -> Option<u64> {
+        match self.adding().count() as u64 {
+            0 => Some(0),
+            copies => Some(self.size_bytes? * copies),
+        }
     }
 
     pub fn name(&self) -> String {

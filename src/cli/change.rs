@@ -13,7 +13,7 @@ use crate::model::{Moment, Snapshot};
 use crate::operation::launch::{self, Launch};
 use crate::operation::{self, Ground, prepare};
 use crate::plan::intent::Intent;
-use crate::plan::{self, Kind, Plan, drift, summary};
+use crate::plan::{self, Kind, Plan, drift, reassign, summary};
 use crate::settings::properties;
 use crate::settings::rule::Verdict;
 
@@ -80,8 +80,19 @@ pub async fn run(line: &Line, wish: Wish<'_>) -> Result<Exit, Failure> {
     follow::started(line, &folder, &id, started.boxed(), wish.detach).await
 }
 
+/// Where a plan is saved, in our format and in Kafka's.
+#[derive(Clone, Copy)]
+pub struct Files<'a> {
+    pub plan: Option<&'a Path>,
+    /// What kafka-reassign-partitions.sh executes.
+    pub kafka: Option<&'a Path>,
+    /// The same for the way back.
+    pub undo: Option<&'a Path>,
+}
+
 /// `reassign plan`: works it out and shows or saves it.
-pub async fn plan(line: &Line, intent: &Intent, out: Option<&Path>) -> Result<Exit, Failure> {
+pub async fn plan(line: &Line, intent: &Intent, files: Files<'_>) -> Result<Exit, Failure> {
+    let out = files.plan;
     let global = &line.global;
     let (snapshot, context) = match &global.from {
         Some(path) => {
@@ -97,8 +108,16 @@ pub async fn plan(line: &Line, intent: &Intent, out: Option<&Path>) -> Result<Ex
         }
     };
     let plan = intent.plan(&snapshot, &context, Moment::now())?;
-    if let Some(path) = out {
-        save(path, &plan)?;
+    let text = file(&plan)?;
+    let there = || plan.moves().map(|m| (m.topic.as_str(), m.partition, m.to.as_slice()));
+    let back = || plan.moves().map(|m| (m.topic.as_str(), m.partition, m.from.as_slice()));
+    let saved = [
+        out.map(|path| (path, text)),
+        files.kafka.map(|path| (path, reassign::write(there()))),
+        files.undo.map(|path| (path, reassign::write(back()))),
+    ];
+    for (path, text) in saved.into_iter().flatten() {
+        save(path, &text)?;
         say(&format!("azimuth: saved {}", path.display()));
     }
     show(line, &plan)?;
@@ -231,14 +250,12 @@ fn file(plan: &Plan) -> Result<String, Failure> {
 }
 
 /// Whole or not at all: a plan cut short must not lie about.
-fn save(path: &Path, plan: &Plan) -> Result<(), Failure> {
+fn save(path: &Path, text: &str) -> Result<(), Failure> {
     let failed = |error: &dyn std::fmt::Display| Failure::usage(format!("{}: {error}", path.display()));
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
     let mut draft =
         tempfile::NamedTempFile::new_in(folder.unwrap_or(Path::new("."))).map_err(|error| failed(&error))?;
-    draft
-        .write_all(file(plan)?.as_bytes())
-        .map_err(|error| failed(&error))?;
+    draft.write_all(text.as_bytes()).map_err(|error| failed(&error))?;
     draft.persist(path).map_err(|error| failed(&error))?;
     Ok(())
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
-use super::change::{self, Wish};
+use super::change::{self, Files, Wish};
 use super::exit::{Exit, Failure, say};
 use super::facts::{self, gather};
 use super::output::{Answer, Column, Field, Rank, bytes, duration, mb_per_second, percent};
@@ -29,8 +29,13 @@ pub async fn run(line: &Line, verb: &Verb) -> Result<Exit, Failure> {
                 text.map_err(|error| Failure::usage(format!("--from-json {}: {error}", path.display())))
             };
             let file = wanted.from_json.as_ref().map(read).transpose()?;
-            let intent = Intent::Reassign(wanted.targets(file.as_deref()).map_err(Failure::usage)?);
-            change::plan(line, &intent, wanted.out.as_deref()).await
+            let intent = Intent::Reassign(wanted.wish(file.as_deref()).map_err(Failure::usage)?);
+            let files = Files {
+                plan: wanted.out.as_deref(),
+                kafka: wanted.to_json.as_deref(),
+                undo: wanted.undo_json.as_deref(),
+            };
+            change::plan(line, &intent, files).await
         }
         Verb::Apply {
             file,

@@ -6,7 +6,7 @@ use std::time::Duration;
 use clap_complete::Shell;
 use strum::IntoEnumIterator;
 
-use super::value::{Assignment, DirName, Offset, Time};
+use super::value::{Assignment, Brokers, DirName, Offset, Size, Swap, Time};
 use super::{
     Command, Global, Line, Output, acl, broker, capture, completions, config, context, demo, group, logdir, operation,
     partition, quorum, quota, reassign, record, throttle, topic, transaction, triage, user, volume,
@@ -14,6 +14,7 @@ use super::{
 use crate::model::Moment;
 use crate::model::acl::Operation;
 use crate::model::record::view::Form;
+use crate::plan::reassign::Measure;
 
 /// xorshift64*: small, and the same everywhere.
 pub struct Random(u64);
@@ -329,11 +330,7 @@ impl Random {
 
     fn reassign(&mut self) -> reassign::Verb {
         match self.below(5) {
-            0 => reassign::Verb::Plan(reassign::Intent {
-                moves: self.some(1, Self::assignment),
-                from_json: self.maybe(Self::path),
-                out: self.maybe(Self::path),
-            }),
+            0 => reassign::Verb::Plan(self.reassignment()),
             1 => reassign::Verb::Apply {
                 file: self.path(),
                 detach: self.flip(),
@@ -349,6 +346,50 @@ impl Random {
                 all: false,
             },
         }
+    }
+
+    fn reassignment(&mut self) -> reassign::Intent {
+        let mut intent = reassign::Intent {
+            max_bytes_in_flight: self.maybe(|random| Size(1 + random.below(1 << 40))),
+            out: self.maybe(Self::path),
+            to_json: self.maybe(Self::path),
+            undo_json: self.maybe(Self::path),
+            ..reassign::Intent::default()
+        };
+        let goal = self.below(9);
+        match goal {
+            0 => intent.drain_broker = Some(self.brokers()),
+            1 => intent.add_broker = Some(self.brokers()),
+            2 => intent.spread = true,
+            3 => {
+                let measures = [Measure::Bytes, Measure::Leaders, Measure::Count];
+                intent.balance = Some(measures[self.below(3) as usize]);
+            }
+            4 => intent.rf = Some(1 + self.below(9) as i16),
+            5 => {
+                intent.replace = self.some(1, |random| {
+                    let old = random.id() / 2;
+                    Swap { old, new: old + 1 }
+                });
+            }
+            6 => intent.drain_dir = Some(self.dir()),
+            _ => {
+                intent.moves = self.some(1, Self::assignment);
+                intent.from_json = self.maybe(Self::path);
+            }
+        }
+        if goal < 7 {
+            intent.topic = self.maybe(|_| "orders-.*|it's".to_owned());
+            intent.exclude = self.maybe(|_| "-x".to_owned());
+        }
+        intent
+    }
+
+    fn brokers(&mut self) -> Brokers {
+        let mut ids: Vec<i32> = self.some(1, |random| random.below(9) as i32);
+        ids.sort_unstable();
+        ids.dedup();
+        Brokers(ids)
     }
 
     fn operation(&mut self) -> operation::Verb {

@@ -4,9 +4,9 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
-use super::value::{Assignment, gate};
+use super::value::{Assignment, Brokers, DirName, Size, Swap, gate};
 use super::words::Words;
-use crate::plan::reassign::{Target, parse};
+use crate::plan::reassign::{Goal, Measure, Target, Wish, parse, topic_pattern};
 
 /// What can be done about where replicas are.
 #[derive(Debug, Clone, PartialEq, Eq, Subcommand)]
@@ -14,6 +14,10 @@ pub enum Verb {
     /// Work out a plan and show it; nothing is changed
     #[command(after_long_help = "\
 Examples:
+  azimuth reassign plan --drain-broker 4 --out plan.json
+  azimuth reassign plan --add-broker 31..36 --exclude 'audit-.*' --max-bytes-in-flight 50GB
+  azimuth reassign plan --balance leaders
+  azimuth reassign plan --rf 3 --topic 'orders|clicks' --to-json kafka.json --undo-json back.json
   azimuth reassign plan --move orders:3=1,4,5 --out plan.json
   azimuth reassign plan --from-json reassignment.json -o json")]
     Plan(Intent),
@@ -46,18 +50,77 @@ Examples:
     },
 }
 
-/// What a reassignment is for.
+/// What a reassignment is for: one goal, for some topics, so much of it at a time.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Args)]
+#[group(id = "goal", required = true, multiple = true, args = [
+    "moves", "from_json", "drain_broker", "add_broker", "spread", "balance", "rf", "replace", "drain_dir",
+])]
 pub struct Intent {
     /// Where a partition shall be; may be repeated
-    #[arg(long = "move", value_name = "TOPIC:P=ID,ID", required_unless_present = "from_json")]
+    #[arg(long = "move", value_name = "TOPIC:P=ID,ID", conflicts_with_all = WORKED_OUT)]
     pub moves: Vec<Assignment>,
     /// The assignments in a file of kafka-reassign-partitions.sh's format
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", conflicts_with_all = WORKED_OUT)]
     pub from_json: Option<PathBuf>,
+    /// Every replica leaves these brokers
+    #[arg(long, value_name = "ID,ID|A..B", conflicts_with_all = BUT_DRAIN)]
+    pub drain_broker: Option<Brokers>,
+    /// These brokers get their share, from those that hold more than theirs
+    #[arg(long, value_name = "ID,ID|A..B", conflicts_with_all = ["spread", "balance", "rf", "replace", "drain_dir"])]
+    pub add_broker: Option<Brokers>,
+    /// Replicas are spread over the racks as evenly as they allow
+    #[arg(long, conflicts_with_all = ["balance", "rf", "replace", "drain_dir"])]
+    pub spread: bool,
+    /// Every broker holds its share of bytes, of preferred leaders, or of replicas
+    #[arg(long, value_name = "bytes|leaders|count", value_parser = measure, conflicts_with_all = ["rf", "replace", "drain_dir"])]
+    pub balance: Option<Measure>,
+    /// Every partition has so many replicas; internal topics only where --topic names them
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(i16).range(1..), conflicts_with_all = ["replace", "drain_dir"])]
+    pub rf: Option<i16>,
+    /// NEW takes over what OLD holds; may be repeated
+    #[arg(long, value_name = "OLD=NEW", conflicts_with_all = ["drain_dir"])]
+    pub replace: Vec<Swap>,
+    /// The replicas of a log directory go to other brokers; without DIR the fullest
+    #[arg(long, value_name = "ID[:DIR]")]
+    pub drain_dir: Option<DirName>,
+    /// Only topics whose whole name this regular expression matches
+    #[arg(long, value_name = "RE", value_parser = pattern, conflicts_with_all = ["moves", "from_json"])]
+    pub topic: Option<String>,
+    /// No topic whose whole name this regular expression matches
+    #[arg(long, value_name = "RE", value_parser = pattern, conflicts_with_all = ["moves", "from_json"])]
+    pub exclude: Option<String>,
+    /// A step copies at most so much, for example 50GB; without it, ten partitions
+    #[arg(long, value_name = "SIZE")]
+    pub max_bytes_in_flight: Option<Size>,
     /// Save the plan to this file
     #[arg(long, value_name = "FILE")]
     pub out: Option<PathBuf>,
+    /// Write the assignment for kafka-reassign-partitions.sh --execute
+    #[arg(long, value_name = "FILE")]
+    pub to_json: Option<PathBuf>,
+    /// Write the way back, in the same format
+    #[arg(long, value_name = "FILE")]
+    pub undo_json: Option<PathBuf>,
+}
+
+/// The goals that are worked out, by their fields.
+const WORKED_OUT: [&str; 7] = [
+    "drain_broker",
+    "add_broker",
+    "spread",
+    "balance",
+    "rf",
+    "replace",
+    "drain_dir",
+];
+const BUT_DRAIN: [&str; 6] = ["add_broker", "spread", "balance", "rf", "replace", "drain_dir"];
+
+fn measure(text: &str) -> Result<Measure, String> {
+    text.parse().map_err(|_| "write bytes, leaders or count".to_owned())
+}
+
+fn pattern(text: &str) -> Result<String, String> {
+    topic_pattern(text).map(|_| text.to_owned())
 }
 
 impl Verb {
@@ -66,7 +129,19 @@ impl Verb {
             Self::Plan(intent) => Words::new(&["reassign", "plan"])
                 .option("--move", &intent.moves)
                 .option("--from-json", intent.from_json.as_ref().map(|path| path.display()))
-                .option("--out", intent.out.as_ref().map(|path| path.display())),
+                .option("--drain-broker", &intent.drain_broker)
+                .option("--add-broker", &intent.add_broker)
+                .flag("--spread", intent.spread)
+                .option("--balance", intent.balance)
+                .option("--rf", intent.rf)
+                .option("--replace", &intent.replace)
+                .option("--drain-dir", &intent.drain_dir)
+                .option("--topic", &intent.topic)
+                .option("--exclude", &intent.exclude)
+                .option("--max-bytes-in-flight", intent.max_bytes_in_flight)
+                .option("--out", intent.out.as_ref().map(|path| path.display()))
+                .option("--to-json", intent.to_json.as_ref().map(|path| path.display()))
+                .option("--undo-json", intent.undo_json.as_ref().map(|path| path.display())),
             Self::Apply {
                 file,
                 detach,
@@ -82,17 +157,46 @@ impl Verb {
 }
 
 impl Intent {
-    /// Every target: those named, and those in the file's text.
+    /// What is wanted; `file` is the text of [`Intent::from_json`].
     ///
     /// # Errors
     /// When the text is no reassignment file.
-    pub fn targets(&self, file: Option<&str>) -> Result<Vec<Target>, crate::plan::Error> {
-        let named = self.moves.iter().map(|one| Target {
-            topic: one.topic.clone(),
-            partition: one.partition,
-            replicas: one.replicas.clone(),
-        });
-        let read = file.map(parse).transpose()?.unwrap_or_default();
-        Ok(named.chain(read).collect())
+    pub fn wish(&self, file: Option<&str>) -> Result<Wish, crate::plan::Error> {
+        let goal = match self.goal() {
+            Some(goal) => goal,
+            None => {
+                let named = self.moves.iter();
+                let named = named.map(|one| Target::new(&one.topic, one.partition, one.replicas.clone()));
+                let read = file.map(parse).transpose()?.unwrap_or_default();
+                Goal::Assign(named.chain(read).collect())
+            }
+        };
+        Ok(Wish {
+            goal,
+            topics: self.topic.clone(),
+            exclude: self.exclude.clone(),
+            max_bytes_in_flight: self.max_bytes_in_flight.map(|size| size.0),
+        })
+    }
+
+    /// The goal that has to be worked out; `None` where every partition is named.
+    fn goal(&self) -> Option<Goal> {
+        let brokers = |brokers: &Option<Brokers>| brokers.as_ref().map(|brokers| brokers.0.clone());
+        let replace = || {
+            let pairs = self.replace.iter().map(|swap| (swap.old, swap.new)).collect::<Vec<_>>();
+            (!pairs.is_empty()).then_some(Goal::Replace(pairs))
+        };
+        let dir = |dir: &DirName| Goal::DrainDir {
+            broker: dir.broker,
+            path: dir.path.clone(),
+        };
+        brokers(&self.drain_broker)
+            .map(Goal::Drain)
+            .or_else(|| brokers(&self.add_broker).map(Goal::Add))
+            .or_else(|| self.spread.then_some(Goal::Spread))
+            .or_else(|| self.balance.map(Goal::Balance))
+            .or_else(|| self.rf.map(Goal::Factor))
+            .or_else(replace)
+            .or_else(|| self.drain_dir.as_ref().map(dir))
     }
 }

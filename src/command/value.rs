@@ -26,6 +26,21 @@ pub struct DirName {
     pub path: Option<String>,
 }
 
+/// Brokers by their ids: `4`, `4,7`, and `31..36` for all from 31 to 36. In order, each once.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Brokers(pub Vec<BrokerId>);
+
+/// One broker in the place of another: `4=37`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Swap {
+    pub old: BrokerId,
+    pub new: BrokerId,
+}
+
+/// An amount of bytes: `50GB`, `500MB`; decimal, as AWS bills. A bare number is bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Size(pub u64);
+
 /// Where to start to read: `earliest`, `latest`, an offset, `-N` for the last N of each partition, a time, or a time ago
 /// such as `15m`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -126,6 +141,104 @@ impl fmt::Display for DirName {
     }
 }
 
+const SIZES: [(&str, u64); 4] = [
+    ("TB", 1_000_000_000_000),
+    ("GB", 1_000_000_000),
+    ("MB", 1_000_000),
+    ("kB", 1000),
+];
+
+/// A range of more brokers than this is a typo.
+const BROKERS: i32 = 10_000;
+
+impl FromStr for Brokers {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let id = |text: &str| text.parse::<BrokerId>().ok().filter(|id| *id >= 0);
+        let part = |text: &str| match text.split_once("..") {
+            None => id(text).map(|id| id..=id),
+            Some((first, last)) => {
+                let range = id(first)?..=id(last)?;
+                let fine = range.start() < range.end() && range.end() - range.start() < BROKERS;
+                fine.then_some(range)
+            }
+        };
+        let ranges: Option<Vec<_>> = text.split(',').map(part).collect();
+        let ranges = ranges.ok_or_else(|| "write ids of brokers, for example 4, 4,7 or 31..36".to_owned())?;
+        let mut ids: Vec<BrokerId> = ranges.into_iter().flatten().collect();
+        let named = ids.len();
+        ids.sort_unstable();
+        ids.dedup();
+        match ids.len() == named {
+            true => Ok(Self(ids)),
+            false => Err("a broker is named twice".to_owned()),
+        }
+    }
+}
+
+impl fmt::Display for Brokers {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let ends = |pair: &[BrokerId]| pair[0].checked_add(1) != Some(pair[1]);
+        let runs: Vec<String> = self
+            .0
+            .chunk_by(|one, next| !ends(&[*one, *next]))
+            .flat_map(|run| match run {
+                [first, _, .., last] => vec![format!("{first}..{last}")],
+                few => few.iter().map(BrokerId::to_string).collect(),
+            })
+            .collect();
+        formatter.write_str(&runs.join(","))
+    }
+}
+
+impl FromStr for Swap {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let id = |text: &str| text.parse::<BrokerId>().ok().filter(|id| *id >= 0);
+        let swap = text.split_once('=').and_then(|(old, new)| {
+            let (old, new) = (id(old)?, id(new)?);
+            (old != new).then_some(Self { old, new })
+        });
+        swap.ok_or_else(|| "write OLD=NEW with the ids of two brokers, for example 4=37".to_owned())
+    }
+}
+
+impl fmt::Display for Swap {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{}={}", self.old, self.new)
+    }
+}
+
+impl FromStr for Size {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (number, unit) = number_and_unit(text);
+        let factor = match unit {
+            "" | "B" => Some(1),
+            unit => SIZES.iter().find(|(name, _)| *name == unit).map(|(_, factor)| *factor),
+        };
+        let bytes = factor
+            .zip(number)
+            .and_then(|(factor, number)| number.checked_mul(factor));
+        bytes
+            .filter(|bytes| *bytes > 0)
+            .map(Self)
+            .ok_or_else(|| "write bytes above 0 such as 500MB, 50GB or 2TB".to_owned())
+    }
+}
+
+impl fmt::Display for Size {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match SIZES.iter().find(|(_, factor)| self.0.is_multiple_of(*factor)) {
+            Some((unit, factor)) => write!(formatter, "{}{unit}", self.0 / factor),
+            None => write!(formatter, "{}", self.0),
+        }
+    }
+}
+
 impl FromStr for Offset {
     type Err = String;
 
@@ -212,6 +325,42 @@ mod tests {
         assert_eq!("start".parse(), Ok(Offset::Start), "the older word");
         for bad in ["", "-", "--1", "yesterday", "1.5", "99999999999999999999"] {
             assert!(bad.parse::<Offset>().is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn brokers_are_ids_and_ranges() {
+        for (text, ids, printed) in [
+            ("4", vec![4], "4"),
+            ("7,4", vec![4, 7], "4,7"),
+            ("31..36", vec![31, 32, 33, 34, 35, 36], "31..36"),
+            ("1,2,5..6,9", vec![1, 2, 5, 6, 9], "1,2,5,6,9"),
+        ] {
+            let brokers: Brokers = text.parse().unwrap();
+            assert_eq!((&brokers.0, brokers.to_string().as_str()), (&ids, printed));
+        }
+        for bad in ["", "a", "4,", "4,4", "1..3,2", "5..4", "5..5", "-1", "1..", "0..99999"] {
+            assert!(bad.parse::<Brokers>().is_err(), "{bad}");
+        }
+        assert_eq!("4=37".parse(), Ok(Swap { old: 4, new: 37 }));
+        for bad in ["4", "4=", "4=4", "=4", "a=b"] {
+            assert!(bad.parse::<Swap>().is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn sizes_have_decimal_units() {
+        for (text, bytes, printed) in [
+            ("50GB", 50_000_000_000, "50GB"),
+            ("1500 MB", 1_500_000_000, "1500MB"),
+            ("1000MB", 1_000_000_000, "1GB"),
+            ("7", 7, "7"),
+        ] {
+            let size: Size = text.parse().unwrap();
+            assert_eq!((size.0, size.to_string().as_str()), (bytes, printed));
+        }
+        for bad in ["", "0", "GB", "1GiB", "1.5GB", "99999999999TB"] {
+            assert!(bad.parse::<Size>().is_err(), "{bad}");
         }
     }
 

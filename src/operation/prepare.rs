@@ -5,6 +5,7 @@ use std::time::Duration;
 use crate::feed::{self, Needs, Section, Sources};
 use crate::model::Snapshot;
 use crate::plan::intent::Intent;
+use crate::plan::reassign::Goal;
 
 /// Between the two looks that tell whether somebody writes to a topic.
 const APART: Duration = Duration::from_secs(1);
@@ -18,14 +19,17 @@ pub async fn look(sources: &Sources, intent: &Intent, deadline: Duration) -> Sna
             let needs = needs(&[Section::Cluster, Section::Topics, Section::Groups, Section::Offsets]);
             feed::collect_rates(sources, &needs, deadline, APART).await
         }
-        Intent::Reassign(_) => {
-            let needs = needs(&[
+        Intent::Reassign(wish) => {
+            let mut needs = needs(&[
                 Section::Cluster,
                 Section::Links,
                 Section::Topics,
                 Section::Reassignments,
                 Section::Logdirs,
             ]);
+            if matches!(wish.goal, Goal::Factor(_)) {
+                needs.insert(Section::TopicConfigs);
+            }
             feed::collect(sources, &needs, deadline).await
         }
     }

@@ -35,6 +35,7 @@ pub fn plan(names: &[&str]) -> Plan {
             ..Impact::default()
         },
         undo: Undo::None { why: "test".into() },
+        aim: None,
     }
 }
 

@@ -2,9 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Move, Plan, Step};
+use super::{Move, Plan, Step, reassign};
+use crate::model::Moment;
 use crate::model::snapshot::Snapshot;
-use crate::model::{BrokerId, Moment};
 
 /// One thing that is not as the plan saw it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -61,7 +61,7 @@ fn moved(m: &Move, snapshot: &Snapshot) -> Option<String> {
     let Some(topic) = snapshot.topic(&m.topic) else {
         return Some(format!("topic {} is gone", m.topic));
     };
-    let Some(partition) = topic.partitions.iter().find(|p| p.partition == m.partition) else {
+    let Some(partition) = topic.partition(m.partition) else {
         return Some(format!("{} is gone", m.name()));
     };
     let running = snapshot.reassignments.get().into_iter().flatten();
@@ -79,14 +79,8 @@ fn moved(m: &Move, snapshot: &Snapshot) -> Option<String> {
             partition.replicas
         ));
     }
-    let dead = m.adding().find(|id| is_dead(snapshot, *id));
+    let dead = m.adding().find(|id| reassign::is_dead(snapshot, *id));
     dead.map(|id| format!("broker {id}, which {} shall go to, does not answer", m.name()))
-}
-
-fn is_dead(snapshot: &Snapshot, id: BrokerId) -> bool {
-    let brokers = snapshot.cluster.get().map_or(&[][..], |cluster| &cluster.brokers);
-    let listed = brokers.iter().find(|broker| broker.id == id);
-    listed.is_none_or(|broker| broker.fenced) || snapshot.links.get(&id).is_some_and(|link| !link.is_fresh())
 }
 
 /// Disks that are fuller than the plan reckoned with.

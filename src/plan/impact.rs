@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Deserializer, Serialize, de};
 
 use super::Move;
+use super::reassign::disk::Disks;
 use crate::model::snapshot::Snapshot;
 use crate::model::{BrokerId, Observed};
 
@@ -19,6 +20,12 @@ pub struct Impact {
     pub partitions: u32,
     /// Bytes that are copied; `None` when a size is not known.
     pub bytes: Option<u64>,
+    /// Partitions that are copied and whose size is not known.
+    #[serde(default)]
+    pub unknown_sizes: u32,
+    /// Bytes that are copied of those whose size is known.
+    #[serde(default)]
+    pub known_bytes: u64,
     /// Of them, from a leader in one rack to a replica in another; `None` when a rack or a size is not known.
     pub crossing_bytes: Option<u64>,
     pub crossing_usd: Option<f64>,
@@ -65,7 +72,10 @@ impl Impact {
         for moved in moves {
             let adding: Vec<BrokerId> = moved.adding().collect();
             impact.leader_changes += u32::from(moved.from.first() != moved.to.first());
-            impact.bytes = add(impact.bytes, moved.size_bytes.map(|size| size * adding.len() as u64));
+            let copied = moved.copied_bytes();
+            impact.bytes = add(impact.bytes, copied);
+            impact.unknown_sizes += u32::from(copied.is_none());
+            impact.known_bytes += copied.unwrap_or(0);
             let leader = leaders.get(&(moved.topic.as_str(), moved.partition)).copied();
             for id in &adding {
                 let crosses = leader.and_then(|leader| Some(racks.get(&leader)? != racks.get(id)?));
@@ -77,8 +87,14 @@ impl Impact {
         impact.crossing_usd = impact
             .crossing_bytes
             .map(|bytes| bytes as f64 / 1e9 * USD_PER_CROSSING_GB);
+        let mut landing: BTreeMap<BrokerId, Vec<Option<u64>>> = BTreeMap::new();
+        for moved in moves {
+            for id in moved.adding() {
+                landing.entry(id).or_default().push(moved.size_bytes);
+            }
+        }
         for (id, load) in &mut loads {
-            load.used_percent_peak = peak(snapshot, *id, load.bytes_in);
+            load.used_percent_peak = peak(snapshot, *id, landing.get(id).map_or(&[][..], Vec::as_slice));
         }
         impact.brokers = loads;
         impact
@@ -144,14 +160,13 @@ fn used_percent(snapshot: &Snapshot, id: BrokerId) -> Option<f64> {
         .max_by(f64::total_cmp)
 }
 
-/// Kafka puts a new replica into the directory with the fewest partitions; the worst case is that all go into one.
-fn peak(snapshot: &Snapshot, id: BrokerId, bytes_in: Option<u64>) -> Option<f64> {
-    let bytes_in = bytes_in?;
-    let percent = |dir: &crate::model::logdir::LogDir| {
-        let total = dir.total_bytes.filter(|total| *total > 0)?;
-        Some((dir.used_bytes()? + bytes_in) as f64 * 100.0 / total as f64)
-    };
-    dirs(snapshot, id)?.iter().filter_map(percent).max_by(f64::total_cmp)
+/// With what lands, each in the directory that Kafka will choose for it.
+fn peak(snapshot: &Snapshot, id: BrokerId, landing: &[Option<u64>]) -> Option<f64> {
+    let mut disks = Disks::of(dirs(snapshot, id)?);
+    for size in landing {
+        disks.land((*size)?);
+    }
+    disks.fullest_percent()
 }
 
 fn racks(snapshot: &Snapshot) -> BTreeMap<BrokerId, &str> {

@@ -1,6 +1,6 @@
 //! What somebody wants changed, before it is worked out: the input of every plan, and what a saved plan is worked out from again.
 
-use super::reassign::{self, Target};
+use super::reassign::{self, Goal, Target, Wish};
 use super::topic::{self, NewTopic};
 use super::{Error, Kind, Plan, Step};
 use crate::model::Moment;
@@ -11,7 +11,7 @@ use crate::model::snapshot::Snapshot;
 pub enum Intent {
     CreateTopic(NewTopic),
     DeleteTopics(Vec<String>),
-    Reassign(Vec<Target>),
+    Reassign(Wish),
 }
 
 impl Intent {
@@ -43,12 +43,8 @@ impl Intent {
                     .collect(),
             ),
             (Kind::Reassign, _) => {
-                let target = |m: &super::Move| Target {
-                    topic: m.topic.clone(),
-                    partition: m.partition,
-                    replicas: m.to.clone(),
-                };
-                Self::Reassign(plan.moves().map(target).collect())
+                let target = |m: &super::Move| Target::new(&m.topic, m.partition, m.to.clone());
+                Self::Reassign(Goal::Assign(plan.moves().map(target).collect()).into())
             }
         }
     }
@@ -61,7 +57,7 @@ impl Intent {
         match self {
             Self::CreateTopic(topic) => topic::create(snapshot, topic, context, now),
             Self::DeleteTopics(names) => topic::delete(snapshot, names, context, now),
-            Self::Reassign(targets) => reassign::plan(snapshot, targets, context, now),
+            Self::Reassign(wish) => reassign::plan(snapshot, wish, context, now),
         }
     }
 }
@@ -73,6 +69,9 @@ impl Plan {
     /// # Errors
     /// When it can no longer be worked out.
     pub fn renewed(&self, snapshot: &Snapshot, now: Moment) -> Result<Self, Error> {
+        if self.kind == Kind::Reassign {
+            return reassign::renew(self, snapshot);
+        }
         let fresh = Intent::of(self).plan(snapshot, &self.context, now)?;
         Ok(Self {
             made_at: self.made_at,

@@ -1,22 +1,46 @@
-//! Plans that move replicas: from an explicit assignment to moves, gates and what they cost.
+//! Plans that move replicas: from what somebody wants, or an explicit assignment, to moves, gates and what they cost.
+//!
+//! A pure function of snapshot and wish: the same both times gives the same plan. Promises: replicas of a partition on
+//! distinct brokers; racks never less evenly used than before, unless there are fewer replicas or no other brokers, and
+//! then the gate `rack-spread` says so; bytes within 1.05 times the least that the goal takes, which the plan shows;
+//! another preferred leader only where the goal needs one; nothing for brokers that are dead, fenced or being emptied, nor
+//! for disks that it would fill beyond their limit.
+
+pub(super) mod disk;
+mod drain;
+mod factor;
+mod gate;
+mod json;
+mod layout;
+mod leaders;
+mod level;
+mod outcome;
+mod spread;
+#[cfg(test)]
+mod tests;
+mod wish;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use serde::Deserialize;
+pub use json::{parse, write};
+pub use outcome::{Aim, Least, Skew};
+pub use wish::{Goal, Measure, Wish, topic_pattern};
 
-use super::gate::{Class, Gate, Verdict, few};
+use super::gate::few;
 use super::impact::Impact;
+use super::summary::size;
 use super::{Error, Kind, Move, Plan, Step, Undo, VALID, VERSION};
-use crate::model::logdir::LogDir;
 use crate::model::snapshot::Snapshot;
 use crate::model::topic::Partition;
 use crate::model::{BrokerId, Moment, Observed};
+use layout::{Layout, Sizes};
+use outcome::Outcome;
 
-/// A disk may be filled so far by a plan, at its worst moment. Source: AWS MSK best practices, alarm at 85 %.
-const DISK_LIMIT_PERCENT: f64 = 85.0;
 /// This many partitions are asked of the controller at once, and verified before the next.
 /// Source: AWS MSK, reassignments of at most 10 partitions a call for Standard brokers.
 const BATCH: usize = 10;
+/// So many where the bytes in flight are limited instead.
+const BATCH_OF_BYTES: usize = 100;
 
 /// Where one partition shall be.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,61 +48,123 @@ pub struct Target {
     pub topic: String,
     pub partition: i32,
     pub replicas: Vec<BrokerId>,
+    /// Of the file that says so, counted from 1.
+    pub line: Option<usize>,
 }
 
-/// The file format of Kafka's own `kafka-reassign-partitions.sh`.
-#[derive(Debug, Deserialize)]
-struct File {
-    version: Option<i64>,
-    partitions: Vec<Entry>,
-}
-
-#[derive(Debug, Deserialize)]
-struct Entry {
-    topic: String,
-    partition: i32,
-    replicas: Vec<BrokerId>,
-}
-
-/// Reads the assignments of a file in the format of Kafka's tool; `log_dirs` is ignored.
-///
-/// # Errors
-/// A sentence that says where the file is wrong.
-pub fn parse(text: &str) -> Result<Vec<Target>, Error> {
-    let file: File = serde_json::from_str(text)
-        .map_err(|error| Error::Impossible(format!("not a reassignment file of Kafka's format: {error}")))?;
-    if file.version.is_some_and(|version| version != 1) {
-        return Err(Error::Impossible(format!(
-            "a reassignment file of version {}; only 1 is known",
-            file.version.unwrap_or(0)
-        )));
+impl Target {
+    pub fn new(topic: &str, partition: i32, replicas: Vec<BrokerId>) -> Self {
+        Self {
+            topic: topic.to_owned(),
+            partition,
+            replicas,
+            line: None,
+        }
     }
-    let target = |entry: Entry| Target {
-        topic: entry.topic,
-        partition: entry.partition,
-        replicas: entry.replicas,
-    };
-    Ok(file.partitions.into_iter().map(target).collect())
+
+    /// `line 12: orders-3`.
+    fn name(&self) -> String {
+        let line = self.line.map(|line| format!("line {line}: ")).unwrap_or_default();
+        format!("{line}{}-{}", self.topic, self.partition)
+    }
 }
 
-/// Plans to bring every target's partition to exactly its replicas. Needs cluster, topics, reassignments and log dirs.
+/// Works out what a wish takes. Needs cluster, topics, reassignments and log dirs; fewer replicas need topic configs too.
 ///
 /// # Errors
-/// When a name does not exist, the assignment makes no sense, or nothing would change.
-pub fn plan(snapshot: &Snapshot, targets: &[Target], context: &str, now: Moment) -> Result<Plan, Error> {
+/// When a name does not exist, the wish makes no sense or cannot be fulfilled, or nothing would change.
+pub fn plan(snapshot: &Snapshot, wish: &Wish, context: &str, now: Moment) -> Result<Plan, Error> {
     let cluster = known(&snapshot.cluster, "the cluster")?;
     known(&snapshot.topics, "the topics")?;
-    let brokers: BTreeSet<BrokerId> = cluster.brokers.iter().map(|broker| broker.id).collect();
+    let (targets, aim) = match &wish.goal {
+        Goal::Assign(targets) => (targets.clone(), None),
+        _ => {
+            let (targets, aim) = work_out(snapshot, wish)?;
+            (targets, Some(aim))
+        }
+    };
+    let moves = moves(snapshot, &targets)?;
+    if moves.is_empty() {
+        return Err(nothing(wish, aim.as_ref()));
+    }
+    let impact = Impact::of(&moves, snapshot);
+    Ok(Plan {
+        azimuth: VERSION,
+        kind: Kind::Reassign,
+        title: wish.goal.title().unwrap_or_else(|| title(&moves)),
+        context: context.to_owned(),
+        cluster_id: cluster.id.clone(),
+        made_at: now,
+        expires_at: now + VALID,
+        gates: gate::gates(snapshot, &moves, &impact),
+        undo: undo(&moves),
+        impact,
+        steps: steps(moves, wish.max_bytes_in_flight),
+        aim,
+    })
+}
+
+/// Where partitions shall be for a goal, and how near that comes to the least.
+fn work_out(snapshot: &Snapshot, wish: &Wish) -> Result<(Vec<Target>, Aim), Error> {
+    let scope = wish.scope()?;
+    if !snapshot.topics().iter().any(|topic| scope(&topic.name)) {
+        return Err(Error::Impossible(
+            "there is no topic that --topic and --exclude leave".to_owned(),
+        ));
+    }
+    // Who asks for another number of replicas means topics of people, unless internal ones are named.
+    let named = wish.topics.is_some();
+    let internal = |name: &str| snapshot.topic(name).is_some_and(|topic| topic.internal);
+    let spare = matches!(wish.goal, Goal::Factor(_)) && !named;
+    let mut layout = Layout::of(snapshot, |name| scope(name) && !(spare && internal(name)));
+    let layout = &mut layout;
+    let outcome: Outcome = match &wish.goal {
+        Goal::Assign(_) => Outcome::new(layout),
+        Goal::Drain(ids) => drain::brokers_of(layout, ids)?,
+        Goal::Replace(pairs) => drain::replace(layout, pairs)?,
+        Goal::DrainDir { broker, path } => drain::dir(layout, snapshot, *broker, path.as_deref())?,
+        Goal::Add(ids) => level::add(layout, ids)?,
+        Goal::Spread => spread::racks(layout),
+        Goal::Balance(Measure::Leaders) => leaders::balance(layout),
+        Goal::Balance(measure) => level::balance(layout, *measure),
+        Goal::Factor(count) => factor::set(layout, usize::try_from(*count).unwrap_or(0).max(1))?,
+    };
+    let aim = Aim {
+        least: outcome.least,
+        skew_now: outcome.now,
+        skew_after: Skew::of(layout, &layout.open()),
+        notes: outcome.sentences(),
+    };
+    Ok((layout.targets(), aim))
+}
+
+fn nothing(wish: &Wish, aim: Option<&Aim>) -> Error {
+    let why = match &wish.goal {
+        Goal::Assign(_) => "every partition already has these replicas in this order",
+        Goal::Drain(_) | Goal::Replace(_) | Goal::DrainDir { .. } => "no replica is there that could be moved",
+        Goal::Add(_) => "the new brokers hold their share already, or nothing of theirs is small enough to be moved",
+        Goal::Spread => "every partition is spread over the racks as evenly as they allow",
+        Goal::Balance(_) => "every broker is within 2.5 % of its share, or no move brings one nearer without waste",
+        Goal::Factor(_) => "every partition has that number of replicas already",
+    };
+    let notes = aim.map_or(&[][..], |aim| &aim.notes);
+    let parts: Vec<&str> = std::iter::once(why).chain(notes.iter().map(String::as_str)).collect();
+    Error::Nothing(parts.join("; "))
+}
+
+/// From where each target's partition is to where it shall be, those that are there left out.
+fn moves(snapshot: &Snapshot, targets: &[Target]) -> Result<Vec<Move>, Error> {
+    let listed = snapshot.cluster.get().map_or(&[][..], |cluster| &cluster.brokers);
+    let brokers: BTreeSet<BrokerId> = listed.iter().map(|broker| broker.id).collect();
+    let sizes = Sizes::of(snapshot);
     let mut seen = BTreeSet::new();
     let mut moves = Vec::new();
     for target in targets {
         let partition = find(snapshot, target)?;
-        check(target, &brokers)?;
+        check(target, partition, &brokers)?;
         if !seen.insert((&target.topic, target.partition)) {
-            return Err(Error::Impossible(format!(
-                "{}-{} is in the assignment twice",
-                target.topic, target.partition
-            )));
+            let name = target.name();
+            return Err(Error::Impossible(format!("{name} is in the assignment twice")));
         }
         if partition.replicas != target.replicas {
             moves.push(Move {
@@ -86,32 +172,36 @@ pub fn plan(snapshot: &Snapshot, targets: &[Target], context: &str, now: Moment)
                 partition: target.partition,
                 from: partition.replicas.clone(),
                 to: target.replicas.clone(),
-                size_bytes: size(snapshot, target, partition),
+                size_bytes: sizes.get(&target.topic, target.partition),
             });
         }
     }
-    if moves.is_empty() {
-        return Err(Error::Nothing(
-            "every partition already has these replicas in this order".to_owned(),
-        ));
+    Ok(moves)
+}
+
+/// What is asked of the controller at once: ten partitions, or as many as copy the bytes that may be in flight.
+fn steps(moves: Vec<Move>, limit: Option<u64>) -> Vec<Step> {
+    let Some(limit) = limit else {
+        let batches = moves.chunks(BATCH);
+        return batches.map(|moves| Step::Reassign { moves: moves.to_vec() }).collect();
+    };
+    let (mut batches, mut flying): (Vec<Vec<Move>>, u64) = (Vec::new(), 0);
+    for one in moves {
+        // What is not known may be as much as is allowed.
+        let bytes = one.copied_bytes().unwrap_or(limit);
+        let full = |batch: &Vec<Move>| batch.len() >= BATCH_OF_BYTES || flying.saturating_add(bytes) > limit;
+        match batches.last_mut().filter(|batch| !full(batch)) {
+            Some(batch) => {
+                batch.push(one);
+                flying += bytes;
+            }
+            None => {
+                batches.push(vec![one]);
+                flying = bytes;
+            }
+        }
     }
-    let impact = Impact::of(&moves, snapshot);
-    Ok(Plan {
-        azimuth: VERSION,
-        kind: Kind::Reassign,
-        title: title(&moves),
-        context: context.to_owned(),
-        cluster_id: cluster.id.clone(),
-        made_at: now,
-        expires_at: now + VALID,
-        gates: gates(snapshot, &moves, &impact),
-        undo: undo(&moves),
-        impact,
-        steps: moves
-            .chunks(BATCH)
-            .map(|moves| Step::Reassign { moves: moves.to_vec() })
-            .collect(),
-    })
+    batches.into_iter().map(|moves| Step::Reassign { moves }).collect()
 }
 
 fn known<'a, T>(section: &'a Observed<T>, what: &'static str) -> Result<&'a T, Error> {
@@ -122,28 +212,28 @@ fn known<'a, T>(section: &'a Observed<T>, what: &'static str) -> Result<&'a T, E
 }
 
 fn find<'a>(snapshot: &'a Snapshot, target: &Target) -> Result<&'a Partition, Error> {
+    let line = target.line.map(|line| format!("line {line}: ")).unwrap_or_default();
     let topic = snapshot.topic(&target.topic);
-    let topic = topic.ok_or_else(|| Error::Impossible(format!("there is no topic {}", target.topic)))?;
-    let partition = topic
-        .partitions
-        .iter()
-        .find(|partition| partition.partition == target.partition);
-    partition.ok_or_else(|| {
+    let topic = topic.ok_or_else(|| Error::Impossible(format!("{line}there is no topic {}", target.topic)))?;
+    topic.partition(target.partition).ok_or_else(|| {
         let last = topic.partitions.len().saturating_sub(1);
         Error::Impossible(format!(
-            "topic {} has partitions 0 to {last}, no {}",
+            "{line}topic {} has partitions 0 to {last}, no {}",
             target.topic, target.partition
         ))
     })
 }
 
-fn check(target: &Target, brokers: &BTreeSet<BrokerId>) -> Result<(), Error> {
-    let name = format!("{}-{}", target.topic, target.partition);
+fn check(target: &Target, partition: &Partition, brokers: &BTreeSet<BrokerId>) -> Result<(), Error> {
+    let name = target.name();
+    let (before, after) = (partition.replicas.len(), target.replicas.len());
     if target.replicas.is_empty() {
-        return Err(Error::Impossible(format!("{name} would have no replica")));
+        return Err(Error::Impossible(format!(
+            "{name} would have no replica; it has {before}"
+        )));
     }
     let distinct: BTreeSet<&BrokerId> = target.replicas.iter().collect();
-    if distinct.len() < target.replicas.len() {
+    if distinct.len() < after {
         return Err(Error::Impossible(format!(
             "{name} names a broker twice: {:?}",
             target.replicas
@@ -151,213 +241,99 @@ fn check(target: &Target, brokers: &BTreeSet<BrokerId>) -> Result<(), Error> {
     }
     match target.replicas.iter().find(|id| !brokers.contains(id)) {
         Some(id) => Err(Error::Impossible(format!(
-            "{name} names broker {id}, which is not in the cluster ({brokers:?})"
+            "{name} names broker {id}, which is not in the cluster ({})",
+            few(&brokers.iter().map(BrokerId::to_string).collect::<Vec<_>>())
         ))),
         None => Ok(()),
     }
 }
 
-fn size(snapshot: &Snapshot, target: &Target, partition: &Partition) -> Option<u64> {
-    let dirs = snapshot.logdirs.get(&partition.leader?)?.get()?;
-    let mut replicas = dirs.iter().flat_map(|dir| dir.replicas.iter());
-    let own = replicas.find(|r| r.topic == target.topic && r.partition == target.partition && !r.future);
-    own.map(|replica| replica.size_bytes)
-}
-
 fn title(moves: &[Move]) -> String {
     match moves {
         [only] => format!("move {} from {:?} to {:?}", only.name(), only.from, only.to),
-        many => format!(
-            "move {} partitions of {}",
-            many.len(),
-            few(&many
-                .iter()
-                .map(|m| m.topic.clone())
-                .collect::<BTreeSet<_>>()
-                .into_iter()
-                .collect::<Vec<_>>())
-        ),
+        many => {
+            let topics: BTreeSet<String> = many.iter().map(|m| m.topic.clone()).collect();
+            let topics: Vec<String> = topics.into_iter().collect();
+            format!("move {} partitions of {}", many.len(), few(&topics))
+        }
     }
 }
 
 fn undo(moves: &[Move]) -> Undo {
+    let removed: usize = moves.iter().map(|m| m.removing().count()).sum();
     let bytes: Option<u64> = moves
         .iter()
         .map(|m| Some(m.size_bytes? * m.removing().count() as u64))
         .sum();
-    let bytes = bytes.map_or("unknown size".to_owned(), |bytes| {
-        format!("{:.1} GB", bytes as f64 / 1e9)
-    });
-    Undo::Full {
-        how: format!("move back, {bytes}"),
-    }
+    let how = match removed {
+        0 if moves.iter().any(|m| m.adding().next().is_some()) => "remove what was added, no bytes".to_owned(),
+        0 => "put the order back, no bytes".to_owned(),
+        _ => format!("move back, {}", size(bytes)),
+    };
+    Undo::Full { how }
 }
 
-fn gates(snapshot: &Snapshot, moves: &[Move], impact: &Impact) -> Vec<Gate> {
-    vec![
-        alive(snapshot, moves),
-        spread(snapshot, moves),
-        offline(snapshot, moves),
-        isr(snapshot, moves),
-        idle(snapshot, moves),
-        disk(snapshot, impact),
-    ]
-}
-
-/// Every broker that gets a replica must be there to take it.
-fn alive(snapshot: &Snapshot, moves: &[Move]) -> Gate {
-    let adding: BTreeSet<BrokerId> = moves.iter().flat_map(Move::adding).collect();
+/// Gone, fenced, or it does not answer us.
+pub(super) fn is_dead(snapshot: &Snapshot, id: BrokerId) -> bool {
     let brokers = snapshot.cluster.get().map_or(&[][..], |cluster| &cluster.brokers);
-    let dead = |id: &&BrokerId| {
-        let fenced = brokers.iter().any(|broker| broker.id == **id && broker.fenced);
-        fenced || snapshot.links.get(id).is_some_and(|link| !link.is_fresh())
-    };
-    let dead: Vec<String> = adding.iter().filter(dead).map(|id| format!("broker {id}")).collect();
-    let all_well = match adding.len() {
-        0 => "no broker gets a replica that it does not have".to_owned(),
-        count => format!("all {count} brokers that get replicas answer"),
-    };
-    Gate::none_of("target-alive", Class::Hard, &dead, &all_well, "targets do not answer")
-}
-
-/// A partition must not end in fewer racks than it is in now.
-fn spread(snapshot: &Snapshot, moves: &[Move]) -> Gate {
-    let brokers = snapshot.cluster.get().map_or(&[][..], |cluster| &cluster.brokers);
-    let racks: BTreeMap<BrokerId, &str> = brokers
-        .iter()
-        .filter_map(|b| Some((b.id, b.rack.as_deref()?)))
-        .collect();
-    let count = |ids: &[BrokerId]| ids.iter().filter_map(|id| racks.get(id)).collect::<BTreeSet<_>>().len();
-    if racks.len() < brokers.len() {
-        let evidence = format!(
-            "{} of {} brokers tell no rack",
-            brokers.len() - racks.len(),
-            brokers.len()
-        );
-        return Gate::new("rack-spread", Class::Hard, Verdict::Warn, evidence);
-    }
-    let lower: Vec<String> = moves
-        .iter()
-        .filter(|m| count(&m.to) < count(&m.from))
-        .map(Move::name)
-        .collect();
-    Gate::none_of(
-        "rack-spread",
-        Class::Hard,
-        &lower,
-        "no partition ends in fewer racks",
-        "partitions would end in fewer racks",
-    )
-}
-
-fn offline(snapshot: &Snapshot, moves: &[Move]) -> Gate {
-    let offline: Vec<String> = moves
-        .iter()
-        .filter(|m| placed(snapshot, m).is_none_or(Partition::is_offline))
-        .map(Move::name)
-        .collect();
-    Gate::none_of(
-        "offline",
-        Class::Soft,
-        &offline,
-        "every partition has a leader",
-        "partitions are offline and cannot be copied",
-    )
-}
-
-/// A reassignment completes only when all targets are in sync, so one that starts out of sync may never end.
-fn isr(snapshot: &Snapshot, moves: &[Move]) -> Gate {
-    let lagging = |m: &&Move| {
-        let partition = placed(snapshot, m);
-        partition.is_some_and(|partition| partition.missing().any(|id| m.to.contains(&id)))
-    };
-    let lagging: Vec<String> = moves.iter().filter(lagging).map(Move::name).collect();
-    Gate::none_of(
-        "isr",
-        Class::Soft,
-        &lagging,
-        "all replicas that stay are in sync",
-        "partitions keep a replica that is out of sync",
-    )
-}
-
-fn idle(snapshot: &Snapshot, moves: &[Move]) -> Gate {
-    let Some(running) = snapshot.reassignments.get() else {
-        let why = snapshot.reassignments.problem().unwrap_or_default();
-        return Gate::new(
-            "idle",
-            Class::Soft,
-            Verdict::Unknown,
-            format!("reassignments in flight are not known: {why}"),
-        );
-    };
-    let ours = |topic: &str, partition: i32| moves.iter().any(|m| m.topic == topic && m.partition == partition);
-    let clashing: Vec<String> = running
-        .iter()
-        .filter(|r| ours(&r.topic, r.partition))
-        .map(|r| format!("{}-{}", r.topic, r.partition))
-        .collect();
-    if !clashing.is_empty() {
-        let evidence = format!(
-            "{} partitions of this plan are already being reassigned: {}",
-            clashing.len(),
-            few(&clashing)
-        );
-        return Gate::new("idle", Class::Soft, Verdict::Fail, evidence);
-    }
-    match running.len() {
-        0 => Gate::new("idle", Class::Soft, Verdict::Pass, "nothing is being reassigned"),
-        others => Gate::new(
-            "idle",
-            Class::Soft,
-            Verdict::Warn,
-            format!("{others} other partitions are being reassigned"),
-        ),
-    }
-}
-
-fn disk(snapshot: &Snapshot, impact: &Impact) -> Gate {
-    let receiving = || impact.brokers.iter().filter(|(_, load)| load.bytes_in != Some(0));
-    let full: Vec<String> = receiving()
-        .filter_map(|(id, load)| Some((id, load.used_percent_peak?)))
-        .filter(|(_, peak)| *peak > DISK_LIMIT_PERCENT)
-        .map(|(id, peak)| format!("broker {id} {peak:.0} %"))
-        .collect();
-    if !full.is_empty() {
-        let what = format!("disks would pass {DISK_LIMIT_PERCENT:.0} %");
-        return Gate::none_of("disk", Class::Soft, &full, "", &what);
-    }
-    let blind: Vec<String> = receiving()
-        .filter(|(_, load)| load.used_percent_peak.is_none())
-        .map(|(id, _)| why_blind(snapshot, *id))
-        .collect();
-    if !blind.is_empty() {
-        return Gate::new("disk", Class::Soft, Verdict::Unknown, few(&blind));
-    }
-    let worst = receiving()
-        .filter_map(|(_, load)| load.used_percent_peak)
-        .max_by(f64::total_cmp);
-    let evidence = worst.map_or("no disk gets fuller".to_owned(), |worst| {
-        format!("no disk passes {worst:.0} % while the plan runs")
-    });
-    Gate::new("disk", Class::Soft, Verdict::Pass, evidence)
-}
-
-fn why_blind(snapshot: &Snapshot, id: BrokerId) -> String {
-    let section = snapshot.logdirs.get(&id);
-    let untold = |dirs: &Vec<LogDir>| dirs.iter().all(|dir| dir.total_bytes.is_none());
-    match section {
-        Some(dirs) if dirs.get().is_some_and(untold) => format!("broker {id} does not tell its disk's size"),
-        Some(dirs) if dirs.get().is_some() => format!("a size of what broker {id} gets is not known"),
-        Some(dirs) => format!("broker {id}: {}", dirs.problem().unwrap_or_default()),
-        None => format!("broker {id} has not told its log dirs"),
-    }
+    let listed = brokers.iter().find(|broker| broker.id == id);
+    listed.is_none_or(|broker| broker.fenced) || snapshot.links.get(&id).is_some_and(|link| !link.is_fresh())
 }
 
 fn placed<'a>(snapshot: &'a Snapshot, moved: &Move) -> Option<&'a Partition> {
-    snapshot
-        .topic(&moved.topic)?
-        .partitions
+    snapshot.topic(&moved.topic)?.partition(moved.partition)
+}
+
+/// The same plan with gates and impact as they stand now. What it is for, its batches and its bound stay as they were
+/// worked out: its moves are pinned, and what differs from what they saw is drift.
+pub(super) fn renew(plan: &Plan, snapshot: &Snapshot) -> Result<Plan, Error> {
+    let target = |m: &Move| Target::new(&m.topic, m.partition, m.to.clone());
+    let targets: Vec<Target> = plan.moves().map(target).collect();
+    let fresh = moves(snapshot, &targets)?;
+    if fresh.is_empty() {
+        return Err(nothing(&Wish::from(Goal::Assign(targets)), None));
+    }
+    let impact = Impact::of(&fresh, snapshot);
+    let mut by_name: BTreeMap<(String, i32), Move> = fresh
         .iter()
-        .find(|partition| partition.partition == moved.partition)
+        .map(|m| ((m.topic.clone(), m.partition), m.clone()))
+        .collect();
+    let mut renewed = |step: &Step| match step {
+        Step::Reassign { moves } => {
+            let take = |m: &Move| by_name.remove(&(m.topic.clone(), m.partition));
+            let moves: Vec<Move> = moves.iter().filter_map(take).collect();
+            (!moves.is_empty()).then_some(Step::Reassign { moves })
+        }
+        other => Some(other.clone()),
+    };
+    Ok(Plan {
+        gates: gate::gates(snapshot, &fresh, &impact),
+        undo: undo(&fresh),
+        impact,
+        steps: plan.steps.iter().filter_map(&mut renewed).collect(),
+        ..plan.clone()
+    })
+}
+
+/// How a plan comes to its least: for the lines below the first.
+pub(super) fn aim_lines(plan: &Plan) -> Vec<String> {
+    let impact = &plan.impact;
+    let leaders = match impact.leader_changes {
+        0 => "preferred leaders stay".to_owned(),
+        1 => "1 preferred leader changes".to_owned(),
+        changes => format!("{changes} preferred leaders change"),
+    };
+    let Some(aim) = &plan.aim else { return vec![leaders] };
+    let percent = |now: Option<f64>, after: Option<f64>| match (now, after) {
+        (Some(now), Some(after)) => format!("{now:.0}→{after:.0} %"),
+        _ => "?".to_owned(),
+    };
+    let (now, after) = (&aim.skew_now, &aim.skew_after);
+    let skew = format!(
+        "fullest over mean: bytes {}, replicas {}, leaders {}",
+        percent(now.bytes_percent, after.bytes_percent),
+        percent(Some(now.replicas_percent), Some(after.replicas_percent)),
+        percent(Some(now.leaders_percent), Some(after.leaders_percent)),
+    );
+    vec![format!("least possible {} · {leaders} · {skew}", aim.least)]
 }

@@ -2,7 +2,7 @@
 
 use super::gate::{Class, Gate, Verdict};
 use super::impact::Load;
-use super::{Kind, Move, Plan, Step, Undo};
+use super::{Kind, Move, Plan, Step, Undo, reassign};
 use crate::model::BrokerId;
 
 /// How a line is meant.
@@ -56,7 +56,14 @@ pub fn figures(plan: &Plan) -> String {
         Kind::Reassign => {
             let impact = &plan.impact;
             parts.push(plural(impact.partitions, "partition"));
-            parts.push(size(impact.bytes));
+            parts.push(match impact.unknown_sizes {
+                0 => size(impact.bytes),
+                unknown => format!(
+                    "over {} and {} of unknown size",
+                    size(Some(impact.known_bytes)),
+                    plural(unknown, "partition")
+                ),
+            });
             let dollars = impact
                 .crossing_usd
                 .map_or("$ unknown".to_owned(), |usd| format!("${usd:.2}"));
@@ -75,9 +82,16 @@ pub fn lines(plan: &Plan) -> Vec<Line> {
     lines
 }
 
-/// What follows the headline: brokers before and after, the moves, the gates.
+/// What follows the headline: how near it comes to its least, brokers before and after, the moves, the gates.
 pub fn body(plan: &Plan) -> Vec<Line> {
-    let mut lines = brokers(plan);
+    let mut lines = Vec::new();
+    if plan.kind == Kind::Reassign {
+        let aim = reassign::aim_lines(plan).into_iter();
+        lines.extend(aim.map(|text| Line::new(Mood::Plain, format!("  {text}"))));
+        let notes = plan.aim.iter().flat_map(|aim| &aim.notes);
+        lines.extend(notes.map(|note| Line::new(Mood::Warn, format!("  ⚠ {note}"))));
+    }
+    lines.extend(brokers(plan));
     lines.extend(steps(plan));
     lines.extend(plan.gates.iter().map(gate));
     lines

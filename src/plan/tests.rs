@@ -1,7 +1,7 @@
 //! Plans on a small cluster: three racks with two brokers each, one topic.
 
 use super::gate::Verdict;
-use super::reassign::Target;
+use super::reassign::{Goal, Target};
 use super::*;
 use crate::model::broker::{Broker, Link};
 use crate::model::cluster::Cluster;
@@ -92,15 +92,11 @@ fn snapshot() -> Snapshot {
 }
 
 fn target(partition: i32, replicas: &[BrokerId]) -> Target {
-    Target {
-        topic: "orders".into(),
-        partition,
-        replicas: replicas.to_vec(),
-    }
+    Target::new("orders", partition, replicas.to_vec())
 }
 
 fn plan(snapshot: &Snapshot, targets: &[Target]) -> Plan {
-    reassign::plan(snapshot, targets, "dev", now()).unwrap()
+    reassign::plan(snapshot, &Goal::Assign(targets.to_vec()).into(), "dev", now()).unwrap()
 }
 
 fn verdict(plan: &Plan, gate: &str) -> Verdict {
@@ -123,7 +119,7 @@ fn a_move_within_its_rack_copies_one_replica_and_crosses_nothing_it_need_not() {
     assert_eq!((load.leaders_now, load.leaders_after, load.replicas_after), (0, 1, 1));
     assert_eq!(load.used_percent_peak, Some(60.0));
     assert!(plan.closed_gates().next().is_none(), "{:?}", plan.gates);
-    assert_eq!(plan.undo.to_string(), "full: move back, 100.0 GB");
+    assert_eq!(plan.undo.to_string(), "full: move back, 100 GB");
 }
 
 #[test]
@@ -181,7 +177,7 @@ fn a_dead_target_is_refused() {
 #[test]
 fn assignments_that_make_no_sense_are_told_by_name() {
     let refused = |targets: &[Target]| {
-        reassign::plan(&snapshot(), targets, "dev", now())
+        reassign::plan(&snapshot(), &Goal::Assign(targets.to_vec()).into(), "dev", now())
             .unwrap_err()
             .to_string()
     };
@@ -194,15 +190,91 @@ fn assignments_that_make_no_sense_are_told_by_name() {
 }
 
 #[test]
-fn kafkas_own_file_format_is_read() {
-    let text = r#"{"version":1,"partitions":[{"topic":"orders","partition":0,"replicas":[4,2,3],"log_dirs":["any","any","any"]}]}"#;
-    assert_eq!(reassign::parse(text).unwrap(), [target(0, &[4, 2, 3])]);
-    assert!(
-        reassign::parse("{}")
+fn what_is_wrong_in_a_file_is_told_with_its_line() {
+    let refused = |entry: &str| {
+        let text = format!("{{\"partitions\": [\n{entry}\n]}}");
+        let goal = Goal::Assign(reassign::parse(&text).unwrap());
+        reassign::plan(&snapshot(), &goal.into(), "dev", now())
             .unwrap_err()
             .to_string()
-            .contains("not a reassignment file")
+    };
+    let entry = r#"{"topic":"order","partition":0,"replicas":[1]}"#;
+    assert_eq!(refused(entry), "line 2: there is no topic order");
+    let entry = r#"{"topic":"orders","partition":2,"replicas":[1]}"#;
+    assert!(refused(entry).starts_with("line 2: topic orders has partitions 0 to 1"));
+    let entry = r#"{"topic":"orders","partition":0,"replicas":[1,9]}"#;
+    assert!(refused(entry).starts_with("line 2: orders-0 names broker 9"));
+}
+
+#[test]
+fn another_number_of_replicas_is_named_and_too_few_are_refused() {
+    let mut snapshot = snapshot();
+    let named = |plan: &Plan| plan.gates.iter().find(|gate| gate.name == "replication").cloned();
+    assert_eq!(named(&plan(&snapshot, &[target(0, &[4, 2, 3])])), None);
+    let fewer = named(&plan(&snapshot, &[target(0, &[1, 2])])).unwrap();
+    assert_eq!(fewer.verdict, Verdict::Warn);
+    assert!(fewer.evidence.contains("orders-0 3→2"), "{}", fewer.evidence);
+    let config = crate::model::config::Config {
+        name: "min.insync.replicas".into(),
+        value: Some("2".into()),
+        source: crate::model::config::ConfigSource::Topic,
+        sensitive: false,
+        read_only: false,
+        documentation: None,
+        synonyms: Vec::new(),
+    };
+    snapshot.topic_configs = Observed::fresh([("orders".to_owned(), vec![config])].into(), now());
+    assert_eq!(
+        verdict(&plan(&snapshot, &[target(0, &[1, 2])]), "rack-spread"),
+        Verdict::Pass
     );
+    assert_eq!(
+        verdict(&plan(&snapshot, &[target(0, &[1])]), "replication"),
+        Verdict::Fail
+    );
+}
+
+#[test]
+fn what_does_not_fit_on_a_disk_can_not_be_overridden() {
+    let mut snapshot = snapshot();
+    let mut dirs = snapshot.logdirs[&4].get().unwrap().clone();
+    dirs[0].usable_bytes = Some(50 * GB);
+    snapshot.logdirs.insert(4, Observed::fresh(dirs, now()));
+    let plan = plan(&snapshot, &[target(0, &[4, 2, 3])]);
+    assert_eq!(plan.refused_by(&["disk".to_owned()]).count(), 1);
+}
+
+#[test]
+fn sizes_that_nobody_tells_are_counted_and_no_zeroes() {
+    let mut snapshot = snapshot();
+    for id in 1..=3 {
+        let mut dirs = snapshot.logdirs[&id].get().unwrap().clone();
+        dirs[0].replicas = dirs[0]
+            .replicas
+            .iter()
+            .filter(|replica| replica.partition != 1)
+            .cloned()
+            .collect();
+        snapshot.logdirs.insert(id, Observed::fresh(dirs, now()));
+    }
+    let plan = plan(&snapshot, &[target(0, &[4, 2, 3]), target(1, &[5, 3, 1])]);
+    assert_eq!((plan.impact.bytes, plan.impact.unknown_sizes), (None, 1));
+    let told = summary::headline(&plan);
+    assert!(told.contains("over 100 GB and 1 partition of unknown size"), "{told}");
+}
+
+#[test]
+fn a_plan_is_renewed_with_its_goal_and_its_batches() {
+    let snapshot = snapshot();
+    let wish = reassign::Wish {
+        max_bytes_in_flight: Some(100 * GB),
+        ..Goal::Drain(vec![1]).into()
+    };
+    let plan = reassign::plan(&snapshot, &wish, "dev", now()).unwrap();
+    assert_eq!(plan.steps.len(), 2, "100 GB each");
+    let mut forged = plan.clone();
+    forged.gates.clear();
+    assert_eq!(forged.renewed(&snapshot, now()).unwrap(), plan);
 }
 
 #[test]

@@ -128,6 +128,7 @@ fn plan(
         gates,
         impact: Impact::default(),
         undo,
+        aim: None,
     })
 }
 

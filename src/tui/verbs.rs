@@ -153,8 +153,11 @@ impl Desk {
                     std::fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))
                 };
                 let file = wanted.from_json.as_ref().map(read).transpose()?;
-                let targets = wanted.targets(file.as_deref()).map_err(|error| error.to_string())?;
-                self.work_out(&line, Intent::Reassign(targets), Vec::new()).await
+                if wanted.out.is_some() || wanted.to_json.is_some() || wanted.undo_json.is_some() {
+                    return Err("files are saved on the command line; S saves the plan that is shown".to_owned());
+                }
+                let wish = wanted.wish(file.as_deref()).map_err(|error| error.to_string())?;
+                self.work_out(&line, Intent::Reassign(wish), Vec::new()).await
             }
             Some(Command::Operation(verb)) => {
                 use crate::command::operation::Verb as V;
