@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use futures::future::join_all;
+
 use crate::feed::Sources;
 use crate::model::BrokerId;
 use crate::model::logdir::LogDir;
@@ -146,10 +148,7 @@ pub(super) async fn look(kafka: &Kafka, moves: &[Move], step: usize) -> Seen {
         done: (moves.len() - waiting.len()) as u32,
         total: moves.len() as u32,
         bytes_done: copied,
-        bytes_total: moves
-            .iter()
-            .map(|m| Some(m.size_bytes? * m.adding().count() as u64))
-            .sum(),
+        bytes_total: moves.iter().map(Move::copied_bytes).sum(),
         eta_seconds: None,
         note: format!("waiting for {}{more} to be in sync", names.join(", ")),
     })
@@ -267,10 +266,7 @@ fn find<'a>(topics: &'a [Topic], m: &Move) -> Option<&'a Partition> {
     let at = topics
         .binary_search_by(|topic| topic.name.as_str().cmp(&m.topic))
         .ok()?;
-    topics[at]
-        .partitions
-        .iter()
-        .find(|partition| partition.partition == m.partition)
+    topics[at].partition(m.partition)
 }
 
 fn is_there(m: &Move, partition: &Partition) -> bool {
@@ -282,13 +278,15 @@ async fn copied(kafka: &Kafka, moves: &[Move], waiting: &[&Move]) -> Option<u64>
     let mut bytes: u64 = moves
         .iter()
         .filter(|m| !waiting.iter().any(|w| w.topic == m.topic && w.partition == m.partition))
-        .map(|m| Some(m.size_bytes? * m.adding().count() as u64))
+        .map(|m| m.copied_bytes())
         .sum::<Option<u64>>()?;
     let mut brokers: Vec<i32> = waiting.iter().flat_map(|m| m.adding()).collect();
     brokers.sort_unstable();
     brokers.dedup();
-    for id in brokers {
-        let dirs = kafka.logdirs(id).await.unwrap_or_default();
+    // All at once: one that does not answer must not hold up the others.
+    let told = join_all(brokers.iter().map(|id| kafka.logdirs(*id))).await;
+    for (id, dirs) in brokers.into_iter().zip(told) {
+        let dirs = dirs.unwrap_or_default();
         bytes += waiting
             .iter()
             .filter(|m| m.adding().any(|a| a == id))

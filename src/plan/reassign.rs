@@ -147,8 +147,12 @@ fn nothing(wish: &Wish, aim: Option<&Aim>) -> Error {
         Goal::Balance(_) => "every broker is within 2.5 % of its share, or no move brings one nearer without waste",
         Goal::Factor(_) => "every partition has that number of replicas already",
     };
-    let notes = aim.map_or(&[][..], |aim| &aim.notes);
-    let parts: Vec<&str> = std::iter::once(why).chain(notes.iter().map(String::as_str)).collect();
+    let first = match wish.goal.title() {
+        Some(title) => format!("{title}: {why}"),
+        None => why.to_owned(),
+    };
+    let notes = aim.into_iter().flat_map(|aim| aim.notes.clone());
+    let parts: Vec<String> = std::iter::once(first).chain(notes).collect();
     Error::Nothing(parts.join("; "))
 }
 

@@ -7,7 +7,6 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::layout::{At, Layout};
 use super::outcome::{Least, Outcome};
-use super::wish::brokers;
 use super::{Error, few};
 use crate::model::snapshot::Snapshot;
 use crate::model::{BrokerId, Observed};
@@ -18,8 +17,7 @@ pub(super) fn brokers_of(layout: &mut Layout<'_>, ids: &[BrokerId]) -> Result<Ou
     for node in &leaving {
         layout.nodes[*node].open = false;
     }
-    let outcome = leave(layout, |_, node| leaving.contains(&node), &BTreeMap::new())?;
-    outcome.or_nothing(|| format!("{} hold no replica that could be moved", brokers(ids)))
+    leave(layout, |_, node| leaving.contains(&node), &BTreeMap::new())
 }
 
 /// Everything on the first of each pair goes to the second.
@@ -43,9 +41,7 @@ pub(super) fn replace(layout: &mut Layout<'_>, pairs: &[(BrokerId, BrokerId)]) -
     for gone in heirs.keys() {
         layout.nodes[*gone].open = false;
     }
-    let gone: Vec<BrokerId> = pairs.iter().map(|(old, _)| *old).collect();
-    let outcome = leave(layout, |_, node| heirs.contains_key(&node), &heirs)?;
-    outcome.or_nothing(|| format!("{} hold no replica that could be moved", brokers(&gone)))
+    leave(layout, |_, node| heirs.contains_key(&node), &heirs)
 }
 
 /// Everything leaves one directory of a broker, for other brokers.
@@ -87,8 +83,7 @@ pub(super) fn dir(
         .iter()
         .map(|part| inside.contains(&(part.topic, part.partition)))
         .collect();
-    let outcome = leave(layout, |part, at| at == node && keys[part], &BTreeMap::new())?;
-    outcome.or_nothing(|| format!("{} of broker {id} holds no replica that could be moved", dir.path))
+    leave(layout, |part, at| at == node && keys[part], &BTreeMap::new())
 }
 
 /// Moves every replica that `goes`, to its broker's heir, or to whoever takes it best. Large ones choose first, because

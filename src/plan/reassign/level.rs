@@ -7,7 +7,7 @@ use std::cmp::Reverse;
 
 use super::layout::{At, Layout};
 use super::outcome::{Least, Outcome, plural};
-use super::wish::{Measure, brokers};
+use super::wish::Measure;
 use super::{Error, drain};
 use crate::model::BrokerId;
 
@@ -110,7 +110,7 @@ pub(super) fn add(layout: &mut Layout<'_>, ids: &[BrokerId]) -> Result<Outcome, 
         }
         false => Least::Replicas(least),
     };
-    outcome.or_nothing(|| format!("{} hold their share already", brokers(ids)))
+    Ok(outcome)
 }
 
 impl Scale {

@@ -2,8 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::few;
 use super::layout::{Hold, Layout};
-use super::{Error, few};
 use crate::plan::summary::size;
 
 /// How near a plan comes to the least that its goal takes, and what it does to the balance.
@@ -74,19 +74,6 @@ impl Outcome {
             Hold::Unasked => self.unasked += 1,
             Hold::Moving => self.moving.push(layout.name(part)),
             Hold::Offline => self.offline.push(layout.name(part)),
-        }
-    }
-
-    /// Nothing moved is no plan; what was left out says why.
-    pub fn or_nothing(self, why: impl FnOnce() -> String) -> Result<Self, Error> {
-        let idle = matches!(
-            self.least,
-            Least::Bytes(Some(0)) | Least::Replicas(0) | Least::Leaders(0)
-        );
-        let notes = self.sentences();
-        match idle && !notes.is_empty() {
-            true => Err(Error::Nothing(format!("{}; {}", why(), notes.join("; ")))),
-            false => Ok(self),
         }
     }
 

@@ -159,12 +159,10 @@ fn after(snapshot: &Snapshot, plan: &Plan) -> Snapshot {
             let copy = snapshot.logdirs.values().filter_map(Observed::get).find_map(replica);
             for (id, section) in &mut after.logdirs {
                 let mut dirs = section.get().cloned().unwrap();
-                dirs[0]
-                    .replicas
-                    .retain(|r| r.topic != m.topic || r.partition != m.partition);
-                if m.to.contains(id) {
-                    dirs[0].replicas.extend(copy.clone());
-                }
+                let others = dirs[0].replicas.iter();
+                let others = others.filter(|r| r.topic != m.topic || r.partition != m.partition);
+                let own = copy.iter().filter(|_| m.to.contains(id));
+                dirs[0].replicas = others.chain(own).cloned().collect();
                 *section = Observed::fresh(dirs, now());
             }
         }
@@ -530,6 +528,22 @@ fn what_cannot_be_moved_is_said() {
     assert!(
         plan.moves()
             .all(|m| m.topic != name(0) || ![4, 5].contains(&m.partition))
+    );
+
+    // Empty logs are moved too, whatever else is left out.
+    let mut empty = Spec::spread(11, 6, 3, 60, 3);
+    empty.partitions.iter_mut().for_each(|(_, _, size)| *size = Some(0));
+    empty.partitions[5].1 = vec![1, 2, 3];
+    let mut empty = empty.snapshot();
+    empty.reassignments = snapshot.reassignments.clone();
+    let plan = worked(&empty, Goal::Drain(vec![1])).unwrap();
+    assert!(plan.impact.bytes == Some(0) && plan.moves().count() > 1);
+    let again = worked(&after(&empty, &plan), Goal::Drain(vec![1]))
+        .unwrap_err()
+        .to_string();
+    assert!(
+        again.contains("drain broker 1") && again.contains("topic-0000-5"),
+        "{again}"
     );
 
     let only = Wish {
