@@ -8,6 +8,8 @@ use std::process::{Output, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use azimuth::source::kafka::Target;
+use azimuth::source::kafka::record::{NewRecord, Producer};
 use azimuth_broker::cluster::{Cluster, ClusterConfig};
 use azimuth_broker::id::NodeId;
 use rustix::process::{Pid, Signal, kill_process};
@@ -310,6 +312,109 @@ async fn a_change_is_planned_killed_half_way_finished_and_verified() {
 async fn a_change_on_apache_kafka_is_the_same() {
     let Some(cluster) = kafka::shared().await else { return };
     whole(&cluster.bootstrap, 2, |placement| shifted(placement, &[1, 2, 3])).await;
+    // After it, because each looks that nothing else is in flight.
+    drained(&cluster.bootstrap, 3, 2).await;
+}
+
+/// Worked out from a goal, carried out, looked at, and taken back with the file of the way back.
+async fn drained(bootstrap: &str, broker: i64, replication: usize) {
+    let desk = Desk::of(bootstrap);
+    for (topic, partitions) in [("bills", 7), ("mails", 5)] {
+        let create = format!("topic create {topic} --partitions {partitions} --replication-factor {replication} --yes");
+        desk.run(&create).await.ends(0);
+        let producer = Producer::new(&Target::new(bootstrap), &[]).unwrap();
+        for partition in 0..partitions {
+            let record = NewRecord {
+                topic,
+                partition: Some(partition),
+                value: Some(&[b'x'; 20_000]),
+                ..NewRecord::default()
+            };
+            producer.send(record).await.unwrap();
+        }
+        producer.flush(PATIENCE).await.unwrap();
+    }
+    let before = (desk.placement("bills").await, desk.placement("mails").await);
+    let held = before
+        .0
+        .iter()
+        .chain(&before.1)
+        .filter(|ids| ids.contains(&broker))
+        .count();
+    assert!(held > 0, "broker {broker} holds something: {before:?}");
+
+    let scope = "--topic bills|mails";
+    let line = format!("reassign plan --drain-broker {broker} {scope} --max-bytes-in-flight 50kB");
+    // Until every leader has listed its new logs.
+    let started = Instant::now();
+    let plan = loop {
+        let plan = desk.json(&line).await;
+        if plan["impact"]["unknown_sizes"] == json!(0)
+            && plan["impact"]["known_bytes"].as_u64() >= Some(held as u64 * 20_000)
+        {
+            break plan;
+        }
+        assert!(started.elapsed() < PATIENCE, "the sizes never come: {plan:#}");
+        tokio::time::sleep(LOOK).await;
+    };
+    assert_eq!(
+        plan["aim"]["least"]["bytes"], plan["impact"]["bytes"],
+        "no byte more than it holds"
+    );
+    assert_eq!(plan["impact"]["partitions"], json!(held));
+    assert!(
+        plan["steps"].as_array().unwrap().len() >= held.div_ceil(2),
+        "two fit in 50 kB"
+    );
+
+    let shown = desk
+        .run(&format!(
+            "{line} --out drain.json --to-json kafka.json --undo-json back.json"
+        ))
+        .await
+        .ends(0);
+    let first = shown.stdout.lines().next().unwrap();
+    assert!(
+        first.contains(&format!("PLAN reassign: drain broker {broker}")),
+        "{first}"
+    );
+    assert!(
+        first.contains("cross-AZ ($") && first.contains("undo: full (move back, "),
+        "{first}"
+    );
+    let shown = shown.answers("least possible ").answers("fullest over mean: bytes ");
+    shown.says("azimuth reassign apply drain.json");
+
+    desk.run("reassign apply drain.json --yes")
+        .await
+        .ends(0)
+        .answers("finished");
+    for topic in ["bills", "mails"] {
+        let now = desk.placement(topic).await;
+        assert!(
+            now.iter().all(|ids| !ids.contains(&broker) && ids.len() == replication),
+            "{topic}: {now:?}"
+        );
+    }
+    let nothing = desk.run(&line).await.ends(1);
+    nothing.says(&format!("broker {broker}"));
+
+    desk.run("reassign plan --from-json back.json --out undo.json")
+        .await
+        .ends(0);
+    desk.run("reassign apply undo.json --yes")
+        .await
+        .ends(0)
+        .answers("finished");
+    assert_eq!((desk.placement("bills").await, desk.placement("mails").await), before);
+    desk.run("topic delete bills mails --yes").await.ends(0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_drained_broker_holds_nothing_until_it_gets_everything_back() {
+    let (cluster, _folder) = ours().await;
+    drained(&cluster.bootstrap(), 4, 3).await;
+    cluster.shutdown().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
