@@ -9,6 +9,10 @@ use super::words::Words;
 use crate::plan::reassign::{Goal, Measure, Target, Wish, parse, topic_pattern};
 
 /// What can be done about where replicas are.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "there is one command in a process, and clap's Args cannot be boxed in a variant"
+)]
 #[derive(Debug, Clone, PartialEq, Eq, Subcommand)]
 pub enum Verb {
     /// Work out a plan and show it; nothing is changed

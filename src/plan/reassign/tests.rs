@@ -458,11 +458,11 @@ fn a_directory_is_drained_alone() {
     let mut dirs = snapshot.logdirs[&1].get().unwrap().clone();
     let middle = dirs[0].replicas.len() / 2;
     let half = dirs[0].replicas[middle..].to_vec();
-    dirs[0].replicas = dirs[0].replicas[..middle].iter().cloned().collect();
+    dirs[0].replicas = dirs[0].replicas.iter().take(middle).cloned().collect();
     let second: u64 = half.iter().map(|replica| replica.size_bytes).sum();
     dirs.push(LogDir {
         path: "/data2".into(),
-        replicas: half.iter().cloned().collect(),
+        replicas: half.clone().into_iter().collect(),
         ..dirs[0].clone()
     });
     snapshot.logdirs.insert(1, Observed::fresh(dirs, now()));
