@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use azimuth::source::kafka::Target;
 use azimuth::source::kafka::record::{NewRecord, Producer};
 use azimuth_broker::cluster::{Cluster, ClusterConfig};
+use azimuth_broker::env::disk::Disk;
 use azimuth_broker::id::NodeId;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
@@ -21,6 +22,8 @@ use super::kafka;
 /// Two busy cores, and debug builds of everything.
 const PATIENCE: Duration = Duration::from_secs(60);
 const LOOK: Duration = Duration::from_millis(100);
+/// Of each of our brokers.
+const VOLUME_BYTES: u64 = 1 << 30;
 
 /// A home with contexts for one cluster: `dev` may be changed, `prod-eu` with its name, `viewer` not.
 struct Desk {
@@ -190,7 +193,10 @@ impl Ran {
 async fn ours() -> (Cluster, tempfile::TempDir) {
     let folder = tempfile::Builder::new().prefix("azimuth-four-").tempdir().unwrap();
     let racks = ["a", "b", "c", "a"].map(str::to_owned);
-    let config = ClusterConfig::local(4, &racks, folder.path(), 0);
+    let mut config = ClusterConfig::local(4, &racks, folder.path(), 0);
+    // However full this machine's own disk is.
+    let dirs = config.nodes.iter().flat_map(|node| &node.log_dirs);
+    config.disk = Disk::with_volumes(dirs.map(|dir| (dir.clone(), VOLUME_BYTES))).unwrap();
     (Cluster::start(config).await.unwrap(), folder)
 }
 
@@ -345,6 +351,17 @@ async fn drained(bootstrap: &str, broker: i64, replication: usize) {
 
     let scope = "--topic bills|mails";
     let line = format!("reassign plan --drain-broker {broker} {scope} --max-bytes-in-flight 50kB");
+    // Apache Kafka tells of this machine's own disk, on which there has to be room.
+    let dirs = desk.json("logdir list").await;
+    let used = dirs["items"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|dir| dir["used_percent"].as_f64().unwrap());
+    if used.fold(0.0, f64::max) > 84.0 {
+        desk.run(&line).await.says("no room below 85 %");
+        return;
+    }
     // Until every leader has listed its new logs.
     let started = Instant::now();
     let plan = loop {
