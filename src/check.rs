@@ -173,4 +173,4 @@ impl Dont {
 }
 
 #[cfg(test)]
-mod fixture;
+pub(crate) mod fixture;

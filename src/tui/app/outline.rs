@@ -112,3 +112,88 @@ impl Outline {
         Made { outline, table }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::check::fixture::{Six, now};
+    use crate::tui::app::Message;
+    use crate::tui::app::state::Start;
+
+    fn facts(six: &Six) -> (Arc<Snapshot>, Arc<Rows>, Arc<Triage>) {
+        let snapshot = Arc::new(six.snapshot.clone());
+        let rows = Arc::new(Rows::of(&snapshot, now()));
+        (snapshot, rows, Arc::new(six.triage()))
+    }
+
+    /// The screens at the list of topics of a cluster that is well.
+    fn at_topics() -> State {
+        let mut state = State::new(Start {
+            now: now(),
+            width: 120,
+            height: 40,
+            ..Start::default()
+        });
+        let (snapshot, rows, triage) = facts(&Six::healthy());
+        state.update(now(), Message::Facts(snapshot, rows, triage, None));
+        state.go(now(), Place::list(Noun::Topic));
+        state
+    }
+
+    fn made(state: &State, six: &Six) -> Message {
+        let (snapshot, rows, triage) = facts(six);
+        let outline = state.outline().unwrap();
+        let made = outline.make(now(), Arc::clone(&snapshot), Arc::clone(&rows), Arc::clone(&triage));
+        Message::Facts(snapshot, rows, triage, Some(Box::new(made)))
+    }
+
+    fn shrunk() -> Six {
+        let mut six = Six::healthy();
+        six.isr("orders", 0, &[1]);
+        six
+    }
+
+    #[test]
+    fn the_table_made_elsewhere_is_the_one_that_the_loop_would_make() {
+        let mut state = at_topics();
+        let before = state.table.clone();
+        let news = made(&state, &shrunk());
+        state.update(now(), news);
+        assert_eq!(state.spent(), Some(before), "the old one is freed elsewhere");
+        let adopted = state.table.clone();
+        state.rebuild(now());
+        assert_eq!(adopted, state.table);
+        assert!(state.table.faults() > 0);
+    }
+
+    #[test]
+    fn what_the_person_did_meanwhile_stands() {
+        let mut state = at_topics();
+        let news = made(&state, &shrunk());
+        state.list_mut().filter = "orders".to_owned();
+        state.update(now(), news);
+        assert_eq!(state.list().filter, "orders");
+        assert_eq!(state.list().rows().len(), 1, "{:?}", state.list().lines);
+
+        let news = made(&state, &Six::healthy());
+        state.go(now(), Place::list(Noun::Broker));
+        state.update(now(), news);
+        assert_eq!(state.table.noun, "broker");
+        assert_eq!(state.table.rows.len(), 6);
+    }
+
+    #[test]
+    fn a_table_that_would_be_the_same_is_not_made() {
+        let mut state = at_topics();
+        let outline = state.outline().unwrap();
+        let (snapshot, rows, triage) = (
+            Arc::clone(&state.snapshot),
+            Arc::clone(&state.rows),
+            state.triage.clone().unwrap(),
+        );
+        let made = outline.make(now(), snapshot, rows, triage);
+        assert!(made.table.is_none());
+        assert!(state.adopt(now(), made));
+        assert_eq!(state.spent(), None);
+    }
+}
