@@ -158,11 +158,7 @@ impl Facts {
     }
 
     /// The answer with the envelope filled in. A reason already told for a whole section is not told again for its cells.
-    pub fn seal(self, answer: Answer) -> Answer {
-        self.sealed(answer)
-    }
-
-    fn sealed(&self, mut answer: Answer) -> Answer {
+    pub fn seal(&self, mut answer: Answer) -> Answer {
         answer.complete &= self.problems.is_empty();
         answer.context = Some(self.snapshot.context.clone()).filter(|name| !name.is_empty());
         answer.cluster_id = self.snapshot.cluster.get().map(|cluster| cluster.id.clone());
@@ -186,7 +182,7 @@ impl Facts {
                 problems: vec![itself],
                 ..Answer::default()
             };
-            return Failure::partial(why).unseen(self.sealed(nothing));
+            return Failure::partial(why).unseen(self.seal(nothing));
         }
         let near = crate::settings::file::nearest(name, known.iter().copied());
         let hint = match near {

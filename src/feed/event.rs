@@ -362,11 +362,8 @@ struct Placed {
 impl Placed {
     fn of(snapshot: &Snapshot, topics: &[Topic]) -> Self {
         let mut seen = Self::default();
-        let configs = snapshot.topic_configs.get();
         for topic in topics {
-            let own = configs.and_then(|configs| configs.get(&topic.name));
-            let min = own.and_then(|own| own.iter().find(|config| config.name == "min.insync.replicas"));
-            let min: Option<usize> = min.and_then(|config| config.value.as_deref()?.parse().ok());
+            let min = snapshot.min_isr(&topic.name).map(|min| min as usize);
             for partition in &topic.partitions {
                 let in_sync = partition.isr.len();
                 seen.offline |= partition.is_offline();

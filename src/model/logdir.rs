@@ -1,5 +1,6 @@
 //! Log directories of brokers and the replicas in them.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -81,6 +82,14 @@ impl LogDir {
             growth_bytes_per_second: None,
         };
         topics.into_iter().take(Self::TOP).map(used).collect()
+    }
+
+    /// [`LogDir::top`], which a capture of before the source summed them does not have.
+    pub fn largest(&self) -> Cow<'_, [TopicUse]> {
+        match self.top.is_empty() {
+            true => Self::largest_topics(&self.replicas).into(),
+            false => (&self.top).into(),
+        }
     }
 
     /// Bytes of the file system in use by anybody.

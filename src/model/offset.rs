@@ -20,13 +20,16 @@ pub struct Spans {
 }
 
 impl Spans {
+    fn place(&self, partition: i32) -> Option<usize> {
+        self.all.binary_search_by_key(&partition, |(known, _)| *known).ok()
+    }
+
     pub fn get(&self, partition: i32) -> Option<&Span> {
-        let at = self.all.binary_search_by_key(&partition, |(known, _)| *known).ok()?;
-        Some(&self.all[at].1)
+        Some(&self.all[self.place(partition)?].1)
     }
 
     pub fn get_mut(&mut self, partition: i32) -> Option<&mut Span> {
-        let at = self.all.binary_search_by_key(&partition, |(known, _)| *known).ok()?;
+        let at = self.place(partition)?;
         Some(&mut self.all[at].1)
     }
 

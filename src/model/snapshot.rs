@@ -119,6 +119,13 @@ impl Snapshot {
         })
     }
 
+    /// `min.insync.replicas` of a topic, as it was told.
+    pub fn min_isr(&self, topic: &str) -> Option<u32> {
+        let configs = self.topic_configs.get()?.get(topic)?;
+        let config = configs.iter().find(|config| config.name == "min.insync.replicas")?;
+        config.value.as_deref()?.parse().ok()
+    }
+
     /// The log's ends, from whichever leader told last; `None` when no leader told.
     pub fn span(&self, topic: &str, partition: i32) -> Option<Span> {
         let told = self.offsets.values().filter_map(|offsets| {

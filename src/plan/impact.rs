@@ -102,7 +102,7 @@ impl Impact {
 }
 
 /// A sum that misses a term is not known.
-fn add(sum: Option<u64>, term: Option<u64>) -> Option<u64> {
+pub(super) fn add(sum: Option<u64>, term: Option<u64>) -> Option<u64> {
     Some(sum? + term?)
 }
 

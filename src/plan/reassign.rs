@@ -62,10 +62,14 @@ impl Target {
         }
     }
 
+    /// `line 12: `, or nothing.
+    fn origin(&self) -> String {
+        self.line.map(|line| format!("line {line}: ")).unwrap_or_default()
+    }
+
     /// `line 12: orders-3`.
     fn name(&self) -> String {
-        let line = self.line.map(|line| format!("line {line}: ")).unwrap_or_default();
-        format!("{line}{}-{}", self.topic, self.partition)
+        format!("{}{}-{}", self.origin(), self.topic, self.partition)
     }
 }
 
@@ -216,7 +220,7 @@ fn known<'a, T>(section: &'a Observed<T>, what: &'static str) -> Result<&'a T, E
 }
 
 fn find<'a>(snapshot: &'a Snapshot, target: &Target) -> Result<&'a Partition, Error> {
-    let line = target.line.map(|line| format!("line {line}: ")).unwrap_or_default();
+    let line = target.origin();
     let topic = snapshot.topic(&target.topic);
     let topic = topic.ok_or_else(|| Error::Impossible(format!("{line}there is no topic {}", target.topic)))?;
     topic.partition(target.partition).ok_or_else(|| {

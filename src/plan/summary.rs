@@ -55,13 +55,13 @@ pub fn figures(plan: &Plan) -> String {
     match plan.kind {
         Kind::Reassign => {
             let impact = &plan.impact;
-            parts.push(plural(impact.partitions, "partition"));
+            parts.push(plural(impact.partitions as usize, "partition"));
             parts.push(match impact.unknown_sizes {
                 0 => size(impact.bytes),
                 unknown => format!(
                     "over {} and {} of unknown size",
                     size(Some(impact.known_bytes)),
-                    plural(unknown, "partition")
+                    plural(unknown as usize, "partition")
                 ),
             });
             let dollars = impact
@@ -69,7 +69,7 @@ pub fn figures(plan: &Plan) -> String {
                 .map_or("$ unknown".to_owned(), |usd| format!("${usd:.2}"));
             parts.push(format!("{} cross-AZ ({dollars})", size(impact.crossing_bytes)));
         }
-        Kind::TopicCreate | Kind::TopicDelete => parts.push(plural(plan.steps.len() as u32, "topic")),
+        Kind::TopicCreate | Kind::TopicDelete => parts.push(plural(plan.steps.len(), "topic")),
     }
     parts.push(format!("undo: {}", undo(&plan.undo)));
     parts.join(" · ")
@@ -183,7 +183,7 @@ fn steps(plan: &Plan) -> Vec<Line> {
     if let Some(more) = plan.moves().count().checked_sub(MOVES).filter(|more| *more > 0) {
         lines.push(Line::new(
             Mood::Muted,
-            format!("  … and {}", plural(more as u32, "more partition")),
+            format!("  … and {}", plural(more, "more partition")),
         ));
     }
     lines.extend(plan.steps.iter().filter_map(step));
@@ -220,7 +220,7 @@ fn step(step: &Step) -> Option<Line> {
             )
         }
         Step::DeleteTopic { name, id, partitions } => {
-            format!("  - {name}  {}  id {id}", plural(*partitions, "partition"))
+            format!("  - {name}  {}  id {id}", plural(*partitions as usize, "partition"))
         }
     };
     Some(Line::new(Mood::Plain, text))
@@ -233,7 +233,7 @@ pub fn step_name(step: &Step) -> String {
             [only] => format!("move {} to {}", only.name(), ids(&only.to)),
             [first, .., last] => format!(
                 "move {}: {} … {}",
-                plural(moves.len() as u32, "partition"),
+                plural(moves.len(), "partition"),
                 first.name(),
                 last.name()
             ),
@@ -248,7 +248,7 @@ fn ids(ids: &[BrokerId]) -> String {
     ids.iter().map(BrokerId::to_string).collect::<Vec<_>>().join(",")
 }
 
-fn plural(count: u32, noun: &str) -> String {
+pub(super) fn plural(count: usize, noun: &str) -> String {
     match count {
         1 => format!("1 {noun}"),
         many => format!("{many} {noun}s"),

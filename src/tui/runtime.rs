@@ -184,8 +184,8 @@ impl Runtime {
                 strict: false,
                 now,
             }));
-            let made =
-                outline.map(|outline| outline.make(now, Arc::clone(&snapshot), Arc::clone(&rows), Arc::clone(&triage)));
+            let facts = (Arc::clone(&snapshot), Arc::clone(&rows), Arc::clone(&triage));
+            let made = outline.map(|outline| outline.make(now, facts));
             Digest {
                 before,
                 snapshot,
@@ -220,7 +220,7 @@ impl Runtime {
                 self.last = Some((Arc::clone(&snapshot), Arc::clone(&rows)));
                 let news = self.findings.news(&triage, now);
                 news.into_iter().for_each(|event| self.facts.note(event));
-                Message::Facts(snapshot, rows, triage, made.map(Box::new))
+                Message::Facts((snapshot, rows, triage), made.map(Box::new))
             }
             Err(error) => Message::Notice(Tone::Error, format!("the rows could not be computed: {error}")),
         }

@@ -123,11 +123,8 @@ fn cause(facts: &Facts<'_>, id: BrokerId, dir: &LogDir, verdict: Verdict) -> Cau
 /// `clicks 61 % of it`.
 fn largest(dir: &LogDir) -> Option<String> {
     let total: u64 = dir.replicas.iter().map(|replica| replica.size_bytes).sum();
-    // What was captured by an older console names none.
-    let most = match dir.top.first() {
-        Some(most) => most.clone(),
-        None => LogDir::largest_topics(&dir.replicas).into_iter().next()?,
-    };
+    let topics = dir.largest();
+    let most = topics.first()?;
     (total > 0).then(|| {
         format!(
             "{} is {} of it",

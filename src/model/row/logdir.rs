@@ -77,11 +77,7 @@ impl LogdirRow {
             full_in_seconds: Cell::from(section, now, full_in_missing(dir), |_| dir.full_in_seconds()),
             replicas: dir.replicas.len() as u32 - future_replicas,
             logs_bytes: dir.replicas.iter().map(|replica| replica.size_bytes).sum(),
-            top: match dir.top.is_empty() {
-                // A capture of before the source summed them.
-                true => LogDir::largest_topics(&dir.replicas),
-                false => dir.top.clone(),
-            },
+            top: dir.largest().into_owned(),
             future_bytes: future().map(|replica| replica.size_bytes).sum(),
             future_lag_records: future().map(|replica| replica.lag_records.max(0)).sum(),
             future_replicas,

@@ -3,8 +3,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use serde::{Serialize, Serializer};
-
 use super::Cell;
 pub use super::badge::{Badge, Badges};
 use crate::model::ends::{self, Ends, Told};
@@ -60,48 +58,6 @@ impl PartitionRow {
         } else {
             Role::OutOfSync
         }
-    }
-}
-
-/// With the roles of its replicas.
-impl Serialize for PartitionRow {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        #[derive(Serialize)]
-        struct Whole<'a> {
-            topic: &'a str,
-            partition: i32,
-            leader: Option<BrokerId>,
-            leader_epoch: i32,
-            replicas: &'a [BrokerId],
-            isr: &'a [BrokerId],
-            adding: &'a [BrokerId],
-            removing: &'a [BrokerId],
-            roles: BTreeMap<BrokerId, Role>,
-            min_isr: &'a Cell<u32>,
-            start: &'a Cell<i64>,
-            end: &'a Cell<i64>,
-            rate: &'a Cell<f64>,
-            size_bytes: &'a Cell<u64>,
-            badges: Badges,
-        }
-        let whole = Whole {
-            topic: &self.topic,
-            partition: self.partition,
-            leader: self.leader,
-            leader_epoch: self.leader_epoch,
-            replicas: &self.replicas,
-            isr: &self.isr,
-            adding: &self.adding,
-            removing: &self.removing,
-            roles: self.roles().collect(),
-            min_isr: &self.min_isr,
-            start: &self.start,
-            end: &self.end,
-            rate: &self.rate,
-            size_bytes: &self.size_bytes,
-            badges: self.badges,
-        };
-        whole.serialize(serializer)
     }
 }
 
@@ -348,12 +304,7 @@ impl<'a> MinIsr<'a> {
     }
 
     fn of_topic(&self, topic: &str) -> Cell<u32> {
-        let configs = self.snapshot.topic_configs.get().and_then(|configs| configs.get(topic));
-        let config = configs.and_then(|configs| configs.iter().find(|config| config.name == "min.insync.replicas"));
-        match config
-            .and_then(|config| config.value.as_deref())
-            .and_then(|value| value.parse().ok())
-        {
+        match self.snapshot.min_isr(topic) {
             Some(value) => Cell::known(value),
             None => Cell::unknown(self.problem.clone()),
         }

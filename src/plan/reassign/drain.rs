@@ -10,6 +10,7 @@ use super::outcome::{Least, Outcome};
 use super::{Error, few};
 use crate::model::snapshot::Snapshot;
 use crate::model::{BrokerId, Observed};
+use crate::plan::impact::add;
 
 /// Everything leaves these brokers.
 pub(super) fn brokers_of(layout: &mut Layout<'_>, ids: &[BrokerId]) -> Result<Outcome, Error> {
@@ -118,9 +119,7 @@ fn leave(
             continue;
         };
         layout.replace(part, place, target);
-        bytes = bytes
-            .zip(layout.parts[part].size)
-            .map(|(sum, size): (u64, u64)| sum + size);
+        bytes = add(bytes, layout.parts[part].size);
         if place == 0 && heir.is_none() {
             headless.push(part);
         }

@@ -4,6 +4,7 @@
 use super::layout::Layout;
 use super::outcome::{Least, Outcome};
 use super::{Error, few};
+use crate::plan::impact::add;
 
 /// `--rf`.
 pub(super) fn set(layout: &mut Layout<'_>, count: usize) -> Result<Outcome, Error> {
@@ -34,9 +35,7 @@ pub(super) fn set(layout: &mut Layout<'_>, count: usize) -> Result<Outcome, Erro
                 break;
             };
             layout.add(part, node);
-            bytes = bytes
-                .zip(layout.parts[part].size)
-                .map(|(sum, size): (u64, u64)| sum + size);
+            bytes = add(bytes, layout.parts[part].size);
         }
     }
     if !homeless.is_empty() {

@@ -182,7 +182,12 @@ fn replication(snapshot: &Snapshot, moves: &[Move]) -> Option<Gate> {
     let changed = || moves.iter().filter(|m| m.from.len() != m.to.len());
     let told = |m: &Move| format!("{} {}→{}", m.name(), m.from.len(), m.to.len());
     let low: Vec<String> = changed()
-        .filter(|m| m.to.len() < m.from.len() && min_isr(snapshot, &m.topic).is_some_and(|least| m.to.len() < least))
+        .filter(|m| {
+            m.to.len() < m.from.len()
+                && snapshot
+                    .min_isr(&m.topic)
+                    .is_some_and(|least| m.to.len() < least as usize)
+        })
         .map(told)
         .collect();
     if !low.is_empty() {
@@ -193,7 +198,7 @@ fn replication(snapshot: &Snapshot, moves: &[Move]) -> Option<Gate> {
     if names.is_empty() {
         return None;
     }
-    let unread = changed().any(|m| m.to.len() < m.from.len() && min_isr(snapshot, &m.topic).is_none());
+    let unread = changed().any(|m| m.to.len() < m.from.len() && snapshot.min_isr(&m.topic).is_none());
     let mut evidence = format!(
         "{} partitions change their number of replicas: {}",
         names.len(),
@@ -203,10 +208,4 @@ fn replication(snapshot: &Snapshot, moves: &[Move]) -> Option<Gate> {
         evidence.push_str("; min.insync.replicas was not read");
     }
     Some(Gate::new("replication", Class::Soft, Verdict::Warn, evidence))
-}
-
-fn min_isr(snapshot: &Snapshot, topic: &str) -> Option<usize> {
-    let configs = snapshot.topic_configs.get()?.get(topic)?;
-    let config = configs.iter().find(|config| config.name == "min.insync.replicas")?;
-    config.value.as_ref()?.parse().ok()
 }

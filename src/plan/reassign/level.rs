@@ -6,10 +6,11 @@
 use std::cmp::Reverse;
 
 use super::layout::{At, Layout};
-use super::outcome::{Least, Outcome, plural};
+use super::outcome::{Least, Outcome};
 use super::wish::Measure;
 use super::{Error, drain};
 use crate::model::BrokerId;
+use crate::plan::summary::plural;
 
 /// A broker within so much of its share is even; below that, moving costs more than it brings.
 const BAND: f64 = 0.025;

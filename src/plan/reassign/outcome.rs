@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::few;
 use super::layout::{Hold, Layout};
-use crate::plan::summary::size;
+use crate::plan::summary::{plural, size};
 
 /// How near a plan comes to the least that its goal takes, and what it does to the balance.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -141,12 +141,5 @@ impl std::fmt::Display for Least {
             Self::Replicas(count) => f.write_str(&plural(*count as usize, "replica")),
             Self::Leaders(count) => f.write_str(&plural(*count as usize, "preferred leader")),
         }
-    }
-}
-
-pub(super) fn plural(count: usize, noun: &str) -> String {
-    match count {
-        1 => format!("1 {noun}"),
-        many => format!("{many} {noun}s"),
     }
 }

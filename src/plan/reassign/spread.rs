@@ -1,7 +1,9 @@
 //! Partitions whose replicas share racks although they need not: as few replicas as it takes go to the emptiest racks.
 
 use super::layout::{At, Layout};
-use super::outcome::{Least, Outcome, plural};
+use super::outcome::{Least, Outcome};
+use crate::plan::impact::add;
+use crate::plan::summary::plural;
 
 /// `--spread`. Preferred leaders stay: in a rack with two replicas, one at least is a follower.
 pub(super) fn racks(layout: &mut Layout<'_>) -> Outcome {
@@ -19,9 +21,7 @@ pub(super) fn racks(layout: &mut Layout<'_>) -> Outcome {
                 break;
             };
             layout.replace(part, place, target);
-            bytes = bytes
-                .zip(layout.parts[part].size)
-                .map(|(sum, size): (u64, u64)| sum + size);
+            bytes = add(bytes, layout.parts[part].size);
         }
     }
     if !stuck.is_empty() {

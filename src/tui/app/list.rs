@@ -78,7 +78,7 @@ impl List {
     /// Takes the lines of the same list that was settled elsewhere; the cursor stays with us. False, and nothing is changed,
     /// when a person did something to this one that decides which lines there are.
     pub(super) fn take_over(&mut self, other: Self, table: &Table) -> bool {
-        let switches = |list: &Self| (list.faults, list.wide, list.unfolded);
+        let switches = |list: &Self| (list.faults, list.unfolded);
         let alike = self.filter == other.filter
             && self.sort == other.sort
             && self.marks == other.marks

@@ -2,16 +2,13 @@
 
 use std::sync::Arc;
 
-use crate::check::Triage;
-use crate::model::Snapshot;
-use crate::model::row::Rows;
-
 use super::action::Action;
 use super::editor::Input;
 use super::field::Tone;
 use super::operation::{Operation, Sheet};
 use super::outline::Made;
 use super::record::Batch;
+use super::state::Facts;
 
 /// One event.
 #[derive(Debug)]
@@ -24,7 +21,7 @@ pub enum Message {
     /// Time went by.
     Tick,
     /// New facts, with their rows, what the rules say of them, and the table that was asked for.
-    Facts(Arc<Snapshot>, Arc<Rows>, Arc<Triage>, Option<Box<Made>>),
+    Facts(Facts, Option<Box<Made>>),
     Operations(Arc<Vec<Operation>>),
     Records(Batch),
     /// What became of working out these words.

@@ -6,13 +6,12 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use crate::check::Triage;
+use crate::model::Moment;
 use crate::model::row::Rows;
-use crate::model::{Moment, Snapshot};
 
 use super::list::List;
 use super::place::{Noun, Place};
-use super::state::State;
+use super::state::{Facts, State};
 use super::table::Table;
 
 /// A place with what a person did to its list.
@@ -97,7 +96,7 @@ impl State {
 
 impl Outline {
     /// Makes the table of these facts.
-    pub fn make(self, now: Moment, snapshot: Arc<Snapshot>, rows: Arc<Rows>, triage: Arc<Triage>) -> Made {
+    pub fn make(self, now: Moment, (snapshot, rows, triage): Facts) -> Made {
         let mut outline = self.state;
         let same = outline.shows_the_same(&rows);
         (outline.now, outline.snapshot, outline.rows, outline.triage) = (now, snapshot, rows, Some(triage));
@@ -120,7 +119,7 @@ mod tests {
     use crate::tui::app::Message;
     use crate::tui::app::state::Start;
 
-    fn facts(six: &Six) -> (Arc<Snapshot>, Arc<Rows>, Arc<Triage>) {
+    fn facts(six: &Six) -> Facts {
         let snapshot = Arc::new(six.snapshot.clone());
         let rows = Arc::new(Rows::of(&snapshot, now()));
         (snapshot, rows, Arc::new(six.triage()))
@@ -134,17 +133,15 @@ mod tests {
             height: 40,
             ..Start::default()
         });
-        let (snapshot, rows, triage) = facts(&Six::healthy());
-        state.update(now(), Message::Facts(snapshot, rows, triage, None));
+        state.update(now(), Message::Facts(facts(&Six::healthy()), None));
         state.go(now(), Place::list(Noun::Topic));
         state
     }
 
     fn made(state: &State, six: &Six) -> Message {
-        let (snapshot, rows, triage) = facts(six);
-        let outline = state.outline().unwrap();
-        let made = outline.make(now(), Arc::clone(&snapshot), Arc::clone(&rows), Arc::clone(&triage));
-        Message::Facts(snapshot, rows, triage, Some(Box::new(made)))
+        let facts = facts(six);
+        let made = state.outline().unwrap().make(now(), facts.clone());
+        Message::Facts(facts, Some(Box::new(made)))
     }
 
     fn shrunk() -> Six {
@@ -186,12 +183,12 @@ mod tests {
     fn a_table_that_would_be_the_same_is_not_made() {
         let mut state = at_topics();
         let outline = state.outline().unwrap();
-        let (snapshot, rows, triage) = (
+        let shown = (
             Arc::clone(&state.snapshot),
             Arc::clone(&state.rows),
             state.triage.clone().unwrap(),
         );
-        let made = outline.make(now(), snapshot, rows, triage);
+        let made = outline.make(now(), shown);
         assert!(made.table.is_none());
         assert!(state.adopt(now(), made));
         assert_eq!(state.spent(), None);

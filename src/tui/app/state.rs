@@ -53,6 +53,9 @@ pub struct Binding {
     pub action: Action,
 }
 
+/// A snapshot, its rows, and what the rules say of them.
+pub type Facts = (Arc<Snapshot>, Arc<Rows>, Arc<Triage>);
+
 /// The state of the console.
 #[derive(Debug, Default)]
 pub struct State {
@@ -66,7 +69,7 @@ pub struct State {
     /// What the rules say of `snapshot`; `None` before its first.
     pub triage: Option<Arc<Triage>>,
     /// What arrived while frozen.
-    pub(super) held: Option<(Arc<Snapshot>, Arc<Rows>, Arc<Triage>)>,
+    pub(super) held: Option<Facts>,
     /// Until then triage opens by itself when something is wrong; `None` once a key was pressed or all was seen.
     pub(super) opens_triage_until: Option<Moment>,
     pub frozen_at: Option<Moment>,

@@ -1,13 +1,10 @@
 //! The one function that changes the state: a message in, wishes out.
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use crate::check::Triage;
 use crate::check::triage::Status;
-use crate::model::row::Rows;
+use crate::model::Moment;
 use crate::model::row::broker::BrokerState;
-use crate::model::{Moment, Snapshot};
 
 use super::action::Action;
 use super::copy;
@@ -19,10 +16,8 @@ use super::menu::{Choice, Item, Menu};
 use super::message::Message;
 use super::outline::Made;
 use super::place::{Noun, Place};
-use super::state::{Notice, State};
+use super::state::{Facts, Notice, State};
 use super::text;
-
-type Facts = (Arc<Snapshot>, Arc<Rows>, Arc<Triage>);
 
 impl State {
     /// Waits for nothing and touches nothing outside itself.
@@ -50,7 +45,7 @@ impl State {
                 }
             }
             Message::Tick => self.expire(now),
-            Message::Facts(snapshot, rows, triage, made) => return self.learn(now, (snapshot, rows, triage), made),
+            Message::Facts(facts, made) => return self.learn(now, facts, made),
             Message::Operations(operations) => {
                 self.operations = operations;
                 if self.place().noun == Noun::Operation {
