@@ -51,19 +51,6 @@ fn has(verdict: &Value, key: &str, good: impl Fn(&str) -> bool) -> bool {
     all.filter_map(|item| item["action"].as_str()).any(good)
 }
 
-/// On a runtime of its own, which does not wait for clients that close slowly because their brokers are gone.
-fn on_a_runtime(test: impl Future<Output = ()>) {
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-        .unwrap();
-    let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| runtime.block_on(test)));
-    runtime.shutdown_background();
-    if let Err(panic) = outcome {
-        std::panic::resume_unwind(panic);
-    }
-}
-
 /// One demo at a time: six brokers, their clients and a watch are all that two cores do in time.
 pub static GROUND: Mutex<()> = Mutex::const_new(());
 
@@ -131,9 +118,9 @@ async fn drill(expected: Expected) {
 macro_rules! drills {
     ($($test:ident: $expected:expr;)*) => {
         $(
-            #[test]
-            fn $test() {
-                on_a_runtime(drill($expected));
+            #[tokio::test(flavor = "multi_thread")]
+            async fn $test() {
+                drill($expected).await;
             }
         )*
     };
@@ -189,21 +176,19 @@ mod with_aws {
 
 /// The account is throttled: that is said, and speaks against no zone and no broker.
 #[cfg(feature = "aws")]
-#[test]
-fn a_throttled_account() {
-    on_a_runtime(async {
-        let _alone = GROUND.lock().await;
-        let drill = Drill::parse("aws-throttled").unwrap();
-        let demo = Demo::start(Some((drill, Begin::AtOnce)), None).await.unwrap();
-        let mut watch = Watch::of(&demo);
-        let told = |verdict: &Value| {
-            let mut lines = verdict["lines"].as_array().into_iter().flatten();
-            lines.any(|line| line.to_string().contains("THROTTLED")) && verdict["culprit"]["kind"] == "none"
-        };
-        let verdict = watch.until(WELL, told).await;
-        watch.end().await;
-        demo.shutdown().await;
-        let verdict = verdict.unwrap();
-        assert_ne!(verdict["status"], "fail", "{}", brief(&verdict));
-    });
+#[tokio::test(flavor = "multi_thread")]
+async fn a_throttled_account() {
+    let _alone = GROUND.lock().await;
+    let drill = Drill::parse("aws-throttled").unwrap();
+    let demo = Demo::start(Some((drill, Begin::AtOnce)), None).await.unwrap();
+    let mut watch = Watch::of(&demo);
+    let told = |verdict: &Value| {
+        let mut lines = verdict["lines"].as_array().into_iter().flatten();
+        lines.any(|line| line.to_string().contains("THROTTLED")) && verdict["culprit"]["kind"] == "none"
+    };
+    let verdict = watch.until(WELL, told).await;
+    watch.end().await;
+    demo.shutdown().await;
+    let verdict = verdict.unwrap();
+    assert_ne!(verdict["status"], "fail", "{}", brief(&verdict));
 }

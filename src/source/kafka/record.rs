@@ -12,6 +12,7 @@ pub use producer::{Delivered, NewRecord, Producer};
 pub use tail::{Overflow, Tail, TailRequest, tail};
 
 use std::sync::{Condvar, Mutex};
+use std::thread;
 use std::time::Duration;
 
 use rdkafka::ClientConfig;
@@ -147,10 +148,11 @@ pub fn wait_closed(patience: Duration) {
     drop(waited);
 }
 
-/// Puts librdkafka's closing, which waits for its threads, where it holds up nobody.
+/// Puts librdkafka's closing where it holds up nobody. It waits for the client's threads and, for a member, until what was
+/// read is committed: minutes when the coordinator is gone, since a commit is tried three times for 60 s each. A runtime waits
+/// at its end for what it was given to do, hence a thread that is nobody's.
 fn close_aside<T: Send + 'static>(client: T) {
-    match tokio::runtime::Handle::try_current() {
-        Ok(runtime) => drop(runtime.spawn_blocking(move || drop(client))),
-        Err(_) => drop(client),
-    }
+    let close = thread::Builder::new().name("close".to_owned());
+    // A process that may have no more threads closes here.
+    drop(close.spawn(move || drop(client)));
 }
