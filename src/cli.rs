@@ -14,6 +14,7 @@ mod exit;
 mod facts;
 mod follow;
 mod group;
+mod leader;
 mod logdir;
 mod missing;
 mod operation;
@@ -105,6 +106,7 @@ async fn answer(line: &Line) -> Result<Exit, Failure> {
         Command::User(verb) => user::answer(line, verb).await?,
         Command::Quota(verb) => quota::answer(line, verb).await?,
         Command::Reassign(verb) => return reassign::run(line, verb).boxed().await,
+        Command::Leader(verb) => return leader::run(line, verb).boxed().await,
         Command::Operation(verb) => return operation::run(line, verb).boxed().await,
         Command::Capture(verb) => capture::answer(line, verb).await?,
         Command::Context(verb) => context::answer(line, verb).await?,

@@ -12,6 +12,7 @@ pub mod context;
 pub mod demo;
 pub mod global;
 pub mod group;
+pub mod leader;
 pub mod logdir;
 pub mod operation;
 pub mod partition;
@@ -124,6 +125,9 @@ pub enum Command {
     /// Move replicas between brokers: plan, apply, list, cancel
     #[command(subcommand)]
     Reassign(reassign::Verb),
+    /// Who leads: move leaders off a broker or a zone, restore, elect
+    #[command(subcommand)]
+    Leader(leader::Verb),
     /// Operations that Azimuth started: list, attach, pause, resume, abort
     #[command(subcommand)]
     Operation(operation::Verb),
@@ -183,12 +187,23 @@ impl Command {
             Self::Throttle(verb) => verb.words(),
             Self::Record(verb) => verb.words(),
             Self::Reassign(verb) => verb.words(),
+            Self::Leader(verb) => verb.words(),
             Self::Operation(verb) => verb.words(),
             Self::Capture(verb) => verb.words(),
             Self::Context(verb) => verb.words(),
             Self::Triage(triage) => triage.words(),
             Self::Demo(demo) => demo.words(),
             Self::Completions(completions) => completions.words(),
+        }
+    }
+
+    /// Whether it is worked out into a plan, for a person to read before anything changes.
+    pub fn is_planned(&self) -> bool {
+        match self {
+            Self::Leader(_) => true,
+            Self::Topic(verb) => verb.intent().is_some(),
+            Self::Reassign(verb) => matches!(verb, reassign::Verb::Plan(_)),
+            _ => false,
         }
     }
 

@@ -12,6 +12,7 @@ pub mod folder;
 pub mod ground;
 pub mod journal;
 pub mod launch;
+mod leader;
 pub mod lock;
 pub mod prepare;
 mod reassign;
@@ -29,6 +30,7 @@ use serde::{Deserialize, Serialize};
 pub use folder::Folder;
 pub use ground::Ground;
 pub use journal::{Entry, Event, Journal};
+pub use leader::saved_order;
 pub use reassign::{Cancelled, cancel_any};
 pub use status::{Phase, Progress, Status, StepState};
 

@@ -8,6 +8,7 @@ pub mod drift;
 pub mod gate;
 pub mod impact;
 pub mod intent;
+pub mod leader;
 pub mod reassign;
 pub mod relieve;
 pub mod summary;
@@ -63,6 +64,15 @@ pub enum Kind {
     #[serde(rename = "topic.delete")]
     #[strum(serialize = "topic.delete")]
     TopicDelete,
+    #[serde(rename = "leader.move")]
+    #[strum(serialize = "leader.move")]
+    LeaderMove,
+    #[serde(rename = "leader.restore")]
+    #[strum(serialize = "leader.restore")]
+    LeaderRestore,
+    #[serde(rename = "leader.elect")]
+    #[strum(serialize = "leader.elect")]
+    LeaderElect,
 }
 
 /// One act: what is sent to Kafka at once, and verified before the next.
@@ -71,6 +81,8 @@ pub enum Kind {
 pub enum Step {
     /// Moves replicas; done when every partition has exactly its target replicas, all in sync.
     Reassign { moves: Vec<Move> },
+    /// Elects leaders; done when each partition is led as wanted.
+    Elect { leads: Vec<Lead> },
     /// `None` leaves the number to the brokers' defaults.
     CreateTopic {
         name: String,
@@ -97,6 +109,18 @@ pub struct Move {
     pub to: Vec<BrokerId>,
     /// Of the leader's replica, or of an in-sync follower's; `None` when none told.
     pub size_bytes: Option<u64>,
+}
+
+/// Who shall lead one partition.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Lead {
+    pub topic: String,
+    pub partition: i32,
+    /// As it was seen; `None` of a partition that is offline.
+    pub from: Option<BrokerId>,
+    /// The first in the order of preference. `None` is whoever is alive: an unclean election (KIP-460).
+    pub to: Option<BrokerId>,
 }
 
 /// What can be taken back.
@@ -144,6 +168,22 @@ impl Move {
     }
 }
 
+impl Step {
+    /// The leaders that it elects.
+    pub fn leads(&self) -> &[Lead] {
+        match self {
+            Self::Elect { leads } => leads,
+            Self::Reassign { .. } | Self::CreateTopic { .. } | Self::DeleteTopic { .. } => &[],
+        }
+    }
+}
+
+impl Lead {
+    pub fn name(&self) -> String {
+        format!("{}-{}", self.topic, self.partition)
+    }
+}
+
 impl Plan {
     /// Gates that stand in the way: failed or not known. Warnings do not.
     pub fn closed_gates(&self) -> impl Iterator<Item = &Gate> {
@@ -166,7 +206,7 @@ impl Plan {
     pub fn moves(&self) -> impl Iterator<Item = &Move> {
         self.steps.iter().flat_map(|step| match step {
             Step::Reassign { moves } => moves.as_slice(),
-            Step::CreateTopic { .. } | Step::DeleteTopic { .. } => &[],
+            Step::Elect { .. } | Step::CreateTopic { .. } | Step::DeleteTopic { .. } => &[],
         })
     }
 }

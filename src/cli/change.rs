@@ -234,7 +234,7 @@ fn show(line: &Line, plan: &Plan) -> Result<Exit, Failure> {
             .collect(),
         Output::Name => match plan.kind {
             Kind::Reassign => plan.moves().map(|m| format!("{}:{}\n", m.topic, m.partition)).collect(),
-            Kind::TopicCreate | Kind::TopicDelete => {
+            _ => {
                 let steps = plan.steps.iter().map(summary::step_name);
                 steps.map(|step| format!("{step}\n")).collect()
             }

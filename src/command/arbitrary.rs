@@ -8,8 +8,8 @@ use strum::IntoEnumIterator;
 
 use super::value::{Assignment, Brokers, DirName, Offset, Size, Swap, Time};
 use super::{
-    Command, Global, Line, Output, acl, broker, capture, completions, config, context, demo, group, logdir, operation,
-    partition, quorum, quota, reassign, record, throttle, topic, transaction, triage, user, volume,
+    Command, Global, Line, Output, acl, broker, capture, completions, config, context, demo, group, leader, logdir,
+    operation, partition, quorum, quota, reassign, record, throttle, topic, transaction, triage, user, volume,
 };
 use crate::model::Moment;
 use crate::model::acl::Operation;
@@ -214,7 +214,10 @@ impl Random {
                     false => record::Verb::Tail(query),
                 })
             }
-            8 => Command::Reassign(self.reassign()),
+            8 => match self.flip() {
+                true => Command::Reassign(self.reassign()),
+                false => Command::Leader(self.leader()),
+            },
             9 => Command::Operation(self.operation()),
             10 => Command::Capture(match self.flip() {
                 true => capture::Verb::Save { file: self.path() },
@@ -383,6 +386,33 @@ impl Random {
             intent.exclude = self.maybe(|_| "-x".to_owned());
         }
         intent
+    }
+
+    fn leader(&mut self) -> leader::Verb {
+        match self.below(3) {
+            0 => {
+                let brokers = self.flip();
+                leader::Verb::Move(leader::Move {
+                    from_broker: brokers.then(|| self.brokers()),
+                    from_az: (!brokers).then(|| self.text()),
+                    to_broker: self.maybe(Self::id),
+                    topic: self.maybe(|_| "orders-.*|it's".to_owned()),
+                    exclude: self.maybe(|_| "-x".to_owned()),
+                    overrides: self.gates(),
+                })
+            }
+            1 => leader::Verb::Restore {
+                id: self.maybe(Self::text),
+            },
+            _ => {
+                let unclean = self.flip();
+                leader::Verb::Elect {
+                    names: self.some(u64::from(unclean), Self::text),
+                    unclean,
+                    overrides: self.gates(),
+                }
+            }
+        }
     }
 
     fn brokers(&mut self) -> Brokers {

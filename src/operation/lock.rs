@@ -25,7 +25,7 @@ pub struct Lock {
 /// The scopes that a plan needs, in the order in which everybody takes them.
 pub fn scopes(plan: &Plan) -> Vec<String> {
     let scope = |step: &Step| match step {
-        Step::Reassign { .. } => "data".to_owned(),
+        Step::Reassign { .. } | Step::Elect { .. } => "data".to_owned(),
         Step::CreateTopic { name, .. } | Step::DeleteTopic { name, .. } => format!("topic-{name}"),
     };
     let mut scopes: Vec<String> = plan.steps.iter().map(scope).collect();

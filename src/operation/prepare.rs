@@ -5,6 +5,7 @@ use std::time::Duration;
 use crate::feed::{self, Needs, Section, Sources};
 use crate::model::Snapshot;
 use crate::plan::intent::Intent;
+use crate::plan::leader;
 use crate::plan::reassign::Goal;
 
 /// Between the two looks that tell whether somebody writes to a topic.
@@ -18,6 +19,23 @@ pub async fn look(sources: &Sources, intent: &Intent, deadline: Duration) -> Sna
         Intent::DeleteTopics(_) => {
             let needs = needs(&[Section::Cluster, Section::Topics, Section::Groups, Section::Offsets]);
             feed::collect_rates(sources, &needs, deadline, APART).await
+        }
+        Intent::Leaders(wish) => {
+            let mut needs = needs(&[
+                Section::Cluster,
+                Section::Links,
+                Section::Topics,
+                Section::Reassignments,
+            ]);
+            if matches!(wish, leader::Wish::Unclean(_)) {
+                needs.insert(Section::Logdirs);
+            }
+            let snapshot = feed::collect(sources, &needs, deadline).await;
+            if !leader::asks_ec2(wish, &snapshot) {
+                return snapshot;
+            }
+            needs.insert(Section::Instances);
+            feed::collect(sources, &needs, deadline).await
         }
         Intent::Reassign(wish) => {
             let mut needs = needs(&[

@@ -270,7 +270,8 @@ fn find<'a>(topics: &'a [Topic], m: &Move) -> Option<&'a Partition> {
 }
 
 fn is_there(m: &Move, partition: &Partition) -> bool {
-    partition.replicas == m.to && m.to.iter().all(|id| partition.isr.contains(id))
+    // A new order is there at once, whoever of the old replicas is in sync.
+    partition.replicas == m.to && m.adding().all(|id| partition.isr.contains(&id))
 }
 
 /// Bytes that have arrived at new replicas; brokers that do not answer count as nothing.

@@ -1,7 +1,7 @@
 //! One step: asking Kafka for it, and looking what became of it.
 
 use super::status::Progress;
-use super::{reassign, topic};
+use super::{leader, reassign, topic};
 use crate::plan::Step;
 use crate::source::Error;
 use crate::source::kafka::Kafka;
@@ -29,6 +29,7 @@ pub(super) enum Seen {
 pub(super) async fn act(kafka: Kafka, step: Step, again: bool) -> Act {
     match &step {
         Step::Reassign { moves } => reassign::act(&kafka, moves).await,
+        Step::Elect { leads } => leader::act(&kafka, leads).await,
         Step::CreateTopic {
             name,
             partitions,
@@ -51,6 +52,7 @@ pub(super) async fn act(kafka: Kafka, step: Step, again: bool) -> Act {
 pub(super) async fn look(kafka: Kafka, step: Step, at: usize) -> Seen {
     match &step {
         Step::Reassign { moves } => reassign::look(&kafka, moves, at).await,
+        Step::Elect { leads } => leader::look(&kafka, leads, at).await,
         Step::CreateTopic { name, .. } => topic::is_created(&kafka, name, at).await,
         Step::DeleteTopic { name, id, .. } => topic::is_deleted(&kafka, name, *id, at).await,
     }
@@ -60,7 +62,7 @@ pub(super) async fn look(kafka: Kafka, step: Step, at: usize) -> Seen {
 pub(super) async fn take_back(kafka: Kafka, step: Step) -> Act {
     match &step {
         Step::Reassign { moves } => reassign::cancel(&kafka, moves).await,
-        Step::CreateTopic { .. } | Step::DeleteTopic { .. } => Act::Asked,
+        Step::Elect { .. } | Step::CreateTopic { .. } | Step::DeleteTopic { .. } => Act::Asked,
     }
 }
 

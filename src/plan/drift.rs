@@ -42,6 +42,7 @@ pub fn since(plan: &Plan, snapshot: &Snapshot, now: Moment) -> Vec<Drift> {
     for step in &plan.steps {
         match step {
             Step::Reassign { moves } => moves.iter().filter_map(|m| moved(m, snapshot)).for_each(&mut material),
+            Step::Elect { .. } => {}
             Step::CreateTopic { name, .. } if snapshot.topic(name).is_some() => {
                 material(format!("topic {name} exists now"))
             }

@@ -1,5 +1,6 @@
 //! What somebody wants changed, before it is worked out: the input of every plan, and what a saved plan is worked out from again.
 
+use super::leader;
 use super::reassign::{self, Goal, Target, Wish};
 use super::topic::{self, NewTopic};
 use super::{Error, Kind, Plan, Step};
@@ -11,6 +12,7 @@ use crate::model::snapshot::Snapshot;
 pub enum Intent {
     CreateTopic(NewTopic),
     DeleteTopics(Vec<String>),
+    Leaders(leader::Wish),
     Reassign(Wish),
 }
 
@@ -29,7 +31,7 @@ impl Intent {
                 replication_factor: *replication_factor,
                 configs: configs.clone(),
             }),
-            Step::Reassign { .. } | Step::DeleteTopic { .. } => None,
+            Step::Reassign { .. } | Step::Elect { .. } | Step::DeleteTopic { .. } => None,
         });
         match (plan.kind, create) {
             (Kind::TopicCreate, Some(topic)) => Self::CreateTopic(topic),
@@ -38,7 +40,7 @@ impl Intent {
                     .iter()
                     .filter_map(|step| match step {
                         Step::DeleteTopic { name, .. } => Some(name.clone()),
-                        Step::Reassign { .. } | Step::CreateTopic { .. } => None,
+                        Step::Reassign { .. } | Step::Elect { .. } | Step::CreateTopic { .. } => None,
                     })
                     .collect(),
             ),
@@ -46,6 +48,7 @@ impl Intent {
                 let target = |m: &super::Move| Target::new(&m.topic, m.partition, m.to.clone());
                 Self::Reassign(Goal::Assign(plan.moves().map(target).collect()).into())
             }
+            (Kind::LeaderMove | Kind::LeaderRestore | Kind::LeaderElect, _) => Self::Leaders(leader::Wish::of(plan)),
         }
     }
 
@@ -57,6 +60,7 @@ impl Intent {
         match self {
             Self::CreateTopic(topic) => topic::create(snapshot, topic, context, now),
             Self::DeleteTopics(names) => topic::delete(snapshot, names, context, now),
+            Self::Leaders(wish) => leader::plan(snapshot, wish, context, now),
             Self::Reassign(wish) => reassign::plan(snapshot, wish, context, now),
         }
     }
@@ -74,6 +78,8 @@ impl Plan {
         }
         let fresh = Intent::of(self).plan(snapshot, &self.context, now)?;
         Ok(Self {
+            kind: self.kind,
+            title: self.title.clone(),
             made_at: self.made_at,
             expires_at: self.expires_at,
             ..fresh

@@ -24,6 +24,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 pub use json::{parse, write};
 pub use outcome::{Aim, Least, Skew};
+pub(super) use wish::brokers;
 pub use wish::{Goal, Measure, Wish, topic_pattern};
 
 use super::gate::few;

@@ -2,7 +2,7 @@
 
 use super::gate::{Class, Gate, Verdict};
 use super::impact::Load;
-use super::{Kind, Move, Plan, Step, Undo, reassign};
+use super::{Kind, Lead, Move, Plan, Step, Undo, reassign};
 use crate::model::BrokerId;
 
 /// How a line is meant.
@@ -45,6 +45,9 @@ pub fn headline(plan: &Plan) -> String {
 pub fn title(plan: &Plan) -> String {
     match plan.kind {
         Kind::Reassign => format!("reassign: {}", plan.title),
+        Kind::LeaderMove => format!("leader move: {}", plan.title),
+        Kind::LeaderRestore => format!("leader restore: {}", plan.title),
+        Kind::LeaderElect => format!("leader elect: {}", plan.title),
         Kind::TopicCreate | Kind::TopicDelete => plan.title.clone(),
     }
 }
@@ -68,6 +71,12 @@ pub fn figures(plan: &Plan) -> String {
                 .crossing_usd
                 .map_or("$ unknown".to_owned(), |usd| format!("${usd:.2}"));
             parts.push(format!("{} cross-AZ ({dollars})", size(impact.crossing_bytes)));
+        }
+        Kind::LeaderMove | Kind::LeaderRestore | Kind::LeaderElect => {
+            parts.push(plural(plan.impact.partitions as usize, "order"));
+            let leads = plan.steps.iter().map(|step| step.leads().len()).sum();
+            parts.push(plural(leads, "election"));
+            parts.push("no data moved".to_owned());
         }
         Kind::TopicCreate | Kind::TopicDelete => parts.push(plural(plan.steps.len(), "topic")),
     }
@@ -186,7 +195,26 @@ fn steps(plan: &Plan) -> Vec<Line> {
             format!("  … and {}", plural(more, "more partition")),
         ));
     }
+    lines.extend(leads(plan));
     lines.extend(plan.steps.iter().filter_map(step));
+    lines
+}
+
+/// The first elections, and how many more there are.
+fn leads(plan: &Plan) -> Vec<Line> {
+    let all: Vec<&Lead> = plan.steps.iter().flat_map(Step::leads).collect();
+    let who = |id: Option<BrokerId>, nobody: &str| id.map_or(nobody.to_owned(), |id| id.to_string());
+    let one = |lead: &&Lead| {
+        let (from, to) = (who(lead.from, "nobody"), who(lead.to, "whoever is alive"));
+        Line::new(Mood::Plain, format!("  {}  led by {from} → {to}", lead.name()))
+    };
+    let mut lines: Vec<Line> = all.iter().take(MOVES).map(one).collect();
+    if let Some(more) = all.len().checked_sub(MOVES).filter(|more| *more > 0) {
+        lines.push(Line::new(
+            Mood::Muted,
+            format!("  … and {}", plural(more, "more leader")),
+        ));
+    }
     lines
 }
 
@@ -204,7 +232,7 @@ fn one_move(m: &Move) -> Line {
 /// What one step does, in a line; moves have lines of their own.
 fn step(step: &Step) -> Option<Line> {
     let text = match step {
-        Step::Reassign { .. } => return None,
+        Step::Reassign { .. } | Step::Elect { .. } => return None,
         Step::CreateTopic {
             name,
             partitions,
@@ -238,6 +266,10 @@ pub fn step_name(step: &Step) -> String {
                 last.name()
             ),
             [] => "move nothing".to_owned(),
+        },
+        Step::Elect { leads } => match leads.as_slice() {
+            [only] => format!("elect a leader for {}", only.name()),
+            many => format!("elect {}", plural(many.len(), "leader")),
         },
         Step::CreateTopic { name, .. } => format!("create topic {name}"),
         Step::DeleteTopic { name, .. } => format!("delete topic {name}"),

@@ -1,6 +1,8 @@
 //! Plans on a small cluster: three racks with two brokers each, one topic.
 
-use super::gate::Verdict;
+mod leader;
+
+use super::gate::{Gate, Verdict};
 use super::reassign::{Goal, Target};
 use super::*;
 use crate::model::broker::{Broker, Link};

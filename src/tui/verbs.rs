@@ -15,14 +15,15 @@ use super::app::operation::{Operation, Sheet};
 use super::runtime::Verbs;
 use crate::command::topic;
 use crate::command::words::quote;
-use crate::command::{Command, Line, reassign, record};
+use crate::command::{Command, Line, leader, reassign, record};
 use crate::feed::{self, Overflow, Sources, Tail, TailRequest};
 use crate::model::{Moment, Snapshot};
 use crate::operation::client::Client;
 use crate::operation::journal::Ask;
 use crate::operation::launch::{self, Launch};
-use crate::operation::{Error, Folder, Ground, Id, Phase, prepare};
+use crate::operation::{self, Error, Folder, Ground, Id, Phase, prepare};
 use crate::plan::intent::Intent;
+use crate::plan::leader::Wish;
 use crate::plan::summary::{self, Mood};
 use crate::plan::{Kind, Plan, Undo};
 use crate::settings::Class;
@@ -159,6 +160,14 @@ impl Desk {
                 let wish = wanted.wish(file.as_deref()).map_err(|error| error.to_string())?;
                 self.work_out(&line, Intent::Reassign(wish), Vec::new()).await
             }
+            Some(Command::Leader(verb)) => {
+                let wish = match (verb.wish(), verb) {
+                    (None, leader::Verb::Restore { id }) => self.saved_order(id.as_deref()).await?,
+                    (wish, _) => wish.ok_or("that changes nothing")?,
+                };
+                let overrides = verb.overrides().to_vec();
+                self.work_out(&line, Intent::Leaders(wish), overrides).await
+            }
             Some(Command::Operation(verb)) => {
                 use crate::command::operation::Verb as V;
                 let (id, ask) = match verb {
@@ -171,6 +180,12 @@ impl Desk {
             }
             _ => Err(format!("`{text}` cannot be planned here; it is for the command line")),
         }
+    }
+
+    async fn saved_order(&self, id: Option<&str>) -> Result<Wish, String> {
+        let (_, folder) = self.folder().await?;
+        let (_, order) = operation::saved_order(&folder, id).map_err(told)?;
+        Ok(Wish::Restore(order))
     }
 
     /// A plan, ready to read. Worked out on a thread that may block.
@@ -212,11 +227,11 @@ impl Desk {
         let target = target.iter().map(|word| quote(word)).collect::<Vec<_>>().join(" ");
         let line = line.without_consent();
         match plan.kind {
-            Kind::TopicCreate | Kind::TopicDelete => format!("{line} {target}"),
             Kind::Reassign => {
                 let file = file_name(plan);
                 format!("{line} --out {file} {target} && azimuth reassign apply {file} {target}")
             }
+            _ => format!("{line} {target}"),
         }
     }
 

@@ -24,6 +24,8 @@ mod kafka;
 #[cfg(test)]
 mod lag;
 #[cfg(test)]
+mod leaders;
+#[cfg(test)]
 #[cfg(feature = "aws")]
 mod moto;
 #[cfg(test)]

@@ -26,18 +26,18 @@ const LOOK: Duration = Duration::from_millis(100);
 const VOLUME_BYTES: u64 = 1 << 30;
 
 /// A home with contexts for one cluster: `dev` may be changed, `prod-eu` with its name, `viewer` not.
-struct Desk {
+pub struct Desk {
     home: tempfile::TempDir,
 }
 
-struct Ran {
-    status: i32,
-    stdout: String,
-    stderr: String,
+pub struct Ran {
+    pub status: i32,
+    pub stdout: String,
+    pub stderr: String,
 }
 
 impl Desk {
-    fn of(bootstrap: &str) -> Self {
+    pub fn of(bootstrap: &str) -> Self {
         let home = tempfile::Builder::new().prefix("azimuth-desk-").tempdir().unwrap();
         let folder = home.path().join(".config/azimuth");
         std::fs::create_dir_all(&folder).unwrap();
@@ -71,18 +71,18 @@ impl Desk {
     }
 
     /// As anna, in the context that may be changed.
-    async fn run(&self, line: &str) -> Ran {
+    pub async fn run(&self, line: &str) -> Ran {
         self.run_as("anna", &format!("{line} --context dev")).await
     }
 
-    async fn json(&self, line: &str) -> Value {
+    pub async fn json(&self, line: &str) -> Value {
         let ran = self.run(&format!("{line} -o json")).await;
         serde_json::from_str(&ran.stdout)
             .unwrap_or_else(|error| panic!("{line}: {error}\n{}{}", ran.stdout, ran.stderr))
     }
 
     /// Replicas by partition, as the cluster tells them.
-    async fn placement(&self, topic: &str) -> Vec<Vec<i64>> {
+    pub async fn placement(&self, topic: &str) -> Vec<Vec<i64>> {
         let shown = self.json(&format!("topic show {topic}")).await;
         let partitions = shown["items"][0]["partitions"].as_array().unwrap().clone();
         let ids = |value: &Value| {
@@ -163,13 +163,13 @@ impl Ran {
     }
 
     #[track_caller]
-    fn ends(self, status: i32) -> Self {
+    pub fn ends(self, status: i32) -> Self {
         assert_eq!(self.status, status, "\n{}\n{}", self.stdout, self.stderr);
         self
     }
 
     #[track_caller]
-    fn says(self, text: &str) -> Self {
+    pub fn says(self, text: &str) -> Self {
         assert!(
             self.stderr.contains(text),
             "stderr does not say {text:?}:\n{}",
@@ -179,7 +179,7 @@ impl Ran {
     }
 
     #[track_caller]
-    fn answers(self, text: &str) -> Self {
+    pub fn answers(self, text: &str) -> Self {
         assert!(
             self.stdout.contains(text),
             "stdout does not hold {text:?}:\n{}",
@@ -190,7 +190,7 @@ impl Ran {
 }
 
 /// Four brokers of our own; 1 and 4 are in one rack, so that a partition may move from one to the other.
-async fn ours() -> (Cluster, tempfile::TempDir) {
+pub async fn ours() -> (Cluster, tempfile::TempDir) {
     let folder = tempfile::Builder::new().prefix("azimuth-four-").tempdir().unwrap();
     let racks = ["a", "b", "c", "a"].map(str::to_owned);
     let mut config = ClusterConfig::local(4, &racks, folder.path(), 0);

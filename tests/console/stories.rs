@@ -535,6 +535,22 @@ async fn the_wheel_moves_a_click_selects_and_a_second_opens() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn capitals_lead_to_plans_of_leaders() {
+    let mut console = Console::open(with_verbs("dev")).await;
+    // The first of what it names next is no plan yet; the slow volume's leaders are one.
+    console.press("! N").await.shows(":leader move --from-broker 3");
+    console.press("esc 2 L").await.shows("PLAN leader move --from-broker");
+    assert_eq!(console.wishes.lock().unwrap().planned.len(), 1);
+    console.wait(Duration::from_millis(400)).await;
+    console.press("esc space j space L").await;
+    let planned = console.wishes.lock().unwrap().planned.last().unwrap().clone();
+    assert!(
+        planned.starts_with("leader move --from-broker ") && planned.contains(','),
+        "{planned}"
+    );
+}
+
+#[tokio::test(start_paused = true)]
 async fn clicks_change_nothing_in_a_plan() {
     let mut console = Console::open(with_verbs("dev")).await;
     console.press("3 G D").await.shows("PLAN topic delete");

@@ -121,7 +121,7 @@ impl Goal {
 }
 
 /// `broker 4`, `brokers 4, 5`.
-pub(super) fn brokers(ids: &[BrokerId]) -> String {
+pub(in crate::plan) fn brokers(ids: &[BrokerId]) -> String {
     let list = ids.iter().map(BrokerId::to_string).collect::<Vec<_>>().join(", ");
     match ids {
         [_] => format!("broker {list}"),

@@ -116,6 +116,10 @@ pub enum Action {
     Delete,
     /// Plan to move replicas.
     Reassign,
+    /// Plan to move leaders off the brokers.
+    Leader,
+    /// Plan the first next step that is safe.
+    Step,
     /// Plan to pause the operation.
     Pause,
     /// Plan to resume the operation.
@@ -150,7 +154,15 @@ impl Action {
     pub fn is_change(self) -> bool {
         matches!(
             self,
-            Self::Create | Self::Delete | Self::Reassign | Self::Pause | Self::Resume | Self::Abort | Self::Apply
+            Self::Create
+                | Self::Delete
+                | Self::Reassign
+                | Self::Leader
+                | Self::Step
+                | Self::Pause
+                | Self::Resume
+                | Self::Abort
+                | Self::Apply
         )
     }
 }

@@ -2,8 +2,8 @@
 
 use crate::command::reassign::{Intent, Verb};
 use crate::command::value::Assignment;
-use crate::command::{Command, operation, topic};
-use crate::model::Moment;
+use crate::command::{Command, leader, operation, topic};
+use crate::model::{BrokerId, Moment};
 
 use super::action::Action;
 use super::dialog::Dialog;
@@ -34,6 +34,24 @@ impl State {
                 self.begin_reassignment(now);
                 Vec::new()
             }
+            Action::Leader => {
+                let names = match &self.place().name {
+                    Some(open) => vec![open.clone()],
+                    None => self.targets(),
+                };
+                let mut ids: Vec<BrokerId> = names.iter().filter_map(|name| name.parse().ok()).collect();
+                ids.sort_unstable();
+                if ids.is_empty() {
+                    return Vec::new();
+                }
+                self.plan_command(&Command::Leader(leader::Verb::off(ids)))
+            }
+            Action::Step => {
+                if let Some(step) = self.next_step() {
+                    self.open_palette(&step.to_string());
+                }
+                Vec::new()
+            }
             Action::Delete => {
                 let names = match &self.place().name {
                     Some(open) => vec![open.clone()],
@@ -58,6 +76,14 @@ impl State {
             }
             _ => Vec::new(),
         }
+    }
+
+    /// The first of triage's next steps that changes something, and that no gate closes.
+    pub(super) fn next_step(&self) -> Option<Command> {
+        let steps = self.triage.iter().flat_map(|triage| &triage.next);
+        let open = steps.filter(|step| step.blocked_by().is_none());
+        let mut commands = open.filter_map(|step| step.action.parse().ok());
+        commands.find(Command::is_planned)
     }
 
     /// Opens a line with where the partitions are; the person writes where they shall be.

@@ -259,6 +259,8 @@ impl State {
         match action {
             Action::Create => self.verbs && place.noun == Noun::Topic && place.name.is_none(),
             Action::Delete | Action::Reassign => self.verbs && place.noun == Noun::Topic,
+            Action::Leader => self.verbs && place.noun == Noun::Broker,
+            Action::Step => self.verbs && place.noun == Noun::Triage && self.next_step().is_some(),
             Action::Pause | Action::Resume | Action::Abort => self.verbs && place.noun == Noun::Operation,
             Action::Operation => self.verbs,
             Action::Heat => place.noun == Noun::Topic && place.tab == 0,

@@ -136,6 +136,7 @@ fn shape(status: &Status, entries: &[Entry]) -> Operation {
 fn verb(plan: &Plan) -> &'static str {
     match plan.kind {
         Kind::Reassign => "reassign",
+        Kind::LeaderMove | Kind::LeaderRestore | Kind::LeaderElect => "leader",
         Kind::TopicCreate => "create",
         Kind::TopicDelete => "delete",
     }
