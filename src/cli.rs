@@ -38,6 +38,7 @@ use std::io::{ErrorKind, IsTerminal, Write};
 use futures::FutureExt;
 
 use crate::command::{Command, Line, Output};
+use crate::model::Moment;
 use output::Answer;
 
 /// Runs one command to its end, or to an interrupt.
@@ -95,7 +96,10 @@ async fn answer(line: &Line) -> Result<Exit, Failure> {
             None => topic::answer(line, verb).await?,
         },
         Command::Partition(verb) => partition::answer(line, verb).await?,
-        Command::Group(verb) => group::answer(line, verb).await?,
+        Command::Group(verb) => match verb.intent(Moment::now()) {
+            Some(intent) => return group::change(line, verb, intent).boxed().await,
+            None => group::answer(line, verb).await?,
+        },
         Command::Volume(verb) => volume::answer(line, verb).await?,
         Command::Logdir(verb) => logdir::answer(line, verb).await?,
         Command::Config(verb) => config::answer(line, verb).await?,

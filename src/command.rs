@@ -89,7 +89,7 @@ pub enum Command {
     /// Partitions: placement and what is wrong with it
     #[command(subcommand)]
     Partition(partition::Verb),
-    /// Consumer groups: members and lag
+    /// Consumer groups: members and lag, reset, delete
     #[command(subcommand)]
     Group(group::Verb),
     /// EBS volumes behind the log directories
@@ -202,6 +202,7 @@ impl Command {
         match self {
             Self::Leader(_) => true,
             Self::Topic(verb) => verb.intent().is_some(),
+            Self::Group(group::Verb::Reset { .. } | group::Verb::Delete { .. }) => true,
             Self::Reassign(verb) => matches!(verb, reassign::Verb::Plan(_)),
             _ => false,
         }

@@ -10,6 +10,7 @@ pub mod client;
 pub mod engine;
 pub mod folder;
 pub mod ground;
+mod group;
 pub mod journal;
 pub mod launch;
 mod leader;

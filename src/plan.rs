@@ -6,6 +6,7 @@
 pub mod acl;
 pub mod drift;
 pub mod gate;
+pub mod group;
 pub mod impact;
 pub mod intent;
 pub mod leader;
@@ -73,6 +74,12 @@ pub enum Kind {
     #[serde(rename = "leader.elect")]
     #[strum(serialize = "leader.elect")]
     LeaderElect,
+    #[serde(rename = "group.reset")]
+    #[strum(serialize = "group.reset")]
+    GroupReset,
+    #[serde(rename = "group.delete")]
+    #[strum(serialize = "group.delete")]
+    GroupDelete,
 }
 
 /// One act: what is sent to Kafka at once, and verified before the next.
@@ -83,6 +90,10 @@ pub enum Step {
     Reassign { moves: Vec<Move> },
     /// Elects leaders; done when each partition is led as wanted.
     Elect { leads: Vec<Lead> },
+    /// Commits offsets for a group that has no members.
+    ResetOffsets { group: String, offsets: Vec<group::Offset> },
+    /// Deletes a group that has no members; the offsets are what it had committed.
+    DeleteGroup { group: String, offsets: Vec<group::Offset> },
     /// `None` leaves the number to the brokers' defaults.
     CreateTopic {
         name: String,
@@ -169,11 +180,19 @@ impl Move {
 }
 
 impl Step {
+    /// The offsets of a group that it changes or forgets.
+    pub fn offsets(&self) -> &[group::Offset] {
+        match self {
+            Self::ResetOffsets { offsets, .. } | Self::DeleteGroup { offsets, .. } => offsets,
+            _ => &[],
+        }
+    }
+
     /// The leaders that it elects.
     pub fn leads(&self) -> &[Lead] {
         match self {
             Self::Elect { leads } => leads,
-            Self::Reassign { .. } | Self::CreateTopic { .. } | Self::DeleteTopic { .. } => &[],
+            _ => &[],
         }
     }
 }
@@ -206,7 +225,7 @@ impl Plan {
     pub fn moves(&self) -> impl Iterator<Item = &Move> {
         self.steps.iter().flat_map(|step| match step {
             Step::Reassign { moves } => moves.as_slice(),
-            Step::Elect { .. } | Step::CreateTopic { .. } | Step::DeleteTopic { .. } => &[],
+            _ => &[],
         })
     }
 }

@@ -49,7 +49,10 @@ pub async fn run(line: &Line, wish: Wish<'_>) -> Result<Exit, Failure> {
     let now = Moment::now();
     let plan = match &wish.saved {
         Some(saved) => still(saved, &snapshot, now)?,
-        None => wish.intent.plan(&snapshot, &ground.context.name, now)?,
+        None => {
+            let intent = prepare::asked(&ground.sources, wish.intent, &snapshot).await;
+            intent.plan(&snapshot, &ground.context.name, now)?
+        }
     };
     known(&plan, wish.overrides)?;
     let refusal = summary::refusal(&plan, wish.overrides);

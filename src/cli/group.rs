@@ -1,6 +1,7 @@
 //! `azimuth group …`
 
-use super::exit::Failure;
+use super::change::{self, Wish};
+use super::exit::{Exit, Failure};
 use super::facts::{Facts, gather_over};
 use super::output::{Answer, Block, Column, Data, Field, Rank, Sheet, count, duration, moment, plain};
 use crate::command::Line;
@@ -8,6 +9,7 @@ use crate::command::group::Verb;
 use crate::feed::Section;
 use crate::model::row::Cell;
 use crate::model::row::group::{Behind, BehindBasis, Drain, Expiry, GroupPartition, GroupRow, MemberRow, Safe};
+use crate::plan::intent::Intent;
 
 const NEEDS: [Section; 6] = [
     Section::Cluster,
@@ -50,7 +52,18 @@ pub async fn answer(line: &Line, verb: &Verb) -> Result<Answer, Failure> {
             let chosen = choose(&facts, &groups, names)?;
             Ok(lag(facts, &chosen))
         }
+        Verb::Reset { .. } | Verb::Delete { .. } => Err(Failure::usage("that is a change, not a question")),
     }
+}
+
+pub async fn change(line: &Line, verb: &Verb, intent: Intent) -> Result<Exit, Failure> {
+    let wish = Wish {
+        intent,
+        saved: None,
+        overrides: verb.overrides(),
+        detach: false,
+    };
+    change::run(line, wish).await
 }
 
 fn choose<'a>(facts: &Facts, groups: &'a [GroupRow], names: &[String]) -> Result<Vec<&'a GroupRow>, Failure> {

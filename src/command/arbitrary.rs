@@ -161,7 +161,7 @@ impl Random {
                 topic: self.maybe(Self::text),
                 broker: self.maybe(Self::id),
             })),
-            3 => Command::Group(match self.below(4) {
+            3 => Command::Group(match self.below(6) {
                 0 => group::Verb::List {
                     state: self.maybe(Self::text),
                     window: self.maybe(Self::time),
@@ -175,10 +175,24 @@ impl Random {
                     all: true,
                     window: self.maybe(Self::time),
                 },
-                _ => group::Verb::Lag {
+                3 => group::Verb::Lag {
                     names: self.some(1, Self::text),
                     all: false,
                     window: None,
+                },
+                4 => {
+                    let to = self.maybe(Self::offset);
+                    group::Verb::Reset {
+                        name: self.text(),
+                        topics: self.some(0, Self::text),
+                        shift_by: to.is_none().then(|| self.below(2000) as i64 - 1000),
+                        to,
+                        overrides: self.gates(),
+                    }
+                }
+                _ => group::Verb::Delete {
+                    names: self.some(1, Self::text),
+                    overrides: self.gates(),
                 },
             }),
             4 => Command::Volume(match self.flip() {

@@ -2,8 +2,11 @@
 
 use clap::Subcommand;
 
-use super::value::Time;
+use super::value::{Offset, Time, gate};
 use super::words::Words;
+use crate::model::Moment;
+use crate::plan::group::{Reset, To};
+use crate::plan::intent::Intent;
 
 /// What can be done with consumer groups.
 #[derive(Debug, Clone, PartialEq, Eq, Subcommand)]
@@ -40,13 +43,106 @@ Examples:
         #[arg(long, value_name = "TIME")]
         window: Option<Time>,
     },
+    /// Let a group without members read on from elsewhere; `operation undo` takes it back
+    #[command(
+        group(clap::ArgGroup::new("target").required(true).args(["to", "shift_by"])),
+        after_long_help = "\
+Examples:
+  azimuth group reset billing --to earliest --dry-run
+  azimuth group reset billing --topic orders:3 --to 1200
+  azimuth group reset billing --to 2026-11-22T21:00Z
+  azimuth group reset billing --shift-by=-1000"
+    )]
+    Reset {
+        #[arg(value_name = "GROUP")]
+        name: String,
+        /// TOPIC, or TOPIC:PARTITION; every partition with a commit without it; may be repeated
+        #[arg(long = "topic", value_name = "TOPIC[:P]")]
+        topics: Vec<String>,
+        /// earliest, latest, an offset, -N for the last N, a time, or a time ago such as 15m
+        #[arg(long, value_name = "WHERE", allow_hyphen_values = true)]
+        to: Option<Offset>,
+        /// So many records on, or back where it is negative
+        #[arg(long, value_name = "N", allow_hyphen_values = true)]
+        shift_by: Option<i64>,
+        /// Go on against these gates; needs --reason
+        #[arg(long = "override", value_name = "GATE", value_delimiter = ',', value_parser = gate)]
+        overrides: Vec<String>,
+    },
+    /// Forget groups without members, and what they have committed
+    #[command(after_long_help = "\
+Examples:
+  azimuth group delete billing-old --dry-run")]
+    Delete {
+        #[arg(required = true, value_name = "GROUP")]
+        names: Vec<String>,
+        /// Go on against these gates; needs --reason
+        #[arg(long = "override", value_name = "GATE", value_delimiter = ',', value_parser = gate)]
+        overrides: Vec<String>,
+    },
 }
 
 impl Verb {
+    /// What it wants changed; `None` for a read.
+    pub fn intent(&self, now: Moment) -> Option<Intent> {
+        match self {
+            Self::List { .. } | Self::Show { .. } | Self::Lag { .. } => None,
+            Self::Delete { names, .. } => Some(Intent::DeleteGroups(names.clone())),
+            Self::Reset {
+                name,
+                topics,
+                to,
+                shift_by,
+                ..
+            } => {
+                let since = |time| To::Since {
+                    time,
+                    found: Default::default(),
+                };
+                let to = match (to, shift_by) {
+                    (None, by) => To::Shift(by.unwrap_or(0)),
+                    (Some(Offset::Start), _) => To::Earliest,
+                    (Some(Offset::End), _) => To::Latest,
+                    (Some(Offset::At(offset)), _) => To::Offset(i64::try_from(*offset).unwrap_or(i64::MAX)),
+                    (Some(Offset::Last(count)), _) => To::Last(i64::from(*count)),
+                    (Some(Offset::Time(time)), _) => since(*time),
+                    (Some(Offset::Ago(time)), _) => since(now - time.0),
+                };
+                Some(Intent::ResetGroup(Reset {
+                    group: name.clone(),
+                    names: topics.clone(),
+                    to,
+                }))
+            }
+        }
+    }
+
+    /// `group reset NAME --to earliest`, for a person to edit.
+    pub fn to_earliest(name: String) -> Self {
+        Self::Reset {
+            name,
+            topics: Vec::new(),
+            to: Some(Offset::Start),
+            shift_by: None,
+            overrides: Vec::new(),
+        }
+    }
+
+    pub fn overrides(&self) -> &[String] {
+        match self {
+            Self::Reset { overrides, .. } | Self::Delete { overrides, .. } => overrides,
+            Self::List { .. } | Self::Show { .. } | Self::Lag { .. } => &[],
+        }
+    }
+
     /// How far apart the two looks are, where there are to be two.
     pub fn window(&self) -> Option<std::time::Duration> {
-        let (Self::List { window, .. } | Self::Show { window, .. } | Self::Lag { window, .. }) = self;
-        window.map(|window| window.0)
+        match self {
+            Self::List { window, .. } | Self::Show { window, .. } | Self::Lag { window, .. } => {
+                window.map(|window| window.0)
+            }
+            Self::Reset { .. } | Self::Delete { .. } => None,
+        }
     }
 
     pub(super) fn words(&self) -> Words {
@@ -59,6 +155,21 @@ impl Verb {
                 .names(names)
                 .flag("--all", *all)
                 .option("--window", *window),
+            Self::Reset {
+                name,
+                topics,
+                to,
+                shift_by,
+                overrides,
+            } => Words::new(&["group", "reset"])
+                .name(name)
+                .option("--topic", topics)
+                .option("--to", to.as_ref())
+                .option("--shift-by", *shift_by)
+                .list("--override", overrides),
+            Self::Delete { names, overrides } => Words::new(&["group", "delete"])
+                .names(names)
+                .list("--override", overrides),
         }
     }
 }

@@ -26,12 +26,25 @@ pub struct Lock {
 pub fn scopes(plan: &Plan) -> Vec<String> {
     let scope = |step: &Step| match step {
         Step::Reassign { .. } | Step::Elect { .. } => "data".to_owned(),
+        Step::ResetOffsets { group, .. } | Step::DeleteGroup { group, .. } => format!("group-{}", safe(group)),
         Step::CreateTopic { name, .. } | Step::DeleteTopic { name, .. } => format!("topic-{name}"),
     };
     let mut scopes: Vec<String> = plan.steps.iter().map(scope).collect();
     scopes.sort();
     scopes.dedup();
     scopes
+}
+
+/// A name of anything, as part of a file's name. Two that come out alike only share a lock.
+fn safe(name: &str) -> String {
+    let plain = |c: char| {
+        if c.is_ascii_alphanumeric() || ".-_".contains(c) {
+            c
+        } else {
+            '_'
+        }
+    };
+    name.chars().map(plain).take(200).collect()
 }
 
 impl Lock {

@@ -1,7 +1,7 @@
 //! One step: asking Kafka for it, and looking what became of it.
 
 use super::status::Progress;
-use super::{leader, reassign, topic};
+use super::{group, leader, reassign, topic};
 use crate::plan::Step;
 use crate::source::Error;
 use crate::source::kafka::Kafka;
@@ -30,6 +30,8 @@ pub(super) async fn act(kafka: Kafka, step: Step, again: bool) -> Act {
     match &step {
         Step::Reassign { moves } => reassign::act(&kafka, moves).await,
         Step::Elect { leads } => leader::act(&kafka, leads).await,
+        Step::ResetOffsets { group, offsets } => group::reset(&kafka, group, offsets).await,
+        Step::DeleteGroup { group, .. } => group::delete(&kafka, group, again).await,
         Step::CreateTopic {
             name,
             partitions,
@@ -53,6 +55,8 @@ pub(super) async fn look(kafka: Kafka, step: Step, at: usize) -> Seen {
     match &step {
         Step::Reassign { moves } => reassign::look(&kafka, moves, at).await,
         Step::Elect { leads } => leader::look(&kafka, leads, at).await,
+        Step::ResetOffsets { group, offsets } => group::is_reset(&kafka, group, offsets, at).await,
+        Step::DeleteGroup { group, .. } => group::is_deleted(&kafka, group, at).await,
         Step::CreateTopic { name, .. } => topic::is_created(&kafka, name, at).await,
         Step::DeleteTopic { name, id, .. } => topic::is_deleted(&kafka, name, *id, at).await,
     }
@@ -62,7 +66,7 @@ pub(super) async fn look(kafka: Kafka, step: Step, at: usize) -> Seen {
 pub(super) async fn take_back(kafka: Kafka, step: Step) -> Act {
     match &step {
         Step::Reassign { moves } => reassign::cancel(&kafka, moves).await,
-        Step::Elect { .. } | Step::CreateTopic { .. } | Step::DeleteTopic { .. } => Act::Asked,
+        _ => Act::Asked,
     }
 }
 

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::gate::Verdict;
 use super::{Move, Plan, Step, reassign};
 use crate::model::Moment;
 use crate::model::snapshot::Snapshot;
@@ -43,6 +44,9 @@ pub fn since(plan: &Plan, snapshot: &Snapshot, now: Moment) -> Vec<Drift> {
         match step {
             Step::Reassign { moves } => moves.iter().filter_map(|m| moved(m, snapshot)).for_each(&mut material),
             Step::Elect { .. } => {}
+            Step::ResetOffsets { group, .. } | Step::DeleteGroup { group, .. } => {
+                reads(group, snapshot).into_iter().for_each(&mut material);
+            }
             Step::CreateTopic { name, .. } if snapshot.topic(name).is_some() => {
                 material(format!("topic {name} exists now"))
             }
@@ -56,6 +60,13 @@ pub fn since(plan: &Plan, snapshot: &Snapshot, now: Moment) -> Vec<Drift> {
     }
     drifts.extend(fuller(plan, snapshot));
     drifts
+}
+
+/// A group that somebody reads with again. Where groups were not looked at, Kafka itself refuses.
+fn reads(name: &str, snapshot: &Snapshot) -> Option<String> {
+    let group = snapshot.groups.get()?.iter().find(|group| group.name == name)?;
+    let gate = super::group::members(group);
+    (gate.verdict == Verdict::Fail).then_some(gate.evidence)
 }
 
 fn moved(m: &Move, snapshot: &Snapshot) -> Option<String> {

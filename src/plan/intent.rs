@@ -1,9 +1,9 @@
 //! What somebody wants changed, before it is worked out: the input of every plan, and what a saved plan is worked out from again.
 
-use super::leader;
 use super::reassign::{self, Goal, Target, Wish};
 use super::topic::{self, NewTopic};
 use super::{Error, Kind, Plan, Step};
+use super::{group, leader};
 use crate::model::Moment;
 use crate::model::snapshot::Snapshot;
 
@@ -13,6 +13,8 @@ pub enum Intent {
     CreateTopic(NewTopic),
     DeleteTopics(Vec<String>),
     Leaders(leader::Wish),
+    ResetGroup(group::Reset),
+    DeleteGroups(Vec<String>),
     Reassign(Wish),
 }
 
@@ -31,7 +33,7 @@ impl Intent {
                 replication_factor: *replication_factor,
                 configs: configs.clone(),
             }),
-            Step::Reassign { .. } | Step::Elect { .. } | Step::DeleteTopic { .. } => None,
+            _ => None,
         });
         match (plan.kind, create) {
             (Kind::TopicCreate, Some(topic)) => Self::CreateTopic(topic),
@@ -40,7 +42,7 @@ impl Intent {
                     .iter()
                     .filter_map(|step| match step {
                         Step::DeleteTopic { name, .. } => Some(name.clone()),
-                        Step::Reassign { .. } | Step::Elect { .. } | Step::CreateTopic { .. } => None,
+                        _ => None,
                     })
                     .collect(),
             ),
@@ -48,6 +50,8 @@ impl Intent {
                 let target = |m: &super::Move| Target::new(&m.topic, m.partition, m.to.clone());
                 Self::Reassign(Goal::Assign(plan.moves().map(target).collect()).into())
             }
+            (Kind::GroupReset, _) => Self::ResetGroup(group::Reset::of(plan)),
+            (Kind::GroupDelete, _) => Self::DeleteGroups(group::names(plan)),
             (Kind::LeaderMove | Kind::LeaderRestore | Kind::LeaderElect, _) => Self::Leaders(leader::Wish::of(plan)),
         }
     }
@@ -60,6 +64,8 @@ impl Intent {
         match self {
             Self::CreateTopic(topic) => topic::create(snapshot, topic, context, now),
             Self::DeleteTopics(names) => topic::delete(snapshot, names, context, now),
+            Self::ResetGroup(wish) => group::reset(snapshot, wish, context, now),
+            Self::DeleteGroups(names) => group::delete(snapshot, names, context, now),
             Self::Leaders(wish) => leader::plan(snapshot, wish, context, now),
             Self::Reassign(wish) => reassign::plan(snapshot, wish, context, now),
         }

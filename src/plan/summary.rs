@@ -1,6 +1,7 @@
 //! A plan in words, line by line in the order to read; both faces show these lines.
 
 use super::gate::{Class, Gate, Verdict};
+use super::group::Offset;
 use super::impact::Load;
 use super::{Kind, Lead, Move, Plan, Step, Undo, reassign};
 use crate::model::BrokerId;
@@ -48,6 +49,8 @@ pub fn title(plan: &Plan) -> String {
         Kind::LeaderMove => format!("leader move: {}", plan.title),
         Kind::LeaderRestore => format!("leader restore: {}", plan.title),
         Kind::LeaderElect => format!("leader elect: {}", plan.title),
+        Kind::GroupReset => format!("reset {}", plan.title),
+        Kind::GroupDelete => format!("delete {}", plan.title),
         Kind::TopicCreate | Kind::TopicDelete => plan.title.clone(),
     }
 }
@@ -78,6 +81,11 @@ pub fn figures(plan: &Plan) -> String {
             parts.push(plural(leads, "election"));
             parts.push("no data moved".to_owned());
         }
+        Kind::GroupReset => {
+            let offsets = plan.steps.iter().map(|step| step.offsets().len()).sum();
+            parts.push(plural(offsets, "offset"));
+        }
+        Kind::GroupDelete => parts.push(plural(plan.steps.len(), "group")),
         Kind::TopicCreate | Kind::TopicDelete => parts.push(plural(plan.steps.len(), "topic")),
     }
     parts.push(format!("undo: {}", undo(&plan.undo)));
@@ -196,8 +204,28 @@ fn steps(plan: &Plan) -> Vec<Line> {
         ));
     }
     lines.extend(leads(plan));
+    lines.extend(offsets(plan));
     lines.extend(plan.steps.iter().filter_map(step));
     lines
+}
+
+/// Each offset before and after: what is reset is read before it is done.
+fn offsets(plan: &Plan) -> Vec<Line> {
+    let one = |offset: &Offset| {
+        let (from, by) = match offset.from {
+            None => ("none".to_owned(), String::new()),
+            Some(from) => (from.to_string(), format!("  ({:+})", offset.to - from)),
+        };
+        let Offset {
+            topic, partition, to, ..
+        } = offset;
+        Line::new(Mood::Plain, format!("  {topic}-{partition}  {from} → {to}{by}"))
+    };
+    let resets = plan
+        .steps
+        .iter()
+        .filter(|step| matches!(step, Step::ResetOffsets { .. }));
+    resets.flat_map(Step::offsets).map(one).collect()
 }
 
 /// The first elections, and how many more there are.
@@ -232,7 +260,10 @@ fn one_move(m: &Move) -> Line {
 /// What one step does, in a line; moves have lines of their own.
 fn step(step: &Step) -> Option<Line> {
     let text = match step {
-        Step::Reassign { .. } | Step::Elect { .. } => return None,
+        Step::Reassign { .. } | Step::Elect { .. } | Step::ResetOffsets { .. } => return None,
+        Step::DeleteGroup { group, offsets } => {
+            format!("  - {group}  {}", plural(offsets.len(), "committed offset"))
+        }
         Step::CreateTopic {
             name,
             partitions,
@@ -271,6 +302,10 @@ pub fn step_name(step: &Step) -> String {
             [only] => format!("elect a leader for {}", only.name()),
             many => format!("elect {}", plural(many.len(), "leader")),
         },
+        Step::ResetOffsets { group, offsets } => {
+            format!("reset {} of group {group}", plural(offsets.len(), "offset"))
+        }
+        Step::DeleteGroup { group, .. } => format!("delete group {group}"),
         Step::CreateTopic { name, .. } => format!("create topic {name}"),
         Step::DeleteTopic { name, .. } => format!("delete topic {name}"),
     }

@@ -1,5 +1,6 @@
 //! Plans on a small cluster: three racks with two brokers each, one topic.
 
+mod group;
 mod leader;
 
 use super::gate::{Gate, Verdict};

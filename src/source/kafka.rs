@@ -128,6 +128,39 @@ impl Kafka {
         group::groups(&self.pool, &peer, coordinator).await
     }
 
+    /// The broker that coordinates this group. FindCoordinator.
+    pub async fn coordinator(&self, group: &str) -> Result<BrokerId, Error> {
+        group::coordinator(&self.pool, group).await
+    }
+
+    /// Commits offsets, by topic and partition, for a group that has no members. OffsetCommit, to its coordinator.
+    pub async fn commit_offsets(
+        &self,
+        coordinator: BrokerId,
+        group: &str,
+        offsets: &[(String, i32, i64)],
+    ) -> Result<Outcomes<(String, i32)>, Error> {
+        let peer = self.peer(coordinator).await?;
+        group::commit_for(&self.pool, &peer, group, offsets).await
+    }
+
+    /// Deletes groups that have no members, with their offsets. DeleteGroups, to their coordinator.
+    pub async fn delete_groups(&self, coordinator: BrokerId, groups: &[String]) -> Result<Outcomes<String>, Error> {
+        let peer = self.peer(coordinator).await?;
+        group::delete(&self.pool, &peer, groups).await
+    }
+
+    /// The first records since `time_ms`, asked of the leader in one request; `None` where none is that young. ListOffsets.
+    pub async fn offsets_since(
+        &self,
+        leader: BrokerId,
+        partitions: &[(String, i32)],
+        time_ms: i64,
+    ) -> Result<BTreeMap<(String, i32), Option<i64>>, Error> {
+        let peer = self.peer(leader).await?;
+        offset::since(&self.pool, &peer, partitions, time_ms).await
+    }
+
     /// First and next offsets of these partitions, asked of their leader: two requests. ListOffsets.
     pub async fn offsets(&self, leader: BrokerId, partitions: &Partitions) -> Result<Offsets, Error> {
         let peer = self.peer(leader).await?;

@@ -160,6 +160,10 @@ impl Desk {
                 let wish = wanted.wish(file.as_deref()).map_err(|error| error.to_string())?;
                 self.work_out(&line, Intent::Reassign(wish), Vec::new()).await
             }
+            Some(Command::Group(verb)) => {
+                let intent = verb.intent(Moment::now()).ok_or("that changes nothing")?;
+                self.work_out(&line, intent, verb.overrides().to_vec()).await
+            }
             Some(Command::Leader(verb)) => {
                 let wish = match (verb.wish(), verb) {
                     (None, leader::Verb::Restore { id }) => self.saved_order(id.as_deref()).await?,
@@ -191,6 +195,7 @@ impl Desk {
     /// A plan, ready to read. Worked out on a thread that may block.
     async fn work_out(&self, line: &Line, intent: Intent, overrides: Vec<String>) -> Result<Sheet, String> {
         let snapshot = prepare::look(&self.ground.sources, &intent, PATIENCE).await;
+        let intent = prepare::asked(&self.ground.sources, intent, &snapshot).await;
         let cluster_id = self.ground.hold(&snapshot).map_err(told)?;
         let rule = self.ground.rule(&cluster_id).map_err(told)?;
         let context = self.ground.context.name.clone();

@@ -14,6 +14,8 @@ mod drills;
 #[cfg(test)]
 mod fixture;
 #[cfg(test)]
+mod groups;
+#[cfg(test)]
 mod guide;
 #[cfg(test)]
 mod harness;

@@ -548,6 +548,9 @@ async fn capitals_lead_to_plans_of_leaders() {
         planned.starts_with("leader move --from-broker ") && planned.contains(','),
         "{planned}"
     );
+    console.wait(Duration::from_millis(400)).await.press("esc 4").await;
+    console.press("R").await.shows(":group reset ").shows("--to earliest");
+    console.press("esc D").await.shows("PLAN group delete ");
 }
 
 #[tokio::test(start_paused = true)]

@@ -3,11 +3,11 @@
 
 use std::collections::BTreeMap;
 
+use kafka_protocol::messages::DescribeProducersRequest;
 use kafka_protocol::messages::describe_producers_request::TopicRequest;
-use kafka_protocol::messages::list_offsets_request::{ListOffsetsPartition, ListOffsetsTopic};
-use kafka_protocol::messages::{BrokerId as WireBroker, DescribeProducersRequest, ListOffsetsRequest};
 
 use super::answer::topic_name;
+use super::offset::{At, READ_COMMITTED, READ_UNCOMMITTED, at_times};
 use super::pool::{Peer, Pool};
 use crate::model::Moment;
 use crate::model::backlog::{Backlog, Backlogs, Pin, Written};
@@ -25,8 +25,6 @@ pub struct UnreadPart {
     pub offsets: Vec<i64>,
 }
 
-type At = (String, i32);
-
 /// The longest search, in requests.
 const ROUNDS: usize = 6;
 
@@ -35,8 +33,6 @@ const CLOSE_MS: i64 = 1000;
 const CLOSE_SHARE: i64 = 50;
 
 const LATEST: i64 = -1;
-const READ_UNCOMMITTED: i8 = 0;
-const READ_COMMITTED: i8 = 1;
 
 /// Asks the leader. A partition that it does not lead any more is left out.
 pub(super) async fn backlogs(pool: &Pool, peer: &Peer, unread: &Unread, now: Moment) -> Result<Backlogs, Error> {
@@ -47,7 +43,7 @@ pub(super) async fn backlogs(pool: &Pool, peer: &Peer, unread: &Unread, now: Mom
         if asked.is_empty() {
             break;
         }
-        for (at, answer) in ask(pool, peer, &asked, READ_UNCOMMITTED).await? {
+        for (at, answer) in at_times(pool, peer, &asked, READ_UNCOMMITTED).await? {
             match (answer, asked.get(&at), searches.get_mut(&at)) {
                 (Some((offset, timestamp)), Some(time), Some(search)) => search.learn(*time, offset, timestamp),
                 _ => drop(searches.remove(&at)),
@@ -74,42 +70,6 @@ fn searches(unread: &Unread, now_ms: i64) -> BTreeMap<At, Search> {
     all.collect()
 }
 
-/// One request for the given times: the first record since then, and its timestamp. `None` for a partition that answers with
-/// an error; offset -1 where no record is that young.
-async fn ask(
-    pool: &Pool,
-    peer: &Peer,
-    asked: &BTreeMap<At, i64>,
-    isolation: i8,
-) -> Result<Vec<(At, Option<(i64, i64)>)>, Error> {
-    let mut topics: Vec<ListOffsetsTopic> = Vec::new();
-    for ((topic, partition), time) in asked {
-        if topics.last().is_none_or(|last| last.name.as_str() != topic) {
-            topics.push(ListOffsetsTopic::default().with_name(topic_name(topic)));
-        }
-        let partition = ListOffsetsPartition::default()
-            .with_partition_index(*partition)
-            .with_current_leader_epoch(-1)
-            .with_timestamp(*time);
-        if let Some(last) = topics.last_mut() {
-            last.partitions.push(partition);
-        }
-    }
-    let request = ListOffsetsRequest::default()
-        .with_replica_id(WireBroker(-1))
-        .with_isolation_level(isolation)
-        .with_topics(topics);
-    let response = pool.ask(peer, request).await?;
-    let answers = response.topics.into_iter().flat_map(|topic| {
-        let name = topic.name.to_string();
-        topic.partitions.into_iter().map(move |partition| {
-            let answer = (partition.error_code == 0).then_some((partition.offset, partition.timestamp));
-            ((name.clone(), partition.partition_index), answer)
-        })
-    });
-    Ok(answers.collect())
-}
-
 /// Partitions where a group stands at the last stable offset although there are records after it.
 async fn pins(pool: &Pool, peer: &Peer, unread: &Unread) -> Result<BTreeMap<At, Pin>, Error> {
     let all = unread
@@ -126,7 +86,7 @@ async fn pins(pool: &Pool, peer: &Peer, unread: &Unread) -> Result<BTreeMap<At, 
         let pin = Pin { stable, producer: None };
         (stable >= 0 && *last >= stable).then_some((at, pin))
     };
-    let stable = ask(pool, peer, &all, READ_COMMITTED).await?;
+    let stable = at_times(pool, peer, &all, READ_COMMITTED).await?;
     let mut pins: BTreeMap<At, Pin> = stable.into_iter().filter_map(pinned).collect();
     if !pins.is_empty() {
         name_producers(pool, peer, &mut pins).await?;

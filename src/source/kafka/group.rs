@@ -8,14 +8,16 @@ use futures::{StreamExt, TryStreamExt, stream};
 use kafka_protocol::messages::consumer_group_describe_response as modern;
 use kafka_protocol::messages::describe_groups_response as classic;
 use kafka_protocol::messages::list_groups_response::ListedGroup;
+use kafka_protocol::messages::offset_commit_request::{OffsetCommitRequestPartition, OffsetCommitRequestTopic};
 use kafka_protocol::messages::offset_fetch_request::OffsetFetchRequestGroup;
 use kafka_protocol::messages::{
-    ConsumerGroupDescribeRequest, ConsumerProtocolAssignment, DescribeGroupsRequest, GroupId, ListGroupsRequest,
-    OffsetFetchRequest,
+    ConsumerGroupDescribeRequest, ConsumerProtocolAssignment, DeleteGroupsRequest, DescribeGroupsRequest,
+    FindCoordinatorRequest, GroupId, ListGroupsRequest, OffsetCommitRequest, OffsetFetchRequest,
 };
-use kafka_protocol::protocol::{Decodable, Message, VersionRange};
+use kafka_protocol::protocol::{Decodable, Message, StrBytes, VersionRange};
 
-use super::answer::check;
+use super::answer::{check, topic_name};
+use super::change::Outcomes;
 use super::pool::{Peer, Pool};
 use crate::model::BrokerId;
 use crate::model::group::{Commit, Group, Member};
@@ -253,6 +255,73 @@ fn commit(topic: &str, partition: i32, offset: i64, metadata: Option<&str>) -> O
 fn by_place(mut commits: Vec<Commit>) -> Vec<Commit> {
     commits.sort_by(|one, other| (&one.topic, one.partition).cmp(&(&other.topic, other.partition)));
     commits
+}
+
+/// The broker that coordinates this group. FindCoordinator.
+pub(super) async fn coordinator(pool: &Pool, group: &str) -> Result<BrokerId, Error> {
+    let key = super::answer::text(group);
+    // Version 4 (KIP-699) takes several.
+    let request = |version| match version {
+        4.. => FindCoordinatorRequest::default().with_coordinator_keys(vec![key.clone()]),
+        _ => FindCoordinatorRequest::default().with_key(key.clone()),
+    };
+    let (peer, response) = pool.ask_any(request).await?;
+    let what = format!("the coordinator of group {group}");
+    let (code, message, id) = match response.coordinators.into_iter().next() {
+        Some(one) => (one.error_code, one.error_message, one.node_id),
+        None => (response.error_code, response.error_message, response.node_id),
+    };
+    check(peer.name(), &what, code, message.as_ref())?;
+    Ok(id.0)
+}
+
+/// Commits for a group that has no members. OffsetCommit, as no member.
+pub(super) async fn commit_for(
+    pool: &Pool,
+    peer: &Peer,
+    group: &str,
+    offsets: &[(String, i32, i64)],
+) -> Result<Outcomes<(String, i32)>, Error> {
+    let mut topics: BTreeMap<&str, Vec<OffsetCommitRequestPartition>> = BTreeMap::new();
+    for (topic, partition, offset) in offsets {
+        let partition = OffsetCommitRequestPartition::default()
+            .with_partition_index(*partition)
+            .with_committed_offset(*offset)
+            .with_committed_leader_epoch(-1)
+            .with_committed_metadata(Some(StrBytes::from_static_str("")));
+        topics.entry(topic).or_default().push(partition);
+    }
+    let topics = topics.into_iter().map(|(topic, partitions)| {
+        OffsetCommitRequestTopic::default()
+            .with_name(topic_name(topic))
+            .with_partitions(partitions)
+    });
+    let request = OffsetCommitRequest::default()
+        .with_group_id(GroupId(super::answer::text(group)))
+        .with_generation_id_or_member_epoch(-1)
+        .with_topics(topics.collect());
+    let mut outcomes = Outcomes::new();
+    for topic in pool.ask(peer, request).await?.topics {
+        for partition in topic.partitions {
+            let key = (topic.name.to_string(), partition.partition_index);
+            let what = format!("the offset of group {group} in {}-{}", key.0, key.1);
+            let outcome = check(peer.name(), &what, partition.error_code, None);
+            outcomes.push((key, outcome));
+        }
+    }
+    Ok(outcomes)
+}
+
+/// Deletes groups that have no members, with their offsets. DeleteGroups.
+pub(super) async fn delete(pool: &Pool, peer: &Peer, groups: &[String]) -> Result<Outcomes<String>, Error> {
+    let names = groups.iter().map(|name| GroupId(super::answer::text(name)));
+    let request = DeleteGroupsRequest::default().with_groups_names(names.collect());
+    let results = pool.ask(peer, request).await?.results.into_iter().map(|result| {
+        let name = result.group_id.to_string();
+        let outcome = check(peer.name(), &format!("deleting group {name}"), result.error_code, None);
+        (name, outcome)
+    });
+    Ok(results.collect())
 }
 
 #[cfg(test)]

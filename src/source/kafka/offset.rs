@@ -15,6 +15,12 @@ use crate::source::Error;
 const LATEST: i64 = -1;
 const EARLIEST: i64 = -2;
 
+/// One partition of a topic.
+pub(super) type At = (String, i32);
+
+pub(super) const READ_UNCOMMITTED: i8 = 0;
+pub(super) const READ_COMMITTED: i8 = 1;
+
 /// Asks the leader for both ends. A partition that it does not lead any more is left out.
 pub(super) async fn offsets(pool: &Pool, peer: &Peer, partitions: &Partitions) -> Result<Offsets, Error> {
     if partitions.is_empty() {
@@ -36,6 +42,59 @@ pub(super) async fn offsets(pool: &Pool, peer: &Peer, partitions: &Partitions) -
     Ok(Offsets {
         topics: topics.collect(),
     })
+}
+
+/// The first record of this time or a later one, by partition; `None` where none is that young. A partition that the broker does not
+/// lead any more is left out.
+pub(super) async fn since(
+    pool: &Pool,
+    peer: &Peer,
+    partitions: &[At],
+    time_ms: i64,
+) -> Result<BTreeMap<At, Option<i64>>, Error> {
+    let asked: BTreeMap<At, i64> = partitions.iter().map(|at| (at.clone(), time_ms)).collect();
+    if asked.is_empty() {
+        return Ok(BTreeMap::new());
+    }
+    let answers = at_times(pool, peer, &asked, READ_UNCOMMITTED).await?;
+    let found = |(at, answer): (At, Option<(i64, i64)>)| Some((at, Some(answer?.0).filter(|offset| *offset >= 0)));
+    Ok(answers.into_iter().filter_map(found).collect())
+}
+
+/// One request for the given times: the first record since then, and its timestamp. `None` for a partition that answers with
+/// an error; offset -1 where no record is that young.
+pub(super) async fn at_times(
+    pool: &Pool,
+    peer: &Peer,
+    asked: &BTreeMap<At, i64>,
+    isolation: i8,
+) -> Result<Vec<(At, Option<(i64, i64)>)>, Error> {
+    let mut topics: Vec<ListOffsetsTopic> = Vec::new();
+    for ((topic, partition), time) in asked {
+        if topics.last().is_none_or(|last| last.name.as_str() != topic) {
+            topics.push(ListOffsetsTopic::default().with_name(topic_name(topic)));
+        }
+        let partition = ListOffsetsPartition::default()
+            .with_partition_index(*partition)
+            .with_current_leader_epoch(-1)
+            .with_timestamp(*time);
+        if let Some(last) = topics.last_mut() {
+            last.partitions.push(partition);
+        }
+    }
+    let request = ListOffsetsRequest::default()
+        .with_replica_id(WireBroker(-1))
+        .with_isolation_level(isolation)
+        .with_topics(topics);
+    let response = pool.ask(peer, request).await?;
+    let answers = response.topics.into_iter().flat_map(|topic| {
+        let name = topic.name.to_string();
+        topic.partitions.into_iter().map(move |partition| {
+            let answer = (partition.error_code == 0).then_some((partition.offset, partition.timestamp));
+            ((name.clone(), partition.partition_index), answer)
+        })
+    });
+    Ok(answers.collect())
 }
 
 fn request(partitions: &Partitions, timestamp: i64) -> ListOffsetsRequest {

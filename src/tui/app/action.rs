@@ -112,8 +112,10 @@ pub enum Action {
 
     /// Plan to create a topic.
     Create,
-    /// Plan to delete the topics.
+    /// Plan to delete the topics, or groups.
     Delete,
+    /// Plan where the group reads on.
+    Reset,
     /// Plan to move replicas.
     Reassign,
     /// Plan to move leaders off the brokers.
@@ -158,6 +160,7 @@ impl Action {
                 | Self::Delete
                 | Self::Reassign
                 | Self::Leader
+                | Self::Reset
                 | Self::Step
                 | Self::Pause
                 | Self::Resume

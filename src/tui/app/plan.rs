@@ -2,7 +2,7 @@
 
 use crate::command::reassign::{Intent, Verb};
 use crate::command::value::Assignment;
-use crate::command::{Command, leader, operation, topic};
+use crate::command::{Command, group, leader, operation, topic};
 use crate::model::{BrokerId, Moment};
 
 use super::action::Action;
@@ -10,6 +10,7 @@ use super::dialog::Dialog;
 use super::effect::Effect;
 use super::field::Tone;
 use super::operation::{Confirm, Sheet};
+use super::place::Noun;
 use super::state::State;
 
 /// More moves than this are too long a line to edit.
@@ -35,16 +36,18 @@ impl State {
                 Vec::new()
             }
             Action::Leader => {
-                let names = match &self.place().name {
-                    Some(open) => vec![open.clone()],
-                    None => self.targets(),
-                };
-                let mut ids: Vec<BrokerId> = names.iter().filter_map(|name| name.parse().ok()).collect();
+                let mut ids: Vec<BrokerId> = self.meant().iter().filter_map(|name| name.parse().ok()).collect();
                 ids.sort_unstable();
-                if ids.is_empty() {
-                    return Vec::new();
+                match ids.is_empty() {
+                    true => Vec::new(),
+                    false => self.plan_command(&Command::Leader(leader::Verb::off(ids))),
                 }
-                self.plan_command(&Command::Leader(leader::Verb::off(ids)))
+            }
+            Action::Reset => {
+                if let Some(name) = self.meant().into_iter().next() {
+                    self.open_palette(&Command::Group(group::Verb::to_earliest(name)).to_string());
+                }
+                Vec::new()
             }
             Action::Step => {
                 if let Some(step) = self.next_step() {
@@ -53,15 +56,14 @@ impl State {
                 Vec::new()
             }
             Action::Delete => {
-                let names = match &self.place().name {
-                    Some(open) => vec![open.clone()],
-                    None => self.targets(),
-                };
-                if names.is_empty() {
-                    return Vec::new();
+                let (names, overrides) = (self.meant(), Vec::new());
+                match (names.is_empty(), self.place().noun) {
+                    (true, _) => Vec::new(),
+                    (false, Noun::Group) => {
+                        self.plan_command(&Command::Group(group::Verb::Delete { names, overrides }))
+                    }
+                    (false, _) => self.plan_command(&Command::Topic(topic::Verb::Delete { names, overrides })),
                 }
-                let overrides = Vec::new();
-                self.plan_command(&Command::Topic(topic::Verb::Delete { names, overrides }))
             }
             Action::Pause | Action::Resume | Action::Abort => {
                 let Some(id) = self.place().name.clone().or_else(|| self.list().selected.clone()) else {
@@ -75,6 +77,14 @@ impl State {
                 self.plan_command(&Command::Operation(verb))
             }
             _ => Vec::new(),
+        }
+    }
+
+    /// What is open; in a list, what is marked, or the row.
+    fn meant(&self) -> Vec<String> {
+        match &self.place().name {
+            Some(open) => vec![open.clone()],
+            None => self.targets(),
         }
     }
 

@@ -258,7 +258,9 @@ impl State {
         let place = self.place();
         match action {
             Action::Create => self.verbs && place.noun == Noun::Topic && place.name.is_none(),
-            Action::Delete | Action::Reassign => self.verbs && place.noun == Noun::Topic,
+            Action::Delete => self.verbs && matches!(place.noun, Noun::Topic | Noun::Group),
+            Action::Reset => self.verbs && place.noun == Noun::Group,
+            Action::Reassign => self.verbs && place.noun == Noun::Topic,
             Action::Leader => self.verbs && place.noun == Noun::Broker,
             Action::Step => self.verbs && place.noun == Noun::Triage && self.next_step().is_some(),
             Action::Pause | Action::Resume | Action::Abort => self.verbs && place.noun == Noun::Operation,

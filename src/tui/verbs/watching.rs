@@ -137,6 +137,7 @@ fn verb(plan: &Plan) -> &'static str {
     match plan.kind {
         Kind::Reassign => "reassign",
         Kind::LeaderMove | Kind::LeaderRestore | Kind::LeaderElect => "leader",
+        Kind::GroupReset | Kind::GroupDelete => "group",
         Kind::TopicCreate => "create",
         Kind::TopicDelete => "delete",
     }
