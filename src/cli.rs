@@ -102,7 +102,10 @@ async fn answer(line: &Line) -> Result<Exit, Failure> {
         },
         Command::Volume(verb) => volume::answer(line, verb).await?,
         Command::Logdir(verb) => logdir::answer(line, verb).await?,
-        Command::Config(verb) => config::answer(line, verb).await?,
+        Command::Config(verb) => match verb.change() {
+            Some((intent, overrides)) => return config::change(line, verb, intent, overrides).boxed().await,
+            None => config::answer(line, verb).await?,
+        },
         Command::Throttle(verb) => throttle::answer(line, verb).await?,
         Command::Transaction(verb) => transaction::answer(line, verb).boxed_local().await?,
         Command::Quorum(verb) => quorum::answer(line, verb).await?,

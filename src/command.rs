@@ -203,6 +203,7 @@ impl Command {
             Self::Leader(_) => true,
             Self::Topic(verb) => verb.intent().is_some(),
             Self::Group(group::Verb::Reset { .. } | group::Verb::Delete { .. }) => true,
+            Self::Config(verb) => verb.change().is_some(),
             Self::Reassign(verb) => matches!(verb, reassign::Verb::Plan(_)),
             _ => false,
         }

@@ -16,6 +16,7 @@ pub mod limit;
 pub mod history;
 pub mod logdir;
 pub mod metric;
+pub mod nearest;
 pub mod observed;
 pub mod offset;
 pub mod pace;
@@ -33,6 +34,7 @@ pub mod topic;
 pub mod user;
 pub mod transaction;
 
+pub use nearest::nearest;
 pub use observed::{Health, Observed, Trouble};
 pub use snapshot::Snapshot;
 

@@ -7,6 +7,7 @@
 //! journal's lock acts, and an engine that takes up a journal looks at the cluster before it repeats an act.
 
 pub mod client;
+mod config;
 pub mod engine;
 pub mod folder;
 pub mod ground;
@@ -34,6 +35,7 @@ pub use journal::{Entry, Event, Journal};
 pub use leader::saved_order;
 pub use reassign::{Cancelled, cancel_any};
 pub use status::{Phase, Progress, Status, StepState};
+pub use step::Secrets;
 
 use crate::settings;
 use crate::source;

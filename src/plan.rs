@@ -4,6 +4,7 @@
 //! anything; what has changed since is found again by [`drift::since`] before the first act.
 
 pub mod acl;
+pub mod config;
 pub mod drift;
 pub mod gate;
 pub mod group;
@@ -14,6 +15,7 @@ pub mod reassign;
 pub mod relieve;
 pub mod summary;
 pub mod topic;
+pub mod undo;
 #[cfg(test)]
 mod tests;
 
@@ -21,7 +23,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::{BrokerId, Moment};
+use crate::model::{BrokerId, Moment, Snapshot};
 use gate::{Class, Gate, Verdict};
 use impact::Impact;
 
@@ -80,6 +82,12 @@ pub enum Kind {
     #[serde(rename = "group.delete")]
     #[strum(serialize = "group.delete")]
     GroupDelete,
+    #[serde(rename = "config.set")]
+    #[strum(serialize = "config.set")]
+    ConfigSet,
+    #[serde(rename = "config.unset")]
+    #[strum(serialize = "config.unset")]
+    ConfigUnset,
 }
 
 /// One act: what is sent to Kafka at once, and verified before the next.
@@ -107,6 +115,8 @@ pub enum Step {
         id: uuid::Uuid,
         partitions: u32,
     },
+    /// Sets or unsets configs of one owner, together or not at all; done when brokers tell them so.
+    AlterConfigs(config::Alter),
 }
 
 /// One partition's way.
@@ -204,6 +214,31 @@ impl Lead {
 }
 
 impl Plan {
+    /// A plan of nothing, pinned to the cluster that is seen.
+    ///
+    /// # Errors
+    /// When that is not known.
+    pub fn draft(snapshot: &Snapshot, kind: Kind, context: &str, now: Moment) -> Result<Self, Error> {
+        let cluster = snapshot.cluster.get().ok_or_else(|| Error::Blind {
+            what: "the cluster",
+            why: snapshot.cluster.problem().unwrap_or_default(),
+        })?;
+        Ok(Self {
+            azimuth: VERSION,
+            kind,
+            title: String::new(),
+            context: context.to_owned(),
+            cluster_id: cluster.id.clone(),
+            made_at: now,
+            expires_at: now + VALID,
+            steps: Vec::new(),
+            gates: Vec::new(),
+            impact: Impact::default(),
+            undo: Undo::None { why: String::new() },
+            aim: None,
+        })
+    }
+
     /// Gates that stand in the way: failed or not known. Warnings do not.
     pub fn closed_gates(&self) -> impl Iterator<Item = &Gate> {
         self.gates

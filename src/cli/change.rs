@@ -10,8 +10,8 @@ use super::exit::{Exit, Failure, say};
 use super::{consent, facts, follow};
 use crate::command::{Command, Global, Line, Output};
 use crate::model::{Moment, Snapshot};
-use crate::operation::launch::{self, Launch};
-use crate::operation::{self, Ground, prepare};
+use crate::operation::launch::{self, Launch, Route};
+use crate::operation::{self, Ground, Secrets, prepare};
 use crate::plan::intent::Intent;
 use crate::plan::{self, Kind, Plan, drift, reassign, summary};
 use crate::settings::properties;
@@ -25,6 +25,8 @@ pub struct Wish<'a> {
     pub overrides: &'a [String],
     /// Return once it runs.
     pub detach: bool,
+    /// What the engine needs and no plan or journal holds.
+    pub secrets: Secrets,
 }
 
 /// Carries a wish out, from the first look to the last line.
@@ -78,7 +80,10 @@ pub async fn run(line: &Line, wish: Wish<'_>) -> Result<Exit, Failure> {
         plan,
     };
     let id = launch::begin(&folder, launch, now)?;
-    let route = ground.route();
+    let route = Route {
+        secrets: wish.secrets,
+        ..ground.route()
+    };
     let started = launch::start(&folder, &id, &route);
     follow::started(line, &folder, &id, started.boxed(), wish.detach).await
 }

@@ -1,6 +1,7 @@
 //! `azimuth config …`
 
-use super::exit::Failure;
+use super::change::{self, Wish};
+use super::exit::{Exit, Failure};
 use super::facts::{Facts, gather};
 use super::output::{Answer, Column, Data, Field, Rank};
 use crate::command::Line;
@@ -9,6 +10,9 @@ use crate::feed::Section;
 use crate::model::row::Cell;
 use crate::model::row::config::{ConfigCell, ConfigRow, Held, OverrideRow, documentation, synonyms};
 use crate::model::{BrokerId, Snapshot};
+use crate::operation::prepare;
+use crate::plan::intent::Intent;
+use crate::settings::Secret;
 
 pub async fn answer(line: &Line, verb: &Verb) -> Result<Answer, Failure> {
     match verb {
@@ -24,7 +28,22 @@ pub async fn answer(line: &Line, verb: &Verb) -> Result<Answer, Failure> {
         } => of_topic(line, topic, *drift).await,
         Verb::List { drift, .. } => list(line, *drift).await,
         Verb::Show { name } => show(line, name).await,
+        Verb::Set { .. } | Verb::Unset { .. } => Err(Failure::usage("that is a change, not a question")),
     }
+}
+
+/// Carries out what sets or unsets configs.
+pub async fn change(line: &Line, verb: &Verb, intent: Intent, overrides: &[String]) -> Result<Exit, Failure> {
+    let files = verb.files().into_iter();
+    let files = files.map(|(name, file)| (name, Secret::File(file.into())));
+    let wish = Wish {
+        intent,
+        saved: None,
+        overrides,
+        detach: false,
+        secrets: prepare::secrets(files).map_err(Failure::usage)?,
+    };
+    change::run(line, wish).await
 }
 
 /// What the grid needs: every broker's configs, and which topics stand apart.

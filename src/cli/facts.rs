@@ -13,7 +13,7 @@ use crate::feed::{self, Needs, Section, Sources, capture};
 use crate::model::history::Window;
 use crate::model::row::Rows;
 use crate::model::row::group::GroupRow;
-use crate::model::{Moment, Snapshot};
+use crate::model::{Moment, Snapshot, nearest};
 use crate::settings::pin::Pins;
 use crate::settings::target::{self, Asked};
 use crate::settings::{Context, Paths, state};
@@ -184,7 +184,7 @@ impl Facts {
             };
             return Failure::partial(why).unseen(self.seal(nothing));
         }
-        let near = crate::settings::file::nearest(name, known.iter().copied());
+        let near = nearest(name, known.iter().copied());
         let hint = match near {
             Some(near) => format!("did you mean {near}?"),
             None => format!("azimuth {noun} list shows what there is"),

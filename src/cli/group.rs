@@ -9,6 +9,7 @@ use crate::command::group::Verb;
 use crate::feed::Section;
 use crate::model::row::Cell;
 use crate::model::row::group::{Behind, BehindBasis, Drain, Expiry, GroupPartition, GroupRow, MemberRow, Safe};
+use crate::operation::Secrets;
 use crate::plan::intent::Intent;
 
 const NEEDS: [Section; 6] = [
@@ -62,6 +63,7 @@ pub async fn change(line: &Line, verb: &Verb, intent: Intent) -> Result<Exit, Fa
         saved: None,
         overrides: verb.overrides(),
         detach: false,
+        secrets: Secrets::default(),
     };
     change::run(line, wish).await
 }

@@ -5,7 +5,7 @@ use super::exit::{Exit, Failure, say};
 use super::facts;
 use crate::command::Line;
 use crate::command::leader::Verb;
-use crate::operation::saved_order;
+use crate::operation::{Secrets, saved_order};
 use crate::plan::intent::Intent;
 use crate::plan::leader;
 
@@ -20,6 +20,7 @@ pub async fn run(line: &Line, verb: &Verb) -> Result<Exit, Failure> {
         saved: None,
         overrides: verb.overrides(),
         detach: false,
+        secrets: Secrets::default(),
     };
     change::run(line, wish).await
 }

@@ -2,7 +2,7 @@
 
 use futures::FutureExt;
 
-use super::change::ground;
+use super::change::{self, Wish, ground};
 use super::exit::{Exit, Failure, say};
 use super::output::{Answer, Block, Column, Data, Field, Problem, Rank, Sheet, moment, percent};
 use super::{consent, facts, follow};
@@ -11,7 +11,7 @@ use crate::command::operation::Verb;
 use crate::model::Moment;
 use crate::operation::client::Client;
 use crate::operation::journal::Ask;
-use crate::operation::{Entry, Folder, Ground, Id, Journal, Phase, Status, StepState, engine, launch};
+use crate::operation::{Entry, Folder, Ground, Id, Journal, Phase, Secrets, Status, StepState, engine, launch};
 use crate::plan::summary;
 use crate::settings::rule::Verdict;
 
@@ -26,11 +26,13 @@ pub async fn run(line: &Line, verb: &Verb) -> Result<Exit, Failure> {
     } = verb
     {
         let mut global = line.global.clone();
+        let mut secrets = Secrets::default();
         if *properties {
-            let told = launch::properties().map_err(|error| Failure::usage(format!("stdin: {error}")))?;
-            global.property.extend(told);
+            let told = launch::told().map_err(|error| Failure::usage(format!("stdin: {error}")))?;
+            global.property.extend(told.properties);
+            secrets = told.secrets;
         }
-        return carry_out(&ground(&global)?, id, cluster).await;
+        return carry_out(&ground(&global)?, id, cluster, secrets).await;
     }
     let ground = ground(&line.global)?;
     let cluster_id = ground.cluster_id(facts::patience(&line.global)).boxed().await?;
@@ -48,15 +50,29 @@ pub async fn run(line: &Line, verb: &Verb) -> Result<Exit, Failure> {
         Verb::Pause { id } => place.pause(&place.folder.find(id)?).await,
         Verb::Resume { id } => place.resume(&place.folder.find(id)?).await,
         Verb::Abort { id } => place.abort(&place.folder.find(id)?).await,
+        Verb::Undo { id, overrides } => {
+            let id = place.folder.find(id)?;
+            let status = place.folder.status(&id)?;
+            let wish = Wish {
+                intent: status.undoing()?,
+                saved: None,
+                overrides,
+                detach: false,
+                secrets: Secrets::default(),
+            };
+            change::run(line, wish).boxed().await
+        }
         Verb::Engine { .. } => Ok(Exit::Done),
     }
 }
 
 /// The engine itself. What it says goes to its log.
-async fn carry_out(ground: &Ground, id: &str, cluster: &str) -> Result<Exit, Failure> {
+async fn carry_out(ground: &Ground, id: &str, cluster: &str, secrets: Secrets) -> Result<Exit, Failure> {
     launch::detach();
     let folder = ground.folder(cluster)?;
-    let status = engine::run(&folder, &Id::parse(id)?, &ground.sources).boxed().await?;
+    let status = engine::run(&folder, &Id::parse(id)?, &ground.sources, secrets)
+        .boxed()
+        .await?;
     Ok(follow::meaning(&status))
 }
 

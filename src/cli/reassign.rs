@@ -14,7 +14,7 @@ use crate::feed::Section;
 use crate::model::BrokerId;
 use crate::model::reassignment::Reassignment;
 use crate::model::row::reassignment::{Hold, ReassignmentRow};
-use crate::operation::cancel_any;
+use crate::operation::{Secrets, cancel_any};
 use crate::plan::Kind;
 use crate::plan::intent::Intent;
 
@@ -48,6 +48,7 @@ pub async fn run(line: &Line, verb: &Verb) -> Result<Exit, Failure> {
                 saved: Some(plan),
                 overrides,
                 detach: *detach,
+                secrets: Secrets::default(),
             };
             change::run(line, wish).await
         }

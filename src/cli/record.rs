@@ -11,7 +11,7 @@ use crate::command::{Line, Output};
 use crate::feed::{self, Error, Needs, Overflow, Section, Tail, TailRequest};
 use crate::model::record::Record;
 use crate::model::record::view::{self, Form};
-use crate::model::{Moment, Snapshot, foreign};
+use crate::model::{Moment, Snapshot, foreign, nearest};
 use crate::settings::pin::Pins;
 
 /// Records that wait for a slow reader of stdout; then the log waits.
@@ -71,7 +71,7 @@ fn partitions(snapshot: &Snapshot, query: &Query) -> Result<Vec<i32>, Failure> {
         if snapshot.topic(topic).is_some() {
             return Failure::new(Exit::No, no);
         }
-        let near = crate::settings::file::nearest(topic, topics.iter().map(|topic| topic.name.as_str()));
+        let near = nearest(topic, topics.iter().map(|topic| topic.name.as_str()));
         let hint = near.map_or_else(
             || "azimuth topic list shows what there is".to_owned(),
             |near| format!("did you mean {near}?"),

@@ -12,6 +12,7 @@ use crate::model::config::Config;
 use crate::model::row::Rows;
 use crate::model::row::partition::PartitionRow;
 use crate::model::row::topic::TopicRow;
+use crate::operation::Secrets;
 use crate::plan::intent::Intent;
 
 const NEEDS: [Section; 5] = [
@@ -73,6 +74,7 @@ pub async fn change(line: &Line, verb: &Verb, intent: Intent) -> Result<Exit, Fa
         saved: None,
         overrides,
         detach: false,
+        secrets: Secrets::default(),
     };
     change::run(line, wish).await
 }

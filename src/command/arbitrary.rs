@@ -13,6 +13,7 @@ use super::{
 };
 use crate::model::Moment;
 use crate::model::acl::Operation;
+use crate::model::config::Owner;
 use crate::model::record::view::Form;
 use crate::plan::reassign::Measure;
 
@@ -329,10 +330,30 @@ impl Random {
         }
     }
 
+    fn owner(&mut self) -> config::On {
+        config::On::of(&match self.below(4) {
+            0 => Owner::Topic(self.text()),
+            1 => Owner::Broker(self.id()),
+            2 => Owner::AllBrokers,
+            _ => Owner::Group(self.text()),
+        })
+    }
+
     fn config(&mut self) -> config::Verb {
-        match self.below(4) {
+        match self.below(6) {
             0 => config::Verb::Show { name: self.text() },
-            1 => config::Verb::List {
+            1 => config::Verb::Set {
+                pairs: self.some(1, |random| format!("k={}", random.text())),
+                on: self.owner(),
+                from_file: self.some(0, |random| format!("k={}", random.text())),
+                overrides: self.gates(),
+            },
+            2 => config::Verb::Unset {
+                names: self.some(1, Self::text),
+                on: self.owner(),
+                overrides: self.gates(),
+            },
+            3 => config::Verb::List {
                 broker: Some(self.id()),
                 topic: None,
                 drift: self.flip(),
@@ -437,13 +458,17 @@ impl Random {
     }
 
     fn operation(&mut self) -> operation::Verb {
-        match self.below(7) {
+        match self.below(8) {
             0 => operation::Verb::List,
             1 => operation::Verb::Show { id: self.text() },
             2 => operation::Verb::Attach { id: self.text() },
             3 => operation::Verb::Pause { id: self.text() },
             4 => operation::Verb::Resume { id: self.text() },
             5 => operation::Verb::Abort { id: self.text() },
+            6 => operation::Verb::Undo {
+                id: self.text(),
+                overrides: self.gates(),
+            },
             _ => operation::Verb::Engine {
                 id: self.text(),
                 cluster: self.text(),

@@ -2,6 +2,7 @@
 
 use clap::Subcommand;
 
+use super::value::gate;
 use super::words::Words;
 
 /// What can be done with operations that Azimuth started.
@@ -19,6 +20,13 @@ pub enum Verb {
     Resume { id: String },
     /// Stop: what is in flight goes back, finished moves stay
     Abort { id: String },
+    /// Take back what it did, as a plan of its own against the cluster as it is now
+    Undo {
+        id: String,
+        /// Go on against these gates; needs --reason
+        #[arg(long = "override", value_name = "GATE", value_delimiter = ',', value_parser = gate)]
+        overrides: Vec<String>,
+    },
     /// Carry it out: what a detached engine runs
     #[command(hide = true)]
     Engine {
@@ -42,6 +50,7 @@ impl Verb {
             Self::Pause { id } => of("pause", id),
             Self::Resume { id } => of("resume", id),
             Self::Abort { id } => of("abort", id),
+            Self::Undo { id, overrides } => of("undo", id).list("--override", overrides),
             Self::Engine {
                 id,
                 cluster,

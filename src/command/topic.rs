@@ -2,7 +2,7 @@
 
 use clap::Subcommand;
 
-use super::value::{Time, gate};
+use super::value::{Time, gate, key_value};
 use super::words::Words;
 use crate::plan::intent::Intent;
 use crate::plan::topic::NewTopic;
@@ -114,12 +114,5 @@ impl Verb {
             })),
             Self::Delete { names, .. } => Some(Intent::DeleteTopics(names.clone())),
         }
-    }
-}
-
-fn key_value(text: &str) -> Result<String, String> {
-    match text.split_once('=') {
-        Some((key, _)) if !key.is_empty() => Ok(text.to_owned()),
-        _ => Err("write KEY=VALUE, for example retention.ms=86400000".to_owned()),
     }
 }

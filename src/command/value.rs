@@ -287,6 +287,14 @@ pub fn gate(text: &str) -> Result<String, String> {
     Ok(text.to_owned())
 }
 
+/// A name and what it shall be: `retention.ms=86400000`.
+pub fn key_value(text: &str) -> Result<String, String> {
+    match text.split_once('=') {
+        Some((key, _)) if !key.is_empty() => Ok(text.to_owned()),
+        _ => Err("write KEY=VALUE, for example retention.ms=86400000".to_owned()),
+    }
+}
+
 fn number_and_unit(text: &str) -> (Option<u64>, &str) {
     let end = text.find(|letter: char| !letter.is_ascii_digit()).unwrap_or(text.len());
     (text[..end].parse().ok(), text[end..].trim_start())

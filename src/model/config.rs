@@ -1,6 +1,10 @@
 //! Configs of brokers and topics as DescribeConfigs tells them.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
+
+use super::BrokerId;
 
 /// One config entry.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -38,6 +42,52 @@ pub enum ConfigSource {
     StaticBroker,
     Default,
     Unknown,
+}
+
+/// What a config is set on.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Owner {
+    Topic(String),
+    Broker(BrokerId),
+    /// The default of all brokers; one that has its own keeps it.
+    AllBrokers,
+    Group(String),
+}
+
+impl Owner {
+    /// Where a config comes from that is set on it.
+    pub fn source(&self) -> ConfigSource {
+        match self {
+            Self::Topic(_) => ConfigSource::Topic,
+            Self::Broker(_) => ConfigSource::DynamicBroker,
+            Self::AllBrokers => ConfigSource::DynamicDefaultBroker,
+            Self::Group(_) => ConfigSource::Group,
+        }
+    }
+}
+
+impl fmt::Display for Owner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Topic(name) => write!(f, "topic {name}"),
+            Self::Broker(id) => write!(f, "broker {id}"),
+            Self::AllBrokers => f.write_str("all brokers"),
+            Self::Group(name) => write!(f, "group {name}"),
+        }
+    }
+}
+
+/// Whether brokers read these as the same: they tell numbers, truths and lists in a form of their own.
+pub fn is_same(one: &str, other: &str) -> bool {
+    let list = |text: &str| text.split(',').map(|item| item.trim().to_owned()).collect::<Vec<_>>();
+    let truth = |text: &str| text.trim().to_ascii_lowercase().parse::<bool>().ok();
+    let number = |text: &str| text.trim().parse::<f64>().ok();
+    let equal = |pair: (Option<f64>, Option<f64>)| matches!(pair, (Some(one), Some(other)) if one == other);
+    one == other
+        || list(one) == list(other)
+        || (truth(one).is_some() && truth(one) == truth(other))
+        || equal((number(one), number(other)))
 }
 
 /// Properties that differ from broker to broker by nature: identity, addresses and places on disk. They never drift.
@@ -109,6 +159,26 @@ pub fn broker_defaults(topic_config: &str) -> Vec<(String, i64)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn values_are_the_same_in_whatever_form_a_broker_tells_them() {
+        for (one, other) in [
+            ("7", "007"),
+            ("compact, delete", "compact,delete"),
+            ("TRUE", "true"),
+            ("0.50", "0.5"),
+        ] {
+            assert!(is_same(one, other), "{one} {other}");
+        }
+        for (one, other) in [
+            ("7", "8"),
+            ("delete,compact", "compact,delete"),
+            ("true", "false"),
+            ("", "0"),
+        ] {
+            assert!(!is_same(one, other), "{one} {other}");
+        }
+    }
 
     #[test]
     fn a_topic_config_names_its_default() {

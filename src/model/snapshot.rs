@@ -12,7 +12,7 @@ use super::backlog::{Backlogs, Retentions};
 use super::broker::Link;
 use super::cloud::Cloud;
 use super::cluster::Cluster;
-use super::config::Config;
+use super::config::{Config, Owner};
 use super::event::Events;
 use super::group::Group;
 use super::history::History;
@@ -64,6 +64,10 @@ pub struct Snapshot {
     pub broker_metrics: BTreeMap<BrokerId, Observed<BrokerMetrics>>,
     /// Of each topic, only what differs from the broker's defaults, plus `min.insync.replicas` always.
     pub topic_configs: Observed<BTreeMap<String, Vec<Config>>>,
+    /// Every config of what a plan is about, inherited ones too; of all brokers together only what is set there. Asked for
+    /// by plans, so in no capture.
+    #[serde(skip)]
+    pub owned_configs: BTreeMap<Owner, Observed<Vec<Config>>>,
     #[serde(default)]
     pub acls: Observed<Acls>,
     #[serde(default)]

@@ -13,9 +13,9 @@ use super::journal::{Ask, Event, Journal};
 use super::lock::{self, Lock};
 use super::socket::{self, Request};
 use super::status::{Phase, Progress, Status, StepState};
-use super::step::{self, Act, Seen};
-use super::{Error, Id, Who};
-use crate::feed::{self, Needs, Section, Sources};
+use super::step::{self, Act, Secrets, Seen};
+use super::{Error, Id, Who, prepare};
+use crate::feed::Sources;
 use crate::model::{Moment, Snapshot};
 use crate::plan::{Step, drift};
 use crate::source::kafka::Kafka;
@@ -34,7 +34,7 @@ const FAREWELL: Duration = Duration::from_millis(200);
 /// # Errors
 /// When it could not begin, or the journal cannot be written any more. What else goes wrong is in the journal, and the
 /// returned status says so.
-pub async fn run(folder: &Folder, id: &Id, sources: &Sources) -> Result<Status, Error> {
+pub async fn run(folder: &Folder, id: &Id, sources: &Sources, secrets: Secrets) -> Result<Status, Error> {
     let mut journal = Journal::take_up(&folder.journal(id), id)?;
     let status = Status::of(journal.entries(), id).ok_or_else(|| Error::Unknown(id.to_string()))?;
     if status.phase.is_over() {
@@ -62,6 +62,7 @@ pub async fn run(folder: &Folder, id: &Id, sources: &Sources) -> Result<Status, 
     let server = tokio::spawn(socket::serve(socket::listen(&folder.socket(id))?, watching, asks));
     let mut engine = Engine {
         kafka: sources.kafka.clone(),
+        secrets,
         journal,
         status,
         asked,
@@ -77,6 +78,7 @@ pub async fn run(folder: &Folder, id: &Id, sources: &Sources) -> Result<Status, 
 
 struct Engine {
     kafka: Kafka,
+    secrets: Secrets,
     journal: Journal,
     status: watch::Sender<Status>,
     asked: mpsc::Receiver<Request>,
@@ -128,20 +130,14 @@ impl Engine {
     /// Waits until the cluster can be seen and is the plan's; before the first act also that the plan still fits it.
     /// When it may not begin, the journal says why.
     async fn may_begin(&mut self, sources: &Sources) -> Result<bool, Error> {
-        let needs = Needs::from([
-            Section::Cluster,
-            Section::Topics,
-            Section::Links,
-            Section::Reassignments,
-        ]);
         let (plan, untouched) = {
             let status = self.status.borrow();
             (status.plan.clone(), status.is_untouched())
         };
         loop {
             let sources = sources.clone();
-            let needs = needs.clone();
-            let look = async move { feed::collect(&sources, &needs, FIRST_LOOK).await };
+            let looked = plan.clone();
+            let look = async move { prepare::again(&sources, &looked, FIRST_LOOK).await };
             let Some(snapshot) = self.hear(look).await? else {
                 self.abort().await?;
                 return Ok(false);
@@ -154,7 +150,7 @@ impl Engine {
                     "the plan is for cluster {wanted}, this is {found}"
                 )));
             }
-            if let Some(unseen) = unseen(&snapshot) {
+            if let Some(unseen) = unseen(&snapshot).or_else(|| prepare::unseen(&snapshot)) {
                 self.wait_for(unseen);
                 if self.pass(LOOK).await? == Wish::Abort {
                     self.abort().await?;
@@ -182,7 +178,10 @@ impl Engine {
         let (mut asked, mut again, mut astray) = (false, again, 0);
         loop {
             if !asked {
-                match self.hear(step::act(self.kafka.clone(), step.clone(), again)).await? {
+                match self
+                    .hear(step::act(self.kafka.clone(), step.clone(), again, self.secrets.clone()))
+                    .await?
+                {
                     None => return self.abort().await.map(|()| false),
                     Some(Act::Asked) => asked = true,
                     Some(Act::Later(why)) => {

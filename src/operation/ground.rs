@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use super::Error;
 use super::folder::Folder;
 use super::launch::Route;
+use super::{Error, Secrets};
 use crate::feed::{self, Needs, Section, Sources};
 use crate::model::Snapshot;
 use crate::settings::context::Contexts;
@@ -43,6 +43,7 @@ impl Ground {
         Route {
             flags: self.flags(),
             properties: self.asked.properties.clone(),
+            secrets: Secrets::default(),
         }
     }
 

@@ -14,7 +14,7 @@ use super::client::Client;
 use super::folder::{self, Folder};
 use super::journal::{Ask, Event, Journal};
 use super::lock::{self, Lock};
-use super::{Error, Id, Who};
+use super::{Error, Id, Secrets, Who};
 use crate::model::Moment;
 use crate::plan::Plan;
 
@@ -38,7 +38,19 @@ pub struct Route {
     /// Each `-X key=value`: passwords may be among them, so they travel through a pipe and never as arguments, which
     /// everybody on this machine may list.
     pub properties: Vec<String>,
+    /// What the engine needs and its journal must not hold; it travels with the properties.
+    pub secrets: Secrets,
 }
+
+/// What an engine is told in its pipe.
+#[derive(Default)]
+pub struct Told {
+    pub properties: Vec<String>,
+    pub secrets: Secrets,
+}
+
+/// Before a secret in the pipe, `NAME=VALUE`.
+const SECRET: char = '\u{1}';
 
 /// Between two properties in the pipe: no argument of a process holds it.
 const BETWEEN: char = '\0';
@@ -114,7 +126,7 @@ pub async fn start(folder: &Folder, id: &Id, route: &Route) -> Result<Client, Er
     command.stdout(log).stderr(errors);
     let mut child = command.spawn().map_err(Error::file(&program))?;
     if let Some(mut pipe) = child.stdin.take() {
-        let told = route.properties.join(&BETWEEN.to_string());
+        let told = route.told();
         // An engine that ended before it read them says why in its log.
         let _ = tokio::time::timeout(START, pipe.write_all(told.as_bytes())).await;
     }
@@ -154,7 +166,7 @@ fn engine(program: &Path, id: &Id, cluster: &str, route: &Route) -> Command {
     command
         .args(["operation", "engine", id.as_str(), "--cluster", cluster])
         .args(&route.flags);
-    if route.properties.is_empty() {
+    if route.told().is_empty() {
         command.stdin(Stdio::null());
     } else {
         command.arg("--properties").stdin(Stdio::piped());
@@ -162,15 +174,40 @@ fn engine(program: &Path, id: &Id, cluster: &str, route: &Route) -> Command {
     command
 }
 
-/// In the engine: the properties that [`start`] passed on.
+/// In the engine: what [`start`] passed on.
 ///
 /// # Errors
 /// When stdin cannot be read.
-pub fn properties() -> std::io::Result<Vec<String>> {
-    let mut told = String::new();
-    std::io::stdin().read_to_string(&mut told)?;
-    let words = told.split(BETWEEN).filter(|word| !word.is_empty());
-    Ok(words.map(ToOwned::to_owned).collect())
+pub fn told() -> std::io::Result<Told> {
+    let mut text = String::new();
+    std::io::stdin().read_to_string(&mut text)?;
+    Ok(Told::of(&text))
+}
+
+impl Route {
+    fn told(&self) -> String {
+        let secrets = self
+            .secrets
+            .iter()
+            .map(|(name, value)| format!("{SECRET}{name}={value}"));
+        let words = self.properties.iter().cloned().chain(secrets);
+        words.collect::<Vec<_>>().join(&BETWEEN.to_string())
+    }
+}
+
+impl Told {
+    fn of(text: &str) -> Self {
+        let mut told = Self::default();
+        for word in text.split(BETWEEN).filter(|word| !word.is_empty()) {
+            match word.strip_prefix(SECRET).and_then(|pair| pair.split_once('=')) {
+                Some((name, value)) => {
+                    told.secrets.insert(name.to_owned(), value.to_owned());
+                }
+                None => told.properties.push(word.to_owned()),
+            }
+        }
+        told
+    }
 }
 
 /// In the engine: leaves the terminal's session, so that its end is not ours.
@@ -197,7 +234,10 @@ mod tests {
         let route = Route {
             flags: vec!["--bootstrap".to_owned(), "b1:9092".to_owned()],
             properties: vec!["sasl.password=open sesame".to_owned()],
+            secrets: Secrets::from([("bob".to_owned(), "sesame=2".to_owned())]),
         };
+        let told = Told::of(&route.told());
+        assert_eq!((&told.properties, &told.secrets), (&route.properties, &route.secrets));
         let command = engine(Path::new("azimuth"), &Id::random(), "cluster", &route);
         let words: Vec<_> = command.as_std().get_args().filter_map(|word| word.to_str()).collect();
         assert!(

@@ -28,6 +28,7 @@ pub fn scopes(plan: &Plan) -> Vec<String> {
         Step::Reassign { .. } | Step::Elect { .. } => "data".to_owned(),
         Step::ResetOffsets { group, .. } | Step::DeleteGroup { group, .. } => format!("group-{}", safe(group)),
         Step::CreateTopic { name, .. } | Step::DeleteTopic { name, .. } => format!("topic-{name}"),
+        Step::AlterConfigs(alter) => alter.owner.to_string().replace(' ', "-"),
     };
     let mut scopes: Vec<String> = plan.steps.iter().map(scope).collect();
     scopes.sort();

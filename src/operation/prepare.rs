@@ -1,16 +1,22 @@
-//! What a plan is worked out from: one look at just those parts of the cluster that the wish is about.
+//! What a plan is worked out from, and what an engine looks at before its first act: just those parts of the cluster that
+//! the wish is about.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use futures::future::join_all;
+use tokio::time::timeout;
 
+use super::Secrets;
 use crate::feed::{self, Needs, Section, Sources};
-use crate::model::{BrokerId, Snapshot};
+use crate::model::config::Owner;
+use crate::model::{BrokerId, Moment, Observed, Snapshot, Trouble};
 use crate::plan::group::{Reset, To};
 use crate::plan::intent::Intent;
 use crate::plan::leader;
 use crate::plan::reassign::Goal;
+use crate::plan::{Plan, Step};
+use crate::settings::Secret;
 
 /// Between the two looks that tell whether somebody writes to a topic.
 const APART: Duration = Duration::from_secs(1);
@@ -107,5 +113,84 @@ pub async fn look(sources: &Sources, intent: &Intent, deadline: Duration) -> Sna
             }
             feed::collect(sources, &needs, deadline).await
         }
+        Intent::Config(wish) => {
+            let needs = needs(&[Section::Cluster, Section::Topics]);
+            let mut snapshot = feed::collect(sources, &needs, deadline / 2).await;
+            ask_configs(sources, &mut snapshot, &[&wish.owner], deadline / 2).await;
+            snapshot
+        }
     }
+}
+
+/// Secrets looked up now, by what they are for.
+///
+/// # Errors
+/// A sentence that names where one should have been, never a value.
+pub fn secrets<'a>(wanted: impl Iterator<Item = (&'a str, Secret)>) -> Result<Secrets, String> {
+    let reveal = |(name, secret): (&str, Secret)| {
+        let value = secret.reveal()?;
+        // It travels between such.
+        match value.contains('\0') {
+            true => Err(format!("{secret:?} holds a zero byte, which no value of {name} has")),
+            false => Ok((name.to_owned(), value)),
+        }
+    };
+    wanted.map(reveal).collect()
+}
+
+/// Looks at what tells whether a plan still fits, before its first act.
+pub(super) async fn again(sources: &Sources, plan: &Plan, deadline: Duration) -> Snapshot {
+    let needs = Needs::from([
+        Section::Cluster,
+        Section::Topics,
+        Section::Links,
+        Section::Reassignments,
+    ]);
+    let mut snapshot = feed::collect(sources, &needs, deadline / 2).await;
+    let owners: Vec<&Owner> = plan.steps.iter().filter_map(owner).collect();
+    ask_configs(sources, &mut snapshot, &owners, deadline / 2).await;
+    snapshot
+}
+
+/// What of it was not seen, and why.
+pub(super) fn unseen(snapshot: &Snapshot) -> Option<String> {
+    let blind = |(owner, seen): (&Owner, &Observed<_>)| {
+        let problem = seen.problem().filter(|_| seen.get().is_none())?;
+        Some(format!("waiting for the configs of {owner}: {problem}"))
+    };
+    snapshot.owned_configs.iter().find_map(blind)
+}
+
+fn owner(step: &Step) -> Option<&Owner> {
+    match step {
+        Step::AlterConfigs(alter) => Some(&alter.owner),
+        _ => None,
+    }
+}
+
+/// Asks for every config of these owners; for all brokers together some broker too, which tells what there is to set.
+async fn ask_configs(sources: &Sources, snapshot: &mut Snapshot, owners: &[&Owner], deadline: Duration) {
+    let known = |owner: &&&Owner| match owner {
+        // An error of a topic that is not there says less than the plan does.
+        Owner::Topic(name) => snapshot.topic(name).is_some(),
+        _ => true,
+    };
+    let mut wanted: Vec<Owner> = owners.iter().filter(known).map(|owner| (*owner).clone()).collect();
+    if wanted.contains(&Owner::AllBrokers) {
+        let brokers = snapshot.cluster.get().map_or(&[][..], |cluster| &cluster.brokers);
+        let live = brokers.iter().find(|broker| !broker.fenced);
+        wanted.extend(live.map(|broker| Owner::Broker(broker.id)));
+    }
+    let asked = wanted.into_iter().map(async |owner| {
+        let told = timeout(deadline, sources.kafka.configs_of(&owner)).await;
+        let now = Moment::now();
+        let mut seen = Observed::default();
+        match told {
+            Ok(Ok(configs)) => seen = Observed::fresh(configs, now),
+            Ok(Err(error)) => seen.fail(error.trouble(), error.to_string(), now),
+            Err(_) => seen.fail(Trouble::TimedOut, "no answer in time", now),
+        }
+        (owner, seen)
+    });
+    snapshot.owned_configs = join_all(asked).await.into_iter().collect();
 }

@@ -3,9 +3,10 @@
 use serde::{Deserialize, Serialize};
 
 use super::journal::{Ask, Entry, Event};
-use super::{Id, Who};
+use super::{Error, Id, Who};
 use crate::model::Moment;
-use crate::plan::Plan;
+use crate::plan::intent::Intent;
+use crate::plan::{Plan, undo};
 
 /// One operation.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -126,6 +127,21 @@ impl Status {
             }
             Event::Finished => (self.phase, self.asked) = (Phase::Finished, None),
         }
+    }
+
+    /// What takes back the steps that were begun.
+    ///
+    /// # Errors
+    /// While it is not over, and when they cannot be taken back.
+    pub fn undoing(&self) -> Result<Intent, Error> {
+        if !self.phase.is_over() {
+            let (id, word) = (&self.id, self.word());
+            return Err(Error::Refused(format!(
+                "operation {id} is {word}; azimuth operation abort {id} first, then undo it"
+            )));
+        }
+        let begun = |at: usize| self.steps.get(at).is_some_and(|step| *step != StepState::Next);
+        undo::intent(&self.plan, begun).map_err(|error| Error::Refused(format!("operation {}: {error}", self.id)))
     }
 
     /// Whether no step was begun.

@@ -1,7 +1,9 @@
 //! One step: asking Kafka for it, and looking what became of it.
 
+use std::collections::BTreeMap;
+
 use super::status::Progress;
-use super::{group, leader, reassign, topic};
+use super::{config, group, leader, reassign, topic};
 use crate::plan::Step;
 use crate::source::Error;
 use crate::source::kafka::Kafka;
@@ -25,8 +27,11 @@ pub(super) enum Seen {
     Unknown(String),
 }
 
+/// What must not be kept: values by name, told to the engine when it is started.
+pub type Secrets = BTreeMap<String, String>;
+
 /// Asks for a step. `again`: it may have been asked for before.
-pub(super) async fn act(kafka: Kafka, step: Step, again: bool) -> Act {
+pub(super) async fn act(kafka: Kafka, step: Step, again: bool, secrets: Secrets) -> Act {
     match &step {
         Step::Reassign { moves } => reassign::act(&kafka, moves).await,
         Step::Elect { leads } => leader::act(&kafka, leads).await,
@@ -47,6 +52,7 @@ pub(super) async fn act(kafka: Kafka, step: Step, again: bool) -> Act {
             topic::create(&kafka, &wanted, again).await
         }
         Step::DeleteTopic { name, id, .. } => topic::delete(&kafka, name, *id, again).await,
+        Step::AlterConfigs(alter) => config::act(&kafka, alter, &secrets).await,
     }
 }
 
@@ -59,6 +65,7 @@ pub(super) async fn look(kafka: Kafka, step: Step, at: usize) -> Seen {
         Step::DeleteGroup { group, .. } => group::is_deleted(&kafka, group, at).await,
         Step::CreateTopic { name, .. } => topic::is_created(&kafka, name, at).await,
         Step::DeleteTopic { name, id, .. } => topic::is_deleted(&kafka, name, *id, at).await,
+        Step::AlterConfigs(alter) => config::look(&kafka, alter, at).await,
     }
 }
 

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::gate::Verdict;
-use super::{Move, Plan, Step, reassign};
+use super::{Move, Plan, Step, config, reassign};
 use crate::model::Moment;
 use crate::model::snapshot::Snapshot;
 
@@ -51,6 +51,7 @@ pub fn since(plan: &Plan, snapshot: &Snapshot, now: Moment) -> Vec<Drift> {
                 material(format!("topic {name} exists now"))
             }
             Step::CreateTopic { .. } => {}
+            Step::AlterConfigs(alter) => config::drift(alter, snapshot).into_iter().for_each(&mut material),
             Step::DeleteTopic { name, id, .. } => match snapshot.topic(name) {
                 None => material(format!("topic {name} is gone")),
                 Some(topic) if topic.id != *id => material(format!("topic {name} was deleted and created again")),

@@ -3,7 +3,7 @@
 use super::reassign::{self, Goal, Target, Wish};
 use super::topic::{self, NewTopic};
 use super::{Error, Kind, Plan, Step};
-use super::{group, leader};
+use super::{config, group, leader};
 use crate::model::Moment;
 use crate::model::snapshot::Snapshot;
 
@@ -16,6 +16,7 @@ pub enum Intent {
     ResetGroup(group::Reset),
     DeleteGroups(Vec<String>),
     Reassign(Wish),
+    Config(config::Wish),
 }
 
 impl Intent {
@@ -35,9 +36,23 @@ impl Intent {
             }),
             _ => None,
         });
+        let configs = plan.steps.iter().find_map(|step| match step {
+            Step::AlterConfigs(alter) => Some(Self::Config(config::wish_of(alter))),
+            _ => None,
+        });
+        if let Some(intent) = configs {
+            return intent;
+        }
         match (plan.kind, create) {
             (Kind::TopicCreate, Some(topic)) => Self::CreateTopic(topic),
-            (Kind::TopicDelete | Kind::TopicCreate, _) => Self::DeleteTopics(
+            (Kind::Reassign, _) => {
+                let target = |m: &super::Move| Target::new(&m.topic, m.partition, m.to.clone());
+                Self::Reassign(Goal::Assign(plan.moves().map(target).collect()).into())
+            }
+            (Kind::GroupReset, _) => Self::ResetGroup(group::Reset::of(plan)),
+            (Kind::GroupDelete, _) => Self::DeleteGroups(group::names(plan)),
+            (Kind::LeaderMove | Kind::LeaderRestore | Kind::LeaderElect, _) => Self::Leaders(leader::Wish::of(plan)),
+            _ => Self::DeleteTopics(
                 plan.steps
                     .iter()
                     .filter_map(|step| match step {
@@ -46,13 +61,6 @@ impl Intent {
                     })
                     .collect(),
             ),
-            (Kind::Reassign, _) => {
-                let target = |m: &super::Move| Target::new(&m.topic, m.partition, m.to.clone());
-                Self::Reassign(Goal::Assign(plan.moves().map(target).collect()).into())
-            }
-            (Kind::GroupReset, _) => Self::ResetGroup(group::Reset::of(plan)),
-            (Kind::GroupDelete, _) => Self::DeleteGroups(group::names(plan)),
-            (Kind::LeaderMove | Kind::LeaderRestore | Kind::LeaderElect, _) => Self::Leaders(leader::Wish::of(plan)),
         }
     }
 
@@ -68,6 +76,7 @@ impl Intent {
             Self::DeleteGroups(names) => group::delete(snapshot, names, context, now),
             Self::Leaders(wish) => leader::plan(snapshot, wish, context, now),
             Self::Reassign(wish) => reassign::plan(snapshot, wish, context, now),
+            Self::Config(wish) => config::plan(snapshot, wish, context, now),
         }
     }
 }

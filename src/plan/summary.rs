@@ -3,7 +3,7 @@
 use super::gate::{Class, Gate, Verdict};
 use super::group::Offset;
 use super::impact::Load;
-use super::{Kind, Lead, Move, Plan, Step, Undo, reassign};
+use super::{Kind, Lead, Move, Plan, Step, Undo, config, reassign};
 use crate::model::BrokerId;
 
 /// How a line is meant.
@@ -51,7 +51,7 @@ pub fn title(plan: &Plan) -> String {
         Kind::LeaderElect => format!("leader elect: {}", plan.title),
         Kind::GroupReset => format!("reset {}", plan.title),
         Kind::GroupDelete => format!("delete {}", plan.title),
-        Kind::TopicCreate | Kind::TopicDelete => plan.title.clone(),
+        _ => plan.title.clone(),
     }
 }
 
@@ -87,6 +87,7 @@ pub fn figures(plan: &Plan) -> String {
         }
         Kind::GroupDelete => parts.push(plural(plan.steps.len(), "group")),
         Kind::TopicCreate | Kind::TopicDelete => parts.push(plural(plan.steps.len(), "topic")),
+        Kind::ConfigSet | Kind::ConfigUnset => {}
     }
     parts.push(format!("undo: {}", undo(&plan.undo)));
     parts.join(" · ")
@@ -205,7 +206,7 @@ fn steps(plan: &Plan) -> Vec<Line> {
     }
     lines.extend(leads(plan));
     lines.extend(offsets(plan));
-    lines.extend(plan.steps.iter().filter_map(step));
+    lines.extend(plan.steps.iter().flat_map(step));
     lines
 }
 
@@ -257,10 +258,11 @@ fn one_move(m: &Move) -> Line {
     Line::new(Mood::Plain, text)
 }
 
-/// What one step does, in a line; moves have lines of their own.
-fn step(step: &Step) -> Option<Line> {
+/// What one step does, mostly in a line; moves have lines of their own.
+fn step(step: &Step) -> Vec<Line> {
     let text = match step {
-        Step::Reassign { .. } | Step::Elect { .. } | Step::ResetOffsets { .. } => return None,
+        Step::Reassign { .. } | Step::Elect { .. } | Step::ResetOffsets { .. } => return Vec::new(),
+        Step::AlterConfigs(alter) => return config::lines(alter),
         Step::DeleteGroup { group, offsets } => {
             format!("  - {group}  {}", plural(offsets.len(), "committed offset"))
         }
@@ -282,7 +284,7 @@ fn step(step: &Step) -> Option<Line> {
             format!("  - {name}  {}  id {id}", plural(*partitions as usize, "partition"))
         }
     };
-    Some(Line::new(Mood::Plain, text))
+    vec![Line::new(Mood::Plain, text)]
 }
 
 /// What a step does, for a list of steps.
@@ -308,6 +310,7 @@ pub fn step_name(step: &Step) -> String {
         Step::DeleteGroup { group, .. } => format!("delete group {group}"),
         Step::CreateTopic { name, .. } => format!("create topic {name}"),
         Step::DeleteTopic { name, .. } => format!("delete topic {name}"),
+        Step::AlterConfigs(alter) => alter.words(),
     }
 }
 

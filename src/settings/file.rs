@@ -8,6 +8,7 @@ use std::path::Path;
 use serde::de::DeserializeOwned;
 
 use super::Error;
+use crate::model::nearest;
 
 /// The text of a file; `None` when there is no such file.
 pub fn read(path: &Path) -> Result<Option<String>, Error> {
@@ -58,17 +59,6 @@ pub fn write_private(path: &Path, text: &str) -> Result<(), Error> {
     })
 }
 
-/// The candidate a typo most likely meant: at most a third of its letters away.
-pub fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    let limit = (name.len() / 3).max(1);
-    candidates
-        .into_iter()
-        .map(|candidate| (distance(name, candidate), candidate))
-        .filter(|(distance, _)| *distance <= limit)
-        .min()
-        .map(|(_, candidate)| candidate)
-}
-
 /// serde's message, with the nearest of the names that it expected put first.
 fn explain(message: &str) -> String {
     let names: Vec<&str> = message.split('`').skip(1).step_by(2).collect();
@@ -79,22 +69,6 @@ fn explain(message: &str) -> String {
         Some(near) => format!("unknown name `{wrong}`; did you mean `{near}`?"),
         None => format!("unknown name `{wrong}`; known are {}", known.join(", ")),
     }
-}
-
-/// Levenshtein's, on bytes; the names are ASCII.
-fn distance(one: &str, other: &str) -> usize {
-    let other = other.as_bytes();
-    let mut row: Vec<usize> = (0..=other.len()).collect();
-    for (i, left) in one.bytes().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
-        for (j, right) in other.iter().enumerate() {
-            let replaced = diagonal + usize::from(left != *right);
-            diagonal = row[j + 1];
-            row[j + 1] = replaced.min(diagonal + 1).min(row[j] + 1);
-        }
-    }
-    row[other.len()]
 }
 
 #[cfg(test)]
@@ -135,13 +109,5 @@ mod tests {
             fs::metadata(path.parent().unwrap()).unwrap().permissions().mode() & 0o777,
             0o700
         );
-    }
-
-    #[test]
-    fn distances_are_levenshteins() {
-        assert_eq!(distance("kitten", "sitting"), 3);
-        assert_eq!(distance("", "abc"), 3);
-        assert_eq!(nearest("bootstrp", ["bootstrap", "class"]), Some("bootstrap"));
-        assert_eq!(nearest("zzz", ["bootstrap", "class"]), None);
     }
 }

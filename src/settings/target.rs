@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use super::context::{Contexts, Entry, address_list};
 use super::properties::{self, Place, Property};
 use super::{Class, Connection, Context, Error, Paths, Secret};
+use crate::model::nearest;
 
 /// What the command line says about the target.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -137,7 +138,7 @@ fn choose(asked: &Asked, contexts: &Contexts, file: &Path) -> Result<String, Err
     if contexts.context.contains_key(name) {
         return Ok(name.clone());
     }
-    let known = match super::file::nearest(name, contexts.context.keys().map(String::as_str)) {
+    let known = match nearest(name, contexts.context.keys().map(String::as_str)) {
         Some(near) => format!("did you mean {near}?"),
         None if contexts.context.is_empty() => format!("{} has no contexts", file.display()),
         None => format!("known are {}", names()),

@@ -47,7 +47,7 @@ use std::sync::Arc;
 use crate::model::acl::Acls;
 use crate::model::backlog::{Backlogs, Retentions};
 use crate::model::cluster::Cluster;
-use crate::model::config::Config;
+use crate::model::config::{Config, Owner};
 use crate::model::group::Group;
 use crate::model::logdir::LogDir;
 use crate::model::offset::Offsets;
@@ -104,6 +104,14 @@ impl Kafka {
     pub async fn broker_configs(&self, broker: BrokerId) -> Result<Vec<Config>, Error> {
         let peer = self.peer(broker).await?;
         config::of_broker(&self.pool, &peer, broker).await
+    }
+
+    /// Every config of one owner, sorted by name; a broker is asked for its own. DescribeConfigs.
+    pub async fn configs_of(&self, owner: &Owner) -> Result<Vec<Config>, Error> {
+        match owner {
+            Owner::Broker(id) => self.broker_configs(*id).await,
+            owner => config::of_resource(&self.pool, &owner.into()).await,
+        }
     }
 
     /// What differs from the brokers' defaults, plus `min.insync.replicas`, by topic; or that one alone. DescribeConfigs, batched.
@@ -257,13 +265,30 @@ impl Kafka {
         leader::elect(&self.pool, election, partitions).await
     }
 
-    /// IncrementalAlterConfigs; per resource its changes happen together or not at all.
+    /// IncrementalAlterConfigs; per resource its changes happen together or not at all. What belongs to one broker goes to
+    /// that broker.
     pub async fn incremental_alter_configs(
         &self,
         changes: &[ConfigChange],
         validate_only: bool,
     ) -> Result<Outcomes<Resource>, Error> {
-        config::change(&self.pool, changes, validate_only).await
+        let own = |change: &ConfigChange| match change.resource {
+            Resource::Broker(id) => id,
+            _ => None,
+        };
+        let mut by_broker: BTreeMap<Option<BrokerId>, Vec<ConfigChange>> = BTreeMap::new();
+        for change in changes {
+            by_broker.entry(own(change)).or_default().push(change.clone());
+        }
+        let mut outcomes = Vec::new();
+        for (broker, changes) in by_broker {
+            let peer = match broker {
+                Some(id) => Some(self.peer(id).await?),
+                None => None,
+            };
+            outcomes.extend(config::change(&self.pool, peer.as_deref(), &changes, validate_only).await?);
+        }
+        Ok(outcomes)
     }
 
     /// The connection to a broker; the cluster is asked for its address when it is not known yet.

@@ -20,14 +20,14 @@ use crate::feed::{self, Overflow, Sources, Tail, TailRequest};
 use crate::model::{Moment, Snapshot};
 use crate::operation::client::Client;
 use crate::operation::journal::Ask;
-use crate::operation::launch::{self, Launch};
-use crate::operation::{self, Error, Folder, Ground, Id, Phase, prepare};
+use crate::operation::launch::{self, Launch, Route};
+use crate::operation::{self, Error, Folder, Ground, Id, Phase, Secrets, prepare};
 use crate::plan::intent::Intent;
 use crate::plan::leader::Wish;
 use crate::plan::summary::{self, Mood};
 use crate::plan::{Kind, Plan, Undo};
-use crate::settings::Class;
 use crate::settings::rule::{Consent, Rule, Verdict};
+use crate::settings::{Class, Secret};
 
 mod watching;
 
@@ -55,7 +55,7 @@ struct Desk {
 /// What a sheet stands for.
 #[derive(Clone)]
 enum Work {
-    Plan(Box<Launch>),
+    Plan(Box<Launch>, Secrets),
     Ask { id: Id, ask: Ask, cluster_id: String },
 }
 
@@ -160,6 +160,19 @@ impl Desk {
                 let wish = wanted.wish(file.as_deref()).map_err(|error| error.to_string())?;
                 self.work_out(&line, Intent::Reassign(wish), Vec::new()).await
             }
+            Some(Command::Config(verb)) if verb.change().is_some() => {
+                let (intent, overrides) = verb.change().ok_or("that changes nothing")?;
+                let files = verb.files().into_iter();
+                let files = files.map(|(name, file)| (name, Secret::File(file.into())));
+                let secrets = prepare::secrets(files)?;
+                self.work_out_with(&line, intent, overrides.to_vec(), secrets).await
+            }
+            Some(Command::Operation(crate::command::operation::Verb::Undo { id, overrides })) => {
+                let (_, folder) = self.folder().await?;
+                let status = folder.find(id).and_then(|id| folder.status(&id)).map_err(told)?;
+                let intent = status.undoing().map_err(told)?;
+                self.work_out(&line, intent, overrides.clone()).await
+            }
             Some(Command::Group(verb)) => {
                 let intent = verb.intent(Moment::now()).ok_or("that changes nothing")?;
                 self.work_out(&line, intent, verb.overrides().to_vec()).await
@@ -194,6 +207,17 @@ impl Desk {
 
     /// A plan, ready to read. Worked out on a thread that may block.
     async fn work_out(&self, line: &Line, intent: Intent, overrides: Vec<String>) -> Result<Sheet, String> {
+        self.work_out_with(line, intent, overrides, Secrets::default()).await
+    }
+
+    /// The same with what its engine needs and its plan must not hold.
+    async fn work_out_with(
+        &self,
+        line: &Line,
+        intent: Intent,
+        overrides: Vec<String>,
+        secrets: Secrets,
+    ) -> Result<Sheet, String> {
         let snapshot = prepare::look(&self.ground.sources, &intent, PATIENCE).await;
         let intent = prepare::asked(&self.ground.sources, intent, &snapshot).await;
         let cluster_id = self.ground.hold(&snapshot).map_err(told)?;
@@ -222,7 +246,7 @@ impl Desk {
             reason: line.global.reason.clone(),
             overrides,
         };
-        self.remember(&sheet.id, Work::Plan(Box::new(launch)));
+        self.remember(&sheet.id, Work::Plan(Box::new(launch), secrets));
         Ok(sheet)
     }
 
@@ -232,7 +256,8 @@ impl Desk {
         let target = target.iter().map(|word| quote(word)).collect::<Vec<_>>().join(" ");
         let line = line.without_consent();
         match plan.kind {
-            Kind::Reassign => {
+            // Which is not worked out from a goal when it is an undo.
+            Kind::Reassign if matches!(line.command, Some(Command::Reassign(_))) => {
                 let file = file_name(plan);
                 format!("{line} --out {file} {target} && azimuth reassign apply {file} {target}")
             }
@@ -278,7 +303,7 @@ impl Desk {
             .recall(sheet)
             .ok_or("that plan is no longer at hand; make it again")?;
         match work {
-            Work::Plan(launch) => {
+            Work::Plan(launch, secrets) => {
                 let plan = &launch.plan;
                 let rule = self.ground.rule(&plan.cluster_id).map_err(told)?;
                 let typed = matches!(plan.undo, Undo::None { .. });
@@ -287,8 +312,12 @@ impl Desk {
                     return Err(refusal);
                 }
                 let folder = self.ground.folder(&plan.cluster_id).map_err(told)?;
+                let route = Route {
+                    secrets,
+                    ..self.ground.route()
+                };
                 let id = launch::begin(&folder, *launch, Moment::now()).map_err(told)?;
-                match launch::start(&folder, &id, &self.ground.route()).await {
+                match launch::start(&folder, &id, &route).await {
                     Ok(_) => Ok(format!("operation {id} runs; it goes on when you leave")),
                     Err(Error::Over { .. }) => over(&folder, &id),
                     Err(error) => Err(error.to_string()),
@@ -329,7 +358,7 @@ impl Desk {
 
     /// Never over a file that is there.
     fn save(&self, sheet: &str) -> Result<String, String> {
-        let Some(Work::Plan(launch)) = self.recall(sheet) else {
+        let Some(Work::Plan(launch, _)) = self.recall(sheet) else {
             return Err("only a plan can be saved".to_owned());
         };
         let plan = launch.plan;

@@ -810,3 +810,123 @@ async fn the_same_from_the_screens_and_what_runs_outlives_them() {
     screen.quit().await;
     cluster.shutdown().await;
 }
+
+/// Set, read back, drifted, undone: on a topic, a broker, all brokers, and where Kafka has them a group.
+async fn configured(bootstrap: &str, groups: bool) {
+    let desk = Desk::of(bootstrap);
+    desk.run("topic create settings --partitions 1 --replication-factor 2 --config cleanup.policy=compact --yes")
+        .await
+        .ends(0);
+    let value = async |line: &str, name: &str| {
+        let told = desk.json(line).await;
+        let items = told["items"].as_array().unwrap().clone();
+        let found = items.into_iter().find(|item| item["name"] == name);
+        found.map(|item| (item["value"].clone(), item["source"].clone()))
+    };
+    let topic = "config list --topic settings";
+
+    let shown = desk
+        .run("config set retention.ms=86400000 --topic settings --dry-run")
+        .await
+        .ends(0);
+    let shown = shown
+        .answers("undo: partial (unset retention.ms")
+        .answers("+ retention.ms");
+    shown.answers("dynamic: no restart").answers("cleanup.policy");
+    assert_eq!(value(topic, "retention.ms").await, None, "a dry run sets nothing");
+    let refused = desk
+        .run("config set retention.m=5 --topic settings --yes")
+        .await
+        .ends(4);
+    refused.says("did you mean retention.ms?");
+    desk.run("config set min.insync.replicas=0 --topic settings --yes")
+        .await
+        .ends(4);
+    desk.run("config set log.dirs=/tmp --broker 1 --yes")
+        .await
+        .ends(4)
+        .says("needs a restart");
+
+    let set = desk
+        .run("config set retention.ms=86400000 segment.ms=3600000 --topic settings --yes -o name")
+        .await;
+    let first = set.ends(0).stdout.trim().to_owned();
+    let own = Some((json!("86400000"), json!("topic")));
+    assert_eq!(value(topic, "retention.ms").await, own);
+    assert_eq!(
+        value(topic, "cleanup.policy").await,
+        Some((json!("compact"), json!("topic"))),
+        "others stay"
+    );
+    desk.run("config set retention.ms=86400000 --topic settings --yes")
+        .await
+        .ends(1)
+        .says("so already");
+
+    // Somebody changes it before the undo: that is not taken back. Once it is as it was left, it is.
+    desk.run("config set segment.ms=7200000 --topic settings --yes")
+        .await
+        .ends(0);
+    let refused = desk.run(&format!("operation undo {first} --yes")).await.ends(4);
+    refused.says("somebody has changed it since");
+    desk.run("config set segment.ms=3600000 --topic settings --yes")
+        .await
+        .ends(0);
+    let undone = desk.run(&format!("operation undo {first} --yes")).await.ends(0);
+    undone.answers("finished");
+    assert_eq!(value(topic, "retention.ms").await, None);
+    assert_eq!(value(topic, "segment.ms").await, None);
+
+    desk.run("config set message.max.bytes=2000000 --all-brokers --yes")
+        .await
+        .ends(0)
+        .says("read back from");
+    let set = desk
+        .run("config set message.max.bytes=3000000 --broker 2 --yes -o name")
+        .await
+        .ends(0);
+    let broker = |id: u8| format!("config list --broker {id}");
+    let dynamic = |value: &str, source: &str| Some((json!(value), json!(source)));
+    assert_eq!(
+        value(&broker(1), "message.max.bytes").await,
+        dynamic("2000000", "dynamic_default_broker")
+    );
+    assert_eq!(
+        value(&broker(2), "message.max.bytes").await,
+        dynamic("3000000", "dynamic_broker")
+    );
+    let id = set.stdout.trim().to_owned();
+    desk.run(&format!("operation undo {id} --yes")).await.ends(0);
+    assert_eq!(
+        value(&broker(2), "message.max.bytes").await,
+        dynamic("2000000", "dynamic_default_broker")
+    );
+    desk.run("config unset message.max.bytes --all-brokers --yes")
+        .await
+        .ends(0);
+    assert_eq!(value(&broker(1), "message.max.bytes").await.unwrap().1, "default");
+    if groups {
+        let line = "config set consumer.session.timeout.ms=50000 --group billing --yes";
+        desk.run(line)
+            .await
+            .ends(0)
+            .says("consumer.session.timeout.ms=50000 (group)");
+        desk.run("config unset consumer.session.timeout.ms --group billing --yes")
+            .await
+            .ends(0);
+    }
+    desk.run("topic delete settings --yes").await.ends(0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn configs_are_set_read_back_and_undone() {
+    let (cluster, _folder) = ours().await;
+    configured(&cluster.bootstrap(), false).await;
+    cluster.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn configs_on_apache_kafka_are_the_same() {
+    let Some(cluster) = kafka::shared().await else { return };
+    configured(&cluster.bootstrap, true).await;
+}

@@ -1,6 +1,6 @@
 //! The property names of Kafka's Java clients and of librdkafka, and what each does to a connection here.
 
-use crate::settings::file::nearest;
+use crate::model::nearest;
 
 /// What a property does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

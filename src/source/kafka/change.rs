@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use crate::model::BrokerId;
+use crate::model::config::Owner;
 use crate::source::Error;
 
 /// What became of each item of a change. The change as a whole failed only when nobody could be asked.
@@ -64,6 +65,17 @@ impl Resource {
         match self {
             Self::Topic(name) | Self::Group(name) => name.clone(),
             Self::Broker(id) => id.map(|id| id.to_string()).unwrap_or_default(),
+        }
+    }
+}
+
+impl From<&Owner> for Resource {
+    fn from(owner: &Owner) -> Self {
+        match owner {
+            Owner::Topic(name) => Self::Topic(name.clone()),
+            Owner::Broker(id) => Self::Broker(Some(*id)),
+            Owner::AllBrokers => Self::Broker(None),
+            Owner::Group(name) => Self::Group(name.clone()),
         }
     }
 }

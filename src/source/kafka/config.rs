@@ -51,6 +51,18 @@ pub(super) async fn of_broker(pool: &Pool, peer: &Peer, id: BrokerId) -> Result<
     Ok(configs)
 }
 
+/// Every config of one resource that is no single broker, sorted by name; asked of whoever answers first.
+pub(super) async fn of_resource(pool: &Pool, resource: &Resource) -> Result<Vec<Config>, Error> {
+    let request = |version| describe(std::slice::from_ref(resource), false).with_include_synonyms(version >= 1);
+    let (peer, response) = pool.ask_any(request).await?;
+    let mut configs = Vec::new();
+    for result in response.results {
+        configs.extend(read(peer.name(), result)?.1);
+    }
+    configs.sort_by(|one, other| one.name.cmp(&other.name));
+    Ok(configs)
+}
+
 /// The overrides of each topic, and what it must have in sync. A topic that vanished meanwhile is left out.
 pub(super) async fn of_topics(pool: &Pool, topics: &[String], of: Of) -> Result<BTreeMap<String, Vec<Config>>, Error> {
     let mut configs = BTreeMap::new();
@@ -204,9 +216,11 @@ fn source(number: i8) -> ConfigSource {
     }
 }
 
-/// IncrementalAlterConfigs. The outcome is per resource: its changes happen together or not at all.
+/// IncrementalAlterConfigs. The outcome is per resource: its changes happen together or not at all. `own`: they are that
+/// broker's, which alone can try them out, and takes them from nobody else.
 pub(super) async fn change(
     pool: &Pool,
+    own: Option<&Peer>,
     changes: &[ConfigChange],
     validate_only: bool,
 ) -> Result<Outcomes<Resource>, Error> {
@@ -224,7 +238,17 @@ pub(super) async fn change(
     let request = IncrementalAlterConfigsRequest::default()
         .with_resources(wire.collect())
         .with_validate_only(validate_only);
-    let (peer, response) = pool.tell(|_| request).await?;
+    let (peer, response) = match own {
+        None => {
+            let (peer, response) = pool.tell(|_| request).await?;
+            (peer.name().to_owned(), response)
+        }
+        Some(peer) => {
+            let (versions, deadline) = (IncrementalAlterConfigsRequest::VERSIONS, pool.deadlines().change);
+            let response = pool.ask_at(peer, versions, deadline, |_| request).await?;
+            (peer.name().to_owned(), response)
+        }
+    };
     let outcomes = resources.into_iter().map(|resource| {
         let name = resource.name();
         let what = format!("changing the configs of {resource}");
@@ -233,8 +257,8 @@ pub(super) async fn change(
             .iter()
             .find(|answer| answer.resource_type == resource.kind() && answer.resource_name.as_str() == name);
         let outcome = match answer {
-            Some(answer) => check(peer.name(), &what, answer.error_code, answer.error_message.as_ref()),
-            None => Err(unanswered(peer.name(), &what)),
+            Some(answer) => check(&peer, &what, answer.error_code, answer.error_message.as_ref()),
+            None => Err(unanswered(&peer, &what)),
         };
         (resource, outcome)
     });

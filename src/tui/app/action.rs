@@ -128,6 +128,12 @@ pub enum Action {
     Resume,
     /// Plan to abort; what has moved stays.
     Abort,
+    /// Plan to take back what it did.
+    Undo,
+    /// Plan to set what is chosen.
+    Set,
+    /// Plan to take it away again.
+    Unset,
 
     /// Take what is typed or chosen.
     Accept,
@@ -165,6 +171,9 @@ impl Action {
                 | Self::Pause
                 | Self::Resume
                 | Self::Abort
+                | Self::Undo
+                | Self::Set
+                | Self::Unset
                 | Self::Apply
         )
     }

@@ -126,7 +126,14 @@ fn properties(snapshot: &Snapshot) -> Vec<String> {
 
 /// The verbs that are planned here once their names are typed, with the help of the command line.
 fn drafts() -> impl Iterator<Item = Entry> {
-    const PLANNED: [&str; 3] = ["topic create", "topic delete", "reassign plan"];
+    const PLANNED: [&str; 6] = [
+        "topic create",
+        "topic delete",
+        "reassign plan",
+        "config set",
+        "config unset",
+        "operation undo",
+    ];
     let planned = |(words, _): &(String, String)| PLANNED.contains(&words.as_str());
     crate::command::verbs()
         .into_iter()

@@ -263,7 +263,10 @@ impl State {
             Action::Reassign => self.verbs && place.noun == Noun::Topic,
             Action::Leader => self.verbs && place.noun == Noun::Broker,
             Action::Step => self.verbs && place.noun == Noun::Triage && self.next_step().is_some(),
-            Action::Pause | Action::Resume | Action::Abort => self.verbs && place.noun == Noun::Operation,
+            Action::Pause | Action::Resume | Action::Abort | Action::Undo => {
+                self.verbs && place.noun == Noun::Operation
+            }
+            Action::Set | Action::Unset => self.verbs && self.is_of_configs(),
             Action::Operation => self.verbs,
             Action::Heat => place.noun == Noun::Topic && place.tab == 0,
             // What is frozen is not computed again.

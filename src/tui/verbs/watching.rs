@@ -140,6 +140,7 @@ fn verb(plan: &Plan) -> &'static str {
         Kind::GroupReset | Kind::GroupDelete => "group",
         Kind::TopicCreate => "create",
         Kind::TopicDelete => "delete",
+        Kind::ConfigSet | Kind::ConfigUnset => "config",
     }
 }
 

@@ -1,0 +1,72 @@
+//! Taking back what a plan has done: a plan of its own, worked out against the cluster as it is now.
+
+use super::intent::Intent;
+use super::reassign::{Goal, Target};
+use super::{Error, Kind, Move, Plan, Step, config, group, leader};
+
+/// What takes back the steps of a plan that were begun.
+///
+/// # Errors
+/// When they cannot be taken back, with what can be done instead; when none was begun.
+pub fn intent(plan: &Plan, begun: impl Fn(usize) -> bool) -> Result<Intent, Error> {
+    let steps: Vec<&Step> = plan
+        .steps
+        .iter()
+        .enumerate()
+        .filter(|(at, _)| begun(*at))
+        .map(|(_, step)| step)
+        .collect();
+    let Some(first) = steps.first() else {
+        return Err(Error::Nothing("no step of it was begun".to_owned()));
+    };
+    if matches!(plan.kind, Kind::LeaderMove | Kind::LeaderRestore | Kind::LeaderElect) {
+        let back = |one: &Move| Target::new(&one.topic, one.partition, one.from.clone());
+        let order: Vec<Target> = plan.moves().map(back).collect();
+        return match order.is_empty() {
+            true => Err(Error::Impossible(
+                "an election has no way back; azimuth leader move changes who leads".to_owned(),
+            )),
+            false => Ok(Intent::Leaders(leader::Wish::Restore(order))),
+        };
+    }
+    match first {
+        Step::Reassign { .. } => {
+            let moves = steps.iter().flat_map(|step| match step {
+                Step::Reassign { moves } => moves.as_slice(),
+                _ => &[],
+            });
+            let back = |one: &Move| Target::new(&one.topic, one.partition, one.from.clone());
+            Ok(Intent::Reassign(Goal::Assign(moves.map(back).collect()).into()))
+        }
+        Step::ResetOffsets { group, .. } | Step::DeleteGroup { group, .. } => {
+            if steps.len() > 1 {
+                return Err(Error::Impossible(
+                    "several groups were deleted; azimuth operation show has the offsets of each, and azimuth group reset \
+                     commits them again"
+                        .to_owned(),
+                ));
+            }
+            Ok(Intent::ResetGroup(group::Reset {
+                group: group.clone(),
+                names: Vec::new(),
+                to: group::To::Saved(first.offsets().iter().filter_map(saved).collect()),
+            }))
+        }
+        Step::Elect { .. } => Err(Error::Impossible("an election has no way back".to_owned())),
+        Step::AlterConfigs(alter) => Ok(Intent::Config(config::undoing(alter)?)),
+        Step::CreateTopic { name, .. } => Err(Error::Impossible(format!(
+            "azimuth topic delete {name} takes it back, with all records written meanwhile"
+        ))),
+        Step::DeleteTopic { name, .. } => Err(Error::Impossible(format!(
+            "the records of {name} are deleted, and nothing brings them back"
+        ))),
+    }
+}
+
+/// Where a group read before; nothing where it had read nothing.
+fn saved(offset: &group::Offset) -> Option<group::Offset> {
+    Some(group::Offset {
+        to: offset.from?,
+        ..offset.clone()
+    })
+}
