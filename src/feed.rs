@@ -21,7 +21,9 @@ mod tests;
 
 pub use crate::source::Error;
 pub use crate::source::capture;
-pub use crate::source::kafka::record::{Overflow, Start, Tail, TailRequest, Until, wait_closed};
+pub use crate::source::kafka::record::{
+    Delivered, NewRecord, Overflow, Producer, Start, Tail, TailRequest, Until, wait_closed,
+};
 pub use section::{Cadence, Needs, Section};
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -34,7 +36,7 @@ use tokio::task::AbortHandle;
 
 use crate::model::event::Event;
 use crate::model::identity::Rules;
-use crate::model::transaction::Producer;
+use crate::model::transaction;
 use crate::model::{BrokerId, Snapshot};
 use crate::settings::Paths;
 use crate::settings::context::Context;
@@ -271,7 +273,7 @@ pub async fn producers(
     topic: &str,
     led: &BTreeMap<BrokerId, Vec<i32>>,
     deadline: Duration,
-) -> Vec<(BrokerId, Result<Vec<Producer>, Error>)> {
+) -> Vec<(BrokerId, Result<Vec<transaction::Producer>, Error>)> {
     let asked = led.iter().map(|(leader, partitions)| async move {
         let partitions = Partitions::from([(topic.to_owned(), partitions.clone())]);
         let answer = tokio::time::timeout(deadline, sources.kafka.producers(*leader, &partitions)).await;
@@ -287,7 +289,12 @@ pub async fn producers(
     futures::future::join_all(asked).await
 }
 
-/// Follows a topic's records; see [`TailRequest`].
+/// A client that writes records; `more` are librdkafka properties.
+pub fn producer(sources: &Sources, more: &[(&str, &str)]) -> Result<Producer, Error> {
+    Producer::new(sources.kafka.target(), more)
+}
+
+/// Starts reading; see [`record::tail`].
 pub fn tail(sources: &Sources, request: TailRequest) -> Result<Tail, Error> {
     record::tail(sources.kafka.target(), request)
 }

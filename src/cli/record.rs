@@ -1,4 +1,7 @@
-//! `azimuth record …`: a stream rather than an answer, so it is printed as it comes: a line for each record.
+//! `azimuth record …`. Reading is a stream rather than an answer, so it is printed as it comes: a line for each record.
+
+mod check;
+mod write;
 
 use std::io::{ErrorKind, Write};
 use std::pin::pin;
@@ -6,7 +9,7 @@ use std::pin::pin;
 use super::exit::{Exit, Failure, say};
 use super::facts::{context_of, hold_to_pin, paths, patience, sources};
 use super::output::{Data, moment};
-use crate::command::record::{Query, Verb};
+use crate::command::record::{Query, Reading, Verb};
 use crate::command::{Line, Output};
 use crate::feed::{self, Error, Needs, Overflow, Section, Tail, TailRequest};
 use crate::model::record::Record;
@@ -18,6 +21,14 @@ use crate::settings::pin::Pins;
 const WAITING: usize = 256;
 
 pub async fn run(line: &Line, verb: &Verb) -> Result<Exit, Failure> {
+    match verb {
+        Verb::Read(reading) => read(line, reading).await,
+        Verb::Send(wanted) => write::send(line, wanted).await,
+        Verb::Check { topic, records } => check::run(line, topic, *records).await,
+    }
+}
+
+async fn read(line: &Line, verb: &Reading) -> Result<Exit, Failure> {
     if line.global.from.is_some() {
         return Err(Failure::usage(
             "a capture holds no records; leave --from out (where to begin is --offset)",
@@ -29,7 +40,7 @@ pub async fn run(line: &Line, verb: &Verb) -> Result<Exit, Failure> {
     let mut pins = Pins::load(&paths)?;
     let sources = sources(&context, &pins, &paths)?;
     let mut needs: Needs = [Section::Cluster, Section::Topics].into();
-    if matches!(verb, Verb::Read(_)) {
+    if matches!(verb, Reading::Read(_)) {
         // Where the log ends now is where reading ends.
         needs.insert(Section::Offsets);
     }
@@ -54,30 +65,42 @@ pub async fn run(line: &Line, verb: &Verb) -> Result<Exit, Failure> {
         // Time is up: of a tail, what came by then was the answer.
         Some(time) => match (tokio::time::timeout(time.0, pin!(printing)).await, verb) {
             (Ok(done), _) => done,
-            (Err(_), Verb::Tail(_)) => Ok(Exit::Done),
-            (Err(_), Verb::Read(_)) => Err(Failure::partial("the end was not reached within the timeout")),
+            (Err(_), Reading::Tail(_)) => Ok(Exit::Done),
+            (Err(_), Reading::Read(_)) => Err(Failure::partial("the end was not reached within the timeout")),
         },
         None => printing.await,
     }
 }
 
 fn partitions(snapshot: &Snapshot, query: &Query) -> Result<Vec<i32>, Failure> {
+    known(snapshot, &query.topic, None)?;
+    query.partitions(snapshot).map_err(|no| Failure::new(Exit::No, no))
+}
+
+/// Whether there is such a topic, and such a partition of it.
+fn known(snapshot: &Snapshot, topic: &str, partition: Option<i32>) -> Result<(), Failure> {
     let Some(topics) = snapshot.topics.get() else {
         let reason = snapshot.cluster.problem().or_else(|| snapshot.topics.problem());
         return Err(Failure::partial(reason.unwrap_or_default()));
     };
-    query.partitions(snapshot).map_err(|no| {
-        let topic = query.topic.as_str();
-        if snapshot.topic(topic).is_some() {
-            return Failure::new(Exit::No, no);
-        }
+    let Some(found) = snapshot.topic(topic) else {
         let near = nearest(topic, topics.iter().map(|topic| topic.name.as_str()));
         let hint = near.map_or_else(
             || "azimuth topic list shows what there is".to_owned(),
             |near| format!("did you mean {near}?"),
         );
-        Failure::new(Exit::No, format!("{no}; {hint}"))
-    })
+        return Err(Failure::new(Exit::No, format!("there is no topic {topic}; {hint}")));
+    };
+    match partition.filter(|partition| found.partition(*partition).is_none()) {
+        None => Ok(()),
+        Some(strange) => {
+            let all = found.partitions.len();
+            Err(Failure::new(
+                Exit::No,
+                format!("topic {topic} has {all} partitions, no {strange}"),
+            ))
+        }
+    }
 }
 
 async fn follow(mut tail: Tail, output: Output, query: &Query) -> Result<Exit, Failure> {

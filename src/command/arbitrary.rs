@@ -224,9 +224,17 @@ impl Random {
                     form: self.flip().then_some(Form::Hex),
                     read_committed: self.flip(),
                 };
-                Command::Record(match self.flip() {
-                    true => record::Verb::Read(query),
-                    false => record::Verb::Tail(query),
+                let reading = match self.flip() {
+                    true => record::Reading::Read(query),
+                    false => record::Reading::Tail(query),
+                };
+                Command::Record(match self.below(4) {
+                    0 => record::Verb::Check {
+                        topic: self.text(),
+                        records: 1 + self.below(20) as u32,
+                    },
+                    1 => record::Verb::Send(self.sent()),
+                    _ => record::Verb::Read(reading),
                 })
             }
             8 => match self.flip() {
@@ -421,6 +429,18 @@ impl Random {
             intent.exclude = self.maybe(|_| "-x".to_owned());
         }
         intent
+    }
+
+    fn sent(&mut self) -> record::Send {
+        let value = self.maybe(Self::text);
+        record::Send {
+            topic: self.text(),
+            partition: self.maybe(|random| random.below(9) as i32),
+            key: Some(self.text()),
+            header: self.some(0, |random| format!("h={}", random.text())),
+            tombstone: value.is_none() && self.flip(),
+            value,
+        }
     }
 
     fn leader(&mut self) -> leader::Verb {

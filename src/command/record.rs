@@ -12,8 +12,61 @@ use crate::model::record::view::Form;
 use crate::model::{Moment, Snapshot};
 
 /// What can be done with records.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "there is one command in a process, and clap's Args cannot be boxed in a variant"
+)]
 #[derive(Debug, Clone, PartialEq, Eq, Subcommand)]
 pub enum Verb {
+    #[command(flatten)]
+    Read(Reading),
+    /// Write a record, or one for each line of stdin
+    #[command(after_long_help = "\
+Examples:
+  azimuth record send orders --key customer-7 --value '{\"state\": \"paid\"}' --yes
+  azimuth record send orders --key customer-7 --tombstone --yes
+  zcat lines.gz | azimuth record send orders --yes")]
+    Send(Send),
+    /// Write numbered records through every leader with acks=all, and read them back
+    #[command(after_long_help = "\
+Examples:
+  azimuth record check azimuth-probe --yes
+  azimuth record check azimuth-probe --records 100 -o json --yes")]
+    Check {
+        /// A topic made for it: the records stay in it until its retention ends
+        #[arg(value_name = "TOPIC")]
+        topic: String,
+        /// So many to each partition
+        #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+        records: u32,
+    },
+}
+
+/// What is written, and where to.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Args)]
+pub struct Send {
+    #[arg(value_name = "TOPIC")]
+    pub topic: String,
+    /// Chosen by the key where it is not given
+    #[arg(long, value_name = "P", value_parser = clap::value_parser!(i32).range(0..))]
+    pub partition: Option<i32>,
+    /// The key, as text
+    #[arg(long, value_name = "KEY")]
+    pub key: Option<String>,
+    /// A header; may be repeated
+    #[arg(long, value_name = "K=V", value_parser = header)]
+    pub header: Vec<String>,
+    /// The value, as text; without it, every line of stdin is one
+    #[arg(long, value_name = "VALUE", conflicts_with = "tombstone")]
+    pub value: Option<String>,
+    /// No value: what deletes the key from a compacted topic
+    #[arg(long, requires = "key")]
+    pub tombstone: bool,
+}
+
+/// Reading records, once or for ever.
+#[derive(Debug, Clone, PartialEq, Eq, Subcommand)]
+pub enum Reading {
     /// Records of a topic, up to its end as it is now; nothing is committed, no group is joined
     #[command(after_long_help = "\
 Where: earliest, latest, an offset, -N for the last N of each partition, a time (2026-11-25T21:04:00Z), or a time ago (15m).
@@ -125,11 +178,23 @@ impl Query {
 impl Verb {
     pub(super) fn words(&self) -> Words {
         match self {
-            Self::Read(query) => query.words("read"),
-            Self::Tail(query) => query.words("tail"),
+            Self::Read(Reading::Read(query)) => query.words("read"),
+            Self::Read(Reading::Tail(query)) => query.words("tail"),
+            Self::Send(wanted) => Words::new(&["record", "send"])
+                .name(&wanted.topic)
+                .option("--partition", wanted.partition)
+                .option("--key", &wanted.key)
+                .option("--header", &wanted.header)
+                .option("--value", &wanted.value)
+                .flag("--tombstone", wanted.tombstone),
+            Self::Check { topic, records } => Words::new(&["record", "check"])
+                .name(topic)
+                .option("--records", Some(*records).filter(|records| *records != 10)),
         }
     }
+}
 
+impl Reading {
     /// Where to begin.
     pub fn start(&self, now: Moment) -> Start {
         let from = match self {

@@ -108,7 +108,7 @@ impl Verbs for Live {
         let text: Vec<String> = words.iter().map(|word| quote(word)).collect();
         let command = format!("record {}", text.join(" "));
         let verb = match command.parse::<Command>().map_err(|error| error.to_string())? {
-            Command::Record(verb) => verb,
+            Command::Record(record::Verb::Read(reading)) => reading,
             _ => return Err(format!("`{command}` reads no records")),
         };
         let snapshot = self.snapshots.borrow().clone();
@@ -128,8 +128,8 @@ impl Verbs for Live {
             capacity: STREAM,
             // What is going on now matters in a tail, and every record in a look back.
             overflow: match verb {
-                record::Verb::Tail(_) => Overflow::Drop,
-                record::Verb::Read(_) => Overflow::Wait,
+                record::Reading::Tail(_) => Overflow::Drop,
+                record::Reading::Read(_) => Overflow::Wait,
             },
         };
         feed::tail(&self.desk.ground.sources, request).map_err(|error| error.to_string())

@@ -39,6 +39,8 @@ mod presets;
 #[cfg(test)]
 mod pty;
 #[cfg(test)]
+mod records;
+#[cfg(test)]
 mod rules;
 #[cfg(test)]
 mod screens;

@@ -57,7 +57,7 @@ impl Desk {
         self.home.path().join(name)
     }
 
-    fn command(&self, user: &str, line: &str) -> Command {
+    pub fn command(&self, user: &str, line: &str) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_azimuth"));
         command.args(line.split_whitespace()).stdin(Stdio::null()).env_clear();
         command.env("HOME", self.home.path()).env("USER", user);
@@ -65,7 +65,7 @@ impl Desk {
         command
     }
 
-    async fn run_as(&self, user: &str, line: &str) -> Ran {
+    pub async fn run_as(&self, user: &str, line: &str) -> Ran {
         let output = tokio::time::timeout(PATIENCE, self.command(user, line).output()).await;
         Ran::of(output.unwrap_or_else(|_| panic!("{line} does not end")).unwrap())
     }
@@ -154,7 +154,7 @@ impl Desk {
 }
 
 impl Ran {
-    fn of(output: Output) -> Self {
+    pub fn of(output: Output) -> Self {
         Self {
             status: output.status.code().unwrap_or(-1),
             stdout: String::from_utf8(output.stdout).unwrap(),

@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use crate::command::Command;
-use crate::command::record::{Query, Verb};
+use crate::command::record::{Query, Reading, Verb};
 use crate::command::value::Offset;
 use crate::command::words;
 use crate::model::ends::Ends;
@@ -147,9 +147,9 @@ pub fn name(words: &[String]) -> String {
 }
 
 /// The verb behind a place's name.
-pub fn verb(words: &str) -> Option<Verb> {
+pub fn verb(words: &str) -> Option<Reading> {
     match format!("record {words}").parse() {
-        Ok(Command::Record(verb)) => Some(verb),
+        Ok(Command::Record(Verb::Read(reading))) => Some(reading),
         _ => None,
     }
 }
@@ -170,8 +170,8 @@ pub fn is_one(place: &Place) -> bool {
 
 /// How many records a reading that ends goes through, as the ends of the logs tell it; unknown where it begins or ends at a
 /// time.
-fn wanted(verb: &Verb, snapshot: &Snapshot) -> Option<u64> {
-    let Verb::Read(query) = verb else { return None };
+fn wanted(verb: &Reading, snapshot: &Snapshot) -> Option<u64> {
+    let Reading::Read(query) = verb else { return None };
     if query.limit.is_some() {
         return None;
     }
@@ -206,7 +206,7 @@ pub fn tail_of(topic: &str, partition: Option<i32>) -> Place {
         offset: Some(Offset::Last(BEFORE)),
         ..Query::default()
     };
-    Place::open(Noun::Record, rest(Verb::Tail(query)))
+    Place::open(Noun::Record, rest(Verb::Read(Reading::Tail(query))))
 }
 
 fn place_of(record: &Record) -> Place {
@@ -217,7 +217,7 @@ fn place_of(record: &Record) -> Place {
         limit: Some(1),
         ..Query::default()
     };
-    Place::open(Noun::Record, rest(Verb::Read(query)))
+    Place::open(Noun::Record, rest(Verb::Read(Reading::Read(query))))
 }
 
 impl State {
@@ -239,7 +239,7 @@ impl State {
         }
         self.records.begin(name);
         self.records.began = Some(self.now);
-        self.records.ends = matches!(verb(name), Some(Verb::Read(_)));
+        self.records.ends = matches!(verb(name), Some(Reading::Read(_)));
         self.records.wanted = verb(name).and_then(|verb| wanted(&verb, &self.snapshot));
         let words = words::split(name).unwrap_or_default();
         vec![Effect::Read(words)]

@@ -1,0 +1,130 @@
+//! `azimuth record send`: a record, or one for each line of stdin, and where each went.
+
+use std::io::{BufRead, Write};
+
+use futures::{StreamExt, stream};
+use tokio::sync::mpsc;
+
+use crate::cli::consent::{self, Permit};
+use crate::cli::exit::{Exit, Failure, say};
+use crate::cli::{change, facts};
+use crate::command::record::Send;
+use crate::command::{Line, Output};
+use crate::feed::{self, Delivered, Error, Needs, NewRecord, Producer, Section};
+
+/// So many records wait for their acknowledgement.
+const IN_FLIGHT: usize = 500;
+
+pub async fn send(line: &Line, wanted: &Send) -> Result<Exit, Failure> {
+    let global = &line.global;
+    if global.from.is_some() {
+        return Err(Failure::usage("a capture takes no records; leave out --from"));
+    }
+    let ground = change::ground(global)?;
+    let needs = Needs::from([Section::Cluster, Section::Topics]);
+    let snapshot = feed::collect(&ground.sources, &needs, facts::patience(global)).await;
+    let cluster_id = ground.hold(&snapshot)?;
+    let rule = ground.rule(&cluster_id)?;
+    super::known(&snapshot, &wanted.topic, wanted.partition)?;
+    let one = wanted.value.is_some() || wanted.tombstone;
+    let what = match one {
+        true => format!("write a record to {}", wanted.topic),
+        false => format!("write each line of stdin to {}", wanted.topic),
+    };
+    if consent::ask(global, &rule, &what, false)? == Permit::DryRun {
+        say(&format!("azimuth: would {what}"));
+        return Ok(Exit::Done);
+    }
+    let producer = feed::producer(&ground.sources, &[]).map_err(Failure::partial)?;
+    let writer = Writer {
+        producer,
+        wanted,
+        output: global.output,
+    };
+    match one {
+        true => {
+            let value = wanted.value.as_ref().map(|value| value.as_bytes().to_vec());
+            let delivered = writer.write(value).await.map_err(Failure::partial)?;
+            writer.told(delivered)?;
+            Ok(Exit::Done)
+        }
+        false => writer.lines(lines()).await,
+    }
+}
+
+/// The lines of stdin, read by a thread of its own: a terminal or a pipe may keep it waiting for ever.
+fn lines() -> mpsc::Receiver<std::io::Result<Vec<u8>>> {
+    let (sender, lines) = mpsc::channel(IN_FLIGHT);
+    std::thread::spawn(move || {
+        for line in std::io::stdin().lock().split(b'\n') {
+            // Nobody listens once a record was not acknowledged.
+            if sender.blocking_send(line).is_err() {
+                break;
+            }
+        }
+    });
+    lines
+}
+
+struct Writer<'a> {
+    producer: Producer,
+    wanted: &'a Send,
+    output: Output,
+}
+
+impl Writer<'_> {
+    async fn write(&self, value: Option<Vec<u8>>) -> Result<Delivered, Error> {
+        let headers: Vec<(&str, &[u8])> = self
+            .wanted
+            .header
+            .iter()
+            .filter_map(|pair| pair.split_once('='))
+            .map(|(name, value)| (name, value.as_bytes()))
+            .collect();
+        let record = NewRecord {
+            topic: &self.wanted.topic,
+            partition: self.wanted.partition,
+            key: self.wanted.key.as_deref().map(str::as_bytes),
+            value: value.as_deref(),
+            headers: &headers,
+            ..NewRecord::default()
+        };
+        self.producer.send(record).await
+    }
+
+    /// Until the end of the input, or the first record that is not acknowledged.
+    async fn lines(&self, lines: mpsc::Receiver<std::io::Result<Vec<u8>>>) -> Result<Exit, Failure> {
+        let lines = stream::unfold(lines, |mut lines| async { Some((lines.recv().await?, lines)) });
+        let lines = lines.map(|line| line.map_err(|error| Error::Local(format!("stdin: {error}"))));
+        let written = lines.map(|line| async { self.write(Some(line?)).await });
+        let mut written = std::pin::pin!(written.buffered(IN_FLIGHT));
+        let mut count = 0_u64;
+        while let Some(outcome) = written.next().await {
+            match outcome {
+                Ok(delivered) => self.told(delivered)?,
+                Err(error) => {
+                    say(&format!("azimuth: {count} records were acknowledged, then: {error}"));
+                    return Ok(if count == 0 { Exit::Partial } else { Exit::PartWay });
+                }
+            }
+            count += 1;
+        }
+        say(&format!("azimuth: {count} records were acknowledged"));
+        Ok(Exit::Done)
+    }
+
+    /// A line for each record: where it is.
+    fn told(&self, delivered: Delivered) -> Result<(), Failure> {
+        let Delivered { partition, offset } = delivered;
+        let topic = &self.wanted.topic;
+        let text = match self.output {
+            Output::Json | Output::Yaml => {
+                serde_json::json!({"topic": topic, "partition": partition, "offset": offset}).to_string()
+            }
+            Output::Csv => format!("{topic},{partition},{offset}"),
+            Output::Name | Output::Table | Output::Wide => format!("{topic}:{partition}:{offset}"),
+        };
+        let mut out = std::io::stdout().lock();
+        crate::cli::printed(writeln!(out, "{text}").and_then(|()| out.flush())).map(drop)
+    }
+}
