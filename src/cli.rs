@@ -91,7 +91,7 @@ async fn answer(line: &Line) -> Result<Exit, Failure> {
     };
     let answer = match command {
         Command::Broker(verb) => broker::answer(line, verb).await?,
-        Command::Topic(verb) => match verb.intent() {
+        Command::Topic(verb) => match verb.intent(Moment::now()) {
             Some(intent) => return topic::change(line, verb, intent).boxed().await,
             None => topic::answer(line, verb).await?,
         },

@@ -201,7 +201,7 @@ impl Command {
     pub fn is_planned(&self) -> bool {
         match self {
             Self::Leader(_) => true,
-            Self::Topic(verb) => verb.intent().is_some(),
+            Self::Topic(verb) => !matches!(verb, topic::Verb::List { .. } | topic::Verb::Show { .. }),
             Self::Group(group::Verb::Reset { .. } | group::Verb::Delete { .. }) => true,
             Self::Config(verb) => verb.change().is_some(),
             Self::Reassign(verb) => matches!(verb, reassign::Verb::Plan(_)),

@@ -67,6 +67,12 @@ pub enum Kind {
     #[serde(rename = "topic.delete")]
     #[strum(serialize = "topic.delete")]
     TopicDelete,
+    #[serde(rename = "topic.add-partitions")]
+    #[strum(serialize = "topic.add-partitions")]
+    TopicAddPartitions,
+    #[serde(rename = "topic.truncate")]
+    #[strum(serialize = "topic.truncate")]
+    TopicTruncate,
     #[serde(rename = "leader.move")]
     #[strum(serialize = "leader.move")]
     LeaderMove,
@@ -98,6 +104,19 @@ pub enum Step {
     Reassign { moves: Vec<Move> },
     /// Elects leaders; done when each partition is led as wanted.
     Elect { leads: Vec<Lead> },
+    /// The topic has more partitions; only while it still has this id and as many as before.
+    AddPartitions {
+        topic: String,
+        id: uuid::Uuid,
+        from: i32,
+        to: i32,
+    },
+    /// The records before these offsets go; only while the topic still has this id.
+    Truncate {
+        topic: String,
+        id: uuid::Uuid,
+        offsets: Vec<group::Offset>,
+    },
     /// Commits offsets for a group that has no members.
     ResetOffsets { group: String, offsets: Vec<group::Offset> },
     /// Deletes a group that has no members; the offsets are what it had committed.
@@ -190,10 +209,12 @@ impl Move {
 }
 
 impl Step {
-    /// The offsets of a group that it changes or forgets.
+    /// The offsets of a group that it changes or forgets, or where it lets a log begin.
     pub fn offsets(&self) -> &[group::Offset] {
         match self {
-            Self::ResetOffsets { offsets, .. } | Self::DeleteGroup { offsets, .. } => offsets,
+            Self::ResetOffsets { offsets, .. } | Self::DeleteGroup { offsets, .. } | Self::Truncate { offsets, .. } => {
+                offsets
+            }
             _ => &[],
         }
     }

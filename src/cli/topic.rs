@@ -49,7 +49,7 @@ pub async fn answer(line: &Line, verb: &Verb) -> Result<Answer, Failure> {
             tell_window(*window);
             show(facts, names)
         }
-        Verb::Create { .. } | Verb::Delete { .. } => Err(Failure::usage("that is a change, not a question")),
+        _ => Err(Failure::usage("that is a change, not a question")),
     }
 }
 
@@ -65,14 +65,10 @@ fn in_full() -> Vec<Section> {
 }
 
 pub async fn change(line: &Line, verb: &Verb, intent: Intent) -> Result<Exit, Failure> {
-    let overrides = match verb {
-        Verb::Create { overrides, .. } | Verb::Delete { overrides, .. } => overrides.as_slice(),
-        Verb::List { .. } | Verb::Show { .. } => &[],
-    };
     let wish = Wish {
         intent,
         saved: None,
-        overrides,
+        overrides: verb.overrides(),
         detach: false,
         secrets: Secrets::default(),
     };

@@ -314,7 +314,7 @@ impl Random {
     }
 
     fn topic(&mut self) -> topic::Verb {
-        match self.below(4) {
+        match self.below(7) {
             0 => topic::Verb::List {
                 name: self.maybe(Self::text),
                 internal: self.flip(),
@@ -329,6 +329,22 @@ impl Random {
                 partitions: self.maybe(|random| 1 + random.below(1000) as i32),
                 replication_factor: self.maybe(|random| 1 + random.below(5) as i16),
                 config: self.some(0, |random| format!("k={}", random.text())),
+                overrides: self.gates(),
+            },
+            3 => topic::Verb::AddPartitions {
+                name: self.text(),
+                to: 1 + self.below(100) as i32,
+                overrides: self.gates(),
+            },
+            4 => topic::Verb::Truncate {
+                names: self.some(1, Self::text),
+                before: self.offset(),
+                overrides: self.gates(),
+            },
+            5 => topic::Verb::Alter {
+                name: self.text(),
+                config: self.some(1, |random| format!("k={}", random.text())),
+                unset: self.some(0, Self::text),
                 overrides: self.gates(),
             },
             _ => topic::Verb::Delete {

@@ -95,18 +95,9 @@ impl Verb {
                 shift_by,
                 ..
             } => {
-                let since = |time| To::Since {
-                    time,
-                    found: Default::default(),
-                };
-                let to = match (to, shift_by) {
-                    (None, by) => To::Shift(by.unwrap_or(0)),
-                    (Some(Offset::Start), _) => To::Earliest,
-                    (Some(Offset::End), _) => To::Latest,
-                    (Some(Offset::At(offset)), _) => To::Offset(i64::try_from(*offset).unwrap_or(i64::MAX)),
-                    (Some(Offset::Last(count)), _) => To::Last(i64::from(*count)),
-                    (Some(Offset::Time(time)), _) => since(*time),
-                    (Some(Offset::Ago(time)), _) => since(now - time.0),
+                let to = match to {
+                    Some(offset) => offset.target(now),
+                    None => To::Shift(shift_by.unwrap_or(0)),
                 };
                 Some(Intent::ResetGroup(Reset {
                     group: name.clone(),

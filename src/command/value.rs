@@ -1,10 +1,12 @@
 //! Values of flags that are more than text: durations, moves, offsets, gates. Each prints as it parses.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
 use crate::model::{BrokerId, Moment};
+use crate::plan::group::To;
 
 /// A duration: `500ms`, `30s`, `5m`, `2h`; a bare number is seconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,6 +53,24 @@ pub enum Offset {
     Last(u32),
     Time(Moment),
     Ago(Time),
+}
+
+impl Offset {
+    /// The place in each log that is meant, as a plan wants it.
+    pub fn target(self, now: Moment) -> To {
+        let since = |time| To::Since {
+            time,
+            found: BTreeMap::new(),
+        };
+        match self {
+            Self::Start => To::Earliest,
+            Self::End => To::Latest,
+            Self::At(offset) => To::Offset(i64::try_from(offset).unwrap_or(i64::MAX)),
+            Self::Last(count) => To::Last(i64::from(count)),
+            Self::Time(time) => since(time),
+            Self::Ago(time) => since(now.checked_sub(time.0).unwrap_or(Moment::MIN)),
+        }
+    }
 }
 
 const TIMES: [(&str, u64); 4] = [("ms", 1), ("s", 1000), ("m", 60_000), ("h", 3_600_000)];

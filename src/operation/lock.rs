@@ -27,7 +27,10 @@ pub fn scopes(plan: &Plan) -> Vec<String> {
     let scope = |step: &Step| match step {
         Step::Reassign { .. } | Step::Elect { .. } => "data".to_owned(),
         Step::ResetOffsets { group, .. } | Step::DeleteGroup { group, .. } => format!("group-{}", safe(group)),
-        Step::CreateTopic { name, .. } | Step::DeleteTopic { name, .. } => format!("topic-{name}"),
+        Step::AddPartitions { topic: name, .. }
+        | Step::Truncate { topic: name, .. }
+        | Step::CreateTopic { name, .. }
+        | Step::DeleteTopic { name, .. } => format!("topic-{name}"),
         Step::AlterConfigs(alter) => alter.owner.to_string().replace(' ', "-"),
     };
     let mut scopes: Vec<String> = plan.steps.iter().map(scope).collect();

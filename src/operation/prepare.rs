@@ -15,6 +15,7 @@ use crate::plan::group::{Reset, To};
 use crate::plan::intent::Intent;
 use crate::plan::leader;
 use crate::plan::reassign::Goal;
+use crate::plan::topic::Truncate;
 use crate::plan::{Plan, Step};
 use crate::settings::Secret;
 
@@ -23,51 +24,48 @@ const APART: Duration = Duration::from_secs(1);
 
 /// Fills in what the wish leaves to the brokers: where a time lies in their logs. Who does not answer leaves its partitions
 /// unknown.
-pub async fn asked(sources: &Sources, intent: Intent, snapshot: &Snapshot) -> Intent {
-    let Intent::ResetGroup(Reset {
-        group,
-        names,
-        to: To::Since { time, .. },
-    }) = intent
-    else {
-        return intent;
-    };
-    let partitions = snapshot
-        .partitions()
-        .filter_map(|(topic, one)| Some((one.leader?, topic, one.partition)));
-    let mut led: BTreeMap<BrokerId, Vec<(String, i32)>> = BTreeMap::new();
-    let topics: BTreeSet<&str> = names
-        .iter()
-        .map(|name| name.split(':').next().unwrap_or(name))
-        .collect();
-    let commits = snapshot
-        .groups
-        .get()
-        .into_iter()
-        .flatten()
-        .filter(|one| one.name == group);
-    let read: BTreeSet<&str> = commits
-        .flat_map(|one| &one.commits)
-        .map(|one| one.topic.as_str())
-        .collect();
-    for (leader, topic, partition) in partitions {
-        if topics.contains(topic) || (topics.is_empty() && read.contains(topic)) {
-            led.entry(leader).or_default().push((topic.to_owned(), partition));
+pub async fn asked(sources: &Sources, mut intent: Intent, snapshot: &Snapshot) -> Intent {
+    let (topics, to): (BTreeSet<String>, &mut To) = match &mut intent {
+        Intent::ResetGroup(wish) if wish.names.is_empty() => {
+            let own = snapshot
+                .groups
+                .get()
+                .into_iter()
+                .flatten()
+                .filter(|one| one.name == wish.group);
+            let topics = own.flat_map(|one| &one.commits).map(|one| one.topic.clone());
+            (topics.collect(), &mut wish.to)
         }
+        Intent::ResetGroup(Reset { names, to, .. }) | Intent::Truncate(Truncate { names, before: to }) => {
+            (names.iter().map(|name| topic_of(name).to_owned()).collect(), to)
+        }
+        _ => return intent,
+    };
+    if let To::Since { time, found } = to {
+        let mut led: BTreeMap<BrokerId, Vec<(String, i32)>> = BTreeMap::new();
+        for (topic, partition) in snapshot.partitions().filter(|(topic, _)| topics.contains(*topic)) {
+            if let Some(leader) = partition.leader {
+                led.entry(leader)
+                    .or_default()
+                    .push((topic.to_owned(), partition.partition));
+            }
+        }
+        let time_ms = time.as_millisecond();
+        let answers = led
+            .iter()
+            .map(|(leader, own)| sources.kafka.offsets_since(*leader, own, time_ms));
+        *found = join_all(answers)
+            .await
+            .into_iter()
+            .flat_map(Result::unwrap_or_default)
+            .collect();
     }
-    let answers = led
-        .iter()
-        .map(|(leader, own)| sources.kafka.offsets_since(*leader, own, time.as_millisecond()));
-    let found = join_all(answers)
-        .await
-        .into_iter()
-        .flat_map(Result::unwrap_or_default)
-        .collect();
-    Intent::ResetGroup(Reset {
-        group,
-        names,
-        to: To::Since { time, found },
-    })
+    intent
+}
+
+/// Of `TOPIC` or `TOPIC:PARTITION`.
+fn topic_of(name: &str) -> &str {
+    name.split(':').next().unwrap_or(name)
 }
 
 /// Looks at what planning this takes, within `deadline`; what was not seen by then says so.
@@ -78,6 +76,23 @@ pub async fn look(sources: &Sources, intent: &Intent, deadline: Duration) -> Sna
         Intent::DeleteTopics(_) => {
             let needs = needs(&[Section::Cluster, Section::Topics, Section::Groups, Section::Offsets]);
             feed::collect_rates(sources, &needs, deadline, APART).await
+        }
+        Intent::AddPartitions(name, _) => {
+            let needs = needs(&[Section::Cluster, Section::Topics]);
+            let mut snapshot = feed::collect(sources, &needs, deadline / 2).await;
+            ask_configs(sources, &mut snapshot, &[&Owner::Topic(name.clone())], deadline / 2).await;
+            snapshot
+        }
+        Intent::Truncate(wish) => {
+            let needs = needs(&[Section::Cluster, Section::Topics, Section::Groups, Section::Offsets]);
+            let mut snapshot = feed::collect(sources, &needs, deadline / 2).await;
+            let owners: BTreeSet<Owner> = wish
+                .names
+                .iter()
+                .map(|name| Owner::Topic(topic_of(name).to_owned()))
+                .collect();
+            ask_configs(sources, &mut snapshot, &owners.iter().collect::<Vec<_>>(), deadline / 2).await;
+            snapshot
         }
         Intent::ResetGroup(_) | Intent::DeleteGroups(_) => {
             let needs = needs(&[Section::Cluster, Section::Topics, Section::Groups, Section::Offsets]);

@@ -1,11 +1,16 @@
-//! Creating and deleting topics, each verified by looking.
+//! Creating, widening, emptying and deleting topics, each verified by looking.
 
 use std::collections::BTreeMap;
+
+use futures::future::join_all;
 
 use crate::source::kafka::{Kafka, NewTopic};
 
 use super::status::Progress;
-use super::step::{Act, Seen, act_of};
+use super::step::{Act, Seen, act_of, is_passing};
+use crate::model::BrokerId;
+use crate::model::topic::Topic;
+use crate::plan::group::Offset;
 
 /// What a new topic shall be.
 pub(super) struct Wanted<'a> {
@@ -81,6 +86,123 @@ pub(super) async fn is_deleted(kafka: &Kafka, name: &str, id: uuid::Uuid, step: 
             waiting(step, format!("{name} is still there"))
         }
         Ok(_) => Seen::Done(format!("{name} is gone")),
+    }
+}
+
+/// Asks for more partitions while the topic still has its id.
+pub(super) async fn widen(kafka: &Kafka, name: &str, id: uuid::Uuid, count: i32) -> Act {
+    let topic = match same(kafka, name, id).await {
+        Ok(topic) => topic,
+        Err(act) => return act,
+    };
+    if topic.partitions.len() >= count as usize {
+        return Act::Asked;
+    }
+    match kafka.add_partitions(name, count).await {
+        Ok(()) => Act::Asked,
+        Err(error) => act_of(error),
+    }
+}
+
+/// Whether there are so many partitions, all with a leader.
+pub(super) async fn is_widened(kafka: &Kafka, name: &str, count: i32, step: usize) -> Seen {
+    let topics = match kafka.topics().await {
+        Err(error) => return Seen::Unknown(error.to_string()),
+        Ok(topics) => topics,
+    };
+    let Some(topic) = topics.iter().find(|topic| topic.name == name) else {
+        return waiting(step, format!("{name} is not there"));
+    };
+    let led = topic
+        .partitions
+        .iter()
+        .filter(|partition| partition.leader.is_some())
+        .count();
+    match led >= count as usize {
+        true => Seen::Done(format!("{led} partitions")),
+        false => waiting(step, format!("{led} of {count} partitions of {name} have a leader")),
+    }
+}
+
+/// Asks the leaders to forget what lies before, while the topic still has its id.
+pub(super) async fn truncate(kafka: &Kafka, name: &str, id: uuid::Uuid, offsets: &[Offset]) -> Act {
+    let topic = match same(kafka, name, id).await {
+        Ok(topic) => topic,
+        Err(act) => return act,
+    };
+    let mut led: BTreeMap<BrokerId, Vec<(String, i32, i64)>> = BTreeMap::new();
+    for one in offsets {
+        match topic.partition(one.partition).and_then(|partition| partition.leader) {
+            Some(leader) => led
+                .entry(leader)
+                .or_default()
+                .push((name.to_owned(), one.partition, one.to)),
+            None => return Act::Later(format!("{name}-{} has no leader", one.partition)),
+        }
+    }
+    let asked = led.iter().map(|(leader, own)| kafka.delete_records(*leader, own));
+    let mut failed = Vec::new();
+    for told in join_all(asked).await {
+        match told {
+            Err(error) => return act_of(error),
+            Ok(outcomes) => failed.extend(outcomes.into_iter().filter_map(|(_, outcome)| outcome.err())),
+        }
+    }
+    let moved = |error: &crate::source::Error| is_passing(error) || is(error, "NOT_LEADER_OR_FOLLOWER");
+    match failed.first() {
+        None => Act::Asked,
+        Some(error) if failed.iter().all(moved) => Act::Later(error.to_string()),
+        Some(error) => Act::Refused(error.to_string()),
+    }
+}
+
+/// Whether every log begins where it was wanted, or later.
+pub(super) async fn is_truncated(kafka: &Kafka, name: &str, offsets: &[Offset], step: usize) -> Seen {
+    let topics = match kafka.topics().await {
+        Err(error) => return Seen::Unknown(error.to_string()),
+        Ok(topics) => topics,
+    };
+    let topic = topics.iter().find(|topic| topic.name == name);
+    let mut led: BTreeMap<BrokerId, Vec<i32>> = BTreeMap::new();
+    for one in offsets {
+        let partition = topic.and_then(|topic| topic.partition(one.partition));
+        match partition.and_then(|partition| partition.leader) {
+            Some(leader) => led.entry(leader).or_default().push(one.partition),
+            None => return waiting(step, format!("{name}-{} has no leader", one.partition)),
+        }
+    }
+    let asked = led.into_iter().map(async |(leader, own)| {
+        let partitions = BTreeMap::from([(name.to_owned(), own)]);
+        kafka.offsets(leader, &partitions).await
+    });
+    let mut starts: BTreeMap<i32, i64> = BTreeMap::new();
+    for told in join_all(asked).await {
+        match told {
+            Err(error) => return Seen::Unknown(error.to_string()),
+            Ok(told) => {
+                let spans = told.topics.get(name).into_iter().flat_map(|spans| spans.iter());
+                starts.extend(spans.map(|(partition, span)| (partition, span.start)));
+            }
+        }
+    }
+    let behind = offsets
+        .iter()
+        .filter(|one| starts.get(&one.partition).is_none_or(|start| *start < one.to));
+    match behind.count() {
+        0 => Seen::Done(format!("{} partitions begin later", offsets.len())),
+        left => waiting(step, format!("{left} partitions of {name} still begin earlier")),
+    }
+}
+
+/// The topic that was planned for, or why it is left alone.
+async fn same(kafka: &Kafka, name: &str, id: uuid::Uuid) -> Result<Topic, Act> {
+    let topics = kafka.topics().await.map_err(act_of)?;
+    match topics.into_iter().find(|topic| topic.name == name) {
+        None => Err(Act::Refused(format!("topic {name} is gone"))),
+        Some(topic) if topic.id != id => Err(Act::Refused(format!(
+            "topic {name} was deleted and created again; it is left alone"
+        ))),
+        Some(topic) => Ok(topic),
     }
 }
 

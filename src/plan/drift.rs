@@ -52,7 +52,16 @@ pub fn since(plan: &Plan, snapshot: &Snapshot, now: Moment) -> Vec<Drift> {
             }
             Step::CreateTopic { .. } => {}
             Step::AlterConfigs(alter) => config::drift(alter, snapshot).into_iter().for_each(&mut material),
-            Step::DeleteTopic { name, id, .. } => match snapshot.topic(name) {
+            Step::AddPartitions { topic, from, .. }
+                if snapshot
+                    .topic(topic)
+                    .is_some_and(|found| found.partitions.len() != *from as usize) =>
+            {
+                material(format!("topic {topic} has another number of partitions now"));
+            }
+            Step::AddPartitions { topic: name, id, .. }
+            | Step::Truncate { topic: name, id, .. }
+            | Step::DeleteTopic { name, id, .. } => match snapshot.topic(name) {
                 None => material(format!("topic {name} is gone")),
                 Some(topic) if topic.id != *id => material(format!("topic {name} was deleted and created again")),
                 Some(_) => {}

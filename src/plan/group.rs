@@ -106,7 +106,7 @@ pub fn reset(snapshot: &Snapshot, wish: &Reset, context: &str, now: Moment) -> R
             continue;
         };
         let from = commits.get(&(topic.as_str(), partition)).copied();
-        let Some(wanted) = target(wish, &topic, partition, from, (start, end)) else {
+        let Some(wanted) = target(&wish.to, &topic, partition, from, (start, end)) else {
             unknown.push(name);
             continue;
         };
@@ -228,8 +228,8 @@ fn plan(
 }
 
 /// Where a partition's offset shall be, wherever its log is; `None` when that is not known.
-fn target(wish: &Reset, topic: &str, partition: i32, from: Option<i64>, (start, end): (i64, i64)) -> Option<i64> {
-    match &wish.to {
+pub(super) fn target(to: &To, topic: &str, partition: i32, from: Option<i64>, (start, end): (i64, i64)) -> Option<i64> {
+    match to {
         To::Earliest => Some(start),
         To::Latest => Some(end),
         To::Offset(offset) => Some(*offset),
@@ -245,7 +245,7 @@ fn target(wish: &Reset, topic: &str, partition: i32, from: Option<i64>, (start, 
 }
 
 /// The partitions that are meant, in order.
-pub fn chosen(
+fn chosen(
     snapshot: &Snapshot,
     wish: &Reset,
     commits: &BTreeMap<(&str, i32), i64>,
@@ -266,8 +266,13 @@ pub fn chosen(
             .map(|(topic, partition)| ((*topic).to_owned(), *partition))
             .collect());
     }
+    named(snapshot, &wish.names)
+}
+
+/// The partitions of these names, each a topic or `TOPIC:PARTITION`.
+pub(super) fn named(snapshot: &Snapshot, names: &[String]) -> Result<BTreeSet<(String, i32)>, Error> {
     let mut all = BTreeSet::new();
-    for name in &wish.names {
+    for name in names {
         let (topic, partition) = match name.rsplit_once(':') {
             Some((topic, number)) => (topic, Some(number)),
             None => (name.as_str(), None),

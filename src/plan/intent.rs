@@ -12,6 +12,9 @@ use crate::model::snapshot::Snapshot;
 pub enum Intent {
     CreateTopic(NewTopic),
     DeleteTopics(Vec<String>),
+    /// The topic shall have so many.
+    AddPartitions(String, i32),
+    Truncate(topic::Truncate),
     Leaders(leader::Wish),
     ResetGroup(group::Reset),
     DeleteGroups(Vec<String>),
@@ -49,6 +52,24 @@ impl Intent {
                 let target = |m: &super::Move| Target::new(&m.topic, m.partition, m.to.clone());
                 Self::Reassign(Goal::Assign(plan.moves().map(target).collect()).into())
             }
+            (Kind::TopicAddPartitions, _) => {
+                let wanted = plan.steps.iter().find_map(|step| match step {
+                    Step::AddPartitions { topic, to, .. } => Some((topic.clone(), *to)),
+                    _ => None,
+                });
+                let (name, count) = wanted.unwrap_or_default();
+                Self::AddPartitions(name, count)
+            }
+            (Kind::TopicTruncate, _) => {
+                let offsets: Vec<group::Offset> = plan.steps.iter().flat_map(Step::offsets).cloned().collect();
+                Self::Truncate(topic::Truncate {
+                    names: offsets
+                        .iter()
+                        .map(|one| format!("{}:{}", one.topic, one.partition))
+                        .collect(),
+                    before: group::To::Saved(offsets),
+                })
+            }
             (Kind::GroupReset, _) => Self::ResetGroup(group::Reset::of(plan)),
             (Kind::GroupDelete, _) => Self::DeleteGroups(group::names(plan)),
             (Kind::LeaderMove | Kind::LeaderRestore | Kind::LeaderElect, _) => Self::Leaders(leader::Wish::of(plan)),
@@ -72,6 +93,8 @@ impl Intent {
         match self {
             Self::CreateTopic(topic) => topic::create(snapshot, topic, context, now),
             Self::DeleteTopics(names) => topic::delete(snapshot, names, context, now),
+            Self::AddPartitions(name, count) => topic::add_partitions(snapshot, name, *count, context, now),
+            Self::Truncate(wish) => topic::truncate(snapshot, wish, context, now),
             Self::ResetGroup(wish) => group::reset(snapshot, wish, context, now),
             Self::DeleteGroups(names) => group::delete(snapshot, names, context, now),
             Self::Leaders(wish) => leader::plan(snapshot, wish, context, now),

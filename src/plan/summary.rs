@@ -51,6 +51,8 @@ pub fn title(plan: &Plan) -> String {
         Kind::LeaderElect => format!("leader elect: {}", plan.title),
         Kind::GroupReset => format!("reset {}", plan.title),
         Kind::GroupDelete => format!("delete {}", plan.title),
+        Kind::TopicAddPartitions => format!("widen {}", plan.title),
+        Kind::TopicTruncate => format!("delete {}", plan.title),
         _ => plan.title.clone(),
     }
 }
@@ -86,6 +88,8 @@ pub fn figures(plan: &Plan) -> String {
             parts.push(plural(offsets, "offset"));
         }
         Kind::GroupDelete => parts.push(plural(plan.steps.len(), "group")),
+        Kind::TopicAddPartitions => parts.push("no data moved".to_owned()),
+        Kind::TopicTruncate => parts.push(plural(plan.steps.len(), "topic")),
         Kind::TopicCreate | Kind::TopicDelete => parts.push(plural(plan.steps.len(), "topic")),
         Kind::ConfigSet | Kind::ConfigUnset => {}
     }
@@ -222,10 +226,8 @@ fn offsets(plan: &Plan) -> Vec<Line> {
         } = offset;
         Line::new(Mood::Plain, format!("  {topic}-{partition}  {from} → {to}{by}"))
     };
-    let resets = plan
-        .steps
-        .iter()
-        .filter(|step| matches!(step, Step::ResetOffsets { .. }));
+    let resets = |step: &&Step| matches!(step, Step::ResetOffsets { .. } | Step::Truncate { .. });
+    let resets = plan.steps.iter().filter(resets);
     resets.flat_map(Step::offsets).map(one).collect()
 }
 
@@ -261,7 +263,10 @@ fn one_move(m: &Move) -> Line {
 /// What one step does, mostly in a line; moves have lines of their own.
 fn step(step: &Step) -> Vec<Line> {
     let text = match step {
-        Step::Reassign { .. } | Step::Elect { .. } | Step::ResetOffsets { .. } => return Vec::new(),
+        Step::Reassign { .. } | Step::Elect { .. } | Step::ResetOffsets { .. } | Step::Truncate { .. } => {
+            return Vec::new();
+        }
+        Step::AddPartitions { topic, from, to, .. } => format!("  {topic}  {from} → {to} partitions"),
         Step::AlterConfigs(alter) => return config::lines(alter),
         Step::DeleteGroup { group, offsets } => {
             format!("  - {group}  {}", plural(offsets.len(), "committed offset"))
@@ -308,6 +313,10 @@ pub fn step_name(step: &Step) -> String {
             format!("reset {} of group {group}", plural(offsets.len(), "offset"))
         }
         Step::DeleteGroup { group, .. } => format!("delete group {group}"),
+        Step::AddPartitions { topic, to, .. } => format!("widen {topic} to {to} partitions"),
+        Step::Truncate { topic, offsets, .. } => {
+            format!("delete records of {} of {topic}", plural(offsets.len(), "partition"))
+        }
         Step::CreateTopic { name, .. } => format!("create topic {name}"),
         Step::DeleteTopic { name, .. } => format!("delete topic {name}"),
         Step::AlterConfigs(alter) => alter.words(),

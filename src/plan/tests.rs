@@ -2,6 +2,7 @@
 
 mod group;
 mod leader;
+mod topics;
 
 use super::gate::{Gate, Verdict};
 use super::reassign::{Goal, Target};

@@ -1,4 +1,7 @@
-//! Plans that create or delete topics.
+//! Plans that create, widen, empty or delete topics.
+
+mod truncate;
+mod widen;
 
 use std::collections::BTreeMap;
 
@@ -6,7 +9,11 @@ use super::gate::{Class, Gate, Verdict};
 use super::impact::Impact;
 use super::{Error, Kind, Plan, Step, Undo, VALID, VERSION};
 use crate::model::Moment;
+use crate::model::config::Owner;
 use crate::model::snapshot::Snapshot;
+
+pub use truncate::{Truncate, truncate};
+pub use widen::add_partitions;
 
 /// What a new topic shall be; `None` leaves it to the brokers' defaults.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -130,6 +137,16 @@ fn plan(
         undo,
         aim: None,
     })
+}
+
+/// The topic's `cleanup.policy`, or why it is not known.
+fn cleanup<'a>(snapshot: &'a Snapshot, name: &str) -> Result<&'a str, String> {
+    let told = snapshot.owned_configs.get(&Owner::Topic(name.to_owned()));
+    let told = told.ok_or("its configs were not asked for")?;
+    let configs = told.get().ok_or_else(|| told.problem().unwrap_or_default())?;
+    let policy = configs.iter().find(|config| config.name == "cleanup.policy");
+    let policy = policy.and_then(|config| config.value.as_deref());
+    policy.ok_or_else(|| "its brokers do not tell cleanup.policy".to_owned())
 }
 
 fn known_topics(snapshot: &Snapshot) -> Result<(), Error> {

@@ -57,7 +57,10 @@ pub fn intent(plan: &Plan, begun: impl Fn(usize) -> bool) -> Result<Intent, Erro
         Step::CreateTopic { name, .. } => Err(Error::Impossible(format!(
             "azimuth topic delete {name} takes it back, with all records written meanwhile"
         ))),
-        Step::DeleteTopic { name, .. } => Err(Error::Impossible(format!(
+        Step::AddPartitions { topic, .. } => {
+            Err(Error::Impossible(format!("no partition of {topic} can be taken away")))
+        }
+        Step::Truncate { topic: name, .. } | Step::DeleteTopic { name, .. } => Err(Error::Impossible(format!(
             "the records of {name} are deleted, and nothing brings them back"
         ))),
     }

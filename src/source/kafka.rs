@@ -246,6 +246,21 @@ impl Kafka {
         topic::create(&self.pool, topics, validate_only).await
     }
 
+    /// The topic has `count` partitions afterwards. CreatePartitions.
+    pub async fn add_partitions(&self, topic: &str, count: i32) -> Result<(), Error> {
+        topic::add_partitions(&self.pool, topic, count).await
+    }
+
+    /// Deletes the records before these offsets, by topic and partition, all led by this broker. DeleteRecords.
+    pub async fn delete_records(
+        &self,
+        leader: BrokerId,
+        offsets: &[(String, i32, i64)],
+    ) -> Result<Outcomes<(String, i32)>, Error> {
+        let peer = self.peer(leader).await?;
+        topic::delete_records(&self.pool, &peer, offsets).await
+    }
+
     /// DeleteTopics, by name.
     pub async fn delete_topics(&self, topics: &[String]) -> Result<Outcomes<String>, Error> {
         topic::delete(&self.pool, topics).await

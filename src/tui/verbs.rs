@@ -13,7 +13,6 @@ use tokio::task::AbortHandle;
 use super::app::field::{Field, Tone};
 use super::app::operation::{Operation, Sheet};
 use super::runtime::Verbs;
-use crate::command::topic;
 use crate::command::words::quote;
 use crate::command::{Command, Line, leader, reassign, record};
 use crate::feed::{self, Overflow, Sources, Tail, TailRequest};
@@ -141,13 +140,9 @@ impl Desk {
         let text = words.iter().map(|word| quote(word)).collect::<Vec<_>>().join(" ");
         let line: Line = text.parse().map_err(|error: crate::command::Error| error.to_string())?;
         match &line.command {
-            Some(Command::Topic(verb)) if verb.intent().is_some() => {
-                let overrides = match verb {
-                    topic::Verb::Create { overrides, .. } | topic::Verb::Delete { overrides, .. } => overrides.clone(),
-                    topic::Verb::List { .. } | topic::Verb::Show { .. } => Vec::new(),
-                };
-                let intent = verb.intent().ok_or("that changes nothing")?;
-                self.work_out(&line, intent, overrides).await
+            Some(Command::Topic(verb)) => {
+                let intent = verb.intent(Moment::now()).ok_or("that changes nothing")?;
+                self.work_out(&line, intent, verb.overrides().to_vec()).await
             }
             Some(Command::Reassign(reassign::Verb::Plan(wanted))) => {
                 let read = |path: &std::path::PathBuf| {

@@ -1,16 +1,22 @@
-//! Topics with their partitions: one Metadata request. And creating and deleting them.
+//! Topics with their partitions: one Metadata request. And creating, widening, emptying and deleting them.
+
+use std::collections::BTreeMap;
 
 use azimuth_broker::wire::ErrorCode;
+use kafka_protocol::messages::create_partitions_request::CreatePartitionsTopic;
 use kafka_protocol::messages::create_topics_request::{
     CreatableReplicaAssignment, CreatableTopic, CreatableTopicConfig,
 };
+use kafka_protocol::messages::delete_records_request::{DeleteRecordsPartition, DeleteRecordsTopic};
 use kafka_protocol::messages::delete_topics_request::DeleteTopicState;
 use kafka_protocol::messages::metadata_response::{MetadataResponsePartition, MetadataResponseTopic};
-use kafka_protocol::messages::{CreateTopicsRequest, DeleteTopicsRequest, MetadataRequest};
+use kafka_protocol::messages::{
+    CreatePartitionsRequest, CreateTopicsRequest, DeleteRecordsRequest, DeleteTopicsRequest, MetadataRequest,
+};
 
 use super::answer::{check, ids, known, text, topic_name, wire_ids};
 use super::change::{NewTopic, Outcomes};
-use super::pool::Pool;
+use super::pool::{Peer, Pool};
 use crate::model::topic::{Partition, Topic};
 use crate::source::Error;
 
@@ -90,6 +96,55 @@ fn creatable(topic: &NewTopic) -> CreatableTopic {
         .with_replication_factor(topic.replication_factor.filter(|_| !placed).unwrap_or(-1))
         .with_assignments(assignments.collect())
         .with_configs(configs.collect())
+}
+
+/// CreatePartitions: the topic has so many afterwards; the controller places the new ones.
+pub(super) async fn add_partitions(pool: &Pool, topic: &str, count: i32) -> Result<(), Error> {
+    let wanted = CreatePartitionsTopic::default()
+        .with_name(topic_name(topic))
+        .with_count(count)
+        .with_assignments(None);
+    let request = CreatePartitionsRequest::default()
+        .with_topics(vec![wanted])
+        .with_timeout_ms(pool.patience_ms());
+    let (peer, response) = pool.tell(|_| request).await?;
+    let what = format!("adding partitions to {topic}");
+    response
+        .results
+        .into_iter()
+        .try_for_each(|result| check(peer.name(), &what, result.error_code, result.error_message.as_ref()))
+}
+
+/// DeleteRecords: what lies before these offsets goes, asked of their leader.
+pub(super) async fn delete_records(
+    pool: &Pool,
+    peer: &Peer,
+    offsets: &[(String, i32, i64)],
+) -> Result<Outcomes<(String, i32)>, Error> {
+    let mut topics: BTreeMap<&str, Vec<DeleteRecordsPartition>> = BTreeMap::new();
+    for (topic, partition, offset) in offsets {
+        let partition = DeleteRecordsPartition::default()
+            .with_partition_index(*partition)
+            .with_offset(*offset);
+        topics.entry(topic).or_default().push(partition);
+    }
+    let topics = topics.into_iter().map(|(topic, partitions)| {
+        DeleteRecordsTopic::default()
+            .with_name(topic_name(topic))
+            .with_partitions(partitions)
+    });
+    let request = DeleteRecordsRequest::default()
+        .with_topics(topics.collect())
+        .with_timeout_ms(pool.patience_ms());
+    let mut outcomes = Outcomes::new();
+    for topic in pool.ask(peer, request).await?.topics {
+        for partition in topic.partitions {
+            let key = (topic.name.to_string(), partition.partition_index);
+            let what = format!("deleting records of {}-{}", key.0, key.1);
+            outcomes.push((key, check(peer.name(), &what, partition.error_code, None)));
+        }
+    }
+    Ok(outcomes)
 }
 
 /// DeleteTopics, by name.

@@ -138,6 +138,7 @@ fn verb(plan: &Plan) -> &'static str {
         Kind::Reassign => "reassign",
         Kind::LeaderMove | Kind::LeaderRestore | Kind::LeaderElect => "leader",
         Kind::GroupReset | Kind::GroupDelete => "group",
+        Kind::TopicAddPartitions | Kind::TopicTruncate => "topic",
         Kind::TopicCreate => "create",
         Kind::TopicDelete => "delete",
         Kind::ConfigSet | Kind::ConfigUnset => "config",
