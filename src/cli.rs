@@ -106,7 +106,10 @@ async fn answer(line: &Line) -> Result<Exit, Failure> {
             Some((intent, overrides)) => return config::change(line, verb, intent, overrides).boxed().await,
             None => config::answer(line, verb).await?,
         },
-        Command::Throttle(verb) => throttle::answer(line, verb).await?,
+        Command::Throttle(verb) => match verb.intent() {
+            Some(intent) => return throttle::change(line, verb, intent).boxed().await,
+            None => throttle::answer(line, verb).await?,
+        },
         Command::Transaction(verb) => transaction::answer(line, verb).boxed_local().await?,
         Command::Quorum(verb) => quorum::answer(line, verb).await?,
         Command::Acl(verb) => acl::answer(line, verb).await?,

@@ -204,6 +204,7 @@ impl Command {
             Self::Topic(verb) => !matches!(verb, topic::Verb::List { .. } | topic::Verb::Show { .. }),
             Self::Group(group::Verb::Reset { .. } | group::Verb::Delete { .. }) => true,
             Self::Config(verb) => verb.change().is_some(),
+            Self::Throttle(verb) => verb.intent().is_some(),
             Self::Reassign(verb) => matches!(verb, reassign::Verb::Plan(_)),
             _ => false,
         }

@@ -30,6 +30,7 @@ pub mod right;
 pub mod row;
 pub mod record;
 pub mod snapshot;
+pub mod throttle;
 pub mod topic;
 pub mod user;
 pub mod transaction;

@@ -17,12 +17,14 @@ pub mod launch;
 mod leader;
 pub mod lock;
 pub mod prepare;
+mod crash;
 mod reassign;
 mod socket;
 pub mod status;
 mod step;
 #[cfg(test)]
 mod testing;
+mod throttle;
 mod topic;
 
 use std::path::PathBuf;

@@ -14,6 +14,7 @@ pub mod leader;
 pub mod reassign;
 pub mod relieve;
 pub mod summary;
+pub mod throttle;
 pub mod topic;
 pub mod undo;
 #[cfg(test)]
@@ -23,6 +24,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::model::throttle::Setting;
 use crate::model::{BrokerId, Moment, Snapshot};
 use gate::{Class, Gate, Verdict};
 use impact::Impact;
@@ -53,6 +55,9 @@ pub struct Plan {
     /// Of a reassignment that was worked out from a goal.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub aim: Option<reassign::Aim>,
+    /// Of a reassignment that copies anything and is not to do so as fast as it goes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub throttle: Option<reassign::Throttle>,
 }
 
 /// The noun and verb a plan belongs to; `reassign apply` runs only reassignments.
@@ -94,6 +99,12 @@ pub enum Kind {
     #[serde(rename = "config.unset")]
     #[strum(serialize = "config.unset")]
     ConfigUnset,
+    #[serde(rename = "throttle.set")]
+    #[strum(serialize = "throttle.set")]
+    ThrottleSet,
+    #[serde(rename = "throttle.clear")]
+    #[strum(serialize = "throttle.clear")]
+    ThrottleClear,
 }
 
 /// One act: what is sent to Kafka at once, and verified before the next.
@@ -136,6 +147,10 @@ pub enum Step {
     },
     /// Sets or unsets configs of one owner, together or not at all; done when brokers tell them so.
     AlterConfigs(config::Alter),
+    /// Sets what nobody else has set; the operation holds it until it clears it, or `throttle clear` does.
+    SetThrottle { settings: Vec<Setting> },
+    /// Takes settings away while they are still so. Empty: what the operation itself has set.
+    ClearThrottle { settings: Vec<Setting> },
 }
 
 /// One partition's way.
@@ -257,6 +272,7 @@ impl Plan {
             impact: Impact::default(),
             undo: Undo::None { why: String::new() },
             aim: None,
+            throttle: None,
         })
     }
 

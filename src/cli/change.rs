@@ -44,6 +44,8 @@ pub async fn run(line: &Line, wish: Wish<'_>) -> Result<Exit, Failure> {
     let snapshot = look(&ground, global, &wish.intent).await;
     let cluster_id = ground.hold(&snapshot)?;
     let rule = ground.rule(&cluster_id)?;
+    let folder = ground.folder(&cluster_id)?;
+    let intent = prepare::informed(wish.intent, &folder)?;
     // Nobody who may not change anything need read a plan first.
     if let Verdict::Refused(refusal) = rule.verdict(&consent::given(global)) {
         return Err(Failure::refused(refusal));
@@ -52,7 +54,7 @@ pub async fn run(line: &Line, wish: Wish<'_>) -> Result<Exit, Failure> {
     let plan = match &wish.saved {
         Some(saved) => still(saved, &snapshot, now)?,
         None => {
-            let intent = prepare::asked(&ground.sources, wish.intent, &snapshot).await;
+            let intent = prepare::asked(&ground.sources, intent, &snapshot).await;
             intent.plan(&snapshot, &ground.context.name, now)?
         }
     };
@@ -72,7 +74,6 @@ pub async fn run(line: &Line, wish: Wish<'_>) -> Result<Exit, Failure> {
         return Err(Failure::refused(refusal));
     }
     consent::ask_leave(global, &rule, &plan)?;
-    let folder = ground.folder(&cluster_id)?;
     follow::tell_of_orphans(&folder);
     let launch = Launch {
         reason: global.reason.clone(),

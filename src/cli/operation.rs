@@ -8,6 +8,7 @@ use super::output::{Answer, Block, Column, Data, Field, Problem, Rank, Sheet, mo
 use super::{consent, facts, follow};
 use crate::command::Line;
 use crate::command::operation::Verb;
+use crate::command::reassign;
 use crate::model::Moment;
 use crate::operation::client::Client;
 use crate::operation::journal::Ask;
@@ -47,14 +48,19 @@ pub async fn run(line: &Line, verb: &Verb) -> Result<Exit, Failure> {
         Verb::List => place.print(list(&place.folder)?),
         Verb::Show { id } => place.print(show(&place.folder, &place.folder.find(id)?)?),
         Verb::Attach { id } => place.attach(&place.folder.find(id)?).await,
-        Verb::Pause { id } => place.pause(&place.folder.find(id)?).await,
+        Verb::Pause { id, now } => place.pause(&place.folder.find(id)?, *now).await,
         Verb::Resume { id } => place.resume(&place.folder.find(id)?).await,
         Verb::Abort { id } => place.abort(&place.folder.find(id)?).await,
-        Verb::Undo { id, overrides } => {
-            let id = place.folder.find(id)?;
-            let status = place.folder.status(&id)?;
+        Verb::Undo {
+            id,
+            max_rate,
+            max_bytes_in_flight,
+            overrides,
+        } => {
+            let status = place.folder.status(&place.folder.find(id)?)?;
+            let limit = max_bytes_in_flight.map(|size| size.0);
             let wish = Wish {
-                intent: status.undoing()?,
+                intent: status.undoing()?.within(reassign::max_rate(*max_rate), limit),
                 saved: None,
                 overrides,
                 detach: false,
@@ -106,7 +112,7 @@ impl Place<'_> {
         }
     }
 
-    async fn pause(&self, id: &Id) -> Result<Exit, Failure> {
+    async fn pause(&self, id: &Id, now: bool) -> Result<Exit, Failure> {
         // It changes nothing, so it needs no confirmation; but a read-only context may not stop others' work either.
         let given = consent::given(&self.line.global);
         if let Verdict::Refused(refusal) = self.ground.rule(&self.cluster_id)?.verdict(&given) {
@@ -120,14 +126,18 @@ impl Place<'_> {
             )));
         }
         if self.line.global.dry_run {
-            say(&format!(
-                "would pause operation {id} ({}) before its next step",
-                status.plan.title
-            ));
+            let how = match now {
+                true => "at once; what is in flight goes back",
+                false => "before its next step",
+            };
+            say(&format!("would pause operation {id} ({}) {how}", status.plan.title));
             return Ok(Exit::Done);
         }
-        let status = Client::connect(&self.folder, id).await?.ask(Ask::Pause).await?;
-        if status.phase == Phase::Running {
+        let ask = if now { Ask::PauseNow } else { Ask::Pause };
+        let status = Client::connect(&self.folder, id).await?.ask(ask).await?;
+        if status.phase == Phase::Running && now {
+            say("azimuth: what is in flight goes back, then it pauses");
+        } else if status.phase == Phase::Running {
             let step = status.current().map_or(0, |at| at + 1);
             say(&format!(
                 "azimuth: step {step} of {} goes on to its end, then it pauses",
@@ -158,7 +168,7 @@ impl Place<'_> {
             return follow::started(self.line, &self.folder, id, engine.boxed(), false).await;
         }
         let mut client = Client::connect(&self.folder, id).await?;
-        if status.phase == Phase::Paused || status.asked == Some(Ask::Pause) {
+        if status.phase == Phase::Paused || matches!(status.asked, Some(Ask::Pause | Ask::PauseNow)) {
             client.ask(Ask::Resume).await?;
         } else {
             say(&format!("azimuth: operation {id} is running already"));

@@ -1,12 +1,16 @@
 //! `azimuth throttle …`
 
-use super::exit::Failure;
-use super::facts::gather;
+use super::change::{self, Wish};
+use super::exit::{Exit, Failure};
+use super::facts::{Facts, gather};
 use super::output::{Answer, Column, Data, Field, Rank, mb_per_second};
 use crate::command::Line;
 use crate::command::throttle::Verb;
 use crate::feed::Section;
 use crate::model::row::throttle::{Slowed, Standing, ThrottleRow};
+use crate::model::throttle::Claim;
+use crate::operation::Secrets;
+use crate::plan::intent::Intent;
 
 const NEEDS: [Section; 6] = [
     Section::Cluster,
@@ -18,50 +22,80 @@ const NEEDS: [Section; 6] = [
 ];
 
 pub async fn answer(line: &Line, verb: &Verb) -> Result<Answer, Failure> {
-    let Verb::List { stale } = verb;
+    let stale = matches!(verb, Verb::List { stale: true });
     let facts = gather(line, &NEEDS).await?;
-    let rows = ThrottleRow::all(&facts.snapshot);
-    let shown: Vec<&ThrottleRow> = rows
-        .iter()
+    let claims = claims(line, &facts)?;
+    let rows: Vec<Owned> = ThrottleRow::all(&facts.snapshot)
+        .into_iter()
         .filter(|row| !stale || matches!(row.standing, Standing::Stale | Standing::Inert))
+        .map(|row| Owned {
+            whose: row.whose(&claims),
+            row,
+        })
         .collect();
-    let answer = Answer::list(COLUMNS, shown, "throttle", |row| {
-        format!("{} {}", row.subject, row.property)
+    let answer = Answer::list(COLUMNS, &rows, "throttle", |owned| {
+        format!("{} {}", owned.row.subject, owned.row.property)
     });
     Ok(facts.seal(answer))
+}
+
+/// What operations of this host have set; a capture was taken elsewhere.
+fn claims(line: &Line, facts: &Facts) -> Result<Vec<Claim>, Failure> {
+    match (&line.global.from, facts.snapshot.cluster.get()) {
+        (None, Some(cluster)) => Ok(change::ground(&line.global)?.folder(&cluster.id)?.claims()?),
+        _ => Ok(Vec::new()),
+    }
+}
+
+/// `throttle set`, `throttle clear`.
+pub async fn change(line: &Line, verb: &Verb, intent: Intent) -> Result<Exit, Failure> {
+    let wish = Wish {
+        intent,
+        saved: None,
+        overrides: verb.overrides(),
+        detach: false,
+        secrets: Secrets::default(),
+    };
+    change::run(line, wish).await
+}
+
+/// A setting and whose it is.
+struct Owned {
+    row: ThrottleRow,
+    whose: String,
 }
 
 fn slowed(slowed: &Slowed) -> String {
     format!("{}-{}@{}", slowed.topic, slowed.partition, slowed.replica)
 }
 
-const COLUMNS: &[Column<ThrottleRow>] = &[
+const COLUMNS: &[Column<Owned>] = &[
     Column {
         key: "subject",
         title: "SET ON",
         rank: Rank::Always,
-        field: |row| Field::text(&row.subject),
+        field: |one| Field::text(&one.row.subject),
     },
     Column {
         key: "property",
         title: "PROPERTY",
         rank: Rank::Always,
-        field: |row| Field::text(&row.property),
+        field: |one| Field::text(&one.row.property),
     },
     Column {
         key: "value",
         title: "VALUE",
         rank: Rank::Always,
-        field: |row| match row.bytes_per_second {
-            Some(rate) => Field::data(row.value.clone(), mb_per_second(rate as f64)),
-            None => Field::text(&row.value),
+        field: |one| match one.row.bytes_per_second {
+            Some(rate) => Field::data(one.row.value.clone(), mb_per_second(rate as f64)),
+            None => Field::text(&one.row.value),
         },
     },
     Column {
         key: "bytes_per_second",
         title: "B/S",
         rank: Rank::Wide,
-        field: |row| match row.bytes_per_second {
+        field: |one| match one.row.bytes_per_second {
             Some(rate) => Field::number(rate, rate),
             None => Field::number(Data::Null, "-"),
         },
@@ -70,14 +104,14 @@ const COLUMNS: &[Column<ThrottleRow>] = &[
         key: "standing",
         title: "STANDING",
         rank: Rank::Always,
-        field: |row| Field::text(row.standing.to_string()),
+        field: |one| Field::text(one.row.standing.to_string()),
     },
     Column {
         key: "slows",
         title: "SLOWS NOW",
         rank: Rank::Always,
-        field: |row| {
-            let names: Vec<String> = row.slows.iter().map(slowed).collect();
+        field: |one| {
+            let names: Vec<String> = one.row.slows.iter().map(slowed).collect();
             Field::list(&names)
         },
     },
@@ -85,19 +119,18 @@ const COLUMNS: &[Column<ThrottleRow>] = &[
         key: "whose",
         title: "WHOSE",
         rank: Rank::Usual,
-        // No operation of Azimuth sets a throttle.
-        field: |_| Field::text("foreign"),
+        field: |one| Field::text(&one.whose),
     },
     Column {
         key: "why",
         title: "WHY",
         rank: Rank::Usual,
-        field: |row| Field::text(&row.why),
+        field: |one| Field::text(&one.row.why),
     },
     Column {
         key: "source",
         title: "SOURCE",
         rank: Rank::Wide,
-        field: |row| Field::text(row.source.to_string()),
+        field: |one| Field::text(one.row.source.to_string()),
     },
 ];

@@ -6,7 +6,7 @@ use std::time::Duration;
 use clap_complete::Shell;
 use strum::IntoEnumIterator;
 
-use super::value::{Assignment, Brokers, DirName, Offset, Size, Swap, Time};
+use super::value::{Assignment, Brokers, DirName, Offset, Rate, Size, Swap, Time};
 use super::{
     Command, Global, Line, Output, acl, broker, capture, completions, config, context, demo, group, leader, logdir,
     operation, partition, quorum, quota, reassign, record, throttle, topic, transaction, triage, user, volume,
@@ -269,7 +269,23 @@ impl Random {
                 ip: self.maybe(Self::text),
             }),
             16 => Command::Config(self.config()),
-            17 => Command::Throttle(throttle::Verb::List { stale: self.flip() }),
+            17 => Command::Throttle(match self.below(3) {
+                0 => throttle::Verb::List { stale: self.flip() },
+                1 => throttle::Verb::Set {
+                    rate: Size(1 + self.below(1 << 40)),
+                    overrides: self.gates(),
+                },
+                _ => {
+                    let broker = self.maybe(Self::brokers);
+                    let topic = self.some(0, Self::text);
+                    throttle::Verb::Clear {
+                        foreign: broker.is_none() && topic.is_empty() && self.flip(),
+                        broker,
+                        topic,
+                        overrides: self.gates(),
+                    }
+                }
+            }),
             18 => {
                 let topic = self.maybe(Self::text);
                 Command::Transaction(transaction::Verb::List {
@@ -413,6 +429,7 @@ impl Random {
     fn reassignment(&mut self) -> reassign::Intent {
         let mut intent = reassign::Intent {
             max_bytes_in_flight: self.maybe(|random| Size(1 + random.below(1 << 40))),
+            max_rate: self.maybe(|random| Rate(random.flip().then(|| 1 + random.below(1 << 40)))),
             out: self.maybe(Self::path),
             to_json: self.maybe(Self::path),
             undo_json: self.maybe(Self::path),
@@ -498,11 +515,16 @@ impl Random {
             0 => operation::Verb::List,
             1 => operation::Verb::Show { id: self.text() },
             2 => operation::Verb::Attach { id: self.text() },
-            3 => operation::Verb::Pause { id: self.text() },
+            3 => operation::Verb::Pause {
+                id: self.text(),
+                now: self.flip(),
+            },
             4 => operation::Verb::Resume { id: self.text() },
             5 => operation::Verb::Abort { id: self.text() },
             6 => operation::Verb::Undo {
                 id: self.text(),
+                max_rate: self.maybe(|random| Rate(random.flip().then(|| 1 + random.below(1 << 40)))),
+                max_bytes_in_flight: self.maybe(|random| Size(1 + random.below(1 << 40))),
                 overrides: self.gates(),
             },
             _ => operation::Verb::Engine {

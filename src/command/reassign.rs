@@ -4,9 +4,9 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
-use super::value::{Assignment, Brokers, DirName, Size, Swap, gate};
+use super::value::{Assignment, Brokers, DirName, Rate, Size, Swap, gate};
 use super::words::Words;
-use crate::plan::reassign::{Goal, Measure, Target, Wish, parse, topic_pattern};
+use crate::plan::reassign::{Goal, MaxRate, Measure, Target, Wish, parse, topic_pattern};
 
 /// What can be done about where replicas are.
 #[expect(
@@ -96,6 +96,9 @@ pub struct Intent {
     /// A step copies at most so much, for example 50GB; without it, ten partitions
     #[arg(long, value_name = "SIZE")]
     pub max_bytes_in_flight: Option<Size>,
+    /// Copy at most so fast on each broker, for example 50MB; none is as fast as it goes. Without it, 70 % of what the limits of volumes, instances and network leave, where they are known
+    #[arg(long, value_name = "RATE|none")]
+    pub max_rate: Option<Rate>,
     /// Save the plan to this file
     #[arg(long, value_name = "FILE")]
     pub out: Option<PathBuf>,
@@ -127,6 +130,15 @@ fn pattern(text: &str) -> Result<String, String> {
     topic_pattern(text).map(|_| text.to_owned())
 }
 
+/// What a flag that may be left out means.
+pub fn max_rate(flag: Option<Rate>) -> MaxRate {
+    match flag {
+        None => MaxRate::Solved,
+        Some(Rate(None)) => MaxRate::Unlimited,
+        Some(Rate(Some(bytes))) => MaxRate::At(bytes),
+    }
+}
+
 impl Verb {
     pub(super) fn words(&self) -> Words {
         match self {
@@ -143,6 +155,7 @@ impl Verb {
                 .option("--topic", &intent.topic)
                 .option("--exclude", &intent.exclude)
                 .option("--max-bytes-in-flight", intent.max_bytes_in_flight)
+                .option("--max-rate", intent.max_rate)
                 .option("--out", intent.out.as_ref().map(|path| path.display()))
                 .option("--to-json", intent.to_json.as_ref().map(|path| path.display()))
                 .option("--undo-json", intent.undo_json.as_ref().map(|path| path.display())),
@@ -180,6 +193,7 @@ impl Intent {
             topics: self.topic.clone(),
             exclude: self.exclude.clone(),
             max_bytes_in_flight: self.max_bytes_in_flight.map(|size| size.0),
+            max_rate: max_rate(self.max_rate),
         })
     }
 

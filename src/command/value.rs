@@ -43,6 +43,10 @@ pub struct Swap {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Size(pub u64);
 
+/// Bytes a second: `50MB`, or `none` for as fast as it goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rate(pub Option<u64>);
+
 /// Where to start to read: `earliest`, `latest`, an offset, `-N` for the last N of each partition, a time, or a time ago
 /// such as `15m`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -255,6 +259,28 @@ impl fmt::Display for Size {
         match SIZES.iter().find(|(_, factor)| self.0.is_multiple_of(*factor)) {
             Some((unit, factor)) => write!(formatter, "{}{unit}", self.0 / factor),
             None => write!(formatter, "{}", self.0),
+        }
+    }
+}
+
+impl FromStr for Rate {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text == "none" {
+            return Ok(Self(None));
+        }
+        let size: Result<Size, String> = text.strip_suffix("/s").unwrap_or(text).parse();
+        size.map(|size| Self(Some(size.0)))
+            .map_err(|_| "write bytes a second above 0 such as 50MB, or none".to_owned())
+    }
+}
+
+impl fmt::Display for Rate {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            None => formatter.write_str("none"),
+            Some(bytes) => Size(bytes).fmt(formatter),
         }
     }
 }

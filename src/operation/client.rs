@@ -74,7 +74,7 @@ impl Client {
         let taken = async {
             while let Some(status) = self.next().await? {
                 let done = match ask {
-                    Ask::Pause => status.phase == super::Phase::Paused,
+                    Ask::Pause | Ask::PauseNow => status.phase == super::Phase::Paused,
                     Ask::Resume => status.phase == super::Phase::Running && status.asked.is_none(),
                     Ask::Abort => false,
                 };

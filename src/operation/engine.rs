@@ -11,21 +11,27 @@ use tokio::time::{Instant, sleep};
 use super::folder::Folder;
 use super::journal::{Ask, Event, Journal};
 use super::lock::{self, Lock};
+use super::reassign::Gauge;
 use super::socket::{self, Request};
 use super::status::{Phase, Progress, Status, StepState};
-use super::step::{self, Act, Secrets, Seen};
-use super::{Error, Id, Who, prepare};
+use super::step::{self, Act, Secrets, Seen, is_passing};
+use super::throttle::{self as throttles, Left};
+use super::{Error, Id, Who, crash, prepare};
 use crate::feed::Sources;
+use crate::model::throttle::{self, Setting};
 use crate::model::{Moment, Snapshot};
+use crate::plan::throttle::words;
 use crate::plan::{Step, drift};
 use crate::source::kafka::Kafka;
 
-/// How often a step in flight is looked at.
+/// How often a step that takes its time is looked at.
 const LOOK: Duration = Duration::from_secs(1);
 /// How long one look before the first act may take; then it looks again.
 const FIRST_LOOK: Duration = Duration::from_secs(20);
 /// So many looks in a row must agree that a step has gone astray: brokers learn of changes one after the other.
 const ASTRAY_LOOKS: u32 = 5;
+/// So often a throttle that somebody refuses to take away is tried.
+const LIFT_TRIES: u32 = 10;
 /// How long an engine that is done stays to tell those who watch.
 const FAREWELL: Duration = Duration::from_millis(200);
 
@@ -35,6 +41,7 @@ const FAREWELL: Duration = Duration::from_millis(200);
 /// When it could not begin, or the journal cannot be written any more. What else goes wrong is in the journal, and the
 /// returned status says so.
 pub async fn run(folder: &Folder, id: &Id, sources: &Sources, secrets: Secrets) -> Result<Status, Error> {
+    crash::arm();
     let mut journal = Journal::take_up(&folder.journal(id), id)?;
     let status = Status::of(journal.entries(), id).ok_or_else(|| Error::Unknown(id.to_string()))?;
     if status.phase.is_over() {
@@ -84,18 +91,34 @@ struct Engine {
     asked: mpsc::Receiver<Request>,
 }
 
-/// What an operator's wish means for what is being done.
-#[derive(Debug, PartialEq, Eq)]
+/// What an operator wants of what is being done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Wish {
     GoOn,
+    Stop(Stop),
+}
+
+/// Why what is being done is left.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stop {
     Abort,
+    /// What is in flight goes back; the step is done again after the pause.
+    Halt,
+}
+
+/// How carrying out a step ended.
+enum End {
+    Done(String),
+    Failed(String),
+    Stopped(Stop),
 }
 
 impl Engine {
     async fn go(&mut self, sources: &Sources) -> Result<(), Error> {
         let (steps, aborting, resting) = {
             let status = self.status.borrow();
-            let resting = status.phase == Phase::Paused || status.asked == Some(Ask::Pause);
+            let asked = matches!(status.asked, Some(Ask::Pause | Ask::PauseNow));
+            let resting = status.phase == Phase::Paused || asked;
             (status.plan.steps.clone(), status.asked == Some(Ask::Abort), resting)
         };
         if aborting {
@@ -110,21 +133,98 @@ impl Engine {
             return Ok(());
         }
         for (at, step) in steps.iter().enumerate() {
-            let state = self.status.borrow().steps[at].clone();
-            if matches!(state, StepState::Done { .. }) {
-                continue;
-            }
-            // Between steps nothing is in flight, so this is where a pause begins.
-            if self.rest().await? == Wish::Abort {
-                return self.abort().await;
-            }
-            let again = matches!(state, StepState::Doing { .. });
-            self.note(Event::Step { step: at })?;
-            if !self.carry_out(at, step, again).await? {
-                return Ok(());
+            loop {
+                let state = self.status.borrow().steps[at].clone();
+                if matches!(state, StepState::Done { .. }) {
+                    break;
+                }
+                // Between steps nothing is in flight, so this is where a pause begins.
+                if self.rest().await? == Wish::Stop(Stop::Abort) {
+                    return self.abort().await;
+                }
+                let again = matches!(state, StepState::Doing { .. });
+                self.note(Event::Step { step: at })?;
+                match self.perform(at, step, again).await? {
+                    End::Done(outcome) => self.note(Event::Done { step: at, outcome })?,
+                    End::Failed(reason) => return self.fail(at, step, reason).await,
+                    End::Stopped(Stop::Abort) => return self.abort().await,
+                    End::Stopped(Stop::Halt) => {
+                        self.take_back(step, "pausing").await?;
+                        self.note(Event::TakenBack { step: at })?;
+                    }
+                }
             }
         }
         self.note(Event::Finished)
+    }
+
+    /// Carries out one step. Before anything moves, what throttles it is set; a pause has taken it away.
+    async fn perform(&mut self, at: usize, step: &Step, again: bool) -> Result<End, Error> {
+        match step {
+            Step::SetThrottle { settings } => self.throttle(at, settings).await,
+            Step::ClearThrottle { settings } => self.clear(settings).await,
+            Step::Reassign { .. } => {
+                let throttle = self.status.borrow().plan.steps[..at]
+                    .iter()
+                    .rev()
+                    .find_map(|step| match step {
+                        Step::SetThrottle { settings } => Some(settings.clone()),
+                        _ => None,
+                    });
+                if let Some(settings) = throttle {
+                    match self.throttle(at, &settings).await? {
+                        End::Done(_) => {}
+                        other => return Ok(other),
+                    }
+                }
+                self.carry_out(at, step, again).await
+            }
+            _ => self.carry_out(at, step, again).await,
+        }
+    }
+
+    /// Sets what nobody has set, and reads it back. What is about to be set is in the journal first, so that it is ours
+    /// whatever happens.
+    async fn throttle(&mut self, at: usize, settings: &[Setting]) -> Result<End, Error> {
+        let held = throttle::among(settings, &self.status.borrow().held);
+        let mut wanted = settings.to_vec();
+        throttle::release(&mut wanted, &held);
+        let mut pace = Pace::new();
+        let free = loop {
+            let (kafka, wanted) = (self.kafka.clone(), wanted.clone());
+            let look = async move { throttles::free(&kafka, &wanted).await };
+            match self.hear(look).await? {
+                Err(stop) => return Ok(End::Stopped(stop)),
+                Ok(Ok(free)) => break free,
+                Ok(Err(error)) if is_passing(&error) => self.wait_for(format!("before the throttle is set: {error}")),
+                Ok(Err(error)) => return Ok(End::Failed(error.to_string())),
+            }
+            if let Wish::Stop(stop) = self.pass(pace.next()).await? {
+                return Ok(End::Stopped(stop));
+            }
+        };
+        if !free.is_empty() {
+            self.note(Event::Throttled { settings: free.clone() })?;
+        }
+        let ours = throttle::among(settings, &self.status.borrow().held);
+        if ours.is_empty() {
+            return Ok(End::Done("all of it is throttled by others already".to_owned()));
+        }
+        self.carry_out(at, &Step::SetThrottle { settings: ours }, true).await
+    }
+
+    /// Takes away what is named, or what this operation holds.
+    async fn clear(&mut self, settings: &[Setting]) -> Result<End, Error> {
+        let settings = match settings.is_empty() {
+            true => self.status.borrow().held.clone(),
+            false => settings.to_vec(),
+        };
+        let left = self.lift(settings.clone()).await?;
+        Ok(match left.is_empty() {
+            true if settings.is_empty() => End::Done("nothing was set".to_owned()),
+            true => End::Done(format!("{} gone", words(&settings))),
+            false => End::Failed(still_set(&left)),
+        })
     }
 
     /// Waits until the cluster can be seen and is the plan's; before the first act also that the plan still fits it.
@@ -138,9 +238,14 @@ impl Engine {
             let sources = sources.clone();
             let looked = plan.clone();
             let look = async move { prepare::again(&sources, &looked, FIRST_LOOK).await };
-            let Some(snapshot) = self.hear(look).await? else {
-                self.abort().await?;
-                return Ok(false);
+            let snapshot = match self.hear(look).await? {
+                Ok(snapshot) => snapshot,
+                Err(Stop::Abort) => {
+                    self.abort().await?;
+                    return Ok(false);
+                }
+                // Nothing is in flight yet; the pause begins before the first step.
+                Err(Stop::Halt) => continue,
             };
             if let Some(cluster) = snapshot.cluster.get()
                 && cluster.id != plan.cluster_id
@@ -152,7 +257,7 @@ impl Engine {
             }
             if let Some(unseen) = unseen(&snapshot).or_else(|| prepare::unseen(&snapshot)) {
                 self.wait_for(unseen);
-                if self.pass(LOOK).await? == Wish::Abort {
+                if self.pass(LOOK).await? == Wish::Stop(Stop::Abort) {
                     self.abort().await?;
                     return Ok(false);
                 }
@@ -172,58 +277,88 @@ impl Engine {
         }
     }
 
-    /// Whether the step was done; otherwise the journal says how it ended.
-    async fn carry_out(&mut self, at: usize, step: &Step, again: bool) -> Result<bool, Error> {
+    /// Asks for a step and looks until it is done, or cannot be.
+    async fn carry_out(&mut self, at: usize, step: &Step, again: bool) -> Result<End, Error> {
         let started = Instant::now();
         let (mut asked, mut again, mut astray) = (false, again, 0);
+        let mut gauge = Gauge::default();
+        let throttle = self
+            .status
+            .borrow()
+            .plan
+            .throttle
+            .as_ref()
+            .map(|throttle| throttle.bytes_per_second);
+        let mut pace = Pace::new();
         loop {
             if !asked {
-                match self
+                crash::point();
+                let act = self
                     .hear(step::act(self.kafka.clone(), step.clone(), again, self.secrets.clone()))
-                    .await?
-                {
-                    None => return self.abort().await.map(|()| false),
-                    Some(Act::Asked) => asked = true,
-                    Some(Act::Later(why)) => {
+                    .await?;
+                crash::point();
+                match act {
+                    Err(stop) => return Ok(End::Stopped(stop)),
+                    Ok(Act::Asked) => asked = true,
+                    Ok(Act::Later(why)) => {
                         // It may have been done although the answer was lost.
                         again = true;
                         self.wait_for(why);
                     }
-                    Some(Act::Refused(reason)) => {
-                        self.note(Event::Failed { step: at, reason })?;
-                        return Ok(false);
-                    }
+                    Ok(Act::Refused(reason)) => return Ok(End::Failed(reason)),
                 }
             }
             if asked {
                 match self.hear(step::look(self.kafka.clone(), step.clone(), at)).await? {
-                    None => return self.abort().await.map(|()| false),
-                    Some(Seen::Done(outcome)) => {
-                        self.note(Event::Done { step: at, outcome })?;
-                        return Ok(true);
+                    Err(stop) => return Ok(End::Stopped(stop)),
+                    Ok(Seen::Done(outcome)) => {
+                        let seen = gauge.words(throttle, Instant::now());
+                        return Ok(End::Done(
+                            std::iter::once(outcome).chain(seen).collect::<Vec<_>>().join(", "),
+                        ));
                     }
-                    Some(Seen::Waiting(progress)) => {
+                    Ok(Seen::Waiting(progress)) => {
                         astray = 0;
-                        self.show(with_eta(progress, started.elapsed()));
+                        let bytes_per_second = gauge.look(&progress.arrived, Instant::now());
+                        let progress = with_eta(progress, started.elapsed());
+                        self.show(Progress {
+                            bytes_per_second,
+                            ..progress
+                        });
                     }
-                    Some(Seen::Astray(reason)) if astray + 1 >= ASTRAY_LOOKS => {
-                        self.note(Event::Failed { step: at, reason })?;
-                        return Ok(false);
-                    }
-                    Some(Seen::Astray(why)) => {
+                    Ok(Seen::Astray(reason)) if astray + 1 >= ASTRAY_LOOKS => return Ok(End::Failed(reason)),
+                    Ok(Seen::Astray(why)) => {
                         astray += 1;
                         self.wait_for(why);
                     }
-                    Some(Seen::Unknown(why)) => self.wait_for(why),
+                    Ok(Seen::Unknown(why)) => self.wait_for(why),
                 }
             }
-            if self.pass(LOOK).await? == Wish::Abort {
-                return self.abort().await.map(|()| false);
+            // Brokers that learn of something one after the other are given their time.
+            let rest = if astray > 0 { LOOK } else { pace.next() };
+            if let Wish::Stop(stop) = self.pass(rest).await? {
+                return Ok(End::Stopped(stop));
             }
         }
     }
 
-    /// Takes back what is in flight, waits until nothing is, and ends.
+    /// Ends what cannot be done. What was throttled is taken back first, so that nothing goes on without its throttle.
+    async fn fail(&mut self, at: usize, step: &Step, reason: String) -> Result<(), Error> {
+        let throttled = !self.status.borrow().held.is_empty();
+        let mut reason = reason;
+        if throttled && !matches!(step, Step::ClearThrottle { .. }) {
+            self.take_back(step, "failing").await?;
+            let left = self.lift_held().await?;
+            reason.push_str("; moves in flight were taken back, ");
+            reason.push_str(&match left.is_empty() {
+                true => "no throttle is left".to_owned(),
+                false => still_set(&left),
+            });
+        }
+        self.note(Event::Failed { step: at, reason })
+    }
+
+    /// Takes back what is in flight, waits until nothing is, takes the throttles away, and ends.
     async fn abort(&mut self) -> Result<(), Error> {
         let doing = {
             let status = self.status.borrow();
@@ -234,17 +369,24 @@ impl Engine {
             at.and_then(|at| status.plan.steps.get(at).cloned())
         };
         let how = match doing {
-            None => "nothing was in flight",
+            None | Some(Step::SetThrottle { .. } | Step::ClearThrottle { .. }) => "nothing was in flight",
             Some(step @ Step::Reassign { .. }) => {
-                self.take_back(&step).await?;
+                self.take_back(&step, "aborting").await?;
                 "moves in flight were taken back"
             }
             Some(_) => "the step that was begun cannot be taken back, and what became of it was not verified",
         };
+        let throttled = !self.status.borrow().held.is_empty();
+        let left = self.lift_held().await?;
+        let throttles = match (throttled, left.is_empty()) {
+            (false, _) => String::new(),
+            (true, true) => ", no throttle is left".to_owned(),
+            (true, false) => format!(", {}", still_set(&left)),
+        };
         let left = {
             let status = self.status.borrow();
             format!(
-                "{how}; {} of {} steps stay done",
+                "{how}{throttles}; {} of {} steps stay done",
                 status.steps_done(),
                 status.steps.len()
             )
@@ -252,38 +394,87 @@ impl Engine {
         self.note(Event::Aborted { left })
     }
 
-    async fn take_back(&mut self, step: &Step) -> Result<(), Error> {
+    async fn take_back(&mut self, step: &Step, word: &str) -> Result<(), Error> {
+        let mut pace = Pace::new();
         let mut rest = Duration::ZERO;
         loop {
             let (kafka, step) = (self.kafka.clone(), step.clone());
             let work = async move {
                 sleep(rest).await;
-                step::take_back(kafka, step).await
+                crash::point();
+                let act = step::take_back(kafka, step).await;
+                crash::point();
+                act
             };
-            let mut work = pin!(work);
-            let act = loop {
-                tokio::select! {
-                    act = &mut work => break act,
-                    // Who asks for an abort again is answered; nothing else can be had any more.
-                    Some(request) = self.asked.recv() => if request.ask == Ask::Abort {
-                        self.heed(request)?;
-                    },
-                }
-            };
-            match act {
+            match self.insist(work).await? {
                 Act::Asked => return Ok(()),
-                Act::Later(why) | Act::Refused(why) => self.wait_for(format!("aborting: {why}")),
+                Act::Later(why) | Act::Refused(why) => self.wait_for(format!("{word}: {why}")),
             }
-            rest = LOOK;
+            rest = pace.next();
         }
     }
 
-    /// Between steps: takes note of wishes, and stays here while paused.
+    async fn lift_held(&mut self) -> Result<Vec<Left>, Error> {
+        let held = self.status.borrow().held.clone();
+        self.lift(held).await
+    }
+
+    /// Takes settings away until they are seen to be gone, and notes it. What cannot be taken away because somebody
+    /// refuses it, or because a broker is not there to be asked, is returned after some tries; it stays in the ledger.
+    async fn lift(&mut self, settings: Vec<Setting>) -> Result<Vec<Left>, Error> {
+        let (mut settings, mut tries) = (settings, 0);
+        let mut pace = Pace::new();
+        let mut rest = Duration::ZERO;
+        while !settings.is_empty() {
+            let (kafka, now) = (self.kafka.clone(), settings.clone());
+            let work = async move {
+                sleep(rest).await;
+                crash::point();
+                let cleared = throttles::clear(&kafka, &now).await;
+                crash::point();
+                cleared
+            };
+            let cleared = self.insist(work).await?;
+            if !cleared.gone.is_empty() {
+                throttle::release(&mut settings, &cleared.gone);
+                self.note(Event::Unthrottled { settings: cleared.gone })?;
+            }
+            tries += 1;
+            if let Some(left) = cleared.left.first() {
+                self.wait_for(format!(
+                    "taking throttles away: {}: {}",
+                    left.setting.subject(),
+                    left.why
+                ));
+                if tries >= LIFT_TRIES && cleared.left.iter().all(|left| !left.passing) {
+                    return Ok(cleared.left);
+                }
+            }
+            rest = pace.next();
+        }
+        Ok(Vec::new())
+    }
+
+    /// Does what has to be done in any case. Who asks for an abort again is answered; nothing else can be had any more.
+    async fn insist<T>(&mut self, work: impl Future<Output = T>) -> Result<T, Error> {
+        let mut work = pin!(work);
+        loop {
+            tokio::select! {
+                done = &mut work => return Ok(done),
+                Some(request) = self.asked.recv() => if request.ask == Ask::Abort {
+                    self.heed(request)?;
+                },
+            }
+        }
+    }
+
+    /// Between steps: takes note of wishes, and stays here while paused. Nothing is in flight meanwhile, so nothing is
+    /// throttled: a replica that falls behind during a long pause is not slowed.
     async fn rest(&mut self) -> Result<Wish, Error> {
         loop {
             while let Ok(request) = self.asked.try_recv() {
-                if self.heed(request)? == Wish::Abort {
-                    return Ok(Wish::Abort);
+                if self.heed(request)? == Wish::Stop(Stop::Abort) {
+                    return Ok(Wish::Stop(Stop::Abort));
                 }
             }
             let (phase, asked) = {
@@ -291,11 +482,18 @@ impl Engine {
                 (status.phase, status.asked)
             };
             match (phase, asked) {
-                (Phase::Running, Some(Ask::Pause)) => self.note(Event::Paused)?,
+                (Phase::Running, Some(Ask::Abort)) => return Ok(Wish::Stop(Stop::Abort)),
+                (Phase::Running, Some(Ask::Pause | Ask::PauseNow)) => {
+                    self.lift_held().await?;
+                    // An abort that was asked meanwhile is not answered by a pause.
+                    if self.status.borrow().asked != Some(Ask::Abort) {
+                        self.note(Event::Paused)?;
+                    }
+                }
                 (Phase::Paused, _) => match self.asked.recv().await {
                     Some(request) => {
-                        if self.heed(request)? == Wish::Abort {
-                            return Ok(Wish::Abort);
+                        if self.heed(request)? == Wish::Stop(Stop::Abort) {
+                            return Ok(Wish::Stop(Stop::Abort));
                         }
                     }
                     None => return Ok(Wish::GoOn),
@@ -308,17 +506,17 @@ impl Engine {
     /// Lets time pass while listening.
     async fn pass(&mut self, time: Duration) -> Result<Wish, Error> {
         let passed = self.hear(sleep(time)).await?;
-        Ok(passed.map_or(Wish::Abort, |()| Wish::GoOn))
+        Ok(passed.map_or_else(Wish::Stop, |()| Wish::GoOn))
     }
 
-    /// Works on something while listening; `None` when somebody wants it aborted.
-    async fn hear<T>(&mut self, work: impl Future<Output = T>) -> Result<Option<T>, Error> {
+    /// Works on something while listening; `Err` when somebody wants it left.
+    async fn hear<T>(&mut self, work: impl Future<Output = T>) -> Result<Result<T, Stop>, Error> {
         let mut work = pin!(work);
         loop {
             tokio::select! {
-                done = &mut work => return Ok(Some(done)),
-                Some(request) = self.asked.recv() => if self.heed(request)? == Wish::Abort {
-                    return Ok(None);
+                done = &mut work => return Ok(Ok(done)),
+                Some(request) = self.asked.recv() => if let Wish::Stop(stop) = self.heed(request)? {
+                    return Ok(Err(stop));
                 },
             }
         }
@@ -328,7 +526,8 @@ impl Engine {
         let ask = request.ask;
         self.note(Event::Asked { ask, by: request.by })?;
         match ask {
-            Ask::Abort => Ok(Wish::Abort),
+            Ask::Abort => Ok(Wish::Stop(Stop::Abort)),
+            Ask::PauseNow => Ok(Wish::Stop(Stop::Halt)),
             Ask::Resume => {
                 self.note(Event::Resumed)?;
                 Ok(Wish::GoOn)
@@ -360,6 +559,31 @@ impl Engine {
         let step = self.status.borrow().current().unwrap_or(progress.step);
         self.show(Progress { step, note, ..progress });
     }
+}
+
+/// How long to wait between two looks: what is quick is seen quickly, what takes long is not asked about all the time.
+struct Pace(Duration);
+
+impl Pace {
+    fn new() -> Self {
+        Self(LOOK / 10)
+    }
+
+    fn next(&mut self) -> Duration {
+        let now = self.0;
+        self.0 = (now * 2).min(LOOK);
+        now
+    }
+}
+
+/// What stays set, why, and the way out.
+fn still_set(left: &[Left]) -> String {
+    let settings: Vec<Setting> = left.iter().map(|left| left.setting.clone()).collect();
+    let why = left.first().map(|left| left.why.clone()).unwrap_or_default();
+    format!(
+        "{} could not be taken away ({why}); azimuth throttle clear does it later",
+        words(&settings)
+    )
 }
 
 /// What could not be seen, so that it is waited for rather than taken for gone.

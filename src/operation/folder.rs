@@ -7,9 +7,11 @@ use std::time::{Duration, Instant};
 
 use rustix::fs::{FlockOperation, flock};
 
-use super::journal::Journal;
+use super::journal::{Entry, Event, Journal};
 use super::status::Status;
 use super::{Error, Id};
+use crate::model::Moment;
+use crate::model::throttle::{self, Claim, Setting};
 
 /// An operation and how it stands, or why that cannot be told.
 pub type Told = (Id, Result<Status, Error>);
@@ -89,6 +91,22 @@ impl Folder {
         Ok(all)
     }
 
+    /// The throttles that operations have set and nobody has taken away, as far as the journals here tell. One that
+    /// cannot be read claims nothing.
+    pub fn claims(&self) -> Result<Vec<Claim>, Error> {
+        let mut told = Vec::new();
+        for id in self.ids()? {
+            let Ok(entries) = Journal::read(&self.journal(&id)) else {
+                continue;
+            };
+            let Some(status) = Status::of(&entries, &id) else {
+                continue;
+            };
+            told.push((id, status.phase.is_over(), entries));
+        }
+        Ok(ledger(&told))
+    }
+
     /// One operation, as its journal tells it, and whether its engine lives.
     pub fn status(&self, id: &Id) -> Result<Status, Error> {
         let path = self.journal(id);
@@ -140,6 +158,33 @@ pub(super) fn share(path: &Path) -> Result<(), Error> {
         (false, false) => 0o600,
     };
     fs::set_permissions(path, fs::Permissions::from_mode(mode)).map_err(Error::file(path))
+}
+
+/// Who holds which throttle: what one operation sets another may have taken away, so their entries are read in the order
+/// of time.
+pub fn ledger(operations: &[(Id, bool, Vec<Entry>)]) -> Vec<Claim> {
+    let mut events: Vec<(Moment, usize, &Event)> = Vec::new();
+    for (at, (_, _, entries)) in operations.iter().enumerate() {
+        let about = entries.iter().filter(|entry| entry.event.is_about_throttles());
+        events.extend(about.map(|entry| (entry.at, at, &entry.event)));
+    }
+    events.sort_by_key(|(moment, _, _)| *moment);
+    let mut held: Vec<Vec<Setting>> = vec![Vec::new(); operations.len()];
+    for (_, at, event) in events {
+        match event {
+            Event::Throttled { settings } => throttle::hold(&mut held[at], settings),
+            Event::Unthrottled { settings } => held.iter_mut().for_each(|held| throttle::release(held, settings)),
+            _ => {}
+        }
+    }
+    let claims = operations.iter().zip(held).flat_map(|((id, over, _), held)| {
+        held.into_iter().map(move |setting| Claim {
+            operation: id.to_string(),
+            live: !over,
+            setting,
+        })
+    });
+    claims.collect()
 }
 
 /// Takes the lock of a file, with some patience for those who only look at it. `false`: somebody holds it.

@@ -13,9 +13,11 @@ use std::time::Duration;
 use rustix::fs::{FlockOperation, flock};
 use serde::{Deserialize, Serialize};
 
-use super::{Error, Id, Who, folder};
+use super::{Error, Id, Who, crash, folder};
 use crate::model::Moment;
+use crate::model::throttle::Setting;
 use crate::plan::Plan;
+use crate::plan::throttle::words;
 
 /// One line.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -56,6 +58,18 @@ pub enum Event {
     },
     Paused,
     Resumed,
+    /// This is about to be set, so it is ours from here on.
+    Throttled {
+        settings: Vec<Setting>,
+    },
+    /// This was seen to be gone, so it is nobody's any more.
+    Unthrottled {
+        settings: Vec<Setting>,
+    },
+    /// What the step had in flight is back where it was; the step is next again.
+    TakenBack {
+        step: usize,
+    },
     /// In-flight work was taken back; finished steps stay.
     Aborted {
         left: String,
@@ -66,6 +80,13 @@ pub enum Event {
         reason: String,
     },
     Finished,
+}
+
+impl Event {
+    /// Whether the ledger of throttles has to read it.
+    pub fn is_about_throttles(&self) -> bool {
+        matches!(self, Self::Throttled { .. } | Self::Unthrottled { .. })
+    }
 }
 
 /// In words, for logs on screens and in answers.
@@ -87,6 +108,9 @@ impl std::fmt::Display for Event {
             Self::Asked { ask, by } => write!(f, "{by} asked: {ask}"),
             Self::Paused => f.write_str("paused"),
             Self::Resumed => f.write_str("resumed"),
+            Self::Throttled { settings } => write!(f, "sets {}", words(settings)),
+            Self::Unthrottled { settings } => write!(f, "cleared {}", words(settings)),
+            Self::TakenBack { step } => write!(f, "step {} taken back", step + 1),
             Self::Aborted { left } => write!(f, "aborted: {left}"),
             Self::Failed { step, reason } => write!(f, "failed at step {}: {reason}", step + 1),
             Self::Finished => f.write_str("finished"),
@@ -99,7 +123,11 @@ impl std::fmt::Display for Event {
 #[serde(rename_all = "snake_case")]
 #[strum(serialize_all = "snake_case")]
 pub enum Ask {
+    /// The step in flight goes on to its end.
     Pause,
+    /// What is in flight goes back.
+    #[strum(serialize = "pause now")]
+    PauseNow,
     Resume,
     Abort,
 }
@@ -180,6 +208,7 @@ impl Journal {
 
     /// Writes one line and waits until it is on the disk.
     pub fn append(&mut self, event: Event, at: Moment) -> Result<(), Error> {
+        crash::point();
         let entry = Entry { at, event };
         let mut line =
             serde_json::to_vec(&entry).map_err(|error| Error::Refused(format!("a journal entry: {error}")))?;
@@ -192,6 +221,7 @@ impl Journal {
         }
         self.length += line.len() as u64;
         self.entries.push(entry);
+        crash::point();
         Ok(())
     }
 

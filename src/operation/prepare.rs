@@ -7,19 +7,20 @@ use std::time::Duration;
 use futures::future::join_all;
 use tokio::time::timeout;
 
-use super::Secrets;
+use super::{Error, Folder, Secrets};
 use crate::feed::{self, Needs, Section, Sources};
 use crate::model::config::Owner;
 use crate::model::{BrokerId, Moment, Observed, Snapshot, Trouble};
 use crate::plan::group::{Reset, To};
 use crate::plan::intent::Intent;
 use crate::plan::leader;
-use crate::plan::reassign::Goal;
+use crate::plan::reassign::{Goal, MaxRate};
+use crate::plan::throttle::Clear;
 use crate::plan::topic::Truncate;
 use crate::plan::{Plan, Step};
 use crate::settings::Secret;
 
-/// Between the two looks that tell whether somebody writes to a topic.
+/// Between the two looks that tell how fast somebody writes.
 const APART: Duration = Duration::from_secs(1);
 
 /// Fills in what the wish leaves to the brokers: where a time lies in their logs. Who does not answer leaves its partitions
@@ -66,6 +67,20 @@ pub async fn asked(sources: &Sources, mut intent: Intent, snapshot: &Snapshot) -
 /// Of `TOPIC` or `TOPIC:PARTITION`.
 fn topic_of(name: &str) -> &str {
     name.split(':').next().unwrap_or(name)
+}
+
+/// What only this host knows: the throttles that Azimuth has set.
+///
+/// # Errors
+/// When the journals cannot be read.
+pub fn informed(intent: Intent, folder: &Folder) -> Result<Intent, Error> {
+    Ok(match intent {
+        Intent::ClearThrottle(clear) => Intent::ClearThrottle(Clear {
+            claims: folder.claims()?,
+            ..clear
+        }),
+        other => other,
+    })
 }
 
 /// Looks at what planning this takes, within `deadline`; what was not seen by then says so.
@@ -115,6 +130,18 @@ pub async fn look(sources: &Sources, intent: &Intent, deadline: Duration) -> Sna
             needs.insert(Section::Instances);
             feed::collect(sources, &needs, deadline).await
         }
+        Intent::SetThrottle(_) | Intent::ClearThrottle(_) => {
+            let needs = needs(&[
+                Section::Cluster,
+                Section::Links,
+                Section::Topics,
+                Section::Reassignments,
+                Section::Logdirs,
+                Section::BrokerConfigs,
+                Section::TopicConfigs,
+            ]);
+            feed::collect(sources, &needs, deadline).await
+        }
         Intent::Reassign(wish) => {
             let mut needs = needs(&[
                 Section::Cluster,
@@ -125,6 +152,14 @@ pub async fn look(sources: &Sources, intent: &Intent, deadline: Duration) -> Sna
             ]);
             if matches!(wish.goal, Goal::Factor(_)) {
                 needs.insert(Section::TopicConfigs);
+            }
+            if wish.max_rate == MaxRate::Solved && sources.aws.is_ok() {
+                needs.insert(Section::Metrics);
+            }
+            if matches!(wish.max_rate, MaxRate::At(_)) || needs.contains(&Section::Metrics) {
+                // What clients write meanwhile, and what is throttled already.
+                needs.extend([Section::Offsets, Section::BrokerConfigs]);
+                return feed::collect_rates(sources, &needs, deadline, APART).await;
             }
             feed::collect(sources, &needs, deadline).await
         }

@@ -1,8 +1,10 @@
 //! Moving replicas: asks the controller for a batch, watches it until every target is in sync, or takes it back.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use futures::future::join_all;
+use tokio::time::Instant;
 
 use crate::feed::Sources;
 use crate::model::BrokerId;
@@ -10,6 +12,7 @@ use crate::model::logdir::LogDir;
 use crate::model::reassignment::Reassignment;
 use crate::model::topic::{Partition, Topic};
 use crate::plan::Move;
+use crate::plan::throttle::per_second;
 use crate::source;
 use crate::source::kafka::{self, Kafka};
 
@@ -147,7 +150,9 @@ pub(super) async fn look(kafka: &Kafka, moves: &[Move], step: usize) -> Seen {
         step,
         done: (moves.len() - waiting.len()) as u32,
         total: moves.len() as u32,
-        bytes_done: copied,
+        bytes_done: copied.as_ref().map(|copied| copied.values().sum()),
+        arrived: copied.unwrap_or_default(),
+        bytes_per_second: None,
         bytes_total: moves.iter().map(Move::copied_bytes).sum(),
         eta_seconds: None,
         note: format!("waiting for {}{more} to be in sync", names.join(", ")),
@@ -274,13 +279,18 @@ fn is_there(m: &Move, partition: &Partition) -> bool {
     partition.replicas == m.to && m.adding().all(|id| partition.isr.contains(&id))
 }
 
-/// Bytes that have arrived at new replicas; brokers that do not answer count as nothing.
-async fn copied(kafka: &Kafka, moves: &[Move], waiting: &[&Move]) -> Option<u64> {
-    let mut bytes: u64 = moves
+/// Bytes that have arrived at new replicas, by broker; brokers that do not answer count as nothing. `None` when a size is
+/// not known.
+async fn copied(kafka: &Kafka, moves: &[Move], waiting: &[&Move]) -> Option<BTreeMap<BrokerId, u64>> {
+    let mut bytes: BTreeMap<BrokerId, u64> = BTreeMap::new();
+    let there = moves
         .iter()
-        .filter(|m| !waiting.iter().any(|w| w.topic == m.topic && w.partition == m.partition))
-        .map(|m| m.copied_bytes())
-        .sum::<Option<u64>>()?;
+        .filter(|m| !waiting.iter().any(|w| w.topic == m.topic && w.partition == m.partition));
+    for m in there {
+        for id in m.adding() {
+            *bytes.entry(id).or_default() += m.size_bytes?;
+        }
+    }
     let mut brokers: Vec<i32> = waiting.iter().flat_map(|m| m.adding()).collect();
     brokers.sort_unstable();
     brokers.dedup();
@@ -288,13 +298,58 @@ async fn copied(kafka: &Kafka, moves: &[Move], waiting: &[&Move]) -> Option<u64>
     let told = join_all(brokers.iter().map(|id| kafka.logdirs(*id))).await;
     for (id, dirs) in brokers.into_iter().zip(told) {
         let dirs = dirs.unwrap_or_default();
-        bytes += waiting
+        *bytes.entry(id).or_default() += waiting
             .iter()
             .filter(|m| m.adding().any(|a| a == id))
             .map(|m| size_of(&dirs, m))
             .sum::<u64>();
     }
     Some(bytes)
+}
+
+/// How fast brokers take what is copied to them, from one look to the next.
+#[derive(Debug, Default)]
+pub(super) struct Gauge {
+    first: Option<(Instant, BTreeMap<BrokerId, u64>)>,
+    fastest: Option<(BrokerId, u64)>,
+}
+
+impl Gauge {
+    /// Before so long a time a mean says little.
+    const LEAST: Duration = Duration::from_secs(3);
+    /// Kafka measures over eleven samples of a second and lets a fetch of up to 10 MB begin before it looks.
+    const SLACK_BYTES: f64 = 20e6;
+
+    /// The most that one broker takes, in the mean since the first look.
+    pub fn look(&mut self, arrived: &BTreeMap<BrokerId, u64>, now: Instant) -> Option<u64> {
+        let (began, first) = self.first.get_or_insert_with(|| (now, arrived.clone()));
+        let seconds = now.duration_since(*began).as_secs_f64();
+        if seconds < Self::LEAST.as_secs_f64() {
+            return None;
+        }
+        let rates = arrived.iter().map(|(id, bytes)| {
+            let since = bytes.saturating_sub(first.get(id).copied().unwrap_or(0));
+            (*id, (since as f64 / seconds) as u64)
+        });
+        self.fastest = rates.max_by_key(|(_, rate)| *rate);
+        self.fastest.map(|(_, rate)| rate)
+    }
+
+    /// What was seen against what was set, for the journal.
+    pub fn words(&self, throttle: Option<u64>, now: Instant) -> Option<String> {
+        let ((broker, rate), throttle) = (self.fastest?, throttle?);
+        let (began, _) = self.first.as_ref()?;
+        let seconds = now.duration_since(*began).as_secs_f64();
+        let most = throttle as f64 * 1.25 + Self::SLACK_BYTES / seconds.max(1.0);
+        let seen = format!("at most {} on a broker ({broker})", per_second(rate));
+        Some(match rate as f64 > most {
+            false => format!("{seen}, throttle {}", per_second(throttle)),
+            true => format!(
+                "{seen} although the throttle is {}: it does not hold",
+                per_second(throttle)
+            ),
+        })
+    }
 }
 
 fn size_of(dirs: &[LogDir], m: &Move) -> u64 {
@@ -338,6 +393,25 @@ mod tests {
             !is_ours(&flying(&[4, 2, 3, 1], &[4], &[]), &a_move(&[4, 2, 3])),
             "or keeps more"
         );
+    }
+
+    #[test]
+    fn the_rate_of_the_busiest_broker_is_held_against_the_throttle() {
+        let mut gauge = Gauge::default();
+        let began = Instant::now();
+        let at = |seconds| began + Duration::from_secs(seconds);
+        // What was there before the first look was not copied since.
+        let arrived = |four, five| BTreeMap::from([(4, four), (5, five)]);
+        assert_eq!(gauge.look(&arrived(500_000_000, 0), began), None);
+        assert_eq!(gauge.look(&arrived(510_000_000, 0), at(1)), None, "too early to tell");
+        assert_eq!(
+            gauge.look(&arrived(600_000_000, 1_000_000_000), at(100)),
+            Some(10_000_000)
+        );
+        let told = |throttle| gauge.words(Some(throttle), at(100)).unwrap();
+        assert_eq!(told(9_000_000), "at most 10 MB/s on a broker (5), throttle 9.0 MB/s");
+        assert!(told(5_000_000).ends_with("it does not hold"), "{}", told(5_000_000));
+        assert_eq!(gauge.words(None, at(100)), None);
     }
 
     #[test]

@@ -1,11 +1,15 @@
 //! How an operation stands, as its journal tells it, and how its step in flight gets on, as its engine tells it.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use super::journal::{Ask, Entry, Event};
 use super::{Error, Id, Who};
-use crate::model::Moment;
+use crate::model::throttle::{self, Setting};
+use crate::model::{BrokerId, Moment};
 use crate::plan::intent::Intent;
+use crate::plan::throttle::words;
 use crate::plan::{Plan, undo};
 
 /// One operation.
@@ -25,6 +29,9 @@ pub struct Status {
     pub note: Option<String>,
     /// The last thing that was asked and not done yet.
     pub asked: Option<Ask>,
+    /// Throttles that it has set and not seen gone: the ledger.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub held: Vec<Setting>,
     /// Of the step in flight; only from a live engine.
     #[serde(default)]
     pub progress: Option<Progress>,
@@ -63,6 +70,12 @@ pub struct Progress {
     pub bytes_total: Option<u64>,
     /// At the mean rate since the step began.
     pub eta_seconds: Option<u64>,
+    /// Of what is copied, by the broker that gets it.
+    #[serde(skip)]
+    pub arrived: BTreeMap<BrokerId, u64>,
+    /// The most that one broker takes, in the mean since the step began; `None` in its first seconds.
+    #[serde(default)]
+    pub bytes_per_second: Option<u64>,
     /// What it waits for, in words.
     pub note: String,
 }
@@ -93,6 +106,7 @@ impl Status {
             last_at: first.at,
             note: None,
             asked: None,
+            held: Vec::new(),
             progress: None,
         };
         rest.iter().for_each(|entry| status.apply(entry));
@@ -116,6 +130,9 @@ impl Status {
                     outcome: outcome.clone(),
                 },
             ),
+            Event::TakenBack { step } => set(*step, StepState::Next),
+            Event::Throttled { settings } => throttle::hold(&mut self.held, settings),
+            Event::Unthrottled { settings } => throttle::release(&mut self.held, settings),
             Event::Asked { ask, .. } => self.asked = Some(*ask),
             Event::Paused => (self.phase, self.asked) = (Phase::Paused, None),
             Event::Resumed => (self.phase, self.asked) = (Phase::Running, None),
@@ -225,8 +242,15 @@ impl Status {
             "; its engine is gone"
         };
         let note = self.note.as_ref().map(|note| format!(": {note}")).unwrap_or_default();
+        let held = match self.held.is_empty() || self.alive {
+            true => String::new(),
+            false => format!(", {} still set", words(&self.held)),
+        };
         let steps = if total == 1 { "step" } else { "steps" };
-        format!("{} ({done} of {total} {steps} done{half}{dead}){note}", self.word())
+        format!(
+            "{} ({done} of {total} {steps} done{half}{held}{dead}){note}",
+            self.word()
+        )
     }
 }
 

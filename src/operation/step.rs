@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::status::Progress;
-use super::{config, group, leader, reassign, topic};
+use super::{config, group, leader, reassign, throttle, topic};
 use crate::plan::Step;
 use crate::source::Error;
 use crate::source::kafka::Kafka;
@@ -55,6 +55,9 @@ pub(super) async fn act(kafka: Kafka, step: Step, again: bool, secrets: Secrets)
         }
         Step::DeleteTopic { name, id, .. } => topic::delete(&kafka, name, *id, again).await,
         Step::AlterConfigs(alter) => config::act(&kafka, alter, &secrets).await,
+        Step::SetThrottle { settings } => throttle::set(&kafka, settings, settings).await,
+        // The engine does it itself, setting by setting.
+        Step::ClearThrottle { .. } => Act::Asked,
     }
 }
 
@@ -70,6 +73,8 @@ pub(super) async fn look(kafka: Kafka, step: Step, at: usize) -> Seen {
         Step::CreateTopic { name, .. } => topic::is_created(&kafka, name, at).await,
         Step::DeleteTopic { name, id, .. } => topic::is_deleted(&kafka, name, *id, at).await,
         Step::AlterConfigs(alter) => config::look(&kafka, alter, at).await,
+        Step::SetThrottle { settings } => throttle::is_set(&kafka, settings, at).await,
+        Step::ClearThrottle { .. } => Seen::Done(String::new()),
     }
 }
 

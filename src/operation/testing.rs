@@ -36,6 +36,7 @@ pub fn plan(names: &[&str]) -> Plan {
         },
         undo: Undo::None { why: "test".into() },
         aim: None,
+        throttle: None,
     }
 }
 

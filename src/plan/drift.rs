@@ -50,8 +50,9 @@ pub fn since(plan: &Plan, snapshot: &Snapshot, now: Moment) -> Vec<Drift> {
             Step::CreateTopic { name, .. } if snapshot.topic(name).is_some() => {
                 material(format!("topic {name} exists now"))
             }
-            Step::CreateTopic { .. } => {}
             Step::AlterConfigs(alter) => config::drift(alter, snapshot).into_iter().for_each(&mut material),
+            // The engine looks what is set before it sets or clears anything.
+            Step::CreateTopic { .. } | Step::SetThrottle { .. } | Step::ClearThrottle { .. } => {}
             Step::AddPartitions { topic, from, .. }
                 if snapshot
                     .topic(topic)

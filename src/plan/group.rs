@@ -224,6 +224,7 @@ fn plan(
         impact: Impact::default(),
         undo,
         aim: None,
+        throttle: None,
     })
 }
 

@@ -1,6 +1,7 @@
 //! What somebody wants changed, before it is worked out: the input of every plan, and what a saved plan is worked out from again.
 
-use super::reassign::{self, Goal, Target, Wish};
+use super::reassign::{self, Goal, MaxRate, Target, Wish};
+use super::throttle::{self, Clear, Set};
 use super::topic::{self, NewTopic};
 use super::{Error, Kind, Plan, Step};
 use super::{config, group, leader};
@@ -20,6 +21,8 @@ pub enum Intent {
     DeleteGroups(Vec<String>),
     Reassign(Wish),
     Config(config::Wish),
+    SetThrottle(Set),
+    ClearThrottle(Clear),
 }
 
 impl Intent {
@@ -48,9 +51,17 @@ impl Intent {
         }
         match (plan.kind, create) {
             (Kind::TopicCreate, Some(topic)) => Self::CreateTopic(topic),
+            (Kind::ThrottleSet, _) => Self::SetThrottle(Set::Exactly(throttle::settings_of(plan))),
+            (Kind::ThrottleClear, _) => Self::ClearThrottle(Clear::of(&throttle::settings_of(plan))),
             (Kind::Reassign, _) => {
                 let target = |m: &super::Move| Target::new(&m.topic, m.partition, m.to.clone());
-                Self::Reassign(Goal::Assign(plan.moves().map(target).collect()).into())
+                Self::Reassign(Wish {
+                    max_rate: match &plan.throttle {
+                        Some(throttle) => MaxRate::At(throttle.bytes_per_second),
+                        None => MaxRate::Unlimited,
+                    },
+                    ..Goal::Assign(plan.moves().map(target).collect()).into()
+                })
             }
             (Kind::TopicAddPartitions, _) => {
                 let wanted = plan.steps.iter().find_map(|step| match step {
@@ -85,6 +96,18 @@ impl Intent {
         }
     }
 
+    /// The same with other limits, where it moves data.
+    pub fn within(self, max_rate: MaxRate, max_bytes_in_flight: Option<u64>) -> Self {
+        match self {
+            Self::Reassign(wish) => Self::Reassign(Wish {
+                max_rate,
+                max_bytes_in_flight,
+                ..wish
+            }),
+            other => other,
+        }
+    }
+
     /// Works it out against what is seen.
     ///
     /// # Errors
@@ -100,6 +123,8 @@ impl Intent {
             Self::Leaders(wish) => leader::plan(snapshot, wish, context, now),
             Self::Reassign(wish) => reassign::plan(snapshot, wish, context, now),
             Self::Config(wish) => config::plan(snapshot, wish, context, now),
+            Self::SetThrottle(wish) => throttle::set(snapshot, wish, context, now),
+            Self::ClearThrottle(wish) => throttle::clear(snapshot, wish, context, now),
         }
     }
 }

@@ -101,6 +101,7 @@ pub fn plan(snapshot: &Snapshot, wish: &Wish, context: &str, now: Moment) -> Res
         impact: Impact::of(&moves, snapshot),
         undo: draft.undo,
         aim: None,
+        throttle: None,
     })
 }
 

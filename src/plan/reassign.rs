@@ -16,6 +16,7 @@ mod leaders;
 mod level;
 mod outcome;
 mod spread;
+pub(super) mod throttle;
 #[cfg(test)]
 mod tests;
 mod wish;
@@ -24,6 +25,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 pub use json::{parse, write};
 pub use outcome::{Aim, Least, Skew};
+pub use throttle::{MaxRate, Throttle};
 pub(super) use wish::brokers;
 pub use wish::{Goal, Measure, Wish, topic_pattern};
 
@@ -93,19 +95,26 @@ pub fn plan(snapshot: &Snapshot, wish: &Wish, context: &str, now: Moment) -> Res
         return Err(nothing(wish, aim.as_ref()));
     }
     let impact = Impact::of(&moves, snapshot);
+    let mut gates = gate::gates(snapshot, &moves, &impact);
+    let undo = undo(&moves);
+    let title = wish.goal.title().unwrap_or_else(|| title(&moves));
+    let batches = batches(moves, wish.max_bytes_in_flight);
+    let (throttle, its_gates) = throttle::solve(snapshot, &batches, wish.max_rate, now);
+    gates.extend(its_gates);
     Ok(Plan {
         azimuth: VERSION,
         kind: Kind::Reassign,
-        title: wish.goal.title().unwrap_or_else(|| title(&moves)),
+        title,
         context: context.to_owned(),
         cluster_id: cluster.id.clone(),
         made_at: now,
         expires_at: now + VALID,
-        gates: gate::gates(snapshot, &moves, &impact),
-        undo: undo(&moves),
+        gates,
+        undo,
         impact,
-        steps: steps(moves, wish.max_bytes_in_flight),
+        steps: throttle::around(snapshot, batches, throttle.as_ref()),
         aim,
+        throttle,
     })
 }
 
@@ -189,10 +198,9 @@ fn moves(snapshot: &Snapshot, targets: &[Target]) -> Result<Vec<Move>, Error> {
 }
 
 /// What is asked of the controller at once: ten partitions, or as many as copy the bytes that may be in flight.
-fn steps(moves: Vec<Move>, limit: Option<u64>) -> Vec<Step> {
+fn batches(moves: Vec<Move>, limit: Option<u64>) -> Vec<Vec<Move>> {
     let Some(limit) = limit else {
-        let batches = moves.chunks(BATCH);
-        return batches.map(|moves| Step::Reassign { moves: moves.to_vec() }).collect();
+        return moves.chunks(BATCH).map(<[Move]>::to_vec).collect();
     };
     let (mut batches, mut flying): (Vec<Vec<Move>>, u64) = (Vec::new(), 0);
     for one in moves {
@@ -210,7 +218,7 @@ fn steps(moves: Vec<Move>, limit: Option<u64>) -> Vec<Step> {
             }
         }
     }
-    batches.into_iter().map(|moves| Step::Reassign { moves }).collect()
+    batches
 }
 
 fn known<'a, T>(section: &'a Observed<T>, what: &'static str) -> Result<&'a T, Error> {
@@ -315,11 +323,31 @@ pub(super) fn renew(plan: &Plan, snapshot: &Snapshot) -> Result<Plan, Error> {
         }
         other => Some(other.clone()),
     };
+    let steps: Vec<Step> = plan.steps.iter().filter_map(&mut renewed).collect();
+    let mut gates = gate::gates(snapshot, &fresh, &impact);
+    let batch = |step: &Step| match step {
+        Step::Reassign { moves } => Some(moves.clone()),
+        _ => None,
+    };
+    let batches: Vec<Vec<Move>> = steps.iter().filter_map(batch).collect();
+    let throttle = match &plan.throttle {
+        Some(throttle) => {
+            let (throttle, its_gates) = throttle::renew(snapshot, &batches, throttle);
+            gates.extend(its_gates);
+            Some(throttle)
+        }
+        None => {
+            let (_, its_gates) = throttle::solve(snapshot, &batches, MaxRate::Unlimited, plan.made_at);
+            gates.extend(its_gates);
+            None
+        }
+    };
     Ok(Plan {
-        gates: gate::gates(snapshot, &fresh, &impact),
+        gates,
         undo: undo(&fresh),
         impact,
-        steps: plan.steps.iter().filter_map(&mut renewed).collect(),
+        steps,
+        throttle,
         ..plan.clone()
     })
 }

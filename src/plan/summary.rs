@@ -3,8 +3,9 @@
 use super::gate::{Class, Gate, Verdict};
 use super::group::Offset;
 use super::impact::Load;
-use super::{Kind, Lead, Move, Plan, Step, Undo, config, reassign};
+use super::{Kind, Lead, Move, Plan, Step, Undo, config, reassign, throttle};
 use crate::model::BrokerId;
+use crate::model::throttle::Setting;
 
 /// How a line is meant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,6 +28,8 @@ pub struct Line {
 
 /// So many moves are listed; the file holds all.
 const MOVES: usize = 12;
+/// So many settings.
+const SETTINGS: usize = 24;
 
 impl Line {
     fn new(mood: Mood, text: impl Into<String>) -> Self {
@@ -76,6 +79,8 @@ pub fn figures(plan: &Plan) -> String {
                 .crossing_usd
                 .map_or("$ unknown".to_owned(), |usd| format!("${usd:.2}"));
             parts.push(format!("{} cross-AZ ({dollars})", size(impact.crossing_bytes)));
+            let seconds = plan.throttle.as_ref().and_then(|throttle| throttle.seconds);
+            parts.extend(seconds.map(|seconds| format!("~{}", reassign::throttle::span(seconds))));
         }
         Kind::LeaderMove | Kind::LeaderRestore | Kind::LeaderElect => {
             parts.push(plural(plan.impact.partitions as usize, "order"));
@@ -92,6 +97,9 @@ pub fn figures(plan: &Plan) -> String {
         Kind::TopicTruncate => parts.push(plural(plan.steps.len(), "topic")),
         Kind::TopicCreate | Kind::TopicDelete => parts.push(plural(plan.steps.len(), "topic")),
         Kind::ConfigSet | Kind::ConfigUnset => {}
+        Kind::ThrottleSet | Kind::ThrottleClear => {
+            parts.push(plural(throttle::settings_of(plan).len(), "setting"));
+        }
     }
     parts.push(format!("undo: {}", undo(&plan.undo)));
     parts.join(" · ")
@@ -110,6 +118,8 @@ pub fn body(plan: &Plan) -> Vec<Line> {
     if plan.kind == Kind::Reassign {
         let aim = reassign::aim_lines(plan).into_iter();
         lines.extend(aim.map(|text| Line::new(Mood::Plain, format!("  {text}"))));
+        let throttle = plan.throttle.iter().map(reassign::throttle::line);
+        lines.extend(throttle.map(|text| Line::new(Mood::Plain, format!("  {text}"))));
         let notes = plan.aim.iter().flat_map(|aim| &aim.notes);
         lines.extend(notes.map(|note| Line::new(Mood::Warn, format!("  ⚠ {note}"))));
     }
@@ -211,6 +221,24 @@ fn steps(plan: &Plan) -> Vec<Line> {
     lines.extend(leads(plan));
     lines.extend(offsets(plan));
     lines.extend(plan.steps.iter().flat_map(step));
+    if plan.kind != Kind::Reassign {
+        lines.extend(settings(&throttle::settings_of(plan)));
+    }
+    lines
+}
+
+/// What is set or cleared, one a line.
+fn settings(settings: &[Setting]) -> Vec<Line> {
+    let shown = settings.iter().take(SETTINGS);
+    let mut lines: Vec<Line> = shown
+        .map(|setting| Line::new(Mood::Plain, format!("  {}", throttle::line(setting))))
+        .collect();
+    if let Some(more) = settings.len().checked_sub(SETTINGS).filter(|more| *more > 0) {
+        lines.push(Line::new(
+            Mood::Muted,
+            format!("  … and {}", plural(more, "more setting")),
+        ));
+    }
     lines
 }
 
@@ -263,9 +291,12 @@ fn one_move(m: &Move) -> Line {
 /// What one step does, mostly in a line; moves have lines of their own.
 fn step(step: &Step) -> Vec<Line> {
     let text = match step {
-        Step::Reassign { .. } | Step::Elect { .. } | Step::ResetOffsets { .. } | Step::Truncate { .. } => {
-            return Vec::new();
-        }
+        Step::Reassign { .. }
+        | Step::Elect { .. }
+        | Step::ResetOffsets { .. }
+        | Step::Truncate { .. }
+        | Step::SetThrottle { .. }
+        | Step::ClearThrottle { .. } => return Vec::new(),
         Step::AddPartitions { topic, from, to, .. } => format!("  {topic}  {from} → {to} partitions"),
         Step::AlterConfigs(alter) => return config::lines(alter),
         Step::DeleteGroup { group, offsets } => {
@@ -320,6 +351,9 @@ pub fn step_name(step: &Step) -> String {
         Step::CreateTopic { name, .. } => format!("create topic {name}"),
         Step::DeleteTopic { name, .. } => format!("delete topic {name}"),
         Step::AlterConfigs(alter) => alter.words(),
+        Step::SetThrottle { settings } => format!("throttle: {}", throttle::words(settings)),
+        Step::ClearThrottle { settings } if settings.is_empty() => "take the throttle away".to_owned(),
+        Step::ClearThrottle { settings } => format!("clear {}", throttle::words(settings)),
     }
 }
 

@@ -5,7 +5,7 @@ mod leader;
 mod topics;
 
 use super::gate::{Gate, Verdict};
-use super::reassign::{Goal, Target};
+use super::reassign::{Goal, MaxRate, Target};
 use super::*;
 use crate::model::broker::{Broker, Link};
 use crate::model::cluster::Cluster;
@@ -272,6 +272,7 @@ fn a_plan_is_renewed_with_its_goal_and_its_batches() {
     let snapshot = snapshot();
     let wish = reassign::Wish {
         max_bytes_in_flight: Some(100 * GB),
+        max_rate: MaxRate::Solved,
         ..Goal::Drain(vec![1]).into()
     };
     let plan = reassign::plan(&snapshot, &wish, "dev", now()).unwrap();

@@ -136,6 +136,7 @@ fn plan(
         impact: Impact::default(),
         undo,
         aim: None,
+        throttle: None,
     })
 }
 

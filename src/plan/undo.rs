@@ -2,6 +2,7 @@
 
 use super::intent::Intent;
 use super::reassign::{Goal, Target};
+use super::throttle::{self, Set};
 use super::{Error, Kind, Move, Plan, Step, config, group, leader};
 
 /// What takes back the steps of a plan that were begun.
@@ -29,7 +30,18 @@ pub fn intent(plan: &Plan, begun: impl Fn(usize) -> bool) -> Result<Intent, Erro
             false => Ok(Intent::Leaders(leader::Wish::Restore(order))),
         };
     }
-    match first {
+    if plan.kind == Kind::ThrottleClear {
+        return Ok(Intent::SetThrottle(Set::Exactly(throttle::settings_of(plan))));
+    }
+    // Throttles around what is done are taken away by the operation itself.
+    let is_throttle = |step: &Step| matches!(step, Step::SetThrottle { .. } | Step::ClearThrottle { .. });
+    match steps.iter().find(|step| !is_throttle(step)).unwrap_or(first) {
+        Step::SetThrottle { .. } | Step::ClearThrottle { .. } if plan.kind == Kind::Reassign => {
+            Err(Error::Nothing("no replica was moved".to_owned()))
+        }
+        Step::SetThrottle { .. } | Step::ClearThrottle { .. } => {
+            Err(Error::Impossible("azimuth throttle clear takes it away".to_owned()))
+        }
         Step::Reassign { .. } => {
             let moves = steps.iter().flat_map(|step| match step {
                 Step::Reassign { moves } => moves.as_slice(),

@@ -41,8 +41,10 @@ pub use link::Probe;
 pub use security::Security;
 pub use target::{Deadlines, Target};
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+
+use futures::future::join_all;
 
 use crate::model::acl::Acls;
 use crate::model::backlog::{Backlogs, Retentions};
@@ -295,13 +297,30 @@ impl Kafka {
         for change in changes {
             by_broker.entry(own(change)).or_default().push(change.clone());
         }
-        let mut outcomes = Vec::new();
-        for (broker, changes) in by_broker {
-            let peer = match broker {
-                Some(id) => Some(self.peer(id).await?),
-                None => None,
+        // One broker that cannot be asked leaves the others theirs.
+        let alone = by_broker.len() == 1;
+        let asked = by_broker.into_iter().map(|(broker, changes)| async move {
+            let told = async {
+                let peer = match broker {
+                    Some(id) => Some(self.peer(id).await?),
+                    None => None,
+                };
+                config::change(&self.pool, peer.as_deref(), &changes, validate_only).await
             };
-            outcomes.extend(config::change(&self.pool, peer.as_deref(), &changes, validate_only).await?);
+            match told.await {
+                Err(error) if !alone => {
+                    let resources: BTreeSet<Resource> = changes.into_iter().map(|change| change.resource).collect();
+                    Ok(resources
+                        .into_iter()
+                        .map(|resource| (resource, Err(error.clone())))
+                        .collect())
+                }
+                told => told,
+            }
+        });
+        let mut outcomes = Outcomes::new();
+        for told in join_all(asked).await {
+            outcomes.extend(told?);
         }
         Ok(outcomes)
     }

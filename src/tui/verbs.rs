@@ -144,6 +144,10 @@ impl Desk {
                 let intent = verb.intent(Moment::now()).ok_or("that changes nothing")?;
                 self.work_out(&line, intent, verb.overrides().to_vec()).await
             }
+            Some(Command::Throttle(verb)) if verb.intent().is_some() => {
+                let intent = verb.intent().ok_or("that changes nothing")?;
+                self.work_out(&line, intent, verb.overrides().to_vec()).await
+            }
             Some(Command::Reassign(reassign::Verb::Plan(wanted))) => {
                 let read = |path: &std::path::PathBuf| {
                     std::fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))
@@ -162,12 +166,6 @@ impl Desk {
                 let secrets = prepare::secrets(files)?;
                 self.work_out_with(&line, intent, overrides.to_vec(), secrets).await
             }
-            Some(Command::Operation(crate::command::operation::Verb::Undo { id, overrides })) => {
-                let (_, folder) = self.folder().await?;
-                let status = folder.find(id).and_then(|id| folder.status(&id)).map_err(told)?;
-                let intent = status.undoing().map_err(told)?;
-                self.work_out(&line, intent, overrides.clone()).await
-            }
             Some(Command::Group(verb)) => {
                 let intent = verb.intent(Moment::now()).ok_or("that changes nothing")?;
                 self.work_out(&line, intent, verb.overrides().to_vec()).await
@@ -180,10 +178,26 @@ impl Desk {
                 let overrides = verb.overrides().to_vec();
                 self.work_out(&line, Intent::Leaders(wish), overrides).await
             }
+            Some(Command::Operation(crate::command::operation::Verb::Undo {
+                id,
+                max_rate,
+                max_bytes_in_flight,
+                overrides,
+            })) => {
+                let (_, folder) = self.folder().await?;
+                let status = folder.find(id).and_then(|id| folder.status(&id)).map_err(told)?;
+                let limit = max_bytes_in_flight.map(|size| size.0);
+                let intent = status
+                    .undoing()
+                    .map_err(told)?
+                    .within(reassign::max_rate(*max_rate), limit);
+                self.work_out(&line, intent, overrides.clone()).await
+            }
             Some(Command::Operation(verb)) => {
                 use crate::command::operation::Verb as V;
                 let (id, ask) = match verb {
-                    V::Pause { id } => (id, Ask::Pause),
+                    V::Pause { id, now: true } => (id, Ask::PauseNow),
+                    V::Pause { id, now: false } => (id, Ask::Pause),
                     V::Resume { id } => (id, Ask::Resume),
                     V::Abort { id } => (id, Ask::Abort),
                     _ => return Err(format!("`{text}` is for the command line")),
@@ -217,6 +231,8 @@ impl Desk {
         let intent = prepare::asked(&self.ground.sources, intent, &snapshot).await;
         let cluster_id = self.ground.hold(&snapshot).map_err(told)?;
         let rule = self.ground.rule(&cluster_id).map_err(told)?;
+        let folder = self.ground.folder(&cluster_id).map_err(told)?;
+        let intent = prepare::informed(intent, &folder).map_err(told)?;
         let context = self.ground.context.name.clone();
         let planned = tokio::task::spawn_blocking(move || intent.plan(&snapshot, &context, Moment::now()));
         let plan = planned.await.map_err(|error| error.to_string())?;
@@ -267,9 +283,11 @@ impl Desk {
         let status = folder.status(&id).map_err(told)?;
         let rule = self.ground.rule(&cluster_id).map_err(told)?;
         let over = status.phase.is_over().then(|| format!("it is {}", status.summary()));
-        let dead = (ask == Ask::Pause && status.is_orphaned()).then(|| "its engine is gone; nothing runs".to_owned());
+        let dead = (matches!(ask, Ask::Pause | Ask::PauseNow) && status.is_orphaned())
+            .then(|| "its engine is gone; nothing runs".to_owned());
         let what = match ask {
             Ask::Pause => "the step in flight goes on to its end; the next does not begin",
+            Ask::PauseNow => "what is in flight goes back, and is done again after the pause",
             Ask::Resume if status.is_orphaned() => "a new engine looks what was done, and finishes it",
             Ask::Resume => "the next step begins",
             Ask::Abort => "what is in flight goes back; finished steps stay",
@@ -286,7 +304,8 @@ impl Desk {
             ],
             command: format!("{} {target}", line.without_consent()),
             // A pause stops nothing that has begun, so nobody need type for it.
-            confirm: (ask != Ask::Pause && rule.class == Class::Prod).then(|| rule.name.clone()),
+            confirm: (!matches!(ask, Ask::Pause | Ask::PauseNow) && rule.class == Class::Prod)
+                .then(|| rule.name.clone()),
             blocked: read_only(&rule).or(over).or(dead),
         };
         self.remember(&sheet.id, Work::Ask { id, ask, cluster_id });
@@ -320,7 +339,7 @@ impl Desk {
             }
             Work::Ask { id, ask, cluster_id } => {
                 let rule = self.ground.rule(&cluster_id).map_err(told)?;
-                if ask == Ask::Pause {
+                if matches!(ask, Ask::Pause | Ask::PauseNow) {
                     read_only(&rule).map_or(Ok(()), Err)?;
                 } else {
                     consent(&rule, confirm, false)?;
@@ -338,7 +357,7 @@ impl Desk {
             let started = match ask {
                 Ask::Abort => launch::abort(folder, id, &route).await,
                 Ask::Resume => launch::resume(folder, id, &route).await,
-                Ask::Pause => return Err(format!("operation {id} has no engine; nothing runs")),
+                Ask::Pause | Ask::PauseNow => return Err(format!("operation {id} has no engine; nothing runs")),
             };
             return match started {
                 Ok(_) => Ok(format!("operation {id}: {ask}, taken up by a new engine")),

@@ -152,7 +152,7 @@ drills! {
         drill: "consumer-stuck", culprits: &[("group", "billing")], next: "group show billing", dont: "reset the offsets of billing", well: Some(USUAL), symptom: CONSUMER_STANDS,
     };
     a_throttle_that_was_left: Expected {
-        drill: "throttle-left", culprits: &[("broker", "")], next: "throttle clear", dont: "raise the rate", well: Some(Duration::ZERO), symptom: seconds(60),
+        drill: "throttle-left", culprits: &[("broker", "")], next: "throttle clear --foreign", dont: "raise the rate", well: Some(Duration::ZERO), symptom: seconds(60),
     };
     an_expired_certificate: Expected {
         drill: "certificate-expired", culprits: &[("broker", "4")], next: "replace the key store of broker 4", dont: "restart broker 4", well: Some(Duration::ZERO), symptom: seconds(10),

@@ -55,6 +55,8 @@ mod stories;
 #[cfg(test)]
 mod terminal;
 #[cfg(test)]
+mod throttles;
+#[cfg(test)]
 mod topics;
 #[cfg(test)]
 mod tour;

@@ -20,8 +20,8 @@ use tokio::process::Command;
 use super::kafka;
 
 /// Two busy cores, and debug builds of everything.
-const PATIENCE: Duration = Duration::from_secs(60);
-const LOOK: Duration = Duration::from_millis(100);
+pub(super) const PATIENCE: Duration = Duration::from_secs(60);
+pub(super) const LOOK: Duration = Duration::from_millis(100);
 /// Of each of our brokers.
 const VOLUME_BYTES: u64 = 1 << 30;
 
@@ -53,7 +53,7 @@ impl Desk {
         Self { home }
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    pub(super) fn path(&self, name: &str) -> PathBuf {
         self.home.path().join(name)
     }
 
@@ -97,7 +97,7 @@ impl Desk {
     }
 
     /// The file of an assignment, in the format of Kafka's tool.
-    fn assignment(&self, topic: &str, replicas: &[Vec<i64>]) -> PathBuf {
+    pub(super) fn assignment(&self, topic: &str, replicas: &[Vec<i64>]) -> PathBuf {
         let partition =
             |(at, replicas): (usize, &Vec<i64>)| json!({"topic": topic, "partition": at, "replicas": replicas});
         let partitions: Vec<Value> = replicas.iter().enumerate().map(partition).collect();
@@ -108,7 +108,7 @@ impl Desk {
     }
 
     /// Plans that assignment and begins it without waiting; its operation.
-    async fn begin(&self, topic: &str, replicas: &[Vec<i64>]) -> String {
+    pub(super) async fn begin(&self, topic: &str, replicas: &[Vec<i64>]) -> String {
         let file = self.assignment(topic, replicas);
         let plan = self.path("plan.json");
         let line = format!("reassign plan --from-json {} --out {}", file.display(), plan.display());
@@ -123,12 +123,12 @@ impl Desk {
         ran.stdout.trim().to_owned()
     }
 
-    async fn operation(&self, id: &str) -> Value {
+    pub(super) async fn operation(&self, id: &str) -> Value {
         self.json(&format!("operation show {id}")).await["items"][0].clone()
     }
 
     /// Looks at an operation until it is as wanted.
-    async fn until(&self, id: &str, what: &str, wanted: impl Fn(&Value) -> bool) -> Value {
+    pub(super) async fn until(&self, id: &str, what: &str, wanted: impl Fn(&Value) -> bool) -> Value {
         let started = Instant::now();
         loop {
             let operation = self.operation(id).await;
@@ -142,7 +142,7 @@ impl Desk {
     }
 
     /// `kill -9` of the engine that the journal names last.
-    fn kill_engine(&self, operation: &Value) {
+    pub(super) fn kill_engine(&self, operation: &Value) {
         let events = operation["journal"].as_array().unwrap();
         let taken_up = events.iter().rev().find_map(|entry| {
             let (_, pid) = entry["event"].as_str()?.split_once(", pid ")?;
@@ -201,7 +201,7 @@ pub async fn ours() -> (Cluster, tempfile::TempDir) {
 }
 
 /// Every replica on 1 goes to 4, and the other way round.
-fn swapped(placement: &[Vec<i64>]) -> Vec<Vec<i64>> {
+pub(super) fn swapped(placement: &[Vec<i64>]) -> Vec<Vec<i64>> {
     let swap = |id: &i64| match id {
         1 => 4,
         4 => 1,
@@ -211,7 +211,7 @@ fn swapped(placement: &[Vec<i64>]) -> Vec<Vec<i64>> {
 }
 
 /// Each partition's last replica goes to a broker that has none of it.
-fn shifted(placement: &[Vec<i64>], brokers: &[i64]) -> Vec<Vec<i64>> {
+pub(super) fn shifted(placement: &[Vec<i64>], brokers: &[i64]) -> Vec<Vec<i64>> {
     let shift = |ids: &Vec<i64>| {
         let free = brokers.iter().find(|id| !ids.contains(id)).unwrap();
         ids.iter().rev().skip(1).rev().chain([free]).copied().collect()
@@ -602,7 +602,7 @@ async fn rules_refuse_before_anything_is_changed() {
 }
 
 /// The real screens in a terminal of their own.
-struct Screen {
+pub(super) struct Screen {
     child: Box<dyn portable_pty::Child + Send + Sync>,
     parser: Arc<Mutex<vt100::Parser>>,
     reader: Option<std::thread::JoinHandle<()>>,
@@ -611,7 +611,7 @@ struct Screen {
 }
 
 impl Screen {
-    fn open(desk: &Desk, context: &str) -> Self {
+    pub(super) fn open(desk: &Desk, context: &str) -> Self {
         let size = portable_pty::PtySize {
             rows: 40,
             cols: 140,
@@ -651,21 +651,21 @@ impl Screen {
         }
     }
 
-    fn press(&mut self, keys: &str) -> &mut Self {
+    pub(super) fn press(&mut self, keys: &str) -> &mut Self {
         self.keys.write_all(keys.as_bytes()).unwrap();
         self.keys.flush().unwrap();
         self
     }
 
-    fn text(&self) -> String {
+    pub(super) fn text(&self) -> String {
         self.parser.lock().unwrap().screen().contents()
     }
 
-    async fn shows(&mut self, text: &str) -> &mut Self {
+    pub(super) async fn shows(&mut self, text: &str) -> &mut Self {
         self.until(text, |screen| screen.contains(text)).await
     }
 
-    async fn until(&mut self, what: &str, wanted: impl Fn(&str) -> bool) -> &mut Self {
+    pub(super) async fn until(&mut self, what: &str, wanted: impl Fn(&str) -> bool) -> &mut Self {
         let started = Instant::now();
         while !wanted(&self.text()) {
             assert!(started.elapsed() < PATIENCE, "never {what}:\n{}", self.text());
@@ -675,7 +675,7 @@ impl Screen {
     }
 
     /// Applies the plan on screen: `A` is not heard in its first 400 ms.
-    async fn apply(&mut self) -> &mut Self {
+    pub(super) async fn apply(&mut self) -> &mut Self {
         let started = Instant::now();
         while self.text().contains("A apply") {
             assert!(started.elapsed() < PATIENCE, "never applied:\n{}", self.text());
@@ -686,7 +686,7 @@ impl Screen {
     }
 
     /// The last words after the screens are closed.
-    async fn quit(mut self) -> String {
+    pub(super) async fn quit(mut self) -> String {
         self.press("q");
         let started = Instant::now();
         while self.child.try_wait().unwrap().is_none() {

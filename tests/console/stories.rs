@@ -615,6 +615,7 @@ pub fn running(state: &str) -> Operation {
             step("done", "move 10 partitions: 10 partitions moved"),
             step("doing", "move 10 partitions · waiting for orders-12"),
         ],
+        held: Vec::new(),
         log: vec![
             (fixture::now(), "step 1 done: 10 partitions moved".into()),
             (fixture::now(), "begun by anna@bastion-b".into()),

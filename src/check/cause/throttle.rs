@@ -55,7 +55,7 @@ pub(super) fn judge(facts: &Facts<'_>) -> Vec<Cause> {
             .first()
             .map_or(Evidence::list("topic"), |id| Evidence::of("broker", id)),
         next: vec![Step::new(
-            "throttle clear",
+            "throttle clear --foreign",
             "both halves: the rates on brokers and the lists on topics",
             vec![facts.gate_no_reassignment()],
         )],
@@ -124,7 +124,7 @@ mod tests {
             (causes[0].rule, causes[0].culprit.clone()),
             ("throttle-left", Culprit::new(Kind::Broker, 2))
         );
-        assert_eq!(causes[0].next[0].action, "throttle clear");
+        assert_eq!(causes[0].next[0].action, "throttle clear --foreign");
         assert_eq!(causes[0].next[0].blocked_by(), None);
         six.reassign("orders", 0, 2);
         assert!(six.causes().is_empty(), "somebody uses it");

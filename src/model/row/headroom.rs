@@ -4,12 +4,13 @@ use std::collections::BTreeMap;
 
 use super::Cell;
 use super::broker::BrokerRow;
+use super::join::Join;
 use super::volume::VolumeRow;
-use crate::model::Moment;
 use crate::model::cloud::InstanceType;
 use crate::model::limit::{self, Limit, LimitKind, Load};
 use crate::model::price;
 use crate::model::snapshot::Snapshot;
+use crate::model::{BrokerId, Moment};
 
 /// Fills in which limit binds, what it would be with a zone lost, and what raising it takes.
 pub fn fill(snapshot: &Snapshot, volumes: &mut [VolumeRow], brokers: &mut [BrokerRow], now: Moment) {
@@ -57,6 +58,50 @@ pub fn fill(snapshot: &Snapshot, volumes: &mut [VolumeRow], brokers: &mut [Broke
         };
         (broker.zone_down_percent, broker.zone_down) = zone_down(&broker.binding, &leaders, Some(&broker.zone));
     }
+}
+
+/// What copies use of each broker's machine, in MB/s, against its limits: each of its volumes, its instance's EBS
+/// baseline, and its network in the busier direction. Per broker, or why that is not known.
+///
+/// # Errors
+/// When no cloud is seen at all.
+pub fn copying(snapshot: &Snapshot, now: Moment) -> Result<BTreeMap<BrokerId, Result<Vec<Load>, String>>, String> {
+    if snapshot.cloud.instances.is_empty() {
+        return Err(snapshot
+            .cloud
+            .zones
+            .problem()
+            .unwrap_or_else(|| "no EC2 instance of this cluster is known".to_owned()));
+    }
+    let join = Join::of(snapshot);
+    let volumes = VolumeRow::all(snapshot, &join, now);
+    let brokers = snapshot.cluster.get().map_or(&[][..], |cluster| &cluster.brokers);
+    let of = |id: BrokerId| -> Result<Vec<Load>, String> {
+        let (instance, _) = join.instance(id)?;
+        let own = volumes.iter().filter(|volume| volume.broker == Some(id));
+        let loads: Vec<Cell<Load>> = own
+            .flat_map(of_volume)
+            .chain(of_machine(snapshot, instance, &volumes, now))
+            .collect();
+        let rates = loads.into_iter().filter(|load| match &load.value {
+            // Copying is a matter of bytes; operations are not counted here.
+            Some(load) => load.kind.unit() == "MB/s",
+            None => true,
+        });
+        let known: Result<Vec<Load>, String> = rates
+            .map(|load| {
+                load.value
+                    .ok_or_else(|| load.reason.unwrap_or_else(|| "a limit is not known".to_owned()))
+            })
+            .collect();
+        let known = known?;
+        let volume = known.iter().any(|load| load.kind == LimitKind::Volume);
+        match volume {
+            true => Ok(known),
+            false => Err("no EBS volume of its log directories is known".to_owned()),
+        }
+    };
+    Ok(brokers.iter().map(|broker| (broker.id, of(broker.id))).collect())
 }
 
 /// By zone; `Err` says why they are not known.

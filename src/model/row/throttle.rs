@@ -10,7 +10,10 @@ use serde::Serialize;
 
 use crate::model::config::{Config, ConfigSource};
 use crate::model::snapshot::Snapshot;
+use crate::model::throttle::{self, Claim, LISTS, RATES, Setting};
 use crate::model::{BrokerId, Observed};
+
+pub use crate::model::throttle::Side;
 
 /// One throttle setting.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -42,17 +45,6 @@ pub struct Slowed {
     pub replica: BrokerId,
 }
 
-/// Which half of a copy is throttled.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, strum::Display)]
-#[serde(rename_all = "snake_case")]
-#[strum(serialize_all = "snake_case")]
-pub enum Side {
-    Leader,
-    Follower,
-    /// Between directories of one broker.
-    LogDirs,
-}
-
 /// What a setting is good for now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, strum::Display)]
 #[serde(rename_all = "snake_case")]
@@ -68,16 +60,8 @@ pub enum Standing {
     Serving,
 }
 
-const RATES: [(Side, &str); 3] = [
-    (Side::Leader, "leader.replication.throttled.rate"),
-    (Side::Follower, "follower.replication.throttled.rate"),
-    (Side::LogDirs, "replica.alter.log.dirs.io.max.bytes.per.second"),
-];
-
-const LISTS: [(Side, &str); 2] = [
-    (Side::Leader, "leader.replication.throttled.replicas"),
-    (Side::Follower, "follower.replication.throttled.replicas"),
-];
+/// Of nobody who works with Azimuth on this host, so far as the journals tell.
+const FOREIGN: &str = "foreign";
 
 /// Which replicas of a topic a list names.
 #[derive(Debug, PartialEq, Eq)]
@@ -143,6 +127,37 @@ impl Behind<'_> {
 }
 
 impl ThrottleRow {
+    /// What is set, to compare it with what was set by whom; `None` for a rate that is no number.
+    pub fn setting(&self) -> Option<Setting> {
+        match (self.broker, &self.topic) {
+            (Some(broker), _) => Some(Setting::rate(broker, self.side, self.bytes_per_second?)),
+            (None, Some(topic)) => Some(Setting::list(topic, self.side, throttle::entries(&self.value))),
+            (None, None) => None,
+        }
+    }
+
+    /// Whose it is: `mine ID` or `foreign`; entries of one list may be of both.
+    pub fn whose(&self, claims: &[Claim]) -> String {
+        let Some(setting) = self.setting() else {
+            return FOREIGN.to_owned();
+        };
+        let mut rest = vec![setting.clone()];
+        let mut owners = BTreeSet::new();
+        for claim in claims {
+            let mine = throttle::among(std::slice::from_ref(&setting), std::slice::from_ref(&claim.setting));
+            if !mine.is_empty() {
+                throttle::release(&mut rest, &mine);
+                owners.insert(claim.operation.as_str());
+            }
+        }
+        let mine = owners.into_iter().collect::<Vec<_>>().join(", ");
+        match (mine.is_empty(), rest.is_empty()) {
+            (true, _) => FOREIGN.to_owned(),
+            (false, true) => format!("mine {mine}"),
+            (false, false) => format!("mine {mine} + {FOREIGN}"),
+        }
+    }
+
     /// Stale ones that slow something first, then by standing and subject.
     pub fn all(snapshot: &Snapshot) -> Vec<Self> {
         let settings = settings(snapshot);
@@ -598,6 +613,39 @@ mod tests {
         let rows = ThrottleRow::all(&snapshot);
         let follower = rows.iter().find(|row| row.side == Side::Follower).unwrap();
         assert_eq!(follower.standing, Standing::Unknown);
+    }
+
+    #[test]
+    fn it_is_told_whose_it_is_entry_by_entry() {
+        let rows = ThrottleRow::all(&snapshot());
+        let of = |subject: &str, side: Side| {
+            rows.iter()
+                .find(|row| row.subject == subject && row.side == side)
+                .unwrap()
+        };
+        let claim = |operation: &str, setting| Claim {
+            operation: operation.to_owned(),
+            live: false,
+            setting,
+        };
+        let rate = |bytes| claim("abc123", Setting::rate(1, Side::Leader, bytes));
+        assert_eq!(of("broker 1", Side::Leader).whose(&[rate(10_000_000)]), "mine abc123");
+        assert_eq!(
+            of("broker 1", Side::Leader).whose(&[rate(9)]),
+            "foreign",
+            "somebody set another"
+        );
+        assert_eq!(of("broker 2", Side::Follower).whose(&[rate(10_000_000)]), "foreign");
+        let listed = |text: &str| {
+            claim(
+                "abc123",
+                Setting::list("orders", Side::Follower, throttle::entries(text)),
+            )
+        };
+        let mut row = of("topic orders", Side::Follower).clone();
+        assert_eq!(row.whose(&[listed("0:2,1:2")]), "mine abc123");
+        row.value = "0:2,7:7".to_owned();
+        assert_eq!(row.whose(&[listed("0:2,1:2")]), "mine abc123 + foreign");
     }
 
     #[test]

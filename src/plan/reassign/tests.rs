@@ -567,6 +567,7 @@ fn batches_hold_the_bytes_that_may_be_in_flight() {
     let limited = |bytes: u64| {
         let wish = Wish {
             max_bytes_in_flight: Some(bytes),
+            max_rate: MaxRate::Solved,
             ..Goal::Drain(vec![1]).into()
         };
         super::plan(&snapshot, &wish, "dev", now()).unwrap()

@@ -2,7 +2,7 @@
 
 use regex::Regex;
 
-use super::{Error, Target};
+use super::{Error, MaxRate, Target};
 use crate::model::BrokerId;
 
 /// A goal, for some topics, and how much of it at a time.
@@ -15,6 +15,8 @@ pub struct Wish {
     pub exclude: Option<String>,
     /// A step copies at most so many bytes, unless one partition alone has more.
     pub max_bytes_in_flight: Option<u64>,
+    /// How fast it may copy.
+    pub max_rate: MaxRate,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -56,6 +58,7 @@ impl From<Goal> for Wish {
             topics: None,
             exclude: None,
             max_bytes_in_flight: None,
+            max_rate: MaxRate::Solved,
         }
     }
 }

@@ -122,6 +122,10 @@ pub enum Action {
     Leader,
     /// Plan the first next step that is safe.
     Step,
+    /// Plan to throttle what is in flight.
+    SetThrottle,
+    /// Plan to clear the throttles.
+    ClearThrottle,
     /// Plan to pause the operation.
     Pause,
     /// Plan to resume the operation.
@@ -168,10 +172,12 @@ impl Action {
                 | Self::Leader
                 | Self::Reset
                 | Self::Step
+                | Self::SetThrottle
+                | Self::ClearThrottle
+                | Self::Undo
                 | Self::Pause
                 | Self::Resume
                 | Self::Abort
-                | Self::Undo
                 | Self::Set
                 | Self::Unset
                 | Self::Apply

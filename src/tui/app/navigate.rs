@@ -142,7 +142,7 @@ impl State {
             (Noun::Logdir, Some(name)) => logdir::open(rows, snapshot, name, place.tab, now),
             // Their rows open what they are about.
             (Noun::Quorum, _) => quorum::list(snapshot, now),
-            (Noun::Throttle, _) => throttle::list(rows, snapshot),
+            (Noun::Throttle, _) => throttle::list(rows, snapshot, &operation::claims(&self.operations)),
             (Noun::Reassignment, _) => reassignment::list(rows, snapshot),
             (Noun::Transaction, None) => transaction::list(rows, snapshot),
             (Noun::Transaction, Some(name)) => transaction::open(rows, snapshot, name),

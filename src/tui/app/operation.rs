@@ -2,6 +2,7 @@
 
 use crate::check::Reach;
 use crate::model::Moment;
+use crate::model::throttle::{Claim, Setting};
 
 use super::editor::Editor;
 use super::field::{Field, Tone};
@@ -44,6 +45,8 @@ pub struct Operation {
     pub reach: Reach,
     /// How it ended, or how it can be taken up.
     pub note: Option<String>,
+    /// Throttles that it has set and nobody has taken away.
+    pub held: Vec<Setting>,
     pub steps: Vec<Step>,
     /// Its journal in words, the latest first.
     pub log: Vec<(Moment, String)>,
@@ -68,6 +71,20 @@ impl Operation {
     pub fn is_running(&self) -> bool {
         matches!(self.state.as_str(), "running" | "paused" | "aborting")
     }
+}
+
+/// Which operation holds which throttle.
+pub fn claims(operations: &[Operation]) -> Vec<Claim> {
+    let of = |operation: &Operation| {
+        let (id, live) = (operation.id.clone(), operation.is_live());
+        let held = operation.held.clone().into_iter();
+        held.map(move |setting| Claim {
+            operation: id.clone(),
+            live,
+            setting,
+        })
+    };
+    operations.iter().flat_map(of).collect()
 }
 
 /// A plan on its way to being applied.

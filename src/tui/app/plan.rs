@@ -1,7 +1,8 @@
 //! Capitals: each turns into a command line, which is worked out into a plan, read, and confirmed.
 
 use crate::command::reassign::{Intent, Verb};
-use crate::command::value::Assignment;
+use crate::command::throttle::Verb as Throttle;
+use crate::command::value::{Assignment, Brokers};
 use crate::command::{Command, config, group, leader, operation, topic};
 use crate::model::config::Owner;
 use crate::model::{BrokerId, Moment};
@@ -13,6 +14,7 @@ use super::field::{Field, Tone};
 use super::operation::{Confirm, Sheet};
 use super::place::Noun;
 use super::state::State;
+use super::throttle;
 
 /// More moves than this are too long a line to edit.
 const MOVES: usize = 12;
@@ -70,15 +72,22 @@ impl State {
                 self.draft_config(now, action);
                 Vec::new()
             }
+            Action::SetThrottle => {
+                self.open_palette("throttle set --rate 50MB");
+                Vec::new()
+            }
+            Action::ClearThrottle => self.clear_throttles(),
             Action::Pause | Action::Resume | Action::Abort | Action::Undo => {
                 let Some(id) = self.place().name.clone().or_else(|| self.list().selected.clone()) else {
                     return Vec::new();
                 };
                 let verb = match action {
-                    Action::Pause => operation::Verb::Pause { id },
+                    Action::Pause => operation::Verb::Pause { id, now: false },
                     Action::Resume => operation::Verb::Resume { id },
                     Action::Undo => operation::Verb::Undo {
                         id,
+                        max_rate: None,
+                        max_bytes_in_flight: None,
                         overrides: Vec::new(),
                     },
                     _ => operation::Verb::Abort { id },
@@ -161,6 +170,28 @@ impl State {
             (Noun::Topic, Some(topic), _) => Some((row.key.clone(), Owner::Topic(topic.clone()), value("value"))),
             _ => None,
         }
+    }
+
+    /// Everything that is set on the brokers and topics of the rows, whoever set it: they are named.
+    fn clear_throttles(&mut self) -> Vec<Effect> {
+        let targets = self.targets();
+        let chosen = self.rows.throttles.iter();
+        let chosen: Vec<_> = chosen.filter(|row| targets.contains(&throttle::key(row))).collect();
+        let mut brokers: Vec<BrokerId> = chosen.iter().filter_map(|row| row.broker).collect();
+        brokers.sort_unstable();
+        brokers.dedup();
+        let mut topic: Vec<String> = chosen.iter().filter_map(|row| row.topic.clone()).collect();
+        topic.sort();
+        topic.dedup();
+        if brokers.is_empty() && topic.is_empty() {
+            return Vec::new();
+        }
+        self.plan_command(&Command::Throttle(Throttle::Clear {
+            foreign: false,
+            broker: (!brokers.is_empty()).then_some(Brokers(brokers)),
+            topic,
+            overrides: Vec::new(),
+        }))
     }
 
     /// Opens a line with where the partitions are; the person writes where they shall be.

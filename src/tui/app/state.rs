@@ -267,6 +267,7 @@ impl State {
                 self.verbs && place.noun == Noun::Operation
             }
             Action::Set | Action::Unset => self.verbs && self.is_of_configs(),
+            Action::SetThrottle | Action::ClearThrottle => self.verbs && place.noun == Noun::Throttle,
             Action::Operation => self.verbs,
             Action::Heat => place.noun == Noun::Topic && place.tab == 0,
             // What is frozen is not computed again.

@@ -3,6 +3,7 @@
 use crate::model::Snapshot;
 use crate::model::row::Rows;
 use crate::model::row::throttle::{Slowed, Standing, ThrottleRow};
+use crate::model::throttle::Claim;
 
 use super::field::{Field, Tone};
 use super::place::{Noun, Place};
@@ -10,21 +11,21 @@ use super::table::{Column, Row, Table};
 use super::text;
 
 /// Everything that is set.
-pub fn list(rows: &Rows, snapshot: &Snapshot) -> Table {
+pub fn list(rows: &Rows, snapshot: &Snapshot, claims: &[Claim]) -> Table {
     let columns = vec![
         Column::new("subject", "set on", 0).width(8, 30),
         Column::new("side", "side", 0).width(8, 8),
         Column::new("value", "value", 0).width(9, 24),
         Column::new("standing", "standing", 0).width(9, 9),
         Column::new("slows", "slows now", 1).width(9, 30),
-        Column::new("whose", "whose", 3).width(7, 9),
+        Column::new("whose", "whose", 3).width(7, 22),
         Column::new("why", "why", 2).width(10, 34),
         Column::new("source", "source", 5).width(7, 22),
         Column::new("property", "property", 6).width(12, 48),
     ];
     Table {
         columns,
-        rows: rows.throttles.iter().map(row).collect(),
+        rows: rows.throttles.iter().map(|throttle| row(throttle, claims)).collect(),
         noun: "throttle",
         empty: empty(snapshot),
         ..Table::default()
@@ -49,7 +50,8 @@ fn empty(snapshot: &Snapshot) -> String {
     }
 }
 
-fn row(throttle: &ThrottleRow) -> Row {
+fn row(throttle: &ThrottleRow, claims: &[Claim]) -> Row {
+    let whose = throttle.whose(claims);
     let value = match throttle.bytes_per_second {
         Some(rate) => Field::new(rate_words(rate)).number(rate as f64),
         None => Field::new(throttle.value.clone()),
@@ -73,9 +75,12 @@ fn row(throttle: &ThrottleRow) -> Row {
         let names: Vec<String> = throttle.slows.iter().take(20).map(name).collect();
         notes.push(format!("slows {}", names.join(", ")));
     }
-    notes.push("foreign: no operation of Azimuth sets throttles; whoever set it must clear it".to_owned());
+    notes.push(match whose.strip_prefix("mine ") {
+        Some(operation) => format!("set by operation {operation} of this host"),
+        None => "foreign: no operation of this host has set it; D clears it all the same".to_owned(),
+    });
     Row {
-        key: format!("{} {}", throttle.subject, throttle.property),
+        key: key(throttle),
         badness: match (throttle.standing, throttle.slows.len() as u64) {
             (Standing::Stale, slows) if slows > 0 => 1_000 + slows,
             (Standing::Stale, _) => 100,
@@ -89,7 +94,7 @@ fn row(throttle: &ThrottleRow) -> Row {
             value,
             Field::new(format!("{glyph} {}", throttle.standing)).tone(tone),
             slows.tone(slows_tone),
-            Field::muted("foreign"),
+            Field::muted(whose),
             Field::new(throttle.why.clone()),
             Field::muted(throttle.source.to_string()),
             Field::muted(throttle.property.clone()),
@@ -104,6 +109,11 @@ fn row(throttle: &ThrottleRow) -> Row {
         }),
         ..Row::default()
     }
+}
+
+/// How a row is named.
+pub(super) fn key(throttle: &ThrottleRow) -> String {
+    format!("{} {}", throttle.subject, throttle.property)
 }
 
 /// A throttle may be far below a megabyte.

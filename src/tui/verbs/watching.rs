@@ -11,7 +11,9 @@ use tokio::time::timeout;
 
 use crate::check::Reach;
 use crate::model::Snapshot;
+use crate::model::throttle::{Claim, Setting};
 use crate::operation::client::Client;
+use crate::operation::folder::ledger;
 use crate::operation::{Entry, Folder, Ground, Id, Journal, Status, StepState};
 use crate::plan::summary;
 use crate::plan::{Kind, Plan};
@@ -48,10 +50,13 @@ pub async fn watch(
             shelf
         });
         shelf = looked.await.unwrap_or_default();
+        let claims = shelf.claims();
         let mut operations = Vec::new();
         for (id, (_, status, entries)) in &shelf.read {
             let live = if status.alive { live(&folder, id).await } else { None };
-            operations.push(shape(live.as_ref().unwrap_or(status), entries));
+            let held = claims.iter().filter(|claim| claim.operation == id.as_str());
+            let held = held.map(|claim| claim.setting.clone()).collect();
+            operations.push(shape(live.as_ref().unwrap_or(status), entries, held));
         }
         publish.send_if_modified(|known| {
             let changed = **known != operations;
@@ -89,6 +94,18 @@ async fn live(folder: &Folder, id: &Id) -> Option<Status> {
 }
 
 impl Shelf {
+    /// Which operation holds which throttle.
+    fn claims(&self) -> Vec<Claim> {
+        let told = self.read.iter();
+        let told: Vec<_> = told
+            .map(|(id, (_, status, entries))| {
+                let about = entries.iter().filter(|entry| entry.event.is_about_throttles());
+                (id.clone(), status.phase.is_over(), about.cloned().collect())
+            })
+            .collect();
+        ledger(&told)
+    }
+
     fn look(&mut self, folder: &Folder) {
         let ids = folder.ids().unwrap_or_default();
         self.read.retain(|id, _| ids.contains(id));
@@ -111,7 +128,7 @@ impl Shelf {
     }
 }
 
-fn shape(status: &Status, entries: &[Entry]) -> Operation {
+fn shape(status: &Status, entries: &[Entry], held: Vec<Setting>) -> Operation {
     let progress = status.progress.as_ref().filter(|_| !status.phase.is_over());
     Operation {
         id: status.id.to_string(),
@@ -124,6 +141,7 @@ fn shape(status: &Status, entries: &[Entry]) -> Operation {
         eta_seconds: progress.and_then(|progress| progress.eta_seconds).map(|eta| eta as f64),
         reach: Reach::of(&status.plan),
         note: status.way_out().or_else(|| status.note.clone()),
+        held,
         steps: (0..status.steps.len()).map(|at| step(status, at)).collect(),
         log: entries
             .iter()
@@ -142,6 +160,8 @@ fn verb(plan: &Plan) -> &'static str {
         Kind::TopicCreate => "create",
         Kind::TopicDelete => "delete",
         Kind::ConfigSet | Kind::ConfigUnset => "config",
+        Kind::ThrottleSet => "throttle",
+        Kind::ThrottleClear => "clear",
     }
 }
 
