@@ -210,6 +210,11 @@ impl Move {
         self.from.iter().copied().filter(|id| !self.to.contains(id))
     }
 
+    /// Only the order of preference changes: no replica comes or goes.
+    pub fn is_order(&self) -> bool {
+        self.adding().next().is_none() && self.removing().next().is_none()
+    }
+
     /// Bytes that come to new replicas; `None` when the size is not known and there are any.
     pub fn copied_bytes(&self) -> Option<u64> {
         match self.adding().count() as u64 {

@@ -132,7 +132,12 @@ pub(super) async fn look(kafka: &Kafka, moves: &[Move], step: usize) -> Seen {
         } else {
             format!(", {} skipped (deleted meanwhile)", gone.join(", "))
         };
-        return Seen::Done(format!("{} partitions moved{skipped}", moves.len() - gone.len()));
+        let what = if moves.iter().all(Move::is_order) {
+            "prefer others"
+        } else {
+            "moved"
+        };
+        return Seen::Done(format!("{} partitions {what}{skipped}", moves.len() - gone.len()));
     }
     match astray(kafka, &topics, &waiting).await {
         Ok(None) => {}

@@ -1,5 +1,7 @@
 //! A plan in words, line by line in the order to read; both faces show these lines.
 
+use std::collections::BTreeSet;
+
 use super::gate::{Class, Gate, Verdict};
 use super::group::Offset;
 use super::impact::Load;
@@ -194,8 +196,10 @@ fn brokers(plan: &Plan) -> Vec<Line> {
     };
     let heads = ["broker", "leaders", "replicas", "in", "out", "disk → peak"].map(str::to_owned);
     let rows: Vec<[String; 6]> = std::iter::once(heads).chain(touched.into_iter().map(row)).collect();
+    // Where only the order changes nobody's bytes do.
+    let columns = if plan.moves().all(Move::is_order) { 3 } else { 6 };
     let width = |at: usize| rows.iter().map(|row| row[at].chars().count()).max().unwrap_or(0);
-    let widths: Vec<usize> = (0..6).map(width).collect();
+    let widths: Vec<usize> = (0..columns).map(width).collect();
     let line = |row: &[String; 6]| {
         let cells = row.iter().zip(&widths);
         cells
@@ -259,9 +263,11 @@ fn offsets(plan: &Plan) -> Vec<Line> {
     resets.flat_map(Step::offsets).map(one).collect()
 }
 
-/// The first elections, and how many more there are.
+/// The first elections, and how many more there are. Where the order changes too, its line says who leads.
 fn leads(plan: &Plan) -> Vec<Line> {
-    let all: Vec<&Lead> = plan.steps.iter().flat_map(Step::leads).collect();
+    let moves: BTreeSet<(&str, i32)> = plan.moves().map(|m| (m.topic.as_str(), m.partition)).collect();
+    let told = |lead: &&Lead| !moves.contains(&(lead.topic.as_str(), lead.partition));
+    let all: Vec<&Lead> = plan.steps.iter().flat_map(Step::leads).filter(told).collect();
     let who = |id: Option<BrokerId>, nobody: &str| id.map_or(nobody.to_owned(), |id| id.to_string());
     let one = |lead: &&Lead| {
         let (from, to) = (who(lead.from, "nobody"), who(lead.to, "whoever is alive"));
@@ -278,6 +284,10 @@ fn leads(plan: &Plan) -> Vec<Line> {
 }
 
 fn one_move(m: &Move) -> Line {
+    if m.is_order() {
+        let text = format!("  {}  prefers {} → {}", m.name(), ids(&m.from), ids(&m.to));
+        return Line::new(Mood::Plain, text);
+    }
     let text = format!(
         "  {}  {} → {}  {}",
         m.name(),
@@ -326,6 +336,9 @@ fn step(step: &Step) -> Vec<Line> {
 /// What a step does, for a list of steps.
 pub fn step_name(step: &Step) -> String {
     match step {
+        Step::Reassign { moves } if moves.iter().all(Move::is_order) => {
+            format!("change whom {} prefer", plural(moves.len(), "partition"))
+        }
         Step::Reassign { moves } => match moves.as_slice() {
             [only] => format!("move {} to {}", only.name(), ids(&only.to)),
             [first, .., last] => format!(

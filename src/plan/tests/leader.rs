@@ -73,6 +73,22 @@ fn a_broker_is_left_by_what_it_leads_and_is_preferred_last() {
     assert_eq!(gate(&plan, "isr").verdict, Verdict::Pass);
     assert!(matches!(plan.undo, Undo::Full { .. }));
     assert_eq!((plan.impact.bytes, plan.impact.crossing_bytes), (Some(0), Some(0)));
+    let lines: Vec<String> = crate::plan::summary::lines(&plan)
+        .into_iter()
+        .map(|line| line.text)
+        .collect();
+    assert_eq!(
+        lines,
+        [
+            "PLAN leader move: 1 leader off broker 1   1 order · 1 election · no data moved · undo: full (leader restore, no \
+             bytes)",
+            "  broker   leaders   replicas",
+            "       1       1→0          2",
+            "       3       0→1          2",
+            "  orders-0  prefers 1,2,3 → 3,2,1",
+            "  ✓ isr           all 1 get a leader that is in sync and answers",
+        ]
+    );
 }
 
 #[test]
