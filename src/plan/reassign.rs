@@ -32,7 +32,7 @@ pub use wish::{Goal, Measure, Wish, topic_pattern};
 use super::gate::few;
 use super::impact::Impact;
 use super::summary::size;
-use super::{Error, Kind, Move, Plan, Step, Undo, VALID, VERSION};
+use super::{Error, Kind, Lead, Move, Plan, Step, Undo, VALID, VERSION};
 use crate::model::snapshot::Snapshot;
 use crate::model::topic::Partition;
 use crate::model::{BrokerId, Moment, Observed};
@@ -98,6 +98,7 @@ pub fn plan(snapshot: &Snapshot, wish: &Wish, context: &str, now: Moment) -> Res
     let mut gates = gate::gates(snapshot, &moves, &impact);
     let undo = undo(&moves);
     let title = wish.goal.title().unwrap_or_else(|| title(&moves));
+    let leads = elections(snapshot, &moves);
     let batches = batches(moves, wish.max_bytes_in_flight);
     let (throttle, its_gates) = throttle::solve(snapshot, &batches, wish.max_rate, now);
     gates.extend(its_gates);
@@ -112,10 +113,32 @@ pub fn plan(snapshot: &Snapshot, wish: &Wish, context: &str, now: Moment) -> Res
         gates,
         undo,
         impact,
-        steps: throttle::around(snapshot, batches, throttle.as_ref()),
+        steps: throttle::around(snapshot, batches, throttle.as_ref())
+            .into_iter()
+            .chain(leads)
+            .collect(),
         aim,
         throttle,
     })
+}
+
+/// A partition whose leader stays goes on being led by it, however its order changes: whom it prefers then is elected. One
+/// whose leader goes is led by the first of its new order anyway.
+fn elections(snapshot: &Snapshot, moves: &[Move]) -> Option<Step> {
+    let lead = |m: &Move| {
+        let leader = placed(snapshot, m)?.leader?;
+        let first = m.to.first().copied().filter(|first| *first != leader)?;
+        m.to.contains(&leader).then(|| Lead {
+            topic: m.topic.clone(),
+            partition: m.partition,
+            from: Some(leader),
+            to: Some(first),
+        })
+    };
+    // Who did not prefer its leader before is none of this plan's business.
+    let turned = moves.iter().filter(|m| m.from.first() != m.to.first());
+    let leads: Vec<Lead> = turned.filter_map(lead).collect();
+    (!leads.is_empty()).then_some(Step::Elect { leads })
 }
 
 /// Where partitions shall be for a goal, and how near that comes to the least.
@@ -337,8 +360,10 @@ pub(super) fn renew(plan: &Plan, snapshot: &Snapshot) -> Result<Plan, Error> {
             Some(throttle)
         }
         None => {
-            let (_, its_gates) = throttle::solve(snapshot, &batches, MaxRate::Unlimited, plan.made_at);
-            gates.extend(its_gates);
+            // Its steps set none, whatever the limits would leave by now.
+            let (now, its_gates) = throttle::solve(snapshot, &batches, MaxRate::Solved, plan.made_at);
+            let unlimited = || throttle::solve(snapshot, &batches, MaxRate::Unlimited, plan.made_at).1;
+            gates.extend(if now.is_some() { unlimited() } else { its_gates });
             None
         }
     };

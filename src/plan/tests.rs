@@ -354,3 +354,16 @@ fn deleting_a_topic_has_no_undo_and_names_who_reads_it() {
     assert_eq!(verdict(&plan, "readers"), Verdict::Fail);
     assert!(plan.gates[0].evidence.contains("billing"));
 }
+
+#[test]
+fn who_is_preferred_is_elected_where_the_leader_stays() {
+    let leads = |replicas: &[BrokerId]| {
+        let plan = plan(&snapshot(), &[target(0, replicas)]);
+        let leads = plan.steps.iter().flat_map(Step::leads);
+        leads.map(|lead| (lead.from, lead.to)).collect::<Vec<_>>()
+    };
+    assert_eq!(leads(&[3, 2, 1]), [(Some(1), Some(3))]);
+    assert_eq!(leads(&[4, 1, 3]), [(Some(1), Some(4))], "once it is in sync");
+    assert!(leads(&[4, 2, 3]).is_empty(), "the controller does, as 1 goes");
+    assert!(leads(&[1, 3, 2]).is_empty(), "the leader is preferred as before");
+}
