@@ -112,9 +112,18 @@ async fn answer(line: &Line) -> Result<Exit, Failure> {
         },
         Command::Transaction(verb) => transaction::answer(line, verb).boxed_local().await?,
         Command::Quorum(verb) => quorum::answer(line, verb).await?,
-        Command::Acl(verb) => acl::answer(line, verb).await?,
-        Command::User(verb) => user::answer(line, verb).await?,
-        Command::Quota(verb) => quota::answer(line, verb).await?,
+        Command::Acl(verb) => match verb.is_change() {
+            true => return acl::change(line, verb).boxed().await,
+            false => acl::answer(line, verb).await?,
+        },
+        Command::User(verb) => match verb.change() {
+            Some((intent, overrides)) => return user::change(line, verb, intent, overrides).boxed().await,
+            None => user::answer(line, verb).await?,
+        },
+        Command::Quota(verb) => match verb.change() {
+            Some((intent, overrides)) => return quota::change(line, intent, overrides).boxed().await,
+            None => quota::answer(line, verb).await?,
+        },
         Command::Reassign(verb) => return reassign::run(line, verb).boxed().await,
         Command::Leader(verb) => return leader::run(line, verb).boxed().await,
         Command::Operation(verb) => return operation::run(line, verb).boxed().await,

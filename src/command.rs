@@ -205,6 +205,9 @@ impl Command {
             Self::Group(group::Verb::Reset { .. } | group::Verb::Delete { .. }) => true,
             Self::Config(verb) => verb.change().is_some(),
             Self::Throttle(verb) => verb.intent().is_some(),
+            Self::User(verb) => verb.change().is_some(),
+            Self::Quota(verb) => verb.change().is_some(),
+            Self::Acl(verb) => matches!(verb, acl::Verb::Apply { .. }),
             Self::Reassign(verb) => matches!(verb, reassign::Verb::Plan(_)),
             _ => false,
         }

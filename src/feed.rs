@@ -125,6 +125,7 @@ impl Sources {
             context: self.context.clone(),
             cloud: plane.unasked(),
             vantage: host(),
+            principal: self.kafka.principal(),
             probe_topic: self.probe_topic.clone(),
             ..Snapshot::default()
         };

@@ -17,6 +17,7 @@ pub mod history;
 pub mod logdir;
 pub mod metric;
 pub mod nearest;
+pub mod need;
 pub mod observed;
 pub mod offset;
 pub mod pace;

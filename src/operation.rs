@@ -6,6 +6,7 @@
 //! stay true: nothing is asked of Kafka that the journal does not hold first, only the process that holds the
 //! journal's lock acts, and an engine that takes up a journal looks at the cluster before it repeats an act.
 
+mod acl;
 pub mod client;
 mod config;
 pub mod engine;
@@ -18,6 +19,7 @@ mod leader;
 pub mod lock;
 pub mod prepare;
 mod crash;
+mod quota;
 mod reassign;
 mod socket;
 pub mod status;
@@ -26,6 +28,7 @@ mod step;
 mod testing;
 mod throttle;
 mod topic;
+mod user;
 
 use std::path::PathBuf;
 

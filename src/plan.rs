@@ -11,12 +11,14 @@ pub mod group;
 pub mod impact;
 pub mod intent;
 pub mod leader;
+pub mod quota;
 pub mod reassign;
 pub mod relieve;
 pub mod summary;
 pub mod throttle;
 pub mod topic;
 pub mod undo;
+pub mod user;
 #[cfg(test)]
 mod tests;
 
@@ -105,6 +107,18 @@ pub enum Kind {
     #[serde(rename = "throttle.clear")]
     #[strum(serialize = "throttle.clear")]
     ThrottleClear,
+    #[serde(rename = "acl.apply")]
+    #[strum(serialize = "acl.apply")]
+    AclApply,
+    #[serde(rename = "user.set")]
+    #[strum(serialize = "user.set")]
+    UserSet,
+    #[serde(rename = "user.delete")]
+    #[strum(serialize = "user.delete")]
+    UserDelete,
+    #[serde(rename = "quota.set")]
+    #[strum(serialize = "quota.set")]
+    QuotaSet,
 }
 
 /// One act: what is sent to Kafka at once, and verified before the next.
@@ -112,9 +126,13 @@ pub enum Kind {
 #[serde(tag = "act", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Step {
     /// Moves replicas; done when every partition has exactly its target replicas, all in sync.
-    Reassign { moves: Vec<Move> },
+    Reassign {
+        moves: Vec<Move>,
+    },
     /// Elects leaders; done when each partition is led as wanted.
-    Elect { leads: Vec<Lead> },
+    Elect {
+        leads: Vec<Lead>,
+    },
     /// The topic has more partitions; only while it still has this id and as many as before.
     AddPartitions {
         topic: String,
@@ -129,9 +147,15 @@ pub enum Step {
         offsets: Vec<group::Offset>,
     },
     /// Commits offsets for a group that has no members.
-    ResetOffsets { group: String, offsets: Vec<group::Offset> },
+    ResetOffsets {
+        group: String,
+        offsets: Vec<group::Offset>,
+    },
     /// Deletes a group that has no members; the offsets are what it had committed.
-    DeleteGroup { group: String, offsets: Vec<group::Offset> },
+    DeleteGroup {
+        group: String,
+        offsets: Vec<group::Offset>,
+    },
     /// `None` leaves the number to the brokers' defaults.
     CreateTopic {
         name: String,
@@ -148,9 +172,22 @@ pub enum Step {
     /// Sets or unsets configs of one owner, together or not at all; done when brokers tell them so.
     AlterConfigs(config::Alter),
     /// Sets what nobody else has set; the operation holds it until it clears it, or `throttle clear` does.
-    SetThrottle { settings: Vec<Setting> },
+    SetThrottle {
+        settings: Vec<Setting>,
+    },
     /// Takes settings away while they are still so. Empty: what the operation itself has set.
-    ClearThrottle { settings: Vec<Setting> },
+    ClearThrottle {
+        settings: Vec<Setting>,
+    },
+    /// Adds access rules; done when every broker has them.
+    AddAcls(acl::change::Lines),
+    /// Removes access rules; done when no broker has them.
+    RemoveAcls(acl::change::Lines),
+    /// Gives a user a password, which is not here.
+    SetCredential(user::Credential),
+    DeleteCredential(user::Credential),
+    /// Sets limits of one entity, or takes them away.
+    AlterQuotas(quota::Alter),
 }
 
 /// One partition's way.
@@ -279,6 +316,13 @@ impl Plan {
             aim: None,
             throttle: None,
         })
+    }
+
+    /// Whether the context's name must be typed, whatever its class: what is done cannot be undone, or whatever a file
+    /// leaves out goes.
+    pub fn wants_name(&self) -> bool {
+        let whole = |step: &Step| matches!(step, Step::RemoveAcls(lines) if lines.whole);
+        matches!(self.undo, Undo::None { .. }) || self.steps.iter().any(whole)
     }
 
     /// Gates that stand in the way: failed or not known. Warnings do not.

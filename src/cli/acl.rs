@@ -1,6 +1,8 @@
-//! `azimuth acl …`
+//! `azimuth acl …`: reading and explaining rules; what changes them is in [`change`].
 
-use super::exit::Failure;
+mod change;
+
+use super::exit::{Exit, Failure};
 use super::facts::{Facts, gather};
 use super::output::{Answer, Block, Column, Data, Field, Problem, Rank, Sheet};
 use crate::command::Line;
@@ -39,7 +41,13 @@ pub async fn answer(line: &Line, verb: &Verb) -> Result<Answer, Failure> {
             let facts = gather(line, &[Section::Cluster, Section::Acls, Section::BrokerConfigs]).await?;
             Ok(explained(facts, &question))
         }
+        Verb::Diff { file } => change::diff(line, file).await,
+        Verb::Apply { .. } | Verb::Edit { .. } => Err(Failure::usage("that is a change, not a question")),
     }
+}
+
+pub async fn change(line: &Line, verb: &Verb) -> Result<Exit, Failure> {
+    change::run(line, verb).await
 }
 
 fn list(facts: Facts, bears: impl Fn(&&Rule) -> bool) -> Answer {

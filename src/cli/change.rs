@@ -160,16 +160,25 @@ pub async fn plan(line: &Line, intent: &Intent, files: Files<'_>) -> Result<Exit
 
 /// Reads a plan of one kind; `-` is stdin.
 pub fn load(path: &Path, kind: Kind) -> Result<Plan, Failure> {
+    parse(path, &read(path)?, kind)
+}
+
+/// A file's text; `-` is stdin.
+pub fn read(path: &Path) -> Result<String, Failure> {
     let text = if path == Path::new("-") {
         let mut text = String::new();
         std::io::stdin().read_to_string(&mut text).map(|_| text)
     } else {
         std::fs::read_to_string(path)
     };
+    text.map_err(|error| Failure::usage(format!("{}: {error}", path.display())))
+}
+
+/// A plan of one kind from the text of a file.
+pub fn parse(path: &Path, text: &str, kind: Kind) -> Result<Plan, Failure> {
     let name = path.display();
-    let text = text.map_err(|error| Failure::usage(format!("{name}: {error}")))?;
     let plan: Plan =
-        serde_json::from_str(&text).map_err(|error| Failure::usage(format!("{name} is no plan: {error}")))?;
+        serde_json::from_str(text).map_err(|error| Failure::usage(format!("{name} is no plan: {error}")))?;
     if plan.azimuth != plan::VERSION {
         let version = plan.azimuth;
         return Err(Failure::usage(format!(

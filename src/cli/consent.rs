@@ -26,8 +26,14 @@ pub fn given(global: &Global) -> Consent {
 
 /// Leave to carry out a plan. One that cannot be undone wants the name typed in every class.
 pub fn ask_leave(global: &Global, rule: &Rule, plan: &Plan) -> Result<Permit, Failure> {
-    let by_name = matches!(plan.undo, Undo::None { .. });
-    ask(global, rule, &plan.title, by_name)
+    let whole = plan.wants_name() && !matches!(plan.undo, Undo::None { .. });
+    if whole && global.yes && global.confirm.is_none() {
+        return Err(Failure::refused(format!(
+            "--yes is not enough: whatever the file leaves out is removed; --confirm {} goes on",
+            rule.name
+        )));
+    }
+    ask(global, rule, &plan.title, plan.wants_name())
 }
 
 /// May `what` (a sentence such as "delete topic orders") be done? Asks on a terminal where the rule wants an answer and

@@ -1,6 +1,7 @@
 //! `azimuth quota …`
 
-use super::exit::Failure;
+use super::change::{self, Wish};
+use super::exit::{Exit, Failure};
 use super::facts::gather;
 use super::output::{Answer, Column, Data, Field, Rank, plain};
 use crate::command::Line;
@@ -8,6 +9,8 @@ use crate::command::quota::Verb;
 use crate::feed::Section;
 use crate::model::quota::{Client, Whom};
 use crate::model::row::quota::{QuotaRow, decided_by};
+use crate::operation::Secrets;
+use crate::plan::intent::Intent;
 
 /// A quota, and what it decides for the client that was asked about.
 struct Row {
@@ -16,8 +19,21 @@ struct Row {
     decides: Option<Vec<String>>,
 }
 
+pub async fn change(line: &Line, intent: Intent, overrides: &[String]) -> Result<Exit, Failure> {
+    let wish = Wish {
+        intent,
+        saved: None,
+        overrides,
+        detach: false,
+        secrets: Secrets::default(),
+    };
+    change::run(line, wish).await
+}
+
 pub async fn answer(line: &Line, verb: &Verb) -> Result<Answer, Failure> {
-    let Verb::List { user, client_id, ip } = verb;
+    let Verb::List { user, client_id, ip } = verb else {
+        return Err(Failure::usage("that is a change, not a question"));
+    };
     let facts = gather(line, &[Section::Cluster, Section::Quotas]).await?;
     let client = Client {
         user: user.as_deref(),

@@ -1,9 +1,13 @@
 //! `azimuth acl …`
 
+use std::path::PathBuf;
+
 use clap::{Args, Subcommand};
 
+use super::value::gate;
 use super::words::Words;
-use crate::model::acl::{self, Operation, ResourceKind};
+use crate::model::acl::{self, Operation, Pattern, ResourceKind};
+use crate::plan::acl::text::Scope;
 
 /// What can be done with access rules.
 #[derive(Debug, Clone, PartialEq, Eq, Subcommand)]
@@ -56,6 +60,93 @@ another one are listed.")]
         #[arg(long, value_name = "ADDRESS")]
         host: Option<String>,
     },
+    /// A file of rules against the cluster: exit 0 the same, 1 different
+    #[command(after_long_help = FILES)]
+    Diff {
+        /// Rules, or what kafka-acls --list prints; - is stdin
+        #[arg(value_name = "FILE")]
+        file: PathBuf,
+    },
+    /// Add the rules of a file; with --prune also remove what is in its scope and not in it
+    #[command(after_long_help = FILES)]
+    Apply {
+        /// Rules, what kafka-acls --list prints, or a plan; - is stdin
+        #[arg(value_name = "FILE")]
+        file: PathBuf,
+        /// Remove what is in the file's scope and not in the file
+        #[arg(long)]
+        prune: bool,
+        /// Return once it runs
+        #[arg(long)]
+        detach: bool,
+        /// Go on against these gates; needs --reason
+        #[arg(long = "override", value_name = "GATE", value_delimiter = ',', value_parser = gate)]
+        overrides: Vec<String>,
+    },
+    /// Edit rules in $VISUAL or $EDITOR; what is left out is removed
+    #[command(after_long_help = "\
+Examples:
+  azimuth acl edit --principal billing
+  azimuth acl edit --topic-prefix orders-
+  azimuth acl edit --confirm prod-eu                       all rules")]
+    Edit {
+        #[command(flatten)]
+        of: Of,
+        /// Go on against these gates; needs --reason
+        #[arg(long = "override", value_name = "GATE", value_delimiter = ',', value_parser = gate)]
+        overrides: Vec<String>,
+    },
+}
+
+const FILES: &str = "\
+A file has one rule a line, as acl list prints them, and begins with what it is the whole truth of:
+  scope topic prefix orders-                               or: scope principal User:billing, scope all
+  allow User:billing from * to Read,Describe on topic prefix orders-
+  allow User:etl to produce on topic orders-raw            consume, produce and transact stand for what clients need
+  deny \"User:CN=a b\" to Write on topic orders-eu          names with spaces or commas are quoted
+
+Outside of its scope nothing is touched; without a scope line it only adds. --prune with scope all needs
+--confirm NAME in every class of context. Rules are added first, read back from every broker, and then removed.";
+
+/// Which rules, one of these at most; none of them is all rules.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Args)]
+#[group(multiple = false)]
+pub struct Of {
+    /// Those of this principal; `billing` is User:billing
+    #[arg(long, value_name = "PRINCIPAL")]
+    pub principal: Option<String>,
+    /// Those on this topic
+    #[arg(long, value_name = "TOPIC")]
+    pub topic: Option<String>,
+    /// Those on topics, and prefixes of topics, that begin so
+    #[arg(long, value_name = "PREFIX")]
+    pub topic_prefix: Option<String>,
+    /// Those on this group
+    #[arg(long, value_name = "GROUP")]
+    pub group: Option<String>,
+}
+
+impl Of {
+    pub fn scope(&self) -> Scope {
+        let resource = |kind, pattern, name: &String| Scope::Resource {
+            kind,
+            pattern,
+            name: name.clone(),
+        };
+        let principal = self
+            .principal
+            .as_ref()
+            .map(|name| Scope::Principal(acl::principal(name)));
+        let named = [
+            (ResourceKind::Topic, Pattern::Literal, &self.topic),
+            (ResourceKind::Topic, Pattern::Prefixed, &self.topic_prefix),
+            (ResourceKind::Group, Pattern::Literal, &self.group),
+        ];
+        let mut named = named
+            .into_iter()
+            .filter_map(|(kind, pattern, name)| Some(resource(kind, pattern, name.as_ref()?)));
+        principal.or_else(|| named.next()).unwrap_or(Scope::All)
+    }
 }
 
 /// A resource, one at most.
@@ -135,7 +226,29 @@ impl Verb {
                         .option("--operation", [operation]),
                 )
                 .option("--host", host),
+            Self::Diff { file } => Words::new(&["acl", "diff"]).name(file.display()),
+            Self::Apply {
+                file,
+                prune,
+                detach,
+                overrides,
+            } => Words::new(&["acl", "apply"])
+                .name(file.display())
+                .flag("--prune", *prune)
+                .flag("--detach", *detach)
+                .list("--override", overrides),
+            Self::Edit { of, overrides } => Words::new(&["acl", "edit"])
+                .option("--principal", &of.principal)
+                .option("--topic", &of.topic)
+                .option("--topic-prefix", &of.topic_prefix)
+                .option("--group", &of.group)
+                .list("--override", overrides),
         }
+    }
+
+    /// Whether it changes rules.
+    pub fn is_change(&self) -> bool {
+        matches!(self, Self::Apply { .. } | Self::Edit { .. })
     }
 }
 

@@ -14,6 +14,7 @@ use super::{
 use crate::model::Moment;
 use crate::model::acl::Operation;
 use crate::model::config::Owner;
+use crate::model::quota::{Entity, Whom};
 use crate::model::record::view::Form;
 use crate::plan::reassign::Measure;
 
@@ -262,12 +263,8 @@ impl Random {
                 headless: self.flip(),
             }),
             13 => Command::Acl(self.acl()),
-            14 => Command::User(user::Verb::List),
-            15 => Command::Quota(quota::Verb::List {
-                user: self.maybe(Self::text),
-                client_id: self.maybe(Self::text),
-                ip: self.maybe(Self::text),
-            }),
+            14 => Command::User(self.user()),
+            15 => Command::Quota(self.quota()),
             16 => Command::Config(self.config()),
             17 => Command::Throttle(match self.below(3) {
                 0 => throttle::Verb::List { stale: self.flip() },
@@ -312,15 +309,36 @@ impl Random {
             5 => on.user = Some(self.text()),
             _ => {}
         }
-        match self.flip() {
-            true => acl::Verb::List {
+        match self.below(5) {
+            0 => acl::Verb::Diff { file: self.path() },
+            1 => acl::Verb::Apply {
+                file: self.path(),
+                prune: self.flip(),
+                detach: self.flip(),
+                overrides: self.gates(),
+            },
+            2 => {
+                let mut of = acl::Of::default();
+                match self.below(5) {
+                    0 => of.principal = Some(self.text()),
+                    1 => of.topic = Some(self.text()),
+                    2 => of.topic_prefix = Some(self.text()),
+                    3 => of.group = Some(self.text()),
+                    _ => {}
+                }
+                acl::Verb::Edit {
+                    of,
+                    overrides: self.gates(),
+                }
+            }
+            3 => acl::Verb::List {
                 principal: self.maybe(Self::text),
                 on,
                 host: self.maybe(Self::text),
                 operation: self.flip().then_some(operation),
                 deny: self.flip(),
             },
-            false => acl::Verb::Explain {
+            _ => acl::Verb::Explain {
                 principal: self.text(),
                 operation,
                 on,
@@ -365,6 +383,76 @@ impl Random {
             },
             _ => topic::Verb::Delete {
                 names: self.some(1, Self::text),
+                overrides: self.gates(),
+            },
+        }
+    }
+
+    fn user(&mut self) -> user::Verb {
+        let mechanism = |random: &mut Self| match random.flip() {
+            true => user::Mechanism::Sha256,
+            false => user::Mechanism::Sha512,
+        };
+        match self.below(3) {
+            0 => user::Verb::List,
+            1 => {
+                let mut password = user::Password::default();
+                match self.below(4) {
+                    0 => password.password_file = Some(self.path()),
+                    1 => password.password_env = Some(self.text()),
+                    2 => password.password_command = Some(self.text()),
+                    _ => {}
+                }
+                user::Verb::Set {
+                    name: self.text(),
+                    mechanism: mechanism(self),
+                    iterations: self.id(),
+                    password,
+                    overrides: self.gates(),
+                }
+            }
+            _ => user::Verb::Delete {
+                name: self.text(),
+                mechanism: self.maybe(mechanism),
+                overrides: self.gates(),
+            },
+        }
+    }
+
+    fn quota(&mut self) -> quota::Verb {
+        let whom = |random: &mut Self| match random.flip() {
+            true => Whom::Default,
+            false => Whom::Named(random.text()),
+        };
+        let entity = match self.below(3) {
+            0 => Entity {
+                ip: Some(whom(self)),
+                ..Entity::default()
+            },
+            1 => Entity {
+                user: Some(whom(self)),
+                client_id: self.maybe(whom),
+                ip: None,
+            },
+            _ => Entity {
+                client_id: Some(whom(self)),
+                ..Entity::default()
+            },
+        };
+        match self.below(3) {
+            0 => quota::Verb::List {
+                user: self.maybe(Self::text),
+                client_id: self.maybe(Self::text),
+                ip: self.maybe(Self::text),
+            },
+            1 => quota::Verb::Set {
+                pairs: self.some(1, |random| format!("k={}", random.below(1000))),
+                of: quota::Of::of(&entity),
+                overrides: self.gates(),
+            },
+            _ => quota::Verb::Unset {
+                names: self.some(1, Self::text),
+                of: quota::Of::of(&entity),
                 overrides: self.gates(),
             },
         }

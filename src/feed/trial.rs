@@ -9,10 +9,10 @@ use tokio::net::{TcpStream, lookup_host};
 use tokio::time::{Instant, timeout};
 
 use super::{Error, Sources};
-use crate::model::Moment;
 use crate::model::broker::Broker;
 use crate::model::cluster::Cluster;
 use crate::model::right::{Operation, Operations, Rights};
+use crate::model::{Moment, acl, need};
 use crate::source::kafka::{Handshake, Kafka};
 
 /// A certificate that ends sooner deserves a word: most authorities of companies need days.
@@ -272,6 +272,22 @@ const NEEDS: &[(Scope, Operation, &str, bool)] = &[
     (Scope::Topics, Operation::Delete, "deleting topics", true),
 ];
 
+/// The verbs that lack it, for a sentence; none where nothing of the console needs it.
+fn lacking(scope: Scope, operation: Operation, changes: bool) -> String {
+    let kind = match scope {
+        Scope::Cluster => acl::ResourceKind::Cluster,
+        Scope::Topics => acl::ResourceKind::Topic,
+    };
+    let verbs = operation
+        .to_string()
+        .parse()
+        .map_or(Vec::new(), |operation| need::verbs(kind, operation, changes));
+    match verbs.is_empty() {
+        true => String::new(),
+        false => format!("; it is lacking for {}", verbs.join(", ")),
+    }
+}
+
 async fn rights(sources: &Sources, changes: bool, patience: Duration) -> Vec<Trial> {
     let started = Instant::now();
     let told = timeout(patience, sources.kafka.rights()).await;
@@ -287,7 +303,14 @@ async fn rights(sources: &Sources, changes: bool, patience: Duration) -> Vec<Tri
         Ok(Ok(rights)) => NEEDS
             .iter()
             .filter(|(.., is_change)| changes || !is_change)
-            .map(|(scope, operation, what, _)| row(what, held(&rights, *scope, *operation)))
+            .map(|(scope, operation, what, _)| {
+                let (outcome, detail) = held(&rights, *scope, *operation);
+                let more = match outcome {
+                    Outcome::Warn => lacking(*scope, *operation, changes),
+                    _ => String::new(),
+                };
+                row(what, (outcome, detail + &more))
+            })
             .collect(),
         Ok(Err(error)) => vec![row("our principal", (Outcome::Fail, error.to_string()))],
         Err(_) => vec![row("our principal", (Outcome::Fail, late(patience)))],

@@ -217,12 +217,7 @@ impl Rule {
 
     /// `topic prefix orders-`, `group billing`, `cluster`.
     pub fn target(&self) -> String {
-        let kind = self.resource;
-        match self.pattern {
-            Pattern::Literal if kind == ResourceKind::Cluster && self.name == CLUSTER => kind.to_string(),
-            Pattern::Literal => format!("{kind} {}", quoted(&self.name)),
-            Pattern::Prefixed => format!("{kind} prefix {}", quoted(&self.name)),
-        }
+        target(self.resource, self.pattern, &self.name)
     }
 }
 
@@ -241,6 +236,15 @@ impl fmt::Display for Rule {
     }
 }
 
+/// What a rule is on, as a rule's line ends: `topic prefix orders-`.
+pub fn target(kind: ResourceKind, pattern: Pattern, name: &str) -> String {
+    match pattern {
+        Pattern::Literal if kind == ResourceKind::Cluster && name == CLUSTER => kind.to_string(),
+        Pattern::Literal => format!("{kind} {}", quoted(name)),
+        Pattern::Prefixed => format!("{kind} prefix {}", quoted(name)),
+    }
+}
+
 /// A principal as it is written in an ACL: `billing` is a user.
 pub fn principal(text: &str) -> String {
     if text.contains(':') {
@@ -255,10 +259,13 @@ pub fn user_of(principal: &str) -> Option<&str> {
     principal.strip_prefix("User:")
 }
 
-/// Names with spaces, commas or quotes are double-quoted, so that a line can be read back.
-fn quoted(name: &str) -> String {
-    let plain =
-        !name.is_empty() && !name.contains(|c: char| c.is_whitespace() || c.is_control() || ",\"\\".contains(c));
+/// Names with spaces, commas or quotes are double-quoted, so that a line can be read back; so are those that would be taken
+/// for a comment or a word of the line.
+pub fn quoted(name: &str) -> String {
+    let plain = !name.is_empty()
+        && !name.starts_with('#')
+        && name != "prefix"
+        && !name.contains(|c: char| c.is_whitespace() || c.is_control() || ",\"\\".contains(c));
     if plain {
         return name.to_owned();
     }

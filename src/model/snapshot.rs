@@ -68,6 +68,9 @@ pub struct Snapshot {
     /// by plans, so in no capture.
     #[serde(skip)]
     pub owned_configs: BTreeMap<Owner, Observed<Vec<Config>>>,
+    /// Who we are to the brokers, where that can be told. Of this process, so in no capture.
+    #[serde(skip)]
+    pub principal: Option<String>,
     #[serde(default)]
     pub acls: Observed<Acls>,
     #[serde(default)]

@@ -255,7 +255,7 @@ impl Engine {
                     "the plan is for cluster {wanted}, this is {found}"
                 )));
             }
-            if let Some(unseen) = unseen(&snapshot).or_else(|| prepare::unseen(&snapshot)) {
+            if let Some(unseen) = unseen(&snapshot).or_else(|| prepare::unseen(&plan, &snapshot)) {
                 self.wait_for(unseen);
                 if self.pass(LOOK).await? == Wish::Stop(Stop::Abort) {
                     self.abort().await?;

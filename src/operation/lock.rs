@@ -33,7 +33,10 @@ pub fn scopes(plan: &Plan) -> Vec<String> {
         | Step::Truncate { topic: name, .. }
         | Step::CreateTopic { name, .. }
         | Step::DeleteTopic { name, .. } => format!("topic-{name}"),
-        Step::AlterConfigs(alter) => alter.owner.to_string().replace(' ', "-"),
+        Step::SetCredential(one) | Step::DeleteCredential(one) => file("user", &one.user),
+        Step::AlterQuotas(alter) => file("quota", &alter.entity.words()),
+        Step::AddAcls(_) | Step::RemoveAcls(_) => "acl".to_owned(),
+        Step::AlterConfigs(alter) => file("config", &alter.owner.to_string()),
     };
     let mut scopes: Vec<String> = plan.steps.iter().map(scope).collect();
     scopes.sort();
@@ -51,6 +54,19 @@ fn safe(name: &str) -> String {
         }
     };
     name.chars().map(plain).take(200).collect()
+}
+
+/// A scope that is a file's name, whatever the thing is called: names of users are anybody's.
+fn file(noun: &str, name: &str) -> String {
+    use std::hash::{DefaultHasher, Hash, Hasher};
+    let plain: String = name
+        .chars()
+        .map(|c| if c.is_ascii_alphanumeric() { c } else { '-' })
+        .take(60)
+        .collect();
+    let mut hasher = DefaultHasher::new();
+    name.hash(&mut hasher);
+    format!("{noun}-{plain}-{:08x}", hasher.finish() as u32)
 }
 
 impl Lock {

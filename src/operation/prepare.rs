@@ -2,6 +2,7 @@
 //! the wish is about.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 use std::time::Duration;
 
 use futures::future::join_all;
@@ -17,8 +18,9 @@ use crate::plan::leader;
 use crate::plan::reassign::{Goal, MaxRate};
 use crate::plan::throttle::Clear;
 use crate::plan::topic::Truncate;
-use crate::plan::{Plan, Step};
+use crate::plan::{Kind, Plan, Step};
 use crate::settings::Secret;
+use crate::settings::secret::Program;
 
 /// Between the two looks that tell how fast somebody writes.
 const APART: Duration = Duration::from_secs(1);
@@ -163,6 +165,15 @@ pub async fn look(sources: &Sources, intent: &Intent, deadline: Duration) -> Sna
             }
             feed::collect(sources, &needs, deadline).await
         }
+        Intent::Quota(_) => feed::collect(sources, &needs(&[Section::Cluster, Section::Quotas]), deadline).await,
+        Intent::Acl(_) | Intent::User(_) => {
+            let of = match intent {
+                Intent::User(_) => Section::Users,
+                _ => Section::Groups,
+            };
+            let needs = needs(&[Section::Cluster, Section::Acls, Section::BrokerConfigs, of]);
+            feed::collect(sources, &needs, deadline).await
+        }
         Intent::Config(wish) => {
             let needs = needs(&[Section::Cluster, Section::Topics]);
             let mut snapshot = feed::collect(sources, &needs, deadline / 2).await;
@@ -188,14 +199,28 @@ pub fn secrets<'a>(wanted: impl Iterator<Item = (&'a str, Secret)>) -> Result<Se
     wanted.map(reveal).collect()
 }
 
+/// Where a secret is that is named by a file, a variable or a command; `None` where none of them is.
+pub fn secret(file: Option<&Path>, variable: Option<&str>, command: Option<&str>) -> Option<Secret> {
+    let file = file.map(|path| Secret::File(path.to_owned()));
+    let variable = || variable.map(|name| Secret::Environment(name.to_owned()));
+    let command = || command.map(|line| Secret::Command(Program::Line(line.to_owned())));
+    file.or_else(variable).or_else(command)
+}
+
 /// Looks at what tells whether a plan still fits, before its first act.
 pub(super) async fn again(sources: &Sources, plan: &Plan, deadline: Duration) -> Snapshot {
-    let needs = Needs::from([
+    let mut needs = Needs::from([
         Section::Cluster,
         Section::Topics,
         Section::Links,
         Section::Reassignments,
     ]);
+    needs.extend(match plan.kind {
+        Kind::AclApply => Some(Section::Acls),
+        Kind::UserSet | Kind::UserDelete => Some(Section::Users),
+        Kind::QuotaSet => Some(Section::Quotas),
+        _ => None,
+    });
     let mut snapshot = feed::collect(sources, &needs, deadline / 2).await;
     let owners: Vec<&Owner> = plan.steps.iter().filter_map(owner).collect();
     ask_configs(sources, &mut snapshot, &owners, deadline / 2).await;
@@ -203,7 +228,16 @@ pub(super) async fn again(sources: &Sources, plan: &Plan, deadline: Duration) ->
 }
 
 /// What of it was not seen, and why.
-pub(super) fn unseen(snapshot: &Snapshot) -> Option<String> {
+pub(super) fn unseen(plan: &Plan, snapshot: &Snapshot) -> Option<String> {
+    let (what, missing, problem) = match plan.kind {
+        Kind::AclApply => ("access rules", snapshot.acls.get().is_none(), snapshot.acls.problem()),
+        Kind::UserSet | Kind::UserDelete => ("users", snapshot.users.get().is_none(), snapshot.users.problem()),
+        Kind::QuotaSet => ("quotas", snapshot.quotas.get().is_none(), snapshot.quotas.problem()),
+        _ => ("", false, None),
+    };
+    if missing {
+        return Some(format!("waiting for the {what}: {}", problem.unwrap_or_default()));
+    }
     let blind = |(owner, seen): (&Owner, &Observed<_>)| {
         let problem = seen.problem().filter(|_| seen.get().is_none())?;
         Some(format!("waiting for the configs of {owner}: {problem}"))

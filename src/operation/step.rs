@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::status::Progress;
-use super::{config, group, leader, reassign, throttle, topic};
+use super::{acl, config, group, leader, quota, reassign, throttle, topic, user};
 use crate::plan::Step;
 use crate::source::Error;
 use crate::source::kafka::Kafka;
@@ -54,6 +54,11 @@ pub(super) async fn act(kafka: Kafka, step: Step, again: bool, secrets: Secrets)
             topic::create(&kafka, &wanted, again).await
         }
         Step::DeleteTopic { name, id, .. } => topic::delete(&kafka, name, *id, again).await,
+        Step::SetCredential(one) => user::set(&kafka, one, &secrets).await,
+        Step::DeleteCredential(one) => user::delete(&kafka, one).await,
+        Step::AlterQuotas(alter) => quota::act(&kafka, alter).await,
+        Step::AddAcls(lines) => acl::add(&kafka, &lines.rules).await,
+        Step::RemoveAcls(lines) => acl::remove(&kafka, &lines.rules).await,
         Step::AlterConfigs(alter) => config::act(&kafka, alter, &secrets).await,
         Step::SetThrottle { settings } => throttle::set(&kafka, settings, settings).await,
         // The engine does it itself, setting by setting.
@@ -72,6 +77,11 @@ pub(super) async fn look(kafka: Kafka, step: Step, at: usize) -> Seen {
         Step::Truncate { topic, offsets, .. } => topic::is_truncated(&kafka, topic, offsets, at).await,
         Step::CreateTopic { name, .. } => topic::is_created(&kafka, name, at).await,
         Step::DeleteTopic { name, id, .. } => topic::is_deleted(&kafka, name, *id, at).await,
+        Step::SetCredential(one) => user::look(&kafka, one, false, at).await,
+        Step::DeleteCredential(one) => user::look(&kafka, one, true, at).await,
+        Step::AlterQuotas(alter) => quota::look(&kafka, alter, at).await,
+        Step::AddAcls(lines) => acl::look(&kafka, &lines.rules, false, at).await,
+        Step::RemoveAcls(lines) => acl::look(&kafka, &lines.rules, true, at).await,
         Step::AlterConfigs(alter) => config::look(&kafka, alter, at).await,
         Step::SetThrottle { settings } => throttle::is_set(&kafka, settings, at).await,
         Step::ClearThrottle { .. } => Seen::Done(String::new()),

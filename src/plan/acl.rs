@@ -4,6 +4,11 @@
 //! resource and none allows, the answer is no; where none speaks of it, `allow.everyone.if.no.acl.found` answers. What
 //! the cluster does not tell of these two settings is unknown, and then so is what depends on it.
 
+pub mod change;
+pub mod effect;
+pub mod index;
+pub mod text;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::model::Snapshot;

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::gate::Verdict;
-use super::{Move, Plan, Step, config, reassign};
+use super::{Move, Plan, Step, acl, config, quota, reassign, user};
 use crate::model::Moment;
 use crate::model::snapshot::Snapshot;
 
@@ -35,7 +35,8 @@ pub fn since(plan: &Plan, snapshot: &Snapshot, now: Moment) -> Vec<Drift> {
     if plan.is_expired(now) {
         material(format!("the plan was valid until {}", plan.expires_at));
     }
-    if snapshot.topics.get().is_none() {
+    let needless = plan.steps.iter().all(is_beside_topics);
+    if snapshot.topics.get().is_none() && !needless {
         let why = snapshot.topics.problem().unwrap_or_default();
         material(format!("the topics are not known: {why}"));
         return drifts;
@@ -49,6 +50,13 @@ pub fn since(plan: &Plan, snapshot: &Snapshot, now: Moment) -> Vec<Drift> {
             }
             Step::CreateTopic { name, .. } if snapshot.topic(name).is_some() => {
                 material(format!("topic {name} exists now"))
+            }
+            Step::SetCredential(_) | Step::DeleteCredential(_) => {
+                user::drift(step, snapshot).into_iter().for_each(&mut material);
+            }
+            Step::AlterQuotas(alter) => quota::drift(alter, snapshot).into_iter().for_each(&mut material),
+            Step::AddAcls(_) | Step::RemoveAcls(_) => {
+                acl::change::drift(step, snapshot).into_iter().for_each(&mut material);
             }
             Step::AlterConfigs(alter) => config::drift(alter, snapshot).into_iter().for_each(&mut material),
             // The engine looks what is set before it sets or clears anything.
@@ -78,6 +86,19 @@ fn reads(name: &str, snapshot: &Snapshot) -> Option<String> {
     let group = snapshot.groups.get()?.iter().find(|group| group.name == name)?;
     let gate = super::group::members(group);
     (gate.verdict == Verdict::Fail).then_some(gate.evidence)
+}
+
+/// What has nothing to do with topics, or looks at its own.
+fn is_beside_topics(step: &Step) -> bool {
+    matches!(
+        step,
+        Step::AlterConfigs(_)
+            | Step::AddAcls(_)
+            | Step::RemoveAcls(_)
+            | Step::SetCredential(_)
+            | Step::DeleteCredential(_)
+            | Step::AlterQuotas(_)
+    )
 }
 
 fn moved(m: &Move, snapshot: &Snapshot) -> Option<String> {

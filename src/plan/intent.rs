@@ -4,12 +4,12 @@ use super::reassign::{self, Goal, MaxRate, Target, Wish};
 use super::throttle::{self, Clear, Set};
 use super::topic::{self, NewTopic};
 use super::{Error, Kind, Plan, Step};
-use super::{config, group, leader};
+use super::{acl, config, group, leader, quota, user};
 use crate::model::Moment;
 use crate::model::snapshot::Snapshot;
 
 /// One wish.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Intent {
     CreateTopic(NewTopic),
     DeleteTopics(Vec<String>),
@@ -23,6 +23,9 @@ pub enum Intent {
     Config(config::Wish),
     SetThrottle(Set),
     ClearThrottle(Clear),
+    Acl(acl::change::Wish),
+    User(user::Wish),
+    Quota(quota::Wish),
 }
 
 impl Intent {
@@ -44,9 +47,13 @@ impl Intent {
         });
         let configs = plan.steps.iter().find_map(|step| match step {
             Step::AlterConfigs(alter) => Some(Self::Config(config::wish_of(alter))),
+            Step::AlterQuotas(alter) => Some(Self::Quota(quota::wish_of(alter))),
             _ => None,
         });
-        if let Some(intent) = configs {
+        if plan.kind == Kind::AclApply {
+            return Self::Acl(acl::change::wish_of(plan));
+        }
+        if let Some(intent) = configs.or_else(|| user::wish_of(plan).map(Self::User)) {
             return intent;
         }
         match (plan.kind, create) {
@@ -125,6 +132,9 @@ impl Intent {
             Self::Config(wish) => config::plan(snapshot, wish, context, now),
             Self::SetThrottle(wish) => throttle::set(snapshot, wish, context, now),
             Self::ClearThrottle(wish) => throttle::clear(snapshot, wish, context, now),
+            Self::Acl(wish) => acl::change::plan(snapshot, wish, context, now),
+            Self::User(wish) => user::plan(snapshot, wish, context, now),
+            Self::Quota(wish) => quota::plan(snapshot, wish, context, now),
         }
     }
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::gate::{Class, Gate, Verdict};
 use super::group::Offset;
 use super::impact::Load;
-use super::{Kind, Lead, Move, Plan, Step, Undo, config, reassign, throttle};
+use super::{Kind, Lead, Move, Plan, Step, Undo, acl, config, quota, reassign, throttle, user};
 use crate::model::BrokerId;
 use crate::model::throttle::Setting;
 
@@ -98,7 +98,8 @@ pub fn figures(plan: &Plan) -> String {
         Kind::TopicAddPartitions => parts.push("no data moved".to_owned()),
         Kind::TopicTruncate => parts.push(plural(plan.steps.len(), "topic")),
         Kind::TopicCreate | Kind::TopicDelete => parts.push(plural(plan.steps.len(), "topic")),
-        Kind::ConfigSet | Kind::ConfigUnset => {}
+        Kind::ConfigSet | Kind::ConfigUnset | Kind::AclApply => {}
+        Kind::UserSet | Kind::UserDelete | Kind::QuotaSet => {}
         Kind::ThrottleSet | Kind::ThrottleClear => {
             parts.push(plural(throttle::settings_of(plan).len(), "setting"));
         }
@@ -214,7 +215,8 @@ fn brokers(plan: &Plan) -> Vec<Line> {
         .collect()
 }
 
-fn steps(plan: &Plan) -> Vec<Line> {
+/// What each step does.
+pub fn steps(plan: &Plan) -> Vec<Line> {
     let mut lines: Vec<Line> = plan.moves().take(MOVES).map(one_move).collect();
     if let Some(more) = plan.moves().count().checked_sub(MOVES).filter(|more| *more > 0) {
         lines.push(Line::new(
@@ -312,6 +314,10 @@ fn step(step: &Step) -> Vec<Line> {
         Step::DeleteGroup { group, offsets } => {
             format!("  - {group}  {}", plural(offsets.len(), "committed offset"))
         }
+        Step::SetCredential(_) | Step::DeleteCredential(_) => user::line(step).unwrap_or_default(),
+        Step::AlterQuotas(alter) => return quota::lines(alter),
+        Step::AddAcls(all) => return acl::change::lines(all, '+'),
+        Step::RemoveAcls(all) => return acl::change::lines(all, '-'),
         Step::CreateTopic {
             name,
             partitions,
@@ -367,6 +373,11 @@ pub fn step_name(step: &Step) -> String {
         Step::SetThrottle { settings } => format!("throttle: {}", throttle::words(settings)),
         Step::ClearThrottle { settings } if settings.is_empty() => "take the throttle away".to_owned(),
         Step::ClearThrottle { settings } => format!("clear {}", throttle::words(settings)),
+        Step::SetCredential(one) => format!("set the {} password of {}", one.mechanism, one.user),
+        Step::DeleteCredential(one) => format!("delete the {} credential of {}", one.mechanism, one.user),
+        Step::AlterQuotas(alter) => alter.words(),
+        Step::AddAcls(all) => format!("add {}", plural(all.rules.len(), "rule")),
+        Step::RemoveAcls(all) => format!("remove {}", plural(all.rules.len(), "rule")),
     }
 }
 

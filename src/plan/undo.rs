@@ -3,7 +3,7 @@
 use super::intent::Intent;
 use super::reassign::{Goal, Target};
 use super::throttle::{self, Set};
-use super::{Error, Kind, Move, Plan, Step, config, group, leader};
+use super::{Error, Kind, Move, Plan, Step, acl, config, group, leader, quota, user};
 
 /// What takes back the steps of a plan that were begun.
 ///
@@ -65,6 +65,10 @@ pub fn intent(plan: &Plan, begun: impl Fn(usize) -> bool) -> Result<Intent, Erro
             }))
         }
         Step::Elect { .. } => Err(Error::Impossible("an election has no way back".to_owned())),
+        Step::SetCredential(one) => Ok(Intent::User(user::undoing(one)?)),
+        Step::DeleteCredential(one) => Err(user::lost(&one.user)),
+        Step::AlterQuotas(alter) => Ok(Intent::Quota(quota::undoing(alter))),
+        Step::AddAcls(_) | Step::RemoveAcls(_) => Ok(Intent::Acl(acl::change::undoing(&steps))),
         Step::AlterConfigs(alter) => Ok(Intent::Config(config::undoing(alter)?)),
         Step::CreateTopic { name, .. } => Err(Error::Impossible(format!(
             "azimuth topic delete {name} takes it back, with all records written meanwhile"

@@ -46,7 +46,7 @@ use std::sync::Arc;
 
 use futures::future::join_all;
 
-use crate::model::acl::Acls;
+use crate::model::acl::{Acls, Rule};
 use crate::model::backlog::{Backlogs, Retentions};
 use crate::model::cluster::Cluster;
 use crate::model::config::{Config, Owner};
@@ -54,7 +54,7 @@ use crate::model::group::Group;
 use crate::model::logdir::LogDir;
 use crate::model::offset::Offsets;
 use crate::model::quorum::Quorum;
-use crate::model::quota::Quota;
+use crate::model::quota::{Entity, Quota};
 use crate::model::reassignment::Reassignment;
 use crate::model::right::Rights;
 use crate::model::topic::Topic;
@@ -212,9 +212,45 @@ impl Kafka {
         acl::acls(&self.pool).await
     }
 
+    /// The rules as this broker knows them. DescribeAcls.
+    pub async fn acls_of(&self, broker: BrokerId) -> Result<Acls, Error> {
+        let peer = self.peer(broker).await?;
+        acl::of_broker(&self.pool, &peer).await
+    }
+
+    /// CreateAcls; one that is there already is no error.
+    pub async fn create_acls(&self, rules: &[Rule]) -> Result<(), Error> {
+        acl::create(&self.pool, rules).await
+    }
+
+    /// DeleteAcls, each named in full; one that is gone already is no error.
+    pub async fn delete_acls(&self, rules: &[Rule]) -> Result<(), Error> {
+        acl::delete(&self.pool, rules).await
+    }
+
+    /// Who we are to the brokers, where that follows from how we log in. `None`: from a certificate, whose name they map.
+    pub fn principal(&self) -> Option<String> {
+        self.pool.security().principal()
+    }
+
     /// Users with SCRAM credentials, one request; never a secret. DescribeUserScramCredentials.
     pub async fn users(&self) -> Result<Vec<User>, Error> {
         user::users(&self.pool).await
+    }
+
+    /// Gives a user a SCRAM password; only what is derived from it is sent. AlterUserScramCredentials.
+    pub async fn set_scram(&self, user: &str, mechanism: &str, iterations: i32, password: &str) -> Result<(), Error> {
+        user::set(&self.pool, user, mechanism, iterations, password).await
+    }
+
+    /// Takes a SCRAM credential away; one that is gone already is no error. AlterUserScramCredentials.
+    pub async fn delete_scram(&self, user: &str, mechanism: &str) -> Result<(), Error> {
+        user::delete(&self.pool, user, mechanism).await
+    }
+
+    /// Sets limits of one entity, `None` takes one away; those that are not named stay. AlterClientQuotas.
+    pub async fn alter_quota(&self, entity: &Entity, limits: &BTreeMap<String, Option<f64>>) -> Result<(), Error> {
+        quota::alter(&self.pool, entity, limits).await
     }
 
     /// Client quotas of all entities, one request. DescribeClientQuotas.

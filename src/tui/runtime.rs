@@ -60,6 +60,8 @@ pub trait Verbs: Send + Sync + 'static {
     fn apply(&self, sheet: String, confirm: Option<String>) -> BoxFuture<'static, Result<String, String>>;
     /// Saves a sheet's plan to a file; the answer says where.
     fn save(&self, sheet: String) -> BoxFuture<'static, Result<String, String>>;
+    /// Keeps a text of access rules, and works out what applying it would do.
+    fn plan_rules(&self, text: String) -> BoxFuture<'static, Result<Sheet, String>>;
     fn operations(&self) -> watch::Receiver<Arc<Vec<Operation>>>;
     /// Begins to read records for the words after `record`.
     fn read(&self, words: &[String]) -> Result<Tail, String>;
@@ -258,6 +260,12 @@ impl Runtime {
             Effect::Plan(words) => {
                 let asked = words.clone();
                 self.ask(|verbs| verbs.plan(asked), |planned| Message::Planned(words, planned));
+            }
+            Effect::PlanRules { words, text } => {
+                self.ask(
+                    |verbs| verbs.plan_rules(text),
+                    |planned| Message::Planned(words, planned),
+                );
             }
             Effect::Apply { sheet, confirm } => self.ask(|verbs| verbs.apply(sheet, confirm), Message::Applied),
             Effect::SavePlan(sheet) => self.ask(|verbs| verbs.save(sheet), Message::Applied),

@@ -13,18 +13,22 @@ use tokio::task::AbortHandle;
 use super::app::field::{Field, Tone};
 use super::app::operation::{Operation, Sheet};
 use super::runtime::Verbs;
-use crate::command::words::quote;
-use crate::command::{Command, Line, leader, reassign, record};
+use crate::command::words::{quote, split};
+use crate::command::{Command, Line, acl, leader, reassign, record};
 use crate::feed::{self, Overflow, Sources, Tail, TailRequest};
 use crate::model::{Moment, Snapshot};
 use crate::operation::client::Client;
 use crate::operation::journal::Ask;
 use crate::operation::launch::{self, Launch, Route};
 use crate::operation::{self, Error, Folder, Ground, Id, Phase, Secrets, prepare};
+use crate::plan::acl::change::Wish as Rules;
+use crate::plan::acl::text::{Note, Text};
 use crate::plan::intent::Intent;
 use crate::plan::leader::Wish;
-use crate::plan::summary::{self, Mood};
-use crate::plan::{Kind, Plan, Undo};
+use crate::plan::summary;
+use crate::plan::user::PASSWORD;
+use crate::plan::{Kind, Plan};
+use crate::settings::file::write_private;
 use crate::settings::rule::{Consent, Rule, Verdict};
 use crate::settings::{Class, Secret};
 
@@ -99,6 +103,11 @@ impl Verbs for Live {
         async move { desk.save(&sheet) }.boxed()
     }
 
+    fn plan_rules(&self, text: String) -> BoxFuture<'static, Result<Sheet, String>> {
+        let desk = self.desk.clone();
+        async move { desk.plan_rules(&text).await }.boxed()
+    }
+
     fn operations(&self) -> watch::Receiver<Arc<Vec<Operation>>> {
         self.operations.clone()
     }
@@ -159,6 +168,36 @@ impl Desk {
                 let wish = wanted.wish(file.as_deref()).map_err(|error| error.to_string())?;
                 self.work_out(&line, Intent::Reassign(wish), Vec::new()).await
             }
+            Some(Command::Acl(acl::Verb::Apply {
+                file,
+                prune,
+                detach: _,
+                overrides,
+            })) => {
+                let read = std::fs::read_to_string(file);
+                let content = read.map_err(|error| format!("{}: {error}", file.display()))?;
+                let faults = |faults: Vec<Note>| faults.first().map_or_else(String::new, Note::to_string);
+                let text = Text::parse(&content).map_err(faults)?;
+                let wish = Rules::Text { text, prune: *prune };
+                self.work_out(&line, Intent::Acl(wish), overrides.clone()).await
+            }
+            Some(Command::Quota(verb)) if verb.change().is_some() => {
+                let (intent, overrides) = verb.change().ok_or("that changes nothing")?;
+                self.work_out(&line, intent, overrides.to_vec()).await
+            }
+            Some(Command::User(verb)) if verb.change().is_some() => {
+                let (intent, overrides) = verb.change().ok_or("that changes nothing")?;
+                let mut secrets = Secrets::default();
+                if let Some(given) = verb.password() {
+                    let (file, variable) = (given.password_file.as_deref(), given.password_env.as_deref());
+                    let secret = prepare::secret(file, variable, given.password_command.as_deref());
+                    let secret = secret.ok_or(
+                        "a password is not typed here: give --password-file, --password-env or --password-command",
+                    )?;
+                    secrets = prepare::secrets([(PASSWORD, secret)].into_iter())?;
+                }
+                self.work_out_with(&line, intent, overrides.to_vec(), secrets).await
+            }
             Some(Command::Config(verb)) if verb.change().is_some() => {
                 let (intent, overrides) = verb.change().ok_or("that changes nothing")?;
                 let files = verb.files().into_iter();
@@ -214,6 +253,27 @@ impl Desk {
         Ok(Wish::Restore(order))
     }
 
+    /// The text goes into a file of the person's own, so that the command that does the same is one that can be run.
+    async fn plan_rules(&self, text: &str) -> Result<Sheet, String> {
+        let name: String = self
+            .ground
+            .context
+            .name
+            .chars()
+            .map(|c| if c.is_alphanumeric() { c } else { '-' })
+            .collect();
+        let path = self.ground.paths.state.join("draft").join(format!("{name}.acl"));
+        write_private(&path, text).map_err(|error| error.to_string())?;
+        let verb = acl::Verb::Apply {
+            file: path,
+            prune: true,
+            detach: false,
+            overrides: Vec::new(),
+        };
+        let printed = Command::Acl(verb).to_string();
+        self.plan(&split(&printed)?).await
+    }
+
     /// A plan, ready to read. Worked out on a thread that may block.
     async fn work_out(&self, line: &Line, intent: Intent, overrides: Vec<String>) -> Result<Sheet, String> {
         self.work_out_with(line, intent, overrides, Secrets::default()).await
@@ -241,9 +301,9 @@ impl Desk {
             return Err("--override needs --reason TEXT; it is kept in the journal".to_owned());
         }
         let blocked = read_only(&rule).or_else(|| summary::refusal(&plan, &overrides));
-        let by_name = rule.class == Class::Prod || matches!(plan.undo, Undo::None { .. });
+        let by_name = rule.class == Class::Prod || plan.wants_name();
         let mut lines = vec![Field::new(summary::figures(&plan)).tone(Tone::Title)];
-        lines.extend(summary::body(&plan).into_iter().map(field));
+        lines.extend(summary::body(&plan).into_iter().map(Field::from));
         let sheet = Sheet {
             id: uuid::Uuid::new_v4().to_string(),
             title: summary::title(&plan),
@@ -320,7 +380,7 @@ impl Desk {
             Work::Plan(launch, secrets) => {
                 let plan = &launch.plan;
                 let rule = self.ground.rule(&plan.cluster_id).map_err(told)?;
-                let typed = matches!(plan.undo, Undo::None { .. });
+                let typed = plan.wants_name();
                 consent(&rule, confirm, typed)?;
                 if let Some(refusal) = summary::refusal(plan, &launch.overrides) {
                     return Err(refusal);
@@ -450,19 +510,6 @@ fn over(folder: &Folder, id: &Id) -> Result<String, String> {
 
 fn file_name(plan: &Plan) -> String {
     format!("plan-{}.json", plan.made_at.strftime("%Y%m%d-%H%M%S"))
-}
-
-fn field(line: summary::Line) -> Field {
-    let tone = match line.mood {
-        Mood::Plain => Tone::Plain,
-        Mood::Title => Tone::Title,
-        Mood::Muted => Tone::Muted,
-        Mood::Pass => Tone::Ok,
-        Mood::Warn => Tone::Warn,
-        Mood::Fail => Tone::Error,
-        Mood::Unknown => Tone::Unknown,
-    };
-    Field::new(line.text).tone(tone)
 }
 
 fn told(error: Error) -> String {

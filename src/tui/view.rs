@@ -8,6 +8,7 @@ mod help;
 mod inspector;
 mod menu;
 mod palette;
+mod rules;
 mod status;
 mod style;
 mod table;
@@ -45,6 +46,11 @@ pub fn render(frame: &mut Frame<'_>, state: &State, theme: &Theme) {
                     vertical: 1,
                 }),
             );
+        }
+        None if state.drafting().is_some() => {
+            if let Some(draft) = state.drafting() {
+                rules::render(frame, body, draft, theme);
+            }
         }
         None if state.place().noun == Noun::Triage => triage::render(frame, body, state, theme),
         None => table::render(frame, body, state, theme),

@@ -85,6 +85,7 @@ pub fn snapshot() -> Snapshot {
             .collect(),
         groups: Observed::fresh(groups(), ago(2)),
         acls: Observed::fresh(acls(), ago(20)),
+        principal: Some("User:ops".into()),
         users: Observed::fresh(users(), ago(20)),
         quotas: Observed::fresh(quotas(), ago(20)),
         topics: Observed::fresh(topics, ago(2)),

@@ -4,6 +4,7 @@ use std::fmt::Write;
 use std::path::Path;
 
 use azimuth::command;
+use azimuth::model::need;
 use azimuth::settings::keymap::Keymap;
 use azimuth::settings::preset::Preset;
 use azimuth::tui::app::Action;
@@ -51,6 +52,32 @@ fn every_command_is_in_the_guide() {
             page.contains(&format!("`{noun}")),
             "docs/guide/commands.md lacks `{noun}`"
         );
+    }
+}
+
+#[test]
+fn every_verb_says_which_rights_it_needs() {
+    let page = page("rights.md");
+    for need in need::NEEDS {
+        let row = format!("| `{}` | {} |", need.verb, need.words());
+        assert!(page.contains(&row), "docs/guide/rights.md lacks {row}");
+    }
+    let known: Vec<&str> = need::NEEDS
+        .iter()
+        .map(|need| need.verb)
+        .chain(need::NONE.iter().copied())
+        .collect();
+    for (noun, verbs) in command::nouns() {
+        let all = match verbs.is_empty() {
+            true => vec![noun],
+            false => verbs.iter().map(|verb| format!("{noun} {verb}")).collect(),
+        };
+        for verb in all {
+            assert!(
+                known.contains(&verb.as_str()),
+                "src/model/need.rs does not say what {verb} needs"
+            );
+        }
     }
 }
 

@@ -33,6 +33,8 @@ use super::fixture;
 pub struct Wishes {
     pub refreshed: BTreeSet<Section>,
     pub planned: Vec<String>,
+    /// Texts of rules that were planned.
+    pub rules: Vec<String>,
     pub applied: Vec<(String, Option<String>)>,
     pub copied: Vec<String>,
     pub titles: Vec<String>,
@@ -126,6 +128,11 @@ impl Verbs for FakeVerbs {
 
     fn save(&self, sheet: String) -> BoxFuture<'static, Result<String, String>> {
         Box::pin(async move { Ok(format!("saved {sheet}")) })
+    }
+
+    fn plan_rules(&self, text: String) -> BoxFuture<'static, Result<Sheet, String>> {
+        self.wishes.lock().unwrap().rules.push(text);
+        self.plan(["acl", "apply", "DRAFT", "--prune"].map(str::to_owned).to_vec())
     }
 
     fn read(&self, words: &[String]) -> Result<azimuth::feed::Tail, String> {

@@ -16,6 +16,8 @@ mod fixture;
 #[cfg(test)]
 mod groups;
 #[cfg(test)]
+mod grants;
+#[cfg(test)]
 mod guide;
 #[cfg(test)]
 mod harness;

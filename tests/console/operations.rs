@@ -53,7 +53,7 @@ impl Desk {
         Self { home }
     }
 
-    pub(super) fn path(&self, name: &str) -> PathBuf {
+    pub fn path(&self, name: &str) -> PathBuf {
         self.home.path().join(name)
     }
 
@@ -73,6 +73,35 @@ impl Desk {
     /// As anna, in the context that may be changed.
     pub async fn run(&self, line: &str) -> Ran {
         self.run_as("anna", &format!("{line} --context dev")).await
+    }
+
+    /// The same with variables in its environment.
+    pub async fn run_with(&self, variables: &[(&str, &str)], line: &str) -> Ran {
+        let mut command = self.command("anna", &format!("{line} --context dev"));
+        command
+            .env("PATH", std::env::var_os("PATH").unwrap())
+            .envs(variables.iter().copied());
+        let output = tokio::time::timeout(PATIENCE, command.output()).await;
+        Ran::of(output.unwrap_or_else(|_| panic!("{line} does not end")).unwrap())
+    }
+
+    /// No file of the console's own holds this: no journal, no log, no recording.
+    pub fn holds_nowhere(&self, secret: &str) {
+        let mut folders = vec![self.path(".local"), self.path(".cache")];
+        let mut read = 0;
+        while let Some(folder) = folders.pop() {
+            for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+                let path = entry.path();
+                if path.is_dir() {
+                    folders.push(path);
+                } else if let Ok(bytes) = std::fs::read(&path) {
+                    read += 1;
+                    let found = bytes.windows(secret.len()).any(|window| window == secret.as_bytes());
+                    assert!(!found, "{} holds it", path.display());
+                }
+            }
+        }
+        assert!(read > 0, "there are journals to look into");
     }
 
     pub async fn json(&self, line: &str) -> Value {

@@ -14,6 +14,7 @@ use kafka_protocol::messages::create_acls_request::AclCreation;
 use kafka_protocol::messages::{AlterClientQuotasRequest, AlterUserScramCredentialsRequest, CreateAclsRequest};
 use kafka_protocol::protocol::StrBytes;
 
+use crate::grants;
 use crate::kafka;
 use crate::scripts::{Home, Ran};
 
@@ -271,6 +272,8 @@ async fn our_broker_tells_rules_users_and_quotas() {
         .into();
     let cluster = Cluster::start(config).await.unwrap();
     told(&cluster.bootstrap()).await;
+    grants::changed(&cluster.bootstrap()).await;
+    grants::edited(&cluster.bootstrap()).await;
     cluster.shutdown().await;
 }
 
@@ -289,6 +292,7 @@ async fn apache_kafka_tells_rules_users_and_quotas() {
         return;
     };
     told(&cluster.bootstrap).await;
+    grants::changed(&cluster.bootstrap).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -94,6 +94,46 @@ screens! {
     inspect_80x24: SMALL, "i";
 }
 
+/// `E` on access rules: a rule more, one less, and a line that cannot be read.
+async fn editor(size: (u16, u16), open: &str) -> String {
+    let mut console = Console::open(Opening {
+        size,
+        verbs: true,
+        read_only: false,
+        ..Opening::default()
+    })
+    .await;
+    console.press(open).await.press("E").await;
+    console
+        .press("end enter")
+        .await
+        .types("allow User:new to consume on topic orders")
+        .await;
+    console.press("down down down home ctrl-k").await;
+    console.press("end enter").await.types("alow x").await;
+    console.text()
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_editor_of_rules_at_each_size() {
+    insta::assert_snapshot!("acl_editor_120x40", editor(USUAL, "8").await);
+    insta::assert_snapshot!("acl_editor_80x24", editor(SMALL, "8").await);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_editor_of_rules_shows_what_would_happen() {
+    let mut console = Console::open(Opening {
+        size: USUAL,
+        verbs: true,
+        read_only: false,
+        ..Opening::default()
+    })
+    .await;
+    console.press("8 E end enter").await;
+    console.types("allow User:new to consume on topic orders").await;
+    insta::assert_snapshot!("acl_editor_plan_120x40", console.text());
+}
+
 #[tokio::test(start_paused = true)]
 async fn ascii_draws_nothing_but_ascii() {
     let opening = Opening {

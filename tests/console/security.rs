@@ -708,6 +708,28 @@ async fn a_password_that_was_replaced_is_read_again_when_a_connection_is_made_an
     secured.end().await;
 }
 
+/// A user that the console makes can log in with the password that it was given, and do what the console lets it.
+async fn granted(secured: &Secured) {
+    let bootstrap = secured.bootstrap();
+    let password = secured.write("carol", "carol-secret\n");
+    let rules = secured.write("carol.acl", "allow User:carol to consume on topic orders\n");
+    let alice = secured.scram("alice", "alice-secret", "SCRAM-SHA-512");
+    let target = format!("--bootstrap {bootstrap} --command-config {alice} --allow-changes --yes");
+    let set = secured
+        .run(format!("user set carol --password-file {password} {target}"))
+        .await;
+    assert_eq!(set.status, 0, "{}{}", set.stdout, set.stderr);
+    let applied = secured.run(format!("acl apply {rules} {target}")).await;
+    assert_eq!(applied.status, 0, "{}{}", applied.stdout, applied.stderr);
+    let carol = secured.scram("carol", "carol-secret", "SCRAM-SHA-512");
+    let ran = secured
+        .run(format!(
+            "topic list -o name --bootstrap {bootstrap} --command-config {carol}"
+        ))
+        .await;
+    assert_eq!(ran.stdout, "orders\n", "{}", ran.stderr);
+}
+
 /// What may be seen is printed, what may not be is named with the missing right, and nothing is asked for in a loop.
 async fn only_describe(secured: &Secured) {
     let bootstrap = secured.bootstrap();
@@ -776,6 +798,19 @@ async fn only_describe(secured: &Secured) {
     );
     assert_eq!(status("broker configs, quotas"), "warn");
     assert_eq!(status("records"), "warn");
+    let missing = steps
+        .iter()
+        .find(|row| row["subject"] == "broker configs, quotas")
+        .unwrap();
+    let detail = missing["detail"].as_str().unwrap();
+    assert!(
+        detail.contains("; it is lacking for ") && detail.contains("quota list"),
+        "{detail}"
+    );
+    assert!(
+        !detail.contains("quota set"),
+        "a context that may not change is asked for no right to: {detail}"
+    );
 
     let sources = Sources::of(&secured.context(&dora), None).unwrap();
     let cadence = Cadence {
@@ -812,4 +847,5 @@ async fn only_describe(secured: &Secured) {
     // Once of each broker, of the topics and of how long things are kept, twice where another broker was asked beside a slow one.
     let asked = sources.kafka.requests()["DescribeConfigs"];
     assert!(asked <= 10, "asked {asked} times");
+    granted(secured).await;
 }

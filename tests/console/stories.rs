@@ -288,6 +288,114 @@ async fn without_verbs_there_is_no_capital() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn rules_are_edited_as_text_beside_what_they_would_do() {
+    let mut console = Console::open(with_verbs("dev")).await;
+    console
+        .press("8 E")
+        .await
+        .shows("scope all")
+        .shows("has exactly these rules");
+    console
+        .press("end enter")
+        .await
+        .types("alow User:new to Read on topic orders")
+        .await;
+    console.shows("did you mean allow?").shows("1 line cannot be read");
+    // A fault is gone to, and nothing is planned.
+    console.press("up ctrl-o").await.shows("line 2: a line begins with");
+    assert!(console.wishes.lock().unwrap().rules.is_empty());
+    console.press("right delete").await.types("ll").await;
+    console
+        .shows("+ allow User:new from * to Read on topic orders")
+        .shows("User:new gains Read on topic orders");
+    console.shows("lockout").shows("which is you, keeps");
+    // The word before the cursor is completed with what the cluster has.
+    console
+        .press("end enter")
+        .await
+        .types("allow User:new to Wri")
+        .await
+        .press("tab")
+        .await;
+    console
+        .types("on tra")
+        .await
+        .press("tab")
+        .await
+        .types("t")
+        .await
+        .shows("to Write on transactional_id t");
+    console.press("ctrl-o").await.shows("PLAN acl apply DRAFT --prune");
+    let text = console.wishes.lock().unwrap().rules[0].clone();
+    assert!(
+        text.starts_with("scope all\nallow User:new to Read on topic orders\n"),
+        "{text}"
+    );
+    assert!(
+        text.contains("allow User:new to Write on transactional_id t\n"),
+        "{text}"
+    );
+    // Leaving keeps the text.
+    console
+        .wait(Duration::from_millis(500))
+        .await
+        .press("esc")
+        .await
+        .press("esc")
+        .await
+        .shows("the text is kept");
+    console
+        .press("E")
+        .await
+        .shows("allow User:new to Write on transactional_id t");
+    console.press("esc").await.hides("scope all");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_principal_that_is_open_is_edited_alone_and_a_read_only_context_edits_nothing() {
+    let mut console = Console::open(with_verbs("dev")).await;
+    console.press("8 / b i l l enter enter").await.press("E").await;
+    console.shows("scope principal User:billing").hides("User:shop");
+    console.press("esc").await;
+    let mut viewer = Console::open(Opening {
+        verbs: true,
+        ..Opening::default()
+    })
+    .await;
+    viewer.press("8 E").await.shows("is read-only").hides("scope all");
+}
+
+#[tokio::test(start_paused = true)]
+async fn five_thousand_rules_are_edited_and_scrolled() {
+    use azimuth::model::acl::{Acls, Operation, Pattern, Permission, ResourceKind, Rule};
+    let rule = |at: usize| Rule {
+        resource: ResourceKind::Topic,
+        pattern: Pattern::Literal,
+        name: format!("topic-{at:04}"),
+        principal: format!("User:app-{}", at % 70),
+        host: "*".into(),
+        permission: Permission::Allow,
+        operations: vec![Operation::Read, Operation::Describe],
+    };
+    let mut snapshot = super::fixture::snapshot();
+    let acls = Acls {
+        authorizer: true,
+        rules: (0..5000).map(rule).collect(),
+    };
+    snapshot.acls = azimuth::model::Observed::fresh(acls, super::fixture::now());
+    let mut console = Console::open(with_verbs("dev")).await;
+    console.publish(snapshot).await;
+    console.press("8").await.shows("5 000 rules");
+    console
+        .press("E")
+        .await
+        .shows("allow User:app-0 from")
+        .shows("has exactly these rules");
+    console.press("pgdn pgdn end").await.types("x").await;
+    console.shows("gains Read,Describe on topic topic-0039x").shows("loses");
+}
+
+#[tokio::test(start_paused = true)]
 async fn deleting_on_prod_needs_the_typed_name() {
     let mut console = Console::open(with_verbs("prod")).await;
     console

@@ -1,44 +1,59 @@
-//! The authorizer's rules, all of them in one request to one broker. DescribeAcls.
+//! The authorizer's rules, all of them in one request to one broker, and changing them. DescribeAcls, CreateAcls, DeleteAcls.
 
 use std::collections::BTreeMap;
 
 use azimuth_broker::wire::ErrorCode;
-use kafka_protocol::messages::DescribeAclsRequest;
+use kafka_protocol::messages::create_acls_request::AclCreation;
+use kafka_protocol::messages::delete_acls_request::DeleteAclsFilter;
 use kafka_protocol::messages::describe_acls_response::DescribeAclsResource;
+use kafka_protocol::messages::{CreateAclsRequest, DeleteAclsRequest, DescribeAclsRequest, DescribeAclsResponse};
 
-use super::answer::check;
-use super::pool::Pool;
+use super::answer::{check, text};
+use super::pool::{Peer, Pool};
 use crate::model::acl::{Acls, Operation, Pattern, Permission, ResourceKind, Rule};
 use crate::source::Error;
 
 /// `ANY` of Kafka's enums that filters use.
 const ANY: i8 = 1;
 
+/// As many ACLs as go into one request: a controller writes at most 10,000 records for one.
+const ACLS_PER_REQUEST: usize = 1000;
+
+fn every() -> DescribeAclsRequest {
+    DescribeAclsRequest::default()
+        .with_resource_type_filter(ANY)
+        .with_resource_name_filter(None)
+        .with_pattern_type_filter(ANY)
+        .with_principal_filter(None)
+        .with_host_filter(None)
+        .with_operation(ANY)
+        .with_permission_type(ANY)
+}
+
 /// Every rule; that there is no authorizer is an answer too.
 pub(super) async fn acls(pool: &Pool) -> Result<Acls, Error> {
-    let (peer, response) = pool
-        .ask_any(|_| {
-            DescribeAclsRequest::default()
-                .with_resource_type_filter(ANY)
-                .with_resource_name_filter(None)
-                .with_pattern_type_filter(ANY)
-                .with_principal_filter(None)
-                .with_host_filter(None)
-                .with_operation(ANY)
-                .with_permission_type(ANY)
-        })
-        .await?;
+    let (peer, response) = pool.ask_any(|_| every()).await?;
+    told(peer.name(), response)
+}
+
+/// Every rule that this broker knows.
+pub(super) async fn of_broker(pool: &Pool, peer: &Peer) -> Result<Acls, Error> {
+    let response = pool.ask(peer, every()).await?;
+    told(peer.name(), response)
+}
+
+fn told(peer: &str, response: DescribeAclsResponse) -> Result<Acls, Error> {
     if response.error_code == ErrorCode::SecurityDisabled.code() {
         return Ok(Acls::default());
     }
     check(
-        peer.name(),
+        peer,
         "DescribeAcls",
         response.error_code,
         response.error_message.as_ref(),
     )?;
     let rules = rules(response.resources).map_err(|what| Error::Refused {
-        peer: peer.name().to_owned(),
+        peer: peer.to_owned(),
         what: "DescribeAcls".to_owned(),
         code: "protocol".to_owned(),
         reason: format!("its answer has a {what} that this version of azimuth does not know"),
@@ -47,6 +62,60 @@ pub(super) async fn acls(pool: &Pool) -> Result<Acls, Error> {
         authorizer: true,
         rules,
     })
+}
+
+/// Each rule's ACLs, one for each of its operations.
+fn atoms(rules: &[Rule]) -> Vec<(&Rule, Operation)> {
+    let atoms = rules
+        .iter()
+        .flat_map(|rule| rule.operations.iter().map(move |operation| (rule, *operation)));
+    atoms.collect()
+}
+
+/// CreateAcls; one that is there already is no error.
+pub(super) async fn create(pool: &Pool, rules: &[Rule]) -> Result<(), Error> {
+    for atoms in atoms(rules).chunks(ACLS_PER_REQUEST) {
+        let creations = atoms.iter().map(|(rule, operation)| {
+            AclCreation::default()
+                .with_resource_type(rule.resource as i8)
+                .with_resource_name(text(&rule.name))
+                .with_resource_pattern_type(rule.pattern as i8)
+                .with_principal(text(&rule.principal))
+                .with_host(text(&rule.host))
+                .with_operation(*operation as i8)
+                .with_permission_type(rule.permission as i8)
+        });
+        let request = CreateAclsRequest::default().with_creations(creations.collect());
+        let (peer, response) = pool.tell(|_| request).await?;
+        for ((rule, _), result) in atoms.iter().zip(response.results) {
+            let what = format!("adding {rule}");
+            check(peer.name(), &what, result.error_code, result.error_message.as_ref())?;
+        }
+    }
+    Ok(())
+}
+
+/// DeleteAcls, each named in full; one that is gone already is no error.
+pub(super) async fn delete(pool: &Pool, rules: &[Rule]) -> Result<(), Error> {
+    for atoms in atoms(rules).chunks(ACLS_PER_REQUEST) {
+        let filters = atoms.iter().map(|(rule, operation)| {
+            DeleteAclsFilter::default()
+                .with_resource_type_filter(rule.resource as i8)
+                .with_resource_name_filter(Some(text(&rule.name)))
+                .with_pattern_type_filter(rule.pattern as i8)
+                .with_principal_filter(Some(text(&rule.principal)))
+                .with_host_filter(Some(text(&rule.host)))
+                .with_operation(*operation as i8)
+                .with_permission_type(rule.permission as i8)
+        });
+        let request = DeleteAclsRequest::default().with_filters(filters.collect());
+        let (peer, response) = pool.tell(|_| request).await?;
+        for ((rule, _), result) in atoms.iter().zip(response.filter_results) {
+            let what = format!("removing {rule}");
+            check(peer.name(), &what, result.error_code, result.error_message.as_ref())?;
+        }
+    }
+    Ok(())
 }
 
 /// ACLs that differ only in their operation become one rule. A number that means nothing to us fails all of it: rules

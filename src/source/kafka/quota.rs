@@ -1,9 +1,13 @@
-//! Client quotas, all of them in one request to one broker. DescribeClientQuotas (KIP-546).
+//! Client quotas, all of them in one request to one broker, and changing them. DescribeClientQuotas and AlterClientQuotas
+//! (KIP-546).
 
-use kafka_protocol::messages::DescribeClientQuotasRequest;
+use std::collections::BTreeMap;
+
+use kafka_protocol::messages::alter_client_quotas_request as altering;
 use kafka_protocol::messages::describe_client_quotas_response::{EntityData, EntryData};
+use kafka_protocol::messages::{AlterClientQuotasRequest, DescribeClientQuotasRequest};
 
-use super::answer::check;
+use super::answer::{check, text};
 use super::pool::Pool;
 use crate::model::quota::{Entity, Quota, Whom};
 use crate::source::Error;
@@ -30,6 +34,39 @@ pub(super) async fn quotas(pool: &Pool) -> Result<Vec<Quota>, Error> {
     }
     quotas.sort_by(|one, other| one.entity.cmp(&other.entity));
     Ok(quotas)
+}
+
+/// Sets limits of one entity, or takes them away; those that are not named stay.
+pub(super) async fn alter(pool: &Pool, entity: &Entity, limits: &BTreeMap<String, Option<f64>>) -> Result<(), Error> {
+    let parts = [
+        ("user", &entity.user),
+        ("client-id", &entity.client_id),
+        ("ip", &entity.ip),
+    ];
+    let parts = parts.into_iter().filter_map(|(kind, whom)| {
+        let name = match whom.as_ref()? {
+            Whom::Named(name) => Some(text(name)),
+            Whom::Default => None,
+        };
+        let part = altering::EntityData::default().with_entity_type(text(kind));
+        Some(part.with_entity_name(name))
+    });
+    let ops = limits.iter().map(|(name, value)| {
+        altering::OpData::default()
+            .with_key(text(name))
+            .with_value(value.unwrap_or_default())
+            .with_remove(value.is_none())
+    });
+    let entry = altering::EntryData::default()
+        .with_entity(parts.collect())
+        .with_ops(ops.collect());
+    let request = AlterClientQuotasRequest::default().with_entries(vec![entry]);
+    let (peer, response) = pool.tell(|_| request).await?;
+    let what = format!("changing the quota of {}", entity.words());
+    for entry in response.entries {
+        check(peer.name(), &what, entry.error_code, entry.error_message.as_ref())?;
+    }
+    Ok(())
 }
 
 /// The name of an entity's type that is none of ours is the error.

@@ -65,6 +65,16 @@ pub(super) struct Material {
 }
 
 impl Security {
+    /// Who we are to the brokers: `User:alice`. `None` where brokers map it from a certificate.
+    pub fn principal(&self) -> Option<String> {
+        let has_certificate = self.settings.tls.as_ref().is_some_and(|tls| tls.identity.is_some());
+        match self.settings.sasl.is_some() {
+            true => self.now().user.as_ref().map(|user| format!("User:{user}")),
+            false if has_certificate => None,
+            false => Some("User:ANONYMOUS".to_owned()),
+        }
+    }
+
     /// Reads the stores and looks up the passwords that settings name. Blocks on files and commands.
     ///
     /// # Errors

@@ -138,6 +138,8 @@ pub enum Action {
     Set,
     /// Plan to take it away again.
     Unset,
+    /// Edit the rules as text.
+    Rules,
 
     /// Take what is typed or chosen.
     Accept,
@@ -145,6 +147,8 @@ pub enum Action {
     Cancel,
     /// Complete the word.
     Complete,
+    /// Plan what is written.
+    Propose,
     /// Apply the plan.
     Apply,
     /// Save the plan to a file.
@@ -180,6 +184,7 @@ impl Action {
                 | Self::Abort
                 | Self::Set
                 | Self::Unset
+                | Self::Rules
                 | Self::Apply
         )
     }

@@ -32,6 +32,12 @@ pub enum Effect {
     Read(Vec<String>),
     /// Work out a plan for a command line, without the program's name.
     Plan(Vec<String>),
+    /// Work out what applying these rules would do; `words` name the command, with [`super::rules::DRAFT`] for the file
+    /// that the text is kept in.
+    PlanRules {
+        words: Vec<String>,
+        text: String,
+    },
     /// Do what the sheet says; `confirm` is the name that was typed.
     Apply {
         sheet: String,

@@ -44,7 +44,7 @@ pub(super) fn entries(state: &State) -> Vec<Entry> {
     let meant = |action: &&Action| {
         let within = matches!(
             action,
-            Action::Accept | Action::Cancel | Action::Complete | Action::Apply | Action::Save
+            Action::Accept | Action::Cancel | Action::Complete | Action::Propose | Action::Apply | Action::Save
         );
         !within && state.offers(**action)
     };
@@ -126,13 +126,18 @@ fn properties(snapshot: &Snapshot) -> Vec<String> {
 
 /// The verbs that are planned here once their names are typed, with the help of the command line.
 fn drafts() -> impl Iterator<Item = Entry> {
-    const PLANNED: [&str; 6] = [
+    const PLANNED: [&str; 11] = [
         "topic create",
         "topic delete",
         "reassign plan",
         "config set",
         "config unset",
         "operation undo",
+        "acl apply",
+        "user set",
+        "user delete",
+        "quota set",
+        "quota unset",
     ];
     let planned = |(words, _): &(String, String)| PLANNED.contains(&words.as_str());
     crate::command::verbs()

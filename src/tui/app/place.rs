@@ -72,6 +72,7 @@ impl Noun {
 pub enum Layer {
     Dialog,
     Prompt,
+    Editor,
     Triage,
     Broker,
     Topic,

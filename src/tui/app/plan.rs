@@ -3,14 +3,14 @@
 use crate::command::reassign::{Intent, Verb};
 use crate::command::throttle::Verb as Throttle;
 use crate::command::value::{Assignment, Brokers};
-use crate::command::{Command, config, group, leader, operation, topic};
-use crate::model::config::Owner;
+use crate::command::{Command, group, leader, operation, topic, user};
+use crate::model::acl::user_of;
 use crate::model::{BrokerId, Moment};
 
 use super::action::Action;
 use super::dialog::Dialog;
 use super::effect::Effect;
-use super::field::{Field, Tone};
+use super::field::Tone;
 use super::operation::{Confirm, Sheet};
 use super::place::Noun;
 use super::state::State;
@@ -65,11 +65,29 @@ impl State {
                     (false, Noun::Group) => {
                         self.plan_command(&Command::Group(group::Verb::Delete { names, overrides }))
                     }
+                    (false, Noun::User) => match names.as_slice() {
+                        [one] => {
+                            let name = user_of(one).unwrap_or(one).to_owned();
+                            self.plan_command(&Command::User(user::Verb::Delete {
+                                name,
+                                mechanism: None,
+                                overrides,
+                            }))
+                        }
+                        _ => {
+                            self.notify(now, Tone::Warn, "users are deleted one at a time".to_owned());
+                            Vec::new()
+                        }
+                    },
                     (false, _) => self.plan_command(&Command::Topic(topic::Verb::Delete { names, overrides })),
                 }
             }
+            Action::Rules => {
+                self.edit_rules(now);
+                Vec::new()
+            }
             Action::Set | Action::Unset => {
-                self.draft_config(now, action);
+                self.draft(now, action);
                 Vec::new()
             }
             Action::SetThrottle => {
@@ -112,64 +130,6 @@ impl State {
         let open = steps.filter(|step| step.blocked_by().is_none());
         let mut commands = open.filter_map(|step| step.action.parse().ok());
         commands.find(Command::is_planned)
-    }
-
-    /// Whether the rows of this page are configs, or what has them.
-    pub(super) fn is_of_configs(&self) -> bool {
-        let place = self.place();
-        match (place.noun, &place.name) {
-            (Noun::Config, _) => true,
-            (Noun::Broker, Some(_)) => place.tab == 2,
-            (Noun::Topic, Some(_)) => place.tab == 1,
-            _ => false,
-        }
-    }
-
-    /// Opens a line that sets the config of the row to what it is, or takes it away; the person writes what it shall be.
-    fn draft_config(&mut self, now: Moment, action: Action) {
-        let Some((name, owner, value)) = self.chosen_config() else {
-            self.notify(now, Tone::Warn, "choose a config".to_owned());
-            return;
-        };
-        let (on, overrides) = (config::On::of(&owner), Vec::new());
-        let verb = match action {
-            Action::Set => config::Verb::Set {
-                pairs: vec![format!("{name}={value}")],
-                on,
-                from_file: Vec::new(),
-                overrides,
-            },
-            _ => config::Verb::Unset {
-                names: vec![name],
-                on,
-                overrides,
-            },
-        };
-        self.open_palette(&Command::Config(verb).to_string());
-    }
-
-    /// The config of the row, what it belongs to, and its value there.
-    fn chosen_config(&self) -> Option<(String, Owner, String)> {
-        let place = self.place();
-        let row = self.selected()?;
-        let field = |column: &str| row.fields.get(self.table.column(column)?);
-        let told = |column: &str| field(column).map(|field| field.text.clone());
-        // What is no value must not look like one: `(sensitive)`, `""`, `-`, `?`.
-        let is_value =
-            |field: &&Field| !matches!(field.tone, Tone::Muted | Tone::Unknown) && !field.text.starts_with('(');
-        let value = |column: &str| match field(column).filter(is_value) {
-            Some(field) => field.text.clone(),
-            None => String::new(),
-        };
-        let broker = |id: &str| id.parse().ok().map(Owner::Broker);
-        match (place.noun, &place.name, place.tab) {
-            (Noun::Config, None, _) => Some((row.key.clone(), Owner::AllBrokers, value("usual"))),
-            (Noun::Config, Some(name), 0) => Some((name.clone(), broker(&row.key)?, value("value"))),
-            (Noun::Config, Some(_), _) => Some((told("name")?, Owner::Topic(row.key.clone()), value("value"))),
-            (Noun::Broker, Some(id), _) => Some((row.key.clone(), broker(id)?, value("value"))),
-            (Noun::Topic, Some(topic), _) => Some((row.key.clone(), Owner::Topic(topic.clone()), value("value"))),
-            _ => None,
-        }
     }
 
     /// Everything that is set on the brokers and topics of the rows, whoever set it: they are named.

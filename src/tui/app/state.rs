@@ -20,6 +20,7 @@ use super::operation::Operation;
 use super::place::{Layer, Noun, Place};
 use super::prompt::Prompt;
 use super::record::{self, Records};
+use super::rules::Draft;
 use super::table::{Row, Table};
 use super::text;
 
@@ -86,6 +87,10 @@ pub struct State {
     pub(super) spent: Option<Table>,
     pub inspect: Inspect,
     pub prompt: Option<Prompt>,
+    /// Texts of rules, by their scope; kept while the console is open.
+    pub(super) drafts: HashMap<String, Draft>,
+    /// The one that is being edited.
+    pub(super) drafting: Option<String>,
     pub dialog: Option<Dialog>,
     pub notice: Option<Notice>,
     /// The chord typed so far.
@@ -185,6 +190,8 @@ impl State {
         let place = self.place();
         // Their lines say all that there is to say of them, or take more than one line each.
         let inspect = match self.inspect {
+            // It has the screen for itself.
+            _ if self.drafting.is_some() => Inspect::Closed,
             Inspect::Auto if self.selected().is_none() || record::is_one(place) => Inspect::Closed,
             Inspect::Auto if place.noun == Noun::Triage && self.height < ROOMY => Inspect::Closed,
             inspect => inspect,
@@ -199,13 +206,14 @@ impl State {
             (Some(Dialog::Confirm(confirm)), _) if confirm.typed.is_some() => vec![Layer::Prompt],
             (Some(_), _) => vec![Layer::Dialog],
             (None, Some(_)) => vec![Layer::Prompt],
+            (None, None) if self.drafting.is_some() => vec![Layer::Editor],
             (None, None) => vec![self.place().noun.into(), Layer::List, Layer::Global],
         }
     }
 
     /// Whether a key that is bound to nothing is text.
     pub fn takes_text(&self) -> bool {
-        self.layers() == [Layer::Prompt]
+        matches!(self.layers().as_slice(), [Layer::Prompt | Layer::Editor])
     }
 
     /// The command that prints what is on screen.
@@ -215,6 +223,9 @@ impl State {
     }
 
     fn place_command(&self) -> Vec<String> {
+        if let Some(words) = self.rules_command() {
+            return words;
+        }
         let mut words = self.place().command();
         if let Some(window) = self.window().filter(|window| *window != Window::default()) {
             words.extend(["--window".to_owned(), window.to_string()]);
@@ -258,7 +269,7 @@ impl State {
         let place = self.place();
         match action {
             Action::Create => self.verbs && place.noun == Noun::Topic && place.name.is_none(),
-            Action::Delete => self.verbs && matches!(place.noun, Noun::Topic | Noun::Group),
+            Action::Delete => self.verbs && matches!(place.noun, Noun::Topic | Noun::Group | Noun::User),
             Action::Reset => self.verbs && place.noun == Noun::Group,
             Action::Reassign => self.verbs && place.noun == Noun::Topic,
             Action::Leader => self.verbs && place.noun == Noun::Broker,
@@ -266,7 +277,9 @@ impl State {
             Action::Pause | Action::Resume | Action::Abort | Action::Undo => {
                 self.verbs && place.noun == Noun::Operation
             }
-            Action::Set | Action::Unset => self.verbs && self.is_of_configs(),
+            Action::Set | Action::Unset => self.verbs && self.drafts(action),
+            Action::Rules => self.verbs && place.noun == Noun::Acl,
+            Action::Propose => self.drafting.is_some(),
             Action::SetThrottle | Action::ClearThrottle => self.verbs && place.noun == Noun::Throttle,
             Action::Operation => self.verbs,
             Action::Heat => place.noun == Noun::Topic && place.tab == 0,

@@ -14,6 +14,7 @@ use super::field::Tone;
 use super::frame::Inspect;
 use super::menu::{Choice, Item, Menu};
 use super::message::Message;
+use super::operation::Operation;
 use super::outline::Made;
 use super::place::{Noun, Place};
 use super::state::{Facts, Notice, State};
@@ -32,9 +33,13 @@ impl State {
                     }
                 }
                 Some(_) => {}
+                None if self.prompt.is_none() && self.drafting.is_some() => self.type_rules(now, input),
                 None => self.type_text(now, input),
             },
-            Message::Paste(text) if self.dialog.is_none() => self.paste(now, &text),
+            Message::Paste(text) if self.dialog.is_none() => match self.prompt.is_none() && self.drafting.is_some() {
+                true => self.paste_rules(now, &text),
+                false => self.paste(now, &text),
+            },
             Message::Paste(_) => {}
             Message::Resize(width, height) => {
                 (self.width, self.height) = (width, height);
@@ -47,9 +52,15 @@ impl State {
             Message::Tick => self.expire(now),
             Message::Facts(facts, made) => return self.learn(now, facts, made),
             Message::Operations(operations) => {
+                let live = |all: &[Operation]| all.iter().filter(|one| one.is_live()).count();
+                let ended = live(&operations) < live(&self.operations);
                 self.operations = operations;
                 if self.place().noun == Noun::Operation {
                     self.rebuild(now);
+                }
+                if ended {
+                    // What it has changed is on this screen perhaps.
+                    return vec![Effect::Refresh(self.place().noun)];
                 }
             }
             Message::Records(batch) => self.receive(now, batch),
@@ -57,6 +68,8 @@ impl State {
             Message::Applied(Ok(text)) => self.notify(now, Tone::Ok, text),
             Message::Applied(Err(text)) => self.notify(now, Tone::Error, text),
             Message::Notice(tone, text) => self.notify(now, tone, text),
+            // The rows are behind the text.
+            Message::Click(_) if self.drafting.is_some() => {}
             Message::Click(line) => return self.click(now, line),
             Message::Chord(chord) => self.chord = chord,
         }
@@ -79,6 +92,7 @@ impl State {
         match (&self.dialog, &self.prompt) {
             (Some(_), _) => self.dialog_act(now, action),
             (None, Some(_)) => self.prompt_act(now, action),
+            (None, None) if self.drafting.is_some() => self.rules_act(now, action),
             (None, None) => self.screen_act(now, action),
         }
     }
@@ -224,6 +238,7 @@ impl State {
             self.rebuild(now);
             return vec![Effect::Focus(Noun::Triage)];
         }
+        self.read_draft(now, true);
         if !made.is_some_and(|made| self.adopt(now, *made)) {
             self.rebuild(now);
         }

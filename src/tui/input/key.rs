@@ -86,6 +86,8 @@ impl Key {
             KeyCode::Down => Typed::Down,
             KeyCode::Home => Typed::Home,
             KeyCode::End => Typed::End,
+            KeyCode::PageUp => Typed::PageUp,
+            KeyCode::PageDown => Typed::PageDown,
             _ => Typed::Null,
         };
         Input {

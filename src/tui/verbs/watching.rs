@@ -162,6 +162,9 @@ fn verb(plan: &Plan) -> &'static str {
         Kind::ConfigSet | Kind::ConfigUnset => "config",
         Kind::ThrottleSet => "throttle",
         Kind::ThrottleClear => "clear",
+        Kind::AclApply => "acl",
+        Kind::UserSet | Kind::UserDelete => "user",
+        Kind::QuotaSet => "quota",
     }
 }
 

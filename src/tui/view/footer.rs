@@ -8,12 +8,16 @@ use unicode_width::UnicodeWidthStr;
 use super::style;
 use crate::tui::app::Action;
 use crate::tui::app::State;
+use crate::tui::app::place::Layer;
 use crate::tui::app::prompt::{Kind, Prompt};
 use crate::tui::theme::{Role, Theme};
 use crate::tui::widget::span::clip;
 
 /// The keys worth a place, most useful first.
-const HINTS: [(Action, &str); 14] = [
+const HINTS: [(Action, &str); 17] = [
+    (Action::Propose, "plan"),
+    (Action::Complete, "complete"),
+    (Action::Cancel, "close"),
     (Action::Open, "open"),
     (Action::Back, "back"),
     (Action::Filter, "filter"),
@@ -79,6 +83,7 @@ fn hint_key(state: &State, action: Action, theme: &Theme) -> Option<String> {
     let useful = match action {
         Action::Open => state.selected().is_some_and(|row| row.opens.is_some()),
         Action::Back => state.place().name.is_some() || !list.filter.is_empty() || list.faults,
+        Action::Propose | Action::Complete | Action::Cancel => state.layers() == [Layer::Editor],
         action => state.offers(action),
     };
     let layers = state.layers();

@@ -44,6 +44,9 @@ pub fn render(frame: &mut Frame<'_>, area: Rect, state: &State, theme: &Theme) {
 }
 
 fn left(state: &State, theme: &Theme) -> Vec<Span<'static>> {
+    if let Some(draft) = state.drafting() {
+        return vec![Span::raw(draft.status())];
+    }
     let list = state.list();
     let (table, shown) = (&state.table, list.lines.iter().map(rows_of).sum::<usize>());
     let all = table.rows.len();
