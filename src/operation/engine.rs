@@ -527,13 +527,21 @@ impl Engine {
         self.note(Event::Asked { ask, by: request.by })?;
         match ask {
             Ask::Abort => Ok(Wish::Stop(Stop::Abort)),
-            Ask::PauseNow => Ok(Wish::Stop(Stop::Halt)),
+            Ask::PauseNow if self.can_go_back() => Ok(Wish::Stop(Stop::Halt)),
             Ask::Resume => {
                 self.note(Event::Resumed)?;
                 Ok(Wish::GoOn)
             }
-            Ask::Pause => Ok(Wish::GoOn),
+            // Then the step goes on to its end, as for any pause.
+            Ask::Pause | Ask::PauseNow => Ok(Wish::GoOn),
         }
+    }
+
+    /// Whether the step in flight can be taken back and done again.
+    fn can_go_back(&self) -> bool {
+        let status = self.status.borrow();
+        let step = status.current().and_then(|at| status.plan.steps.get(at));
+        matches!(step, Some(Step::Reassign { .. } | Step::SetThrottle { .. }))
     }
 
     /// One journal line, and the status that follows from it.

@@ -5,6 +5,7 @@ use std::time::Duration;
 use azimuth::feed::Section;
 use azimuth::model::Observed;
 use azimuth::model::Trouble;
+use azimuth::model::throttle::{Setting, Side};
 use azimuth::settings::appearance::{Colours, Glyphs};
 use azimuth::settings::keymap::Keymap;
 use azimuth::settings::preset::Preset;
@@ -847,6 +848,38 @@ async fn from_a_broker_to_its_log_dir_to_what_would_free_it() {
         .shows("rm segment files")
         .shows("restart broker 3");
     console.press("esc esc").await.shows("▸ broker");
+}
+
+#[tokio::test(start_paused = true)]
+async fn throttles_say_whose_they_are_and_capitals_plan_to_set_and_to_clear() {
+    let mut operation = running("finished");
+    operation.held = vec![Setting::rate(1, Side::Leader, 2_000_000)];
+    let mut console = Console::open(Opening {
+        snapshot: fixture::throttled(),
+        operations: vec![operation],
+        ..with_verbs("dev")
+    })
+    .await;
+    console.press(":").await.types("throttle").await.press("enter").await;
+    console
+        .shows("▸ throttle")
+        .shows("foreign: no operation of this host has set it");
+    console.press("S").await.shows(":throttle set --rate 50MB");
+    console
+        .press("esc /")
+        .await
+        .types("payments")
+        .await
+        .press("enter D")
+        .await;
+    let planned = console.wishes.lock().unwrap().planned.last().unwrap().clone();
+    assert_eq!(planned, "throttle clear --topic payments");
+    console.wait(Duration::from_millis(400)).await.press("esc esc /").await;
+    console.types("mine").await.press("enter").await;
+    console.shows("set by operation 7f3abc of this host");
+    console.press("D").await;
+    let planned = console.wishes.lock().unwrap().planned.last().unwrap().clone();
+    assert_eq!(planned, "throttle clear --broker 1");
 }
 
 #[tokio::test(start_paused = true)]

@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use tokio::task::JoinHandle;
 
 use super::kafka;
-use super::operations::{Desk, LOOK, PATIENCE, ours, shifted, swapped};
+use super::operations::{Desk, LOOK, PATIENCE, Screen, ours, shifted, swapped};
 
 const FOLLOWER: &str = "follower.replication.throttled";
 
@@ -411,6 +411,28 @@ async fn a_throttled_move_under_load_on_apache_kafka_is_the_same() {
         return;
     };
     throttled(&cluster.bootstrap, 2, 72, |placement| shifted(placement, &[1, 2, 3])).await;
+}
+
+/// From the screens: a stranger's throttle goes when its row is chosen.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn throttles_from_the_screens() {
+    let (cluster, _folder) = ours().await;
+    let bootstrap = cluster.bootstrap();
+    let desk = Desk::of(&bootstrap);
+    let kafka = Kafka::new(Target::new(&bootstrap));
+    let stranger = Stranger { kafka };
+    stranger
+        .sets(Resource::Broker(Some(2)), format!("{FOLLOWER}.rate"), "7000")
+        .await;
+    let mut screen = Screen::open(&desk, "dev");
+    // Triage is first where something is wrong, as on a host whose disk is nearly full.
+    screen.press("2").shows("4 brokers").await;
+    screen.press(":throttle\r").shows("foreign").await;
+    screen.press("D").shows("PLAN clear 7.0 kB/s on broker 2").await;
+    screen.shows("azimuth throttle clear --broker 2").await.apply().await;
+    screen.shows("no replication throttle is set").await;
+    screen.quit().await;
+    cluster.shutdown().await;
 }
 
 /// However full this machine's disk is.
