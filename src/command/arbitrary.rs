@@ -447,12 +447,12 @@ impl Random {
             },
             1 => quota::Verb::Set {
                 pairs: self.some(1, |random| format!("k={}", random.below(1000))),
-                of: quota::Of::of(&entity),
+                of: quota::Of::naming(&entity),
                 overrides: self.gates(),
             },
             _ => quota::Verb::Unset {
                 names: self.some(1, Self::text),
-                of: quota::Of::of(&entity),
+                of: quota::Of::naming(&entity),
                 overrides: self.gates(),
             },
         }

@@ -114,7 +114,7 @@ impl On {
     fn add(&self, words: Words) -> Words {
         words
             .option("--topic", &self.topic)
-            .option("--broker", &self.broker)
+            .option("--broker", self.broker)
             .flag("--all-brokers", self.all_brokers)
             .option("--group", &self.group)
     }

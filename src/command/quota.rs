@@ -102,7 +102,7 @@ impl Of {
     }
 
     /// The flags that name an entity.
-    pub fn of(entity: &Entity) -> Self {
+    pub fn naming(entity: &Entity) -> Self {
         let parts = |whom: &Option<Whom>| match whom {
             None => (None, false),
             Some(Whom::Named(name)) => (Some(name.clone()), false),

@@ -12,10 +12,6 @@ use crate::model::record::view::Form;
 use crate::model::{Moment, Snapshot};
 
 /// What can be done with records.
-#[expect(
-    clippy::large_enum_variant,
-    reason = "there is one command in a process, and clap's Args cannot be boxed in a variant"
-)]
 #[derive(Debug, Clone, PartialEq, Eq, Subcommand)]
 pub enum Verb {
     #[command(flatten)]

@@ -37,7 +37,7 @@ fn told(name: &str, failed: &[Error]) -> Act {
         1 => String::new(),
         count => format!(", and {} more", count - 1),
     };
-    match failed.iter().all(|error| passes(error)) {
+    match failed.iter().all(passes) {
         true => Act::Later(format!("{first}{more}")),
         false => Act::Refused(format!("{first}{more}")),
     }

@@ -194,7 +194,8 @@ fn check(entity: &Entity, name: &str, value: Option<f64>, there: bool) -> Result
         .into_iter()
         .filter(|limit| (*limit == CONNECTION) == entity.ip.is_some())
         .collect();
-    if !fitting.contains(&name) && !(there && value.is_none()) {
+    let goes = there && value.is_none();
+    if !goes && !fitting.contains(&name) {
         let near = nearest(name, fitting.iter().copied()).map(|near| format!("; did you mean {near}?"));
         return Err(Error::Impossible(format!(
             "there is no limit {name} of {}; there are {}{}",

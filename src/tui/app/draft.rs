@@ -40,7 +40,7 @@ impl State {
         let own = own
             .filter(|quota| quota.entity == row.entity)
             .flat_map(|quota| &quota.limits);
-        let (of, overrides) = (quota::Of::of(&row.entity), Vec::new());
+        let (of, overrides) = (quota::Of::naming(&row.entity), Vec::new());
         let verb = match action {
             Action::Set => quota::Verb::Set {
                 pairs: own.map(|(name, value)| format!("{name}={value}")).collect(),
