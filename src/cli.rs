@@ -92,12 +92,12 @@ async fn answer(line: &Line) -> Result<Exit, Failure> {
     let answer = match command {
         Command::Broker(verb) => broker::answer(line, verb).await?,
         Command::Topic(verb) => match verb.intent(Moment::now()) {
-            Some(intent) => return topic::change(line, verb, intent).boxed().await,
+            Some(intent) => return change::carry_out(line, intent, verb.overrides()).boxed().await,
             None => topic::answer(line, verb).await?,
         },
         Command::Partition(verb) => partition::answer(line, verb).await?,
         Command::Group(verb) => match verb.intent(Moment::now()) {
-            Some(intent) => return group::change(line, verb, intent).boxed().await,
+            Some(intent) => return change::carry_out(line, intent, verb.overrides()).boxed().await,
             None => group::answer(line, verb).await?,
         },
         Command::Volume(verb) => volume::answer(line, verb).await?,
@@ -107,10 +107,13 @@ async fn answer(line: &Line) -> Result<Exit, Failure> {
             None => config::answer(line, verb).await?,
         },
         Command::Throttle(verb) => match verb.intent() {
-            Some(intent) => return throttle::change(line, verb, intent).boxed().await,
+            Some(intent) => return change::carry_out(line, intent, verb.overrides()).boxed().await,
             None => throttle::answer(line, verb).await?,
         },
-        Command::Transaction(verb) => transaction::answer(line, verb).boxed_local().await?,
+        Command::Transaction(verb) => match verb.change() {
+            Some((intent, overrides)) => return change::carry_out(line, intent, overrides).boxed().await,
+            None => transaction::answer(line, verb).boxed_local().await?,
+        },
         Command::Quorum(verb) => quorum::answer(line, verb).await?,
         Command::Acl(verb) => match verb.is_change() {
             true => return acl::change(line, verb).boxed().await,

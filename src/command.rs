@@ -208,6 +208,7 @@ impl Command {
             Self::User(verb) => verb.change().is_some(),
             Self::Quota(verb) => verb.change().is_some(),
             Self::Acl(verb) => matches!(verb, acl::Verb::Apply { .. }),
+            Self::Transaction(verb) => verb.change().is_some(),
             Self::Reassign(verb) => matches!(verb, reassign::Verb::Plan(_)),
             _ => false,
         }

@@ -28,6 +28,7 @@ mod step;
 mod testing;
 mod throttle;
 mod topic;
+mod transaction;
 mod user;
 
 use std::path::PathBuf;

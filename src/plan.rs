@@ -17,6 +17,7 @@ pub mod relieve;
 pub mod summary;
 pub mod throttle;
 pub mod topic;
+pub mod transaction;
 pub mod undo;
 pub mod user;
 #[cfg(test)]
@@ -80,6 +81,9 @@ pub enum Kind {
     #[serde(rename = "topic.truncate")]
     #[strum(serialize = "topic.truncate")]
     TopicTruncate,
+    #[serde(rename = "transaction.abort")]
+    #[strum(serialize = "transaction.abort")]
+    TransactionAbort,
     #[serde(rename = "leader.move")]
     #[strum(serialize = "leader.move")]
     LeaderMove,
@@ -145,6 +149,10 @@ pub enum Step {
         topic: String,
         id: uuid::Uuid,
         offsets: Vec<group::Offset>,
+    },
+    /// Writes an abort marker for one producer into one partition.
+    AbortTransaction {
+        producer: crate::model::transaction::Producer,
     },
     /// Commits offsets for a group that has no members.
     ResetOffsets {

@@ -29,6 +29,18 @@ pub struct Wish<'a> {
     pub secrets: Secrets,
 }
 
+/// Carries out what needs no file and no secret.
+pub async fn carry_out(line: &Line, intent: Intent, overrides: &[String]) -> Result<Exit, Failure> {
+    let wish = Wish {
+        intent,
+        saved: None,
+        overrides,
+        detach: false,
+        secrets: Secrets::default(),
+    };
+    run(line, wish).await
+}
+
 /// Carries a wish out, from the first look to the last line.
 pub async fn run(line: &Line, wish: Wish<'_>) -> Result<Exit, Failure> {
     let global = &line.global;

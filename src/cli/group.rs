@@ -1,7 +1,6 @@
 //! `azimuth group …`
 
-use super::change::{self, Wish};
-use super::exit::{Exit, Failure};
+use super::exit::Failure;
 use super::facts::{Facts, gather_over};
 use super::output::{Answer, Block, Column, Data, Field, Rank, Sheet, count, duration, moment, plain};
 use crate::command::Line;
@@ -9,8 +8,6 @@ use crate::command::group::Verb;
 use crate::feed::Section;
 use crate::model::row::Cell;
 use crate::model::row::group::{Behind, BehindBasis, Drain, Expiry, GroupPartition, GroupRow, MemberRow, Safe};
-use crate::operation::Secrets;
-use crate::plan::intent::Intent;
 
 const NEEDS: [Section; 6] = [
     Section::Cluster,
@@ -55,17 +52,6 @@ pub async fn answer(line: &Line, verb: &Verb) -> Result<Answer, Failure> {
         }
         Verb::Reset { .. } | Verb::Delete { .. } => Err(Failure::usage("that is a change, not a question")),
     }
-}
-
-pub async fn change(line: &Line, verb: &Verb, intent: Intent) -> Result<Exit, Failure> {
-    let wish = Wish {
-        intent,
-        saved: None,
-        overrides: verb.overrides(),
-        detach: false,
-        secrets: Secrets::default(),
-    };
-    change::run(line, wish).await
 }
 
 fn choose<'a>(facts: &Facts, groups: &'a [GroupRow], names: &[String]) -> Result<Vec<&'a GroupRow>, Failure> {

@@ -1,11 +1,11 @@
 //! `azimuth leader …`
 
-use super::change::{self, Wish};
+use super::change;
 use super::exit::{Exit, Failure, say};
 use super::facts;
 use crate::command::Line;
 use crate::command::leader::Verb;
-use crate::operation::{Secrets, saved_order};
+use crate::operation::saved_order;
 use crate::plan::intent::Intent;
 use crate::plan::leader;
 
@@ -15,14 +15,7 @@ pub async fn run(line: &Line, verb: &Verb) -> Result<Exit, Failure> {
         (None, Verb::Restore { id }) => saved(line, id.as_deref()).await?,
         (None, _) => return Err(Failure::usage("that is no wish about leaders")),
     };
-    let wish = Wish {
-        intent: Intent::Leaders(wish),
-        saved: None,
-        overrides: verb.overrides(),
-        detach: false,
-        secrets: Secrets::default(),
-    };
-    change::run(line, wish).await
+    change::carry_out(line, Intent::Leaders(wish), verb.overrides()).await
 }
 
 /// The order of a `leader move` in this cluster's journal.

@@ -2,7 +2,7 @@
 
 use futures::FutureExt;
 
-use super::change::{self, Wish, ground};
+use super::change::{self, ground};
 use super::exit::{Exit, Failure, say};
 use super::output::{Answer, Block, Column, Data, Field, Problem, Rank, Sheet, moment, percent};
 use super::{consent, facts, follow};
@@ -59,14 +59,8 @@ pub async fn run(line: &Line, verb: &Verb) -> Result<Exit, Failure> {
         } => {
             let status = place.folder.status(&place.folder.find(id)?)?;
             let limit = max_bytes_in_flight.map(|size| size.0);
-            let wish = Wish {
-                intent: status.undoing()?.within(reassign::max_rate(*max_rate), limit),
-                saved: None,
-                overrides,
-                detach: false,
-                secrets: Secrets::default(),
-            };
-            change::run(line, wish).boxed().await
+            let intent = status.undoing()?.within(reassign::max_rate(*max_rate), limit);
+            change::carry_out(line, intent, overrides).boxed().await
         }
         Verb::Engine { .. } => Ok(Exit::Done),
     }

@@ -1,7 +1,7 @@
 //! `azimuth throttle …`
 
-use super::change::{self, Wish};
-use super::exit::{Exit, Failure};
+use super::change;
+use super::exit::Failure;
 use super::facts::{Facts, gather};
 use super::output::{Answer, Column, Data, Field, Rank, mb_per_second};
 use crate::command::Line;
@@ -9,8 +9,6 @@ use crate::command::throttle::Verb;
 use crate::feed::Section;
 use crate::model::row::throttle::{Slowed, Standing, ThrottleRow};
 use crate::model::throttle::Claim;
-use crate::operation::Secrets;
-use crate::plan::intent::Intent;
 
 const NEEDS: [Section; 6] = [
     Section::Cluster,
@@ -45,18 +43,6 @@ fn claims(line: &Line, facts: &Facts) -> Result<Vec<Claim>, Failure> {
         (None, Some(cluster)) => Ok(change::ground(&line.global)?.folder(&cluster.id)?.claims()?),
         _ => Ok(Vec::new()),
     }
-}
-
-/// `throttle set`, `throttle clear`.
-pub async fn change(line: &Line, verb: &Verb, intent: Intent) -> Result<Exit, Failure> {
-    let wish = Wish {
-        intent,
-        saved: None,
-        overrides: verb.overrides(),
-        detach: false,
-        secrets: Secrets::default(),
-    };
-    change::run(line, wish).await
 }
 
 /// A setting and whose it is.

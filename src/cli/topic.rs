@@ -1,7 +1,6 @@
 //! `azimuth topic …`
 
-use super::change::{self, Wish};
-use super::exit::{Exit, Failure};
+use super::exit::Failure;
 use super::facts::{Facts, gather, gather_over, tell_window};
 use super::output::{Answer, Block, Column, Data, Field, Rank, Sheet, bytes, count, plain};
 use super::partition;
@@ -12,8 +11,6 @@ use crate::model::config::Config;
 use crate::model::row::Rows;
 use crate::model::row::partition::PartitionRow;
 use crate::model::row::topic::TopicRow;
-use crate::operation::Secrets;
-use crate::plan::intent::Intent;
 
 const NEEDS: [Section; 5] = [
     Section::Cluster,
@@ -62,17 +59,6 @@ fn in_full() -> Vec<Section> {
     let lists = |section: &Section| *section != Section::MinIsrs;
     let all = with(&[Section::TopicConfigs, Section::Offsets]);
     all.into_iter().filter(lists).collect()
-}
-
-pub async fn change(line: &Line, verb: &Verb, intent: Intent) -> Result<Exit, Failure> {
-    let wish = Wish {
-        intent,
-        saved: None,
-        overrides: verb.overrides(),
-        detach: false,
-        secrets: Secrets::default(),
-    };
-    change::run(line, wish).await
 }
 
 fn show(facts: Facts, names: &[String]) -> Result<Answer, Failure> {

@@ -15,7 +15,9 @@ use crate::settings::pin::Pins;
 const NEEDS: [Section; 3] = [Section::Cluster, Section::Topics, Section::Transactions];
 
 pub async fn answer(line: &Line, verb: &Verb) -> Result<Answer, Failure> {
-    let Verb::List { hanging, topic } = verb;
+    let Verb::List { hanging, topic } = verb else {
+        return Err(Failure::usage("that is a change, not a question"));
+    };
     let facts = gather(line, &NEEDS).await?;
     let rows = TransactionRow::all(&facts.snapshot, facts.now);
     let shown: Vec<&TransactionRow> = rows.iter().filter(|row| !hanging || row.hanging.is_some()).collect();

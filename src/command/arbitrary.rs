@@ -6,7 +6,7 @@ use std::time::Duration;
 use clap_complete::Shell;
 use strum::IntoEnumIterator;
 
-use super::value::{Assignment, Brokers, DirName, Offset, Rate, Size, Swap, Time};
+use super::value::{Assignment, Brokers, DirName, Offset, PartitionName, Rate, Size, Swap, Time};
 use super::{
     Command, Global, Line, Output, acl, broker, capture, completions, config, context, demo, group, leader, logdir,
     operation, partition, quorum, quota, reassign, record, throttle, topic, transaction, triage, user, volume,
@@ -285,9 +285,19 @@ impl Random {
             }),
             18 => {
                 let topic = self.maybe(Self::text);
-                Command::Transaction(transaction::Verb::List {
-                    hanging: topic.is_some() || self.flip(),
-                    topic,
+                Command::Transaction(match self.flip() {
+                    true => transaction::Verb::List {
+                        hanging: topic.is_some() || self.flip(),
+                        topic,
+                    },
+                    false => transaction::Verb::Abort {
+                        partition: PartitionName {
+                            topic: self.text(),
+                            partition: self.below(9) as i32,
+                        },
+                        producer: self.below(9999) as i64,
+                        overrides: self.gates(),
+                    },
                 })
             }
             _ => Command::Completions(completions::Completions {

@@ -20,6 +20,13 @@ pub struct Assignment {
     pub replicas: Vec<BrokerId>,
 }
 
+/// One partition: `orders:3`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PartitionName {
+    pub topic: String,
+    pub partition: i32,
+}
+
 /// A broker, and one of its log directories: `5`, `5:/data`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DirName {
@@ -103,6 +110,26 @@ impl fmt::Display for Time {
             true => write!(formatter, "{}s", millis / 1000),
             false => write!(formatter, "{millis}ms"),
         }
+    }
+}
+
+impl FromStr for PartitionName {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let parse = || {
+            let (topic, partition) = text.rsplit_once(':')?;
+            let partition = partition.parse().ok().filter(|partition| *partition >= 0)?;
+            let topic = topic.to_owned();
+            Some(Self { topic, partition }).filter(|one| !one.topic.is_empty())
+        };
+        parse().ok_or_else(|| "write TOPIC:PARTITION, for example orders:3".to_owned())
+    }
+}
+
+impl fmt::Display for PartitionName {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{}:{}", self.topic, self.partition)
     }
 }
 

@@ -35,6 +35,8 @@ pub struct Producer {
     pub partition: i32,
     pub producer_id: i64,
     pub producer_epoch: i32,
+    /// Of the coordinator that wrote its last marker; -1 before the first.
+    pub coordinator_epoch: i32,
     /// Of its last record, milliseconds since the epoch.
     pub last_timestamp_ms: Option<i64>,
     /// Where its open transaction begins; `None` when none is open.

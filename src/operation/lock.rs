@@ -29,6 +29,7 @@ pub fn scopes(plan: &Plan) -> Vec<String> {
             "data".to_owned()
         }
         Step::ResetOffsets { group, .. } | Step::DeleteGroup { group, .. } => format!("group-{}", safe(group)),
+        Step::AbortTransaction { producer } => format!("topic-{}", producer.topic),
         Step::AddPartitions { topic: name, .. }
         | Step::Truncate { topic: name, .. }
         | Step::CreateTopic { name, .. }

@@ -11,6 +11,7 @@ use tokio::time::timeout;
 use super::{Error, Folder, Secrets};
 use crate::feed::{self, Needs, Section, Sources};
 use crate::model::config::Owner;
+use crate::model::transaction::Producer;
 use crate::model::{BrokerId, Moment, Observed, Snapshot, Trouble};
 use crate::plan::group::{Reset, To};
 use crate::plan::intent::Intent;
@@ -28,6 +29,10 @@ const APART: Duration = Duration::from_secs(1);
 /// Fills in what the wish leaves to the brokers: where a time lies in their logs. Who does not answer leaves its partitions
 /// unknown.
 pub async fn asked(sources: &Sources, mut intent: Intent, snapshot: &Snapshot) -> Intent {
+    if let Intent::AbortTransaction(wish) = &mut intent {
+        wish.found = producers(sources, snapshot, &wish.topic, wish.partition).await;
+        return intent;
+    }
     let (topics, to): (BTreeSet<String>, &mut To) = match &mut intent {
         Intent::ResetGroup(wish) if wish.names.is_empty() => {
             let own = snapshot
@@ -66,6 +71,23 @@ pub async fn asked(sources: &Sources, mut intent: Intent, snapshot: &Snapshot) -
     intent
 }
 
+/// What the leader of a partition remembers of its producers, or why that is not known.
+async fn producers(
+    sources: &Sources,
+    snapshot: &Snapshot,
+    topic: &str,
+    partition: i32,
+) -> Result<Vec<Producer>, String> {
+    let found = snapshot.topic(topic).and_then(|topic| topic.partition(partition));
+    let leader = found.and_then(|partition| partition.leader).ok_or("it has no leader")?;
+    let asked = BTreeMap::from([(topic.to_owned(), vec![partition])]);
+    sources
+        .kafka
+        .producers(leader, &asked)
+        .await
+        .map_err(|error| error.to_string())
+}
+
 /// Of `TOPIC` or `TOPIC:PARTITION`.
 fn topic_of(name: &str) -> &str {
     name.split(':').next().unwrap_or(name)
@@ -93,6 +115,10 @@ pub async fn look(sources: &Sources, intent: &Intent, deadline: Duration) -> Sna
         Intent::DeleteTopics(_) => {
             let needs = needs(&[Section::Cluster, Section::Topics, Section::Groups, Section::Offsets]);
             feed::collect_rates(sources, &needs, deadline, APART).await
+        }
+        Intent::AbortTransaction(_) => {
+            let needs = needs(&[Section::Cluster, Section::Topics, Section::Transactions]);
+            feed::collect(sources, &needs, deadline).await
         }
         Intent::AddPartitions(name, _) => {
             let needs = needs(&[Section::Cluster, Section::Topics]);

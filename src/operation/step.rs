@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::status::Progress;
-use super::{acl, config, group, leader, quota, reassign, throttle, topic, user};
+use super::{acl, config, group, leader, quota, reassign, throttle, topic, transaction, user};
 use crate::plan::Step;
 use crate::source::Error;
 use crate::source::kafka::Kafka;
@@ -37,6 +37,7 @@ pub(super) async fn act(kafka: Kafka, step: Step, again: bool, secrets: Secrets)
         Step::Elect { leads } => leader::act(&kafka, leads).await,
         Step::ResetOffsets { group, offsets } => group::reset(&kafka, group, offsets).await,
         Step::DeleteGroup { group, .. } => group::delete(&kafka, group, again).await,
+        Step::AbortTransaction { producer } => transaction::abort(&kafka, producer).await,
         Step::AddPartitions { topic, id, to, .. } => topic::widen(&kafka, topic, *id, *to).await,
         Step::Truncate { topic, id, offsets } => topic::truncate(&kafka, topic, *id, offsets).await,
         Step::CreateTopic {
@@ -73,6 +74,7 @@ pub(super) async fn look(kafka: Kafka, step: Step, at: usize) -> Seen {
         Step::Elect { leads } => leader::look(&kafka, leads, at).await,
         Step::ResetOffsets { group, offsets } => group::is_reset(&kafka, group, offsets, at).await,
         Step::DeleteGroup { group, .. } => group::is_deleted(&kafka, group, at).await,
+        Step::AbortTransaction { producer } => transaction::is_over(&kafka, producer, at).await,
         Step::AddPartitions { topic, to, .. } => topic::is_widened(&kafka, topic, *to, at).await,
         Step::Truncate { topic, offsets, .. } => topic::is_truncated(&kafka, topic, offsets, at).await,
         Step::CreateTopic { name, .. } => topic::is_created(&kafka, name, at).await,

@@ -3,6 +3,7 @@
 use super::reassign::{self, Goal, MaxRate, Target, Wish};
 use super::throttle::{self, Clear, Set};
 use super::topic::{self, NewTopic};
+use super::transaction;
 use super::{Error, Kind, Plan, Step};
 use super::{acl, config, group, leader, quota, user};
 use crate::model::Moment;
@@ -16,6 +17,7 @@ pub enum Intent {
     /// The topic shall have so many.
     AddPartitions(String, i32),
     Truncate(topic::Truncate),
+    AbortTransaction(transaction::Abort),
     Leaders(leader::Wish),
     ResetGroup(group::Reset),
     DeleteGroups(Vec<String>),
@@ -88,6 +90,20 @@ impl Intent {
                     before: group::To::Saved(offsets),
                 })
             }
+            (Kind::TransactionAbort, _) => {
+                let producer = plan.steps.iter().find_map(|step| match step {
+                    Step::AbortTransaction { producer } => Some(producer.clone()),
+                    _ => None,
+                });
+                let (topic, partition, id) = producer
+                    .as_ref()
+                    .map(|one| (one.topic.clone(), one.partition, one.producer_id))
+                    .unwrap_or_default();
+                Self::AbortTransaction(transaction::Abort {
+                    found: Ok(producer.into_iter().collect()),
+                    ..transaction::Abort::new(topic, partition, id)
+                })
+            }
             (Kind::GroupReset, _) => Self::ResetGroup(group::Reset::of(plan)),
             (Kind::GroupDelete, _) => Self::DeleteGroups(group::names(plan)),
             (Kind::LeaderMove | Kind::LeaderRestore | Kind::LeaderElect, _) => Self::Leaders(leader::Wish::of(plan)),
@@ -125,6 +141,7 @@ impl Intent {
             Self::DeleteTopics(names) => topic::delete(snapshot, names, context, now),
             Self::AddPartitions(name, count) => topic::add_partitions(snapshot, name, *count, context, now),
             Self::Truncate(wish) => topic::truncate(snapshot, wish, context, now),
+            Self::AbortTransaction(wish) => transaction::abort(snapshot, wish, context, now),
             Self::ResetGroup(wish) => group::reset(snapshot, wish, context, now),
             Self::DeleteGroups(names) => group::delete(snapshot, names, context, now),
             Self::Leaders(wish) => leader::plan(snapshot, wish, context, now),

@@ -56,6 +56,7 @@ pub fn title(plan: &Plan) -> String {
         Kind::LeaderElect => format!("leader elect: {}", plan.title),
         Kind::GroupReset => format!("reset {}", plan.title),
         Kind::GroupDelete => format!("delete {}", plan.title),
+        Kind::TransactionAbort => format!("abort {}", plan.title),
         Kind::TopicAddPartitions => format!("widen {}", plan.title),
         Kind::TopicTruncate => format!("delete {}", plan.title),
         _ => plan.title.clone(),
@@ -95,6 +96,7 @@ pub fn figures(plan: &Plan) -> String {
             parts.push(plural(offsets, "offset"));
         }
         Kind::GroupDelete => parts.push(plural(plan.steps.len(), "group")),
+        Kind::TransactionAbort => parts.push("1 partition".to_owned()),
         Kind::TopicAddPartitions => parts.push("no data moved".to_owned()),
         Kind::TopicTruncate => parts.push(plural(plan.steps.len(), "topic")),
         Kind::TopicCreate | Kind::TopicDelete => parts.push(plural(plan.steps.len(), "topic")),
@@ -310,6 +312,12 @@ fn step(step: &Step) -> Vec<Line> {
         | Step::SetThrottle { .. }
         | Step::ClearThrottle { .. } => return Vec::new(),
         Step::AddPartitions { topic, from, to, .. } => format!("  {topic}  {from} → {to} partitions"),
+        Step::AbortTransaction { producer } => format!(
+            "  {}-{}  readers of committed records stand at {}",
+            producer.topic,
+            producer.partition,
+            producer.open_from_offset.unwrap_or_default()
+        ),
         Step::AlterConfigs(alter) => return config::lines(alter),
         Step::DeleteGroup { group, offsets } => {
             format!("  - {group}  {}", plural(offsets.len(), "committed offset"))
@@ -363,6 +371,10 @@ pub fn step_name(step: &Step) -> String {
             format!("reset {} of group {group}", plural(offsets.len(), "offset"))
         }
         Step::DeleteGroup { group, .. } => format!("delete group {group}"),
+        Step::AbortTransaction { producer } => format!(
+            "abort the transaction of producer {} in {}-{}",
+            producer.producer_id, producer.topic, producer.partition
+        ),
         Step::AddPartitions { topic, to, .. } => format!("widen {topic} to {to} partitions"),
         Step::Truncate { topic, offsets, .. } => {
             format!("delete records of {} of {topic}", plural(offsets.len(), "partition"))

@@ -3,6 +3,7 @@
 mod group;
 mod leader;
 mod topics;
+mod transactions;
 
 use super::gate::{Gate, Verdict};
 use super::reassign::{Goal, MaxRate, Target};

@@ -171,6 +171,12 @@ impl Kafka {
         offset::since(&self.pool, &peer, partitions, time_ms).await
     }
 
+    /// Aborts the producer's open transaction in its partition, whatever its coordinator knows. WriteTxnMarkers, to the leader.
+    pub async fn abort_transaction(&self, leader: BrokerId, producer: &Producer) -> Result<(), Error> {
+        let peer = self.peer(leader).await?;
+        transaction::abort(&self.pool, &peer, producer).await
+    }
+
     /// First and next offsets of these partitions, asked of their leader: two requests. ListOffsets.
     pub async fn offsets(&self, leader: BrokerId, partitions: &Partitions) -> Result<Offsets, Error> {
         let peer = self.peer(leader).await?;

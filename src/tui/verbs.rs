@@ -209,6 +209,10 @@ impl Desk {
                 let intent = verb.intent(Moment::now()).ok_or("that changes nothing")?;
                 self.work_out(&line, intent, verb.overrides().to_vec()).await
             }
+            Some(Command::Transaction(verb)) => {
+                let (intent, overrides) = verb.change().ok_or("that changes nothing")?;
+                self.work_out(&line, intent, overrides.to_vec()).await
+            }
             Some(Command::Leader(verb)) => {
                 let wish = match (verb.wish(), verb) {
                     (None, leader::Verb::Restore { id }) => self.saved_order(id.as_deref()).await?,

@@ -16,6 +16,7 @@ use rdkafka::ClientConfig;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
 use strum::IntoEnumIterator;
 
+use crate::operations::Desk;
 use crate::kafka;
 
 /// For whatever happens in the cluster after an answer.
@@ -645,6 +646,7 @@ async fn apache_kafka_tells_open_transactions_and_their_producers() {
     forgetful.transactions.values_mut().for_each(|told| told.value = None);
     assert_eq!(orphans(&forgetful, &producers, Moment::now()).unwrap().len(), 1);
 
+    aborted_by_hand(&cluster.bootstrap, row.producer_id).await;
     tokio::task::spawn_blocking(move || producer.commit_transaction(PATIENCE).unwrap())
         .await
         .unwrap();
@@ -655,6 +657,31 @@ async fn apache_kafka_tells_open_transactions_and_their_producers() {
         (row.state == "CompleteCommit" && row.open_seconds.value.is_none()).then_some(())
     })
     .await;
+}
+
+/// Its coordinator knows it, so it takes two overrides; then readers of committed records may go on.
+async fn aborted_by_hand(bootstrap: &str, producer: i64) {
+    let desk = Desk::of(bootstrap);
+    let line = format!("transaction abort transacted:0 --producer {producer} --yes");
+    desk.run(&line)
+        .await
+        .ends(4)
+        .says("gate orphan is closed: billing-1 (Ongoing) is known to its coordinator")
+        .says("gate idle is closed");
+    let overridden = format!("{line} --override orphan,idle --reason drill");
+    desk.run(&overridden)
+        .await
+        .ends(0)
+        .answers("finished")
+        .says(&format!("no transaction of producer {producer} is open there"));
+    desk.run(&overridden)
+        .await
+        .ends(1)
+        .says("has no open transaction in transacted-0");
+    desk.run("transaction abort transacted --producer 1 --yes")
+        .await
+        .ends(2)
+        .says("orders:3");
 }
 
 /// One record in a transaction that stays open.

@@ -219,6 +219,7 @@ mod tests {
     #[test]
     fn a_producer_that_no_coordinator_knows_is_an_orphan_only_when_all_have_answered() {
         let producer = |producer_id, open| Producer {
+            coordinator_epoch: 0,
             topic: "orders".to_owned(),
             partition: 0,
             producer_id,

@@ -4,8 +4,10 @@ use std::collections::BTreeMap;
 
 use kafka_protocol::messages::describe_producers_request::TopicRequest;
 use kafka_protocol::messages::describe_transactions_response::TransactionState;
+use kafka_protocol::messages::write_txn_markers_request::{WritableTxnMarker, WritableTxnMarkerTopic};
 use kafka_protocol::messages::{
-    DescribeProducersRequest, DescribeTransactionsRequest, ListTransactionsRequest, TransactionalId,
+    DescribeProducersRequest, DescribeTransactionsRequest, ListTransactionsRequest, ProducerId, TransactionalId,
+    WriteTxnMarkersRequest,
 };
 
 use super::Partitions;
@@ -113,6 +115,7 @@ pub(super) async fn producers(pool: &Pool, peer: &Peer, partitions: &Partitions)
                 partition: partition.partition_index,
                 producer_id: state.producer_id.0,
                 producer_epoch: state.producer_epoch,
+                coordinator_epoch: state.coordinator_epoch,
                 last_timestamp_ms: (state.last_timestamp >= 0).then_some(state.last_timestamp),
                 open_from_offset: (state.current_txn_start_offset >= 0).then_some(state.current_txn_start_offset),
             }));
@@ -122,3 +125,27 @@ pub(super) async fn producers(pool: &Pool, peer: &Peer, partitions: &Partitions)
 }
 
 const NOT_LEADER_OR_FOLLOWER: i16 = 6;
+
+/// Ends the open transaction of one producer in one partition, as its coordinator would. WriteTxnMarkers, to the leader.
+pub(super) async fn abort(pool: &Pool, peer: &Peer, producer: &Producer) -> Result<(), Error> {
+    let topic = WritableTxnMarkerTopic::default()
+        .with_name(topic_name(&producer.topic))
+        .with_partition_indexes(vec![producer.partition]);
+    let marker = WritableTxnMarker::default()
+        .with_producer_id(ProducerId(producer.producer_id))
+        .with_producer_epoch(producer.producer_epoch as i16)
+        .with_transaction_result(false)
+        // Kafka's own tool takes 0 where no marker was written yet.
+        .with_coordinator_epoch(producer.coordinator_epoch.max(0))
+        .with_topics(vec![topic]);
+    let request = WriteTxnMarkersRequest::default().with_markers(vec![marker]);
+    let what = format!("aborting the transaction in {}-{}", producer.topic, producer.partition);
+    for marker in pool.ask(peer, request).await?.markers {
+        for topic in marker.topics {
+            for partition in topic.partitions {
+                check(peer.name(), &what, partition.error_code, None)?;
+            }
+        }
+    }
+    Ok(())
+}

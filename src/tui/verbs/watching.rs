@@ -156,6 +156,7 @@ fn verb(plan: &Plan) -> &'static str {
         Kind::Reassign => "reassign",
         Kind::LeaderMove | Kind::LeaderRestore | Kind::LeaderElect => "leader",
         Kind::GroupReset | Kind::GroupDelete => "group",
+        Kind::TransactionAbort => "transaction",
         Kind::TopicAddPartitions | Kind::TopicTruncate => "topic",
         Kind::TopicCreate => "create",
         Kind::TopicDelete => "delete",
