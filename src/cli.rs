@@ -124,7 +124,7 @@ async fn answer(line: &Line) -> Result<Exit, Failure> {
             None => user::answer(line, verb).await?,
         },
         Command::Quota(verb) => match verb.change() {
-            Some((intent, overrides)) => return quota::change(line, intent, overrides).boxed().await,
+            Some((intent, overrides)) => return change::carry_out(line, intent, overrides).boxed().await,
             None => quota::answer(line, verb).await?,
         },
         Command::Reassign(verb) => return reassign::run(line, verb).boxed().await,

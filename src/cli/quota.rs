@@ -1,7 +1,6 @@
 //! `azimuth quota …`
 
-use super::change::{self, Wish};
-use super::exit::{Exit, Failure};
+use super::exit::Failure;
 use super::facts::gather;
 use super::output::{Answer, Column, Data, Field, Rank, plain};
 use crate::command::Line;
@@ -9,25 +8,12 @@ use crate::command::quota::Verb;
 use crate::feed::Section;
 use crate::model::quota::{Client, Whom};
 use crate::model::row::quota::{QuotaRow, decided_by};
-use crate::operation::Secrets;
-use crate::plan::intent::Intent;
 
 /// A quota, and what it decides for the client that was asked about.
 struct Row {
     quota: QuotaRow,
     /// `None` where no client was named.
     decides: Option<Vec<String>>,
-}
-
-pub async fn change(line: &Line, intent: Intent, overrides: &[String]) -> Result<Exit, Failure> {
-    let wish = Wish {
-        intent,
-        saved: None,
-        overrides,
-        detach: false,
-        secrets: Secrets::default(),
-    };
-    change::run(line, wish).await
 }
 
 pub async fn answer(line: &Line, verb: &Verb) -> Result<Answer, Failure> {

@@ -228,6 +228,15 @@ pub const NEEDS: &[Need] = &[
     ),
     changes("quota set", &[(Cluster, AlterConfigs), (Cluster, DescribeConfigs)]),
     changes("quota unset", &[(Cluster, AlterConfigs), (Cluster, DescribeConfigs)]),
+    changes(
+        "transaction abort",
+        &[
+            (Cluster, Alter),
+            (Topic, Read),
+            (Topic, Describe),
+            (TransactionalId, Describe),
+        ],
+    ),
     changes("record send", &[(Topic, Write), (Topic, Describe)]),
     changes("record check", &[(Topic, Write), (Topic, Read), (Topic, Describe)]),
 ];

@@ -16,8 +16,8 @@ use rdkafka::ClientConfig;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
 use strum::IntoEnumIterator;
 
-use crate::operations::Desk;
 use crate::kafka;
+use crate::operations::Desk;
 
 /// For whatever happens in the cluster after an answer.
 const PATIENCE: Duration = Duration::from_secs(60);
