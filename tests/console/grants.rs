@@ -205,7 +205,8 @@ pub async fn edited(bootstrap: &str) {
         .shows("acl apply /")
         .await;
     // Presses that come after the plan is gone are text, which is kept and goes nowhere.
-    screen.apply().await.press("\x1b").shows("the text is kept").await;
+    // The list again; what is said of the text gives way to what is said of the operation.
+    screen.apply().await.press("\x1b").shows("worst first").await;
     screen.quit().await;
     let id = desk.json("operation list").await["items"][0]["operation"].clone();
     let attach = format!("operation attach {}", id.as_str().unwrap());
