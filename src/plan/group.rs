@@ -8,9 +8,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use super::gate::{Class, Gate, Verdict, few};
-use super::impact::Impact;
 use super::summary::plural;
-use super::{Error, Kind, Plan, Step, Undo, VALID, VERSION};
+use super::{Error, Kind, Plan, Step, Undo};
 use crate::model::ends::Ends;
 use crate::model::group::Group;
 use crate::model::snapshot::Snapshot;
@@ -150,7 +149,13 @@ pub fn reset(snapshot: &Snapshot, wish: &Reset, context: &str, now: Moment) -> R
             offsets,
         }],
     };
-    plan(snapshot, Kind::GroupReset, title, steps, (gates, undo), context, now)
+    Ok(Plan {
+        title,
+        steps,
+        gates,
+        undo,
+        ..Plan::draft(snapshot, Kind::GroupReset, context, now)?
+    })
 }
 
 /// Plans to forget groups. Needs cluster, groups and offsets.
@@ -198,33 +203,12 @@ pub fn delete(snapshot: &Snapshot, names: &[String], context: &str, now: Moment)
     let undo = Undo::Full {
         how: "the offsets as they were, committed again".to_owned(),
     };
-    plan(snapshot, Kind::GroupDelete, title, steps, (gates, undo), context, now)
-}
-
-fn plan(
-    snapshot: &Snapshot,
-    kind: Kind,
-    title: String,
-    steps: Vec<Step>,
-    (gates, undo): (Vec<Gate>, Undo),
-    context: &str,
-    now: Moment,
-) -> Result<Plan, Error> {
-    let cluster = known(&snapshot.cluster, "the cluster")?;
     Ok(Plan {
-        azimuth: VERSION,
-        kind,
         title,
-        context: context.to_owned(),
-        cluster_id: cluster.id.clone(),
-        made_at: now,
-        expires_at: now + VALID,
         steps,
         gates,
-        impact: Impact::default(),
         undo,
-        aim: None,
-        throttle: None,
+        ..Plan::draft(snapshot, Kind::GroupDelete, context, now)?
     })
 }
 

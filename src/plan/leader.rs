@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::gate::{Class, Gate, Verdict, few};
 use super::impact::Impact;
 use super::reassign::{Target, is_dead, topic_pattern};
-use super::{Error, Kind, Lead, Move, Plan, Step, Undo, VALID, VERSION};
+use super::{Error, Kind, Lead, Move, Plan, Step, Undo};
 use crate::model::row::Rows;
 use crate::model::snapshot::Snapshot;
 use crate::model::topic::Partition;
@@ -87,21 +87,13 @@ pub fn plan(snapshot: &Snapshot, wish: &Wish, context: &str, now: Moment) -> Res
         Wish::Unclean(names) => unclean(snapshot, names)?,
     };
     let moves: Vec<Move> = draft.changes.iter().filter_map(|change| change.order.clone()).collect();
-    let cluster = snapshot.cluster.get().map(|cluster| cluster.id.clone());
     Ok(Plan {
-        azimuth: VERSION,
-        kind: draft.kind,
         title: draft.title,
-        context: context.to_owned(),
-        cluster_id: cluster.unwrap_or_default(),
-        made_at: now,
-        expires_at: now + VALID,
         steps: steps(draft.changes),
         gates: draft.gates,
         impact: Impact::of(&moves, snapshot),
         undo: draft.undo,
-        aim: None,
-        throttle: None,
+        ..Plan::draft(snapshot, draft.kind, context, now)?
     })
 }
 

@@ -32,7 +32,7 @@ pub use wish::{Goal, Measure, Wish, topic_pattern};
 use super::gate::few;
 use super::impact::Impact;
 use super::summary::size;
-use super::{Error, Kind, Lead, Move, Plan, Step, Undo, VALID, VERSION};
+use super::{Error, Kind, Lead, Move, Plan, Step, Undo};
 use crate::model::snapshot::Snapshot;
 use crate::model::topic::Partition;
 use crate::model::{BrokerId, Moment, Observed};
@@ -81,7 +81,7 @@ impl Target {
 /// # Errors
 /// When a name does not exist, the wish makes no sense or cannot be fulfilled, or nothing would change.
 pub fn plan(snapshot: &Snapshot, wish: &Wish, context: &str, now: Moment) -> Result<Plan, Error> {
-    let cluster = known(&snapshot.cluster, "the cluster")?;
+    known(&snapshot.cluster, "the cluster")?;
     known(&snapshot.topics, "the topics")?;
     let (targets, aim) = match &wish.goal {
         Goal::Assign(targets) => (targets.clone(), None),
@@ -103,13 +103,7 @@ pub fn plan(snapshot: &Snapshot, wish: &Wish, context: &str, now: Moment) -> Res
     let (throttle, its_gates) = throttle::solve(snapshot, &batches, wish.max_rate, now);
     gates.extend(its_gates);
     Ok(Plan {
-        azimuth: VERSION,
-        kind: Kind::Reassign,
         title,
-        context: context.to_owned(),
-        cluster_id: cluster.id.clone(),
-        made_at: now,
-        expires_at: now + VALID,
         gates,
         undo,
         impact,
@@ -119,6 +113,7 @@ pub fn plan(snapshot: &Snapshot, wish: &Wish, context: &str, now: Moment) -> Res
             .collect(),
         aim,
         throttle,
+        ..Plan::draft(snapshot, Kind::Reassign, context, now)?
     })
 }
 

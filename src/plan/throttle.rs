@@ -6,9 +6,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::gate::{Class, Gate, Verdict, few};
-use super::impact::Impact;
 use super::summary::{plural, size};
-use super::{Error, Kind, Plan, Step, Undo, VALID, VERSION};
+use super::{Error, Kind, Plan, Step, Undo};
 use crate::model::row::throttle::{Standing, ThrottleRow};
 use crate::model::snapshot::Snapshot;
 use crate::model::throttle::{self, Claim, List, Rate, Setting, Side};
@@ -160,16 +159,13 @@ pub fn set(snapshot: &Snapshot, wish: &Set, context: &str, now: Moment) -> Resul
         how: "azimuth throttle clear".to_owned(),
     };
     let title = format!("set {}", words(&free));
-    plan(
-        snapshot,
-        Kind::ThrottleSet,
+    Ok(Plan {
         title,
-        Step::SetThrottle { settings: free },
+        steps: vec![Step::SetThrottle { settings: free }],
         gates,
         undo,
-        context,
-        now,
-    )
+        ..Plan::draft(snapshot, Kind::ThrottleSet, context, now)?
+    })
 }
 
 /// What slows the reassignments in flight.
@@ -255,16 +251,13 @@ pub fn clear(snapshot: &Snapshot, wish: &Clear, context: &str, now: Moment) -> R
         how: "set again as it was".to_owned(),
     };
     let title = format!("clear {}", words(&settings));
-    plan(
-        snapshot,
-        Kind::ThrottleClear,
+    Ok(Plan {
         title,
-        Step::ClearThrottle { settings },
+        steps: vec![Step::ClearThrottle { settings }],
         gates,
         undo,
-        context,
-        now,
-    )
+        ..Plan::draft(snapshot, Kind::ThrottleClear, context, now)?
+    })
 }
 
 fn why_none(snapshot: &Snapshot, rows: &[ThrottleRow], live: &[&Claim], kept: usize, wish: &Clear) -> String {
@@ -372,41 +365,6 @@ pub(super) fn others(kept: &[String]) -> Gate {
             format!("left as others set it: {}", few(kept)),
         ),
     }
-}
-
-#[expect(
-    clippy::too_many_arguments,
-    reason = "the two callers above say every part of the plan by name"
-)]
-fn plan(
-    snapshot: &Snapshot,
-    kind: Kind,
-    title: String,
-    step: Step,
-    gates: Vec<Gate>,
-    undo: Undo,
-    context: &str,
-    now: Moment,
-) -> Result<Plan, Error> {
-    let cluster = snapshot.cluster.get().ok_or_else(|| Error::Blind {
-        what: "the cluster",
-        why: snapshot.cluster.problem().unwrap_or_default(),
-    })?;
-    Ok(Plan {
-        azimuth: VERSION,
-        kind,
-        title,
-        context: context.to_owned(),
-        cluster_id: cluster.id.clone(),
-        made_at: now,
-        expires_at: now + VALID,
-        steps: vec![step],
-        gates,
-        impact: Impact::default(),
-        undo,
-        aim: None,
-        throttle: None,
-    })
 }
 
 /// `10 MB/s on brokers 1, 2 and the lists of 3 topics`.

@@ -6,8 +6,7 @@ mod widen;
 use std::collections::BTreeMap;
 
 use super::gate::{Class, Gate, Verdict};
-use super::impact::Impact;
-use super::{Error, Kind, Plan, Step, Undo, VALID, VERSION};
+use super::{Error, Kind, Plan, Step, Undo};
 use crate::model::Moment;
 use crate::model::config::Owner;
 use crate::model::snapshot::Snapshot;
@@ -56,16 +55,13 @@ pub fn create(snapshot: &Snapshot, topic: &NewTopic, context: &str, now: Moment)
     let undo = Undo::Partial {
         how: "delete the topic, with all records written meanwhile".to_owned(),
     };
-    plan(
-        snapshot,
-        Kind::TopicCreate,
-        format!("create topic {}", topic.name),
-        vec![step],
+    Ok(Plan {
+        title: format!("create topic {}", topic.name),
+        steps: vec![step],
         gates,
         undo,
-        context,
-        now,
-    )
+        ..Plan::draft(snapshot, Kind::TopicCreate, context, now)?
+    })
 }
 
 /// Plans the deletion of topics, pinned to their ids. Needs cluster, topics and groups.
@@ -101,42 +97,12 @@ pub fn delete(snapshot: &Snapshot, names: &[String], context: &str, now: Moment)
         [only] => format!("delete topic {only}"),
         many => format!("delete {} topics", many.len()),
     };
-    plan(snapshot, Kind::TopicDelete, title, steps, gates, undo, context, now)
-}
-
-#[expect(
-    clippy::too_many_arguments,
-    reason = "the two callers above say every part of the plan by name"
-)]
-fn plan(
-    snapshot: &Snapshot,
-    kind: Kind,
-    title: String,
-    steps: Vec<Step>,
-    gates: Vec<Gate>,
-    undo: Undo,
-    context: &str,
-    now: Moment,
-) -> Result<Plan, Error> {
-    let cluster = snapshot.cluster.get();
-    let cluster = cluster.ok_or_else(|| Error::Blind {
-        what: "the cluster",
-        why: snapshot.cluster.problem().unwrap_or_default(),
-    })?;
     Ok(Plan {
-        azimuth: VERSION,
-        kind,
         title,
-        context: context.to_owned(),
-        cluster_id: cluster.id.clone(),
-        made_at: now,
-        expires_at: now + VALID,
         steps,
         gates,
-        impact: Impact::default(),
         undo,
-        aim: None,
-        throttle: None,
+        ..Plan::draft(snapshot, Kind::TopicDelete, context, now)?
     })
 }
 
