@@ -206,7 +206,7 @@ pub async fn edited(bootstrap: &str) {
         .await;
     // Presses that come after the plan is gone are text, which is kept and goes nowhere.
     // The list again; what is said of the text gives way to what is said of the operation.
-    screen.apply().await.press("\x1b").shows("worst first").await;
+    screen.apply().await.press("\x1b").shows("rule   principal").await;
     screen.quit().await;
     let id = desk.json("operation list").await["items"][0]["operation"].clone();
     let attach = format!("operation attach {}", id.as_str().unwrap());

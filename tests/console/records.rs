@@ -137,10 +137,8 @@ async fn records_are_written_to_our_broker_and_one_that_is_gone_fails_the_check(
         }
         assert!(started.elapsed() < PATIENCE, "{}", ran.stderr);
     };
-    let well = rows
-        .iter()
-        .filter(|row| row["read"] == 3 && row["problem"] == "")
-        .count();
-    assert_eq!(well, 3, "{rows:?}");
+    // However many of the four it led, the others are well.
+    let well = |row: &Value| row["read"] == 3 && row["problem"] == "";
+    assert!(rows.iter().all(|row| well(row) != row["leader"].is_null()), "{rows:?}");
     cluster.shutdown().await;
 }
