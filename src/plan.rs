@@ -28,7 +28,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::model::throttle::Setting;
-use crate::model::{BrokerId, Moment, Snapshot};
+use crate::model::{BrokerId, Moment, Observed, Snapshot};
 use gate::{Class, Gate, Verdict};
 use impact::Impact;
 
@@ -273,6 +273,14 @@ impl Move {
     }
 }
 
+/// What must have been seen to plan, however old it is.
+fn known<'a, T>(section: &'a Observed<T>, what: &'static str) -> Result<&'a T, Error> {
+    section.get().ok_or_else(|| Error::Blind {
+        what,
+        why: section.problem().unwrap_or_default(),
+    })
+}
+
 impl Step {
     /// The offsets of a group that it changes or forgets, or where it lets a log begin.
     pub fn offsets(&self) -> &[group::Offset] {
@@ -305,10 +313,7 @@ impl Plan {
     /// # Errors
     /// When that is not known.
     pub fn draft(snapshot: &Snapshot, kind: Kind, context: &str, now: Moment) -> Result<Self, Error> {
-        let cluster = snapshot.cluster.get().ok_or_else(|| Error::Blind {
-            what: "the cluster",
-            why: snapshot.cluster.problem().unwrap_or_default(),
-        })?;
+        let cluster = known(&snapshot.cluster, "the cluster")?;
         Ok(Self {
             azimuth: VERSION,
             kind,

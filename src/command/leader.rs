@@ -2,11 +2,10 @@
 
 use clap::{Args, Subcommand};
 
-use super::value::{Brokers, gate};
+use super::value::{Brokers, gate, topics};
 use super::words::Words;
 use crate::model::BrokerId;
 use crate::plan::leader::{From, Wish};
-use crate::plan::reassign::topic_pattern;
 
 /// What can be done about who leads.
 #[derive(Debug, Clone, PartialEq, Eq, Subcommand)]
@@ -65,18 +64,14 @@ pub struct Move {
     #[arg(long, value_name = "ID")]
     pub to_broker: Option<BrokerId>,
     /// Only topics whose whole name this regular expression matches
-    #[arg(long, value_name = "RE", value_parser = pattern)]
+    #[arg(long, value_name = "RE", value_parser = topics)]
     pub topic: Option<String>,
     /// No topic whose whole name this regular expression matches
-    #[arg(long, value_name = "RE", value_parser = pattern)]
+    #[arg(long, value_name = "RE", value_parser = topics)]
     pub exclude: Option<String>,
     /// Go on against these gates; needs --reason
     #[arg(long = "override", value_name = "GATE", value_delimiter = ',', value_parser = gate)]
     pub overrides: Vec<String>,
-}
-
-fn pattern(text: &str) -> Result<String, String> {
-    topic_pattern(text).map(|_| text.to_owned())
 }
 
 impl Verb {

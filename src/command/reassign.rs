@@ -4,9 +4,9 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
-use super::value::{Assignment, Brokers, DirName, Rate, Size, Swap, gate};
+use super::value::{Assignment, Brokers, DirName, Rate, Size, Swap, gate, topics};
 use super::words::Words;
-use crate::plan::reassign::{Goal, MaxRate, Measure, Target, Wish, parse, topic_pattern};
+use crate::plan::reassign::{Goal, MaxRate, Measure, Target, Wish, parse};
 
 /// What can be done about where replicas are.
 #[expect(
@@ -88,10 +88,10 @@ pub struct Intent {
     #[arg(long, value_name = "ID[:DIR]")]
     pub drain_dir: Option<DirName>,
     /// Only topics whose whole name this regular expression matches
-    #[arg(long, value_name = "RE", value_parser = pattern, conflicts_with_all = ["moves", "from_json"])]
+    #[arg(long, value_name = "RE", value_parser = topics, conflicts_with_all = ["moves", "from_json"])]
     pub topic: Option<String>,
     /// No topic whose whole name this regular expression matches
-    #[arg(long, value_name = "RE", value_parser = pattern, conflicts_with_all = ["moves", "from_json"])]
+    #[arg(long, value_name = "RE", value_parser = topics, conflicts_with_all = ["moves", "from_json"])]
     pub exclude: Option<String>,
     /// A step copies at most so much, for example 50GB; without it, ten partitions
     #[arg(long, value_name = "SIZE")]
@@ -124,10 +124,6 @@ const BUT_DRAIN: [&str; 6] = ["add_broker", "spread", "balance", "rf", "replace"
 
 fn measure(text: &str) -> Result<Measure, String> {
     text.parse().map_err(|_| "write bytes, leaders or count".to_owned())
-}
-
-fn pattern(text: &str) -> Result<String, String> {
-    topic_pattern(text).map(|_| text.to_owned())
 }
 
 /// What a flag that may be left out means.

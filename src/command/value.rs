@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use crate::model::{BrokerId, Moment};
 use crate::plan::group::To;
+use crate::plan::reassign::topic_pattern;
 
 /// A duration: `500ms`, `30s`, `5m`, `2h`; a bare number is seconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -82,6 +83,11 @@ impl Offset {
             Self::Ago(time) => since(now.checked_sub(time.0).unwrap_or(Moment::MIN)),
         }
     }
+}
+
+/// A regular expression for whole names of topics, as it was written.
+pub(super) fn topics(text: &str) -> Result<String, String> {
+    topic_pattern(text).map(|_| text.to_owned())
 }
 
 const TIMES: [(&str, u64); 4] = [("ms", 1), ("s", 1000), ("m", 60_000), ("h", 3_600_000)];

@@ -9,11 +9,11 @@ use serde::{Deserialize, Serialize};
 
 use super::gate::{Class, Gate, Verdict, few};
 use super::summary::plural;
-use super::{Error, Kind, Plan, Step, Undo};
+use super::{Error, Kind, Plan, Step, Undo, known};
+use crate::model::Moment;
 use crate::model::ends::Ends;
 use crate::model::group::Group;
 use crate::model::snapshot::Snapshot;
-use crate::model::{Moment, Observed};
 
 /// One partition's offset, before and after.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -311,13 +311,6 @@ fn exists(name: &str, exists: bool) -> Gate {
     }
 }
 
-fn known<'a, T>(section: &'a Observed<T>, what: &'static str) -> Result<&'a T, Error> {
-    section.get().ok_or_else(|| Error::Blind {
-        what,
-        why: section.problem().unwrap_or_default(),
-    })
-}
-
 /// Kafka refuses to change what somebody reads.
 pub(super) fn members(group: &Group) -> Gate {
     let name = &group.name;
@@ -346,7 +339,8 @@ pub(super) fn members(group: &Group) -> Gate {
     Gate::new("members", Class::Hard, Verdict::Fail, text)
 }
 
-fn ends_known(unknown: &[String]) -> Gate {
+/// What stays because nobody tells where its log is.
+pub(super) fn ends_known(unknown: &[String]) -> Gate {
     match unknown.len() {
         0 => Gate::new(
             "ends",

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::gate::{Class, Gate, Verdict, few};
 use super::impact::Impact;
 use super::reassign::{Target, is_dead, topic_pattern};
-use super::{Error, Kind, Lead, Move, Plan, Step, Undo};
+use super::{Error, Kind, Lead, Move, Plan, Step, Undo, group, known};
 use crate::model::row::Rows;
 use crate::model::snapshot::Snapshot;
 use crate::model::topic::Partition;
@@ -74,7 +74,10 @@ pub enum From {
 /// # Errors
 /// When a name does not exist, nothing would change, or no replica is there to take over.
 pub fn plan(snapshot: &Snapshot, wish: &Wish, context: &str, now: Moment) -> Result<Plan, Error> {
-    known(snapshot)?;
+    known(&snapshot.cluster, "the cluster")?;
+    known(&snapshot.topics, "the topics")?;
+    // What is being reassigned must be left alone, so it must be known.
+    known(&snapshot.reassignments, "the reassignments in flight")?;
     let draft = match wish {
         Wish::Leave {
             from,
@@ -496,24 +499,6 @@ fn change(topic: &str, partition: &Partition, order: Vec<BrokerId>) -> Change {
     }
 }
 
-fn known(snapshot: &Snapshot) -> Result<(), Error> {
-    let blind = |what: &'static str, why: Option<String>| Error::Blind {
-        what,
-        why: why.unwrap_or_default(),
-    };
-    if snapshot.cluster.get().is_none() {
-        return Err(blind("the cluster", snapshot.cluster.problem()));
-    }
-    if snapshot.topics.get().is_none() {
-        return Err(blind("the topics", snapshot.topics.problem()));
-    }
-    // What is being reassigned must be left alone, so it must be known.
-    match snapshot.reassignments.get() {
-        None => Err(blind("the reassignments in flight", snapshot.reassignments.problem())),
-        Some(_) => Ok(()),
-    }
-}
-
 fn brokers(snapshot: &Snapshot, from: &From, now: Moment) -> Result<BTreeSet<BrokerId>, Error> {
     match from {
         From::Brokers(ids) => {
@@ -574,27 +559,14 @@ fn listed(snapshot: &Snapshot, id: BrokerId) -> Result<(), Error> {
 
 /// The partitions of these names; all where there is none.
 fn named<'a>(snapshot: &'a Snapshot, names: &[String]) -> Result<Vec<(&'a str, &'a Partition)>, Error> {
-    for name in names {
-        let (topic, partition) = match name.rsplit_once(':') {
-            Some((topic, number)) => (topic, Some(number)),
-            None => (name.as_str(), None),
-        };
-        let found = snapshot.topic(topic);
-        let found = found.ok_or_else(|| Error::Impossible(format!("there is no topic {topic}")))?;
-        let there = |number: &str| number.parse().ok().and_then(|number| found.partition(number)).is_some();
-        if let Some(number) = partition.filter(|number| !there(number)) {
-            let last = found.partitions.len().saturating_sub(1);
-            return Err(Error::Impossible(format!(
-                "topic {topic} has partitions 0 to {last}, no {number}"
-            )));
-        }
+    if names.is_empty() {
+        return Ok(snapshot.partitions().collect());
     }
-    let names: BTreeSet<&str> = names.iter().map(String::as_str).collect();
-    let wanted = |topic: &str, partition: i32| {
-        names.is_empty() || names.contains(topic) || names.contains(format!("{topic}:{partition}").as_str())
-    };
+    let wanted = group::named(snapshot, names)?;
     let all = snapshot.partitions();
-    Ok(all.filter(|(topic, one)| wanted(topic, one.partition)).collect())
+    Ok(all
+        .filter(|(topic, one)| wanted.contains(&((*topic).to_owned(), one.partition)))
+        .collect())
 }
 
 fn moving(snapshot: &Snapshot, topic: &str, partition: i32) -> bool {

@@ -32,10 +32,10 @@ pub use wish::{Goal, Measure, Wish, topic_pattern};
 use super::gate::few;
 use super::impact::Impact;
 use super::summary::size;
-use super::{Error, Kind, Lead, Move, Plan, Step, Undo};
+use super::{Error, Kind, Lead, Move, Plan, Step, Undo, known};
 use crate::model::snapshot::Snapshot;
 use crate::model::topic::Partition;
-use crate::model::{BrokerId, Moment, Observed};
+use crate::model::{BrokerId, Moment};
 use layout::{Layout, Sizes};
 use outcome::Outcome;
 
@@ -237,13 +237,6 @@ fn batches(moves: Vec<Move>, limit: Option<u64>) -> Vec<Vec<Move>> {
         }
     }
     batches
-}
-
-fn known<'a, T>(section: &'a Observed<T>, what: &'static str) -> Result<&'a T, Error> {
-    section.get().ok_or_else(|| Error::Blind {
-        what,
-        why: section.problem().unwrap_or_default(),
-    })
 }
 
 fn find<'a>(snapshot: &'a Snapshot, target: &Target) -> Result<&'a Partition, Error> {

@@ -104,6 +104,16 @@ fn plan(snapshot: &Snapshot, targets: &[Target]) -> Plan {
     reassign::plan(snapshot, &Goal::Assign(targets.to_vec()).into(), "dev", now()).unwrap()
 }
 
+/// Partition, offset before and after.
+fn offsets(plan: &Plan) -> Vec<(i32, Option<i64>, i64)> {
+    let offsets = plan.steps.iter().flat_map(Step::offsets);
+    offsets.map(|one| (one.partition, one.from, one.to)).collect()
+}
+
+fn evidence<'a>(plan: &'a Plan, name: &str) -> &'a str {
+    &plan.gates.iter().find(|gate| gate.name == name).unwrap().evidence
+}
+
 fn verdict(plan: &Plan, gate: &str) -> Verdict {
     plan.gates
         .iter()

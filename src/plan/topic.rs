@@ -6,7 +6,7 @@ mod widen;
 use std::collections::BTreeMap;
 
 use super::gate::{Class, Gate, Verdict};
-use super::{Error, Kind, Plan, Step, Undo};
+use super::{Error, Kind, Plan, Step, Undo, known};
 use crate::model::Moment;
 use crate::model::config::Owner;
 use crate::model::snapshot::Snapshot;
@@ -29,7 +29,7 @@ pub struct NewTopic {
 /// When the name is taken or not a topic's name, or there are too few brokers.
 pub fn create(snapshot: &Snapshot, topic: &NewTopic, context: &str, now: Moment) -> Result<Plan, Error> {
     check_name(&topic.name)?;
-    known_topics(snapshot)?;
+    known(&snapshot.topics, "the topics")?;
     if snapshot.topic(&topic.name).is_some() {
         return Err(Error::Impossible(format!("topic {} exists already", topic.name)));
     }
@@ -69,7 +69,7 @@ pub fn create(snapshot: &Snapshot, topic: &NewTopic, context: &str, now: Moment)
 /// # Errors
 /// When a name does not exist, or is Kafka's own.
 pub fn delete(snapshot: &Snapshot, names: &[String], context: &str, now: Moment) -> Result<Plan, Error> {
-    known_topics(snapshot)?;
+    known(&snapshot.topics, "the topics")?;
     let mut steps = Vec::new();
     for name in names {
         let topic = snapshot
@@ -114,16 +114,6 @@ fn cleanup<'a>(snapshot: &'a Snapshot, name: &str) -> Result<&'a str, String> {
     let policy = configs.iter().find(|config| config.name == "cleanup.policy");
     let policy = policy.and_then(|config| config.value.as_deref());
     policy.ok_or_else(|| "its brokers do not tell cleanup.policy".to_owned())
-}
-
-fn known_topics(snapshot: &Snapshot) -> Result<(), Error> {
-    match snapshot.topics.get() {
-        Some(_) => Ok(()),
-        None => Err(Error::Blind {
-            what: "the topics",
-            why: snapshot.topics.problem().unwrap_or_default(),
-        }),
-    }
 }
 
 /// Kafka's rule for names: 1 to 249 of letters, digits, `.`, `_`, `-`, and neither `.` nor `..`.

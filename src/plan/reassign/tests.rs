@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::*;
+use crate::model::Observed;
 use crate::model::broker::Broker;
 use crate::model::cluster::Cluster;
 use crate::model::logdir::{LogDir, Replica};

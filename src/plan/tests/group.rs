@@ -43,15 +43,6 @@ fn planned(snapshot: &Snapshot, to: To, names: &[&str]) -> Result<Plan, Error> {
     reset(snapshot, &Reset { group, names, to }, "dev", now())
 }
 
-fn offsets(plan: &Plan) -> Vec<(i32, Option<i64>, i64)> {
-    let offsets = plan.steps.iter().flat_map(Step::offsets);
-    offsets.map(|one| (one.partition, one.from, one.to)).collect()
-}
-
-fn evidence<'a>(plan: &'a Plan, name: &str) -> &'a str {
-    &plan.gates.iter().find(|gate| gate.name == name).unwrap().evidence
-}
-
 #[test]
 fn every_way_to_say_where_leads_there() {
     let snapshot = read();

@@ -38,15 +38,6 @@ fn before(snapshot: &Snapshot, before: To, names: &[&str]) -> Result<Plan, Error
     truncate(snapshot, &Truncate { names, before }, "dev", now())
 }
 
-fn offsets(plan: &Plan) -> Vec<(i32, Option<i64>, i64)> {
-    let offsets = plan.steps.iter().flat_map(Step::offsets);
-    offsets.map(|one| (one.partition, one.from, one.to)).collect()
-}
-
-fn evidence<'a>(plan: &'a Plan, name: &str) -> &'a str {
-    &plan.gates.iter().find(|gate| gate.name == name).unwrap().evidence
-}
-
 #[test]
 fn partitions_are_added_with_a_word_about_keys() {
     let plan = add_partitions(&read("delete"), "orders", 6, "dev", now()).unwrap();

@@ -6,9 +6,9 @@ use crate::model::Moment;
 use crate::model::ends::Ends;
 use crate::model::snapshot::Snapshot;
 use crate::plan::gate::{Class, Gate, Verdict, few};
-use crate::plan::group::{Offset, To, named, target};
+use crate::plan::group::{Offset, To, ends_known, named, target};
 use crate::plan::summary::plural;
-use crate::plan::{Error, Kind, Plan, Step, Undo};
+use crate::plan::{Error, Kind, Plan, Step, Undo, known};
 
 /// What shall go.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,7 +24,7 @@ pub struct Truncate {
 /// # Errors
 /// When a name does not exist, is Kafka's own, or nothing lies before.
 pub fn truncate(snapshot: &Snapshot, wish: &Truncate, context: &str, now: Moment) -> Result<Plan, Error> {
-    super::known_topics(snapshot)?;
+    known(&snapshot.topics, "the topics")?;
     let ends = Ends::of(snapshot);
     let (mut offsets, mut unknown): (BTreeMap<String, Vec<Offset>>, Vec<String>) = Default::default();
     for (topic, partition) in named(snapshot, &wish.names)? {
@@ -125,22 +125,4 @@ fn unread(snapshot: &Snapshot, offsets: &[&Offset]) -> Gate {
         "every group has read them",
         "groups stand before it",
     )
-}
-
-fn ends_known(unknown: &[String]) -> Gate {
-    match unknown.len() {
-        0 => Gate::new(
-            "ends",
-            Class::Soft,
-            Verdict::Pass,
-            "where each log begins and ends is known",
-        ),
-        count => {
-            let text = format!(
-                "{count} stay, their leaders do not tell where the log is: {}",
-                few(unknown)
-            );
-            Gate::new("ends", Class::Soft, Verdict::Unknown, text)
-        }
-    }
 }

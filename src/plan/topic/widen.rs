@@ -3,14 +3,14 @@
 use crate::model::Moment;
 use crate::model::snapshot::Snapshot;
 use crate::plan::gate::{Class, Gate, Verdict};
-use crate::plan::{Error, Kind, Plan, Step, Undo};
+use crate::plan::{Error, Kind, Plan, Step, Undo, known};
 
 /// Plans that `name` has `count` partitions. Needs cluster, topics, and the topic's configs.
 ///
 /// # Errors
 /// When there is no such topic, or it has as many already.
 pub fn add_partitions(snapshot: &Snapshot, name: &str, count: i32, context: &str, now: Moment) -> Result<Plan, Error> {
-    super::known_topics(snapshot)?;
+    known(&snapshot.topics, "the topics")?;
     let topic = snapshot.topic(name);
     let topic = topic.ok_or_else(|| Error::Impossible(format!("there is no topic {name}")))?;
     if topic.internal {
