@@ -319,7 +319,7 @@ async fn publish(store: Arc<Store>, sender: watch::Sender<Arc<Snapshot>>) {
                 continue;
             }
             Change::Age => AGES,
-            Change::Value => COALESCE,
+            Change::Drift | Change::Value => COALESCE,
         };
         let due = last.map_or_else(Instant::now, |last| last + gap);
         if Instant::now() < due {

@@ -5,10 +5,11 @@ use std::sync::Arc;
 
 use super::cloud::Plane;
 use super::section::Section;
-use super::store::{Change, Seen, Store, settle};
+use super::store::{Change, Seen, Store, settle, settle_by};
 use super::{history, pace};
 use crate::model::backlog::Backlogs;
 use crate::model::broker::Link;
+use crate::model::group::Group;
 use crate::model::logdir::{Copying, LogDir};
 use crate::model::{BrokerId, Moment, Observed, Snapshot};
 use crate::settings::Paths;
@@ -137,7 +138,10 @@ impl Look {
             let section = inner.snapshot.links.entry(broker).or_default();
             let recent = inner.rtts.entry(broker).or_default();
             let link = probe.map(|probe| steady(recent, section.get(), probe));
-            seen = settle(section, link, at);
+            seen = settle_by(section, link, at, |was, is| match was.release == is.release {
+                true => Change::Drift,
+                false => Change::Value,
+            });
             seen.change
         });
         seen
@@ -156,8 +160,10 @@ impl Look {
                 pace::offsets(inner.snapshot.paces.entry(broker).or_default(), &offsets, at);
                 offsets
             });
-            seen = settle(inner.snapshot.offsets.entry(broker).or_default(), offsets, at);
-            if let Some(surges) = inner.surges.topics(&inner.snapshot, at) {
+            let section = inner.snapshot.offsets.entry(broker).or_default();
+            seen = settle_by(section, offsets, at, |_, _| Change::Drift);
+            let stretch = inner.stretch();
+            if let Some(surges) = inner.surges.topics(&inner.snapshot, stretch, at) {
                 inner.snapshot.surges = surges;
             }
             seen.change
@@ -170,9 +176,11 @@ impl Look {
         let at = Moment::now();
         let mut seen = Seen::default();
         self.store.edit(|inner| {
-            let same = answer
-                .as_ref()
-                .is_ok_and(|groups| inner.groups.get(&coordinator) == Some(groups));
+            let before = inner.groups.get(&coordinator).map(Vec::as_slice);
+            let change = match (before, &answer) {
+                (Some(was), Ok(is)) => groups_change(was, is),
+                _ => Change::Value,
+            };
             let told = answer.map(|groups| {
                 history::look(&mut inner.snapshot, &groups, at);
                 inner.groups.insert(coordinator, groups);
@@ -182,7 +190,7 @@ impl Look {
                 told.clone(),
                 at,
             );
-            let all = inner.told_groups(told, same, at);
+            let all = inner.told_groups(told, change, at);
             seen.change = seen.change.max(all);
             seen.change
         });
@@ -222,7 +230,11 @@ impl Look {
                 inner.rates.logdirs(broker, &mut dirs, at);
                 dirs
             });
-            seen = settle(inner.snapshot.logdirs.entry(broker).or_default(), dirs, at);
+            let section = inner.snapshot.logdirs.entry(broker).or_default();
+            seen = settle_by(section, dirs, at, |was, is| match placed_alike(was, is) {
+                true => Change::Drift,
+                false => Change::Value,
+            });
             seen.change
         });
         if seen.change == Change::Value {
@@ -293,7 +305,7 @@ impl Look {
                 (Some(before), Some(then)) => metrics.since(&before.counters, at.duration_since(then).as_secs_f64()),
                 _ => metrics,
             });
-            seen = settle(section, scraped, at);
+            seen = settle_by(section, scraped, at, |_, _| Change::Drift);
             seen.change
         });
         seen
@@ -345,6 +357,38 @@ fn share(snapshot: &Snapshot, broker: BrokerId, dirs: &mut [LogDir]) {
             dir.replicas = Arc::clone(&known.replicas);
         }
     }
+}
+
+/// How one answer of a coordinator differs from the next: commits move on all the time.
+fn groups_change(was: &[Group], is: &[Group]) -> Change {
+    let told = |group: &Group| {
+        (
+            group.name.clone(),
+            group.state.clone(),
+            group.kind.clone(),
+            group.protocol.clone(),
+        )
+    };
+    let same = |(was, is): (&Group, &Group)| told(was) == told(is) && was.members == is.members;
+    if was == is {
+        Change::Age
+    } else if was.len() == is.len() && was.iter().zip(is).all(same) {
+        Change::Drift
+    } else {
+        Change::Value
+    }
+}
+
+/// Whether the same directories hold the same replicas, whatever their sizes.
+fn placed_alike(was: &[LogDir], is: &[LogDir]) -> bool {
+    let same = |(was, is): (&LogDir, &LogDir)| {
+        let mut replicas = was.replicas.iter().zip(is.replicas.iter());
+        (&was.path, &was.error, was.total_bytes) == (&is.path, &is.error, is.total_bytes)
+            && was.replicas.len() == is.replicas.len()
+            && replicas
+                .all(|(was, is)| (was.partition, was.future) == (is.partition, is.future) && was.topic == is.topic)
+    };
+    was.len() == is.len() && was.iter().zip(is).all(same)
 }
 
 /// Marks the replicas that are on their way to `broker`: of reassignments, and those that change directories.

@@ -87,11 +87,11 @@ struct Flow {
 
 impl Surges {
     /// Takes in the ends of all partitions, as last told; the answer holds the topics whose rate is more than twice the
-    /// usual one. While it is, the usual rate stays as it was.
-    pub fn topics(&mut self, snapshot: &Snapshot, at: Moment) -> Option<BTreeMap<String, Surge>> {
+    /// usual one. While it is, the usual rate stays as it was. `stretch`: leaders are asked so much rarer than usual.
+    pub fn topics(&mut self, snapshot: &Snapshot, stretch: f64, at: Moment) -> Option<BTreeMap<String, Surge>> {
         if self
             .looked_at
-            .is_some_and(|last| at.duration_since(last).as_secs_f64() < RECENT_SECONDS)
+            .is_some_and(|last| at.duration_since(last).as_secs_f64() < RECENT_SECONDS * stretch)
         {
             return None;
         }
@@ -231,7 +231,7 @@ mod tests {
     #[test]
     fn a_surge_is_measured_against_what_was_seen_before() {
         let mut surges = Surges::default();
-        let mut look = |second: i64, end: i64| surges.topics(&snapshot(&[end], second), at(second));
+        let mut look = |second: i64, end: i64| surges.topics(&snapshot(&[end], second), 1.0, at(second));
         for second in (0..=60).step_by(10) {
             assert!(look(second, second * 100).unwrap().is_empty());
         }

@@ -60,7 +60,16 @@ impl Slope {
             (seconds > 0.0).then(|| (value - before) / seconds)
         });
         let spacing = length / f64::from(window.points);
-        if self.points.back().is_none_or(|(last, _)| age(*last) >= spacing) {
+        // Of what stands still the first and the last point say everything, and most of a wide cluster does.
+        let still = self.points.len() >= 2 && self.points.iter().rev().take(2).all(|(_, before)| *before == value);
+        if still {
+            if let (2, Ok(begin)) = (self.points.len(), at.checked_sub(window.length)) {
+                self.points[0].0 = self.points[0].0.max(begin);
+            }
+            if let Some(last) = self.points.back_mut() {
+                last.0 = at;
+            }
+        } else if self.points.back().is_none_or(|(last, _)| age(*last) >= spacing) {
             self.points.push_back((at, value));
         }
         rate
@@ -94,7 +103,11 @@ impl Rates {
     /// Fills in `Span::rate`.
     pub fn offsets(&mut self, offsets: &mut Offsets, at: Moment) {
         for (topic, spans) in &mut offsets.topics {
-            let slopes = self.ends.entry(topic.clone()).or_default();
+            // Most topics are known: no copy of their names.
+            let slopes = match self.ends.get_mut(topic) {
+                Some(slopes) => slopes,
+                None => self.ends.entry(topic.clone()).or_default(),
+            };
             for (partition, span) in spans.iter_mut() {
                 let slope = slopes.entry(partition).or_default();
                 let end = span.end as f64;
@@ -221,6 +234,26 @@ mod tests {
             "{}",
             slope.points.len()
         );
+    }
+
+    #[test]
+    fn what_stands_still_takes_two_points_and_its_first_change_has_a_rate() {
+        let mut slope = Slope::default();
+        slope.add(RECORDS, at(0), 50.0);
+        for second in (5..=3600).step_by(5) {
+            assert_eq!(slope.add(RECORDS, at(second), 100.0), slope_to(50.0, second));
+            assert!(slope.points.len() <= 3);
+        }
+        assert_eq!(slope.points.len(), 2);
+        let rate = slope.add(RECORDS, at(3605), 750.0).unwrap();
+        assert!((rate - 10.0).abs() < 1.0, "{rate}: 650 in the last minute");
+    }
+
+    /// Of 50 more since the first second, as long as that is within the window.
+    fn slope_to(more: f64, second: i64) -> Option<f64> {
+        // The first of the points that stand still was kept after ten seconds.
+        let within = second < 10 + 60;
+        Some(if within { more / second as f64 } else { 0.0 })
     }
 
     #[test]

@@ -32,8 +32,15 @@ pub(super) async fn run(store: Arc<Store>, record: Option<Paths>) {
     let mut ticks = interval(history::INTERVAL);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
     let mut written: Option<Instant> = None;
+    let mut sampled: Option<Instant> = None;
     loop {
         ticks.tick().await;
+        // What is asked for rarely says nothing new in between.
+        let apart = history::INTERVAL.mul_f64(store.stretch()) - history::INTERVAL / 2;
+        if sampled.is_some_and(|sampled| sampled.elapsed() < apart) {
+            continue;
+        }
+        sampled = Some(Instant::now());
         let at = Moment::now();
         store.sample(at);
         let step = Duration::from_secs(Trail::STEP.unsigned_abs()) - history::INTERVAL / 2;

@@ -28,6 +28,8 @@ pub(super) enum Change {
     Nothing,
     /// Only when it was last seen.
     Age,
+    /// A number that never rests.
+    Drift,
     /// A value or a health: something to look at.
     Value,
 }
@@ -129,10 +131,18 @@ pub(super) struct Inner {
 }
 
 impl Inner {
+    /// How much rarer than usual a wide cluster is asked for what every partition and group has to say: the answers are work,
+    /// for its brokers too. 1 up to 10,000 partitions, 4 from 100,000 on.
+    pub fn stretch(&self) -> f64 {
+        let wide = self.partitions as f64 / 10_000.0;
+        1.0 + (wide.clamp(1.0, 10.0) - 1.0) / 3.0
+    }
+
     /// Takes in a coordinator's word, once its groups are in `groups` and its health in the snapshot. The groups of all
     /// are put together when the snapshot is looked at: a hundred coordinators that answer at once are one merge. They
     /// fail as a whole only when no coordinator answers.
-    pub fn told_groups(&mut self, told: Result<(), Error>, same: bool, at: Moment) -> Change {
+    /// `change` is what its answer changed.
+    pub fn told_groups(&mut self, told: Result<(), Error>, change: Change, at: Moment) -> Change {
         let answering = self.snapshot.coordinators.values().any(Observed::is_fresh);
         let section = &mut self.snapshot.groups;
         let before = section.health.clone();
@@ -144,15 +154,15 @@ impl Inner {
                     false => Change::Value,
                 };
             }
-            told => told.is_ok() && !same,
+            told => told.map_or(Change::Age, |()| change),
         };
-        self.unmerged |= told || section.value.is_none();
+        self.unmerged |= told > Change::Age || section.value.is_none();
         section.value.get_or_insert_default();
         section.health = Health::Fresh;
         section.seen_at = Some(at);
-        match told || before != Health::Fresh {
-            true => Change::Value,
-            false => Change::Age,
+        match before == Health::Fresh {
+            true => told,
+            false => Change::Value,
         }
     }
 
@@ -283,12 +293,9 @@ impl Store {
         seen
     }
 
-    /// How much rarer than usual a wide cluster is asked for what every partition and group has to say: the answers are work,
-    /// for its brokers too. 1 up to 10,000 partitions, 4 from 100,000 on.
+    /// See [`Inner::stretch`].
     pub fn stretch(&self) -> f64 {
-        let inner = self.lock();
-        let wide = inner.partitions as f64 / 10_000.0;
-        1.0 + (wide.clamp(1.0, 10.0) - 1.0) / 3.0
+        self.lock().stretch()
     }
 
     /// The partitions that `broker` leads; `None` until the topics are known.
@@ -331,8 +338,12 @@ impl Store {
     /// The snapshot to publish; nothing is pending after it.
     pub fn publish(&self) -> Arc<Snapshot> {
         let mut inner = self.lock();
-        if inner.pending == Change::Value {
-            inner.snapshot.revision += 1;
+        let pending = inner.pending;
+        let revision = &mut inner.snapshot.revision;
+        match pending {
+            Change::Value => revision.values += 1,
+            Change::Drift => revision.drifts += 1,
+            Change::Age | Change::Nothing => {}
         }
         inner.pending = Change::Nothing;
         inner.merged();
@@ -388,11 +399,25 @@ impl Store {
 
 /// Takes in one answer: an equal value keeps its place in memory and only moves on in time.
 pub(super) fn settle<T: PartialEq>(section: &mut Observed<T>, outcome: Result<T, Error>, at: Moment) -> Seen {
+    settle_by(section, outcome, at, |_, _| Change::Value)
+}
+
+/// The same where some differences between two good answers are only numbers that never rest; `differ` says which.
+pub(super) fn settle_by<T: PartialEq>(
+    section: &mut Observed<T>,
+    outcome: Result<T, Error>,
+    at: Moment,
+    differ: impl FnOnce(&T, &T) -> Change,
+) -> Seen {
     let was_failing = matches!(section.health, Health::Failing { .. });
     match outcome {
         Ok(value) => {
-            let same = section.health == Health::Fresh && section.get() == Some(&value);
-            if same {
+            let change = match (&section.health, section.get()) {
+                (Health::Fresh, Some(before)) if *before == value => Change::Age,
+                (Health::Fresh, Some(before)) => differ(before, &value),
+                _ => Change::Value,
+            };
+            if change == Change::Age {
                 section.seen_at = Some(at);
             } else {
                 *section = Observed::fresh(value, at);
@@ -400,7 +425,7 @@ pub(super) fn settle<T: PartialEq>(section: &mut Observed<T>, outcome: Result<T,
             Seen {
                 failed: false,
                 denied: false,
-                change: if same { Change::Age } else { Change::Value },
+                change,
                 turned: was_failing,
             }
         }
@@ -461,11 +486,18 @@ mod tests {
     #[test]
     fn ages_do_not_count_as_revisions() {
         let store = Store::new(Snapshot::default(), Rules::default());
-        assert_eq!(store.publish().revision, 1);
+        let published = || {
+            let revision = store.publish().revision;
+            (revision.values, revision.drifts)
+        };
+        assert_eq!(published(), (1, 0));
         store.edit(|_| Change::Age);
-        assert_eq!((store.pending(), store.publish().revision), (Change::Age, 1));
+        assert_eq!((store.pending(), published()), (Change::Age, (1, 0)));
+        store.edit(|_| Change::Drift);
+        assert_eq!(published(), (1, 1));
+        store.edit(|_| Change::Drift);
         store.edit(|_| Change::Value);
-        assert_eq!(store.publish().revision, 2);
+        assert_eq!(published(), (2, 1), "what matters counts");
         assert_eq!(store.pending(), Change::Nothing);
     }
 
@@ -493,20 +525,24 @@ mod tests {
     #[test]
     fn groups_fail_only_when_no_coordinator_answers() {
         let store = Store::new(Snapshot::default(), Rules::default());
-        let tell = |id: BrokerId, outcome: Result<(), Error>, same, second| {
+        let tell = |id: BrokerId, outcome: Result<(), Error>, change, second| {
             store.edit(|inner| {
                 let told = outcome.clone().map(|()| drop(inner.groups.insert(id, vec![group(id)])));
                 settle(inner.snapshot.coordinators.entry(id).or_default(), outcome, at(second));
-                inner.told_groups(told, same, at(second))
+                inner.told_groups(told, change, at(second))
             })
         };
-        assert_eq!(tell(1, Err(dead()), false, 0), Change::Value);
-        assert_eq!(tell(1, Err(dead()), false, 1), Change::Nothing);
+        assert_eq!(tell(1, Err(dead()), Change::Value, 0), Change::Value);
+        assert_eq!(tell(1, Err(dead()), Change::Value, 1), Change::Nothing);
         assert_eq!(store.publish().groups.get(), None);
-        assert_eq!(tell(2, Ok(()), false, 2), Change::Value);
+        assert_eq!(tell(2, Ok(()), Change::Value, 2), Change::Value);
         assert_eq!(store.publish().groups.get().map(Vec::len), Some(1));
-        assert_eq!(tell(2, Ok(()), true, 3), Change::Age);
-        assert_eq!(tell(1, Err(dead()), false, 4), Change::Age, "another one answers");
+        assert_eq!(tell(2, Ok(()), Change::Age, 3), Change::Age);
+        assert_eq!(
+            tell(1, Err(dead()), Change::Value, 4),
+            Change::Age,
+            "another one answers"
+        );
         let groups = store.publish().groups.clone();
         assert_eq!((groups.seen_at, groups.is_fresh()), (Some(at(4)), true));
     }

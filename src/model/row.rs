@@ -59,7 +59,12 @@ pub struct Rows {
     pub partitions: Arc<Vec<PartitionRow>>,
     /// Brokers that hold replicas and are registered no more; empty while the cluster is not known.
     pub unregistered: BTreeSet<BrokerId>,
-    pub groups: Vec<GroupRow>,
+    /// As `topics`, where nothing about groups changed for a while.
+    pub groups: Arc<Vec<GroupRow>>,
+    /// When the rows of groups were worked out.
+    groups_at: Moment,
+    /// What each broker holds; as `topics`.
+    placed: Arc<BTreeMap<BrokerId, placement::Placed>>,
     pub volumes: Vec<VolumeRow>,
     pub users: Vec<UserRow>,
     pub quotas: Vec<QuotaRow>,
@@ -80,13 +85,15 @@ impl Rows {
         let ends = Ends::of(snapshot);
         let sizes = Sizes::of(snapshot);
         let partitions = PartitionRow::all(snapshot, &ends, &sizes, now);
-        let topics = TopicRow::all(snapshot, &partitions, &sizes);
-        let placed = Placed {
+        let kept = Kept {
             unregistered: unregistered(snapshot),
+            topics: Arc::new(TopicRow::all(snapshot, &partitions, &sizes)),
+            placed: Arc::new(placement::Placed::count(&partitions)),
             partitions: Arc::new(partitions),
-            topics: Arc::new(topics),
+            groups: Arc::new(GroupRow::all_at(snapshot, &ends, now, window)),
+            groups_at: now,
         };
-        Self::with(snapshot, &ends, placed, now, window)
+        Self::with(snapshot, kept, now, window)
     }
 
     /// The same for a snapshot that follows `before`, whose rows are known: what nothing changed for is taken over.
@@ -94,48 +101,78 @@ impl Rows {
         if !placed_alike(before, snapshot) {
             return Self::over(snapshot, now, window);
         }
-        let placed = Placed {
+        let young = now.duration_since(rows.groups_at).as_secs() < GROUP_AGES;
+        let (groups, groups_at) = match young && rows.window == window && groups_alike(before, snapshot) {
+            true => (Arc::clone(&rows.groups), rows.groups_at),
+            false => (Arc::new(GroupRow::all_over(snapshot, now, window)), now),
+        };
+        let kept = Kept {
             topics: Arc::clone(&rows.topics),
             partitions: Arc::clone(&rows.partitions),
+            placed: Arc::clone(&rows.placed),
             unregistered: rows.unregistered.clone(),
+            groups,
+            groups_at,
         };
-        Self::with(snapshot, &Ends::of(snapshot), placed, now, window)
+        Self::with(snapshot, kept, now, window)
     }
 
-    fn with(snapshot: &Snapshot, ends: &Ends<'_>, placed: Placed, now: Moment, window: Window) -> Self {
-        let Placed {
-            topics,
-            partitions,
-            unregistered,
-        } = placed;
+    fn with(snapshot: &Snapshot, kept: Kept, now: Moment, window: Window) -> Self {
         let join = Join::of(snapshot);
         let mut volumes = VolumeRow::all(snapshot, &join, now);
-        let mut brokers = BrokerRow::all(snapshot, &join, &partitions, &volumes, now);
+        let mut brokers = BrokerRow::all(snapshot, &join, &kept.placed, &volumes, now);
         headroom::fill(snapshot, &mut volumes, &mut brokers, now);
         Self {
             window,
             zones: ZoneRow::all(snapshot, &brokers, now),
-            groups: GroupRow::all_at(snapshot, ends, now, window),
             users: UserRow::all(snapshot, now),
             quotas: QuotaRow::all(snapshot),
             logdirs: LogdirRow::all(snapshot, now),
             throttles: ThrottleRow::all(snapshot),
             transactions: TransactionRow::all(snapshot, now),
             reassignments: ReassignmentRow::all(snapshot, &brokers, now),
-            topics,
-            partitions,
-            unregistered,
+            topics: kept.topics,
+            partitions: kept.partitions,
+            placed: kept.placed,
+            unregistered: kept.unregistered,
+            groups: kept.groups,
+            groups_at: kept.groups_at,
             brokers,
             volumes,
         }
     }
 }
 
-/// What is told of topics and partitions, the most of all that there is.
-struct Placed {
+/// Times that groups are told by are looked at again after so many seconds, though nothing changed.
+const GROUP_AGES: i64 = 5;
+
+/// What is told of topics, partitions and groups, the most of all that there is.
+struct Kept {
     topics: Arc<Vec<TopicRow>>,
     partitions: Arc<Vec<PartitionRow>>,
+    placed: Arc<BTreeMap<BrokerId, placement::Placed>>,
     unregistered: BTreeSet<BrokerId>,
+    groups: Arc<Vec<GroupRow>>,
+    groups_at: Moment,
+}
+
+/// Whether everything that groups are told from is the same in both, beside topics and their offsets.
+fn groups_alike(before: &Snapshot, after: &Snapshot) -> bool {
+    let history = |snapshot: &Snapshot| {
+        let history = &snapshot.history;
+        (
+            Arc::as_ptr(&history.group_lag),
+            Arc::as_ptr(&history.group_read),
+            Arc::as_ptr(&history.groups),
+        )
+    };
+    alike(&before.groups, &after.groups)
+        && all_alike(&before.coordinators, &after.coordinators, |_, _| true)
+        && all_alike(&before.backlogs, &after.backlogs, Arc::ptr_eq)
+        && all_alike(&before.transactions, &after.transactions, Arc::ptr_eq)
+        && all_alike(&before.broker_configs, &after.broker_configs, Arc::ptr_eq)
+        && alike(&before.retentions, &after.retentions)
+        && history(before) == history(after)
 }
 
 /// Whether everything that topics and partitions are told from is the same in both, and nothing of it ages.

@@ -37,9 +37,8 @@ pub struct Snapshot {
     pub context: String,
     /// When this snapshot was published; ages are counted from here in captures.
     pub taken_at: Option<Moment>,
-    /// Counts the publications that changed a value or a health; ages alone move on without it.
     #[serde(default)]
-    pub revision: u64,
+    pub revision: Revision,
     pub cluster: Observed<Cluster>,
     /// Sorted by name.
     pub topics: Observed<Vec<Topic>>,
@@ -84,6 +83,9 @@ pub struct Snapshot {
     /// The host that this was seen from; reaching a broker from there is all that a round trip proves.
     #[serde(default)]
     pub vantage: Option<String>,
+    /// The AZ id of that host, where it is an EC2 instance.
+    #[serde(default)]
+    pub vantage_zone: Option<String>,
     /// Where write probes go; `None` where the context names no such topic, and then nothing proves that writes work.
     #[serde(default)]
     pub probe_topic: Option<String>,
@@ -102,7 +104,23 @@ pub struct Snapshot {
     pub history: Arc<History>,
 }
 
+/// Counts the publications that changed something; ages alone move on without it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Revision {
+    /// A value or a health.
+    pub values: u64,
+    /// Numbers that never rest: round trips, free space, offsets.
+    pub drifts: u64,
+}
+
 impl Snapshot {
+    /// Where this was seen from: `bastion euw1-az1`.
+    pub fn seen_from(&self) -> Option<String> {
+        let told = [&self.vantage, &self.vantage_zone].into_iter().flatten();
+        let words: Vec<&str> = told.map(String::as_str).collect();
+        (!words.is_empty()).then(|| words.join(" "))
+    }
+
     /// The topics, or none.
     pub fn topics(&self) -> &[Topic] {
         self.topics.get().map_or(&[], Vec::as_slice)

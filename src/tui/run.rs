@@ -6,10 +6,11 @@ pub mod first;
 
 use std::io;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use crossterm::event::{Event, MouseButton, MouseEventKind};
-use futures::{FutureExt, Stream, StreamExt};
+use futures::{Stream, StreamExt, poll};
 use ratatui::Terminal;
 use ratatui::backend::{Backend, ClearType};
 use tokio::sync::{mpsc, watch};
@@ -31,8 +32,6 @@ use crate::tui::view;
 pub const FRAME: Duration = Duration::from_millis(33);
 /// How often time passes on the screen; what it changes there moves in coarser steps.
 const TICK: Duration = Duration::from_secs(1);
-/// Ages are counted again this often, though nothing new arrives.
-const AGEING: Duration = Duration::from_secs(5);
 /// A plan's keys light up when they are heard.
 const ARMING: Duration = Duration::from_millis(401);
 /// So many waiting keys are heard before the screen is drawn again.
@@ -98,20 +97,17 @@ where
     ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
     let mut operations = console.runtime.operations();
     let mut due = Some(Instant::now());
-    let mut digested_at = Instant::now();
-    let mut fresh = true;
     console.snapshots.mark_changed();
     loop {
-        let rested = console.runtime.rested_at();
-        let may_digest = (fresh || console.runtime.is_outdated()) && console.runtime.is_idle();
+        let digest_at = console.runtime.digest_at();
         let cause = tokio::select! {
             biased;
-            () = time::sleep_until(due.unwrap_or(rested)), if due.is_some() => Cause::Draw,
+            () = time::sleep_until(due.unwrap_or(digest_at)), if due.is_some() => Cause::Draw,
             event = input.next() => Cause::Event(event),
             Some(message) = console.messages.recv() => Cause::Message(message),
             message = console.runtime.digested() => Cause::Message(message),
-            () = time::sleep_until(rested), if may_digest => Cause::Digest,
-            Ok(()) = console.snapshots.changed(), if !fresh => Cause::Fresh,
+            () = time::sleep_until(digest_at), if console.runtime.is_idle() => Cause::Digest,
+            Ok(()) = console.snapshots.changed() => Cause::Fresh,
             operations = next(&mut operations) => Cause::Message(Message::Operations(operations)),
             _ = ticks.tick() => Cause::Tick,
         };
@@ -122,7 +118,7 @@ where
                 due = arming.then(|| Instant::now() + ARMING);
             }
             Cause::Event(Some(Ok(event))) => {
-                if let Some(leave) = console.hear(terminal, event, input)? {
+                if let Some(leave) = console.hear(terminal, event, input).await? {
                     return Ok(leave);
                 }
                 due = Some(Instant::now());
@@ -137,18 +133,16 @@ where
                 due = due.or(Some(Instant::now() + FRAME));
             }
             Cause::Fresh => {
-                let revision = console.snapshots.borrow_and_update().revision;
-                fresh = console.runtime.is_news(revision);
+                let snapshot = console.snapshots.borrow_and_update();
+                console.runtime.tell(&snapshot);
             }
             Cause::Digest => {
                 let snapshot = console.snapshots.borrow_and_update().clone();
                 let outline = console.state.outline();
                 console.runtime.digest(snapshot, (console.clock)(), outline);
-                (fresh, digested_at) = (false, Instant::now());
             }
             Cause::Tick => {
                 console.state.update((console.clock)(), Message::Tick);
-                fresh |= digested_at.elapsed() >= console.runtime.ageing(AGEING);
                 due = due.or(Some(Instant::now()));
             }
         }
@@ -188,7 +182,15 @@ impl Console {
     }
 
     /// Hears an event and those already waiting behind it, so that a burst costs one frame.
-    fn hear<B, I>(&mut self, terminal: &mut Terminal<B>, event: Event, input: &mut I) -> Result<Option<Leave>, B::Error>
+    ///
+    /// The input is looked at with this task's own waker: crossterm's stream keeps the first waker that finds nothing until the
+    /// next key, and with another one that key would be heard only when something else happens.
+    async fn hear<B, I>(
+        &mut self,
+        terminal: &mut Terminal<B>,
+        event: Event,
+        input: &mut I,
+    ) -> Result<Option<Leave>, B::Error>
     where
         B: Backend,
         I: Stream<Item = io::Result<Event>> + Unpin,
@@ -202,10 +204,10 @@ impl Console {
                     return Ok(Some(leave));
                 }
             }
-            event = match input.next().now_or_never() {
-                None => None,
-                Some(Some(Ok(event))) => Some(event),
-                Some(_) => return Ok(Some(Leave::InputEnded)),
+            event = match poll!(input.next()) {
+                Poll::Pending => None,
+                Poll::Ready(Some(Ok(event))) => Some(event),
+                Poll::Ready(_) => return Ok(Some(Leave::InputEnded)),
             };
         }
         if let Some(event) = event {

@@ -16,6 +16,7 @@ use crate::feed::{Feed, Section, Tail};
 use crate::model::event::Event;
 use crate::model::history::Window;
 use crate::model::row::Rows;
+use crate::model::snapshot::Revision;
 use crate::model::{Moment, Snapshot};
 use crate::tui::app::field::Tone;
 use crate::tui::app::operation::{Operation, Sheet};
@@ -67,9 +68,15 @@ pub trait Verbs: Send + Sync + 'static {
     fn read(&self, words: &[String]) -> Result<Tail, String>;
 }
 
-/// After a digest none begins for so many times as long as it took: a wide cluster gets at most a fifth of one core, and a small
-/// one does not notice.
+/// After a digest none begins for so many times as long as it took: a wide cluster in which much happens gets at most a fifth of
+/// one core, and a small one does not notice.
 const REST: u32 = 4;
+/// The same where only numbers have moved on, as they always do.
+const REST_DRIFTING: u32 = 60;
+/// The same where nothing has changed, but time.
+const REST_AGEING: u32 = 150;
+/// Ages are counted again at most this often.
+const AGEING: Duration = Duration::from_secs(5);
 
 /// What runs beside the loop.
 pub struct Runtime {
@@ -82,16 +89,27 @@ pub struct Runtime {
     /// What `last` replaced, until the screens have let go of it too.
     spent: Option<Generation>,
     /// Of the snapshot that was digested last, or is being digested.
-    revision: Option<u64>,
+    digested: Option<Revision>,
+    /// When that was begun.
+    began: Instant,
     took: Duration,
+    /// What the newest snapshot brings.
+    news: News,
     findings: Findings,
     /// The records that are being read.
     reading: Mutex<Option<AbortHandle>>,
     /// What rates and trends are to be over, and what they are over.
     window: Mutex<Window>,
     digested_over: Option<Window>,
-    /// No digest begins before.
-    rest_until: Instant,
+}
+
+/// What a snapshot brings beyond the one that was digested last.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum News {
+    /// At most that things are older.
+    Age,
+    Drift,
+    Value,
 }
 
 type Generation = (Arc<Snapshot>, Arc<Rows>);
@@ -127,13 +145,14 @@ impl Runtime {
                 digest: None,
                 last: None,
                 spent: None,
-                revision: None,
+                digested: None,
+                began: Instant::now(),
                 took: Duration::ZERO,
+                news: News::Value,
                 findings: Findings::default(),
                 reading: Mutex::default(),
                 window: Mutex::default(),
                 digested_over: None,
-                rest_until: Instant::now(),
             },
             messages,
         )
@@ -144,25 +163,28 @@ impl Runtime {
         self.digest.is_none()
     }
 
-    /// The rows were computed over another time than was asked for since.
-    pub fn is_outdated(&self) -> bool {
-        self.digested_over.is_some_and(|over| over != *lock(&self.window))
+    /// When the next digest begins: what happens is shown at once, numbers that move on and ages as often as they cost little.
+    pub fn digest_at(&self) -> Instant {
+        let outdated = self.digested_over.is_some_and(|over| over != *lock(&self.window));
+        let rest = match self.news {
+            News::Value => self.took * REST,
+            _ if outdated => self.took * REST,
+            News::Drift => AGEING.min(self.took * REST_DRIFTING),
+            News::Age => AGEING.max(self.took * REST_AGEING),
+        };
+        self.began + self.took + rest
     }
 
-    /// When the next digest may begin.
-    pub fn rested_at(&self) -> Instant {
-        self.rest_until
-    }
-
-    /// Whether something changed since the last digest that more than an age hangs on. A snapshot that counts no
-    /// revisions is always news.
-    pub fn is_news(&self, revision: u64) -> bool {
-        revision == 0 || self.revision != Some(revision)
-    }
-
-    /// How often ages alone are worth a digest: a wide cluster gets a thirtieth of a core for it.
-    pub fn ageing(&self, usual: Duration) -> Duration {
-        usual.max(self.took * 30)
+    /// There is a new snapshot. One that counts no revisions is always news.
+    pub fn tell(&mut self, snapshot: &Snapshot) {
+        let is = snapshot.revision;
+        self.news = match self.digested {
+            Some(was) if was.values == is.values && is.values != 0 => match was.drifts == is.drifts {
+                true => News::Age,
+                false => News::Drift,
+            },
+            _ => News::Value,
+        };
     }
 
     /// Begins to compute the rows of a snapshot, what the rules say of them, and the table of an outline, on a thread that
@@ -171,7 +193,8 @@ impl Runtime {
         let acts = self.operations().map(|all| acts(&all.borrow())).unwrap_or_default();
         let window = *lock(&self.window);
         self.digested_over = Some(window);
-        self.revision = Some(snapshot.revision);
+        self.digested = Some(snapshot.revision);
+        (self.news, self.began) = (News::Age, Instant::now());
         let before = self.last.take();
         self.digest = Some(tokio::task::spawn_blocking(move || {
             let began = std::time::Instant::now();
@@ -218,7 +241,7 @@ impl Runtime {
                 took,
             }) => {
                 self.spent = before;
-                (self.rest_until, self.took) = (Instant::now() + took * REST, took);
+                self.took = took;
                 self.last = Some((Arc::clone(&snapshot), Arc::clone(&rows)));
                 let news = self.findings.news(&triage, now);
                 news.into_iter().for_each(|event| self.facts.note(event));

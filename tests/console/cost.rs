@@ -1,10 +1,12 @@
 //! What the console costs: bytes on the line for a key, nothing when idle; requests to the cluster for a lag. Peers send
 //! 2.7 and 7.2 kB for a `down`, up to 2.6 kB a second when idle, and eight requests for each group.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::io::{self, Write};
-use std::sync::Arc;
+use std::pin::Pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use azimuth::feed::{Needs, Section, Sources, collect};
@@ -14,7 +16,8 @@ use azimuth::source::kafka::{Kafka, NewTopic, Target};
 use azimuth::tui::run;
 use azimuth::tui::terminal::Quiet;
 use azimuth_broker::wire::{Client, ClientConfig};
-use futures::StreamExt;
+use crossterm::event::Event;
+use futures::{Stream, StreamExt};
 use kafka_protocol::messages::offset_commit_request::{OffsetCommitRequestPartition, OffsetCommitRequestTopic};
 use kafka_protocol::messages::{FindCoordinatorRequest, GroupId, OffsetCommitRequest, TopicName};
 use kafka_protocol::protocol::StrBytes;
@@ -96,6 +99,63 @@ async fn moving_the_cursor_costs_less_than_the_peers_do() {
     let each = wire.cost_of(&keys, Duration::from_millis(200)).await / 8;
     println!("{each} bytes for each j");
     assert!(each < 1600, "{each} bytes for each j");
+}
+
+/// Keys as crossterm's stream gives them: it wakes whoever found nothing first, and nobody else until the next key.
+#[derive(Clone, Default)]
+struct Keys(Arc<Mutex<Waiting>>);
+
+#[derive(Default)]
+struct Waiting {
+    keys: VecDeque<Option<Event>>,
+    waker: Option<Waker>,
+}
+
+impl Keys {
+    /// `None` ends them.
+    fn press(&self, key: Option<Event>) {
+        let mut waiting = self.0.lock().unwrap();
+        waiting.keys.push_back(key);
+        if let Some(waker) = waiting.waker.take() {
+            waker.wake();
+        }
+    }
+}
+
+impl Stream for Keys {
+    type Item = io::Result<Event>;
+
+    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let mut waiting = self.0.lock().unwrap();
+        match waiting.keys.pop_front() {
+            Some(key) => Poll::Ready(key.map(Ok)),
+            None => {
+                waiting.waker.get_or_insert_with(|| cx.waker().clone());
+                Poll::Pending
+            }
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_key_is_heard_when_it_is_pressed() {
+    let mut wire = Wire::open().await;
+    let keys = Keys::default();
+    let person = keys.clone();
+    let began = time::Instant::now();
+    tokio::spawn(async move {
+        // Between the ticks of the clock, at which everything is looked at anyway.
+        time::sleep_until(began + Duration::from_millis(2200)).await;
+        for key in [Some(event("j")), Some(event("k")), None] {
+            time::sleep(Duration::from_millis(100)).await;
+            person.press(key);
+        }
+    });
+    run::run(&mut wire.terminal, &mut keys.clone(), &mut wire.console)
+        .await
+        .unwrap();
+    let took = began.elapsed();
+    assert!(took < Duration::from_millis(2600), "the last was heard after {took:?}");
 }
 
 /// So many groups have committed offsets.

@@ -11,7 +11,7 @@ use crate::plan::gate::Verdict;
 
 pub(super) fn judge(facts: &Facts<'_>) -> Vec<Cause> {
     let mut causes: Vec<(i64, Cause)> = Vec::new();
-    for row in &facts.rows.groups {
+    for row in facts.rows.groups.iter() {
         let Some(lag) = row.lag_records.value.filter(|lag| *lag > 0) else {
             continue;
         };

@@ -6,7 +6,6 @@ use serde::{Deserialize, Serialize};
 
 use super::filling::Incoming;
 use super::join::Join;
-use super::partition::PartitionRow;
 use super::placement::{Placed, size_bytes, skew};
 use super::volume::VolumeRow;
 use super::{Cell, percent_of};
@@ -139,21 +138,20 @@ pub struct ZoneRow {
 }
 
 impl BrokerRow {
-    /// In order of id. `partitions` and `volumes` are the rows of the same snapshot.
+    /// In order of id. `placed` and `volumes` are of the same snapshot.
     pub fn all(
         snapshot: &Snapshot,
         join: &Join<'_>,
-        partitions: &[PartitionRow],
+        placed: &BTreeMap<BrokerId, Placed>,
         volumes: &[VolumeRow],
         now: Moment,
     ) -> Vec<Self> {
-        let placed = Placed::count(partitions);
         let cluster = snapshot.cluster.get();
         let brokers = cluster.map_or(&[][..], |cluster| &cluster.brokers);
         let controller = cluster.and_then(|cluster| cluster.controller);
         let incoming = Incoming::of(snapshot);
         let facts = Facts {
-            placed: &placed,
+            placed,
             volumes,
             incoming: &incoming,
             controller,

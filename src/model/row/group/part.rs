@@ -4,14 +4,16 @@ use std::cell::OnceCell;
 
 use serde::Serialize;
 
-use crate::model::Moment;
 use crate::model::backlog::{Backlog, Retention};
 use crate::model::ends::Ends;
 use crate::model::group::Group;
 use crate::model::history::{History, Standing};
+use crate::model::offset::{Offsets, Span};
 use crate::model::row::Cell;
 use crate::model::row::partition::{Sizes, size_of};
 use crate::model::snapshot::Snapshot;
+use crate::model::topic::Partition;
+use crate::model::{Moment, Observed};
 
 /// A timestamp ahead of the clock by more than this is none.
 const AHEAD_SECONDS: i64 = 60;
@@ -87,6 +89,17 @@ pub(super) struct Ground<'a> {
     sizes: OnceCell<Sizes<'a>>,
 }
 
+/// What is known of one partition's log.
+struct Log<'a> {
+    /// `None` where the cluster has no such partition.
+    placed: Option<&'a Partition>,
+    /// What its leader told last.
+    offsets: Option<&'a Observed<Offsets>>,
+    /// From whoever told last.
+    span: Option<Span>,
+    backlog: Option<&'a Backlog>,
+}
+
 impl<'a> Ground<'a> {
     pub fn new(snapshot: &'a Snapshot, ends: &'a Ends<'a>, now: Moment) -> Self {
         Self {
@@ -102,7 +115,8 @@ impl<'a> Ground<'a> {
     }
 
     pub fn part(&self, group: &Group, topic: &str, partition: i32, committed: Option<i64>) -> GroupPartition {
-        let end = self.span(topic, partition, |span| Some(span.end));
+        let log = self.log(topic, partition);
+        let end = self.cell(&log, topic, partition, |span| Some(span.end));
         let committed = match committed {
             Some(offset) => Cell::known(offset),
             None => Cell::unknown("nothing committed yet"),
@@ -115,8 +129,8 @@ impl<'a> Ground<'a> {
         let mut part = GroupPartition {
             topic: topic.to_owned(),
             partition,
-            start: self.span(topic, partition, |span| Some(span.start)),
-            rate_in: self.span(topic, partition, |span| span.rate),
+            start: self.cell(&log, topic, partition, |span| Some(span.start)),
+            rate_in: self.cell(&log, topic, partition, |span| span.rate),
             end,
             standing: self.standing(group, topic, partition, committed.value),
             behind: lag_records.map(|_| None),
@@ -126,33 +140,41 @@ impl<'a> Ground<'a> {
             member: None,
             client: None,
         };
-        part.behind = self.behind(&part);
-        part.safe = self.safe(&part);
+        part.behind = self.behind(&part, log.backlog);
+        part.safe = self.safe(&part, log.backlog);
         part
     }
 
-    fn span<T>(
-        &self,
-        topic: &str,
-        partition: i32,
-        take: impl FnOnce(crate::model::offset::Span) -> Option<T>,
-    ) -> Cell<T> {
-        let Some(placed) = self.snapshot.topic(topic).and_then(|topic| topic.partition(partition)) else {
+    /// Everything that one partition is told from, looked up once.
+    fn log(&self, topic: &str, partition: i32) -> Log<'a> {
+        let placed = self.snapshot.topic(topic).and_then(|topic| topic.partition(partition));
+        let leader = placed.and_then(|placed| placed.leader);
+        let backlogs = leader.and_then(|leader| self.snapshot.backlogs.get(&leader));
+        Log {
+            placed,
+            offsets: leader.and_then(|leader| self.snapshot.offsets.get(&leader)),
+            span: self.ends.get(topic, partition).map(|told| told.span),
+            backlog: backlogs
+                .and_then(Observed::get)
+                .and_then(|backlogs| backlogs.get(topic, partition)),
+        }
+    }
+
+    fn cell<T>(&self, log: &Log<'_>, topic: &str, partition: i32, take: impl FnOnce(Span) -> Option<T>) -> Cell<T> {
+        let Some(placed) = log.placed else {
             return Cell::unknown(format!("no partition {topic}-{partition} in the cluster"));
         };
-        let span = self.ends.get(topic, partition).map(|told| told.span);
-        let known = span.is_some();
-        match placed.leader.and_then(|leader| self.snapshot.offsets.get(&leader)) {
+        match log.offsets {
             Some(section) => {
-                let missing = if known {
+                let missing = if log.span.is_some() {
                     "seen only once yet"
                 } else {
                     "the leader has not told its offsets"
                 };
-                Cell::from(section, self.now, missing, |_| span.and_then(take))
+                Cell::from(section, self.now, missing, |_| log.span.and_then(take))
             }
             None => Cell {
-                value: span.and_then(take),
+                value: log.span.and_then(take),
                 stale_seconds: None,
                 reason: Some(match placed.leader {
                     Some(leader) => format!("broker {leader} has not told its offsets"),
@@ -167,16 +189,11 @@ impl<'a> Ground<'a> {
         (Some(standing.offset) == committed).then_some(standing)
     }
 
-    fn backlog(&self, topic: &str, partition: i32) -> Option<&Backlog> {
-        let leader = self.snapshot.topic(topic)?.partition(partition)?.leader?;
-        self.snapshot.backlogs.get(&leader)?.get()?.get(topic, partition)
-    }
-
     fn ago(&self, at: Moment) -> f64 {
         self.now.duration_since(at).as_secs_f64()
     }
 
-    fn behind(&self, part: &GroupPartition) -> Cell<Behind> {
+    fn behind(&self, part: &GroupPartition, backlog: Option<&Backlog>) -> Cell<Behind> {
         let (Some(lag), Some(committed)) = (part.lag_records.value, part.committed.value) else {
             return part.lag_records.map(|_| None);
         };
@@ -195,7 +212,6 @@ impl<'a> Ground<'a> {
         if let Some(about) = sampled.and_then(|sampled| sampled.about) {
             return cell(self.ago(about), BehindBasis::Sampled);
         }
-        let backlog = self.backlog(&part.topic, part.partition);
         if let Some(written) = backlog.and_then(|backlog| backlog.written(committed)) {
             let middle = self.ago(written.earliest).midpoint(self.ago(written.latest));
             if middle < -(AHEAD_SECONDS as f64) {
@@ -213,7 +229,7 @@ impl<'a> Ground<'a> {
         }
     }
 
-    fn safe(&self, part: &GroupPartition) -> Cell<Safe> {
+    fn safe(&self, part: &GroupPartition, backlog: Option<&Backlog>) -> Cell<Safe> {
         let (Some(lag), Some(committed)) = (part.lag_records.value, part.committed.value) else {
             return part.lag_records.map(|_| None);
         };
@@ -239,14 +255,20 @@ impl<'a> Ground<'a> {
                     .unwrap_or_else(|| format!("the retention of {} was not told", part.topic)),
             ),
             Some(kept) if !kept.deletes => known(Safe::Compacted),
-            Some(kept) => self.kept_until(part, committed, kept),
+            Some(kept) => self.kept_until(part, committed, kept, backlog),
         }
     }
 
-    fn kept_until(&self, part: &GroupPartition, committed: i64, kept: &Retention) -> Cell<Safe> {
+    fn kept_until(
+        &self,
+        part: &GroupPartition,
+        committed: i64,
+        kept: &Retention,
+        backlog: Option<&Backlog>,
+    ) -> Cell<Safe> {
         let by_time = match kept.time_ms {
             None => None,
-            Some(limit) => match self.oldest(part, committed) {
+            Some(limit) => match self.oldest(part, committed, backlog) {
                 Ok(written) => match plus_ms(written, limit) {
                     Some(until) => Some(until),
                     None => return Cell::known(Safe::Forever),
@@ -266,10 +288,9 @@ impl<'a> Ground<'a> {
     }
 
     /// When the oldest unread record was written, at the earliest.
-    fn oldest(&self, part: &GroupPartition, committed: i64) -> Result<Moment, String> {
+    fn oldest(&self, part: &GroupPartition, committed: i64, backlog: Option<&Backlog>) -> Result<Moment, String> {
         let appended = self.history().trail.written(&part.topic, part.partition, committed);
         let appended = appended.and_then(|sampled| sampled.earliest);
-        let backlog = self.backlog(&part.topic, part.partition);
         match (backlog.and_then(|backlog| backlog.written(committed)), appended) {
             (Some(written), _) if self.ago(written.earliest) < -(AHEAD_SECONDS as f64) => {
                 Err("the records' timestamps lie in the future".to_owned())
