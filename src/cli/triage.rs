@@ -196,6 +196,8 @@ struct Document<'a> {
     taken_at: Moment,
     /// The host that looked.
     vantage: Option<&'a str>,
+    /// Its AZ id, where it is an EC2 instance.
+    vantage_zone: Option<&'a str>,
     /// The AWS facts are those of a simulated cloud, whose clock is so much faster than AWS's.
     simulated: bool,
     clock_factor: u32,
@@ -258,6 +260,7 @@ impl<'a> Document<'a> {
             cluster_id: snapshot.cluster.get().map(|cluster| cluster.id.as_str()),
             taken_at: snapshot.taken_at.unwrap_or(now),
             vantage: snapshot.vantage.as_deref(),
+            vantage_zone: snapshot.vantage_zone.as_deref(),
             simulated: snapshot.cloud.simulated,
             clock_factor: snapshot.cloud.clock_factor.max(1),
             complete: problems.is_empty(),

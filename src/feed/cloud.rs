@@ -8,7 +8,7 @@ use std::sync::{MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures::future::join_all;
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, OnceCell};
 use tokio::time::Instant;
 
 use super::store::{Change, Seen, Store};
@@ -47,6 +47,8 @@ pub(super) struct Plane {
     /// When snapshots were last told, and of which volumes.
     snapshots: Mutex<Option<(Instant, Vec<String>)>>,
     denials: Denials,
+    /// The zone of the machine that we run on, once it was asked.
+    own_zone: OnceCell<Option<String>>,
 }
 
 /// The operations that were denied lately. AWS logs each refusal, and rights change rarely: until [`DENIED`] is over, or a
@@ -121,6 +123,7 @@ impl Plane {
             memory: Mutex::default(),
             snapshots: Mutex::default(),
             denials: Denials::default(),
+            own_zone: OnceCell::new(),
         }
     }
 
@@ -183,7 +186,7 @@ impl Plane {
             return Seen::default();
         }
         let mut memory = self.memory.lock().await;
-        let mut seen = self.zones(calls, &mut memory).await;
+        let (mut seen, ()) = futures::join!(self.zones(calls, &mut memory), self.locate(calls));
         let addresses = resolve(store).await;
         let mut cache = memory.cache.take().unwrap_or_else(|| self.cache());
         let missing = store.read(|snapshot| has_strangers(snapshot, &addresses));
@@ -273,6 +276,20 @@ impl Plane {
     /// What earlier runs knew of the instances; the folder is the cluster's own.
     fn cache(&self) -> InstanceCache {
         self.state.as_deref().map(InstanceCache::load).unwrap_or_default()
+    }
+
+    /// Finds out once where we look from.
+    async fn locate(&self, Calls { aws, store, .. }: Calls<'_>) {
+        if self.own_zone.initialized() {
+            return;
+        }
+        let zone = self.own_zone.get_or_init(|| aws.own_zone()).await;
+        if let Some(zone) = zone {
+            store.edit(|inner| {
+                inner.snapshot.vantage_zone = Some(zone.clone());
+                Change::Value
+            });
+        }
     }
 
     async fn zones(&self, calls: Calls<'_>, memory: &mut Memory) -> Seen {

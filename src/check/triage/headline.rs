@@ -34,8 +34,7 @@ pub(super) fn line(facts: &Facts<'_>, causes: &[Cause]) -> Line {
     let since = |symptom| snapshot.events.since(&symptom);
     let proof = proof(facts);
     let from = snapshot
-        .vantage
-        .as_ref()
+        .seen_from()
         .map(|host| format!(" · seen from {host}"))
         .unwrap_or_default();
     let line = |verdict, text: String, since: Option<Since>| {
@@ -136,7 +135,7 @@ fn touched(facts: &Facts<'_>, cause: &Cause) -> usize {
 /// Nothing is known of the cluster: why, and what that means.
 fn unseen(facts: &Facts<'_>) -> Line {
     let cluster = &facts.snapshot.cluster;
-    let from = facts.snapshot.vantage.as_deref().unwrap_or("here");
+    let from = facts.snapshot.seen_from().unwrap_or_else(|| "here".to_owned());
     let (verdict, text, since) = match &cluster.health {
         Health::Failing {
             trouble: Trouble::Unreachable | Trouble::TimedOut | Trouble::Refused,

@@ -41,6 +41,10 @@ impl Aws {
         match *self {}
     }
 
+    pub async fn own_zone(&self) -> Option<String> {
+        match *self {}
+    }
+
     pub async fn zones(&self) -> Result<BTreeMap<String, Zone>, Error> {
         match *self {}
     }

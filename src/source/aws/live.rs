@@ -6,6 +6,7 @@ mod failure;
 mod instance;
 mod instance_type;
 mod metric;
+mod own;
 mod status;
 mod volume;
 mod zone;
@@ -109,6 +110,15 @@ impl Aws {
     /// One of the words of [`Error`], as for every call here.
     pub async fn caller(&self) -> Result<Caller, Error> {
         caller::caller(self).await
+    }
+
+    /// The AZ id of the machine that this runs on, where that is an instance.
+    pub async fn own_zone(&self) -> Option<String> {
+        // A simulated cloud has no place for us.
+        match self.shared.options.simulated {
+            true => None,
+            false => own::zone(None).await,
+        }
     }
 
     /// The region's zones by name. DescribeAvailabilityZones.
