@@ -14,6 +14,12 @@ use azimuth::demo::Begin;
 use azimuth::feed;
 use azimuth::tui;
 use azimuth::tui::open::{Ended, Failure};
+use mimalloc::MiMalloc;
+
+/// Rows and snapshots of a wide cluster are millions of small pieces, made on one thread and freed on another: what the C
+/// library's allocator keeps of them doubles the memory.
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
 
 /// How long clients that move records may take to close.
 const CLOSING: Duration = Duration::from_secs(3);

@@ -41,6 +41,8 @@ pub struct ClientConfig {
     pub connect_timeout: Duration,
     /// The largest answer accepted.
     pub max_frame_bytes: usize,
+    /// See [`FrameReader::lean`].
+    pub lean: bool,
     pub security: Security,
     /// How to log in, where the listener has SASL.
     pub sasl: Option<Sasl>,
@@ -61,6 +63,7 @@ impl Default for ClientConfig {
             client_id: "azimuth".to_owned(),
             connect_timeout: Duration::from_secs(5),
             max_frame_bytes: MAX_FRAME_BYTES,
+            lean: false,
             security: Security::Plaintext,
             sasl: None,
         }
@@ -197,7 +200,10 @@ impl Connection {
         let addr: Arc<str> = addr.into();
         let pending = Arc::new(Pending::default());
         let (requests, queue) = mpsc::channel(QUEUED_REQUESTS);
-        let frames = FrameReader::new(config.max_frame_bytes);
+        let frames = match config.lean {
+            true => FrameReader::lean(config.max_frame_bytes),
+            false => FrameReader::new(config.max_frame_bytes),
+        };
         let reader = {
             let (pending, addr) = (Arc::clone(&pending), Arc::clone(&addr));
             tokio::spawn(async move {

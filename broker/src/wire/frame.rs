@@ -28,6 +28,8 @@ pub enum FrameError {
 pub struct FrameReader {
     buffer: BytesMut,
     limit: usize,
+    /// Lets go of a frame's room once it is taken.
+    lean: bool,
 }
 
 impl FrameReader {
@@ -36,6 +38,16 @@ impl FrameReader {
         Self {
             buffer: BytesMut::new(),
             limit,
+            lean: false,
+        }
+    }
+
+    /// For one of many connections that mostly rest: it keeps no room of its largest frame. Others use it again, which spares
+    /// an allocation for each.
+    pub fn lean(limit: usize) -> Self {
+        Self {
+            lean: true,
+            ..Self::new(limit)
         }
     }
 
@@ -77,6 +89,9 @@ impl FrameReader {
             return Ok(None);
         }
         let mut frame = self.buffer.split_to(4 + length).freeze();
+        if self.lean && self.buffer.is_empty() {
+            self.buffer = BytesMut::new();
+        }
         Ok(Some(frame.split_off(4)))
     }
 

@@ -84,6 +84,7 @@ impl Pool {
             client_id: target.client_id.clone(),
             connect_timeout: deadlines.connect,
             max_frame_bytes: MAX_ANSWER_BYTES,
+            lean: true,
             ..ClientConfig::default()
         };
         let seeds = target

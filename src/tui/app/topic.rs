@@ -127,7 +127,7 @@ fn slot_columns(slots: &[Slot]) -> Vec<Column> {
 
 fn sum(topic: &TopicRow, slot: &Slot) -> TopicCell {
     let mut total = TopicCell::default();
-    for cell in slot.brokers.iter().filter_map(|id| topic.cells.get(id)) {
+    for cell in slot.brokers.iter().filter_map(|id| topic.cells.get(*id)) {
         total.leaders += cell.leaders;
         total.replicas += cell.replicas;
         total.out_of_sync += cell.out_of_sync;
