@@ -20,6 +20,7 @@ pub mod quorum;
 pub mod quota;
 pub mod reassign;
 pub mod record;
+pub mod schedule;
 pub mod throttle;
 pub mod topic;
 pub mod triage;

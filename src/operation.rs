@@ -7,6 +7,7 @@
 //! journal's lock acts, and an engine that takes up a journal looks at the cluster before it repeats an act.
 
 mod acl;
+mod aimd;
 pub mod client;
 mod config;
 pub mod engine;
@@ -17,6 +18,8 @@ pub mod journal;
 pub mod launch;
 mod leader;
 pub mod lock;
+pub mod notify;
+pub mod pace;
 pub mod prepare;
 mod crash;
 mod quota;
@@ -30,6 +33,7 @@ mod throttle;
 mod topic;
 mod transaction;
 mod user;
+mod watch;
 
 use std::path::PathBuf;
 
@@ -40,7 +44,7 @@ pub use ground::Ground;
 pub use journal::{Entry, Event, Journal};
 pub use leader::saved_order;
 pub use reassign::{Cancelled, cancel_any};
-pub use status::{Phase, Progress, Status, StepState};
+pub use status::{Phase, Progress, Status, StepState, Wait};
 pub use step::Secrets;
 
 use crate::settings;
@@ -82,23 +86,61 @@ impl std::fmt::Display for Id {
 }
 
 /// Who did something, for the journal and for others who look.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Who {
     pub user: String,
     pub host: String,
     pub pid: u32,
+    /// Who logged in, where that is another: the kernel's login id, or whoever used sudo.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub login: Option<String>,
+    /// The address that an SSH session came from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<String>,
 }
 
 impl Who {
     /// This process.
     pub fn me() -> Self {
-        let user = std::env::var("USER").ok().filter(|user| !user.is_empty());
+        let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+        let uid = rustix::process::getuid().as_raw();
+        let user = variable("USER").unwrap_or_else(|| format!("uid {uid}"));
+        let login = variable("SUDO_USER")
+            .or_else(|| login(uid))
+            .filter(|login| *login != user);
+        let from = variable("SSH_CONNECTION").and_then(|text| text.split(' ').next().map(ToOwned::to_owned));
         Self {
-            user: user.unwrap_or_else(|| format!("uid {}", rustix::process::getuid().as_raw())),
+            user,
             host: rustix::system::uname().nodename().to_string_lossy().into_owned(),
             pid: std::process::id(),
+            login,
+            from,
         }
     }
+
+    /// `anna@bastion-b, logged in as anna from 10.0.0.7`: everything that is known, for the journal.
+    pub fn whole(&self) -> String {
+        let login = self.login.as_ref().map(|login| format!(", logged in as {login}"));
+        let from = self.from.as_ref().map(|from| format!(", from {from}"));
+        format!("{self}{}{}", login.unwrap_or_default(), from.unwrap_or_default())
+    }
+}
+
+/// Who logged in, as the kernel remembers it over su and sudo; `None` where that is this user, or nobody did.
+fn login(uid: u32) -> Option<String> {
+    const NOBODY: u32 = u32::MAX;
+    let text = std::fs::read_to_string("/proc/self/loginuid").ok()?;
+    let login: u32 = text.trim().parse().ok()?;
+    if login == NOBODY || login == uid {
+        return None;
+    }
+    let users = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
+    let named = users.lines().find_map(|line| {
+        let mut fields = line.split(':');
+        let (name, id) = (fields.next()?, fields.nth(1)?);
+        (id.parse() == Ok(login)).then(|| name.to_owned())
+    });
+    Some(named.unwrap_or_else(|| format!("uid {login}")))
 }
 
 impl std::fmt::Display for Who {

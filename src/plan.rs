@@ -14,6 +14,7 @@ pub mod leader;
 pub mod quota;
 pub mod reassign;
 pub mod relieve;
+pub mod schedule;
 pub mod summary;
 pub mod throttle;
 pub mod topic;

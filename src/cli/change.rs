@@ -8,12 +8,15 @@ use futures::FutureExt;
 
 use super::exit::{Exit, Failure, say};
 use super::{consent, facts, follow};
+use crate::command::schedule::When;
 use crate::command::{Command, Global, Line, Output};
 use crate::model::{Moment, Snapshot};
 use crate::operation::launch::{self, Launch, Route};
 use crate::operation::{self, Ground, Secrets, prepare};
 use crate::plan::intent::Intent;
-use crate::plan::{self, Kind, Plan, drift, reassign, summary};
+use crate::plan::reassign::refresh;
+use crate::plan::schedule::Schedule;
+use crate::plan::{self, Kind, Plan, drift, gate, reassign, summary};
 use crate::settings::properties;
 use crate::settings::rule::Verdict;
 
@@ -25,6 +28,10 @@ pub struct Wish<'a> {
     pub overrides: &'a [String],
     /// Return once it runs.
     pub detach: bool,
+    /// When it may go on.
+    pub schedule: Schedule,
+    /// Of a saved reassignment: what has drifted is left out.
+    pub skip_drifted: bool,
     /// What the engine needs and no plan or journal holds.
     pub secrets: Secrets,
 }
@@ -36,6 +43,8 @@ pub async fn carry_out(line: &Line, intent: Intent, overrides: &[String]) -> Res
         saved: None,
         overrides,
         detach: false,
+        schedule: Schedule::default(),
+        skip_drifted: false,
         secrets: Secrets::default(),
     };
     run(line, wish).await
@@ -64,6 +73,11 @@ pub async fn run(line: &Line, wish: Wish<'_>) -> Result<Exit, Failure> {
     }
     let now = Moment::now();
     let plan = match &wish.saved {
+        Some(saved) if wish.skip_drifted => {
+            let (left, reasons) = refresh::without_drifted(saved, &snapshot)?;
+            reasons.iter().for_each(|why| say(&format!("azimuth: left out: {why}")));
+            still(&left, &snapshot, now)?
+        }
         Some(saved) => still(saved, &snapshot, now)?,
         None => {
             let intent = prepare::asked(&ground.sources, intent, &snapshot).await;
@@ -90,6 +104,7 @@ pub async fn run(line: &Line, wish: Wish<'_>) -> Result<Exit, Failure> {
     let launch = Launch {
         reason: global.reason.clone(),
         overrides: wish.overrides.to_vec(),
+        schedule: wish.schedule,
         plan,
     };
     let id = launch::begin(&folder, launch, now)?;
@@ -109,6 +124,10 @@ pub struct Files<'a> {
     pub kafka: Option<&'a Path>,
     /// The same for the way back.
     pub undo: Option<&'a Path>,
+    /// How long the plan may wait.
+    pub valid: Option<Duration>,
+    /// The plan that it is compared with, and whether it is worked out from that alone.
+    pub refresh: Option<(&'a Plan, bool)>,
 }
 
 /// `reassign plan`: works it out and shows or saves it.
@@ -128,7 +147,29 @@ pub async fn plan(line: &Line, intent: &Intent, files: Files<'_>) -> Result<Exit
             (snapshot, ground.context.name)
         }
     };
-    let plan = intent.plan(&snapshot, &context, Moment::now())?;
+    let now = Moment::now();
+    let mut plan = match files.refresh {
+        Some((before, true)) => {
+            let (wish, gone) = refresh::wish(before, &snapshot);
+            if !gone.is_empty() {
+                say(&format!("azimuth: gone since the plan was made: {}", gate::few(&gone)));
+            }
+            Intent::Reassign(wish).plan(&snapshot, &context, now)?
+        }
+        _ => intent.plan(&snapshot, &context, now)?,
+    };
+    if let Some((before, _)) = files.refresh {
+        let difference = refresh::difference(before, &plan);
+        if difference.is_empty() {
+            say("azimuth: the same as the plan that was saved");
+        }
+        difference
+            .iter()
+            .for_each(|what| say(&format!("azimuth: differs: {what}")));
+    }
+    if let Some(valid) = files.valid {
+        plan.expires_at = now + jiff::SignedDuration::from_secs(valid.as_secs() as i64);
+    }
     let text = file(&plan)?;
     let there = || plan.moves().map(|m| (m.topic.as_str(), m.partition, m.to.as_slice()));
     let back = || plan.moves().map(|m| (m.topic.as_str(), m.partition, m.from.as_slice()));
@@ -149,6 +190,8 @@ pub async fn plan(line: &Line, intent: &Intent, files: Files<'_>) -> Result<Exit
                 file,
                 detach: false,
                 overrides: Vec::new(),
+                skip_drifted: false,
+                when: When::default(),
             })),
             global: Global {
                 output: Output::Table,
@@ -233,8 +276,12 @@ fn still(saved: &Plan, snapshot: &Snapshot, now: Moment) -> Result<Plan, Failure
     }
     if !material.is_empty() {
         let list: String = material.iter().map(|drift| format!("\n  {}", drift.what)).collect();
+        let way = match saved.kind {
+            Kind::Reassign => "make it again, --refresh it, or --skip-drifted",
+            _ => "make it again",
+        };
         return Err(Failure::refused(format!(
-            "the plan no longer fits the cluster; make it again:{list}"
+            "the plan no longer fits the cluster; {way}:{list}"
         )));
     }
     Ok(saved.renewed(snapshot, now)?)

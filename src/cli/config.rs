@@ -12,6 +12,7 @@ use crate::model::row::config::{ConfigCell, ConfigRow, Held, OverrideRow, docume
 use crate::model::{BrokerId, Snapshot};
 use crate::operation::prepare;
 use crate::plan::intent::Intent;
+use crate::plan::schedule::Schedule;
 use crate::settings::Secret;
 
 pub async fn answer(line: &Line, verb: &Verb) -> Result<Answer, Failure> {
@@ -41,6 +42,8 @@ pub async fn change(line: &Line, verb: &Verb, intent: Intent, overrides: &[Strin
         saved: None,
         overrides,
         detach: false,
+        schedule: Schedule::default(),
+        skip_drifted: false,
         secrets: prepare::secrets(files).map_err(Failure::usage)?,
     };
     change::run(line, wish).await

@@ -152,6 +152,7 @@ fn add(global: &Global, new: &New) -> Result<Answer, Failure> {
             ..Endpoints::default()
         }),
         cluster_id: None,
+        notify: None,
     };
     // What cannot be read later is refused now: a property, a store, a secret.
     let context = target::of_entry(new.name.clone(), entry.clone(), file.clone(), &Asked::default())?;

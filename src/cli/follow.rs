@@ -38,14 +38,24 @@ pub async fn started(
             report(line, &folder.status(id)?)?;
             Ok(Exit::Done)
         }
-        Ok(client) => follow(line, folder, id, client).await,
+        Ok(client) => follow(line, folder, id, client, Stay::UntilHeldUp).await,
         Err(Error::Over { .. }) => report(line, &folder.status(id)?),
         Err(error) => Err(error.into()),
     }
 }
 
+/// How long somebody follows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stay {
+    /// Whatever holds it up.
+    ToTheEnd,
+    /// Until a gate closes (who began it is told at once, with exit 4, and it goes on by itself when the gate opens) or it has
+    /// paused as its schedule wanted it to.
+    UntilHeldUp,
+}
+
 /// Follows an engine to the operation's end.
-pub async fn follow(line: &Line, folder: &Folder, id: &Id, mut client: Client) -> Result<Exit, Failure> {
+pub async fn follow(line: &Line, folder: &Folder, id: &Id, mut client: Client, stay: Stay) -> Result<Exit, Failure> {
     let mut talk = Talk::new();
     loop {
         let next = tokio::select! {
@@ -61,6 +71,15 @@ pub async fn follow(line: &Line, folder: &Folder, id: &Id, mut client: Client) -
                 talk.show(&status);
                 if status.phase.is_over() {
                     break;
+                }
+                if stay == Stay::UntilHeldUp && status.phase == Phase::Paused && status.note.is_some() {
+                    // Its schedule has paused it, as was asked for.
+                    talk.clear();
+                    return report(line, &status);
+                }
+                if stay == Stay::UntilHeldUp && status.gated().is_some() {
+                    talk.clear();
+                    return held_up(line, &status);
                 }
             }
             // The journal knows whether that was the end.
@@ -109,6 +128,21 @@ pub fn report(line: &Line, status: &Status) -> Result<Exit, Failure> {
         }
     }
     Ok(meaning(status))
+}
+
+/// It waits for a gate, and goes on without us.
+fn held_up(line: &Line, status: &Status) -> Result<Exit, Failure> {
+    report(line, status)?;
+    let (id, gate) = (
+        &status.id,
+        status.gated().map(|wait| wait.for_.clone()).unwrap_or_default(),
+    );
+    say(&format!(
+        "azimuth: it goes on by itself when the gate opens: azimuth operation attach {id} · \
+         to go on against it: azimuth operation resume {id} --override {} --reason TEXT",
+        gate.replace(", ", ",")
+    ));
+    Ok(Exit::Refused)
 }
 
 /// What an operation's state means to a script.
@@ -180,6 +214,10 @@ impl Talk {
             self.clear();
             let how = match word.as_str() {
                 "paused" => format!("paused; azimuth operation resume {} goes on", status.id),
+                "waiting" => {
+                    let wait = status.waits.as_ref().map(ToString::to_string).unwrap_or_default();
+                    format!("waiting: {wait}")
+                }
                 word => word.to_owned(),
             };
             say(&format!("operation {}: {how}", status.id));
@@ -205,7 +243,12 @@ impl Talk {
             .eta_seconds
             .map(|seconds| format!(" · ~{} at the mean rate so far", duration(seconds as f64)))
             .unwrap_or_default();
-        let text = format!("step {} of {all} · {}{eta}", progress.step + 1, progress.note);
+        let paced = progress
+            .paced
+            .as_ref()
+            .map(|paced| format!(" · {paced}"))
+            .unwrap_or_default();
+        let text = format!("step {} of {all} · {}{paced}{eta}", progress.step + 1, progress.note);
         if self.terminal {
             let filled = (percent / 100.0 * BAR as f64) as usize;
             let bar = "█".repeat(filled) + &"░".repeat(BAR - filled.min(BAR));

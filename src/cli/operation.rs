@@ -1,18 +1,23 @@
 //! `azimuth operation …`
 
+use std::io::Write as _;
+
 use futures::FutureExt;
 
 use super::change::{self, ground};
 use super::exit::{Exit, Failure, say};
-use super::output::{Answer, Block, Column, Data, Field, Problem, Rank, Sheet, moment, percent};
+use super::follow::Stay;
+use super::output::{Answer, Block, Column, Data, Field, Problem, Rank, Sheet, duration, moment, percent};
 use super::{consent, facts, follow};
 use crate::command::Line;
 use crate::command::operation::Verb;
 use crate::command::reassign;
+use crate::command::words::quote;
 use crate::model::Moment;
 use crate::operation::client::Client;
-use crate::operation::journal::Ask;
-use crate::operation::{Entry, Folder, Ground, Id, Journal, Phase, Secrets, Status, StepState, engine, launch};
+use crate::operation::journal::{Ask, Chain};
+use crate::operation::launch::Route;
+use crate::operation::{Entry, Error, Folder, Ground, Id, Journal, Phase, Secrets, Status, StepState, engine, launch};
 use crate::plan::summary;
 use crate::settings::rule::Verdict;
 
@@ -24,6 +29,7 @@ pub async fn run(line: &Line, verb: &Verb) -> Result<Exit, Failure> {
         id,
         cluster,
         properties,
+        unattended,
     } = verb
     {
         let mut global = line.global.clone();
@@ -33,7 +39,10 @@ pub async fn run(line: &Line, verb: &Verb) -> Result<Exit, Failure> {
             global.property.extend(told.properties);
             secrets = told.secrets;
         }
-        return carry_out(&ground(&global)?, id, cluster, secrets).await;
+        return carry_out(&ground(&global)?, id, cluster, secrets, *unattended).await;
+    }
+    if matches!(verb, Verb::Unit) {
+        return unit(&ground(&line.global)?);
     }
     let ground = ground(&line.global)?;
     let cluster_id = ground.cluster_id(facts::patience(&line.global)).boxed().await?;
@@ -49,7 +58,12 @@ pub async fn run(line: &Line, verb: &Verb) -> Result<Exit, Failure> {
         Verb::Show { id } => place.print(show(&place.folder, &place.folder.find(id)?)?),
         Verb::Attach { id } => place.attach(&place.folder.find(id)?).await,
         Verb::Pause { id, now } => place.pause(&place.folder.find(id)?, *now).await,
-        Verb::Resume { id } => place.resume(&place.folder.find(id)?).await,
+        Verb::Resume {
+            id: Some(id),
+            overrides,
+            ..
+        } => place.resume(&place.folder.find(id)?, overrides).await,
+        Verb::Resume { id: None, .. } => place.take_up().await,
         Verb::Abort { id } => place.abort(&place.folder.find(id)?).await,
         Verb::Undo {
             id,
@@ -62,18 +76,71 @@ pub async fn run(line: &Line, verb: &Verb) -> Result<Exit, Failure> {
             let intent = status.undoing()?.within(reassign::max_rate(*max_rate), limit);
             change::carry_out(line, intent, overrides).boxed().await
         }
-        Verb::Engine { .. } => Ok(Exit::Done),
+        Verb::Engine { .. } | Verb::Unit => Ok(Exit::Done),
     }
 }
 
 /// The engine itself. What it says goes to its log.
-async fn carry_out(ground: &Ground, id: &str, cluster: &str, secrets: Secrets) -> Result<Exit, Failure> {
+async fn carry_out(
+    ground: &Ground,
+    id: &str,
+    cluster: &str,
+    secrets: Secrets,
+    unattended: bool,
+) -> Result<Exit, Failure> {
     launch::detach();
     let folder = ground.folder(cluster)?;
-    let status = engine::run(&folder, &Id::parse(id)?, &ground.sources, secrets)
-        .boxed()
-        .await?;
+    let status = engine::run(
+        &folder,
+        &Id::parse(id)?,
+        &ground.sources,
+        secrets,
+        ground.context.notify.clone(),
+        unattended,
+    )
+    .boxed()
+    .await?;
     Ok(follow::meaning(&status))
+}
+
+/// The unit, for this program, this user and this context.
+fn unit(ground: &Ground) -> Result<Exit, Failure> {
+    let program = std::env::current_exe().map_err(Failure::partial)?;
+    let program = program.display().to_string();
+    let words = [
+        program,
+        "operation".to_owned(),
+        "resume".to_owned(),
+        "--unattended".to_owned(),
+    ];
+    let line: Vec<String> = words
+        .into_iter()
+        .chain(ground.target())
+        .map(|word| quote(&word))
+        .collect();
+    let (name, user) = (&ground.context.name, crate::operation::Who::me().user);
+    let text = format!(
+        "# /etc/systemd/system/azimuth-{name}.service\n\
+         [Unit]\n\
+         Description=Azimuth: take up operations on {name} after a reboot, up to a pause\n\
+         Wants=network-online.target\n\
+         After=network-online.target\n\
+         \n\
+         [Service]\n\
+         Type=oneshot\n\
+         RemainAfterExit=yes\n\
+         # The engines that it starts outlive it.\n\
+         KillMode=process\n\
+         User={user}\n\
+         ExecStart={}\n\
+         Restart=on-failure\n\
+         RestartSec=30\n\
+         \n\
+         [Install]\n\
+         WantedBy=multi-user.target\n",
+        line.join(" ")
+    );
+    super::printed(std::io::stdout().lock().write_all(text.as_bytes()))
 }
 
 /// The operations of one cluster, and what may be done about them.
@@ -101,7 +168,7 @@ impl Place<'_> {
             return follow::report(self.line, &status);
         }
         match Client::connect(&self.folder, id).await {
-            Ok(client) => follow::follow(self.line, &self.folder, id, client).await,
+            Ok(client) => follow::follow(self.line, &self.folder, id, client, Stay::ToTheEnd).await,
             Err(_) => follow::report(self.line, &follow::settled(&self.folder, id).await?),
         }
     }
@@ -141,7 +208,13 @@ impl Place<'_> {
         follow::report(self.line, &status)
     }
 
-    async fn resume(&self, id: &Id) -> Result<Exit, Failure> {
+    async fn resume(&self, id: &Id, overrides: &[String]) -> Result<Exit, Failure> {
+        let reason = self.line.global.reason.clone();
+        if !overrides.is_empty() && reason.is_none() {
+            return Err(Failure::usage(
+                "--override needs --reason TEXT; it is kept in the journal",
+            ));
+        }
         let status = self.folder.status(id)?;
         if status.phase.is_over() {
             return Err(Failure::refused(format!(
@@ -158,16 +231,57 @@ impl Place<'_> {
         }
         if status.is_orphaned() {
             let route = self.ground.route();
-            let engine = launch::resume(&self.folder, id, &route);
+            let engine = launch::resume_against(&self.folder, id, &route, overrides.to_vec(), reason);
             return follow::started(self.line, &self.folder, id, engine.boxed(), false).await;
         }
         let mut client = Client::connect(&self.folder, id).await?;
-        if status.phase == Phase::Paused || matches!(status.asked, Some(Ask::Pause | Ask::PauseNow)) {
-            client.ask(Ask::Resume).await?;
+        let rests = status.phase == Phase::Paused || matches!(status.asked, Some(Ask::Pause | Ask::PauseNow));
+        if rests || !overrides.is_empty() {
+            client.ask_against(Ask::Resume, overrides.to_vec(), reason).await?;
+        } else if let Some(wait) = &status.waits {
+            say(&format!("azimuth: operation {id} waits by itself: {wait}"));
         } else {
             say(&format!("azimuth: operation {id} is running already"));
         }
-        follow::follow(self.line, &self.folder, id, client).await
+        // What it goes on against still shows closed for a moment.
+        let stay = match overrides.is_empty() {
+            true => Stay::UntilHeldUp,
+            false => Stay::ToTheEnd,
+        };
+        follow::follow(self.line, &self.folder, id, client, stay).await
+    }
+
+    /// After a reboot: every operation without an engine gets one, which finishes the step that was in flight and pauses.
+    /// Nothing new begins, so nobody is asked; a read-only context may not do it all the same.
+    async fn take_up(&self) -> Result<Exit, Failure> {
+        let given = consent::given(&self.line.global);
+        if let Verdict::Refused(refusal) = self.ground.rule(&self.cluster_id)?.verdict(&given) {
+            return Err(Failure::refused(refusal));
+        }
+        let mut orphans = Vec::new();
+        for (id, told) in self.folder.all()? {
+            match told {
+                Ok(status) if status.is_orphaned() && status.phase == Phase::Running => orphans.push((id, status)),
+                Ok(_) => {}
+                Err(error) => say(&format!("azimuth: operation {id}: {error}")),
+            }
+        }
+        let mut taken = Vec::new();
+        for (id, status) in orphans {
+            if self.line.global.dry_run {
+                say(&format!("would take up operation {id} ({})", status.plan.title));
+                continue;
+            }
+            let route = Route {
+                unattended: true,
+                ..self.ground.route()
+            };
+            match launch::resume(&self.folder, &id, &route).boxed().await {
+                Ok(_) | Err(Error::Over { .. }) => taken.push(self.folder.status(&id)?),
+                Err(error) => say(&format!("azimuth: operation {id}: {error}")),
+            }
+        }
+        self.print(answer_of(&taken))
     }
 
     async fn abort(&self, id: &Id) -> Result<Exit, Failure> {
@@ -193,7 +307,7 @@ impl Place<'_> {
         } else {
             let mut client = Client::connect(&self.folder, id).await?;
             client.ask(Ask::Abort).await?;
-            follow::follow(self.line, &self.folder, id, client).await?
+            follow::follow(self.line, &self.folder, id, client, Stay::ToTheEnd).await?
         };
         // Here that is what was asked for.
         let aborted = self.folder.status(id)?.phase == Phase::Aborted;
@@ -245,16 +359,20 @@ fn list(folder: &Folder) -> Result<Answer, Failure> {
 fn show(folder: &Folder, id: &Id) -> Result<Answer, Failure> {
     let status = folder.status(id)?;
     let entries = Journal::read(&folder.journal(id))?;
+    let chain = Journal::chain(&folder.journal(id))?;
     let mut answer = answer_of(std::slice::from_ref(&status));
     answer.blocks[0].upright = true;
     let steps: Vec<Step> = (0..status.steps.len()).map(|at| Step::of(&status, at)).collect();
     let steps = Sheet::of(STEPS, &steps);
-    let log = Sheet::of(LOG, &entries);
+    let begun = status.begun_at;
+    let told: Vec<Told> = entries.into_iter().map(|entry| Told { begun, entry }).collect();
+    let log = Sheet::of(LOG, &told);
     let items = std::mem::take(&mut answer.items).into_iter();
     answer.items = items
         .map(|item| {
             item.with("steps", Data::List(steps.items()))
                 .with("journal", Data::List(log.items()))
+                .with("chain", Data::from(Some(chain.to_string())))
         })
         .collect();
     for (title, sheet) in [("steps", steps), ("journal", log)] {
@@ -264,10 +382,20 @@ fn show(folder: &Folder, id: &Id) -> Result<Answer, Failure> {
             upright: false,
         });
     }
+    match &chain {
+        Chain::Whole(_) => {}
+        broken => say(&format!("azimuth: the journal of operation {id} is {broken}")),
+    }
     if let Some(way_out) = status.way_out() {
         say(&format!("azimuth: operation {id} is half done: {way_out}"));
     }
     Ok(answer)
+}
+
+/// An entry of the journal, and when the operation began.
+struct Told {
+    begun: Moment,
+    entry: Entry,
 }
 
 /// A step with its place.
@@ -364,6 +492,15 @@ const COLUMNS: &[Column<Status>] = &[
         field: |status| at(Some(status.last_at)),
     },
     Column {
+        key: "waits_for",
+        title: "WAITS FOR",
+        rank: Rank::Wide,
+        field: |status| {
+            let waits = status.waits.as_ref().filter(|_| status.word() == "waiting");
+            Field::maybe(waits.map(ToString::to_string).as_ref())
+        },
+    },
+    Column {
         key: "reason",
         title: "REASON",
         rank: Rank::Wide,
@@ -410,17 +547,26 @@ const STEPS: &[Column<Step>] = &[
     },
 ];
 
-const LOG: &[Column<Entry>] = &[
+const LOG: &[Column<Told>] = &[
     Column {
         key: "at",
         title: "AT",
         rank: Rank::Always,
-        field: |entry| at(Some(entry.at)),
+        field: |told| at(Some(told.entry.at)),
+    },
+    Column {
+        key: "after_seconds",
+        title: "AFTER",
+        rank: Rank::Usual,
+        field: |told| {
+            let after = told.entry.at.duration_since(told.begun).as_secs_f64();
+            Field::number(after, duration(after))
+        },
     },
     Column {
         key: "event",
         title: "EVENT",
         rank: Rank::Always,
-        field: |entry| Field::text(entry.event.to_string()),
+        field: |told| Field::text(told.entry.event.to_string()),
     },
 ];

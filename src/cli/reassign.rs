@@ -11,9 +11,9 @@ use super::{consent, print};
 use crate::command::Line;
 use crate::command::reassign::Verb;
 use crate::feed::Section;
-use crate::model::BrokerId;
 use crate::model::reassignment::Reassignment;
 use crate::model::row::reassignment::{Hold, ReassignmentRow};
+use crate::model::{BrokerId, Moment};
 use crate::operation::{Secrets, cancel_any};
 use crate::plan::Kind;
 use crate::plan::intent::Intent;
@@ -29,11 +29,19 @@ pub async fn run(line: &Line, verb: &Verb) -> Result<Exit, Failure> {
                 text.map_err(|error| Failure::usage(format!("--from-json {}: {error}", path.display())))
             };
             let file = wanted.from_json.as_ref().map(read).transpose()?;
-            let intent = Intent::Reassign(wanted.wish(file.as_deref()).map_err(Failure::usage)?);
+            let wish = wanted.wish(file.as_deref()).map_err(Failure::usage)?;
+            let intent = Intent::Reassign(wish);
+            let saved = wanted
+                .refresh
+                .as_ref()
+                .map(|path| change::load(path, Kind::Reassign))
+                .transpose()?;
             let files = Files {
                 plan: wanted.out.as_deref(),
                 kafka: wanted.to_json.as_deref(),
                 undo: wanted.undo_json.as_deref(),
+                valid: wanted.valid.map(|valid| valid.0),
+                refresh: saved.as_ref().map(|saved| (saved, wanted.only_refreshes())),
             };
             change::plan(line, &intent, files).await
         }
@@ -41,6 +49,8 @@ pub async fn run(line: &Line, verb: &Verb) -> Result<Exit, Failure> {
             file,
             detach,
             overrides,
+            skip_drifted,
+            when,
         } => {
             let plan = change::load(file, Kind::Reassign)?;
             let wish = Wish {
@@ -48,6 +58,8 @@ pub async fn run(line: &Line, verb: &Verb) -> Result<Exit, Failure> {
                 saved: Some(plan),
                 overrides,
                 detach: *detach,
+                schedule: when.schedule(Moment::now()),
+                skip_drifted: *skip_drifted,
                 secrets: Secrets::default(),
             };
             change::run(line, wish).await

@@ -15,6 +15,7 @@ use crate::model::row::user::UserRow;
 use crate::model::user::Credential;
 use crate::operation::{Secrets, prepare};
 use crate::plan::intent::Intent;
+use crate::plan::schedule::Schedule;
 use crate::plan::user::PASSWORD;
 use crate::settings::Secret;
 
@@ -49,6 +50,8 @@ pub async fn change(line: &Line, verb: &Verb, intent: Intent, overrides: &[Strin
         saved: None,
         overrides,
         detach: false,
+        schedule: Schedule::default(),
+        skip_drifted: false,
         secrets,
     };
     change::run(line, wish).await

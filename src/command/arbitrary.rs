@@ -6,6 +6,7 @@ use std::time::Duration;
 use clap_complete::Shell;
 use strum::IntoEnumIterator;
 
+use super::schedule::{Until, When};
 use super::value::{Assignment, Brokers, DirName, Offset, PartitionName, Rate, Size, Swap, Time};
 use super::{
     Command, Global, Line, Output, acl, broker, capture, completions, config, context, demo, group, leader, logdir,
@@ -17,6 +18,7 @@ use crate::model::config::Owner;
 use crate::model::quota::{Entity, Whom};
 use crate::model::record::view::Form;
 use crate::plan::reassign::Measure;
+use crate::plan::schedule::{PauseAfter, Window};
 
 /// xorshift64*: small, and the same everywhere.
 pub struct Random(u64);
@@ -511,6 +513,8 @@ impl Random {
                 file: self.path(),
                 detach: self.flip(),
                 overrides: self.gates(),
+                skip_drifted: self.flip(),
+                when: self.when(),
             },
             2 => reassign::Verb::List,
             3 => reassign::Verb::Cancel {
@@ -530,6 +534,8 @@ impl Random {
             max_rate: self.maybe(|random| Rate(random.flip().then(|| 1 + random.below(1 << 40)))),
             out: self.maybe(Self::path),
             to_json: self.maybe(Self::path),
+            refresh: self.maybe(Self::path),
+            valid: self.maybe(|random| Time(Duration::from_millis(1 + random.below(10_000_000)))),
             undo_json: self.maybe(Self::path),
             ..reassign::Intent::default()
         };
@@ -601,6 +607,31 @@ impl Random {
         }
     }
 
+    fn when(&mut self) -> When {
+        let window: Option<Window> = self
+            .maybe(|random| {
+                let (from, to) = (random.below(24), random.below(60));
+                format!("{from:02}:{to:02}-{:02}:{to:02}Z", (from + 1) % 24)
+                    .parse()
+                    .ok()
+            })
+            .flatten();
+        When {
+            outside_rate: window.and_then(|_| self.maybe(|random| Size(1 + random.below(1 << 40)))),
+            window,
+            until: self.maybe(|random| match random.flip() {
+                true => Until::Clock(random.below(24 * 60) as u16),
+                false => Until::At(Moment::from_second(random.below(4_000_000_000) as i64).unwrap_or_default()),
+            }),
+            pause_after: self.maybe(|random| match random.below(3) {
+                0 => PauseAfter::First,
+                1 => PauseAfter::Zone,
+                _ => PauseAfter::Units(1 + random.below(9) as u32),
+            }),
+            soak: self.maybe(|random| Time(Duration::from_millis(1 + random.below(10_000_000)))),
+        }
+    }
+
     fn brokers(&mut self) -> Brokers {
         let mut ids: Vec<i32> = self.some(1, |random| random.below(9) as i32);
         ids.sort_unstable();
@@ -609,7 +640,7 @@ impl Random {
     }
 
     fn operation(&mut self) -> operation::Verb {
-        match self.below(8) {
+        match self.below(9) {
             0 => operation::Verb::List,
             1 => operation::Verb::Show { id: self.text() },
             2 => operation::Verb::Attach { id: self.text() },
@@ -617,7 +648,15 @@ impl Random {
                 id: self.text(),
                 now: self.flip(),
             },
-            4 => operation::Verb::Resume { id: self.text() },
+            4 => {
+                let unattended = self.flip();
+                operation::Verb::Resume {
+                    id: (!unattended).then(|| self.text()),
+                    unattended,
+                    overrides: if unattended { Vec::new() } else { self.gates() },
+                }
+            }
+            7 => operation::Verb::Unit,
             5 => operation::Verb::Abort { id: self.text() },
             6 => operation::Verb::Undo {
                 id: self.text(),
@@ -629,6 +668,7 @@ impl Random {
                 id: self.text(),
                 cluster: self.text(),
                 properties: self.flip(),
+                unattended: self.flip(),
             },
         }
     }

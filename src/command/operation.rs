@@ -21,8 +21,25 @@ pub enum Verb {
         #[arg(long)]
         now: bool,
     },
-    /// Go on with an operation that is paused, or whose process died
-    Resume { id: String },
+    /// Go on with an operation that is paused, or whose process died; or against a gate that closed while it ran
+    #[command(after_long_help = "\
+Examples:
+  azimuth operation resume 020313 --context dev --yes
+  azimuth operation resume 020313 --override isr --reason 'broker 2 stays away' --yes
+  azimuth operation resume --unattended --context prod-eu")]
+    Resume {
+        /// The operation; none with --unattended
+        #[arg(required_unless_present = "unattended", conflicts_with = "unattended")]
+        id: Option<String>,
+        /// Take up what a reboot of this host has left without a process, finish the step that was in flight, and pause
+        #[arg(long, conflicts_with = "overrides")]
+        unattended: bool,
+        /// Go on against these gates from here on; needs --reason
+        #[arg(long = "override", value_name = "GATE", value_delimiter = ',', value_parser = gate)]
+        overrides: Vec<String>,
+    },
+    /// The systemd unit that takes operations up after a reboot, for this context
+    Unit,
     /// Stop: what is in flight goes back, finished moves stay
     Abort { id: String },
     /// Take back what it did, as a plan of its own against the cluster as it is now
@@ -52,6 +69,9 @@ Examples:
         /// Client properties come on stdin, where nobody else sees them
         #[arg(long)]
         properties: bool,
+        /// Pause after the step that was in flight
+        #[arg(long)]
+        unattended: bool,
     },
 }
 
@@ -63,7 +83,15 @@ impl Verb {
             Self::Show { id } => of("show", id),
             Self::Attach { id } => of("attach", id),
             Self::Pause { id, now } => of("pause", id).flag("--now", *now),
-            Self::Resume { id } => of("resume", id),
+            Self::Resume {
+                id,
+                unattended,
+                overrides,
+            } => Words::new(&["operation", "resume"])
+                .names(id)
+                .flag("--unattended", *unattended)
+                .list("--override", overrides),
+            Self::Unit => Words::new(&["operation", "unit"]),
             Self::Abort { id } => of("abort", id),
             Self::Undo {
                 id,
@@ -78,9 +106,11 @@ impl Verb {
                 id,
                 cluster,
                 properties,
+                unattended,
             } => of("engine", id)
                 .option("--cluster", [cluster])
-                .flag("--properties", *properties),
+                .flag("--properties", *properties)
+                .flag("--unattended", *unattended),
         }
     }
 }

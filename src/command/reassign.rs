@@ -4,7 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
-use super::value::{Assignment, Brokers, DirName, Rate, Size, Swap, gate, topics};
+use super::schedule::When;
+use super::value::{Assignment, Brokers, DirName, Rate, Size, Swap, Time, gate, topics};
 use super::words::Words;
 use crate::plan::reassign::{Goal, MaxRate, Measure, Target, Wish, parse};
 
@@ -21,6 +22,7 @@ Examples:
   azimuth reassign plan --drain-broker 4 --out plan.json
   azimuth reassign plan --add-broker 31..36 --exclude 'audit-.*' --max-bytes-in-flight 50GB
   azimuth reassign plan --balance leaders
+  azimuth reassign plan --refresh plan.json --valid 72h --out fresh.json
   azimuth reassign plan --rf 3 --topic 'orders|clicks' --to-json kafka.json --undo-json back.json
   azimuth reassign plan --move orders:3=1,4,5 --out plan.json
   azimuth reassign plan --from-json reassignment.json -o json")]
@@ -29,7 +31,8 @@ Examples:
     #[command(after_long_help = "\
 Examples:
   azimuth reassign apply plan.json --dry-run
-  azimuth reassign apply plan.json --context dev --yes")]
+  azimuth reassign apply plan.json --context dev --yes
+  azimuth reassign apply plan.json --window 22:00-06:00Z --outside-rate 20MB --pause-after first")]
     Apply {
         /// A plan that `reassign plan --out` saved; - reads it from stdin
         #[arg(value_name = "FILE")]
@@ -40,6 +43,11 @@ Examples:
         /// Go on against these gates; needs --reason
         #[arg(long = "override", value_name = "GATE", value_delimiter = ',', value_parser = gate)]
         overrides: Vec<String>,
+        /// Leave out what has changed since the plan was made, and name it
+        #[arg(long)]
+        skip_drifted: bool,
+        #[command(flatten)]
+        when: When,
     },
     /// What is in flight, whoever started it
     List,
@@ -57,7 +65,7 @@ Examples:
 /// What a reassignment is for: one goal, for some topics, so much of it at a time.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Args)]
 #[group(id = "goal", required = true, multiple = true, args = [
-    "moves", "from_json", "drain_broker", "add_broker", "spread", "balance", "rf", "replace", "drain_dir",
+    "moves", "from_json", "drain_broker", "add_broker", "spread", "balance", "rf", "replace", "drain_dir", "refresh",
 ])]
 pub struct Intent {
     /// Where a partition shall be; may be repeated
@@ -99,6 +107,12 @@ pub struct Intent {
     /// Copy at most so fast on each broker, for example 50MB; none is as fast as it goes. Without it, 70 % of what the limits of volumes, instances and network leave, where they are known
     #[arg(long, value_name = "RATE|none")]
     pub max_rate: Option<Rate>,
+    /// Work a saved plan out again against the cluster as it is, and say what differs; with a goal, compare with that
+    #[arg(long, value_name = "FILE")]
+    pub refresh: Option<PathBuf>,
+    /// How long the plan may wait for its apply, for example 72h; 24 h without it
+    #[arg(long, value_name = "DURATION")]
+    pub valid: Option<Time>,
     /// Save the plan to this file
     #[arg(long, value_name = "FILE")]
     pub out: Option<PathBuf>,
@@ -152,6 +166,8 @@ impl Verb {
                 .option("--exclude", &intent.exclude)
                 .option("--max-bytes-in-flight", intent.max_bytes_in_flight)
                 .option("--max-rate", intent.max_rate)
+                .option("--refresh", intent.refresh.as_ref().map(|path| path.display()))
+                .option("--valid", intent.valid)
                 .option("--out", intent.out.as_ref().map(|path| path.display()))
                 .option("--to-json", intent.to_json.as_ref().map(|path| path.display()))
                 .option("--undo-json", intent.undo_json.as_ref().map(|path| path.display())),
@@ -159,10 +175,15 @@ impl Verb {
                 file,
                 detach,
                 overrides,
-            } => Words::new(&["reassign", "apply"])
-                .name(file.display())
-                .flag("--detach", *detach)
-                .list("--override", overrides),
+                skip_drifted,
+                when,
+            } => when.words(
+                Words::new(&["reassign", "apply"])
+                    .name(file.display())
+                    .flag("--detach", *detach)
+                    .flag("--skip-drifted", *skip_drifted)
+                    .list("--override", overrides),
+            ),
             Self::List => Words::new(&["reassign", "list"]),
             Self::Cancel { names, all } => Words::new(&["reassign", "cancel"]).names(names).flag("--all", *all),
         }
@@ -191,6 +212,11 @@ impl Intent {
             max_bytes_in_flight: self.max_bytes_in_flight.map(|size| size.0),
             max_rate: max_rate(self.max_rate),
         })
+    }
+
+    /// Whether nothing but a saved plan says where partitions shall be.
+    pub fn only_refreshes(&self) -> bool {
+        self.refresh.is_some() && self.goal().is_none() && self.moves.is_empty() && self.from_json.is_none()
     }
 
     /// The goal that has to be worked out; `None` where every partition is named.

@@ -255,6 +255,7 @@ pub const NONE: &[&str] = &[
     "operation resume",
     "operation abort",
     "operation undo",
+    "operation unit",
     "demo",
     "completions",
 ];

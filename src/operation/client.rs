@@ -61,7 +61,22 @@ impl Client {
 
     /// Asks, and returns the first status in which the engine has taken note of it or is done.
     pub async fn ask(&mut self, ask: Ask) -> Result<Status, Error> {
-        let request = Request { ask, by: Who::me() };
+        self.ask_against(ask, Vec::new(), None).await
+    }
+
+    /// The same, against gates that hold it up.
+    pub async fn ask_against(
+        &mut self,
+        ask: Ask,
+        overrides: Vec<String>,
+        reason: Option<String>,
+    ) -> Result<Status, Error> {
+        let request = Request {
+            ask,
+            by: Who::me(),
+            overrides,
+            reason,
+        };
         let mut line = serde_json::to_vec(&request).map_err(|error| Error::Refused(error.to_string()))?;
         line.push(b'\n');
         let name = format!("engine of {}", self.id);

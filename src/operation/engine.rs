@@ -8,20 +8,28 @@ use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep};
 
+use super::aimd::{Aimd, Sign, is_material};
 use super::folder::Folder;
 use super::journal::{Ask, Event, Journal};
 use super::lock::{self, Lock};
+use super::notify::Notifier;
+use super::pace::Next;
 use super::reassign::Gauge;
 use super::socket::{self, Request};
-use super::status::{Phase, Progress, Status, StepState};
+use super::status::{Phase, Progress, Status, StepState, Wait};
 use super::step::{self, Act, Secrets, Seen, is_passing};
 use super::throttle::{self as throttles, Left};
-use super::{Error, Id, Who, crash, prepare};
+use super::watch::{Report, Watch};
+use super::{Error, Id, Who, crash, pace, prepare};
 use crate::feed::Sources;
-use crate::model::throttle::{self, Setting};
+use crate::model::throttle::{self, Rate, Setting};
 use crate::model::{Moment, Snapshot};
-use crate::plan::throttle::words;
-use crate::plan::{Step, drift};
+use crate::plan::reassign::Throttle;
+use crate::plan::reassign::watch::is_watched;
+use crate::plan::summary::size;
+use crate::plan::throttle::{per_second, words};
+use crate::plan::{Move, Step, drift};
+use crate::settings::context::Notify;
 use crate::source::kafka::Kafka;
 
 /// How often a step that takes its time is looked at.
@@ -40,7 +48,14 @@ const FAREWELL: Duration = Duration::from_millis(200);
 /// # Errors
 /// When it could not begin, or the journal cannot be written any more. What else goes wrong is in the journal, and the
 /// returned status says so.
-pub async fn run(folder: &Folder, id: &Id, sources: &Sources, secrets: Secrets) -> Result<Status, Error> {
+pub async fn run(
+    folder: &Folder,
+    id: &Id,
+    sources: &Sources,
+    secrets: Secrets,
+    notify: Option<Notify>,
+    unattended: bool,
+) -> Result<Status, Error> {
     crash::arm();
     let mut journal = Journal::take_up(&folder.journal(id), id)?;
     let status = Status::of(journal.entries(), id).ok_or_else(|| Error::Unknown(id.to_string()))?;
@@ -73,14 +88,24 @@ pub async fn run(folder: &Folder, id: &Id, sources: &Sources, secrets: Secrets) 
         journal,
         status,
         asked,
+        notify: Notifier::new(notify),
+        unattended,
+        watch: None,
+        heeded: None,
+        strained: false,
+        window: None,
+        rate: None,
+        since: Instant::now(),
     };
     let outcome = engine.go(sources).await;
     sleep(FAREWELL).await;
     server.abort();
+    engine.notify.finish().await;
     // Nobody listens there any more; a leftover is replaced by the next engine anyway.
     let _ = std::fs::remove_file(folder.socket(id));
     outcome?;
-    Ok(engine.status.borrow().clone())
+    let ended = engine.status.borrow().clone();
+    Ok(ended)
 }
 
 struct Engine {
@@ -89,6 +114,20 @@ struct Engine {
     journal: Journal,
     status: watch::Sender<Status>,
     asked: mpsc::Receiver<Request>,
+    notify: Notifier,
+    /// Taken up after a reboot, when nobody looks: the step that was in flight ends, and nothing more begins.
+    unattended: bool,
+    /// Beside a reassignment that copies anything.
+    watch: Option<Watch>,
+    /// When the last report that was heeded began, and whether it showed that something suffers.
+    heeded: Option<Instant>,
+    strained: bool,
+    /// How many bytes are in flight at once; beside the watch.
+    window: Option<Aimd>,
+    /// Bytes a second on each broker, of a plan that throttles; beside the watch.
+    rate: Option<Aimd>,
+    /// Since when it has been going on: what was seen before a pause says nothing of now.
+    since: Instant,
 }
 
 /// What an operator wants of what is being done.
@@ -117,7 +156,7 @@ impl Engine {
     async fn go(&mut self, sources: &Sources) -> Result<(), Error> {
         let (steps, aborting, resting) = {
             let status = self.status.borrow();
-            let asked = matches!(status.asked, Some(Ask::Pause | Ask::PauseNow));
+            let asked = matches!(status.asked, Some(Ask::Pause | Ask::PauseNow | Ask::Resume));
             let resting = status.phase == Phase::Paused || asked;
             (status.plan.steps.clone(), status.asked == Some(Ask::Abort), resting)
         };
@@ -125,12 +164,16 @@ impl Engine {
             // The engine before us was asked to, and died over it.
             return self.abort().await;
         }
-        if resting {
+        if resting && !self.unattended {
             // Whoever starts an engine for a paused operation wants it to go on.
             self.note(Event::Resumed)?;
         }
         if !self.may_begin(sources).await? {
             return Ok(());
+        }
+        if is_watched(&self.status.borrow().plan) {
+            self.watch = Some(Watch::start(sources.clone(), self.status.subscribe()));
+            self.pace();
         }
         for (at, step) in steps.iter().enumerate() {
             loop {
@@ -138,8 +181,10 @@ impl Engine {
                 if matches!(state, StepState::Done { .. }) {
                     break;
                 }
+                // What was in flight when the host went down ends first: without its throttle it must not go on.
+                let ends = self.unattended && matches!(state, StepState::Doing { .. });
                 // Between steps nothing is in flight, so this is where a pause begins.
-                if self.rest().await? == Wish::Stop(Stop::Abort) {
+                if !ends && self.rest(at, step).await? == Wish::Stop(Stop::Abort) {
                     return self.abort().await;
                 }
                 let again = matches!(state, StepState::Doing { .. });
@@ -171,7 +216,10 @@ impl Engine {
                         Step::SetThrottle { settings } => Some(settings.clone()),
                         _ => None,
                     });
-                if let Some(settings) = throttle {
+                if let Some(mut settings) = throttle {
+                    if let Some(wanted) = self.wanted_rate() {
+                        settings.iter_mut().for_each(|setting| at_rate(setting, wanted));
+                    }
                     match self.throttle(at, &settings).await? {
                         End::Done(_) => {}
                         other => return Ok(other),
@@ -290,11 +338,13 @@ impl Engine {
             .as_ref()
             .map(|throttle| throttle.bytes_per_second);
         let mut pace = Pace::new();
+        let mut begun = self.first(step);
         loop {
             if !asked {
                 crash::point();
+                let part = part(step, begun);
                 let act = self
-                    .hear(step::act(self.kafka.clone(), step.clone(), again, self.secrets.clone()))
+                    .hear(step::act(self.kafka.clone(), part, again, self.secrets.clone()))
                     .await?;
                 crash::point();
                 match act {
@@ -308,9 +358,20 @@ impl Engine {
                     Ok(Act::Refused(reason)) => return Ok(End::Failed(reason)),
                 }
             }
+            if let Some(stop) = self.heed_gates(step)? {
+                return Ok(End::Stopped(stop));
+            }
+            if matches!(step, Step::Reassign { .. }) {
+                self.adapt().await?;
+            }
             if asked {
-                match self.hear(step::look(self.kafka.clone(), step.clone(), at)).await? {
+                match self.hear(step::look(self.kafka.clone(), part(step, begun), at)).await? {
                     Err(stop) => return Ok(End::Stopped(stop)),
+                    Ok(Seen::Done(_)) if self.more(step, begun, 0, true) > 0 => {
+                        begun += self.more(step, begun, 0, true);
+                        (asked, again) = (false, true);
+                        continue;
+                    }
                     Ok(Seen::Done(outcome)) => {
                         let seen = gauge.words(throttle, Instant::now());
                         return Ok(End::Done(
@@ -320,11 +381,18 @@ impl Engine {
                     Ok(Seen::Waiting(progress)) => {
                         astray = 0;
                         let bytes_per_second = gauge.look(&progress.arrived, Instant::now());
-                        let progress = with_eta(progress, started.elapsed());
+                        let more = self.more(step, begun, progress.flying, false);
+                        let progress = with_eta(whole(progress, step, begun), started.elapsed());
                         self.show(Progress {
                             bytes_per_second,
+                            paced: self.paced(step),
                             ..progress
                         });
+                        self.notify.looked(&self.status.borrow(), Instant::now());
+                        if more > 0 {
+                            begun += more;
+                            (asked, again) = (false, true);
+                        }
                     }
                     Ok(Seen::Astray(reason)) if astray + 1 >= ASTRAY_LOOKS => return Ok(End::Failed(reason)),
                     Ok(Seen::Astray(why)) => {
@@ -340,6 +408,40 @@ impl Engine {
                 return Ok(End::Stopped(stop));
             }
         }
+    }
+
+    /// How many moves of a step are asked for at first; all where nothing decides it.
+    fn first(&self, step: &Step) -> usize {
+        match (step, &self.window) {
+            (Step::Reassign { moves }, Some(window)) => window.admits(0, true, moves.iter().map(Move::copied_bytes)),
+            (Step::Reassign { moves }, None) => moves.len(),
+            _ => 0,
+        }
+    }
+
+    /// How many more may be asked for beside what is in flight; none while a gate is closed.
+    fn more(&self, step: &Step, begun: usize, flying: u64, is_idle: bool) -> usize {
+        let (Step::Reassign { moves }, Some(window)) = (step, &self.window) else {
+            return 0;
+        };
+        // Where nothing is in flight the step must come to its end all the same: it is what the gate lets happen.
+        if self.status.borrow().waits.is_some() && !is_idle {
+            return 0;
+        }
+        window.admits(flying, is_idle, moves[begun..].iter().map(Move::copied_bytes))
+    }
+
+    /// `at most 6 GB in flight, throttle 40 MB/s`.
+    fn paced(&self, step: &Step) -> Option<String> {
+        let window = self.window.as_ref().filter(|_| matches!(step, Step::Reassign { .. }))?;
+        let rate = self
+            .wanted_rate()
+            .map(|rate| format!(", throttle {}", per_second(rate)));
+        Some(format!(
+            "at most {} in flight{}",
+            size(Some(window.now())),
+            rate.unwrap_or_default()
+        ))
     }
 
     /// Ends what cannot be done. What was throttled is taken back first, so that nothing goes on without its throttle.
@@ -462,18 +564,24 @@ impl Engine {
             tokio::select! {
                 done = &mut work => return Ok(done),
                 Some(request) = self.asked.recv() => if request.ask == Ask::Abort {
-                    self.heed(request)?;
+                    self.take_note(request)?;
                 },
             }
         }
     }
 
-    /// Between steps: takes note of wishes, and stays here while paused. Nothing is in flight meanwhile, so nothing is
-    /// throttled: a replica that falls behind during a long pause is not slowed.
-    async fn rest(&mut self) -> Result<Wish, Error> {
+    /// Between steps: takes note of wishes, and stays here while paused, or while a gate is closed to this step. Nothing is in
+    /// flight meanwhile, so nothing is throttled: a replica that falls behind during a long pause is not slowed.
+    async fn rest(&mut self, at: usize, step: &Step) -> Result<Wish, Error> {
+        let mut lifted = false;
+        if std::mem::take(&mut self.unattended) && self.status.borrow().phase == Phase::Running {
+            self.lift_held().await?;
+            let why = "taken up after this host was restarted".to_owned();
+            self.note(Event::Paused { why: Some(why) })?;
+        }
         loop {
             while let Ok(request) = self.asked.try_recv() {
-                if self.heed(request)? == Wish::Stop(Stop::Abort) {
+                if self.take_note(request)? == Wish::Stop(Stop::Abort) {
                     return Ok(Wish::Stop(Stop::Abort));
                 }
             }
@@ -487,20 +595,220 @@ impl Engine {
                     self.lift_held().await?;
                     // An abort that was asked meanwhile is not answered by a pause.
                     if self.status.borrow().asked != Some(Ask::Abort) {
-                        self.note(Event::Paused)?;
+                        self.note(Event::Paused { why: None })?;
                     }
                 }
                 (Phase::Paused, _) => match self.asked.recv().await {
                     Some(request) => {
-                        if self.heed(request)? == Wish::Stop(Stop::Abort) {
+                        if self.take_note(request)? == Wish::Stop(Stop::Abort) {
                             return Ok(Wish::Stop(Stop::Abort));
                         }
                     }
                     None => return Ok(Wish::GoOn),
                 },
-                _ => return Ok(Wish::GoOn),
+                _ => match self.obstacle(at, step).await? {
+                    // Whoever asked something meanwhile is heard first.
+                    Err(_) => {}
+                    Ok(Next::Go) => {
+                        self.go_on()?;
+                        return Ok(Wish::GoOn);
+                    }
+                    Ok(Next::Pause(why)) => {
+                        self.lift_held().await?;
+                        if self.status.borrow().asked.is_none() {
+                            self.note(Event::Paused { why: Some(why) })?;
+                        }
+                    }
+                    Ok(Next::Wait(wait)) => {
+                        let until = wait.until;
+                        self.stand(wait)?;
+                        if !std::mem::replace(&mut lifted, true) {
+                            self.lift_held().await?;
+                        }
+                        self.stand_by(until).await?;
+                    }
+                },
             }
         }
+    }
+
+    /// What holds this step up. Looked for at least once before the first.
+    async fn obstacle(&mut self, at: usize, step: &Step) -> Result<Result<Next, Stop>, Error> {
+        let next = pace::next(&self.status.borrow(), at, Moment::now());
+        if next != Next::Go || !matches!(step, Step::Reassign { .. }) {
+            return Ok(Ok(next));
+        }
+        loop {
+            let Some(watch) = &self.watch else {
+                return Ok(Ok(Next::Go));
+            };
+            let next = match watch.report() {
+                Some(report) if report.began >= self.since => {
+                    if self.status.borrow().baseline.is_none() {
+                        let seen = Box::new(report.baseline.clone());
+                        self.note(Event::Baseline { seen })?;
+                    }
+                    self.heed(&report)?;
+                    return Ok(Ok(Wait::gates(&report.closed).map_or(Next::Go, Next::Wait)));
+                }
+                _ => watch.next(),
+            };
+            if let Err(stop) = self.hear(next).await? {
+                return Ok(Err(stop));
+            }
+        }
+    }
+
+    /// Lets time pass until what is waited for may be over: a moment, or the next look at gates.
+    async fn stand_by(&mut self, until: Option<Moment>) -> Result<(), Error> {
+        /// Clocks are set, and machines sleep; a moment is looked for anew.
+        const LONGEST: Duration = Duration::from_secs(30);
+        let next = self.watch.as_ref().filter(|_| until.is_none()).map(Watch::next);
+        let rest = async {
+            match (until, next) {
+                (Some(until), _) => {
+                    let left = until.duration_since(Moment::now()).unsigned_abs();
+                    sleep(left.min(LONGEST)).await;
+                }
+                (None, Some(next)) => next.await,
+                (None, None) => sleep(LOOK).await,
+            }
+        };
+        // What is asked meanwhile is heeded where this is called.
+        self.hear(rest).await.map(drop)
+    }
+
+    /// How much may be in flight and how fast it may be copied at first.
+    fn pace(&mut self) {
+        let status = self.status.borrow();
+        let copied = |step: &Step| match step {
+            Step::Reassign { moves } => moves.iter().map(|one| one.copied_bytes().unwrap_or(0)).sum(),
+            _ => 0,
+        };
+        let most: u64 = status.plan.steps.iter().map(copied).max().unwrap_or(0);
+        self.window = Some(Aimd::halfway(most));
+        self.rate = status
+            .plan
+            .throttle
+            .as_ref()
+            .map(|throttle| Aimd::full(floor(throttle), throttle.bytes_per_second));
+    }
+
+    /// What a look showed decides how much is moved at once from here on.
+    fn heed(&mut self, report: &Report) -> Result<(), Error> {
+        if self.heeded.replace(report.began) == Some(report.began) {
+            return Ok(());
+        }
+        let sign = report.strain.clone().map_or(Sign::Fine, Sign::Strained);
+        if let (Some(rate), Some(throttle)) = (&mut self.rate, &report.throttle) {
+            rate.bound(floor(throttle), throttle.bytes_per_second);
+        }
+        let bytes_in_flight = self
+            .window
+            .as_mut()
+            .map(|window| window.decide(&sign))
+            .unwrap_or_default();
+        let bytes_per_second = self.rate.as_mut().map(|rate| rate.decide(&sign));
+        let strained = matches!(sign, Sign::Strained(_));
+        let before = std::mem::replace(&mut self.strained, strained);
+        match sign {
+            Sign::Strained(why) if !before => self.note(Event::Slowed {
+                why,
+                bytes_in_flight,
+                bytes_per_second,
+            }),
+            _ => Ok(()),
+        }
+    }
+
+    /// Bytes a second that every broker of the plan is to be throttled to now; `None` of one that is not throttled.
+    fn wanted_rate(&self) -> Option<u64> {
+        let rate = self.rate.as_ref()?.now();
+        let outside = self.status.borrow().schedule.rate(Moment::now());
+        Some(outside.map_or(rate, |outside| outside.min(rate)))
+    }
+
+    /// Brings the rates that are set to what they are to be by now, where that differs by so much that it matters. What
+    /// cannot be told now is told after the next look.
+    async fn adapt(&mut self) -> Result<(), Error> {
+        let Some(wanted) = self.wanted_rate() else {
+            return Ok(());
+        };
+        let held = self.status.borrow().held.clone();
+        let rate = |setting: &Setting| match setting {
+            Setting::Rate(rate) => Some(rate.clone()),
+            Setting::List(_) => None,
+        };
+        let held: Vec<Rate> = held.iter().filter_map(rate).collect();
+        let old: Vec<Rate> = held
+            .iter()
+            .filter(|one| one.bytes_per_second != wanted)
+            .cloned()
+            .collect();
+        let outside = self.status.borrow().schedule.rate(Moment::now()) == Some(wanted);
+        if !old
+            .iter()
+            .any(|one| outside || is_material(one.bytes_per_second, wanted))
+        {
+            return Ok(());
+        }
+        let new: Vec<Setting> = old
+            .iter()
+            .map(|one| Setting::rate(one.broker, one.side, wanted))
+            .collect();
+        let ours = |setting: &Setting| matches!(setting, Setting::Rate(rate) if held.contains(rate));
+        let unknown: Vec<Setting> = new.iter().filter(|one| !ours(one)).cloned().collect();
+        if !unknown.is_empty() {
+            self.note(Event::Throttled { settings: unknown })?;
+        }
+        let old: Vec<Setting> = old.into_iter().map(Setting::Rate).collect();
+        crash::point();
+        let changed = throttles::change(&self.kafka, &old, &new).await;
+        crash::point();
+        match changed {
+            Ok(gone) if gone.is_empty() => Ok(()),
+            Ok(gone) => self.note(Event::Unthrottled { settings: gone }),
+            Err(why) => {
+                self.wait_for(format!("changing the throttle to {}: {why}", per_second(wanted)));
+                Ok(())
+            }
+        }
+    }
+
+    /// While a step is in flight: says what holds up the next, and whether this one must go back.
+    fn heed_gates(&mut self, step: &Step) -> Result<Option<Stop>, Error> {
+        let report = self.watch.as_ref().and_then(Watch::report);
+        let (true, Some(report)) = (matches!(step, Step::Reassign { .. }), report) else {
+            return Ok(None);
+        };
+        self.heed(&report)?;
+        match Wait::gates(&report.closed) {
+            Some(wait) => self.stand(wait)?,
+            None => self.go_on()?,
+        }
+        Ok(report.retreat.as_ref().map(|_| Stop::Halt))
+    }
+
+    /// Notes what is waited for, unless it is known.
+    fn stand(&mut self, wait: Wait) -> Result<(), Error> {
+        let known = self
+            .status
+            .borrow()
+            .waits
+            .as_ref()
+            .is_some_and(|known| known.is_same(&wait));
+        match known {
+            true => Ok(()),
+            false => self.note(Event::Waits { wait }),
+        }
+    }
+
+    /// Notes that nothing is waited for any more.
+    fn go_on(&mut self) -> Result<(), Error> {
+        if self.status.borrow().waits.is_some() {
+            self.note(Event::GoesOn)?;
+        }
+        Ok(())
     }
 
     /// Lets time pass while listening.
@@ -515,20 +823,26 @@ impl Engine {
         loop {
             tokio::select! {
                 done = &mut work => return Ok(Ok(done)),
-                Some(request) = self.asked.recv() => if let Wish::Stop(stop) = self.heed(request)? {
+                Some(request) = self.asked.recv() => if let Wish::Stop(stop) = self.take_note(request)? {
                     return Ok(Err(stop));
                 },
             }
         }
     }
 
-    fn heed(&mut self, request: Request) -> Result<Wish, Error> {
+    fn take_note(&mut self, request: Request) -> Result<Wish, Error> {
         let ask = request.ask;
-        self.note(Event::Asked { ask, by: request.by })?;
+        self.note(Event::Asked {
+            ask,
+            by: request.by,
+            overrides: request.overrides,
+            reason: request.reason,
+        })?;
         match ask {
             Ask::Abort => Ok(Wish::Stop(Stop::Abort)),
             Ask::PauseNow if self.can_go_back() => Ok(Wish::Stop(Stop::Halt)),
             Ask::Resume => {
+                self.since = Instant::now();
                 self.note(Event::Resumed)?;
                 Ok(Wish::GoOn)
             }
@@ -549,6 +863,7 @@ impl Engine {
         self.journal.append(event, Moment::now())?;
         if let Some(entry) = self.journal.entries().last() {
             self.status.send_modify(|status| status.apply(entry));
+            self.notify.tell(&entry.event, &self.status.borrow());
         }
         Ok(())
     }
@@ -566,6 +881,40 @@ impl Engine {
         let progress = self.status.borrow().progress.clone().unwrap_or_default();
         let step = self.status.borrow().current().unwrap_or(progress.step);
         self.show(Progress { step, note, ..progress });
+    }
+}
+
+/// A rate must be more than clients write, or nothing ever gets in sync: a quarter more.
+fn floor(throttle: &Throttle) -> u64 {
+    throttle.ingest_bytes_per_second.unwrap_or(0).saturating_mul(5) / 4
+}
+
+fn at_rate(setting: &mut Setting, wanted: u64) {
+    if let Setting::Rate(rate) = setting {
+        rate.bytes_per_second = wanted;
+    }
+}
+
+/// The first moves of a step.
+fn part(step: &Step, begun: usize) -> Step {
+    match step {
+        Step::Reassign { moves } => Step::Reassign {
+            moves: moves[..begun].to_vec(),
+        },
+        other => other.clone(),
+    }
+}
+
+/// How far a part is, as a part of the whole step.
+fn whole(progress: Progress, step: &Step, begun: usize) -> Progress {
+    let Step::Reassign { moves } = step else {
+        return progress;
+    };
+    let rest: Option<u64> = moves[begun..].iter().map(Move::copied_bytes).sum();
+    Progress {
+        total: moves.len() as u32,
+        bytes_total: progress.bytes_total.zip(rest).map(|(part, rest)| part + rest),
+        ..progress
     }
 }
 

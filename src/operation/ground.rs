@@ -44,6 +44,7 @@ impl Ground {
             flags: self.flags(),
             properties: self.asked.properties.clone(),
             secrets: Secrets::default(),
+            unattended: false,
         }
     }
 

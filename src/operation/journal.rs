@@ -10,21 +10,65 @@ use std::path::{Path, PathBuf};
 
 use std::time::Duration;
 
+use aws_lc_rs::digest::{SHA256, digest};
 use rustix::fs::{FlockOperation, flock};
 use serde::{Deserialize, Serialize};
 
+use super::status::Wait;
 use super::{Error, Id, Who, crash, folder};
 use crate::model::Moment;
 use crate::model::throttle::Setting;
 use crate::plan::Plan;
-use crate::plan::throttle::words;
+use crate::plan::reassign::watch::Baseline;
+use crate::plan::schedule::Schedule;
+use crate::plan::summary::size;
+use crate::plan::throttle::{per_second, words};
 
 /// One line.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Entry {
     pub at: Moment,
+    /// SHA-256 of the line before, in hexadecimal; none in the first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub former: Option<String>,
     #[serde(flatten)]
     pub event: Event,
+}
+
+impl Entry {
+    /// One that stands for itself: the first of a journal.
+    pub fn new(at: Moment, event: Event) -> Self {
+        Self {
+            at,
+            former: None,
+            event,
+        }
+    }
+}
+
+/// Whether each line of a journal names the one before it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Chain {
+    /// Every line, so many of them. Lines that were cut off at the end leave no trace here.
+    Whole(usize),
+    /// This line, counted from 1, names another than the one before it: one of the two was changed, or lines between them
+    /// were taken out or put in.
+    Broken(usize),
+    /// From this line on names are missing; written by a version that knew none.
+    Unnamed(usize),
+}
+
+impl std::fmt::Display for Chain {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Whole(lines) => write!(f, "whole: each of {lines} lines names the one before"),
+            Self::Broken(line) => write!(
+                f,
+                "BROKEN at line {line}: it names another line than the one before it; something was changed by hand"
+            ),
+            Self::Unnamed(line) => write!(f, "not named from line {line} on: written by an older azimuth"),
+        }
+    }
 }
 
 /// What happened. Steps count from 0 in the file, from 1 on screens.
@@ -37,11 +81,25 @@ pub enum Event {
         by: Who,
         reason: Option<String>,
         overrides: Vec<String>,
+        /// When it may go on.
+        #[serde(default, skip_serializing_if = "Schedule::is_empty")]
+        schedule: Schedule,
     },
     /// An engine took the operation up.
     Engine {
         by: Who,
     },
+    /// How things stood before the first step: what was so then holds nothing up.
+    Baseline {
+        seen: Box<Baseline>,
+    },
+    /// It begins nothing more until this has passed, and then goes on by itself.
+    Waits {
+        #[serde(flatten)]
+        wait: Wait,
+    },
+    /// What it waited for has passed.
+    GoesOn,
     /// This step is about to be asked of Kafka.
     Step {
         step: usize,
@@ -55,9 +113,25 @@ pub enum Event {
     Asked {
         ask: Ask,
         by: Who,
+        /// Gates that it goes on against from here on.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        overrides: Vec<String>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reason: Option<String>,
     },
-    Paused,
+    /// By whoever asked, or by its schedule, which says why.
+    Paused {
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        why: Option<String>,
+    },
     Resumed,
+    /// Less is moved at once from here on, because something suffers.
+    Slowed {
+        why: String,
+        bytes_in_flight: u64,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        bytes_per_second: Option<u64>,
+    },
     /// This is about to be set, so it is ours from here on.
     Throttled {
         settings: Vec<Setting>,
@@ -94,19 +168,59 @@ impl std::fmt::Display for Event {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Begun {
-                by, reason, overrides, ..
+                by,
+                reason,
+                overrides,
+                schedule,
+                ..
             } => {
-                write!(f, "begun by {by}")?;
+                write!(f, "begun by {}", by.whole())?;
+                schedule.words().iter().try_for_each(|words| write!(f, ", {words}"))?;
                 if !overrides.is_empty() {
                     write!(f, ", against gates {}", overrides.join(", "))?;
                 }
                 reason.iter().try_for_each(|reason| write!(f, ": {reason}"))
             }
-            Self::Engine { by } => write!(f, "taken up by {by}, pid {}", by.pid),
+            Self::Engine { by } => write!(f, "taken up by {}, pid {}", by.whole(), by.pid),
             Self::Step { step } => write!(f, "step {} begins", step + 1),
             Self::Done { step, outcome } => write!(f, "step {} done: {outcome}", step + 1),
-            Self::Asked { ask, by } => write!(f, "{by} asked: {ask}"),
-            Self::Paused => f.write_str("paused"),
+            Self::Baseline { seen } => {
+                let missing: u32 = seen.missing.values().sum();
+                write!(
+                    f,
+                    "before it began: {missing} replicas out of sync, {} partitions moved by others",
+                    seen.moving.len()
+                )
+            }
+            Self::Waits { wait } => write!(f, "waits: {wait}"),
+            Self::GoesOn => f.write_str("goes on"),
+            Self::Asked {
+                ask,
+                by,
+                overrides,
+                reason,
+            } => {
+                write!(f, "{} asked: {ask}", by.whole())?;
+                if !overrides.is_empty() {
+                    write!(f, ", against gates {}", overrides.join(", "))?;
+                }
+                reason.iter().try_for_each(|reason| write!(f, ": {reason}"))
+            }
+            Self::Paused { why } => {
+                f.write_str("paused")?;
+                why.iter().try_for_each(|why| write!(f, ": {why}"))
+            }
+            Self::Slowed {
+                why,
+                bytes_in_flight,
+                bytes_per_second,
+            } => {
+                write!(f, "slows down to {} in flight", size(Some(*bytes_in_flight)))?;
+                if let Some(rate) = bytes_per_second {
+                    write!(f, " and {}", per_second(*rate))?;
+                }
+                write!(f, ": {why}")
+            }
             Self::Resumed => f.write_str("resumed"),
             Self::Throttled { settings } => write!(f, "sets {}", words(settings)),
             Self::Unthrottled { settings } => write!(f, "cleared {}", words(settings)),
@@ -140,6 +254,8 @@ pub struct Journal {
     /// Bytes of whole lines; what lies behind them was never finished.
     length: u64,
     entries: Vec<Entry>,
+    /// Of the last whole line.
+    last: Option<String>,
 }
 
 /// Whoever looks whether a journal is held holds it for an instant, so one refusal is tried again for this long.
@@ -156,6 +272,7 @@ impl Journal {
             file,
             length: 0,
             entries: Vec::new(),
+            last: None,
         };
         journal.lock(&Id("new".to_owned()))?;
         journal.append(begun, now)?;
@@ -179,11 +296,13 @@ impl Journal {
             file,
             length: 0,
             entries: Vec::new(),
+            last: None,
         };
         journal.lock(id)?;
         let whole = whole_lines(path)?;
         journal.length = whole.len() as u64;
         journal.entries = parse(path, &whole)?;
+        journal.last = lines(&whole).last().map(hash);
         journal.file.set_len(journal.length).map_err(Error::file(path))?;
         Ok(journal)
     }
@@ -191,6 +310,25 @@ impl Journal {
     /// What the journal holds now, without taking it up.
     pub fn read(path: &Path) -> Result<Vec<Entry>, Error> {
         parse(path, &whole_lines(path)?)
+    }
+
+    /// Whether each line names the one before it.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn chain(path: &Path) -> Result<Chain, Error> {
+        let whole = whole_lines(path)?;
+        let entries = parse(path, &whole)?;
+        let mut before: Option<String> = None;
+        for (at, (line, entry)) in lines(&whole).zip(&entries).enumerate() {
+            match (&entry.former, &before) {
+                (None, Some(_)) => return Ok(Chain::Unnamed(at + 1)),
+                (named, before) if named != before => return Ok(Chain::Broken(at + 1)),
+                _ => {}
+            }
+            before = Some(hash(line));
+        }
+        Ok(Chain::Whole(entries.len()))
     }
 
     /// Whether some process holds the journal, so whether its engine lives.
@@ -209,9 +347,14 @@ impl Journal {
     /// Writes one line and waits until it is on the disk.
     pub fn append(&mut self, event: Event, at: Moment) -> Result<(), Error> {
         crash::point();
-        let entry = Entry { at, event };
+        let entry = Entry {
+            at,
+            former: self.last.clone(),
+            event,
+        };
         let mut line =
             serde_json::to_vec(&entry).map_err(|error| Error::Refused(format!("a journal entry: {error}")))?;
+        let hash = hash(&line);
         line.push(b'\n');
         let written = self.file.write_all(&line).and_then(|()| self.file.sync_data());
         if let Err(reason) = written {
@@ -219,6 +362,7 @@ impl Journal {
             let _ = self.file.set_len(self.length);
             return Err(Error::file(&self.path)(reason));
         }
+        self.last = Some(hash);
         self.length += line.len() as u64;
         self.entries.push(entry);
         crash::point();
@@ -256,14 +400,23 @@ fn whole_lines(path: &Path) -> Result<Vec<u8>, Error> {
     Ok(bytes)
 }
 
-fn parse(path: &Path, lines: &[u8]) -> Result<Vec<Entry>, Error> {
+/// Of a line without its end.
+fn hash(line: &(impl AsRef<[u8]> + ?Sized)) -> String {
+    let digest = digest(&SHA256, line.as_ref());
+    digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn lines(whole: &[u8]) -> impl Iterator<Item = &[u8]> {
+    whole.split(|byte| *byte == b'\n').filter(|line| !line.is_empty())
+}
+
+fn parse(path: &Path, whole: &[u8]) -> Result<Vec<Entry>, Error> {
     let garbled = |line: usize, reason: serde_json::Error| Error::Garbled {
         path: path.to_owned(),
         line,
         reason: reason.to_string(),
     };
-    let lines = lines.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
-    let entries = lines
+    let entries = lines(whole)
         .enumerate()
         .map(|(at, line)| serde_json::from_slice(line).map_err(|error| garbled(at + 1, error)));
     entries.collect()
@@ -314,6 +467,44 @@ mod tests {
     }
 
     #[test]
+    fn a_line_that_was_changed_or_taken_out_is_found() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("journal.jsonl");
+        let mut journal = Journal::create(&path, begun(), now()).unwrap();
+        journal.append(Event::Step { step: 0 }, now()).unwrap();
+        drop(journal);
+        // Another process goes on with the same chain.
+        let mut journal = Journal::take_up(&path, &id()).unwrap();
+        for event in [Event::Resumed, Event::Finished] {
+            journal.append(event, now()).unwrap();
+        }
+        drop(journal);
+        assert_eq!(Journal::chain(&path).unwrap(), Chain::Whole(4));
+        let text = fs::read_to_string(&path).unwrap();
+        let written = |text: String| {
+            fs::write(&path, text).unwrap();
+            Journal::chain(&path).unwrap()
+        };
+        // Who began it, a step that is said to be another, a line less, two that changed places.
+        assert_eq!(written(text.replacen("anna", "bert", 1)), Chain::Broken(2));
+        assert_eq!(written(text.replace("\"step\":0", "\"step\":1")), Chain::Broken(3));
+        let lines: Vec<&str> = text.lines().collect();
+        let of = |order: &[usize]| order.iter().map(|at| format!("{}\n", lines[*at])).collect::<String>();
+        assert_eq!(written(of(&[0, 1, 3])), Chain::Broken(3));
+        assert_eq!(written(of(&[0, 2, 1, 3])), Chain::Broken(2));
+        assert_eq!(written(of(&[1, 2, 3])), Chain::Broken(1));
+        let old: String = text
+            .lines()
+            .map(|line| {
+                let mut value: serde_json::Value = serde_json::from_str(line).unwrap();
+                value.as_object_mut().unwrap().remove("former");
+                format!("{value}\n")
+            })
+            .collect();
+        assert_eq!(written(old), Chain::Unnamed(2));
+    }
+
+    #[test]
     fn one_process_holds_it_and_the_next_is_told_who() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("journal.jsonl");
@@ -322,6 +513,7 @@ mod tests {
             user: "anna".into(),
             host: "bastion-b".into(),
             pid: 7,
+            ..Who::default()
         };
         journal.append(Event::Engine { by }, now()).unwrap();
         assert!(Journal::is_held(&path).unwrap());

@@ -14,9 +14,10 @@ use super::client::Client;
 use super::folder::{self, Folder};
 use super::journal::{Ask, Event, Journal};
 use super::lock::{self, Lock};
-use super::{Error, Id, Secrets, Who};
+use super::{Error, Id, Secrets, Who, pace};
 use crate::model::Moment;
 use crate::plan::Plan;
+use crate::plan::schedule::Schedule;
 
 /// How long an engine may take until it listens.
 const START: Duration = Duration::from_secs(10);
@@ -29,6 +30,8 @@ pub struct Launch {
     pub reason: Option<String>,
     /// Soft gates that the operator opened by name.
     pub overrides: Vec<String>,
+    /// When it may go on.
+    pub schedule: Schedule,
 }
 
 /// How another process is led to the cluster of this one.
@@ -40,6 +43,8 @@ pub struct Route {
     pub properties: Vec<String>,
     /// What the engine needs and its journal must not hold; it travels with the properties.
     pub secrets: Secrets,
+    /// The engine pauses after the step that was in flight.
+    pub unattended: bool,
 }
 
 /// What an engine is told in its pipe.
@@ -60,6 +65,7 @@ const BETWEEN: char = '\0';
 /// # Errors
 /// [`Error::Locked`] with the holder when another operation changes the same; then there is no journal.
 pub fn begin(folder: &Folder, launch: Launch, now: Moment) -> Result<Id, Error> {
+    pace::fits(&launch.plan, &launch.schedule).map_err(Error::Refused)?;
     Lock::probe(&folder.locks(), &lock::scopes(&launch.plan))?;
     let id = Id::random();
     folder.make(&id)?;
@@ -68,9 +74,34 @@ pub fn begin(folder: &Folder, launch: Launch, now: Moment) -> Result<Id, Error> 
         by: Who::me(),
         reason: launch.reason,
         overrides: launch.overrides,
+        schedule: launch.schedule,
     };
     Journal::create(&folder.journal(&id), begun, now)?;
     Ok(id)
+}
+
+/// The same against gates, which the journal holds before anything starts.
+///
+/// # Errors
+/// As [`resume`].
+pub async fn resume_against(
+    folder: &Folder,
+    id: &Id,
+    route: &Route,
+    overrides: Vec<String>,
+    reason: Option<String>,
+) -> Result<Client, Error> {
+    if !overrides.is_empty() {
+        let mut journal = Journal::take_up(&folder.journal(id), id)?;
+        let asked = Event::Asked {
+            ask: Ask::Resume,
+            by: Who::me(),
+            overrides,
+            reason,
+        };
+        journal.append(asked, Moment::now())?;
+    }
+    resume(folder, id, route).await
 }
 
 /// Starts an engine for an operation that has none and is not over; it goes on where the last one ended.
@@ -97,6 +128,8 @@ pub async fn abort(folder: &Folder, id: &Id, route: &Route) -> Result<Client, Er
         let asked = Event::Asked {
             ask: Ask::Abort,
             by: Who::me(),
+            overrides: Vec::new(),
+            reason: None,
         };
         journal.append(asked, Moment::now())?;
     }
@@ -166,6 +199,9 @@ fn engine(program: &Path, id: &Id, cluster: &str, route: &Route) -> Command {
     command
         .args(["operation", "engine", id.as_str(), "--cluster", cluster])
         .args(&route.flags);
+    if route.unattended {
+        command.arg("--unattended");
+    }
     if route.told().is_empty() {
         command.stdin(Stdio::null());
     } else {
@@ -235,6 +271,7 @@ mod tests {
             flags: vec!["--bootstrap".to_owned(), "b1:9092".to_owned()],
             properties: vec!["sasl.password=open sesame".to_owned()],
             secrets: Secrets::from([("bob".to_owned(), "sesame=2".to_owned())]),
+            unattended: false,
         };
         let told = Told::of(&route.told());
         assert_eq!((&told.properties, &told.secrets), (&route.properties, &route.secrets));

@@ -135,6 +135,7 @@ mod tests {
             user: user.to_owned(),
             host: "bastion-b".to_owned(),
             pid: 1,
+            ..Who::default()
         }
     }
 

@@ -160,6 +160,11 @@ pub(super) async fn look(kafka: &Kafka, moves: &[Move], step: usize) -> Seen {
         bytes_per_second: None,
         bytes_total: moves.iter().map(Move::copied_bytes).sum(),
         eta_seconds: None,
+        paced: None,
+        flying: waiting
+            .iter()
+            .map(|m| m.copied_bytes().unwrap_or(u64::MAX / 1024))
+            .sum(),
         note: format!("waiting for {}{more} to be in sync", names.join(", ")),
     })
 }

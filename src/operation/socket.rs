@@ -18,6 +18,11 @@ use super::{Error, Who, folder};
 pub(super) struct Request {
     pub ask: Ask,
     pub by: Who,
+    /// Gates that it shall go on against.
+    #[serde(default)]
+    pub overrides: Vec<String>,
+    #[serde(default)]
+    pub reason: Option<String>,
 }
 
 /// A request longer than this is nobody's who means well.

@@ -5,10 +5,13 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::journal::{Ask, Entry, Event};
-use super::{Error, Id, Who};
+use super::{Error, Id, Who, pace};
 use crate::model::throttle::{self, Setting};
 use crate::model::{BrokerId, Moment};
+use crate::plan::gate::Gate;
 use crate::plan::intent::Intent;
+use crate::plan::reassign::watch::Baseline;
+use crate::plan::schedule::Schedule;
 use crate::plan::throttle::words;
 use crate::plan::{Plan, undo};
 
@@ -29,12 +32,69 @@ pub struct Status {
     pub note: Option<String>,
     /// The last thing that was asked and not done yet.
     pub asked: Option<Ask>,
+    /// What it waits for before it begins anything more; it goes on by itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waits: Option<Wait>,
+    /// When it may go on.
+    #[serde(default, skip_serializing_if = "Schedule::is_empty")]
+    pub schedule: Schedule,
+    /// Units that were done when a person last let it go on.
+    #[serde(default)]
+    pub units_resumed: u32,
+    /// Gates that somebody goes on against.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub overrides: Vec<String>,
+    /// How things stood before its first step.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub baseline: Option<Baseline>,
     /// Throttles that it has set and not seen gone: the ledger.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub held: Vec<Setting>,
     /// Of the step in flight; only from a live engine.
     #[serde(default)]
     pub progress: Option<Progress>,
+}
+
+/// Why an operation begins nothing more for a time.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Wait {
+    /// A gate's name, or `window` and its like.
+    #[serde(rename = "for")]
+    pub for_: String,
+    pub why: String,
+    /// When it will have passed, where that is known; a gate opens when it opens.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<Moment>,
+    /// A gate that closed, rather than a time that somebody has set.
+    pub gate: bool,
+}
+
+impl Wait {
+    /// Closed gates, as one wait.
+    pub fn gates(closed: &[Gate]) -> Option<Self> {
+        let names: Vec<&str> = closed.iter().map(|gate| gate.name.as_str()).collect();
+        let why: Vec<&str> = closed.iter().map(|gate| gate.evidence.as_str()).collect();
+        (!closed.is_empty()).then(|| Self {
+            for_: names.join(", "),
+            why: why.join("; "),
+            until: None,
+            gate: true,
+        })
+    }
+
+    /// The same thing is waited for, whatever its numbers are by now.
+    pub fn is_same(&self, other: &Self) -> bool {
+        (&self.for_, self.until, self.gate) == (&other.for_, other.until, other.gate)
+    }
+}
+
+impl std::fmt::Display for Wait {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.gate {
+            true => write!(f, "gate {} is closed: {}", self.for_, self.why),
+            false => write!(f, "{}", self.why),
+        }
+    }
 }
 
 /// Where an operation is in its life.
@@ -76,6 +136,12 @@ pub struct Progress {
     /// The most that one broker takes, in the mean since the step began; `None` in its first seconds.
     #[serde(default)]
     pub bytes_per_second: Option<u64>,
+    /// How much is moved at once and how fast, in words, where that is decided as it goes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub paced: Option<String>,
+    /// Bytes to come of those that were asked for.
+    #[serde(skip)]
+    pub flying: u64,
     /// What it waits for, in words.
     pub note: String,
 }
@@ -91,7 +157,14 @@ impl Status {
     /// Folds a journal; `None` when it does not begin as one.
     pub fn of(entries: &[Entry], id: &Id) -> Option<Self> {
         let (first, rest) = entries.split_first()?;
-        let Event::Begun { plan, by, reason, .. } = &first.event else {
+        let Event::Begun {
+            plan,
+            by,
+            reason,
+            overrides,
+            schedule,
+        } = &first.event
+        else {
             return None;
         };
         let mut status = Self {
@@ -106,6 +179,11 @@ impl Status {
             last_at: first.at,
             note: None,
             asked: None,
+            waits: None,
+            schedule: schedule.clone(),
+            units_resumed: 0,
+            overrides: overrides.clone(),
+            baseline: None,
             held: Vec::new(),
             progress: None,
         };
@@ -121,7 +199,7 @@ impl Status {
             }
         };
         match &entry.event {
-            Event::Begun { .. } | Event::Engine { .. } => {}
+            Event::Begun { .. } | Event::Engine { .. } | Event::Slowed { .. } => {}
             Event::Step { step } => set(*step, StepState::Doing { since: entry.at }),
             Event::Done { step, outcome } => set(
                 *step,
@@ -133,9 +211,21 @@ impl Status {
             Event::TakenBack { step } => set(*step, StepState::Next),
             Event::Throttled { settings } => throttle::hold(&mut self.held, settings),
             Event::Unthrottled { settings } => throttle::release(&mut self.held, settings),
-            Event::Asked { ask, .. } => self.asked = Some(*ask),
-            Event::Paused => (self.phase, self.asked) = (Phase::Paused, None),
-            Event::Resumed => (self.phase, self.asked) = (Phase::Running, None),
+            Event::Baseline { seen } => self.baseline = Some((**seen).clone()),
+            Event::Waits { wait } => self.waits = Some(wait.clone()),
+            Event::GoesOn => self.waits = None,
+            Event::Asked { ask, overrides, .. } => {
+                self.asked = Some(*ask);
+                self.overrides.extend(overrides.iter().cloned());
+            }
+            Event::Paused { why } => {
+                (self.phase, self.asked, self.waits) = (Phase::Paused, None, None);
+                self.note = why.clone();
+            }
+            Event::Resumed => {
+                (self.phase, self.asked, self.note) = (Phase::Running, None, None);
+                self.units_resumed = pace::done(self).0;
+            }
             Event::Aborted { left } => {
                 (self.phase, self.asked, self.note) = (Phase::Aborted, None, Some(left.clone()));
             }
@@ -144,6 +234,15 @@ impl Status {
             }
             Event::Finished => (self.phase, self.asked) = (Phase::Finished, None),
         }
+    }
+
+    /// A gate that holds it up, while an engine waits for it to open.
+    pub fn gated(&self) -> Option<&Wait> {
+        self.waits.as_ref().filter(|wait| wait.gate && self.is_waiting())
+    }
+
+    fn is_waiting(&self) -> bool {
+        self.alive && self.phase == Phase::Running && self.asked.is_none() && self.waits.is_some()
     }
 
     /// What takes back the steps that were begun.
@@ -171,11 +270,12 @@ impl Status {
         !self.alive && !self.phase.is_over()
     }
 
-    /// The state in one word: `running`, `paused`, `aborting`, `orphaned`, `finished`, `aborted`, `failed`.
+    /// The state in one word: `running`, `waiting`, `paused`, `aborting`, `orphaned`, `finished`, `aborted`, `failed`.
     pub fn word(&self) -> String {
         match (self.is_orphaned(), self.asked) {
             (true, _) => "orphaned".to_owned(),
             (false, Some(Ask::Abort)) => "aborting".to_owned(),
+            (false, _) if self.is_waiting() => "waiting".to_owned(),
             (false, _) => self.phase.to_string(),
         }
     }
@@ -246,9 +346,11 @@ impl Status {
             true => String::new(),
             false => format!(", {} still set", words(&self.held)),
         };
+        let waits = self.waits.as_ref().filter(|_| self.is_waiting());
+        let waits = waits.map(|wait| format!("; {wait}")).unwrap_or_default();
         let steps = if total == 1 { "step" } else { "steps" };
         format!(
-            "{} ({done} of {total} {steps} done{half}{held}{dead}){note}",
+            "{} ({done} of {total} {steps} done{half}{held}{dead}{waits}){note}",
             self.word()
         )
     }
@@ -260,7 +362,7 @@ mod tests {
     use super::*;
 
     fn status(events: Vec<Event>) -> Status {
-        let entry = |event| Entry { at: now(), event };
+        let entry = |event| Entry::new(now(), event);
         let entries: Vec<Entry> = std::iter::once(begun()).chain(events).map(entry).collect();
         Status::of(&entries, &Id::parse("abc123").unwrap()).unwrap()
     }
@@ -276,10 +378,7 @@ mod tests {
     fn a_journal_that_begins_with_anything_else_is_none() {
         let id = Id::parse("abc123").unwrap();
         assert!(Status::of(&[], &id).is_none());
-        let stray = Entry {
-            at: now(),
-            event: Event::Finished,
-        };
+        let stray = Entry::new(now(), Event::Finished);
         assert!(Status::of(&[stray], &id).is_none());
     }
 
@@ -304,18 +403,47 @@ mod tests {
 
     #[test]
     fn pause_and_resume_take_effect_when_the_engine_says_so() {
-        let asked = |ask| Event::Asked { ask, by: who() };
+        let asked = |ask| Event::Asked {
+            ask,
+            by: who(),
+            overrides: Vec::new(),
+            reason: None,
+        };
         let pausing = status(vec![Event::Step { step: 0 }, asked(Ask::Pause)]);
         assert_eq!((pausing.phase, pausing.asked), (Phase::Running, Some(Ask::Pause)));
-        let paused = status(vec![asked(Ask::Pause), Event::Paused]);
+        let paused = status(vec![asked(Ask::Pause), Event::Paused { why: None }]);
         assert_eq!((paused.phase, paused.asked), (Phase::Paused, None));
         let going = status(vec![
             asked(Ask::Pause),
-            Event::Paused,
+            Event::Paused { why: None },
             asked(Ask::Resume),
             Event::Resumed,
         ]);
         assert_eq!((going.phase, going.asked), (Phase::Running, None));
+    }
+
+    #[test]
+    fn who_waits_says_for_what_until_it_goes_on() {
+        let wait = Wait {
+            for_: "isr".into(),
+            why: "ISRs have shrunk".into(),
+            until: None,
+            gate: true,
+        };
+        let events = vec![Event::Step { step: 0 }, done(0), Event::Waits { wait }];
+        let waiting = Status {
+            alive: true,
+            ..status(events.clone())
+        };
+        assert_eq!((waiting.word().as_str(), waiting.gated().is_some()), ("waiting", true));
+        assert_eq!(
+            waiting.summary(),
+            "waiting (1 of 2 steps done; gate isr is closed: ISRs have shrunk)"
+        );
+        let dead = status(events.clone());
+        assert_eq!((dead.word().as_str(), dead.gated()), ("orphaned", None));
+        let on = status(events.into_iter().chain([Event::GoesOn]).collect());
+        assert_eq!(Status { alive: true, ..on }.word(), "running");
     }
 
     #[test]
@@ -325,6 +453,8 @@ mod tests {
             Event::Asked {
                 ask: Ask::Abort,
                 by: who(),
+                overrides: Vec::new(),
+                reason: None,
             },
         ]);
         assert_eq!(status.asked, Some(Ask::Abort));

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use super::{Event, Who};
 use crate::model::Moment;
 use crate::plan::impact::{Impact, Load};
+use crate::plan::schedule::Schedule;
 use crate::plan::{Kind, Plan, Step, Undo, VALID, VERSION};
 
 pub fn now() -> Moment {
@@ -45,6 +46,7 @@ pub fn who() -> Who {
         user: "anna".into(),
         host: "bastion-b".into(),
         pid: 7,
+        ..Who::default()
     }
 }
 
@@ -54,5 +56,6 @@ pub fn begun() -> Event {
         by: who(),
         reason: None,
         overrides: Vec::new(),
+        schedule: Schedule::default(),
     }
 }

@@ -27,6 +27,21 @@ struct There {
     silent: BTreeMap<BrokerId, Error>,
 }
 
+/// What is set of what somebody wants to know about, and who did not tell.
+pub(super) struct Read {
+    pub settings: Vec<Setting>,
+    pub silent: BTreeSet<BrokerId>,
+}
+
+/// Reads what is set of these brokers and topics, whoever set it.
+pub(super) async fn there(kafka: &Kafka, about: &[Setting]) -> Result<Read, Error> {
+    let there = look(kafka, about).await?;
+    Ok(Read {
+        settings: there.settings,
+        silent: there.silent.into_keys().collect(),
+    })
+}
+
 /// What of `wanted` is not set by anybody, so that it may be set and is ours.
 pub(super) async fn free(kafka: &Kafka, wanted: &[Setting]) -> Result<Vec<Setting>, Error> {
     let there = look(kafka, wanted).await?;
@@ -84,6 +99,36 @@ pub(super) async fn is_set(kafka: &Kafka, settings: &[Setting], step: usize) -> 
             ..Progress::default()
         }),
     }
+}
+
+/// Sets rates of ours to another height, broker by broker, where ours is what is set: a rate that somebody else has changed
+/// meanwhile is theirs. Returns which of the old are no longer set.
+///
+/// # Errors
+/// Why nobody could be asked, in words; then nothing is known.
+pub(super) async fn change(kafka: &Kafka, old: &[Setting], new: &[Setting]) -> Result<Vec<Setting>, String> {
+    let before = look(kafka, old).await.map_err(|error| error.to_string())?;
+    let is_ours = |wanted: &&Setting| match wanted {
+        Setting::Rate(rate) => {
+            let there = before.settings.iter().find(|there| same_rate(there, rate).is_some());
+            there.is_some_and(|there| old.contains(there))
+        }
+        Setting::List(_) => false,
+    };
+    let change = |setting: &Setting| match setting {
+        Setting::Rate(rate) => Some(edit(setting, Edit::Set(rate.bytes_per_second.to_string()))),
+        Setting::List(_) => None,
+    };
+    let changes: Vec<ConfigChange> = new.iter().filter(is_ours).filter_map(change).collect();
+    if let Act::Later(why) | Act::Refused(why) = alter(kafka, changes).await {
+        return Err(why);
+    }
+    let after = look(kafka, old).await.map_err(|error| error.to_string())?;
+    let still = |setting: &&Setting| match setting {
+        Setting::Rate(rate) => after.settings.contains(setting) || after.silent.contains_key(&rate.broker),
+        Setting::List(_) => true,
+    };
+    Ok(old.iter().filter(|setting| !still(setting)).cloned().collect())
 }
 
 /// What a look after taking away shows.

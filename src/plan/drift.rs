@@ -81,6 +81,12 @@ pub fn since(plan: &Plan, snapshot: &Snapshot, now: Moment) -> Vec<Drift> {
     drifts
 }
 
+/// The moves that no longer fit, and why each does not.
+pub fn drifted<'a>(plan: &'a Plan, snapshot: &Snapshot) -> Vec<(&'a Move, String)> {
+    let pair = |one: &'a Move| Some((one, moved(one, snapshot)?));
+    plan.moves().filter_map(pair).collect()
+}
+
 /// A group that somebody reads with again. Where groups were not looked at, Kafka itself refuses.
 fn reads(name: &str, snapshot: &Snapshot) -> Option<String> {
     let group = snapshot.groups.get()?.iter().find(|group| group.name == name)?;

@@ -15,10 +15,12 @@ mod layout;
 mod leaders;
 mod level;
 mod outcome;
+pub mod refresh;
 mod spread;
 pub(super) mod throttle;
 #[cfg(test)]
 mod tests;
+pub mod watch;
 mod wish;
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -89,6 +89,18 @@ pub(super) fn settings<'a>(copies: impl Iterator<Item = Copied<'a>>, bytes_per_s
     rates.chain(lists).collect()
 }
 
+/// What a plan would set to slow its copies, at no rate in particular: what takes part in it.
+pub fn slowing(plan: &Plan) -> Vec<Setting> {
+    let moves: Vec<(&super::Move, Vec<BrokerId>)> = plan.moves().map(|one| (one, one.adding().collect())).collect();
+    let copies = moves.iter().map(|(one, to)| Copied {
+        topic: &one.topic,
+        partition: one.partition,
+        from: &one.from,
+        to,
+    });
+    settings(copies, 0)
+}
+
 /// What of `wanted` nobody has set yet, and what is left as others set it, in sentences.
 pub fn vacant(wanted: &[Setting], there: &[Setting]) -> (Vec<Setting>, Vec<String>) {
     let (mut free, mut kept) = (Vec::new(), Vec::new());

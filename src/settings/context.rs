@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Deserializer, Serialize, de};
 
 use super::properties::Connection;
-use super::secret::Secret;
+use super::secret::{Program, Secret};
 use super::{Error, file};
 use crate::model::BrokerId;
 
@@ -60,6 +60,16 @@ pub struct Context {
     pub probe_topic: Option<String>,
     /// Whether history goes to the state folder.
     pub record: bool,
+    /// Who is told when an operation needs a person.
+    pub notify: Option<Notify>,
+}
+
+/// A command that gets one JSON object on stdin.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Notify {
+    /// A line for the shell, or a program with its arguments.
+    pub command: Program,
 }
 
 /// Where the AWS facts come from, and what cannot be found out by itself.
@@ -126,6 +136,8 @@ pub struct Entry {
     pub aws: Option<Aws>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub prometheus: Option<Endpoints>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub notify: Option<Notify>,
 }
 
 /// Where brokers can be scraped, in Prometheus' text format.
@@ -297,6 +309,8 @@ brokers = { 4 = "i-0c" }
 [context.dev.prometheus]
 url = "http://{host}:9404/metrics"
 brokers = { 4 = ["http://b4:9404/metrics", "http://b4:9100/metrics"] }
+[context.dev.notify]
+command = ["/usr/local/bin/page", "--team", "kafka"]
 "#;
         let contexts = parse(text).unwrap();
         let prometheus = contexts.context["dev"].prometheus.as_ref().unwrap();

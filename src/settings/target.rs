@@ -51,6 +51,7 @@ pub fn resolve(asked: &Asked, paths: &Paths) -> Result<Context, Error> {
             prometheus: None,
             probe_topic: None,
             record: true,
+            notify: None,
         });
     }
     if asked.context_file.is_some() && !file.exists() {
@@ -93,6 +94,7 @@ pub fn of_entry(name: String, entry: Entry, file: PathBuf, asked: &Asked) -> Res
         prometheus: entry.prometheus,
         probe_topic: entry.probe_topic,
         record: entry.record,
+        notify: entry.notify,
     })
 }
 

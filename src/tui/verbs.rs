@@ -25,6 +25,7 @@ use crate::plan::acl::change::Wish as Rules;
 use crate::plan::acl::text::{Note, Text};
 use crate::plan::intent::Intent;
 use crate::plan::leader::Wish;
+use crate::plan::schedule::Schedule;
 use crate::plan::summary;
 use crate::plan::user::PASSWORD;
 use crate::plan::{Kind, Plan};
@@ -162,7 +163,12 @@ impl Desk {
                     std::fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))
                 };
                 let file = wanted.from_json.as_ref().map(read).transpose()?;
-                if wanted.out.is_some() || wanted.to_json.is_some() || wanted.undo_json.is_some() {
+                if wanted.out.is_some()
+                    || wanted.to_json.is_some()
+                    || wanted.undo_json.is_some()
+                    || wanted.refresh.is_some()
+                    || wanted.valid.is_some()
+                {
                     return Err("files are saved on the command line; S saves the plan that is shown".to_owned());
                 }
                 let wish = wanted.wish(file.as_deref()).map_err(|error| error.to_string())?;
@@ -241,7 +247,11 @@ impl Desk {
                 let (id, ask) = match verb {
                     V::Pause { id, now: true } => (id, Ask::PauseNow),
                     V::Pause { id, now: false } => (id, Ask::Pause),
-                    V::Resume { id } => (id, Ask::Resume),
+                    V::Resume {
+                        id: Some(id),
+                        overrides,
+                        ..
+                    } if overrides.is_empty() => (id, Ask::Resume),
                     V::Abort { id } => (id, Ask::Abort),
                     _ => return Err(format!("`{text}` is for the command line")),
                 };
@@ -320,6 +330,7 @@ impl Desk {
             plan,
             reason: line.global.reason.clone(),
             overrides,
+            schedule: Schedule::default(),
         };
         self.remember(&sheet.id, Work::Plan(Box::new(launch), secrets));
         Ok(sheet)

@@ -14,6 +14,8 @@ mod drills;
 #[cfg(test)]
 mod fixture;
 #[cfg(test)]
+mod gates;
+#[cfg(test)]
 mod groups;
 #[cfg(test)]
 mod grants;
@@ -34,6 +36,8 @@ mod leaders;
 mod moto;
 #[cfg(test)]
 mod operations;
+#[cfg(test)]
+mod paced;
 #[cfg(test)]
 mod planes;
 #[cfg(test)]

@@ -16,23 +16,38 @@ use tokio::task::JoinHandle;
 use super::kafka;
 use super::operations::{Desk, LOOK, PATIENCE, Screen, ours, shifted, swapped};
 
-const FOLLOWER: &str = "follower.replication.throttled";
+pub(super) const FOLLOWER: &str = "follower.replication.throttled";
 
 /// Somebody else, who works without Azimuth.
-struct Stranger {
-    kafka: Kafka,
+pub(super) struct Stranger {
+    pub kafka: Kafka,
 }
 
 impl Stranger {
-    async fn sets(&self, resource: Resource, name: String, value: &str) {
-        let edit = Edit::Set(value.to_owned());
+    pub async fn sets(&self, resource: Resource, name: String, value: &str) {
+        self.changes(resource, &name, Edit::Set(value.to_owned())).await;
+    }
+
+    pub async fn changes(&self, resource: Resource, name: &str, edit: Edit) {
+        let name = name.to_owned();
         let change = ConfigChange { resource, name, edit };
         for (_, outcome) in self.kafka.incremental_alter_configs(&[change], false).await.unwrap() {
             outcome.unwrap();
         }
     }
 
-    async fn moves(&self, topic: &str, replicas: &[i32]) {
+    pub async fn cancels(&self, topic: &str) {
+        let cancelled = Move {
+            topic: topic.to_owned(),
+            partition: 0,
+            replicas: None,
+        };
+        for (_, outcome) in self.kafka.alter_partition_reassignments(&[cancelled]).await.unwrap() {
+            outcome.unwrap();
+        }
+    }
+
+    pub async fn moves(&self, topic: &str, replicas: &[i32]) {
         let moved = Move {
             topic: topic.to_owned(),
             partition: 0,
@@ -46,7 +61,7 @@ impl Stranger {
 
 impl Desk {
     /// Everything that is set: `broker 4 leader` to value and whose.
-    async fn throttles(&self) -> BTreeMap<String, (String, String)> {
+    pub(super) async fn throttles(&self) -> BTreeMap<String, (String, String)> {
         let listed = self.json("throttle list").await;
         let text = |row: &Value, key: &str| row[key].as_str().unwrap().to_owned();
         let row = |row: &Value| {
@@ -60,7 +75,7 @@ impl Desk {
 
 /// A topic of one partition on these brokers, with records of which a follower fetches one at a time, so that a throttle
 /// holds back all but the first of each measuring window of 11 s.
-async fn topic(kafka: &Kafka, bootstrap: &str, name: &str, replicas: &[i32], records: usize) {
+pub(super) async fn topic(kafka: &Kafka, bootstrap: &str, name: &str, replicas: &[i32], records: usize) {
     let topic = NewTopic {
         name: name.to_owned(),
         assignments: vec![replicas.to_vec()],
@@ -441,7 +456,7 @@ async fn throttles_from_the_screens() {
 }
 
 /// However full this machine's disk is.
-const ROOM: &str = "--override disk --reason test";
+pub(super) const ROOM: &str = "--override disk --reason test";
 
 /// One engine killed, and what became of the operation.
 struct Killed {
@@ -512,7 +527,7 @@ impl Range {
             let id = latest.as_str().unwrap().to_owned();
             let shown = self.desk.operation(&id).await;
             let state = shown["state"].as_str().unwrap();
-            if ["orphaned", "finished", "aborted", "failed"].contains(&state) {
+            if ["orphaned", "paused", "finished", "aborted", "failed"].contains(&state) {
                 return (id, shown);
             }
             assert!(started.elapsed() < PATIENCE, "it neither dies nor ends: {shown:#}");
@@ -623,10 +638,48 @@ async fn walk(first: u32, stride: u32) -> Vec<Killed> {
     table
 }
 
+/// Both throttle and first batch were asked for.
+const BEGUN: u32 = 18;
+
+/// Engines that are killed on their way into a pause: after the first batch, while throttles are taken away, before the
+/// journal says that it is paused and after.
+async fn walk_pauses() -> Vec<Killed> {
+    let (cluster, _folder) = ours().await;
+    let range = Range::of(&cluster.bootstrap()).await;
+    let mut table = Vec::new();
+    for at in BEGUN.. {
+        range.home().await;
+        range.plan(1).await;
+        let line = format!("reassign apply plan.json {ROOM} --pause-after first --detach");
+        range.dying(at, &line).await;
+        let (id, shown) = range.settled().await;
+        if shown["state"] == "paused" {
+            range.is_clean().await;
+            range.desk.run(&format!("operation abort {id} --yes")).await.ends(0);
+            break;
+        }
+        assert_eq!(shown["state"], "orphaned", "{shown:#}");
+        let found = range.is_true(&id, &shown, 0, 1).await;
+        let way = if at.is_multiple_of(2) { "abort" } else { "resume" };
+        let mut ran = range.desk.run(&format!("operation {way} {id} --yes")).await.ends(0);
+        range.is_clean().await;
+        if way == "resume" && range.desk.operation(&id).await["state"] == "paused" {
+            // The engine that took it up has paused it as its schedule says.
+            ran = range.desk.run(&format!("operation resume {id} --yes")).await.ends(0);
+            range.is_clean().await;
+        }
+        if way == "resume" {
+            assert_eq!(range.desk.placement("orders").await, range.there[1]);
+        }
+        let end = ran.stdout.split(" · ").next().unwrap_or_default().trim().to_owned();
+        table.push(Killed { at, found, way, end });
+    }
+    cluster.shutdown().await;
+    table
+}
+
 /// Engines that are killed while they take back what an engine that was killed before had in flight.
 async fn walk_aborts() -> Vec<Killed> {
-    /// Both throttle and first batch were asked for.
-    const BEGUN: u32 = 15;
     let (cluster, _folder) = ours().await;
     let range = Range::of(&cluster.bootstrap()).await;
     let mut table = Vec::new();
@@ -662,12 +715,12 @@ const LANES: u32 = 3;
 async fn an_engine_may_be_killed_anywhere() {
     // Most of it is waiting, so several go side by side.
     let walks = join_all((1..=LANES).map(|first| tokio::spawn(walk(first, LANES))));
-    let (walks, three) = tokio::join!(walks, tokio::spawn(walk_aborts()));
+    let (walks, three, four) = tokio::join!(walks, tokio::spawn(walk_aborts()), tokio::spawn(walk_pauses()));
     let mut table: Vec<Killed> = walks.into_iter().flat_map(Result::unwrap).collect();
-    let three = three.unwrap();
+    let (three, four) = (three.unwrap(), four.unwrap());
     table.sort_by_key(|killed| killed.at);
     println!("killed at | what was found                                  | then    | and it ended");
-    for killed in table.iter().chain(&three) {
+    for killed in table.iter().chain(&three).chain(&four) {
         println!(
             "{:>9} | {:<47} | {:<7} | {}",
             killed.at, killed.found, killed.way, killed.end
@@ -676,4 +729,5 @@ async fn an_engine_may_be_killed_anywhere() {
     // A journal entry and an act have a point before and one after.
     assert!(table.len() >= 30, "{} points of a whole operation", table.len());
     assert!(three.len() >= 6, "{} points of an abort", three.len());
+    assert!(four.len() >= 6, "{} points on the way into a pause", four.len());
 }

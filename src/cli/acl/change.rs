@@ -18,6 +18,7 @@ use crate::operation::Secrets;
 use crate::plan::acl::change::{Difference, Wish as Rules, in_scope};
 use crate::plan::acl::text::{self, Scope, Text};
 use crate::plan::intent::Intent;
+use crate::plan::schedule::Schedule;
 use crate::plan::{Kind, Plan};
 
 /// What `acl apply` and `acl edit` do.
@@ -35,6 +36,8 @@ pub async fn run(line: &Line, verb: &Verb) -> Result<Exit, Failure> {
                 saved,
                 overrides,
                 detach: *detach,
+                schedule: Schedule::default(),
+                skip_drifted: false,
                 secrets: Secrets::default(),
             };
             change::run(line, wish).boxed().await
@@ -175,6 +178,8 @@ async fn carry_out(line: &Line, path: &Path, text: &str, overrides: &[String]) -
         saved: None,
         overrides,
         detach: false,
+        schedule: Schedule::default(),
+        skip_drifted: false,
         secrets: Secrets::default(),
     };
     change::run(line, wish).boxed().await

@@ -13,6 +13,7 @@ use crate::feed::{self, Needs, Section, Sources};
 use crate::model::cluster::Cluster;
 use crate::model::row::Rows;
 use crate::model::{Health, Moment, Snapshot};
+use crate::operation::notify::{self, News};
 use crate::settings::pin::Pins;
 use crate::settings::{Context, Paths};
 
@@ -38,6 +39,7 @@ pub async fn answer(global: &Global, context: &Context) -> Result<Answer, Failur
         rows.push(pin(context, &mut pins, cluster, &paths));
         rows.extend(aws(context, &sources, each).await);
     }
+    rows.extend(notify(context).await);
     let mut answer = Answer::list(COLUMNS, &rows, "step", |row| format!("{} {}", row.step, row.subject));
     answer.context = Some(context.name.clone());
     answer.cluster_id = cluster.map(|cluster| cluster.id);
@@ -56,6 +58,23 @@ impl From<Trial> for Row {
             took: Some(trial.took),
         }
     }
+}
+
+/// Whoever is told of operations is told of this.
+async fn notify(context: &Context) -> Option<Row> {
+    let notify = context.notify.as_ref()?;
+    let began = Instant::now();
+    let sent = notify::send(notify, &News::test(&context.name, Moment::now())).await;
+    Some(Row {
+        step: "notify".to_owned(),
+        subject: context.name.clone(),
+        outcome: if sent.is_ok() { Outcome::Pass } else { Outcome::Fail },
+        detail: match sent {
+            Ok(()) => "the command took a test message".to_owned(),
+            Err(error) => format!("[notify] command: {error}"),
+        },
+        took: Some(began.elapsed()),
+    })
 }
 
 /// Is it the cluster that was here before?

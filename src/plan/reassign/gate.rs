@@ -26,7 +26,7 @@ pub(super) fn gates(snapshot: &Snapshot, moves: &[Move], impact: &Impact) -> Vec
 }
 
 /// Every broker that gets a replica must be there to take it.
-fn alive(snapshot: &Snapshot, moves: &[Move]) -> Gate {
+pub(super) fn alive(snapshot: &Snapshot, moves: &[Move]) -> Gate {
     let adding: BTreeSet<BrokerId> = moves.iter().flat_map(Move::adding).collect();
     let dead = adding.iter().filter(|id| is_dead(snapshot, **id));
     let dead: Vec<String> = dead.map(|id| format!("broker {id}")).collect();
@@ -134,7 +134,7 @@ fn idle(snapshot: &Snapshot, moves: &[Move]) -> Gate {
     }
 }
 
-fn disk(snapshot: &Snapshot, impact: &Impact) -> Gate {
+pub(super) fn disk(snapshot: &Snapshot, impact: &Impact) -> Gate {
     let receiving = || impact.brokers.iter().filter(|(_, load)| load.bytes_in != Some(0));
     let full: Vec<String> = receiving()
         .filter_map(|(id, load)| Some((id, load.used_percent_peak?)))

@@ -17,7 +17,7 @@ use crate::model::throttle::Setting;
 use crate::model::{BrokerId, Moment};
 use crate::plan::gate::{Class, Gate, Verdict};
 use crate::plan::throttle::{Copied, others, per_second, settings, vacant};
-use crate::plan::{Move, Step};
+use crate::plan::{Move, Plan, Step};
 
 /// Of what is left at the tightest pair, so that clients keep the rest.
 const SHARE: f64 = 0.7;
@@ -48,6 +48,41 @@ pub struct Throttle {
     pub seconds: Option<u64>,
 }
 
+/// Where a rate comes from that somebody gave.
+const ASKED: &str = "as asked";
+
+impl Throttle {
+    /// Whether the limits of machines decided it, so that clients' traffic changes it.
+    pub fn is_solved(&self) -> bool {
+        self.basis != ASKED
+    }
+
+    /// The same as clients' traffic has it by now: what cannot be seen stays as it was.
+    #[must_use]
+    pub fn again(&self, plan: &Plan, snapshot: &Snapshot, now: Moment) -> Self {
+        let batches: Vec<Vec<Move>> = plan
+            .steps
+            .iter()
+            .filter_map(|step| match step {
+                Step::Reassign { moves } => Some(moves.clone()),
+                _ => None,
+            })
+            .collect();
+        let ingest = ingest(snapshot, &batches).or(self.ingest_bytes_per_second);
+        let mut fresh = Self {
+            ingest_bytes_per_second: ingest,
+            ..self.clone()
+        };
+        if self.is_solved()
+            && let Ok((rate, basis)) = tightest(snapshot, &pairs(snapshot, &batches), now)
+        {
+            // What it copies is part of the traffic by now, and is not taken off twice: the more it is, the less is left.
+            (fresh.bytes_per_second, fresh.basis) = (rate.max(self.bytes_per_second / 4), basis);
+        }
+        fresh
+    }
+}
+
 /// Works the throttle out for batches of moves; the gate says why there is none, or whether the plan ends.
 pub(super) fn solve(
     snapshot: &Snapshot,
@@ -62,7 +97,7 @@ pub(super) fn solve(
     let warn = |evidence: String| (None, vec![Gate::new("throttle", Class::Soft, Verdict::Warn, evidence)]);
     let (rate, basis) = match wish {
         MaxRate::Unlimited => return warn("none, as asked: copies take whatever disks and network give".to_owned()),
-        MaxRate::At(rate) => (rate, "as asked".to_owned()),
+        MaxRate::At(rate) => (rate, ASKED.to_owned()),
         MaxRate::Solved => match tightest(snapshot, &pairs, now) {
             Ok((rate, basis)) => (rate, basis),
             Err(why) => {

@@ -33,7 +33,7 @@ pub struct Operation {
     /// What it does, for example `reassign`.
     pub verb: String,
     pub title: String,
-    /// `running`, `paused`, `aborting`, `finished`, `failed`, `aborted`; `orphaned` has no engine and is not over.
+    /// `running`, `waiting`, `paused`, `aborting`, `finished`, `failed`, `aborted`; `orphaned` has no engine and is not over.
     pub state: String,
     /// Who started it: `anna@bastion-b`.
     pub by: String,
@@ -69,7 +69,7 @@ impl Operation {
 
     /// An engine carries it out.
     pub fn is_running(&self) -> bool {
-        matches!(self.state.as_str(), "running" | "paused" | "aborting")
+        matches!(self.state.as_str(), "running" | "waiting" | "paused" | "aborting")
     }
 }
 
@@ -172,7 +172,7 @@ fn state(state: &str) -> Field {
     let (glyph, tone) = match state {
         "running" | "doing" => ("▸", Tone::Accent),
         "done" | "finished" => ("✓", Tone::Ok),
-        "paused" | "aborted" | "aborting" => ("▲", Tone::Warn),
+        "waiting" | "paused" | "aborted" | "aborting" => ("▲", Tone::Warn),
         "failed" | "orphaned" | "half done" => ("✖", Tone::Error),
         _ => ("·", Tone::Muted),
     };

@@ -101,7 +101,11 @@ impl State {
                 };
                 let verb = match action {
                     Action::Pause => operation::Verb::Pause { id, now: false },
-                    Action::Resume => operation::Verb::Resume { id },
+                    Action::Resume => operation::Verb::Resume {
+                        id: Some(id),
+                        unattended: false,
+                        overrides: Vec::new(),
+                    },
                     Action::Undo => operation::Verb::Undo {
                         id,
                         max_rate: None,

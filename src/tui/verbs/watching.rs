@@ -140,7 +140,10 @@ fn shape(status: &Status, entries: &[Entry], held: Vec<Setting>) -> Operation {
         percent: Some(status.percent()),
         eta_seconds: progress.and_then(|progress| progress.eta_seconds).map(|eta| eta as f64),
         reach: Reach::of(&status.plan),
-        note: status.way_out().or_else(|| status.note.clone()),
+        note: status
+            .way_out()
+            .or_else(|| waits(status))
+            .or_else(|| status.note.clone()),
         held,
         steps: (0..status.steps.len()).map(|at| step(status, at)).collect(),
         log: entries
@@ -149,6 +152,12 @@ fn shape(status: &Status, entries: &[Entry], held: Vec<Setting>) -> Operation {
             .map(|entry| (entry.at, entry.event.to_string()))
             .collect(),
     }
+}
+
+/// What it waits for, while it does.
+fn waits(status: &Status) -> Option<String> {
+    let waiting = status.waits.as_ref().filter(|_| status.word() == "waiting");
+    waiting.map(ToString::to_string)
 }
 
 fn verb(plan: &Plan) -> &'static str {
@@ -182,7 +191,11 @@ fn step(status: &Status, at: usize) -> Step {
             at: Some(*since),
             state: if status.alive { "doing" } else { "half done" }.to_owned(),
             text: match progress {
-                Some(progress) => format!("{name} · {} of {} · {}", progress.done, progress.total, progress.note),
+                Some(progress) => {
+                    let paced = progress.paced.as_ref().map(|paced| format!(" · {paced}"));
+                    let (done, total, paced) = (progress.done, progress.total, paced.unwrap_or_default());
+                    format!("{name} · {done} of {total} · {}{paced}", progress.note)
+                }
                 None => name,
             },
         },

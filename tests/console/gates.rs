@@ -1,0 +1,230 @@
+//! What happens to a running operation when something that it needs no longer holds: it begins nothing more, says why, and
+//! goes on by itself once it holds again.
+
+use std::time::Instant;
+
+use azimuth::source::kafka::record::{NewRecord, Producer};
+use azimuth::source::kafka::{Edit, Kafka, Resource, Target};
+use azimuth_broker::cluster::{Cluster, ClusterConfig, Fault, Selection};
+use azimuth_broker::env::disk::{DirFault, Disk};
+use azimuth_broker::id::NodeId;
+use futures::future::join_all;
+use serde_json::{Value, json};
+
+use super::kafka;
+use super::operations::{Desk, LOOK, PATIENCE, shifted, swapped};
+use super::throttles::{FOLLOWER, ROOM, Stranger, topic};
+
+const MIN_ISR: &str = "min.insync.replicas";
+const LEADER_RATE: &str = "leader.replication.throttled.rate";
+/// Of each broker.
+const VOLUME_BYTES: u64 = 1 << 30;
+
+impl Desk {
+    /// Waits until the operation waits for just these gates.
+    async fn waits_for(&self, id: &str, gates: &str) -> String {
+        let waits = |operation: &Value| {
+            let told = operation["waits_for"].as_str().unwrap_or_default();
+            told.starts_with(&format!("gate {gates} is closed"))
+        };
+        let operation = self.until(id, &format!("waiting for {gates}"), waits).await;
+        assert_eq!(operation["state"], "waiting", "{operation:#}");
+        operation["waits_for"].as_str().unwrap().to_owned()
+    }
+
+    /// Begins the plan of a file, and pauses it before its last step; its operation.
+    pub(super) async fn paused(&self, plan: &str, more: &str) -> String {
+        let line = format!("reassign apply {plan} --detach --yes -o name {more}");
+        let id = self.run(&line).await.ends(0).stdout.trim().to_owned();
+        self.run(&format!("operation pause {id}")).await.ends(0);
+        let paused = self
+            .until(&id, "paused", |operation| operation["state"] == "paused")
+            .await;
+        assert!(paused["steps_done"].as_u64() < paused["steps"].as_array().map(|all| all.len() as u64));
+        id
+    }
+
+    /// Plans an assignment of a topic, once every size is known and there are so many bytes to copy.
+    pub(super) async fn planned(&self, topic: &str, replicas: &[Vec<i64>], flags: &str, bytes: u64) {
+        let file = self.assignment(topic, replicas);
+        let line = format!("reassign plan --from-json {} {flags} --out plan.json", file.display());
+        let started = Instant::now();
+        loop {
+            let plan = self.json(&line).await;
+            let impact = &plan["impact"];
+            let paced = plan["throttle"].is_null() || !plan["throttle"]["ingest_bytes_per_second"].is_null();
+            if impact["unknown_sizes"] == json!(0) && impact["known_bytes"].as_u64() >= Some(bytes) && paced {
+                return;
+            }
+            assert!(started.elapsed() < PATIENCE, "the sizes never come: {impact:#}");
+            tokio::time::sleep(LOOK).await;
+        }
+    }
+}
+
+/// Something in every partition.
+pub(super) async fn fill(bootstrap: &str, topic: &str, partitions: i32) {
+    let producer = Producer::new(&Target::new(bootstrap), &[]).unwrap();
+    let sent = (0..partitions).map(|partition| {
+        producer.send(NewRecord {
+            topic,
+            partition: Some(partition),
+            value: Some(&[b'x'; RECORD_BYTES as usize]),
+            ..NewRecord::default()
+        })
+    });
+    for sent in join_all(sent).await {
+        sent.unwrap();
+    }
+}
+
+pub(super) const RECORD_BYTES: u64 = 50_000;
+
+/// Brokers whose disks can be filled from outside.
+async fn faulty() -> (Cluster, tempfile::TempDir) {
+    let folder = tempfile::Builder::new().prefix("azimuth-gates-").tempdir().unwrap();
+    let racks = ["a", "b", "c", "a"].map(str::to_owned);
+    let mut config = ClusterConfig::local(4, &racks, folder.path(), 0);
+    let dirs = config.nodes.iter().flat_map(|node| &node.log_dirs);
+    config.disk = Disk::with_volumes(dirs.map(|dir| (dir.clone(), VOLUME_BYTES))).unwrap();
+    config.allow_faults = true;
+    (Cluster::start(config).await.unwrap(), folder)
+}
+
+/// One thing after the other goes wrong before the last has passed, so that the operation never moves on between them.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn each_gate_holds_a_running_operation_up_and_lets_it_go_on() {
+    let (mut cluster, _folder) = faulty().await;
+    let bootstrap = cluster.bootstrap();
+    let desk = Desk::of(&bootstrap);
+    let stranger = Stranger {
+        kafka: Kafka::new(Target::new(&bootstrap)),
+    };
+    topic(&stranger.kafka, &bootstrap, "slow", &[1, 2], 40).await;
+    desk.run("topic create orders --partitions 100 --replication-factor 3 --yes")
+        .await
+        .ends(0);
+    fill(&bootstrap, "orders", 100).await;
+    let wanted = swapped(&desk.placement("orders").await);
+    desk.planned("orders", &wanted, "--max-rate none", 50 * RECORD_BYTES)
+        .await;
+    let id = desk.paused("plan.json", "").await;
+
+    // Somebody moves something else, so slowly that it stays in flight.
+    stranger
+        .sets(Resource::Broker(Some(3)), format!("{FOLLOWER}.rate"), "1000")
+        .await;
+    stranger
+        .sets(Resource::Topic("slow".into()), format!("{FOLLOWER}.replicas"), "*")
+        .await;
+    stranger.moves("slow", &[3, 2]).await;
+    let resume = format!("operation resume {id}");
+    let held = desk.run(&format!("{resume} --yes")).await.ends(4);
+    let held = held.answers("waiting (").answers("gate idle is closed");
+    held.says("slow-0")
+        .says(&format!("azimuth operation attach {id}"))
+        .says(&format!("azimuth operation resume {id} --override idle --reason TEXT"));
+    desk.waits_for(&id, "idle").await;
+
+    // The disk of a target fills meanwhile, as `azimuth-broker fault fill-dir` does it.
+    let full = Fault::Dir {
+        dir: None,
+        fault: DirFault::Full(VOLUME_BYTES / 20),
+    };
+    let full = cluster.inject(NodeId(4), full).await.unwrap();
+    let told = desk.waits_for(&id, "idle, disk").await;
+    assert!(told.contains("disks would pass 85 %: broker 4 95 %"), "{told}");
+    stranger.cancels("slow").await;
+    desk.waits_for(&id, "disk").await;
+
+    // Somebody throttles who takes part.
+    stranger
+        .changes(Resource::Broker(Some(1)), LEADER_RATE, Edit::Set("5000".to_owned()))
+        .await;
+    let told = desk.waits_for(&id, "foreign, disk").await;
+    assert!(told.contains("somebody else has set 5.0 kB/s on broker"), "{told}");
+    cluster.mend(Selection::Number(full.number)).await.unwrap();
+    desk.waits_for(&id, "foreign").await;
+
+    // Somebody changes what the moved topic must have in sync.
+    let orders = || Resource::Topic("orders".into());
+    stranger.changes(orders(), MIN_ISR, Edit::Set("2".to_owned())).await;
+    let told = desk.waits_for(&id, "foreign, configs").await;
+    assert!(told.contains("orders 1→2"), "{told}");
+    stranger
+        .changes(Resource::Broker(Some(1)), LEADER_RATE, Edit::Unset)
+        .await;
+    desk.waits_for(&id, "configs").await;
+
+    // A broker that takes no part in the copies is killed by hand: ISRs shrink.
+    cluster.kill(NodeId(2)).await;
+    let told = desk.waits_for(&id, "isr, configs").await;
+    assert!(told.contains("broker 2 is missing from"), "{told}");
+    stranger.changes(orders(), MIN_ISR, Edit::Unset).await;
+    desk.waits_for(&id, "isr").await;
+
+    // And then one that replicas go to; that no override opens.
+    cluster.kill(NodeId(4)).await;
+    desk.waits_for(&id, "target-alive, isr").await;
+    let line = format!("operation resume {id} --override target-alive,isr");
+    desk.run(&format!("{line} --yes")).await.ends(2).says("--reason");
+    let done = desk.operation(&id).await["steps_done"].clone();
+    cluster.restart(NodeId(2)).await.unwrap();
+    cluster.restart(NodeId(4)).await.unwrap();
+    desk.run(&format!("operation attach {id}"))
+        .await
+        .ends(0)
+        .answers("finished");
+    assert_eq!(desk.placement("orders").await, wanted);
+
+    let shown = desk.operation(&id).await;
+    assert!(
+        done.as_u64() < shown["steps_done"].as_u64(),
+        "none was done meanwhile: {done}"
+    );
+    let journal = shown["journal"].as_array().unwrap().iter();
+    let told: Vec<&str> = journal.map(|entry| entry["event"].as_str().unwrap()).collect();
+    assert!(
+        told.iter().any(|event| event.starts_with("waits: gate idle is closed")),
+        "{told:#?}"
+    );
+    assert!(told.contains(&"goes on"), "{told:#?}");
+    cluster.shutdown().await;
+}
+
+/// On Kafka: somebody else's throttle and move, and going on against them.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn gates_of_a_running_operation_on_apache_kafka() {
+    let Some(cluster) = kafka::Cluster::start().await else {
+        return;
+    };
+    let desk = Desk::of(&cluster.bootstrap);
+    let stranger = Stranger {
+        kafka: Kafka::new(Target::new(&cluster.bootstrap)),
+    };
+    desk.run("topic create orders --partitions 60 --replication-factor 2 --yes")
+        .await
+        .ends(0);
+    let wanted = shifted(&desk.placement("orders").await, &[1, 2, 3]);
+    desk.planned("orders", &wanted, "--max-rate none", 0).await;
+    let id = desk.paused("plan.json", ROOM).await;
+    stranger
+        .changes(Resource::Broker(Some(1)), LEADER_RATE, Edit::Set("5000".to_owned()))
+        .await;
+    let held = desk.run(&format!("operation resume {id} --yes")).await.ends(4);
+    held.answers("gate foreign is closed")
+        .answers("somebody else has set 5.0 kB/s on broker");
+    desk.waits_for(&id, "foreign").await;
+    let line = format!("operation resume {id} --override foreign --reason agreed --yes");
+    desk.run(&line).await.ends(0).answers("finished");
+    assert_eq!(desk.placement("orders").await, wanted);
+    let shown = desk.operation(&id).await;
+    let told = shown["journal"].to_string();
+    assert!(told.contains("asked: resume, against gates foreign: agreed"), "{told}");
+    // A stranger's throttle is theirs.
+    let left = desk.throttles().await;
+    assert!(
+        left.values().all(|(_, whose)| whose == "foreign") && left.len() == 1,
+        "{left:?}"
+    );
+}
