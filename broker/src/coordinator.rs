@@ -4,7 +4,10 @@
 //! What must stay true: a group answers only from a log that was read to the end it had at the election, the writes of
 //! one partition reach the log in the order they were decided, and nothing is answered before its write is committed.
 
+mod loading;
+mod peer;
 mod shard;
+mod transactions;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -24,10 +27,17 @@ use crate::id::{Epoch, NodeId, TopicPartition};
 use crate::image::Image;
 use crate::replica::ReplicaManager;
 
+pub use peer::Peers;
 pub use shard::Shard;
+pub use transactions::{
+    Patience, TransactionCoordinator, TransactionSetup, TransactionShard, Verdicts, Verifier, write_marker,
+};
 
 /// The topic that groups and their offsets live in.
 pub const OFFSETS_TOPIC: &str = "__consumer_offsets";
+
+/// The topic that transactional ids and their transactions live in.
+pub const TRANSACTIONS_TOPIC: &str = "__transaction_state";
 
 /// What the coordinator of one node needs.
 pub struct Setup {
@@ -35,6 +45,8 @@ pub struct Setup {
     pub settings: Settings,
     /// `offsets.commit.timeout.ms`
     pub write_timeout: Duration,
+    /// `transaction.partition.verification.enable`
+    pub verify_transactions: bool,
     pub clock: Clock,
     pub image: watch::Receiver<Arc<Image>>,
     pub replicas: Arc<ReplicaManager>,
@@ -103,7 +115,7 @@ impl GroupCoordinator {
     }
 
     fn follow(&self, image: &Arc<Image>, previous: &Image) {
-        let led = led_by(image, self.base.setup.node);
+        let led = led_by(image, OFFSETS_TOPIC, self.base.setup.node);
         let mut shards = self.shards.write();
         shards.retain(|partition, shard| {
             let stays = led
@@ -155,6 +167,19 @@ impl GroupCoordinator {
         }
     }
 
+    /// The loaded shard of a partition of the offsets topic.
+    ///
+    /// # Errors
+    /// `NOT_LEADER_OR_FOLLOWER` when another node leads it, `COORDINATOR_LOAD_IN_PROGRESS` while it is read.
+    pub fn shard_at(&self, partition: i32) -> Result<Arc<Shard>, ResponseError> {
+        let shard = self.shards.read().get(&partition).cloned();
+        let shard = shard.ok_or(ResponseError::NotLeaderOrFollower)?;
+        match shard.is_loaded() {
+            true => Ok(shard),
+            false => Err(ResponseError::CoordinatorLoadInProgress),
+        }
+    }
+
     /// All loaded shards; an error while one is still read, because a list would not be whole.
     ///
     /// # Errors
@@ -191,9 +216,9 @@ impl Base {
     }
 }
 
-/// The partitions of the offsets topic that `node` leads, each with its identity and epoch.
-fn led_by(image: &Image, node: NodeId) -> BTreeMap<i32, (TopicPartition, Epoch)> {
-    let Some(topic) = image.topic_named(OFFSETS_TOPIC) else {
+/// The partitions of a coordinators' topic that `node` leads, each with its identity and epoch.
+fn led_by(image: &Image, topic: &str, node: NodeId) -> BTreeMap<i32, (TopicPartition, Epoch)> {
+    let Some(topic) = image.topic_named(topic) else {
         return BTreeMap::new();
     };
     let led = topic

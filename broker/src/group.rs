@@ -13,6 +13,7 @@ mod member;
 mod offset;
 pub mod record;
 mod sync;
+mod transaction;
 #[cfg(test)]
 mod tests;
 
@@ -30,6 +31,7 @@ pub use leave::Leaver;
 use member::Member;
 pub use offset::{Commit, Committed, Committer, Refused};
 pub use sync::{SyncRequest, Synced};
+pub use transaction::{Ended, InTransaction};
 
 /// Where a waiting member's answer goes; a connection that is gone just drops its end.
 pub type Reply<T> = oneshot::Sender<T>;
@@ -80,7 +82,19 @@ pub struct Write {
     pub group: String,
     /// Key and value; no value is a tombstone.
     pub records: Vec<(Bytes, Option<Bytes>)>,
+    pub kind: Kind,
     pub then: Then,
+}
+
+/// What kind of batch a write belongs into.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// With others.
+    Plain,
+    /// A batch of its own, of a producer's transaction.
+    InTransaction(InTransaction),
+    /// The end of a producer's transaction, without records of the groups.
+    End(Ended),
 }
 
 /// What a finished write means.
@@ -97,6 +111,14 @@ pub enum Then {
         offsets: Vec<(String, i32, Committed)>,
         reply: Reply<Outcome>,
     },
+    /// Offsets that become visible when their transaction is committed.
+    CommitLater {
+        by: InTransaction,
+        offsets: Vec<(String, i32, Committed)>,
+        reply: Reply<Outcome>,
+    },
+    /// A transaction is over.
+    EndTransaction { ended: Ended, reply: Reply<Outcome> },
     /// These offsets are gone.
     Forget {
         offsets: Vec<(String, i32)>,
@@ -157,6 +179,8 @@ struct Group {
     /// The leader's assignment is being written.
     assigning: bool,
     offsets: BTreeMap<(String, i32), Committed>,
+    /// Offsets of open transactions, by producer id.
+    pending_offsets: BTreeMap<i64, BTreeMap<(String, i32), Committed>>,
 }
 
 /// How long a rebalance waits for its members.
@@ -195,6 +219,22 @@ impl Groups {
             }
             Then::Commit { offsets, reply } => {
                 self.committed(&group, offsets, outcome, reply, now);
+                Vec::new()
+            }
+            Then::CommitLater { by, offsets, reply } => {
+                self.kept_for_later(&group, by, offsets, outcome, reply);
+                Vec::new()
+            }
+            Then::EndTransaction { ended, reply } => {
+                if outcome.is_ok() {
+                    self.transaction_ended(ended);
+                }
+                let _gone = reply.send(outcome.map(|_| ()).map_err(|error| match error {
+                    error @ (ResponseError::InvalidProducerEpoch | ResponseError::TransactionCoordinatorFenced) => {
+                        error
+                    }
+                    error => not_stored(error),
+                }));
                 Vec::new()
             }
             Then::Forget { offsets, reply } => {
@@ -270,6 +310,7 @@ impl Group {
             sync_deadline_ms: None,
             assigning: false,
             offsets: BTreeMap::new(),
+            pending_offsets: BTreeMap::new(),
         }
     }
 
@@ -332,6 +373,7 @@ impl Group {
         Write {
             group: self.name.clone(),
             records: vec![(key, Some(value))],
+            kind: Kind::Plain,
             then,
         }
     }
@@ -346,6 +388,8 @@ fn answer(reply: Option<Reply<Outcome>>, outcome: Result<Offset, ResponseError>)
 /// What a client is told when its group's log could not be written; it looks the coordinator up again or retries.
 fn not_stored(error: ResponseError) -> ResponseError {
     match error {
+        // Of a producer that is not the one of its transaction.
+        error @ (ResponseError::InvalidProducerEpoch | ResponseError::InvalidTxnState) => error,
         ResponseError::NotLeaderOrFollower | ResponseError::FencedLeaderEpoch | ResponseError::KafkaStorageError => {
             ResponseError::NotCoordinator
         }

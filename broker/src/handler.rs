@@ -3,6 +3,8 @@
 //! A handler declares its versions, decides nothing that the controller or a replica decides, and answers in the
 //! version it was asked in. A request that does not follow its schema, or an API that is not in the list, costs the connection.
 
+pub mod add_offsets_to_txn;
+pub mod add_partitions_to_txn;
 pub mod alter_client_quotas;
 pub mod alter_configs;
 pub mod alter_partition_reassignments;
@@ -26,10 +28,13 @@ pub mod describe_cluster;
 pub mod describe_configs;
 pub mod describe_groups;
 pub mod describe_log_dirs;
+pub mod describe_producers;
 pub mod describe_quorum;
 pub mod describe_topic_partitions;
+pub mod describe_transactions;
 pub mod describe_user_scram_credentials;
 pub mod elect_leaders;
+pub mod end_txn;
 pub mod fetch;
 pub mod find_coordinator;
 mod forward;
@@ -43,6 +48,7 @@ pub mod list_config_resources;
 pub mod list_groups;
 pub mod list_offsets;
 pub mod list_partition_reassignments;
+pub mod list_transactions;
 pub mod metadata;
 pub mod metadata_log;
 mod mutation;
@@ -58,8 +64,10 @@ pub mod sasl_authenticate;
 pub mod sasl_handshake;
 pub mod sync_group;
 mod throttle;
+pub mod txn_offset_commit;
 pub mod unregister_broker;
 pub mod update_features;
+pub mod write_txn_markers;
 
 use std::ops::RangeInclusive;
 use std::time::Instant;
@@ -167,11 +175,19 @@ serves! { broker_apis, broker_dispatch:
     Fetch [itself] => raw fetch,
     ListOffsets [itself] => list_offsets,
     OffsetForLeaderEpoch [itself] => offset_for_leader_epoch,
+    DescribeProducers [itself] => describe_producers,
     DeleteRecords [itself] => delete_records,
     DescribeLogDirs [cluster Describe] => describe_log_dirs,
     AlterReplicaLogDirs [cluster Alter] => alter_replica_log_dirs,
     Metadata [itself] => metadata,
     InitProducerId [itself] => init_producer_id,
+    AddPartitionsToTxn [itself] => add_partitions_to_txn,
+    AddOffsetsToTxn [itself] => add_offsets_to_txn,
+    EndTxn [itself] => end_txn,
+    WriteTxnMarkers [cluster Alter ClusterAction] => write_txn_markers,
+    TxnOffsetCommit [itself] => txn_offset_commit,
+    DescribeTransactions [itself] => describe_transactions,
+    ListTransactions [itself] => list_transactions,
     CreateTopics [itself] => create_topics,
     DeleteTopics [itself] => delete_topics,
     CreatePartitions [itself] => create_partitions,

@@ -12,6 +12,7 @@ pub mod log;
 pub mod image;
 pub mod controller;
 pub mod group;
+pub mod txn;
 pub mod auth;
 pub mod quota;
 pub mod replica;

@@ -5,6 +5,7 @@
 //! whose effect is unknown the log refuses everything until the process restarts. Batches are stored as
 //! received: only base offset and leader epoch are set.
 
+mod aborted;
 mod append;
 mod blank;
 mod checkpoint;
@@ -28,7 +29,7 @@ use std::collections::HashSet;
 use std::path::Path;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 
 use bytes::Bytes;
 use parking_lot::{Mutex, MutexGuard, RwLock};
@@ -36,6 +37,7 @@ use parking_lot::{Mutex, MutexGuard, RwLock};
 pub use config::{LogConfig, TimestampType};
 pub use error::Error;
 pub use manager::{DirStatus, Future, Identity, Intervals, LogManager, Named, can_move};
+pub use producer::{Guard, Verify};
 
 use crate::env::clock::Clock;
 use crate::env::disk::Disk;
@@ -120,6 +122,10 @@ pub struct Log {
     size: AtomicU64,
     high_watermark: AtomicI64,
     recovery_point: AtomicI64,
+    /// Nothing before it is part of a transaction that may still change; the largest number without any.
+    unstable: AtomicI64,
+    /// Some transaction in it may have been aborted.
+    any_aborted: AtomicBool,
 }
 
 #[derive(Debug)]
@@ -205,6 +211,8 @@ impl Log {
         let dir: Arc<Path> = dir.into();
         let loaded = load::load(&shared.disk, &dir, &config, recovery_point, clean)?;
         let start = loaded.segments.first().map_or(0, |segment| segment.base);
+        let unstable = loaded.producers.first_unstable().unwrap_or(Offset::MAX);
+        let any_aborted = loaded.segments.iter().any(|segment| !segment.aborted().is_empty());
         let log = Self {
             place: RwLock::new(Place {
                 dir,
@@ -220,6 +228,8 @@ impl Log {
             size: AtomicU64::new(loaded.segments.iter().map(|segment| segment.size).sum()),
             high_watermark: AtomicI64::new(start),
             recovery_point: AtomicI64::new(recovery_point.clamp(start, loaded.end)),
+            unstable: AtomicI64::new(unstable),
+            any_aborted: AtomicBool::new(any_aborted),
             state: Mutex::new(State {
                 condition: Condition::Open,
                 segments: loaded.segments,
@@ -300,9 +310,45 @@ impl Log {
         self.state.lock().producers.active()
     }
 
-    /// The first offset of the oldest open transaction: where a read_committed consumer waits.
-    pub fn first_open_transaction(&self) -> Option<Offset> {
-        self.state.lock().producers.first_open()
+    /// Where a read_committed consumer stops when what precedes `high_watermark` is committed: at the first offset of a
+    /// transaction that is open, or whose marker is not committed.
+    pub fn last_stable(&self, high_watermark: Offset) -> Offset {
+        if self.unstable.load(Ordering::Acquire) >= high_watermark {
+            return high_watermark;
+        }
+        let mut state = self.state.lock();
+        state.producers.settle(high_watermark);
+        self.publish_unstable(&state);
+        let first = state.producers.first_unstable().unwrap_or(high_watermark);
+        first.max(self.start()).min(high_watermark)
+    }
+
+    fn publish_unstable(&self, state: &State) {
+        let first = state.producers.first_unstable().unwrap_or(Offset::MAX);
+        self.unstable.store(first, Ordering::Release);
+    }
+
+    /// Producer and first offset of the aborted transactions that have records in `from..below`.
+    pub fn aborted(&self, from: Offset, below: Offset) -> Vec<(i64, Offset)> {
+        if !self.any_aborted.load(Ordering::Acquire) {
+            return Vec::new();
+        }
+        let state = self.state.lock();
+        let first = state
+            .segments
+            .partition_point(|segment| segment.base <= from)
+            .saturating_sub(1);
+        let mut found = Vec::new();
+        let entries = state.segments[first..].iter().flat_map(Segment::aborted);
+        for entry in entries {
+            if entry.last >= from && entry.first < below {
+                found.push((entry.producer, entry.first));
+            }
+            if entry.last_stable >= below {
+                break;
+            }
+        }
+        found
     }
 
     /// Logs with the same configuration share it.

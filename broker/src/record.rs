@@ -9,11 +9,13 @@ mod builder;
 mod compression;
 mod entry;
 mod header;
+mod marker;
 
 pub use builder::BatchBuilder;
 pub use compression::Compression;
 pub use entry::{Record, Records};
 pub use header::{HEADER_LEN, Header};
+pub use marker::Marker;
 
 use bytes::Bytes;
 

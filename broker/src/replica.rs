@@ -38,6 +38,7 @@ use crate::image::{Image, Partition as Assignment};
 use crate::log;
 use crate::log::LogManager;
 
+pub use crate::log::{ActiveProducer, Guard, Verify};
 pub use append::{Acks, Appending, Produced};
 pub use apply::log_config;
 pub use fetch::{Client, Fetch, FetchFrom, Fetched, Reader};
@@ -48,6 +49,7 @@ pub use session::{Name, Session, SessionAsk, Sessions, Wanted};
 pub use stats::{Kept, Stats};
 pub use throttle::QuotaWindow;
 
+use append::By;
 use follower::Fetcher;
 use mover::Moves;
 use partition::{Isr, Partition, Site};

@@ -13,23 +13,20 @@ use parking_lot::Mutex;
 use tokio::sync::{Notify, oneshot};
 
 use super::Base;
-use crate::group::record::Malformed;
+use super::loading::load;
 use crate::group::{
-    Commit, Committer, Description, Groups, JoinRequest, Joined, Leaver, Listing, Now, Outcome, SyncRequest, Synced,
-    Write,
+    Commit, Committer, Description, Ended, Groups, InTransaction, JoinRequest, Joined, Kind, Leaver, Listing, Now,
+    Outcome, SyncRequest, Synced, Write,
 };
 use crate::id::{Epoch, Offset, TopicPartition};
 use crate::image::Image;
-use crate::record::{self, BatchBuilder};
+use crate::record::{self, Batch, BatchBuilder, Marker};
+use crate::replica::{Guard, Verify};
 
-/// How much is read from the log at once while loading.
-const LOAD_BYTES: usize = 4 << 20;
 /// A batch of gathered writes is closed at this size; one write alone may be larger.
 const BATCH_BYTES: usize = 512 << 10;
 /// Decompressed records of one batch while loading.
 const BATCH_LIMIT: usize = 64 << 20;
-/// While loading: how soon to look again for leadership to be applied, or for the watermark to move.
-const LOAD_RETRY: Duration = Duration::from_millis(10);
 /// Without any deadline: how often to look for expired offsets (`offsets.retention.check.interval.ms`).
 const IDLE: Duration = Duration::from_secs(600);
 
@@ -86,10 +83,7 @@ impl Shard {
 
     /// Loads, then writes and keeps time until closed.
     pub(super) async fn run(self: Arc<Self>) {
-        if let Err(error) = self.load().await {
-            tracing::error!(partition = self.at.partition, %error, "groups cannot be read and are not served");
-            return;
-        }
+        self.load().await;
         self.loaded.store(true, Ordering::Release);
         // Topics may have been deleted while nobody led the partition, or while it was read.
         let image = Arc::clone(&self.base.setup.image.borrow());
@@ -104,54 +98,57 @@ impl Shard {
         }
     }
 
-    async fn load(&self) -> Result<(), Malformed> {
+    async fn load(&self) {
         let replicas = &self.base.setup.replicas;
-        let position = loop {
-            if self.is_closed() {
-                return Ok(());
-            }
-            match replicas.position(self.at) {
-                Some(position) if replicas.leader_epoch(self.at) == Some(self.epoch) => break position,
-                _ => tokio::time::sleep(LOAD_RETRY).await,
-            }
-        };
-        // What is in the log now may have been acknowledged by the former leader, even above our watermark.
-        let (mut next, end) = (position.log_start, position.log_end);
-        while next < end && !self.is_closed() {
-            match replicas.read_committed(self.at, next, LOAD_BYTES) {
-                Ok(batches) if !batches.is_empty() => next = self.replay(batches, next)?,
-                _ => tokio::time::sleep(LOAD_RETRY).await,
-            }
-        }
-        Ok(())
+        load(
+            replicas,
+            self.at,
+            self.epoch,
+            || self.is_closed(),
+            |batch| self.replay(&batch),
+        )
+        .await;
     }
 
-    fn replay(&self, batches: Bytes, from: Offset) -> Result<Offset, Malformed> {
+    fn replay(&self, batch: &Batch) {
         let now = self.base.now();
         let mut groups = self.groups.lock();
-        let mut next = from;
-        for batch in record::batches(batches) {
-            let Ok(batch) = batch else { break };
-            next = batch.header.next_offset();
-            if batch.header.is_control() {
-                continue;
-            }
-            for record in batch.records(BATCH_LIMIT).into_iter().flatten().flatten() {
-                let Some(key) = &record.key else { continue };
-                if let Err(error) = groups.load(key, record.value.as_deref(), record.offset, now) {
-                    // One unreadable record loses one group's state, not all groups of the partition.
-                    tracing::warn!(partition = self.at.partition, offset = record.offset, %error, "skipped");
-                }
+        let header = &batch.header;
+        if let Some(marker) = Marker::of(batch) {
+            groups.transaction_ended(Ended {
+                producer: header.producer_id,
+                epoch: header.producer_epoch,
+                committed: marker.committed,
+                coordinator_epoch: marker.coordinator_epoch,
+            });
+        }
+        if header.is_control() {
+            return;
+        }
+        let transaction = header.is_transactional().then_some(InTransaction {
+            producer: header.producer_id,
+            epoch: header.producer_epoch,
+            ticket: None,
+        });
+        for record in batch.records(BATCH_LIMIT).into_iter().flatten().flatten() {
+            let Some(key) = &record.key else { continue };
+            if let Err(error) = groups.load(key, record.value.as_deref(), record.offset, transaction, now) {
+                // One unreadable record loses one group's state, not all groups of the partition.
+                tracing::warn!(partition = self.at.partition, offset = record.offset, %error, "skipped");
             }
         }
-        Ok(next)
     }
 
-    /// What is to be written next: at least one write if there is any, more up to a batch.
+    /// What is to be written next: at least one write if there is any, more up to a batch. What belongs to a transaction is
+    /// written alone.
     fn gathered(&self) -> Vec<Write> {
         let mut queue = self.queue.lock();
+        if queue.first().is_some_and(|write| write.kind != Kind::Plain) {
+            return queue.drain(..1).collect();
+        }
         let mut size = 0;
-        let fits = queue.iter().take_while(|write| {
+        let plain = queue.iter().take_while(|write| write.kind == Kind::Plain);
+        let fits = plain.take_while(|write| {
             let first = size == 0;
             size += write
                 .records
@@ -179,18 +176,33 @@ impl Shard {
 
     async fn append(&self, writes: &[Write]) -> Result<Offset, ResponseError> {
         let timestamp = self.base.setup.clock.now_ms();
-        let mut batch = BatchBuilder::new();
-        for (key, value) in writes.iter().flat_map(|write| &write.records) {
-            batch.add(timestamp, Some(key), value.as_deref());
-        }
-        if batch.is_empty() {
+        let (batch, verify) = match writes.first().map_or(Kind::Plain, |write| write.kind) {
+            Kind::Plain => (records(BatchBuilder::new(), writes, timestamp), Verify::Off),
+            Kind::InTransaction(by) => {
+                // Offsets are not numbered in sequence: the batch has none, as in Kafka.
+                let batch = BatchBuilder::new().producer(by.producer, by.epoch, -1).transactional();
+                let verify = match self.base.setup.verify_transactions {
+                    true => Verify::With(by.ticket.map(Guard)),
+                    false => Verify::Off,
+                };
+                (records(batch, writes, timestamp), verify)
+            }
+            Kind::End(ended) => {
+                let marker = Marker {
+                    committed: ended.committed,
+                    coordinator_epoch: ended.coordinator_epoch,
+                };
+                let batch = marker.batch(timestamp, ended.producer, ended.epoch);
+                (batch.map(Some), Verify::Off)
+            }
+        };
+        let Some(batch) = batch.map_err(|_| ResponseError::InvalidRecord)? else {
             return Ok(-1);
-        }
-        let batch = batch.build().map_err(|_| ResponseError::InvalidRecord)?;
+        };
         let setup = &self.base.setup;
         let produced = setup
             .replicas
-            .append_internal(self.at, batch, setup.write_timeout)
+            .append_internal(self.at, batch, setup.write_timeout, verify)
             .await;
         produced
             .map(|produced| produced.last_offset)
@@ -278,6 +290,55 @@ impl Shard {
         answer.await.unwrap_or(Err(ResponseError::NotCoordinator))
     }
 
+    /// Commits offsets when a producer's transaction is committed.
+    ///
+    /// # Errors
+    /// The protocol's, for all of them.
+    pub async fn commit_later(&self, by: &Committer, transaction: InTransaction, commits: Vec<Commit>) -> Outcome {
+        let (reply, answer) = oneshot::channel();
+        self.decide(|groups, now| match groups.may_commit_later(by, now) {
+            Ok(()) => {
+                let write = groups.commit_later(&by.group, transaction, commits, reply, now);
+                (Ok(()), vec![write])
+            }
+            Err(error) => (Err(error), Vec::new()),
+        })?;
+        answer.await.unwrap_or(Err(ResponseError::NotCoordinator))
+    }
+
+    /// Ends a producer's transaction in this partition.
+    ///
+    /// # Errors
+    /// The protocol's.
+    pub async fn end_transaction(&self, ended: Ended) -> Outcome {
+        let (reply, answer) = oneshot::channel();
+        self.decide(|groups, _| ((), vec![groups.end_transaction(ended, reply)]));
+        answer.await.unwrap_or(Err(ResponseError::NotCoordinator))
+    }
+
+    /// Announces that the transaction coordinator is asked whether offsets may begin a producer's transaction here; `None` if
+    /// they are part of one that is open.
+    ///
+    /// # Errors
+    /// The protocol's.
+    pub fn begin_verification(&self, producer: i64, epoch: i16) -> Result<Option<u64>, ResponseError> {
+        let header = record::Header::of_producer(producer, epoch);
+        let guard = self.base.setup.replicas.begin_verification(self.at, &header);
+        guard
+            .map(|guard| guard.map(|guard| guard.0))
+            .map_err(|refusal| refusal.code)
+    }
+
+    /// Whether a transaction may still change an offset.
+    pub fn is_unstable(&self, group: &str, topic: &str, partition: i32) -> bool {
+        self.groups.lock().is_unstable(group, topic, partition)
+    }
+
+    /// The partition of the offsets topic that this is.
+    pub fn partition(&self) -> i32 {
+        self.at.partition
+    }
+
     pub fn accepts_metadata(&self, metadata: &str) -> bool {
         self.groups.lock().accepts_metadata(metadata)
     }
@@ -331,5 +392,16 @@ impl Shard {
 
     pub fn describe(&self, group: &str) -> Option<Description> {
         self.groups.lock().describe(group)
+    }
+}
+
+/// A batch of all records of `writes`; `None` without any.
+fn records(mut batch: BatchBuilder, writes: &[Write], timestamp: i64) -> Result<Option<Bytes>, record::Error> {
+    for (key, value) in writes.iter().flat_map(|write| &write.records) {
+        batch.add(timestamp, Some(key), value.as_deref());
+    }
+    match batch.is_empty() {
+        true => Ok(None),
+        false => batch.build().map(Some),
     }
 }

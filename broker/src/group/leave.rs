@@ -2,7 +2,7 @@
 
 use kafka_protocol::ResponseError;
 
-use super::{Group, Groups, Now, Outcome, Reply, Settings, State, Then, Write, record};
+use super::{Group, Groups, Kind, Now, Outcome, Reply, Settings, State, Then, Write, record};
 
 /// Who leaves: by id, or by instance when an operator removes a static member (KIP-345).
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -103,6 +103,7 @@ impl Group {
         Write {
             group: self.name.clone(),
             records,
+            kind: Kind::Plain,
             then: Then::Delete { reply },
         }
     }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use kafka_protocol::ResponseError;
 
-use super::{Group, Groups, Now, Outcome, Reply, Settings, State, Then, Write, record};
+use super::{Group, Groups, InTransaction, Kind, Now, Outcome, Reply, Settings, State, Then, Write, record};
 use crate::id::{Epoch, Offset};
 
 /// A committed offset as it is kept.
@@ -102,6 +102,7 @@ impl Groups {
         Write {
             group: group.to_owned(),
             records,
+            kind: Kind::Plain,
             then: Then::Commit { offsets, reply },
         }
     }
@@ -189,6 +190,7 @@ impl Groups {
         key: &[u8],
         value: Option<&[u8]>,
         position: Offset,
+        transaction: Option<InTransaction>,
         now: Now,
     ) -> Result<(), record::Malformed> {
         match record::Key::parse(key)? {
@@ -206,15 +208,25 @@ impl Groups {
                         .groups
                         .entry(group.clone())
                         .or_insert_with(|| Group::new(&group, now));
-                    group.keep(topic, partition, committed);
+                    match transaction {
+                        Some(by) => group.keep_for_later(by, topic, partition, committed),
+                        None => group.keep(topic, partition, committed),
+                    }
                 }
                 None => self.forgotten(&group, &[(topic, partition)]),
             },
             record::Key::Group { group } => match value {
                 Some(value) => {
                     let loaded = record::parse_group(&group, value, now)?;
-                    let offsets = self.groups.remove(&group).map(|old| old.offsets).unwrap_or_default();
-                    self.groups.insert(group, Group { offsets, ..loaded });
+                    let old = self.groups.remove(&group);
+                    let (offsets, pending_offsets) =
+                        old.map(|old| (old.offsets, old.pending_offsets)).unwrap_or_default();
+                    let loaded = Group {
+                        offsets,
+                        pending_offsets,
+                        ..loaded
+                    };
+                    self.groups.insert(group, loaded);
                 }
                 None => {
                     self.groups.remove(&group);
@@ -227,7 +239,7 @@ impl Groups {
 }
 
 impl Group {
-    fn keep(&mut self, topic: String, partition: i32, committed: Committed) {
+    pub(super) fn keep(&mut self, topic: String, partition: i32, committed: Committed) {
         let newer = self
             .offsets
             .get(&(topic.clone(), partition))
@@ -245,6 +257,7 @@ impl Group {
         Write {
             group: self.name.clone(),
             records,
+            kind: Kind::Plain,
             then: Then::Forget { offsets, reply },
         }
     }
@@ -262,7 +275,11 @@ impl Group {
     /// retention. The group goes with its last offset.
     pub(super) fn expire_offsets(&mut self, settings: &Settings, now: Now) -> Vec<Write> {
         let limit = now.wall_ms - settings.retention_ms;
-        if self.state != State::Empty || self.offsets.is_empty() || self.changed_ms > limit {
+        if self.state != State::Empty
+            || self.offsets.is_empty()
+            || !self.pending_offsets.is_empty()
+            || self.changed_ms > limit
+        {
             return Vec::new();
         }
         let old: Vec<(String, i32)> = self

@@ -333,7 +333,7 @@ fn the_next_coordinator_finds_members_and_offsets_in_the_log() {
     let mut heir = House::new();
     for (position, (key, value)) in house.log.iter().enumerate() {
         heir.groups
-            .load(key, value.as_deref(), position as i64, heir.now)
+            .load(key, value.as_deref(), position as i64, None, heir.now)
             .unwrap();
     }
     assert_eq!(heir.state(), "Stable");
@@ -351,7 +351,7 @@ fn a_deleted_group_leaves_nothing_in_the_log() {
     assert_eq!(answer.try_recv().unwrap(), Ok(()));
     let mut heir = House::new();
     for (key, value) in &house.log {
-        heir.groups.load(key, value.as_deref(), 0, heir.now).unwrap();
+        heir.groups.load(key, value.as_deref(), 0, None, heir.now).unwrap();
     }
     assert!(heir.groups.is_empty());
 }
@@ -373,4 +373,87 @@ fn offsets_of_a_group_that_is_long_empty_expire() {
     assert_eq!(house.state(), "Empty");
     house.pass(1);
     assert_eq!(house.state(), "Dead");
+}
+
+const OF: InTransaction = InTransaction {
+    producer: 7,
+    epoch: 0,
+    ticket: None,
+};
+
+impl House {
+    fn commit_later(&mut self, offset: i64) -> Outcome {
+        let commit = Commit {
+            topic: "orders".into(),
+            partition: 0,
+            offset,
+            leader_epoch: -1,
+            metadata: String::new(),
+        };
+        let (reply, mut answer) = oneshot::channel();
+        let write = self.groups.commit_later("billing", OF, vec![commit], reply, self.now);
+        assert_eq!(write.kind, Kind::InTransaction(OF));
+        self.write(vec![write]);
+        answer.try_recv().unwrap()
+    }
+
+    fn end_transaction(&mut self, committed: bool) -> Outcome {
+        let ended = Ended {
+            producer: OF.producer,
+            epoch: OF.epoch,
+            committed,
+            coordinator_epoch: 0,
+        };
+        let (reply, mut answer) = oneshot::channel();
+        let write = self.groups.end_transaction(ended, reply);
+        self.write(vec![write]);
+        answer.try_recv().unwrap()
+    }
+
+    fn seen(&self) -> (Option<i64>, bool) {
+        let offset = self
+            .groups
+            .offset("billing", "orders", 0)
+            .map(|committed| committed.offset);
+        (offset, self.groups.is_unstable("billing", "orders", 0))
+    }
+}
+
+#[test]
+fn offsets_of_a_transaction_are_seen_when_it_is_committed_and_never_when_it_is_aborted() {
+    let mut house = House::new();
+    assert_eq!(house.commit_later(5), Ok(()));
+    assert_eq!(house.seen(), (None, true));
+    assert_eq!(house.end_transaction(true), Ok(()));
+    assert_eq!(house.seen(), (Some(5), false));
+    assert_eq!(house.commit_later(9), Ok(()));
+    assert_eq!(
+        house.seen(),
+        (Some(5), true),
+        "what was committed before stays until then"
+    );
+    assert_eq!(house.end_transaction(false), Ok(()));
+    assert_eq!(house.seen(), (Some(5), false));
+    assert_eq!(house.end_transaction(true), Ok(()), "there is nothing left of it");
+    assert_eq!(house.seen(), (Some(5), false));
+}
+
+#[test]
+fn offsets_of_a_transaction_that_were_not_written_are_not_waited_for() {
+    let mut house = House::new();
+    house.failing = Some(ResponseError::NotLeaderOrFollower);
+    assert_eq!(house.commit_later(5), Err(ResponseError::NotCoordinator));
+    assert_eq!(house.seen(), (None, false));
+    house.commit_later(6).unwrap();
+    house.failing = Some(ResponseError::InvalidProducerEpoch);
+    assert_eq!(house.end_transaction(true), Err(ResponseError::InvalidProducerEpoch));
+    assert_eq!(house.seen(), (None, true), "a marker of an older epoch ends nothing");
+}
+
+#[test]
+fn a_group_that_only_an_aborted_transaction_named_never_was() {
+    let mut house = House::new();
+    house.commit_later(5).unwrap();
+    house.end_transaction(false).unwrap();
+    assert!(house.groups.is_empty());
 }

@@ -9,7 +9,7 @@ use tokio::sync::watch;
 use super::ControllerLink;
 use super::init_producer_id::ProducerIds;
 use crate::auth::{Authorizer, Principal};
-use crate::coordinator::GroupCoordinator;
+use crate::coordinator::{GroupCoordinator, TransactionCoordinator, Verifier};
 use crate::env::clock::Clock;
 use crate::id::NodeId;
 use crate::image::Image;
@@ -33,6 +33,10 @@ pub struct Context {
     pub replicas: Arc<ReplicaManager>,
     /// Coordinates nothing on a node that is only a controller.
     pub groups: Arc<GroupCoordinator>,
+    /// As the groups.
+    pub transactions: Arc<TransactionCoordinator>,
+    /// Asks the coordinators of transactions.
+    pub verifier: Arc<Verifier>,
     pub clock: Clock,
     /// The producer ids this broker may still hand out.
     pub producer_ids: Arc<ProducerIds>,

@@ -40,6 +40,7 @@ pub async fn handle(cx: &Context, call: &Call, rights: &Rights<'_>, body: Bytes)
     let reader = reader(&request, call, &rack);
     let mut fetch = Fetch {
         reader,
+        stable: request.isolation_level == 1 && matches!(reader, Reader::Consumer(_)),
         max_wait: Duration::from_millis(u64::try_from(request.max_wait_ms).unwrap_or(0)).min(MAX_WAIT),
         min_bytes: usize::try_from(request.min_bytes).unwrap_or(0),
         max_bytes: usize::try_from(request.max_bytes).unwrap_or(0).min(MAX_BYTES),

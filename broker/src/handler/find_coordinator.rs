@@ -1,4 +1,5 @@
-//! FindCoordinator (10): which broker coordinates a group. Creates the offsets topic when it is first needed.
+//! FindCoordinator (10): which broker coordinates a group or a transactional id. Creates their topics when they are first
+//! needed.
 
 use std::ops::RangeInclusive;
 
@@ -8,7 +9,7 @@ use kafka_protocol::protocol::StrBytes;
 
 use super::{Call, Context, Rights, metadata};
 use crate::auth::Object;
-use crate::coordinator::OFFSETS_TOPIC;
+use crate::coordinator::{OFFSETS_TOPIC, TRANSACTIONS_TOPIC};
 use crate::group::record::partition_of;
 use crate::image::Image;
 use crate::image::acl::Operation;
@@ -43,9 +44,9 @@ pub async fn handle(
         })
         .collect();
     let any = keys.iter().any(|(_, denied)| denied.is_none());
-    if request.key_type == GROUP && any && cx.image().topic_named(OFFSETS_TOPIC).is_none() {
+    if let Some(topic) = topic_of(request.key_type).filter(|topic| any && cx.image().topic_named(topic).is_none()) {
         // What is refused is logged; the client asks again.
-        metadata::create(cx, vec![OFFSETS_TOPIC.to_owned()]).await;
+        metadata::create(cx, vec![topic.to_owned()]).await;
     }
     let image = cx.image();
     let found = keys.into_iter().map(|(key, denied)| match denied {
@@ -93,17 +94,15 @@ fn locate(
     key_type: i8,
     key: &str,
 ) -> Result<(i32, String, i32), (ErrorCode, &'static str)> {
-    if key_type != GROUP {
-        return Err((
-            ErrorCode::InvalidRequest,
-            "this broker coordinates consumer groups only",
-        ));
-    }
+    let topic = topic_of(key_type).ok_or((
+        ErrorCode::InvalidRequest,
+        "this broker coordinates consumer groups and transactions only",
+    ))?;
     let none = (
         ErrorCode::CoordinatorNotAvailable,
-        "the offsets topic has no leader for this group yet",
+        "the coordinators' topic has no leader for this key yet",
     );
-    let topic = image.topic_named(OFFSETS_TOPIC).ok_or(none)?;
+    let topic = image.topic_named(topic).ok_or(none)?;
     let partition = partition_of(key, topic.partitions.len() as i32);
     let state = usize::try_from(partition)
         .ok()
@@ -116,4 +115,13 @@ fn locate(
         .and_then(|broker| broker.endpoint(&call.listener))
         .ok_or(none)?;
     Ok((leader.0, endpoint.host.clone(), i32::from(endpoint.port)))
+}
+
+/// The topic whose leaders coordinate keys of a type.
+fn topic_of(key_type: i8) -> Option<&'static str> {
+    match key_type {
+        GROUP => Some(OFFSETS_TOPIC),
+        TRANSACTION => Some(TRANSACTIONS_TOPIC),
+        _ => None,
+    }
 }

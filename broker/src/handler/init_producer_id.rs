@@ -1,4 +1,5 @@
-//! InitProducerId (22): an id for an idempotent producer, from the block the controller gave this broker.
+//! InitProducerId (22): an id for an idempotent producer, from the block the controller gave this broker; or with a
+//! transactional id, the id and epoch by which its coordinator knows the only producer of it.
 
 use std::ops::RangeInclusive;
 
@@ -10,6 +11,7 @@ use tokio::sync::Mutex;
 use super::{Call, Context, Rights, forward};
 use crate::auth::Object;
 use crate::image::acl::{Kind, Operation};
+use crate::txn::{Init, Producer};
 use crate::wire::ErrorCode;
 
 pub const VERSIONS: RangeInclusive<i16> = 0..=5;
@@ -26,26 +28,40 @@ pub async fn handle(
     rights: &Rights<'_>,
     request: InitProducerIdRequest,
 ) -> InitProducerIdResponse {
-    let refuse = |code: ErrorCode| {
-        InitProducerIdResponse::default()
+    match answer(cx, rights, &request).await {
+        Ok((id, epoch)) => InitProducerIdResponse::default()
+            .with_producer_id(ProducerId(id))
+            .with_producer_epoch(epoch),
+        Err(code) => InitProducerIdResponse::default()
             .with_error_code(code.code())
             .with_producer_id(ProducerId(-1))
-            .with_producer_epoch(-1)
+            .with_producer_epoch(-1),
+    }
+}
+
+async fn answer(cx: &Context, rights: &Rights<'_>, request: &InitProducerIdRequest) -> Result<Producer, ErrorCode> {
+    let transactional_id = request.transactional_id.as_ref().map(|id| id.as_str());
+    may_produce(rights, transactional_id)?;
+    let expected = match (request.producer_id.0, request.producer_epoch) {
+        (-1, -1) => None,
+        (id, epoch) if id >= 0 && epoch >= 0 => Some((id, epoch)),
+        _ => return Err(ErrorCode::InvalidRequest),
     };
-    if let Err(code) = may_produce(rights, request.transactional_id.as_ref().map(|id| id.as_str())) {
-        return refuse(code);
-    }
-    // There is no transaction coordinator; FindCoordinator says so before a client comes here.
-    if request.transactional_id.is_some() {
-        return refuse(ErrorCode::InvalidRequest);
-    }
-    match next(cx).await {
+    let Some(transactional_id) = transactional_id else {
         // An idempotent producer that asks again gets a new id: its old sequence numbers end with the old one.
-        Ok(id) => InitProducerIdResponse::default()
-            .with_producer_id(ProducerId(id))
-            .with_producer_epoch(0),
-        Err(code) => refuse(code),
+        return Ok((next(cx).await?, 0));
+    };
+    if transactional_id.is_empty() {
+        return Err(ErrorCode::InvalidRequest);
     }
+    let shard = cx.transactions.shard_of(transactional_id)?;
+    // One that is not needed is lost, like those of a broker that stops.
+    let init = Init {
+        timeout_ms: request.transaction_timeout_ms,
+        expected,
+        fresh_producer: next(cx).await?,
+    };
+    shard.init(transactional_id, init).await
 }
 
 /// Who may write any topic may be idempotent there (KIP-679).
@@ -59,7 +75,7 @@ fn may_produce(rights: &Rights<'_>, transactional_id: Option<&str>) -> Result<()
     }
 }
 
-async fn next(cx: &Context) -> Result<i64, ErrorCode> {
+pub(super) async fn next(cx: &Context) -> Result<i64, ErrorCode> {
     // Held while a block is fetched, so that a rush of producers fetches one block, not one each.
     let mut block = cx.producer_ids.block.lock().await;
     if block.is_empty() {

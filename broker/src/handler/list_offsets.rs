@@ -41,7 +41,7 @@ pub async fn handle(
                 topic,
                 partition: asked.partition_index,
             });
-            answer(cx, call, at, asked)
+            answer(cx, call, at, asked, request.isolation_level == 1)
         };
         let partitions = topic.partitions.iter().map(answer).collect();
         response.topics.push(
@@ -58,10 +58,11 @@ fn answer(
     call: &Call,
     at: Result<TopicPartition, ErrorCode>,
     asked: &ListOffsetsPartition,
+    stable: bool,
 ) -> ListOffsetsPartitionResponse {
     let answer = ListOffsetsPartitionResponse::default().with_partition_index(asked.partition_index);
     let found = match at {
-        Ok(at) => find(cx, at, asked),
+        Ok(at) => find(cx, at, asked, stable),
         Err(code) => Err(code.into()),
     };
     match found {
@@ -81,7 +82,12 @@ fn answer(
     }
 }
 
-fn find(cx: &Context, at: TopicPartition, asked: &ListOffsetsPartition) -> Result<Option<TimedOffset>, Refusal> {
+fn find(
+    cx: &Context,
+    at: TopicPartition,
+    asked: &ListOffsetsPartition,
+    stable: bool,
+) -> Result<Option<TimedOffset>, Refusal> {
     let position = match asked.timestamp {
         LATEST => At::Latest,
         EARLIEST | EARLIEST_LOCAL => At::Earliest,
@@ -90,7 +96,7 @@ fn find(cx: &Context, at: TopicPartition, asked: &ListOffsetsPartition) -> Resul
         time if time >= 0 => At::Time(time),
         _ => return Err(ErrorCode::UnsupportedVersion.into()),
     };
-    cx.replicas.offset_at(at, position, asked.current_leader_epoch)
+    cx.replicas.offset_at(at, position, asked.current_leader_epoch, stable)
 }
 
 fn code(refusal: &Refusal, call: &Call) -> ErrorCode {

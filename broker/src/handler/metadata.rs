@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use super::{Call, Context, Rights, forward};
 use crate::auth::Object;
-use crate::coordinator::OFFSETS_TOPIC;
+use crate::coordinator::{OFFSETS_TOPIC, TRANSACTIONS_TOPIC};
 use crate::id::{NodeId, TopicId};
 use crate::image::acl::Operation;
 use crate::image::{Image, Partition, Topic};
@@ -154,24 +154,34 @@ fn with_defaults(cx: &Context, name: &str) -> CreatableTopic {
         .with_name(TopicName(StrBytes::from_string(name.to_owned())))
         .with_num_partitions(-1)
         .with_replication_factor(-1);
-    if name != OFFSETS_TOPIC {
-        return topic;
-    }
     let config = |key: &'static str, value: String| {
         CreatableTopicConfig::default()
             .with_name(StrBytes::from_static_str(key))
             .with_value(Some(StrBytes::from_string(value)))
     };
+    let set = |key: &str| cx.config.int(key);
+    let (prefix, mut configs) = match name {
+        OFFSETS_TOPIC => ("offsets.topic", Vec::new()),
+        TRANSACTIONS_TOPIC => {
+            let min_isr = set("transaction.state.log.min.isr").to_string();
+            let configs = vec![
+                config("compression.type", "uncompressed".to_owned()),
+                config("min.insync.replicas", min_isr),
+                config("unclean.leader.election.enable", "false".to_owned()),
+            ];
+            ("transaction.state.log", configs)
+        }
+        _ => return topic,
+    };
+    configs.push(config("cleanup.policy", "compact".to_owned()));
+    configs.push(config(
+        "segment.bytes",
+        set(&format!("{prefix}.segment.bytes")).to_string(),
+    ));
     topic
-        .with_num_partitions(i32::try_from(cx.config.int("offsets.topic.num.partitions")).unwrap_or(50))
-        .with_replication_factor(i16::try_from(cx.config.int("offsets.topic.replication.factor")).unwrap_or(3))
-        .with_configs(vec![
-            config("cleanup.policy", "compact".to_owned()),
-            config(
-                "segment.bytes",
-                cx.config.int("offsets.topic.segment.bytes").to_string(),
-            ),
-        ])
+        .with_num_partitions(i32::try_from(set(&format!("{prefix}.num.partitions"))).unwrap_or(50))
+        .with_replication_factor(i16::try_from(set(&format!("{prefix}.replication.factor"))).unwrap_or(3))
+        .with_configs(configs)
 }
 
 /// Whom clients send what only a controller decides: any broker passes it on, all of them name the same.
@@ -227,7 +237,7 @@ pub(super) fn is_legal(name: &str) -> bool {
 }
 
 pub(super) fn is_internal(name: &str) -> bool {
-    matches!(name, OFFSETS_TOPIC | "__transaction_state")
+    matches!(name, OFFSETS_TOPIC | TRANSACTIONS_TOPIC)
 }
 
 fn found(image: &Image, topic: &Topic, call: &Call) -> MetadataResponseTopic {

@@ -40,7 +40,11 @@ pub async fn handle(
     request: OffsetFetchRequest,
 ) -> OffsetFetchResponse {
     if call.version >= 8 {
-        let groups = request.groups.into_iter().map(|group| answer_group(cx, rights, group));
+        let stable = request.require_stable;
+        let groups = request
+            .groups
+            .into_iter()
+            .map(|group| answer_group(cx, rights, group, stable));
         return OffsetFetchResponse::default().with_groups(groups.collect());
     }
     let asked = request.topics.map(|topics| {
@@ -49,7 +53,7 @@ pub async fn handle(
             .map(|t| (t.name.to_string(), t.partition_indexes))
             .collect()
     });
-    match fetch(cx, rights, &request.group_id, asked) {
+    match fetch(cx, rights, &request.group_id, asked, request.require_stable) {
         Ok(topics) => {
             let topics = topics.into_iter().map(|(name, partitions)| {
                 let partition = |answer: Answer| {
@@ -86,7 +90,12 @@ pub async fn handle(
     }
 }
 
-fn answer_group(cx: &Context, rights: &Rights<'_>, group: OffsetFetchRequestGroup) -> OffsetFetchResponseGroup {
+fn answer_group(
+    cx: &Context,
+    rights: &Rights<'_>,
+    group: OffsetFetchRequestGroup,
+    stable: bool,
+) -> OffsetFetchResponseGroup {
     let asked = group.topics.map(|topics| {
         topics
             .into_iter()
@@ -94,7 +103,7 @@ fn answer_group(cx: &Context, rights: &Rights<'_>, group: OffsetFetchRequestGrou
             .collect()
     });
     let answer = OffsetFetchResponseGroup::default();
-    match fetch(cx, rights, &group.group_id, asked) {
+    match fetch(cx, rights, &group.group_id, asked, stable) {
         Err((error, _)) => answer.with_group_id(group.group_id).with_error_code(error.code()),
         Ok(topics) => {
             let topics = topics.into_iter().map(|(name, partitions)| {
@@ -115,7 +124,14 @@ fn answer_group(cx: &Context, rights: &Rights<'_>, group: OffsetFetchRequestGrou
     }
 }
 
-fn fetch(cx: &Context, rights: &Rights<'_>, group: &str, asked: Asked) -> Result<Found, (ErrorCode, Asked)> {
+/// `stable`: an offset that a transaction may still change is an error, which is asked again for.
+fn fetch(
+    cx: &Context,
+    rights: &Rights<'_>,
+    group: &str,
+    asked: Asked,
+    stable: bool,
+) -> Result<Found, (ErrorCode, Asked)> {
     let granted = rights.demand(Operation::Describe, Object::Group(group));
     let shard = match granted.and_then(|()| cx.groups.shard_of(group)) {
         Ok(shard) => shard,
@@ -131,6 +147,8 @@ fn fetch(cx: &Context, rights: &Rights<'_>, group: &str, asked: Asked) -> Result
         all.into_iter().collect()
     });
     let answer = |topic: &str, partition: i32, error: Option<ErrorCode>| {
+        let unstable = stable && error.is_none() && shard.is_unstable(group, topic, partition);
+        let error = error.or(unstable.then_some(ErrorCode::UnstableOffsetCommit));
         let found = shard.offset(group, topic, partition).filter(|_| error.is_none());
         let (offset, leader_epoch, metadata) = found.unwrap_or((-1, -1, String::new()));
         Answer {

@@ -1,7 +1,10 @@
 //! Produce: batches into local leaders, acknowledged as the client asked.
 //!
-//! Everything is appended before the first await, so requests polled in their order append in their order.
+//! Everything is appended before the first await, so requests polled in their order append in their order; only a
+//! transaction's batch waits for its coordinator before, and `server` begins no other Produce meanwhile.
 //! Version 0 is advertised because librdkafka before 2.11.1 stops compressing otherwise (KAFKA-18659); it is not served.
+
+mod admission;
 
 use std::ops::RangeInclusive;
 use std::time::Duration;
@@ -25,6 +28,8 @@ use crate::replica::{Acks, Appending, Produced, Refusal};
 use crate::wire;
 use crate::wire::ErrorCode;
 use crate::wire::Malformed;
+
+use admission::Admission;
 
 pub const VERSIONS: RangeInclusive<i16> = 0..=13;
 
@@ -68,6 +73,10 @@ pub async fn handle(cx: &Context, call: &Call, rights: &Rights<'_>, body: Bytes)
     let granted = transactional_id.map_or(Ok(()), |id| {
         rights.demand(Operation::Write, Object::TransactionalId(id))
     });
+    let admitted = match transactional_id {
+        Some(id) if granted.is_ok() => Admission::ask(cx, call, rights, &image, id, &request.topic_data).await,
+        _ => Admission::none(),
+    };
     let begun: Vec<(TopicProduceData, Vec<Begun>)> = request
         .topic_data
         .into_iter()
@@ -75,7 +84,7 @@ pub async fn handle(cx: &Context, call: &Call, rights: &Rights<'_>, body: Bytes)
             let partitions = std::mem::take(&mut topic.partition_data);
             let topic_id = find(&image, call, rights, &topic);
             let to = granted.and(topic_id);
-            let begun = begin(cx, to, partitions, acks);
+            let begun = begin(cx, to, partitions, acks, &admitted);
             (topic, begun)
         })
         .collect();
@@ -139,11 +148,23 @@ fn find(image: &Image, call: &Call, rights: &Rights<'_>, asked: &TopicProduceDat
     topic.map(|topic| topic.id).ok_or(ErrorCode::UnknownTopicOrPartition)
 }
 
+/// Whether a request in a connection's order may have to wait for a coordinator before it appends, by the first bytes of its
+/// body: it names a transactional id.
+pub fn is_transactional(version: i16, body: &[u8]) -> bool {
+    match version {
+        FLEXIBLE.. => body.first().is_some_and(|length| *length != 0),
+        _ => body
+            .first_chunk::<2>()
+            .is_some_and(|length| i16::from_be_bytes(*length) >= 0),
+    }
+}
+
 fn begin(
     cx: &Context,
     to: Result<TopicId, ErrorCode>,
     partitions: Vec<PartitionProduceData>,
     acks: Option<Acks>,
+    admitted: &Admission,
 ) -> Vec<Begun> {
     let begin_one = |data: PartitionProduceData| {
         let at = to.map(|topic| TopicPartition {
@@ -154,9 +175,10 @@ fn begin(
         let appending = match (at, acks) {
             (_, None) => Err(ErrorCode::InvalidRequiredAcks.into()),
             (Err(code), _) => Err(code.into()),
-            (Ok(at), Some(acks)) => {
-                one_batch(data.records).and_then(|records| cx.replicas.begin_append(at, records, acks))
-            }
+            (Ok(at), Some(acks)) => one_batch(data.records).and_then(|records| {
+                let verify = admitted.of(cx, at)?;
+                cx.replicas.begin_append(at, records, acks, verify)
+            }),
         };
         Begun {
             index: data.index,
@@ -306,6 +328,20 @@ mod tests {
             response.encode(&mut body, version).expect("encodes");
             let at = throttle_at(response, version).expect("is found");
             assert_eq!(body[at..at + 4], [1, 2, 3, 4], "v{version}");
+        }
+    }
+
+    #[test]
+    fn a_transactional_request_is_told_by_its_first_bytes() {
+        for version in OLDEST_SERVED..=*VERSIONS.end() {
+            for id in [None, Some("tx")] {
+                let request = ProduceRequest::default().with_transactional_id(
+                    id.map(|id| kafka_protocol::messages::TransactionalId(StrBytes::from_static_str(id))),
+                );
+                let mut body = bytes::BytesMut::new();
+                request.encode(&mut body, version).expect("encodes");
+                assert_eq!(is_transactional(version, &body), id.is_some(), "v{version}");
+            }
         }
     }
 

@@ -7,6 +7,9 @@ pub const METADATA_VERSION: &str = "metadata.version";
 /// Level 1 keeps eligible leader replicas (KIP-966).
 pub const ELIGIBLE_LEADER_REPLICAS: &str = "eligible.leader.replicas.version";
 
+/// Level 1 writes the transaction log with tagged fields, level 2 begins an epoch with the end of every transaction (KIP-890).
+pub const TRANSACTION_VERSION: &str = "transaction.version";
+
 /// A feature and the levels that are known here. Level 0 is off.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Feature {
@@ -31,6 +34,12 @@ pub const FEATURES: &[Feature] = &[
         min: 27,
         max: 27,
         initial: 27,
+    },
+    Feature {
+        name: TRANSACTION_VERSION,
+        min: 0,
+        max: 2,
+        initial: 2,
     },
 ];
 

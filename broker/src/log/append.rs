@@ -6,12 +6,12 @@ use std::sync::atomic::Ordering;
 use bytes::{Bytes, BytesMut};
 
 use super::config::{LogConfig, TimestampType};
-use super::producer::Verdict;
+use super::producer::{Guard, Verdict, Verify};
 use super::segment::Segment;
 use super::validate::{Origin, recompress, validate};
 use super::{Appended, Error, Log, State};
 use crate::id::{Epoch, Offset};
-use crate::record::Header;
+use crate::record::{Batch, Header, Marker};
 
 impl Log {
     /// Appends one or more v2 batches from a client: checks CRC, size and sequence numbers, gives them the
@@ -20,7 +20,24 @@ impl Log {
     /// # Errors
     /// See [`Error::code`]; nothing was appended.
     pub fn append_as_leader(&self, batches: Bytes, leader_epoch: Epoch) -> Result<Appended, Error> {
-        self.append_assigning(batches, leader_epoch, Origin::Client)
+        self.append_verified(batches, leader_epoch, Verify::Off)
+    }
+
+    /// As [`Log::append_as_leader`]; a batch that begins a transaction is taken only as `verify` says.
+    ///
+    /// # Errors
+    /// See [`Error::code`]; nothing was appended.
+    pub fn append_verified(&self, batches: Bytes, leader_epoch: Epoch, verify: Verify) -> Result<Appended, Error> {
+        self.append_assigning(batches, leader_epoch, Origin::Client, verify)
+    }
+
+    /// Announces that the coordinator is asked whether `batch` may begin a transaction; `None` if it is part of an open one.
+    ///
+    /// # Errors
+    /// When the log cannot be used.
+    pub fn begin_verification(&self, batch: &Header) -> Result<Option<Guard>, Error> {
+        let now_ms = self.clock.now_ms();
+        Ok(self.lock()?.producers.begin_verification(batch, now_ms))
     }
 
     /// As [`Log::append_as_leader`] for batches of the broker itself: control batches are allowed and
@@ -29,10 +46,29 @@ impl Log {
     /// # Errors
     /// See [`Error::code`]; nothing was appended.
     pub fn append_internal(&self, batches: Bytes, leader_epoch: Epoch) -> Result<Appended, Error> {
-        self.append_assigning(batches, leader_epoch, Origin::Internal)
+        self.append_internal_verified(batches, leader_epoch, Verify::Off)
     }
 
-    fn append_assigning(&self, batches: Bytes, leader_epoch: Epoch, origin: Origin) -> Result<Appended, Error> {
+    /// As [`Log::append_internal`]; a batch that begins a transaction is taken only as `verify` says.
+    ///
+    /// # Errors
+    /// See [`Error::code`]; nothing was appended.
+    pub fn append_internal_verified(
+        &self,
+        batches: Bytes,
+        leader_epoch: Epoch,
+        verify: Verify,
+    ) -> Result<Appended, Error> {
+        self.append_assigning(batches, leader_epoch, Origin::Internal, verify)
+    }
+
+    fn append_assigning(
+        &self,
+        batches: Bytes,
+        leader_epoch: Epoch,
+        origin: Origin,
+        verify: Verify,
+    ) -> Result<Appended, Error> {
         let config = Arc::clone(&self.config.read());
         let now_ms = self.clock.now_ms();
         let mut headers = validate(&batches, &config, origin, now_ms)?;
@@ -53,7 +89,7 @@ impl Log {
                 latest,
             });
         }
-        if let Verdict::Duplicate(past) = state.producers.judge(&headers)? {
+        if let Verdict::Duplicate(past) = state.producers.judge(&headers, verify)? {
             return Ok(Appended {
                 first_offset: past.first_offset(),
                 last_offset: past.last_offset,
@@ -62,6 +98,9 @@ impl Log {
                 log_start: self.start(),
             });
         }
+        markers(&bytes, &headers, |header, marker| {
+            state.producers.judge_marker(header, marker)
+        })?;
         let stamp = (config.timestamp_type == TimestampType::LogAppend).then_some(now_ms);
         assign(&mut bytes, &mut headers, self.end(), leader_epoch, stamp);
         let bytes = bytes.freeze();
@@ -152,13 +191,27 @@ impl Log {
             Err(Error::Full { .. }) | Ok(()) => {}
             failed => self.judge(failed)?,
         }
-        for header in headers {
-            state.producers.record(header);
-        }
+        self.remember(state, bytes, headers)?;
         state.unflushed_since.get_or_insert(now_ms);
         state.appended_ms = now_ms;
         self.size.fetch_add(bytes.len() as u64, Ordering::AcqRel);
         self.end.store(span(headers).1, Ordering::Release);
+        Ok(())
+    }
+
+    /// Takes note of the producers of batches that were written.
+    fn remember(&self, state: &mut State, bytes: &[u8], headers: &[Header]) -> Result<(), Error> {
+        for (header, marker) in with_markers(bytes, headers) {
+            let Some(aborted) = state.producers.record(header, marker) else {
+                continue;
+            };
+            self.any_aborted.store(true, Ordering::Release);
+            let noted = state.active()?.note_aborted(&self.disk, aborted);
+            self.judge(noted)?;
+        }
+        if headers.iter().any(Header::is_transactional) {
+            self.publish_unstable(state);
+        }
         Ok(())
     }
 
@@ -203,6 +256,36 @@ impl Log {
         config.flush_messages.is_some_and(|limit| records >= limit)
             || config.flush_ms.zip(age).is_some_and(|(limit, age)| age >= limit)
     }
+}
+
+/// The headers of the batches in `bytes`, with what control batches say.
+fn with_markers<'a>(bytes: &'a [u8], headers: &'a [Header]) -> impl Iterator<Item = (&'a Header, Option<Marker>)> + 'a {
+    let mut at = 0;
+    headers.iter().map(move |header| {
+        let from = at;
+        at += header.size();
+        let marker = match header.is_control() && header.has_producer() {
+            true => bytes.get(from..at).and_then(|bytes| {
+                Marker::of(&Batch {
+                    header: *header,
+                    bytes: Bytes::copy_from_slice(bytes),
+                })
+            }),
+            false => None,
+        };
+        (header, marker)
+    })
+}
+
+/// Has every marker judged.
+fn markers(
+    bytes: &[u8],
+    headers: &[Header],
+    judge: impl Fn(&Header, Marker) -> Result<(), Error>,
+) -> Result<(), Error> {
+    with_markers(bytes, headers)
+        .filter_map(|(header, marker)| Some((header, marker?)))
+        .try_for_each(|(header, marker)| judge(header, marker))
 }
 
 /// Gives the batches in `bytes` the offsets from `next` on.

@@ -6,8 +6,7 @@
 use std::path::Path;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::AtomicI64;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64};
 
 use parking_lot::{Mutex, RwLock};
 
@@ -35,6 +34,8 @@ impl Log {
             size: AtomicU64::new(0),
             high_watermark: AtomicI64::new(0),
             recovery_point: AtomicI64::new(0),
+            unstable: AtomicI64::new(i64::MAX),
+            any_aborted: AtomicBool::new(false),
             state: Mutex::new(State {
                 condition: Condition::Open,
                 segments: Vec::new(),

@@ -33,6 +33,12 @@ pub enum Error {
     OutOfOrderSequence { producer: i64, expected: i32, found: i32 },
     #[error("producer {producer} has epoch {found}, but epoch {current} is in use; a newer instance took over")]
     FencedProducer { producer: i64, found: i16, current: i16 },
+    #[error(
+        "producer {producer} has no transaction open here, and its coordinator was not asked whether one may begin"
+    )]
+    NotInTransaction { producer: i64 },
+    #[error("a transaction coordinator of epoch {found} was replaced by one of epoch {current}")]
+    FencedCoordinator { found: Epoch, current: Epoch },
     #[error("offset {offset} is outside of {start}..={end}")]
     OffsetOutOfRange { offset: Offset, start: Offset, end: Offset },
     #[error("a follower was given offset {found}, but its log ends at {end}")]
@@ -78,6 +84,8 @@ impl Error {
             Self::LargerThanSegment { .. } => ResponseError::RecordListTooLarge,
             Self::Timestamp { .. } | Self::TooOld { .. } => ResponseError::InvalidTimestamp,
             Self::OutOfOrderSequence { .. } => ResponseError::OutOfOrderSequenceNumber,
+            Self::NotInTransaction { .. } => ResponseError::InvalidTxnState,
+            Self::FencedCoordinator { .. } => ResponseError::TransactionCoordinatorFenced,
             Self::FencedProducer { .. } => ResponseError::InvalidProducerEpoch,
             Self::OffsetOutOfRange { .. } => ResponseError::OffsetOutOfRange,
             Self::StaleEpoch { .. } => ResponseError::FencedLeaderEpoch,

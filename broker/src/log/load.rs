@@ -12,7 +12,7 @@ use super::scan::{Scan, Step};
 use super::segment::{DELETED, Segment, base_of};
 use crate::env::disk::Disk;
 use crate::id::Offset;
-use crate::record::Header;
+use crate::record::{Header, Marker};
 
 /// A log as found on the disk.
 #[derive(Debug)]
@@ -35,18 +35,16 @@ pub(super) fn load(
 ) -> Result<Loaded, Error> {
     disk.create_dir(dir).map_err(Error::io(dir))?;
     let files = sweep(disk, dir)?;
-    let mut segments = open_segments(disk, dir, &files, config, recovery_point, clean)?;
+    let (mut segments, checked) = open_segments(disk, dir, &files, config, recovery_point, clean)?;
     let end = finish(disk, dir, &mut segments, config, clean)?;
     let (mut epochs, epochs_lost) = Epochs::open(disk, dir)?;
     epochs.truncate_end(disk, end)?;
     let mut snapshots = Snapshots::open(dir, &files);
-    let producers = replay(
-        disk,
-        &mut segments,
-        end,
-        &mut snapshots,
-        Some((&mut epochs, epochs_lost || !clean)),
-    )?;
+    let wanted = Rebuild {
+        epochs: Some(&mut epochs).filter(|_| epochs_lost || !clean),
+        aborted_from: checked,
+    };
+    let producers = replay(disk, &mut segments, end, &mut snapshots, wanted)?;
     Ok(Loaded {
         segments,
         end,
@@ -71,14 +69,18 @@ fn sweep(disk: &Disk, dir: &Path) -> Result<Vec<PathBuf>, Error> {
         }
     }
     let has_log = |path: &PathBuf| kept.binary_search(&path.with_extension("log")).is_ok();
-    let is_index = |path: &&PathBuf| path.extension().is_some_and(|it| it == "index" || it == "timeindex");
+    let is_index = |path: &&PathBuf| {
+        path.extension()
+            .is_some_and(|it| it == "index" || it == "timeindex" || it == "txnindex")
+    };
     for orphan in kept.iter().filter(is_index).filter(|path| !has_log(path)) {
         disk.remove(orphan).map_err(Error::io(orphan))?;
     }
     Ok(kept)
 }
 
-/// All segments, closed; those that may be torn are recovered, and what follows a torn one is removed.
+/// All segments, closed; those that may be torn are recovered, and what follows a torn one is removed. Also the base of the
+/// first one that was recovered.
 fn open_segments(
     disk: &Disk,
     dir: &Path,
@@ -86,11 +88,11 @@ fn open_segments(
     config: &LogConfig,
     recovery_point: Offset,
     clean: bool,
-) -> Result<Vec<Segment>, Error> {
+) -> Result<(Vec<Segment>, Option<Offset>), Error> {
     let mut bases: Vec<(Offset, &PathBuf)> = files.iter().filter_map(|path| Some((base_of(path)?, path))).collect();
     bases.sort_unstable_by_key(|(base, _)| *base);
     let mut segments: Vec<Segment> = Vec::with_capacity(bases.len());
-    let mut is_cut = false;
+    let (mut is_cut, mut checked) = (false, None);
     for (index, (base, path)) in bases.iter().enumerate() {
         let (mut segment, indexed) = Segment::open(disk, path, *base)?;
         if is_cut {
@@ -100,6 +102,7 @@ fn open_segments(
         let next_base = bases.get(index + 1).map(|(base, _)| *base);
         let flushed = next_base.is_some_and(|next| next <= recovery_point);
         if !indexed || !(clean || flushed) {
+            checked.get_or_insert(*base);
             let recovered = segment.recover(disk, config.index_interval_bytes)?;
             // Two segments that overlap: the later one was written by mistake.
             is_cut =
@@ -110,7 +113,7 @@ fn open_segments(
         }
         segments.push(segment);
     }
-    Ok(segments)
+    Ok((segments, checked))
 }
 
 fn report(dir: &Path, segment: &Segment, torn: Option<&(u64, String)>) -> bool {
@@ -153,38 +156,56 @@ fn finish(
     }
 }
 
-/// Rebuilds the producers from the newest snapshot and the headers after it, and epochs from headers where asked.
+/// What [`replay`] makes anew beside the producers.
+#[derive(Debug, Default)]
+pub(super) struct Rebuild<'a> {
+    /// From the headers of all batches.
+    pub epochs: Option<&'a mut Epochs>,
+    /// The aborted transactions of the segments from this base on.
+    pub aborted_from: Option<Offset>,
+}
+
+/// Rebuilds the producers from the newest snapshot and the batches after it, and what else is wanted.
 pub(super) fn replay(
     disk: &Disk,
     segments: &mut [Segment],
     end: Offset,
     snapshots: &mut Snapshots,
-    epochs: Option<(&mut Epochs, bool)>,
+    wanted: Rebuild<'_>,
 ) -> Result<Producers, Error> {
     let start = segments.first().map_or(0, |segment| segment.base);
     let dir = segments
         .first()
         .map(|segment| segment.path().to_owned())
         .unwrap_or_default();
-    let (known, mut producers) = match snapshots.load(disk, start, end).map_err(Error::io(&dir))? {
+    let aborted_from = wanted.aborted_from.unwrap_or(Offset::MAX);
+    let known = snapshots.load(disk, start, end.min(aborted_from));
+    let (known, mut producers) = match known.map_err(Error::io(&dir))? {
         Some(found) => found,
         None => (start, Producers::default()),
     };
+    for segment in segments.iter_mut().filter(|segment| segment.base >= aborted_from) {
+        segment.forget_aborted(disk)?;
+    }
     let mut from = known;
-    let mut epochs = epochs.filter(|(_, wanted)| *wanted).map(|(epochs, _)| epochs);
+    let mut epochs = wanted.epochs;
     if let Some(epochs) = &epochs
         && epochs.latest().is_none()
     {
         from = start;
     }
     let mut epochs_changed = false;
-    headers(disk, segments, from, |batch| {
-        if batch.base_offset >= known {
-            producers.record(batch);
+    visit(disk, segments, from, |segment, batch, marker| {
+        if batch.base_offset >= known
+            && let Some(aborted) = producers.record(batch, marker)
+            && segment.base >= aborted_from
+        {
+            segment.note_aborted(disk, aborted)?;
         }
         if let Some(epochs) = &mut epochs {
             epochs_changed |= epochs.note(batch.leader_epoch, batch.base_offset);
         }
+        Ok(())
     })?;
     if let Some(epochs) = epochs.filter(|_| epochs_changed) {
         epochs.store(disk)?;
@@ -192,8 +213,13 @@ pub(super) fn replay(
     Ok(producers)
 }
 
-/// Visits the headers of all batches that end at or after `from`.
-fn headers(disk: &Disk, segments: &mut [Segment], from: Offset, mut visit: impl FnMut(&Header)) -> Result<(), Error> {
+/// Visits the headers of all batches that end at or after `from`, with what control batches say.
+fn visit(
+    disk: &Disk,
+    segments: &mut [Segment],
+    from: Offset,
+    mut see: impl FnMut(&mut Segment, &Header, Option<Marker>) -> Result<(), Error>,
+) -> Result<(), Error> {
     let first = segments
         .partition_point(|segment| segment.base <= from)
         .saturating_sub(1);
@@ -204,7 +230,13 @@ fn headers(disk: &Disk, segments: &mut [Segment], from: Offset, mut visit: impl 
         let mut scan = Scan::new(segment.file(disk)?, position, segment.size);
         loop {
             match scan.header() {
-                Ok(Step::Batch { batch, .. }) => visit(&batch),
+                Ok(Step::Batch { position, batch }) => {
+                    let marker = match batch.is_control() && batch.has_producer() {
+                        true => scan.whole_at(position, batch).map_err(Error::io(segment.path()))?,
+                        false => None,
+                    };
+                    see(segment, &batch, marker.as_ref().and_then(Marker::of))?;
+                }
                 Ok(Step::End) => break,
                 Ok(Step::Torn { why }) => {
                     let path = segment.path().to_owned();

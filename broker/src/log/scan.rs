@@ -89,6 +89,17 @@ impl Scan {
         })
     }
 
+    /// The batch that begins at `position`; `None` when the file ends within it.
+    pub(super) fn whole_at(&self, position: u64, header: Header) -> io::Result<Option<Batch>> {
+        let mut bytes = vec![0; header.size()];
+        let read = self.file.read_at(&mut bytes, position)?;
+        let whole = read == bytes.len();
+        Ok(whole.then(|| Batch {
+            header,
+            bytes: bytes.into(),
+        }))
+    }
+
     fn parse(&mut self, chunk: usize) -> io::Result<Step<Header>> {
         let left = self.end.saturating_sub(self.position);
         if left == 0 {

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::Error;
+use super::aborted::{Aborted, AbortedIndex};
 use super::config::LogConfig;
 use super::index::{Index, Moment, Place};
 use super::scan::{Scan, Step};
@@ -18,6 +19,7 @@ use crate::record::Header;
 const LOG: &str = "log";
 const INDEX: &str = "index";
 const TIME_INDEX: &str = "timeindex";
+const ABORTED: &str = "txnindex";
 
 /// The extension of files that are about to be unlinked.
 pub(super) const DELETED: &str = "deleted";
@@ -38,6 +40,7 @@ pub(super) struct Segment {
     file: Option<(Arc<File>, Kept)>,
     index: Index<Place>,
     time_index: Index<Moment>,
+    aborted: AbortedIndex,
     since_index: u64,
     /// More room than it takes is reserved for it.
     is_reserved: bool,
@@ -74,6 +77,7 @@ impl Segment {
             path,
             index: Index::create(disk, file_name(dir, base, INDEX))?,
             time_index: Index::create(disk, file_name(dir, base, TIME_INDEX))?,
+            aborted: AbortedIndex::create(disk, file_name(dir, base, ABORTED))?,
             since_index: 0,
             is_reserved: false,
         })
@@ -94,7 +98,8 @@ impl Segment {
             Some(index) => index.last(disk)?.is_none_or(|last| (last.position as u64) < size),
             None => false,
         };
-        let sound = placed && time_index.is_some();
+        let aborted = AbortedIndex::open(disk, file_name(dir, base, ABORTED))?;
+        let sound = placed && time_index.is_some() && aborted.is_some();
         let latest = match &time_index {
             Some(time_index) if sound => time_index.last(disk)?,
             _ => None,
@@ -107,6 +112,10 @@ impl Segment {
             Some(time_index) => time_index,
             None => Index::create(disk, file_name(dir, base, TIME_INDEX))?,
         };
+        let aborted = match aborted {
+            Some(aborted) => aborted,
+            None => AbortedIndex::create(disk, file_name(dir, base, ABORTED))?,
+        };
         let segment = Self {
             base,
             size,
@@ -117,6 +126,7 @@ impl Segment {
             file: None,
             index,
             time_index,
+            aborted,
             since_index: 0,
             is_reserved: false,
         };
@@ -195,6 +205,21 @@ impl Segment {
         }
     }
 
+    /// The aborted transactions whose markers are in it.
+    pub(super) fn aborted(&self) -> &[Aborted] {
+        self.aborted.entries()
+    }
+
+    /// Takes note of an aborted transaction whose marker was written at its end.
+    pub(super) fn note_aborted(&mut self, disk: &Disk, aborted: Aborted) -> Result<(), Error> {
+        self.aborted.push(disk, aborted).map_err(Error::io(self.aborted.path()))
+    }
+
+    /// Forgets the aborted transactions, which are noted anew then.
+    pub(super) fn forget_aborted(&mut self, disk: &Disk) -> Result<(), Error> {
+        self.aborted.clear(disk).map_err(Error::io(self.aborted.path()))
+    }
+
     /// Writes index entries once enough of them wait.
     pub(super) fn spill_if_due(&mut self, disk: &Disk) -> Result<(), Error> {
         if self.index.is_due() || self.time_index.is_due() {
@@ -260,8 +285,11 @@ impl Segment {
     /// Waits until log and indexes are on the device.
     pub(super) fn sync(path: &Path, file: &File, disk: &Disk) -> Result<(), Error> {
         file.sync().map_err(Error::io(path))?;
-        for extension in [INDEX, TIME_INDEX] {
+        for extension in [INDEX, TIME_INDEX, ABORTED] {
             let path = path.with_extension(extension);
+            if extension == ABORTED && !disk.exists(&path) {
+                continue;
+            }
             disk.open(&path)
                 .and_then(|file| file.sync())
                 .map_err(Error::io(&path))?;
@@ -426,6 +454,9 @@ impl Segment {
         self.time_index
             .truncate(disk, |moment| base + i64::from(moment.relative) < next)
             .map_err(Error::io(self.time_index.path()))?;
+        self.aborted
+            .truncate(disk, next)
+            .map_err(Error::io(self.aborted.path()))?;
         // The newest timestamp may have been in what was cut off.
         self.activate(disk)
     }
@@ -433,7 +464,7 @@ impl Segment {
     /// Renames its files, so that a crash leaves no half of it, and returns what is to be unlinked later. Readers keep what
     /// they hold.
     pub(super) fn discard(&self, disk: &Disk) -> Result<Vec<PathBuf>, Error> {
-        let paths = [LOG, INDEX, TIME_INDEX].map(|extension| self.path.with_extension(extension));
+        let paths = [LOG, INDEX, TIME_INDEX, ABORTED].map(|extension| self.path.with_extension(extension));
         let renamed = |path: &Path| {
             let mut name = path.as_os_str().to_owned();
             name.push(".");

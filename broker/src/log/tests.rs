@@ -6,6 +6,7 @@ mod disk;
 mod order;
 mod retention;
 mod time;
+mod transaction;
 
 use tempfile::TempDir;
 

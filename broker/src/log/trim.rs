@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use super::config::LogConfig;
-use super::load::replay;
+use super::load::{Rebuild, replay};
 use super::segment::Segment;
 use super::{Condition, Error, Log, State, beside};
 use crate::env::disk::File;
@@ -50,7 +50,10 @@ impl Log {
             .snapshots
             .truncate(&self.disk, end)
             .map_err(Error::io(&self.dir()))?;
-        state.producers = replay(&self.disk, &mut state.segments, end, &mut state.snapshots, None)?;
+        let State {
+            segments, snapshots, ..
+        } = state;
+        state.producers = replay(&self.disk, segments, end, snapshots, Rebuild::default())?;
         self.move_end(state, end);
         Ok(())
     }
@@ -87,6 +90,7 @@ impl Log {
 
     fn move_end(&self, state: &mut State, end: Offset) {
         state.truncations += 1;
+        self.publish_unstable(state);
         self.end.store(end, Ordering::Release);
         self.start.fetch_min(end, Ordering::AcqRel);
         self.recovery_point.fetch_min(end, Ordering::AcqRel);

@@ -18,7 +18,7 @@ use super::security::Security;
 use super::task::Tasks;
 use super::{Error, Status, Surroundings, directory, dynamic, metadata, metrics, quotas};
 use crate::auth::Authorizer;
-use crate::coordinator::{GroupCoordinator, Setup};
+use crate::coordinator::{GroupCoordinator, Peers, Setup, TransactionCoordinator, TransactionSetup, Verifier};
 use crate::env::disk::Disk;
 use crate::env::origin;
 use crate::group;
@@ -29,6 +29,7 @@ use crate::image::property::{self, Config};
 use crate::log::{self, LogConfig, LogManager};
 use crate::replica::{AlterPartition, LinkError, Options, QuotaWindow, ReplicaManager, WireLinks};
 use crate::server::Server;
+use crate::txn;
 
 /// Leadership has to have moved by then, or it is lost to a slower election.
 const LEAVE_DEADLINE: Duration = Duration::from_secs(10);
@@ -46,6 +47,7 @@ pub struct Broker {
     /// What follows the metadata.
     followers: Tasks,
     groups: Arc<GroupCoordinator>,
+    transactions: Arc<TransactionCoordinator>,
     replicas: Arc<ReplicaManager>,
     upkeep: Upkeep,
     logs: Arc<LogManager>,
@@ -111,6 +113,9 @@ impl Broker {
         let upkeep = Upkeep::start(&replicas, &logs);
         let groups = coordinator(&config, &around, images.subscribe(), &replicas);
         followers.spawn(Arc::clone(&groups).run());
+        let (transactions, verifier) =
+            transactions(&config, &around, &security, images.subscribe(), &replicas, &groups);
+        followers.spawn(Arc::clone(&transactions).run());
 
         let cx = Arc::new(Context {
             node: config.node_id(),
@@ -121,6 +126,8 @@ impl Broker {
             controller: ControllerLink::Remote(requests),
             replicas: Arc::clone(&replicas),
             groups: Arc::clone(&groups),
+            transactions: Arc::clone(&transactions),
+            verifier,
             clock: around.clock.clone(),
             producer_ids: Arc::default(),
             quotas: quotas::of_clients(&config),
@@ -183,6 +190,7 @@ impl Broker {
             servers,
             followers,
             groups,
+            transactions,
             replicas,
             upkeep,
             logs,
@@ -208,10 +216,12 @@ impl Broker {
     async fn drain(self) {
         // Members that wait in a join would hold up the draining of their connections.
         self.groups.resign();
+        self.transactions.resign();
         let servers = std::mem::take(&mut *self.servers.lock());
         futures::future::join_all(servers.into_iter().map(|server| server.stop(DRAIN_DEADLINE))).await;
         self.followers.end().await;
         settled(&self.applying).await;
+        self.transactions.stop().await;
         self.groups.stop().await;
         self.replicas.shutdown().await;
         self.upkeep.stop.send_replace(true);
@@ -229,6 +239,7 @@ impl Broker {
         futures::future::join_all(servers.into_iter().map(Server::kill)).await;
         self.followers.end().await;
         settled(&self.applying).await;
+        self.transactions.stop().await;
         self.groups.stop().await;
         self.replicas.shutdown().await;
         self.upkeep.tasks.end().await;
@@ -263,10 +274,50 @@ pub(super) fn coordinator(
             retention_ms: config.int("offsets.retention.minutes") * 60_000,
         },
         write_timeout: config.millis("offsets.commit.timeout.ms"),
+        verify_transactions: config.boolean("transaction.partition.verification.enable"),
         clock: around.clock.clone(),
         image,
         replicas: Arc::clone(replicas),
     })
+}
+
+/// The coordinator of the transactional ids whose partitions this node leads, and who asks the others.
+pub(super) fn transactions(
+    config: &Config,
+    around: &Surroundings,
+    security: &Security,
+    image: watch::Receiver<Arc<Image>>,
+    replicas: &Arc<ReplicaManager>,
+    groups: &Arc<GroupCoordinator>,
+) -> (Arc<TransactionCoordinator>, Arc<Verifier>) {
+    let listener = config.inter_broker_listener();
+    let client_id = format!("broker-{}-transactions", config.node_id());
+    let client = security.client(listener, client_id, CONNECT_DEADLINE);
+    let peers = Arc::new(Peers::new(around.net.clone(), client, listener.to_owned()));
+    let timeout = config.millis("request.timeout.ms");
+    let transactions = TransactionCoordinator::new(TransactionSetup {
+        node: config.node_id(),
+        settings: txn::Settings {
+            timeout_max_ms: i32::try_from(config.int("transaction.max.timeout.ms")).unwrap_or(i32::MAX),
+            expiration_ms: config.int("transactional.id.expiration.ms"),
+        },
+        abort_interval: config.millis("transaction.abort.timed.out.transaction.cleanup.interval.ms"),
+        expire_interval: config.millis("transaction.remove.expired.transaction.cleanup.interval.ms"),
+        timeout,
+        clock: around.clock.clone(),
+        image: image.clone(),
+        replicas: Arc::clone(replicas),
+        groups: Arc::clone(groups),
+        peers: Arc::clone(&peers),
+    });
+    let verifier = Verifier {
+        node: config.node_id(),
+        image,
+        transactions: Arc::clone(&transactions),
+        peers,
+        timeout,
+    };
+    (transactions, Arc::new(verifier))
 }
 
 /// Starts serving what was bound.

@@ -67,6 +67,9 @@ impl ControllerNode {
             clock: around.clock.clone(),
         })?;
         let replicas = no_replicas(&config, &around, &logs);
+        let groups = broker::coordinator(&config, &around, controller.image(), &replicas);
+        let (transactions, verifier) =
+            broker::transactions(&config, &around, &security, controller.image(), &replicas, &groups);
         let cx = Arc::new(Context {
             node: config.node_id(),
             face: Face::Controller,
@@ -74,7 +77,9 @@ impl ControllerNode {
             authorizer: Authorizer::of(&config),
             image: controller.image(),
             controller: ControllerLink::Local(controller.clone()),
-            groups: broker::coordinator(&config, &around, controller.image(), &replicas),
+            groups,
+            transactions,
+            verifier,
             replicas,
             clock: around.clock.clone(),
             producer_ids: Arc::default(),

@@ -236,6 +236,24 @@ impl Header {
         }
     }
 
+    /// Of a transactional batch whose records are not known yet.
+    pub fn of_producer(producer_id: i64, producer_epoch: i16) -> Self {
+        Self {
+            base_offset: 0,
+            length: 0,
+            leader_epoch: -1,
+            crc: 0,
+            attributes: TRANSACTIONAL,
+            last_offset_delta: 0,
+            base_timestamp: -1,
+            max_timestamp: -1,
+            producer_id,
+            producer_epoch,
+            base_sequence: -1,
+            count: 0,
+        }
+    }
+
     /// The header as stored.
     pub fn encode(&self) -> [u8; HEADER_LEN] {
         let mut raw = [0; HEADER_LEN];

@@ -11,6 +11,8 @@ use tokio::time::Instant;
 use super::waiter::Reached;
 use super::{Refusal, ReplicaManager};
 use crate::id::{Offset, TopicPartition};
+use crate::log::{Guard, Verify};
+use crate::record::Header;
 
 /// How many replicas must have a record before it is acknowledged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,6 +22,13 @@ pub enum Acks {
     Leader,
     /// All in-sync replicas, of which there must be `min.insync.replicas`.
     All,
+}
+
+/// Who appends, and how a batch that would begin a transaction is treated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum By {
+    Client(Verify),
+    Broker(Verify),
 }
 
 /// What an append gave.
@@ -68,9 +77,24 @@ impl ReplicaManager {
     ///
     /// # Errors
     /// The protocol's: nothing was appended.
-    pub fn begin_append(&self, at: TopicPartition, records: Bytes, acks: Acks) -> Result<Appending, Refusal> {
-        let (produced, reached) = self.required(at)?.append(records, acks, false)?;
+    pub fn begin_append(
+        &self,
+        at: TopicPartition,
+        records: Bytes,
+        acks: Acks,
+        verify: Verify,
+    ) -> Result<Appending, Refusal> {
+        let (produced, reached) = self.required(at)?.append(records, acks, By::Client(verify))?;
         Ok(Appending { produced, reached })
+    }
+
+    /// Announces that the coordinator is asked whether `batch` may begin a transaction in `at`; `None` if it is part of one
+    /// that is open.
+    ///
+    /// # Errors
+    /// When this node does not lead `at`, or its log cannot be used.
+    pub fn begin_verification(&self, at: TopicPartition, batch: &Header) -> Result<Option<Guard>, Refusal> {
+        self.required(at)?.begin_verification(batch)
     }
 
     /// Appends a client's batches and waits as long as `acks` says, at most `timeout`.
@@ -85,7 +109,9 @@ impl ReplicaManager {
         timeout: Duration,
     ) -> Result<Produced, Refusal> {
         let deadline = Instant::now() + timeout;
-        self.begin_append(at, records, acks)?.acknowledged(deadline).await
+        self.begin_append(at, records, acks, Verify::Off)?
+            .acknowledged(deadline)
+            .await
     }
 
     /// Appends batches of the broker itself, as coordinators do, and waits until they are committed.
@@ -97,9 +123,10 @@ impl ReplicaManager {
         at: TopicPartition,
         records: Bytes,
         timeout: Duration,
+        verify: Verify,
     ) -> Result<Produced, Refusal> {
         let deadline = Instant::now() + timeout;
-        let (produced, reached) = self.required(at)?.append(records, Acks::All, true)?;
+        let (produced, reached) = self.required(at)?.append(records, Acks::All, By::Broker(verify))?;
         Appending { produced, reached }.acknowledged(deadline).await
     }
 }

@@ -18,6 +18,8 @@ use crate::id::{Epoch, NodeId, Offset, TopicPartition};
 pub struct Fetch<'a> {
     /// Consumers see only what is committed.
     pub reader: Reader<'a>,
+    /// A consumer that is told of aborted transactions, and nothing of open ones (`isolation.level=read_committed`).
+    pub stable: bool,
     pub max_wait: Duration,
     pub min_bytes: usize,
     pub max_bytes: usize,
@@ -77,6 +79,10 @@ pub struct Fetched {
     pub error: Option<ResponseError>,
     /// -1 with an error.
     pub high_watermark: Offset,
+    /// -1 with an error.
+    pub last_stable: Offset,
+    /// Producer and first offset of the aborted transactions among the records, for who wants them.
+    pub aborted: Vec<(i64, Offset)>,
     pub log_start: Offset,
     /// In the pieces they were appended or read in; empty when there are none.
     pub records: Vec<Bytes>,
@@ -95,6 +101,8 @@ impl Fetched {
             at,
             error: Some(error),
             high_watermark: -1,
+            last_stable: -1,
+            aborted: Vec::new(),
             log_start: -1,
             records: Vec::new(),
             diverging: None,
@@ -147,7 +155,7 @@ impl ReplicaManager {
                 }
             }
             // What came between the look and the registration woke nobody.
-            let now = limits(fetch.reader, &partitions);
+            let now = limits(fetch, &partitions);
             let missed = now
                 .iter()
                 .zip(&look.limits)
@@ -208,7 +216,7 @@ impl ReplicaManager {
         refused: &[Option<ResponseError>],
     ) -> Look {
         let mut look = Look {
-            limits: limits(fetch.reader, partitions),
+            limits: limits(fetch, partitions),
             fetched: Vec::with_capacity(from.len()),
             bytes: 0,
             urgent: false,
@@ -232,7 +240,7 @@ impl ReplicaManager {
                     let left = fetch.max_bytes.saturating_sub(look.bytes);
                     // Whoever is sent elsewhere gets nothing here.
                     let most = throttle.most.or(preferred.map(|_| 0));
-                    read(partition, fetch.reader, from, left, look.bytes == 0, most)
+                    read(partition, fetch, from, left, look.bytes == 0, most)
                         .unwrap_or_else(|refusal| Fetched::refused(from.at, refusal.code))
                 }
             };
@@ -307,18 +315,20 @@ fn throttle(partition: &Partition, reader: Reader<'_>, allowance: usize, taken: 
 /// `most` is what the throttle leaves, 0 for nothing at all.
 fn read(
     partition: &Partition,
-    reader: Reader<'_>,
+    fetch: Fetch<'_>,
     from: &FetchFrom,
     max_bytes: usize,
     first: bool,
     most: Option<usize>,
 ) -> Result<Fetched, Refusal> {
-    reader.check(partition, from.current_leader_epoch)?;
+    fetch.reader.check(partition, from.current_leader_epoch)?;
     let high_watermark = partition.high_watermark();
     let mut fetched = Fetched {
         at: from.at,
         error: None,
         high_watermark,
+        last_stable: partition.log.last_stable(high_watermark),
+        aborted: Vec::new(),
         log_start: partition.log.start(),
         records: Vec::new(),
         diverging: diverging(partition, from),
@@ -332,13 +342,20 @@ fn read(
         fetched.error = Some(ResponseError::OffsetOutOfRange);
         return Ok(fetched);
     }
-    let below = limit(partition, reader);
+    let below = match fetch.reader {
+        Reader::Consumer(_) if fetch.stable => fetched.last_stable,
+        reader => limit(partition, reader),
+    };
     let max_bytes = from.max_bytes.min(max_bytes);
     if from.offset < below && (max_bytes > 0 || first) && most != Some(0) {
         let max_bytes = most.map_or(max_bytes, |most| most.min(max_bytes));
         // A throttled replica gets a batch when it is its turn, however large, or it would never come forward.
         let first = first || most.is_some();
-        fetched.records = partition.log.read_chunks(from.offset, max_bytes, below, first)?.chunks;
+        let read = partition.log.read_chunks(from.offset, max_bytes, below, first)?;
+        fetched.records = read.chunks;
+        if fetch.stable && !fetched.records.is_empty() {
+            fetched.aborted = partition.log.aborted(from.offset, read.next);
+        }
     }
     Ok(fetched)
 }
@@ -370,9 +387,11 @@ fn diverging(partition: &Partition, from: &FetchFrom) -> Option<(Epoch, Offset)>
 }
 
 /// Where reading ends in each partition; -1 where nothing can be read.
-fn limits(reader: Reader<'_>, partitions: &[Option<Arc<Partition>>]) -> Vec<Offset> {
+fn limits(fetch: Fetch<'_>, partitions: &[Option<Arc<Partition>>]) -> Vec<Offset> {
     let of = |partition: &Option<Arc<Partition>>| match partition {
-        Some(partition) if reader.check(partition, -1).is_ok() => limit(partition, reader),
+        Some(partition) if fetch.reader.check(partition, -1).is_err() => -1,
+        Some(partition) if fetch.stable => partition.last_stable(),
+        Some(partition) => limit(partition, fetch.reader),
         _ => -1,
     };
     partitions.iter().map(of).collect()

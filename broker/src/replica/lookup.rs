@@ -8,13 +8,13 @@ use tokio::time::Instant;
 
 use super::{Refusal, ReplicaManager};
 use crate::id::{Epoch, NodeId, Offset, TopicPartition};
-use crate::log::TimedOffset;
+use crate::log::{ActiveProducer, TimedOffset};
 
 /// Which offset is asked for (ListOffsets).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum At {
     Earliest,
-    /// The high watermark.
+    /// The high watermark, or what is stable.
     Latest,
     /// The record with the largest timestamp (KIP-734).
     MaxTimestamp,
@@ -65,14 +65,24 @@ impl ReplicaManager {
         Ok(partition.log.read(from, max_bytes, below, true)?.records)
     }
 
-    /// Answers ListOffsets; `None` when there is no such record. `expected` is the client's leader epoch, or -1.
+    /// Answers ListOffsets; `None` when there is no such record. `expected` is the client's leader epoch, or -1; to `stable`
+    /// readers nothing exists from the first open transaction on.
     ///
     /// # Errors
     /// When this node does not lead `at` in the epoch expected, or the log cannot be read.
-    pub fn offset_at(&self, at: TopicPartition, asked: At, expected: Epoch) -> Result<Option<TimedOffset>, Refusal> {
+    pub fn offset_at(
+        &self,
+        at: TopicPartition,
+        asked: At,
+        expected: Epoch,
+        stable: bool,
+    ) -> Result<Option<TimedOffset>, Refusal> {
         let partition = self.required(at)?;
         let epoch = partition.check_leader(expected)?;
-        let high_watermark = partition.high_watermark();
+        let below = match stable {
+            true => partition.last_stable(),
+            false => partition.high_watermark(),
+        };
         let bound = |offset, leader_epoch| TimedOffset {
             offset,
             timestamp: -1,
@@ -82,13 +92,21 @@ impl ReplicaManager {
             At::Earliest => Ok(Some(bound(partition.log.start(), -1))),
             // Until followers of a new leader have fetched, its watermark may be behind what was read before (KIP-207).
             At::Latest if !partition.is_settled() => Err(ResponseError::OffsetNotAvailable.into()),
-            At::Latest => Ok(Some(bound(high_watermark, epoch))),
-            At::MaxTimestamp => Ok(partition.log.max_timestamp()?.filter(|at| at.offset < high_watermark)),
+            At::Latest => Ok(Some(bound(below, epoch))),
+            At::MaxTimestamp => Ok(partition.log.max_timestamp()?.filter(|at| at.offset < below)),
             At::Time(time) => {
                 let found = partition.log.offset_for_time(time)?;
-                Ok(found.filter(|at| at.offset < high_watermark))
+                Ok(found.filter(|at| at.offset < below))
             }
         }
+    }
+
+    /// The idempotent producers that a replica here remembers, whatever its role, by id.
+    ///
+    /// # Errors
+    /// When there is no replica of `at` here.
+    pub fn producers(&self, at: TopicPartition) -> Result<Vec<ActiveProducer>, Refusal> {
+        Ok(self.required(at)?.log.active_producers())
     }
 
     /// Answers OffsetForLeaderEpoch: the largest epoch not after `epoch`, and where it ended.

@@ -16,10 +16,11 @@ use super::leader::{Commit, Leader, Position, Proposal};
 use super::nearby::Nearby;
 use super::throttle::Throttled;
 use super::waiter::{Fetches, Offsets, Reached};
-use super::{Acks, Produced, Refusal};
+use super::{Acks, By, Produced, Refusal};
 use crate::id::{Epoch, NodeId, Offset, TopicPartition};
 use crate::image;
-use crate::log::Log;
+use crate::log::{Guard, Log};
+use crate::record::Header;
 
 /// What all replicas of one node share.
 pub(super) struct Site {
@@ -296,7 +297,7 @@ impl Partition {
     }
 
     /// Appends as the leader. With acks=all, `Some` is to be awaited.
-    pub fn append(&self, records: Bytes, acks: Acks, internal: bool) -> Result<(Produced, Option<Reached>), Refusal> {
+    pub fn append(&self, records: Bytes, acks: Acks, by: By) -> Result<(Produced, Option<Reached>), Refusal> {
         let role = self.role.read();
         let Role::Leading { epoch, leading } = &*role else {
             return Err(ResponseError::NotLeaderOrFollower.into());
@@ -312,10 +313,9 @@ impl Partition {
                 });
             }
         }
-        let appended = if internal {
-            self.log.append_internal(records, *epoch)?
-        } else {
-            self.log.append_as_leader(records, *epoch)?
+        let appended = match by {
+            By::Client(verify) => self.log.append_verified(records, *epoch, verify)?,
+            By::Broker(verify) => self.log.append_internal_verified(records, *epoch, verify)?,
         };
         let reached = {
             let mut leading = leading.lock();
@@ -333,6 +333,20 @@ impl Partition {
             log_start: appended.log_start,
         };
         Ok((produced, reached))
+    }
+
+    /// Announces that the coordinator is asked whether a batch may begin a transaction; `None` if it is part of an open one.
+    pub fn begin_verification(&self, batch: &Header) -> Result<Option<Guard>, Refusal> {
+        let role = self.role.read();
+        let Role::Leading { .. } = &*role else {
+            return Err(ResponseError::NotLeaderOrFollower.into());
+        };
+        Ok(self.log.begin_verification(batch)?)
+    }
+
+    /// Where a read_committed consumer stops.
+    pub fn last_stable(&self) -> Offset {
+        self.log.last_stable(self.high_watermark())
     }
 
     /// The epoch this node leads in, if `expected` (-1: any) is the same.

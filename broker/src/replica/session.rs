@@ -276,6 +276,8 @@ mod tests {
             },
             error: None,
             high_watermark,
+            last_stable: high_watermark,
+            aborted: Vec::new(),
             log_start: 0,
             records: if records.is_empty() {
                 Vec::new()

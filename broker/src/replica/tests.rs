@@ -219,6 +219,7 @@ async fn a_consumer_waits_for_committed_records_and_sees_no_others() {
     rig.cut(2, true);
     let fetch = Fetch {
         reader: Reader::Consumer(None),
+        stable: false,
         max_wait: SOON,
         min_bytes: 1,
         max_bytes: 1 << 20,
@@ -278,7 +279,7 @@ async fn offsets_are_found_by_place_time_and_epoch() {
     }
     let offset = |asked| {
         manager
-            .offset_at(rig.at(), asked, -1)
+            .offset_at(rig.at(), asked, -1, false)
             .expect("leads")
             .map(|found| found.offset)
     };
@@ -382,6 +383,7 @@ async fn a_consumer_is_sent_to_a_follower_of_its_rack_and_served_there_up_to_the
             rack,
             listener: "PLAINTEXT",
         })),
+        stable: false,
         max_wait: Duration::ZERO,
         min_bytes: 1,
         max_bytes: 1 << 20,

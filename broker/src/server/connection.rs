@@ -1,7 +1,8 @@
 //! One client's connection: frames in, answers out in the order of the requests.
 //!
 //! Requests are worked on one at a time, except that Produce requests that follow each other overlap while they wait
-//! for their replicas: each has appended before the next is looked at. One more request may be read ahead; the
+//! for their replicas: each has appended before the next is looked at. Those of transactions, which may have to ask a
+//! coordinator before they append, do not. One more request may be read ahead; the
 //! rest waits in the socket.
 
 use std::collections::VecDeque;
@@ -300,13 +301,14 @@ impl Work {
 
     /// Starts the request that was read ahead, if it may run now.
     fn start_ahead(&mut self) -> Result<(), End> {
-        let Some((header, _)) = &self.ahead else {
+        let Some((header, body)) = &self.ahead else {
             return Ok(());
         };
         if self.muted.is_some() {
             return Ok(());
         }
-        let is_produce = header.key == ApiKey::Produce as i16;
+        let is_produce =
+            header.key == ApiKey::Produce as i16 && !handler::produce::is_transactional(header.version, body);
         let overlaps = is_produce && self.only_produces && self.running.len() < OVERLAPPING_PRODUCES;
         if !(self.running.is_empty() || overlaps) {
             return Ok(());

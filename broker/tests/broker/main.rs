@@ -27,3 +27,5 @@ mod sasl;
 mod server;
 #[cfg(test)]
 mod tls;
+#[cfg(test)]
+mod transactions;

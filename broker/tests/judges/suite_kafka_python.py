@@ -53,8 +53,6 @@ KNOWN = {
     "TestSSLConnection::test_ssl_handshake": "starts a broker of its own",
     "test_admin_integration::test_create_partitions": "places replicas on a broker 0",
     "test_consumer_integration::test_kafka_version_infer": "wants to find version 4.0",
-    "test_producer_integration::test_transactional_producer_messages": "there are no transactions yet",
-    "test_producer_integration::test_transactional_producer_offsets": "there are no transactions yet",
 }
 
 

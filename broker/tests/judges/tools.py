@@ -23,6 +23,7 @@ from clusters import PASSWORD, Kafka, Ours, java
 HERE = Path(__file__).parent
 STEP_DEADLINE = 90
 T = "org.apache.kafka.tools."
+TRANSACTIONS = T + "TransactionsCommand"
 TOPICS, ACLS, CONFIGS = T + "TopicCommand", T + "AclCommand", "kafka.admin.ConfigCommand"
 GROUPS, REASSIGN = T + "consumer.group.ConsumerGroupCommand", T + "reassign.ReassignPartitionsCommand"
 
@@ -82,15 +83,17 @@ def meant(lines):
 
 
 class Step:
-    def __init__(self, name, tool, *arguments, stdin="", secure=False, pick=None, until=None):
+    def __init__(self, name, tool, *arguments, stdin="", secure=False, pick=None, until=None, server_first=False):
         self.name, self.tool, self.arguments = name, tool, arguments
-        self.stdin, self.secure, self.pick, self.until = stdin, secure, pick, until
+        self.stdin, self.secure, self.pick, self.until, self.server_first = stdin, secure, pick, until, server_first
 
     def on(self, runner):
         cluster = runner.cluster
         server = cluster.secure if self.secure else cluster.bootstrap
         arguments = [argument.format(dir=cluster.dir) for argument in self.arguments]
-        arguments += ["--bootstrap-server", server]
+        bootstrap = ["--bootstrap-server", server]
+        # Before the name of a subcommand that has options of its own.
+        arguments = bootstrap + arguments if self.server_first else arguments + bootstrap
         if self.secure:
             which = {"ConsoleProducer": "--command-config", "ConsoleConsumer": "--command-config"}
             arguments += [which.get(self.tool.rsplit(".", 1)[1], "--command-config"), str(cluster.client_properties)]
@@ -193,6 +196,15 @@ def steps():
         Step("groups: delete", GROUPS, "--delete", "--group", "billing"),
         Step("groups: delete again", GROUPS, "--delete", "--group", "billing"),
         Step("groups: describe none", GROUPS, "--describe", "--group", "nobody"),
+        Step("transactions: produce", T + "ProducerPerformance", "--topic", "orders", "--num-records", "1000", "--record-size", "100", "--throughput", "-1", "--transactional-id", "perf", "--transaction-duration-ms", "20", pick=lambda lines: re.findall(r"^1000 records sent", "\n".join(lines), re.M)),
+        Step("transactions: read committed", T + "consumer.ConsoleConsumer", "--topic", "orders", "--from-beginning", "--isolation-level", "read_committed", "--max-messages", "1100", "--timeout-ms", "30000", pick=lambda lines: [line for line in lines if "Processed" in line]),
+        Step("transactions: list", TRANSACTIONS, "list", server_first=True, pick=shape, until="CompleteCommit"),
+        Step("transactions: list, none", TRANSACTIONS, "list", "--duration-filter", "3600000", server_first=True),
+        Step("transactions: describe", TRANSACTIONS, "describe", "--transactional-id", "perf", server_first=True, pick=shape),
+        Step("transactions: describe none", TRANSACTIONS, "describe", "--transactional-id", "nobody", server_first=True),
+        Step("transactions: producers", TRANSACTIONS, "describe-producers", "--topic", "orders", "--partition", "0", server_first=True, pick=lambda lines: [line for line in lines if "ProducerId" in line]),
+        Step("transactions: hanging", TRANSACTIONS, "find-hanging", "--broker-id", "1", server_first=True),
+        Step("transactions: abort nothing", TRANSACTIONS, "abort", "--topic", "orders", "--partition", "0", "--start-offset", "0", server_first=True),
         Step("records: delete", T + "DeleteRecordsCommand", "--offset-json-file", "{dir}/delete.json"),
         Step("offsets: earliest", T + "GetOffsetShell", "--topic", "placed", "--time", "earliest"),
         Step("log dirs: describe", T + "LogDirsCommand", "--describe", "--topic-list", "placed", pick=log_dirs),
@@ -244,8 +256,8 @@ EXPLAINED = {
     "configs: topic after append": DEFAULTS,
     "configs: broker describe": DEFAULTS,
     "configs: throttles are set": DEFAULTS,
-    "configs: broker describe all, names": "only properties of what is here: no transactions, tokens, quorum of controllers, tiered storage, share groups",
-    "api versions": "no transactions, KIP-848 and share groups, tokens, changes of the quorum; versions are those of Kafka 4.1",
+    "configs: broker describe all, names": "only properties of what is here: no tokens, quorum of controllers, tiered storage, share groups",
+    "api versions": "no KIP-848 and share groups, tokens, changes of the quorum; versions are those of Kafka 4.1",
 }
 
 

@@ -187,13 +187,17 @@ impl Writer {
         self.bytes.put_i32(partition.index);
         self.bytes.put_i16(fetched.error.map_or(0, |error| error.code()));
         self.bytes.put_i64(fetched.high_watermark);
-        // Without transactions everything committed is stable.
-        self.bytes.put_i64(fetched.high_watermark);
+        self.bytes.put_i64(fetched.last_stable);
         if version >= 5 {
             self.bytes.put_i64(fetched.log_start);
         }
         if read_committed {
-            self.length(0);
+            self.length(fetched.aborted.len());
+            for (producer, first) in fetched.aborted {
+                self.bytes.put_i64(producer);
+                self.bytes.put_i64(first);
+                self.no_tags();
+            }
         } else {
             self.null();
         }
@@ -317,6 +321,8 @@ mod tests {
             },
             error: None,
             high_watermark: 40,
+            last_stable: 33,
+            aborted: vec![(9, 31)],
             log_start: 3,
             records: vec![Bytes::copy_from_slice(records)],
             diverging: None,
@@ -380,8 +386,10 @@ mod tests {
             }
             let first = &orders.partitions[0];
             assert_eq!(first.records.as_deref(), Some(&b"first"[..]), "v{version}");
-            assert_eq!((first.high_watermark, first.last_stable_offset), (40, 40));
-            assert_eq!(first.aborted_transactions.is_some(), version % 2 == 0, "v{version}");
+            assert_eq!((first.high_watermark, first.last_stable_offset), (40, 33));
+            let aborted = first.aborted_transactions.as_ref();
+            let aborted = aborted.map(|all| (all[0].producer_id.0, all[0].first_offset));
+            assert_eq!(aborted, (version % 2 == 0).then_some((9, 31)), "v{version}");
             let preferred = if version >= 11 { 5 } else { -1 };
             assert_eq!(first.preferred_read_replica.0, preferred, "v{version}");
             assert_eq!(payments.partitions[0].records.as_ref().map(Bytes::len), Some(70_000));

@@ -165,7 +165,7 @@ fn decode(mut file: &[u8]) -> Option<Producers> {
             coordinator_epoch: entry.get_i32(),
             transaction_start: Some(entry.get_i64()).filter(|offset| *offset >= 0),
         };
-        producers.known.insert(id, producer);
+        producers.insert(id, producer);
     }
     Some(producers)
 }

@@ -434,6 +434,7 @@ impl LeaderLink for Link {
                     id: NodeId(request.replica_state.replica_id.0),
                     broker_epoch: request.replica_state.replica_epoch,
                 },
+                stable: false,
                 max_wait: Duration::from_millis(u64::try_from(request.max_wait_ms).expect("positive")),
                 min_bytes: usize::try_from(request.min_bytes).expect("positive"),
                 max_bytes: usize::try_from(request.max_bytes).expect("positive"),
