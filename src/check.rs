@@ -5,6 +5,7 @@
 //! reads first. Verdicts have four values, and unknown is never taken for pass.
 
 pub mod cause;
+pub mod condition;
 pub mod explain;
 pub mod facts;
 pub mod finding;
@@ -17,6 +18,7 @@ use serde::Serialize;
 use crate::model::event::Since;
 use crate::plan::gate::{Gate, Verdict};
 
+pub use condition::{Condition, State};
 pub use explain::{Act, Explained, Reach};
 pub use facts::Facts;
 pub use finding::Findings;

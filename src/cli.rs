@@ -15,6 +15,7 @@ mod facts;
 mod follow;
 mod group;
 mod leader;
+mod live;
 mod logdir;
 mod missing;
 mod operation;
@@ -30,6 +31,7 @@ mod triage;
 mod user;
 mod transaction;
 mod volume;
+mod wait;
 
 pub use exit::{Exit, Failure};
 
@@ -132,6 +134,7 @@ async fn answer(line: &Line) -> Result<Exit, Failure> {
         Command::Operation(verb) => return operation::run(line, verb).boxed().await,
         Command::Capture(verb) => capture::answer(line, verb).await?,
         Command::Context(verb) => context::answer(line, verb).await?,
+        Command::Wait(verb) => return wait::run(line, verb).boxed().await,
         Command::Triage(asked) => return triage::run(line, asked).boxed().await,
         Command::Record(verb) => return record::run(line, verb).await,
         Command::Completions(completions) => {

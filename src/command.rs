@@ -28,6 +28,7 @@ pub mod user;
 pub mod transaction;
 pub mod value;
 pub mod volume;
+pub mod wait;
 pub mod words;
 
 #[cfg(test)]
@@ -132,6 +133,9 @@ pub enum Command {
     /// Operations that Azimuth started: list, attach, pause, resume, abort
     #[command(subcommand)]
     Operation(operation::Verb),
+    /// Until the cluster is healthy, lag is gone, replicas are in sync, moves are over
+    #[command(subcommand)]
+    Wait(wait::Verb),
     /// Everything known of a cluster, in a file
     #[command(subcommand)]
     Capture(capture::Verb),
@@ -190,6 +194,7 @@ impl Command {
             Self::Reassign(verb) => verb.words(),
             Self::Leader(verb) => verb.words(),
             Self::Operation(verb) => verb.words(),
+            Self::Wait(verb) => verb.words(),
             Self::Capture(verb) => verb.words(),
             Self::Context(verb) => verb.words(),
             Self::Triage(triage) => triage.words(),

@@ -152,7 +152,7 @@ impl Six {
         self.with(acts, Triage::of)
     }
 
-    fn with<R>(&self, acts: &[Act], judge: impl FnOnce(&Facts<'_>) -> R) -> R {
+    pub fn with<R>(&self, acts: &[Act], judge: impl FnOnce(&Facts<'_>) -> R) -> R {
         let rows = Rows::of(&self.snapshot, now());
         judge(&Facts {
             snapshot: &self.snapshot,

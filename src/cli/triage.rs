@@ -4,27 +4,26 @@ use std::io::{IsTerminal, Write};
 use std::sync::Arc;
 
 use serde::Serialize;
-use tokio::time::Instant;
 
 use super::exit::{Exit, Failure};
-use super::facts::{Facts as Seen, context_of, gather, hold_to_pin, paths, sources};
+use super::facts::{Facts as Seen, gather, paths};
+use super::live::Live;
 use super::missing::problems;
 use super::output::Problem;
 use crate::check::triage::{Line as Told, Name, Status};
 use crate::check::{self, Act, Culprit, Dont, Evidence, Findings, Reach, Step};
 use crate::command::triage::{FailOn, Triage};
 use crate::command::{Line, Output};
-use crate::feed::{Cadence, Feed, Needs, Section};
+use crate::feed::{Needs, Section};
 use crate::model::event::Since;
 use crate::model::row::Rows;
 use crate::model::{Moment, Snapshot, foreign};
 use crate::operation::{Folder, Phase};
 use crate::plan::gate::Verdict;
-use crate::settings::pin::Pins;
 use crate::settings::state;
 
 /// Everything that a rule looks at.
-const NEEDS: [Section; 14] = [
+pub(super) const NEEDS: [Section; 14] = [
     Section::Cluster,
     Section::Links,
     Section::Topics,
@@ -42,11 +41,7 @@ const NEEDS: [Section; 14] = [
 ];
 /// What is asked too: how far behind groups are in time, and how long that is safe. Where it is missing, the line of who is
 /// hurt says so.
-const BESIDE: [Section; 2] = [Section::Backlogs, Section::Retentions];
-/// A watch says nothing before everything was asked once, or this has passed.
-const FIRST: std::time::Duration = std::time::Duration::from_secs(6);
-/// Rows of a wide cluster take a while: no more often than this.
-const PACE: std::time::Duration = std::time::Duration::from_millis(500);
+pub(super) const BESIDE: [Section; 2] = [Section::Backlogs, Section::Retentions];
 
 pub async fn run(line: &Line, asked: &Triage) -> Result<Exit, Failure> {
     if matches!(line.global.output, Output::Csv | Output::Name) {
@@ -69,36 +64,21 @@ fn asked_for() -> Vec<Section> {
     NEEDS.into_iter().chain(BESIDE).collect()
 }
 
-/// Judges on, from a feed of its own, until it is interrupted; then the last verdict is the exit status.
+/// Judges on until it is interrupted; then the last verdict is the exit status.
 async fn watch(line: &Line, asked: &Triage) -> Result<Exit, Failure> {
     if line.global.from.is_some() {
         return Err(Failure::usage("a capture does not change; leave --watch or --from out"));
     }
-    let paths = paths()?;
-    let (context, _) = context_of(&line.global, &paths)?;
-    let mut pins = Pins::load(&paths)?;
-    let feed = Feed::start(sources(&context, &pins, &paths)?, Cadence::default());
-    let needs: Needs = NEEDS.into();
-    feed.focus(asked_for().into_iter().collect());
-    let mut snapshots = feed.snapshots();
-    let until = line.global.timeout.map(|time| Instant::now() + time.0);
-    let began = Instant::now();
+    let mut live = Live::begin(
+        line,
+        NEEDS.into(),
+        &BESIDE.into(),
+        line.global.timeout.map(|time| time.0),
+    )?;
     let mut said: Option<String> = None;
     let mut last = Exit::Partial;
-    let mut due = Instant::now();
     let mut findings = Findings::default();
-    loop {
-        tokio::select! {
-            () = tokio::time::sleep_until(until.unwrap_or(began)), if until.is_some() => return Ok(last),
-            changed = snapshots.changed() => if changed.is_err() { return Ok(last) },
-        }
-        tokio::time::sleep_until(due).await;
-        due = Instant::now() + PACE;
-        let snapshot = snapshots.borrow_and_update().clone();
-        hold_to_pin(&context, &mut pins, &snapshot)?;
-        if said.is_none() && began.elapsed() < FIRST && !is_whole(&snapshot, &needs) {
-            continue;
-        }
+    while let Some(snapshot) = live.next().await? {
         let now = Moment::now();
         let seen = Arc::clone(&snapshot);
         let strict = asked.strict;
@@ -109,8 +89,8 @@ async fn watch(line: &Line, asked: &Triage) -> Result<Exit, Failure> {
         findings
             .news(&judged, now)
             .into_iter()
-            .for_each(|event| feed.note(event));
-        let document = Document::of(&judged, &snapshot, problems(&snapshot, &needs), now);
+            .for_each(|event| live.feed.note(event));
+        let document = Document::of(&judged, &snapshot, live.problems(&snapshot), now);
         last = exit(&judged, document.complete, asked.fail_on);
         let gist = judged.gist();
         if said.as_ref() != Some(&gist) {
@@ -118,14 +98,7 @@ async fn watch(line: &Line, asked: &Triage) -> Result<Exit, Failure> {
             said = Some(gist);
         }
     }
-}
-
-/// Whether everything was asked once.
-fn is_whole(snapshot: &Snapshot, needs: &Needs) -> bool {
-    snapshot.cluster.get().is_some()
-        && !problems(snapshot, needs)
-            .iter()
-            .any(|problem| problem.reason.contains("not asked yet") || problem.reason.contains("no broker was asked"))
+    Ok(last)
 }
 
 fn judge(snapshot: &Snapshot, now: Moment, strict: bool) -> check::Triage {
@@ -141,7 +114,7 @@ fn judge(snapshot: &Snapshot, now: Moment, strict: bool) -> check::Triage {
 }
 
 /// What Azimuth did and does with this cluster, as far as the journals on this host tell.
-fn acts(snapshot: &Snapshot) -> Vec<Act> {
+pub(super) fn acts(snapshot: &Snapshot) -> Vec<Act> {
     let folder = snapshot
         .cluster
         .get()

@@ -10,7 +10,7 @@ use super::schedule::{Until, When};
 use super::value::{Assignment, Brokers, DirName, Offset, PartitionName, Rate, Size, Swap, Time};
 use super::{
     Command, Global, Line, Output, acl, broker, capture, completions, config, context, demo, group, leader, logdir,
-    operation, partition, quorum, quota, reassign, record, throttle, topic, transaction, triage, user, volume,
+    operation, partition, quorum, quota, reassign, record, throttle, topic, transaction, triage, user, volume, wait,
 };
 use crate::model::Moment;
 use crate::model::acl::Operation;
@@ -45,6 +45,44 @@ impl Random {
 
     fn maybe<T>(&mut self, make: impl FnOnce(&mut Self) -> T) -> Option<T> {
         (self.below(4) == 0).then(|| make(self))
+    }
+
+    fn fail_on(&mut self) -> triage::FailOn {
+        match self.flip() {
+            true => triage::FailOn::Warn,
+            false => triage::FailOn::Fail,
+        }
+    }
+
+    fn wait(&mut self) -> wait::Verb {
+        let how = wait::How {
+            hold: self.maybe(Self::time),
+        };
+        match self.below(4) {
+            0 => wait::Verb::Healthy {
+                fail_on: self.fail_on(),
+                strict: self.flip(),
+                how,
+            },
+            1 => {
+                let names = self.some(0, Self::text);
+                wait::Verb::Lag {
+                    all: names.is_empty(),
+                    names,
+                    below: self.below(1 << 40),
+                    how,
+                }
+            }
+            2 => wait::Verb::Isr {
+                topics: self.some(0, Self::text),
+                broker: self.maybe(|any| any.below(1000) as i32),
+                how,
+            },
+            _ => wait::Verb::Reassigned {
+                topics: self.some(0, Self::text),
+                how,
+            },
+        }
     }
 
     fn time(&mut self) -> Time {
@@ -139,7 +177,7 @@ impl Random {
     }
 
     fn command(&mut self) -> Command {
-        match self.below(21) {
+        match self.below(22) {
             0 => Command::Broker(match self.below(3) {
                 0 => broker::Verb::List {
                     window: self.maybe(Self::time),
@@ -253,12 +291,9 @@ impl Random {
             19 => Command::Triage(triage::Triage {
                 watch: self.flip(),
                 strict: self.flip(),
-                fail_on: if self.flip() {
-                    triage::FailOn::Warn
-                } else {
-                    triage::FailOn::Fail
-                },
+                fail_on: self.fail_on(),
             }),
+            20 => Command::Wait(self.wait()),
             12 => Command::Demo(demo::Demo {
                 drill: self.maybe(Self::text),
                 clock_factor: self.maybe(|any| 1 + u32::from(any.flip())),

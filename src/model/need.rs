@@ -111,6 +111,19 @@ pub const NEEDS: &[Need] = &[
         ],
     ),
     reads(
+        "wait healthy",
+        &[
+            (Cluster, Describe),
+            (Cluster, DescribeConfigs),
+            (Topic, Describe),
+            (Topic, DescribeConfigs),
+            (Group, Describe),
+        ],
+    ),
+    reads("wait lag", &[(Group, Describe), (Topic, Describe)]),
+    reads("wait isr", &[(Topic, Describe)]),
+    reads("wait reassigned", &[(Cluster, Describe), (Topic, Describe)]),
+    reads(
         "capture save",
         &[
             (Cluster, Describe),

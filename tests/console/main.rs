@@ -67,4 +67,6 @@ mod topics;
 #[cfg(test)]
 mod tour;
 #[cfg(test)]
+mod waits;
+#[cfg(test)]
 mod watch;
