@@ -9,6 +9,7 @@ mod aborted;
 mod append;
 mod blank;
 mod checkpoint;
+mod compact;
 mod config;
 mod epoch;
 mod error;
@@ -34,6 +35,7 @@ use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use bytes::Bytes;
 use parking_lot::{Mutex, MutexGuard, RwLock};
 
+pub use compact::Compacted;
 pub use config::{LogConfig, TimestampType};
 pub use error::Error;
 pub use manager::{DirStatus, Future, Identity, Intervals, LogManager, Named, can_move};
@@ -126,6 +128,13 @@ pub struct Log {
     unstable: AtomicI64,
     /// Some transaction in it may have been aborted.
     any_aborted: AtomicBool,
+    cleaned_to: AtomicI64,
+    /// Compaction cannot read it: it is not tried again before the next start.
+    uncleanable: AtomicBool,
+    /// Its node stops: compaction breaks off.
+    halted: Arc<AtomicBool>,
+    /// Grows when compaction puts segments into the place of others.
+    swaps: AtomicU64,
 }
 
 #[derive(Debug)]
@@ -174,6 +183,7 @@ struct Shared {
     health: Arc<Health>,
     budget: Arc<Budget>,
     made: Made,
+    halted: Arc<AtomicBool>,
 }
 
 impl Log {
@@ -196,6 +206,7 @@ impl Log {
             health: Arc::default(),
             budget: Arc::new(Budget::new(OWN_BUDGET)),
             made: Made::default(),
+            halted: Arc::default(),
         };
         Self::open_shared(&shared, None, dir, config, recovery_point, clean)
     }
@@ -230,6 +241,10 @@ impl Log {
             recovery_point: AtomicI64::new(recovery_point.clamp(start, loaded.end)),
             unstable: AtomicI64::new(unstable),
             any_aborted: AtomicBool::new(any_aborted),
+            cleaned_to: AtomicI64::new(0),
+            uncleanable: AtomicBool::new(false),
+            halted: Arc::clone(&shared.halted),
+            swaps: AtomicU64::new(0),
             state: Mutex::new(State {
                 condition: Condition::Open,
                 segments: loaded.segments,

@@ -10,6 +10,7 @@ mod compression;
 mod entry;
 mod header;
 mod marker;
+mod rewrite;
 
 pub use builder::BatchBuilder;
 pub use compression::Compression;

@@ -36,6 +36,10 @@ impl Log {
             recovery_point: AtomicI64::new(0),
             unstable: AtomicI64::new(i64::MAX),
             any_aborted: AtomicBool::new(false),
+            cleaned_to: AtomicI64::new(0),
+            uncleanable: AtomicBool::new(false),
+            halted: Arc::clone(&shared.halted),
+            swaps: AtomicU64::new(0),
             state: Mutex::new(State {
                 condition: Condition::Open,
                 segments: Vec::new(),

@@ -35,8 +35,16 @@ pub struct LogConfig {
     pub retention_bytes: Option<i64>,
     /// `cleanup.policy` contains `delete`: retention applies.
     pub delete: bool,
-    /// `cleanup.policy` contains `compact`: every record must have a key.
+    /// `cleanup.policy` contains `compact`: every record must have a key, and of each key the newest stays.
     pub compact: bool,
+    /// `delete.retention.ms`: how long tombstones stay, and the markers of transactions of which nothing is left.
+    pub delete_retention_ms: i64,
+    /// `min.compaction.lag.ms`: a younger record is not compacted.
+    pub min_compaction_lag_ms: i64,
+    /// `max.compaction.lag.ms`: an older record is compacted, however clean the log is.
+    pub max_compaction_lag_ms: i64,
+    /// `min.cleanable.dirty.ratio`, in millionths: a log is compacted once more of it is dirty.
+    pub min_cleanable_dirty_ppm: u32,
     /// `max.message.bytes`: of one batch as sent.
     pub max_message_bytes: u32,
     /// `compression.type` and its level; `None` stores batches as the producer compressed them.
@@ -72,6 +80,10 @@ impl Default for LogConfig {
             retention_bytes: None,
             delete: true,
             compact: false,
+            delete_retention_ms: DAY_MS,
+            min_compaction_lag_ms: 0,
+            max_compaction_lag_ms: i64::MAX,
+            min_cleanable_dirty_ppm: 500_000,
             max_message_bytes: 1_048_588,
             compression: None,
             timestamp_type: TimestampType::Create,

@@ -9,7 +9,7 @@ use super::config::LogConfig;
 use super::epoch::Epochs;
 use super::producer::{Producers, Snapshots};
 use super::scan::{Scan, Step};
-use super::segment::{DELETED, Segment, base_of};
+use super::segment::{DELETED, SWAP, Segment, base_of};
 use crate::env::disk::Disk;
 use crate::id::Offset;
 use crate::record::{Header, Marker};
@@ -34,6 +34,7 @@ pub(super) fn load(
     clean: bool,
 ) -> Result<Loaded, Error> {
     disk.create_dir(dir).map_err(Error::io(dir))?;
+    finish_swaps(disk, dir)?;
     let files = sweep(disk, dir)?;
     let (mut segments, checked) = open_segments(disk, dir, &files, config, recovery_point, clean)?;
     let end = finish(disk, dir, &mut segments, config, clean)?;
@@ -54,6 +55,47 @@ pub(super) fn load(
     })
 }
 
+/// Puts compacted segments that are whole into the place of those that they were made of, as far as these are still there.
+fn finish_swaps(disk: &Disk, dir: &Path) -> Result<(), Error> {
+    let files = disk.list(dir).map_err(Error::io(dir))?;
+    let swaps = files
+        .iter()
+        .filter(|path| path.extension().is_some_and(|it| it == SWAP));
+    for swap in swaps {
+        let path = swap.with_extension("");
+        let remove = |path: &Path| match disk.exists(path) {
+            true => disk.remove(path).map_err(Error::io(path)),
+            false => Ok(()),
+        };
+        let Some(base) = base_of(&path) else {
+            remove(swap)?;
+            continue;
+        };
+        let end = end_of(disk, swap)?.unwrap_or(base).max(base + 1);
+        let replaced = |path: &&PathBuf| base_of(path).is_some_and(|other| (base..end).contains(&other));
+        for other in files.iter().filter(replaced).chain([&path]) {
+            for extension in ["log", "index", "timeindex", "txnindex"] {
+                remove(&other.with_extension(extension))?;
+            }
+        }
+        disk.rename(swap, &path).map_err(Error::io(swap))?;
+        tracing::info!("{}: the compaction of {} was finished", dir.display(), path.display());
+    }
+    Ok(())
+}
+
+/// The offset after a segment's last batch; `None` of an empty one.
+fn end_of(disk: &Disk, path: &Path) -> Result<Option<Offset>, Error> {
+    let file = Arc::new(disk.open(path).map_err(Error::io(path))?);
+    let size = disk.size(path).map_err(Error::io(path))?;
+    let mut scan = Scan::new(file, 0, size);
+    let mut end = None;
+    while let Step::Batch { batch, .. } = scan.header().map_err(Error::io(path))? {
+        end = Some(batch.next_offset());
+    }
+    Ok(end)
+}
+
 /// Removes what a crash left half done; returns the rest.
 fn sweep(disk: &Disk, dir: &Path) -> Result<Vec<PathBuf>, Error> {
     let mut kept = Vec::new();
@@ -62,7 +104,7 @@ fn sweep(disk: &Disk, dir: &Path) -> Result<Vec<PathBuf>, Error> {
             .extension()
             .and_then(|extension| extension.to_str())
             .unwrap_or_default();
-        if matches!(extension, DELETED | "tmp" | "cleaned" | "swap") {
+        if matches!(extension, DELETED | "tmp" | "cleaned") {
             disk.remove(&path).map_err(Error::io(&path))?;
         } else {
             kept.push(path);

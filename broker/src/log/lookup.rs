@@ -1,6 +1,7 @@
 //! Reading: by offset and by time.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use bytes::{Bytes, BytesMut};
 
@@ -100,6 +101,31 @@ impl Log {
             }),
             // Cut off by a truncation between looking and reading: the caller asks again.
             None => Ok(nothing),
+        }
+    }
+
+    /// As [`Log::read_chunks`], with producer and first offset of the aborted transactions among the records.
+    ///
+    /// # Errors
+    /// As [`Log::read`].
+    pub fn read_stable(
+        &self,
+        from: Offset,
+        max_bytes: usize,
+        below: Offset,
+        at_least_one: bool,
+    ) -> Result<(ReadChunks, Vec<(i64, Offset)>), Error> {
+        loop {
+            let swaps = self.swaps.load(Ordering::Acquire);
+            let read = self.read_chunks(from, max_bytes, below, at_least_one)?;
+            let aborted = match read.chunks.is_empty() {
+                true => Vec::new(),
+                false => self.aborted(from, read.next),
+            };
+            // Compaction takes aborted transactions out of logs and indexes: both have to be from before, or from after.
+            if self.swaps.load(Ordering::Acquire) == swaps {
+                return Ok((read, aborted));
+            }
         }
     }
 

@@ -11,9 +11,11 @@ use std::collections::{HashMap, HashSet};
 use std::path::Path;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::watch;
+use tokio::task::JoinHandle;
 use uuid::Uuid;
 
 use super::blank::set_aside;
@@ -72,6 +74,9 @@ pub struct LogManager {
     written: Mutex<upkeep::Written>,
     /// One at a time, so that two checkpoints do not write the same file.
     checkpointing: Mutex<()>,
+    /// The pass in the background, and whether it has to break off.
+    compaction: Mutex<Option<JoinHandle<()>>>,
+    halted: Arc<AtomicBool>,
     intervals: Mutex<Intervals>,
 }
 
@@ -132,6 +137,8 @@ impl LogManager {
             made: Made::default(),
             written: Mutex::default(),
             checkpointing: Mutex::default(),
+            compaction: Mutex::default(),
+            halted: Arc::default(),
             intervals: Mutex::default(),
         };
         for (index, directory) in manager.directories.iter().enumerate().filter(|(_, it)| it.is_online()) {
@@ -169,6 +176,7 @@ impl LogManager {
         let recovery = directory.read_offsets(&self.disk, directory::RECOVERY_POINTS)?;
         let watermarks = directory.read_offsets(&self.disk, directory::HIGH_WATERMARKS)?;
         let starts = directory.read_offsets(&self.disk, directory::LOG_STARTS)?;
+        let cleaned = directory.read_offsets(&self.disk, directory::CLEANED)?;
         let shared = self.shared(directory);
         for path in self.disk.list(&directory.path).map_err(Error::io(&directory.path))? {
             let name = path
@@ -207,6 +215,7 @@ impl LogManager {
                 log.advance_start((*start).min(log.end()))?;
             }
             log.set_high_watermark(watermarks.get(&key).copied().unwrap_or(0));
+            log.set_cleaned_to(cleaned.get(&key).copied().unwrap_or(0));
             let before = self.logs.write().insert(at, topic, index, Arc::new(log));
             if let Some(other) = before {
                 self.settle_twins(at, other)?;
@@ -267,6 +276,7 @@ impl LogManager {
             health: Arc::clone(&directory.health),
             budget: Arc::clone(&self.budget),
             made: Arc::clone(&self.made),
+            halted: Arc::clone(&self.halted),
         }
     }
 

@@ -19,6 +19,7 @@ pub use verification::{Guard, Verify};
 use super::ActiveProducer;
 use super::Error;
 use super::aborted::Aborted;
+use super::compact::LastBatch;
 use crate::id::Offset;
 use crate::record::{Header, Marker};
 
@@ -316,6 +317,12 @@ impl Producers {
         while self.ended.front().is_some_and(|ended| ended.last < high_watermark) {
             self.ended.pop_front();
         }
+    }
+
+    /// By what each producer is remembered: the last offset of its data, and its epoch.
+    pub(super) fn last_batches(&self) -> HashMap<i64, LastBatch> {
+        let last = |producer: &Producer| (producer.batches.back().map(|past| past.last_offset), producer.epoch);
+        self.known.iter().map(|(id, producer)| (*id, last(producer))).collect()
     }
 
     pub(super) fn active(&self) -> Vec<ActiveProducer> {

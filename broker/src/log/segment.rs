@@ -21,6 +21,12 @@ const INDEX: &str = "index";
 const TIME_INDEX: &str = "timeindex";
 const ABORTED: &str = "txnindex";
 
+/// What follows the names of the files of a cleaned segment that is not whole yet.
+const CLEANED: &str = ".cleaned";
+
+/// The extension of a cleaned segment's `.log` file from when it is whole until it has replaced what it was made of.
+pub(super) const SWAP: &str = "swap";
+
 /// The extension of files that are about to be unlinked.
 pub(super) const DELETED: &str = "deleted";
 
@@ -60,10 +66,19 @@ impl Segment {
     pub(super) fn create(disk: &Disk, dir: &Path, base: Offset) -> Result<Self, Error> {
         let path = file_name(dir, base, LOG);
         let failed = Error::io(&path);
-        Self::make(disk, dir, base).map_err(failed)
+        Self::make(disk, dir, base, "").map_err(failed)
     }
 
-    fn make(disk: &Disk, dir: &Path, base: Offset) -> io::Result<Self> {
+    /// A new one that takes the place of others when it is whole; until then its files have names of their own.
+    pub(super) fn create_cleaned(disk: &Disk, dir: &Path, base: Offset) -> Result<Self, Error> {
+        let path = file_name(dir, base, LOG);
+        let failed = Error::io(&path);
+        Self::make(disk, dir, base, CLEANED).map_err(failed)
+    }
+
+    fn make(disk: &Disk, dir: &Path, base: Offset, suffix: &str) -> io::Result<Self> {
+        let file_name =
+            |dir: &Path, base: Offset, extension: &str| file_name(dir, base, &format!("{extension}{suffix}"));
         let path = file_name(dir, base, LOG);
         let file = disk.create(&path)?;
         file.truncate(0)?;
@@ -254,15 +269,20 @@ impl Segment {
     /// `segment.ms`, shortened by this segment's share of `segment.jitter.ms`: segments that began together do not all end
     /// together.
     pub(super) fn lifetime_ms(&self, config: &LogConfig) -> i64 {
-        let jitter = config.segment_jitter_ms.min(config.segment_ms);
+        // What is compacted has to be closed before.
+        let longest = match config.compact {
+            true => config.segment_ms.min(config.max_compaction_lag_ms),
+            false => config.segment_ms,
+        };
+        let jitter = config.segment_jitter_ms.min(longest);
         match u64::try_from(jitter) {
             Ok(jitter @ 1..) => {
                 let mut hasher = DefaultHasher::new();
                 self.path.hash(&mut hasher);
                 let share = i64::try_from(hasher.finish() % jitter).unwrap_or(0);
-                config.segment_ms - share
+                longest - share
             }
-            _ => config.segment_ms,
+            _ => longest,
         }
     }
 
@@ -295,6 +315,46 @@ impl Segment {
                 .map_err(Error::io(&path))?;
         }
         Ok(())
+    }
+
+    /// Waits until a cleaned one is on the device.
+    pub(super) fn sync_cleaned(&mut self, disk: &Disk) -> Result<(), Error> {
+        let path = self.path.clone();
+        self.file(disk)?.sync().map_err(Error::io(&path))?;
+        for path in self.beside().filter(|path| disk.exists(path)) {
+            disk.open(path).and_then(|file| file.sync()).map_err(Error::io(path))?;
+        }
+        Ok(())
+    }
+
+    /// The files of its indexes.
+    fn beside(&self) -> impl Iterator<Item = &Path> {
+        [self.index.path(), self.time_index.path(), self.aborted.path()].into_iter()
+    }
+
+    /// Removes the files of a cleaned one that is not wanted.
+    pub(super) fn remove_cleaned(&self, disk: &Disk) -> Result<(), Error> {
+        for path in self.beside().chain([self.path()]).filter(|path| disk.exists(path)) {
+            disk.remove(path).map_err(Error::io(path))?;
+        }
+        Ok(())
+    }
+
+    /// Says that a cleaned one is whole: a start after a crash puts it into its place. Returns the name it has until then.
+    pub(super) fn announce_swap(&self, disk: &Disk) -> Result<PathBuf, Error> {
+        let swap = self.path.with_extension(SWAP);
+        disk.rename(&self.path, &swap).map_err(Error::io(&self.path))?;
+        Ok(swap)
+    }
+
+    /// Gives the files of a cleaned one their names, the log's at last. What it was made of is gone by then.
+    pub(super) fn finish_swap(&self, disk: &Disk, swap: &Path) -> Result<PathBuf, Error> {
+        for path in self.beside().filter(|path| disk.exists(path)) {
+            disk.rename(path, &path.with_extension("")).map_err(Error::io(path))?;
+        }
+        let path = swap.with_extension("");
+        disk.rename(swap, &path).map_err(Error::io(swap))?;
+        Ok(path)
     }
 
     /// Makes a closed one active: loads its indexes and reads what follows their last entry. Returns the next offset.

@@ -1,5 +1,6 @@
 //! The log against the disk: appends, reads, crashes, full and failing volumes.
 
+mod compaction;
 mod config;
 mod crash;
 mod disk;

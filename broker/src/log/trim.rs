@@ -93,6 +93,7 @@ impl Log {
         self.publish_unstable(state);
         self.end.store(end, Ordering::Release);
         self.start.fetch_min(end, Ordering::AcqRel);
+        self.cleaned_to.fetch_min(end, Ordering::AcqRel);
         self.recovery_point.fetch_min(end, Ordering::AcqRel);
         self.set_high_watermark(self.high_watermark());
         self.publish_size(state);
@@ -142,7 +143,7 @@ impl Log {
     }
 
     /// Has files unlinked by [`Log::unlink_due`] after `file.delete.delay.ms`. A crash before that is made good by the next start.
-    fn unlink_later(&self, state: &mut State, files: Vec<PathBuf>) {
+    pub(super) fn unlink_later(&self, state: &mut State, files: Vec<PathBuf>) {
         let due_ms = self
             .clock
             .now_ms()
@@ -213,8 +214,14 @@ impl Log {
         let mut doomed = 0;
         for (index, segment) in state.segments.iter().enumerate() {
             let next = state.segments.get(index + 1).map_or(self.end(), |next| next.base);
-            if next > high_watermark || segment.size == 0 {
+            let is_last = index + 1 == state.segments.len();
+            if next > high_watermark || (segment.size == 0 && is_last) {
                 break;
+            }
+            if segment.size == 0 {
+                // Compaction left nothing of it.
+                doomed += 1;
+                continue;
             }
             let newest = if segment.max_timestamp >= 0 {
                 segment.max_timestamp

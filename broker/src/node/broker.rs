@@ -108,6 +108,9 @@ impl Broker {
             retention: config.millis("log.retention.check.interval.ms"),
             checkpoint: config.millis("log.flush.offset.checkpoint.interval.ms"),
             high_watermark: config.millis("replica.high.watermark.checkpoint.interval.ms"),
+            compaction: config
+                .boolean("log.cleaner.enable")
+                .then(|| config.millis("log.cleaner.backoff.ms")),
             ..log::Intervals::default()
         });
         let upkeep = Upkeep::start(&replicas, &logs);
@@ -226,6 +229,7 @@ impl Broker {
         self.replicas.shutdown().await;
         self.upkeep.stop.send_replace(true);
         self.upkeep.tasks.finish(DRAIN_DEADLINE).await;
+        self.logs.halt().await;
         let (logs, epoch) = (self.logs, *self.epoch.borrow());
         let closed = origin::spawn_blocking(move || logs.close(epoch)).await;
         if let Ok(Err(error)) = closed {
@@ -243,6 +247,7 @@ impl Broker {
         self.groups.stop().await;
         self.replicas.shutdown().await;
         self.upkeep.tasks.end().await;
+        self.logs.halt().await;
     }
 }
 

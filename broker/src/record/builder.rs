@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use super::entry::put_varint;
+use super::entry::{put_slice, put_varint};
 use super::header::{HEADER_LEN, Header};
 use super::{Compression, Error};
 
@@ -133,16 +133,6 @@ impl BatchBuilder {
         match self.compression {
             Compression::None => header.with_content(Compression::None, &self.records),
             codec => header.with_content(codec, &codec.compress(&self.records)?),
-        }
-    }
-}
-
-fn put_slice(into: &mut Vec<u8>, slice: Option<&[u8]>) {
-    match slice {
-        None => put_varint(into, -1),
-        Some(slice) => {
-            put_varint(into, slice.len() as i64);
-            into.extend_from_slice(slice);
         }
     }
 }

@@ -147,3 +147,14 @@ pub(super) fn put_varint(into: &mut Vec<u8>, value: i64) {
     }
     into.push(zigzag as u8);
 }
+
+/// Appends a length and the bytes; -1 for none.
+pub(super) fn put_slice(into: &mut Vec<u8>, slice: Option<&[u8]>) {
+    match slice {
+        None => put_varint(into, -1),
+        Some(slice) => {
+            put_varint(into, slice.len() as i64);
+            into.extend_from_slice(slice);
+        }
+    }
+}

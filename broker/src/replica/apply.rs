@@ -318,6 +318,10 @@ pub fn log_config(settings: &TopicSettings) -> LogConfig {
         retention_bytes: settings.retention_bytes,
         delete: settings.delete,
         compact: settings.compact,
+        delete_retention_ms: settings.delete_retention_ms,
+        min_compaction_lag_ms: settings.min_compaction_lag_ms,
+        max_compaction_lag_ms: settings.max_compaction_lag_ms,
+        min_cleanable_dirty_ppm: settings.min_cleanable_dirty_ppm,
         max_message_bytes: settings.max_message_bytes,
         timestamp_type: if settings.log_append_time {
             TimestampType::LogAppend

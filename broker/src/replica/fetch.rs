@@ -351,10 +351,11 @@ fn read(
         let max_bytes = most.map_or(max_bytes, |most| most.min(max_bytes));
         // A throttled replica gets a batch when it is its turn, however large, or it would never come forward.
         let first = first || most.is_some();
-        let read = partition.log.read_chunks(from.offset, max_bytes, below, first)?;
-        fetched.records = read.chunks;
-        if fetch.stable && !fetched.records.is_empty() {
-            fetched.aborted = partition.log.aborted(from.offset, read.next);
+        if fetch.stable {
+            let (read, aborted) = partition.log.read_stable(from.offset, max_bytes, below, first)?;
+            (fetched.records, fetched.aborted) = (read.chunks, aborted);
+        } else {
+            fetched.records = partition.log.read_chunks(from.offset, max_bytes, below, first)?.chunks;
         }
     }
     Ok(fetched)

@@ -1,4 +1,4 @@
-//! Kafka's own tool reads what the broker wrote: segments, both indexes, producer snapshots.
+//! Kafka's own tool reads what the broker wrote: segments, all indexes, producer snapshots, and what compaction leaves.
 
 use std::path::Path;
 use std::path::PathBuf;
@@ -7,7 +7,7 @@ use std::process::Command;
 use azimuth_broker::env::clock::Clock;
 use azimuth_broker::env::disk::Disk;
 use azimuth_broker::log::{Log, LogConfig};
-use azimuth_broker::record::{BatchBuilder, Compression};
+use azimuth_broker::record::{BatchBuilder, Compression, Marker};
 
 const NOW: i64 = 1_700_000_000_000;
 const BATCHES: usize = 400;
@@ -134,4 +134,81 @@ fn kafkas_dump_tool_finds_nothing_wrong() {
     let snapshots = dump(&jars, &with("snapshot"), &[]);
     assert!(snapshots.contains("producerId: 4711 producerEpoch: 2"), "{snapshots}");
     assert!(snapshots.contains("lastSequence: 1199"), "{snapshots}");
+}
+
+/// Keys that come again and again, tombstones, and transactions of two producers of which one aborts; compacted.
+fn write_compacted(dir: &Path) {
+    let config = LogConfig {
+        segment_bytes: 20_000,
+        compact: true,
+        delete: false,
+        min_cleanable_dirty_ppm: 0,
+        ..LogConfig::default()
+    };
+    let log = Log::open(&Disk::real(), dir.to_owned(), config, Clock::manual(NOW), 0, true).unwrap();
+    for n in 0..300_i32 {
+        let producer = i64::from(n % 2);
+        let mut builder = BatchBuilder::new()
+            .compression(if n % 3 == 0 {
+                Compression::Zstd
+            } else {
+                Compression::None
+            })
+            .producer(producer, 0, n / 2 * 2)
+            .transactional();
+        let key = format!("key-{}", n % 10);
+        let value = "x".repeat(200);
+        builder.add(NOW + i64::from(n), Some(key.as_bytes()), Some(value.as_bytes()));
+        builder.add(NOW + i64::from(n), Some(b"gone"), None);
+        log.append_as_leader(builder.build().unwrap(), 0).unwrap();
+        let marker = Marker {
+            committed: producer == 0,
+            coordinator_epoch: 3,
+        };
+        let marker = marker.batch(NOW + i64::from(n), producer, 0).unwrap();
+        log.append_internal(marker, 0).unwrap();
+    }
+    log.set_high_watermark(log.end());
+    let done = log.compact().unwrap().expect("it is dirty");
+    assert!(done.bytes_after < done.bytes_before / 2, "{done:?}");
+    log.close().unwrap();
+}
+
+#[test]
+fn kafkas_dump_tool_finds_nothing_wrong_after_compaction() {
+    let Some(jars) = jars() else { return };
+    let root = tempfile::tempdir().unwrap();
+    let dir = root.path().join("orders-0");
+    write_compacted(&dir);
+    let with = |extension: &str| -> Vec<PathBuf> {
+        let mut files: Vec<PathBuf> = std::fs::read_dir(&dir)
+            .unwrap()
+            .map(|entry| entry.unwrap().path())
+            .collect();
+        files.retain(|file| file.extension().is_some_and(|found| found == extension));
+        files.sort();
+        files
+    };
+    let log = dump(&jars, &with("log"), &["--deep-iteration"]);
+    assert!(
+        log.contains("isvalid: true") && !log.contains("isvalid: false"),
+        "{log}"
+    );
+    for sound in [
+        "endTxnMarker: ABORT coordinatorEpoch: 3",
+        "endTxnMarker: COMMIT",
+        "deleteHorizonMs: OptionalLong[",
+    ] {
+        assert!(log.contains(sound), "`{sound}` is missing in {log}");
+    }
+    let beside = [with("index"), with("timeindex"), with("txnindex")].concat();
+    assert!(!with("txnindex").is_empty());
+    let text = dump(&jars, &beside, &[]);
+    for complaint in ["ismatch", "not found", "Found", "corrupt", "Exception"] {
+        assert!(!text.contains(complaint), "{text}");
+    }
+    assert!(
+        text.contains("producerId: 1"),
+        "the aborted transactions are told: {text}"
+    );
 }

@@ -10,6 +10,8 @@ mod acl;
 #[cfg(test)]
 mod cluster;
 #[cfg(test)]
+mod compaction;
+#[cfg(test)]
 mod dump;
 #[cfg(test)]
 mod fault;

@@ -5,7 +5,6 @@ use super::Property;
 use super::Range::{Any, IpLimits, OneOf, Or, Real, SomeOf, Whole};
 
 const MAX: i64 = i64::MAX;
-const NOT_COMPACTED: &str = "logs are not compacted: cleanup.policy=compact demands keys and keeps every record.";
 
 pub(super) const TABLE: &[Property] = &[
     Property::new(
@@ -315,14 +314,20 @@ pub(super) const TABLE: &[Property] = &[
         "Where the node listens, as NAME://host:port.",
     ),
     Property::new(
+        "log.cleaner.backoff.ms",
+        Long,
+        Some("15000"),
+        Whole(0, MAX),
+        "How often compacted logs are looked at, in ms.",
+    ),
+    Property::new(
         "log.cleaner.delete.retention.ms",
         Long,
         Some("86400000"),
         Whole(0, MAX),
         "Default of the topic's delete.retention.ms.",
     )
-    .dynamic()
-    .fixed(NOT_COMPACTED),
+    .dynamic(),
     Property::new(
         "log.cleaner.enable",
         Boolean,
@@ -337,8 +342,7 @@ pub(super) const TABLE: &[Property] = &[
         Whole(1, MAX),
         "Default of the topic's max.compaction.lag.ms.",
     )
-    .dynamic()
-    .fixed(NOT_COMPACTED),
+    .dynamic(),
     Property::new(
         "log.cleaner.min.cleanable.ratio",
         Double,
@@ -346,8 +350,7 @@ pub(super) const TABLE: &[Property] = &[
         Real(0.0, 1.0),
         "Default of the topic's min.cleanable.dirty.ratio.",
     )
-    .dynamic()
-    .fixed(NOT_COMPACTED),
+    .dynamic(),
     Property::new(
         "log.cleaner.min.compaction.lag.ms",
         Long,
@@ -355,8 +358,7 @@ pub(super) const TABLE: &[Property] = &[
         Whole(0, MAX),
         "Default of the topic's min.compaction.lag.ms.",
     )
-    .dynamic()
-    .fixed(NOT_COMPACTED),
+    .dynamic(),
     Property::new(
         "log.cleanup.policy",
         List,

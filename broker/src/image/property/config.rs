@@ -59,6 +59,11 @@ pub struct TopicSettings {
     pub timestamp_after_max_ms: i64,
     /// `cleanup.policy` holds `compact`: records need keys.
     pub compact: bool,
+    pub delete_retention_ms: i64,
+    pub min_compaction_lag_ms: i64,
+    pub max_compaction_lag_ms: i64,
+    /// `min.cleanable.dirty.ratio`, in millionths.
+    pub min_cleanable_dirty_ppm: u32,
     /// `cleanup.policy` holds `delete`: retention applies.
     pub delete: bool,
     /// Replicas throttled at their leader, as `partition:broker,…` or `*`.
@@ -265,6 +270,10 @@ impl Config {
             timestamp_before_max_ms: long("message.timestamp.before.max.ms"),
             timestamp_after_max_ms: long("message.timestamp.after.max.ms"),
             compact: items(&policy).any(|item| item == "compact"),
+            delete_retention_ms: long("delete.retention.ms"),
+            min_compaction_lag_ms: long("min.compaction.lag.ms"),
+            max_compaction_lag_ms: long("max.compaction.lag.ms"),
+            min_cleanable_dirty_ppm: millionths(&text("min.cleanable.dirty.ratio")),
             delete: items(&policy).any(|item| item == "delete"),
             leader_throttled_replicas: text("leader.replication.throttled.replicas"),
             follower_throttled_replicas: text("follower.replication.throttled.replicas"),
@@ -320,6 +329,12 @@ impl fmt::Debug for Config {
         });
         f.debug_map().entries(shown).finish()
     }
+}
+
+/// A share between 0 and 1, checked when it was set.
+fn millionths(text: &str) -> u32 {
+    let share = text.trim().parse::<f64>().unwrap_or(0.5);
+    (share.clamp(0.0, 1.0) * 1e6) as u32
 }
 
 /// Java's properties format, without Unicode escapes: `key=value` or `key: value`, `#` and `!` comments,

@@ -6,7 +6,6 @@ use super::{Property, Synonym};
 
 const MAX: i64 = i64::MAX;
 const FOREVER: &str = "9223372036854775807";
-const NOT_COMPACTED: &str = "logs are not compacted: cleanup.policy=compact demands keys and keeps every record.";
 const ONE_LEVEL: &str = "the lz4 encoder here has one level.";
 const NO_TIERED_STORAGE: &str = "there is no tiered storage.";
 
@@ -69,8 +68,7 @@ pub(super) const TABLE: &[Property] = &[
         Whole(0, MAX),
         "How long tombstones of a compacted topic are kept at least, in ms.",
     )
-    .of_topic(&[same("log.cleaner.delete.retention.ms")])
-    .fixed(NOT_COMPACTED),
+    .of_topic(&[same("log.cleaner.delete.retention.ms")]),
     Property::new(
         "file.delete.delay.ms",
         Long,
@@ -144,8 +142,7 @@ pub(super) const TABLE: &[Property] = &[
         Whole(1, MAX),
         "How long a record may stay uncompacted, in ms.",
     )
-    .of_topic(&[same("log.cleaner.max.compaction.lag.ms")])
-    .fixed(NOT_COMPACTED),
+    .of_topic(&[same("log.cleaner.max.compaction.lag.ms")]),
     Property::new(
         "max.message.bytes",
         Int,
@@ -185,8 +182,7 @@ pub(super) const TABLE: &[Property] = &[
         Real(0.0, 1.0),
         "How much of a compacted log must be uncompacted before it is compacted.",
     )
-    .of_topic(&[same("log.cleaner.min.cleanable.ratio")])
-    .fixed(NOT_COMPACTED),
+    .of_topic(&[same("log.cleaner.min.cleanable.ratio")]),
     Property::new(
         "min.compaction.lag.ms",
         Long,
@@ -194,8 +190,7 @@ pub(super) const TABLE: &[Property] = &[
         Whole(0, MAX),
         "How long a record stays uncompacted at least, in ms.",
     )
-    .of_topic(&[same("log.cleaner.min.compaction.lag.ms")])
-    .fixed(NOT_COMPACTED),
+    .of_topic(&[same("log.cleaner.min.compaction.lag.ms")]),
     Property::new(
         "min.insync.replicas",
         Int,

@@ -23,6 +23,8 @@ const PARTITION_META: &str = "partition.metadata";
 /// The three checkpoints, with the names that Kafka gives them.
 pub(super) const RECOVERY_POINTS: &str = "recovery-point-offset-checkpoint";
 pub(super) const HIGH_WATERMARKS: &str = "replication-offset-checkpoint";
+/// What precedes it was compacted.
+pub(super) const CLEANED: &str = "cleaner-offset-checkpoint";
 pub(super) const LOG_STARTS: &str = "log-start-offset-checkpoint";
 
 /// Offsets by topic name and partition, as a checkpoint holds them.

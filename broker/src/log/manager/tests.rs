@@ -250,6 +250,7 @@ async fn the_upkeep_checkpoints_and_retains_until_it_is_told_to_stop() {
         checkpoint: interval,
         high_watermark: interval,
         flush: interval,
+        compaction: None,
     });
     let config = LogConfig {
         retention_ms: Some(0),

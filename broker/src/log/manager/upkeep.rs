@@ -3,10 +3,11 @@
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tokio::sync::watch;
-use tokio::time::MissedTickBehavior;
+use tokio::time::{Interval, MissedTickBehavior};
 
 use super::LogManager;
 use super::directory;
@@ -31,6 +32,8 @@ pub struct Intervals {
     pub high_watermark: Duration,
     /// How often `flush.ms` and closed segments are looked at.
     pub flush: Duration,
+    /// `log.cleaner.backoff.ms`; `None` with `log.cleaner.enable=false`.
+    pub compaction: Option<Duration>,
 }
 
 impl Default for Intervals {
@@ -40,6 +43,7 @@ impl Default for Intervals {
             checkpoint: Duration::from_secs(60),
             high_watermark: Duration::from_secs(5),
             flush: Duration::from_secs(1),
+            compaction: Some(Duration::from_secs(15)),
         }
     }
 }
@@ -63,6 +67,7 @@ impl LogManager {
         let mut checkpoint = timer(intervals.checkpoint);
         let mut high_watermark = timer(intervals.high_watermark);
         let mut flush = timer(intervals.flush);
+        let mut compaction = intervals.compaction.map(timer);
         loop {
             let job: fn(&Self) = tokio::select! {
                 // An error means that the sender is gone.
@@ -71,6 +76,11 @@ impl LogManager {
                 _ = checkpoint.tick() => Self::checkpoint,
                 _ = high_watermark.tick() => Self::checkpoint_high_watermarks,
                 _ = flush.tick() => Self::flush_due,
+                () = tick(&mut compaction) => {
+                    // In a task of its own: a pass may take long.
+                    self.begin_compaction();
+                    continue;
+                }
             };
             if self.is_idle() {
                 continue;
@@ -80,6 +90,43 @@ impl LogManager {
                 tracing::error!("the upkeep of the logs broke off: {error}");
             }
         }
+    }
+
+    /// Compacts what is due in the background, unless that is still going on.
+    fn begin_compaction(self: &Arc<Self>) {
+        let mut compaction = self.compaction.lock();
+        let busy = compaction.as_ref().is_some_and(|pass| !pass.is_finished());
+        if busy || self.is_idle() || self.halted.load(Ordering::Acquire) {
+            return;
+        }
+        let manager = Arc::clone(self);
+        *compaction = Some(origin::spawn_blocking(move || manager.compact()));
+    }
+
+    /// Breaks off what goes on in the background and waits until it has: the next run may open the directories.
+    pub async fn halt(&self) {
+        self.halted.store(true, Ordering::Release);
+        let pass = self.compaction.lock().take();
+        if let Some(pass) = pass {
+            // A panic in it was told already.
+            let _ = pass.await;
+        }
+    }
+
+    /// Compacts every log that is dirty enough, and writes how far that went.
+    pub fn compact(&self) {
+        self.each("compaction", |log| {
+            if let Some(done) = log.compact()? {
+                let (before, after) = (done.bytes_before, done.bytes_after);
+                tracing::debug!("{}: compacted {before} bytes to {after}", log.dir().display());
+            }
+            Ok(())
+        });
+        self.checkpoint_cleaned();
+    }
+
+    fn checkpoint_cleaned(&self) {
+        self.store(directory::CLEANED, |log| Some(log.cleaned_to()).filter(|end| *end > 0));
     }
 
     /// Applies retention to every log, up to its high watermark.
@@ -148,6 +195,7 @@ impl LogManager {
         }
         self.checkpoint();
         self.checkpoint_high_watermarks();
+        self.checkpoint_cleaned();
         for (directory, unclean) in self.directories.iter().zip(unclean) {
             if directory.is_online() && !unclean {
                 first = first.and(directory.mark_clean(&self.disk, broker_epoch));
@@ -207,6 +255,16 @@ impl LogManager {
             Some(written) => *written != digest(lines),
             None => !lines.is_empty() || self.disk.exists(&self.directories[directory].path.join(name)),
         }
+    }
+}
+
+/// Never without a timer.
+async fn tick(timer: &mut Option<Interval>) {
+    match timer {
+        Some(timer) => {
+            timer.tick().await;
+        }
+        None => std::future::pending().await,
     }
 }
 
