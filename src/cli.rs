@@ -25,6 +25,7 @@ mod quorum;
 mod quota;
 mod reassign;
 mod record;
+mod restart;
 mod throttle;
 mod topic;
 mod triage;
@@ -92,7 +93,10 @@ async fn answer(line: &Line) -> Result<Exit, Failure> {
         return Err(Failure::usage("no command; azimuth --help lists them"));
     };
     let answer = match command {
-        Command::Broker(verb) => broker::answer(line, verb).await?,
+        Command::Broker(verb) => match verb.change() {
+            Some((intent, overrides)) => return change::carry_out(line, intent, overrides).boxed().await,
+            None => broker::answer(line, verb).await?,
+        },
         Command::Topic(verb) => match verb.intent(Moment::now()) {
             Some(intent) => return change::carry_out(line, intent, verb.overrides()).boxed().await,
             None => topic::answer(line, verb).await?,
@@ -130,6 +134,7 @@ async fn answer(line: &Line) -> Result<Exit, Failure> {
             None => quota::answer(line, verb).await?,
         },
         Command::Reassign(verb) => return reassign::run(line, verb).boxed().await,
+        Command::Restart(verb) => return restart::run(line, verb).boxed().await,
         Command::Leader(verb) => return leader::run(line, verb).boxed().await,
         Command::Operation(verb) => return operation::run(line, verb).boxed().await,
         Command::Capture(verb) => capture::answer(line, verb).await?,

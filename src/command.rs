@@ -20,6 +20,7 @@ pub mod quorum;
 pub mod quota;
 pub mod reassign;
 pub mod record;
+pub mod restart;
 pub mod schedule;
 pub mod throttle;
 pub mod topic;
@@ -82,7 +83,7 @@ pub struct Line {
 pub enum Command {
     /// What is wrong, who is at fault, what to do next
     Triage(triage::Triage),
-    /// Brokers: state, placement, disk, limits, configs
+    /// Brokers: state, placement, disk, limits, configs; stop, start
     #[command(subcommand)]
     Broker(broker::Verb),
     /// Topics: list, show, create, delete
@@ -127,6 +128,9 @@ pub enum Command {
     /// Move replicas between brokers: plan, apply, list, cancel
     #[command(subcommand)]
     Reassign(reassign::Verb),
+    /// Restart brokers one by one: plan, apply
+    #[command(subcommand)]
+    Restart(restart::Verb),
     /// Who leads: move leaders off a broker or a zone, restore, elect
     #[command(subcommand)]
     Leader(leader::Verb),
@@ -192,6 +196,7 @@ impl Command {
             Self::Throttle(verb) => verb.words(),
             Self::Record(verb) => verb.words(),
             Self::Reassign(verb) => verb.words(),
+            Self::Restart(verb) => verb.words(),
             Self::Leader(verb) => verb.words(),
             Self::Operation(verb) => verb.words(),
             Self::Wait(verb) => verb.words(),
@@ -216,6 +221,8 @@ impl Command {
             Self::Acl(verb) => matches!(verb, acl::Verb::Apply { .. }),
             Self::Transaction(verb) => verb.change().is_some(),
             Self::Reassign(verb) => matches!(verb, reassign::Verb::Plan(_)),
+            Self::Restart(verb) => matches!(verb, restart::Verb::Plan(_)),
+            Self::Broker(verb) => verb.change().is_some(),
             _ => false,
         }
     }

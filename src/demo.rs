@@ -5,6 +5,7 @@
 //! addresses are also the simulated instances' private ones, so that the join of the two is the real one.
 
 pub mod cloud;
+pub mod control;
 mod drill;
 mod guard;
 mod meter;
@@ -144,11 +145,16 @@ impl Demo {
         let cloud = Simulation::start_at_tempo(fleet.clone(), clock_factor).await?;
         let kafka = Kafka::new(guard::target(&bootstrap, guard.as_ref())?);
         workload::create_topics(&kafka).await?;
-        let entry = entry(&kafka, &cluster, &cloud, &fleet, guard.as_ref()).await?;
+        let socket = folder.path().join("control.sock");
+        let entry = Entry {
+            driver: Some(control::driver(&socket)?),
+            ..entry(&kafka, &cluster, &cloud, &fleet, guard.as_ref()).await?
+        };
         let cluster_id = entry.cluster_id.clone().unwrap_or_default();
         let context_file = ContextFile::write(context_file, folder.path(), entry)?;
         let cluster = Arc::new(Mutex::new(cluster));
         let mut tasks = JoinSet::new();
+        tasks.spawn(control::serve(control::listen(&socket)?, Arc::clone(&cluster)));
         let stuck = Stuck::new(false);
         workload::start(kafka.target(), &stuck, &mut tasks)?;
         tasks.spawn(meter::run(fleet.clone(), disk, cloud.handle(), dir_of(folder.path())));

@@ -7,6 +7,7 @@ pub mod broker;
 pub mod cloud;
 pub mod cluster;
 pub mod config;
+pub mod driver;
 pub mod ends;
 pub mod event;
 pub mod foreign;

@@ -22,8 +22,10 @@ pub mod notify;
 pub mod pace;
 pub mod prepare;
 mod crash;
+pub mod driver;
 mod quota;
 mod reassign;
+mod restart;
 mod socket;
 pub mod status;
 mod step;
@@ -178,6 +180,9 @@ pub enum Error {
     Settings(#[from] settings::Error),
     #[error(transparent)]
     Mismatch(#[from] settings::pin::Mismatch),
+    /// The context does not say how brokers are reached.
+    #[error("{0}")]
+    Undriven(String),
     #[error("the cluster cannot be seen: {0}")]
     Unseen(String),
     #[error("{0}")]

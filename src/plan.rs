@@ -14,6 +14,7 @@ pub mod leader;
 pub mod quota;
 pub mod reassign;
 pub mod relieve;
+pub mod restart;
 pub mod schedule;
 pub mod summary;
 pub mod throttle;
@@ -124,6 +125,15 @@ pub enum Kind {
     #[serde(rename = "quota.set")]
     #[strum(serialize = "quota.set")]
     QuotaSet,
+    #[serde(rename = "restart.plan")]
+    #[strum(serialize = "restart.plan")]
+    Restart,
+    #[serde(rename = "broker.stop")]
+    #[strum(serialize = "broker.stop")]
+    BrokerStop,
+    #[serde(rename = "broker.start")]
+    #[strum(serialize = "broker.start")]
+    BrokerStart,
 }
 
 /// One act: what is sent to Kafka at once, and verified before the next.
@@ -197,6 +207,8 @@ pub enum Step {
     DeleteCredential(user::Credential),
     /// Sets limits of one entity, or takes them away.
     AlterQuotas(quota::Alter),
+    /// Restarts, stops or starts one broker; done when it is back in sync and leads what prefers it, or is gone.
+    Restart(restart::Turn),
 }
 
 /// One partition's way.

@@ -4,6 +4,7 @@
 pub mod appearance;
 pub mod context;
 pub mod discover;
+pub mod driver;
 pub mod file;
 pub mod keymap;
 pub mod paths;

@@ -1,7 +1,7 @@
 //! A change on the command line: worked out, shown, let through by gates and rules, begun, and followed to its end.
 
 use std::io::{Read, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use futures::FutureExt;
@@ -9,8 +9,9 @@ use futures::FutureExt;
 use super::exit::{Exit, Failure, say};
 use super::{consent, facts, follow};
 use crate::command::schedule::When;
-use crate::command::{Command, Global, Line, Output};
+use crate::command::{Command, Global, Line, Output, restart};
 use crate::model::{Moment, Snapshot};
+use crate::operation::driver::Garage;
 use crate::operation::launch::{self, Launch, Route};
 use crate::operation::{self, Ground, Secrets, prepare};
 use crate::plan::intent::Intent;
@@ -62,11 +63,15 @@ pub async fn run(line: &Line, wish: Wish<'_>) -> Result<Exit, Failure> {
         ));
     }
     let ground = ground(global)?;
-    let snapshot = look(&ground, global, &wish.intent).await;
+    let wished = match wish.saved {
+        Some(_) => wish.intent,
+        None => prepare::equipped(wish.intent, &ground.context)?,
+    };
+    let snapshot = look(&ground, global, &wished).await;
     let cluster_id = ground.hold(&snapshot)?;
     let rule = ground.rule(&cluster_id)?;
     let folder = ground.folder(&cluster_id)?;
-    let intent = prepare::informed(wish.intent, &folder)?;
+    let intent = prepare::informed(wished, &folder)?;
     // Nobody who may not change anything need read a plan first.
     if let Verdict::Refused(refusal) = rule.verdict(&consent::given(global)) {
         return Err(Failure::refused(refusal));
@@ -84,6 +89,7 @@ pub async fn run(line: &Line, wish: Wish<'_>) -> Result<Exit, Failure> {
             intent.plan(&snapshot, &ground.context.name, now)?
         }
     };
+    Garage::of(&ground.context).fits(&plan)?;
     known(&plan, wish.overrides)?;
     let refusal = summary::refusal(&plan, wish.overrides);
     if global.dry_run {
@@ -130,8 +136,8 @@ pub struct Files<'a> {
     pub refresh: Option<(&'a Plan, bool)>,
 }
 
-/// `reassign plan`: works it out and shows or saves it.
-pub async fn plan(line: &Line, intent: &Intent, files: Files<'_>) -> Result<Exit, Failure> {
+/// `reassign plan` and `restart plan`: works it out and shows or saves it.
+pub async fn plan(line: &Line, mut intent: Intent, files: Files<'_>) -> Result<Exit, Failure> {
     let out = files.plan;
     let global = &line.global;
     let (snapshot, context) = match &global.from {
@@ -142,7 +148,8 @@ pub async fn plan(line: &Line, intent: &Intent, files: Files<'_>) -> Result<Exit
         }
         None => {
             let ground = ground(global)?;
-            let snapshot = look(&ground, global, intent).await;
+            intent = prepare::equipped(intent, &ground.context)?;
+            let snapshot = look(&ground, global, &intent).await;
             ground.hold(&snapshot)?;
             (snapshot, ground.context.name)
         }
@@ -186,13 +193,7 @@ pub async fn plan(line: &Line, intent: &Intent, files: Files<'_>) -> Result<Exit
     if matches!(global.output, Output::Table | Output::Wide) {
         let file = out.map_or_else(|| "plan.json".into(), Path::to_path_buf);
         let apply = Line {
-            command: Some(Command::Reassign(crate::command::reassign::Verb::Apply {
-                file,
-                detach: false,
-                overrides: Vec::new(),
-                skip_drifted: false,
-                when: When::default(),
-            })),
+            command: Some(applying(plan.kind, file)),
             global: Global {
                 output: Output::Table,
                 dry_run: false,
@@ -211,6 +212,26 @@ pub async fn plan(line: &Line, intent: &Intent, files: Files<'_>) -> Result<Exit
         say(&format!("azimuth: apply would refuse this: {refusal}"));
     }
     Ok(Exit::Done)
+}
+
+/// The command that carries out a plan of this kind from a file.
+fn applying(kind: Kind, file: PathBuf) -> Command {
+    let (detach, overrides, when) = (false, Vec::new(), When::default());
+    match kind {
+        Kind::Restart => Command::Restart(restart::Verb::Apply {
+            file,
+            detach,
+            overrides,
+            when,
+        }),
+        _ => Command::Reassign(crate::command::reassign::Verb::Apply {
+            file,
+            detach,
+            overrides,
+            skip_drifted: false,
+            when,
+        }),
+    }
 }
 
 /// Reads a plan of one kind; `-` is stdin.
@@ -341,7 +362,7 @@ impl From<operation::Error> for Failure {
     fn from(error: operation::Error) -> Self {
         use operation::Error as E;
         let exit = match &error {
-            E::NotAnId(_) | E::Settings(_) | E::Source(crate::feed::Error::Local(_)) => Exit::Usage,
+            E::NotAnId(_) | E::Undriven(_) | E::Settings(_) | E::Source(crate::feed::Error::Local(_)) => Exit::Usage,
             E::Unknown(_) => Exit::No,
             E::Running { .. } | E::Locked { .. } | E::Over { .. } | E::Drifted(_) | E::Mismatch(_) | E::Refused(_) => {
                 Exit::Refused

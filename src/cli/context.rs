@@ -151,6 +151,7 @@ fn add(global: &Global, new: &New) -> Result<Answer, Failure> {
             url: Urls(new.prometheus.clone()),
             ..Endpoints::default()
         }),
+        driver: None,
         cluster_id: None,
         notify: None,
     };

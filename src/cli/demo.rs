@@ -8,13 +8,17 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use super::exit::{Exit, Failure};
 use crate::command::{Command, Line, broker, demo, group, topic, volume};
-use crate::demo::{Begin, CONTEXT, Demo, Drill, Error};
+use crate::demo::{Begin, CONTEXT, Demo, Drill, Error, control};
 
 /// How long the text waits for the groups' first commits, so that their lag is a number.
 const SETTLE: Duration = Duration::from_secs(5);
 
 /// Serves until it is told to end, or prints everything once.
 pub async fn run(line: &Line, asked: &demo::Demo) -> Result<Exit, Failure> {
+    if let (Some(socket), Some(action), Some(broker)) = (&asked.control, asked.action, asked.broker) {
+        let told = control::ask(socket, action, broker).await;
+        return told.map(|()| Exit::Done).map_err(Failure::partial);
+    }
     let demo = start(line, asked, Begin::AtOnce).await?;
     let exit = if asked.headless {
         serve(&demo).await

@@ -15,6 +15,8 @@ use crate::command::reassign;
 use crate::command::words::quote;
 use crate::model::Moment;
 use crate::operation::client::Client;
+use crate::operation::driver::Garage;
+use crate::operation::engine::Means;
 use crate::operation::journal::{Ask, Chain};
 use crate::operation::launch::Route;
 use crate::operation::{Entry, Error, Folder, Ground, Id, Journal, Phase, Secrets, Status, StepState, engine, launch};
@@ -90,16 +92,15 @@ async fn carry_out(
 ) -> Result<Exit, Failure> {
     launch::detach();
     let folder = ground.folder(cluster)?;
-    let status = engine::run(
-        &folder,
-        &Id::parse(id)?,
-        &ground.sources,
+    let means = Means {
         secrets,
-        ground.context.notify.clone(),
+        garage: Garage::of(&ground.context),
+        notify: ground.context.notify.clone(),
         unattended,
-    )
-    .boxed()
-    .await?;
+    };
+    let status = engine::run(&folder, &Id::parse(id)?, &ground.sources, means)
+        .boxed()
+        .await?;
     Ok(follow::meaning(&status))
 }
 

@@ -43,7 +43,7 @@ pub async fn run(line: &Line, verb: &Verb) -> Result<Exit, Failure> {
                 valid: wanted.valid.map(|valid| valid.0),
                 refresh: saved.as_ref().map(|saved| (saved, wanted.only_refreshes())),
             };
-            change::plan(line, &intent, files).await
+            change::plan(line, intent, files).await
         }
         Verb::Apply {
             file,

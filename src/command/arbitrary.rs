@@ -10,11 +10,13 @@ use super::schedule::{Until, When};
 use super::value::{Assignment, Brokers, DirName, Offset, PartitionName, Rate, Size, Swap, Time};
 use super::{
     Command, Global, Line, Output, acl, broker, capture, completions, config, context, demo, group, leader, logdir,
-    operation, partition, quorum, quota, reassign, record, throttle, topic, transaction, triage, user, volume, wait,
+    operation, partition, quorum, quota, reassign, record, restart, throttle, topic, transaction, triage, user, volume,
+    wait,
 };
 use crate::model::Moment;
 use crate::model::acl::Operation;
 use crate::model::config::Owner;
+use crate::model::driver::{Action, DriverName};
 use crate::model::quota::{Entity, Whom};
 use crate::model::record::view::Form;
 use crate::plan::reassign::Measure;
@@ -178,7 +180,7 @@ impl Random {
 
     fn command(&mut self) -> Command {
         match self.below(22) {
-            0 => Command::Broker(match self.below(3) {
+            0 => Command::Broker(match self.below(5) {
                 0 => broker::Verb::List {
                     window: self.maybe(Self::time),
                 },
@@ -186,6 +188,8 @@ impl Random {
                     id: self.id(),
                     window: self.maybe(Self::time),
                 },
+                2 => broker::Verb::Stop(self.drive()),
+                3 => broker::Verb::Start(self.drive()),
                 _ => broker::Verb::Config {
                     id: self.id(),
                     all: self.flip(),
@@ -278,9 +282,10 @@ impl Random {
                     _ => record::Verb::Read(reading),
                 })
             }
-            8 => match self.flip() {
-                true => Command::Reassign(self.reassign()),
-                false => Command::Leader(self.leader()),
+            8 => match self.below(3) {
+                0 => Command::Reassign(self.reassign()),
+                1 => Command::Restart(self.restart()),
+                _ => Command::Leader(self.leader()),
             },
             9 => Command::Operation(self.operation()),
             10 => Command::Capture(match self.flip() {
@@ -294,10 +299,19 @@ impl Random {
                 fail_on: self.fail_on(),
             }),
             20 => Command::Wait(self.wait()),
-            12 => Command::Demo(demo::Demo {
-                drill: self.maybe(Self::text),
-                clock_factor: self.maybe(|any| 1 + u32::from(any.flip())),
-                headless: self.flip(),
+            12 => Command::Demo(match self.flip() {
+                true => demo::Demo {
+                    control: Some(self.path()),
+                    action: Some(Action::Restart),
+                    broker: Some(self.id()),
+                    ..demo::Demo::default()
+                },
+                false => demo::Demo {
+                    drill: self.maybe(Self::text),
+                    clock_factor: self.maybe(|any| 1 + u32::from(any.flip())),
+                    headless: self.flip(),
+                    ..demo::Demo::default()
+                },
             }),
             13 => Command::Acl(self.acl()),
             14 => Command::User(self.user()),
@@ -665,6 +679,42 @@ impl Random {
             }),
             soak: self.maybe(|random| Time(Duration::from_millis(1 + random.below(10_000_000)))),
         }
+    }
+
+    fn driver(&mut self) -> Option<DriverName> {
+        self.maybe(|random| match random.flip() {
+            true => DriverName::Command,
+            false => DriverName::Ssh,
+        })
+    }
+
+    fn drive(&mut self) -> broker::Drive {
+        broker::Drive {
+            id: self.id(),
+            driver: self.driver(),
+            overrides: self.gates(),
+        }
+    }
+
+    fn restart(&mut self) -> restart::Verb {
+        if self.flip() {
+            return restart::Verb::Apply {
+                file: self.path(),
+                detach: self.flip(),
+                overrides: self.gates(),
+                when: self.when(),
+            };
+        }
+        let whom = self.below(3);
+        restart::Verb::Plan(restart::Roll {
+            broker: (whom == 0).then(|| self.brokers()),
+            az: (whom == 1).then(|| self.text()),
+            all: whom == 2,
+            driver: self.driver(),
+            drain_leaders: self.flip(),
+            soak: self.maybe(Self::time),
+            out: self.maybe(Self::path),
+        })
     }
 
     fn brokers(&mut self) -> Brokers {

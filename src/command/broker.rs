@@ -1,10 +1,13 @@
 //! `azimuth broker …`
 
-use clap::Subcommand;
+use clap::{Args, Subcommand};
 
-use super::value::Time;
+use super::value::{Time, driver, gate};
 use super::words::Words;
 use crate::model::BrokerId;
+use crate::model::driver::{Action, DriverName};
+use crate::plan::intent::Intent;
+use crate::plan::restart::{Whom, Wish};
 
 /// What can be done with brokers.
 #[derive(Debug, Clone, PartialEq, Eq, Subcommand)]
@@ -46,6 +49,32 @@ Examples:
         #[arg(long, value_name = "RE")]
         key: Option<String>,
     },
+    /// Stop a broker on its host, when the others can do without it
+    #[command(after_long_help = "\
+Examples:
+  azimuth broker stop 4 --dry-run
+  azimuth broker stop 4 --context dev --yes
+  azimuth broker stop 4 --override blast-radius --reason 'volume vol-07 is replaced'")]
+    Stop(Drive),
+    /// Start a broker on its host, and wait until it is in sync and leads again
+    #[command(after_long_help = "\
+Examples:
+  azimuth broker start 4 --context dev --yes")]
+    Start(Drive),
+}
+
+/// One broker, and how its host is reached.
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
+pub struct Drive {
+    /// The broker's id
+    #[arg(value_parser = clap::value_parser!(BrokerId).range(0..))]
+    pub id: BrokerId,
+    /// How its host is reached; the context's only driver without it
+    #[arg(long, value_name = "command|ssh", value_parser = driver)]
+    pub driver: Option<DriverName>,
+    /// Go on against these gates; needs --reason
+    #[arg(long = "override", value_name = "GATE", value_delimiter = ',', value_parser = gate)]
+    pub overrides: Vec<String>,
 }
 
 impl Verb {
@@ -57,6 +86,31 @@ impl Verb {
                 let words = Words::new(&["broker", "config"]).name(id);
                 words.flag("--all", *all).option("--key", key)
             }
+            Self::Stop(drive) => drive.words("stop"),
+            Self::Start(drive) => drive.words("start"),
         }
+    }
+
+    /// What it changes, and against which gates; `None` of what only reads.
+    pub fn change(&self) -> Option<(Intent, &[String])> {
+        let (action, drive) = match self {
+            Self::Stop(drive) => (Action::Stop, drive),
+            Self::Start(drive) => (Action::Start, drive),
+            Self::List { .. } | Self::Show { .. } | Self::Config { .. } => return None,
+        };
+        let wish = Wish {
+            driver: drive.driver,
+            ..Wish::new(action, Whom::Brokers(vec![drive.id]))
+        };
+        Some((Intent::Restart(wish), &drive.overrides))
+    }
+}
+
+impl Drive {
+    fn words(&self, verb: &str) -> Words {
+        Words::new(&["broker", verb])
+            .name(self.id)
+            .option("--driver", self.driver)
+            .list("--override", &self.overrides)
     }
 }

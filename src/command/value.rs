@@ -5,6 +5,7 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
+use crate::model::driver::DriverName;
 use crate::model::{BrokerId, Moment};
 use crate::plan::group::To;
 use crate::plan::reassign::topic_pattern;
@@ -83,6 +84,11 @@ impl Offset {
             Self::Ago(time) => since(now.checked_sub(time.0).unwrap_or(Moment::MIN)),
         }
     }
+}
+
+/// The name of a driver.
+pub(super) fn driver(text: &str) -> Result<DriverName, String> {
+    text.parse().map_err(|_| "write command or ssh".to_owned())
 }
 
 /// A regular expression for whole names of topics, as it was written.

@@ -98,6 +98,10 @@ pub const NEEDS: &[Need] = &[
     reads("transaction list", &[(TransactionalId, Describe), (Topic, Read)]),
     reads("record read", &[(Topic, Read)]),
     reads("record tail", &[(Topic, Read)]),
+    reads(
+        "restart plan",
+        &[(Cluster, Describe), (Topic, Describe), (Topic, DescribeConfigs)],
+    ),
     reads("reassign plan", &[(Cluster, Describe), (Topic, Describe)]),
     reads("reassign list", &[(Cluster, Describe)]),
     reads(
@@ -173,6 +177,28 @@ pub const NEEDS: &[Need] = &[
         &[(Cluster, Alter), (Cluster, Describe), (Topic, Describe)],
     ),
     changes("leader elect", &[(Cluster, Alter), (Topic, Describe)]),
+    changes(
+        "restart apply",
+        &[
+            (Cluster, Alter),
+            (Cluster, Describe),
+            (Topic, Describe),
+            (Topic, DescribeConfigs),
+        ],
+    ),
+    changes(
+        "broker stop",
+        &[(Cluster, Describe), (Topic, Describe), (Topic, DescribeConfigs)],
+    ),
+    changes(
+        "broker start",
+        &[
+            (Cluster, Alter),
+            (Cluster, Describe),
+            (Topic, Describe),
+            (Topic, DescribeConfigs),
+        ],
+    ),
     changes(
         "reassign apply",
         &[

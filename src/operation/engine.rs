@@ -2,6 +2,10 @@
 //!
 //! It listens all the time: an operator who asks something while a broker does not answer is heard at once.
 
+mod drain;
+mod roll;
+
+use std::path::PathBuf;
 use std::pin::pin;
 use std::time::Duration;
 
@@ -9,6 +13,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep};
 
 use super::aimd::{Aimd, Sign, is_material};
+use super::driver::Garage;
 use super::folder::Folder;
 use super::journal::{Ask, Event, Journal};
 use super::lock::{self, Lock};
@@ -48,14 +53,7 @@ const FAREWELL: Duration = Duration::from_millis(200);
 /// # Errors
 /// When it could not begin, or the journal cannot be written any more. What else goes wrong is in the journal, and the
 /// returned status says so.
-pub async fn run(
-    folder: &Folder,
-    id: &Id,
-    sources: &Sources,
-    secrets: Secrets,
-    notify: Option<Notify>,
-    unattended: bool,
-) -> Result<Status, Error> {
+pub async fn run(folder: &Folder, id: &Id, sources: &Sources, means: Means) -> Result<Status, Error> {
     crash::arm();
     let mut journal = Journal::take_up(&folder.journal(id), id)?;
     let status = Status::of(journal.entries(), id).ok_or_else(|| Error::Unknown(id.to_string()))?;
@@ -84,12 +82,15 @@ pub async fn run(
     let server = tokio::spawn(socket::serve(socket::listen(&folder.socket(id))?, watching, asks));
     let mut engine = Engine {
         kafka: sources.kafka.clone(),
-        secrets,
+        sources: sources.clone(),
+        folder: folder.of(id),
+        secrets: means.secrets,
+        garage: means.garage,
         journal,
         status,
         asked,
-        notify: Notifier::new(notify),
-        unattended,
+        notify: Notifier::new(means.notify),
+        unattended: means.unattended,
         watch: None,
         heeded: None,
         strained: false,
@@ -108,9 +109,23 @@ pub async fn run(
     Ok(ended)
 }
 
+/// What an engine is given besides its journal and its cluster.
+#[derive(Debug, Default)]
+pub struct Means {
+    pub secrets: Secrets,
+    pub garage: Garage,
+    pub notify: Option<Notify>,
+    /// Nobody asked for it: a unit that starts with the host.
+    pub unattended: bool,
+}
+
 struct Engine {
     kafka: Kafka,
+    sources: Sources,
+    /// The operation's own.
+    folder: PathBuf,
     secrets: Secrets,
+    garage: Garage,
     journal: Journal,
     status: watch::Sender<Status>,
     asked: mpsc::Receiver<Request>,
@@ -227,6 +242,7 @@ impl Engine {
                 }
                 self.carry_out(at, step, again).await
             }
+            Step::Restart(turn) => self.take_turn(at, turn).await,
             _ => self.carry_out(at, step, again).await,
         }
     }
@@ -315,7 +331,9 @@ impl Engine {
                 return Ok(true);
             }
             let drifts = drift::since(&plan, &snapshot, Moment::now());
-            let material: Vec<String> = drifts.into_iter().filter(|d| d.material).map(|d| d.what).collect();
+            let undriven = self.garage.fits(&plan).err().map(|error| error.to_string());
+            let drifts = drifts.into_iter().filter(|d| d.material).map(|d| d.what);
+            let material: Vec<String> = drifts.chain(undriven).collect();
             if material.is_empty() {
                 return Ok(true);
             }
@@ -468,15 +486,20 @@ impl Engine {
                 .steps
                 .iter()
                 .position(|step| matches!(step, StepState::Doing { .. }));
-            at.and_then(|at| status.plan.steps.get(at).cloned())
+            at.and_then(|at| Some((at, status.plan.steps.get(at).cloned()?)))
         };
         let how = match doing {
-            None | Some(Step::SetThrottle { .. } | Step::ClearThrottle { .. }) => "nothing was in flight",
-            Some(step @ Step::Reassign { .. }) => {
-                self.take_back(&step, "aborting").await?;
-                "moves in flight were taken back"
+            None | Some((_, Step::SetThrottle { .. } | Step::ClearThrottle { .. })) => {
+                "nothing was in flight".to_owned()
             }
-            Some(_) => "the step that was begun cannot be taken back, and what became of it was not verified",
+            Some((_, step @ Step::Reassign { .. })) => {
+                self.take_back(&step, "aborting").await?;
+                "moves in flight were taken back".to_owned()
+            }
+            Some((at, Step::Restart(turn))) => self.leave(at, &turn).await?,
+            Some(_) => {
+                "the step that was begun cannot be taken back, and what became of it was not verified".to_owned()
+            }
         };
         let throttled = !self.status.borrow().held.is_empty();
         let left = self.lift_held().await?;
@@ -635,8 +658,11 @@ impl Engine {
     /// What holds this step up. Looked for at least once before the first.
     async fn obstacle(&mut self, at: usize, step: &Step) -> Result<Result<Next, Stop>, Error> {
         let next = pace::next(&self.status.borrow(), at, Moment::now());
-        if next != Next::Go || !matches!(step, Step::Reassign { .. }) {
-            return Ok(Ok(next));
+        match step {
+            _ if next != Next::Go => return Ok(Ok(next)),
+            Step::Reassign { .. } => {}
+            Step::Restart(turn) => return self.before_turn(at, turn).await,
+            _ => return Ok(Ok(next)),
         }
         loop {
             let Some(watch) = &self.watch else {

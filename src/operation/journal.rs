@@ -18,11 +18,11 @@ use super::status::Wait;
 use super::{Error, Id, Who, crash, folder};
 use crate::model::Moment;
 use crate::model::throttle::Setting;
-use crate::plan::Plan;
 use crate::plan::reassign::watch::Baseline;
 use crate::plan::schedule::Schedule;
 use crate::plan::summary::size;
 use crate::plan::throttle::{per_second, words};
+use crate::plan::{Move, Plan};
 
 /// One line.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -140,6 +140,30 @@ pub enum Event {
     Unthrottled {
         settings: Vec<Setting>,
     },
+    /// The order of preference is about to change so, until the step's broker is back.
+    Drained {
+        step: usize,
+        moves: Vec<Move>,
+    },
+    /// It is as it was before.
+    Undrained {
+        step: usize,
+    },
+    /// This step is about to have something run on its broker's host, for the so-manieth time.
+    Run {
+        step: usize,
+        run: u32,
+    },
+    /// That ended so, or nobody knows how.
+    Ran {
+        step: usize,
+        run: u32,
+        code: Option<i32>,
+        /// The end of what it said.
+        said: String,
+        /// The broker was seen to be away meanwhile, or to be another process.
+        gone: bool,
+    },
     /// What the step had in flight is back where it was; the step is next again.
     TakenBack {
         step: usize,
@@ -224,6 +248,22 @@ impl std::fmt::Display for Event {
             Self::Resumed => f.write_str("resumed"),
             Self::Throttled { settings } => write!(f, "sets {}", words(settings)),
             Self::Unthrottled { settings } => write!(f, "cleared {}", words(settings)),
+            Self::Drained { step, moves } => {
+                write!(f, "step {} changes whom {} partitions prefer", step + 1, moves.len())
+            }
+            Self::Undrained { step } => write!(f, "step {} put the order of preference back", step + 1),
+            Self::Run { step, run: 1 } => write!(f, "step {} is run on its host", step + 1),
+            Self::Run { step, run } => write!(f, "step {} is run on its host, {run} times now", step + 1),
+            Self::Ran { step, code, said, .. } => {
+                match code {
+                    Some(code) => write!(f, "what step {} ran ended with exit {code}", step + 1)?,
+                    None => write!(f, "how what step {} ran ended is not known", step + 1)?,
+                }
+                match said.is_empty() {
+                    true => Ok(()),
+                    false => write!(f, ": {said}"),
+                }
+            }
             Self::TakenBack { step } => write!(f, "step {} taken back", step + 1),
             Self::Aborted { left } => write!(f, "aborted: {left}"),
             Self::Failed { step, reason } => write!(f, "failed at step {}: {reason}", step + 1),

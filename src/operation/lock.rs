@@ -25,9 +25,11 @@ pub struct Lock {
 /// The scopes that a plan needs, in the order in which everybody takes them.
 pub fn scopes(plan: &Plan) -> Vec<String> {
     let scope = |step: &Step| match step {
-        Step::Reassign { .. } | Step::Elect { .. } | Step::SetThrottle { .. } | Step::ClearThrottle { .. } => {
-            "data".to_owned()
-        }
+        Step::Reassign { .. }
+        | Step::Elect { .. }
+        | Step::SetThrottle { .. }
+        | Step::ClearThrottle { .. }
+        | Step::Restart(_) => "data".to_owned(),
         Step::ResetOffsets { group, .. } | Step::DeleteGroup { group, .. } => format!("group-{}", safe(group)),
         Step::AbortTransaction { producer } => format!("topic-{}", producer.topic),
         Step::AddPartitions { topic: name, .. }

@@ -60,8 +60,11 @@ fn is_unit(step: &Step) -> bool {
 }
 
 /// The zone that a step works in, where it is one zone.
-fn zone(_plan: &Plan, _at: usize) -> Option<String> {
-    None
+fn zone(plan: &Plan, at: usize) -> Option<String> {
+    match plan.steps.get(at)? {
+        Step::Restart(turn) => Some(turn.zone.clone()),
+        _ => None,
+    }
 }
 
 /// Why a plan cannot keep a schedule.

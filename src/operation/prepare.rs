@@ -17,11 +17,12 @@ use crate::plan::group::{Reset, To};
 use crate::plan::intent::Intent;
 use crate::plan::leader;
 use crate::plan::reassign::{Goal, MaxRate};
+use crate::plan::restart;
 use crate::plan::throttle::Clear;
 use crate::plan::topic::Truncate;
 use crate::plan::{Kind, Plan, Step};
-use crate::settings::Secret;
 use crate::settings::secret::Program;
+use crate::settings::{Context, Secret};
 
 /// Between the two looks that tell how fast somebody writes.
 const APART: Duration = Duration::from_secs(1);
@@ -105,6 +106,36 @@ pub fn informed(intent: Intent, folder: &Folder) -> Result<Intent, Error> {
         }),
         other => other,
     })
+}
+
+/// What only the context says: how its brokers are reached.
+///
+/// # Errors
+/// A sentence with the way out, when it says nothing.
+pub fn equipped(intent: Intent, context: &Context) -> Result<Intent, Error> {
+    Ok(match intent {
+        Intent::Restart(wish) => Intent::Restart(restart::Wish {
+            way: Some(context.way(wish.driver).map_err(Error::Undriven)?),
+            ..wish
+        }),
+        other => other,
+    })
+}
+
+/// What must be seen before a broker is stopped.
+pub(super) fn about_restarts(sources: &Sources) -> Needs {
+    let mut needs = Needs::from([
+        Section::Cluster,
+        Section::Links,
+        Section::Topics,
+        Section::MinIsrs,
+        Section::Reassignments,
+        Section::Quorum,
+    ]);
+    if sources.aws.is_ok() {
+        needs.insert(Section::Instances);
+    }
+    needs
 }
 
 /// Looks at what planning this takes, within `deadline`; what was not seen by then says so.
@@ -192,6 +223,7 @@ pub async fn look(sources: &Sources, intent: &Intent, deadline: Duration) -> Sna
             feed::collect(sources, &needs, deadline).await
         }
         Intent::Quota(_) => feed::collect(sources, &needs(&[Section::Cluster, Section::Quotas]), deadline).await,
+        Intent::Restart(_) => feed::collect(sources, &about_restarts(sources), deadline).await,
         Intent::Acl(_) | Intent::User(_) => {
             let of = match intent {
                 Intent::User(_) => Section::Users,

@@ -208,6 +208,7 @@ impl Status {
                     outcome: outcome.clone(),
                 },
             ),
+            Event::Drained { .. } | Event::Undrained { .. } | Event::Run { .. } | Event::Ran { .. } => {}
             Event::TakenBack { step } => set(*step, StepState::Next),
             Event::Throttled { settings } => throttle::hold(&mut self.held, settings),
             Event::Unthrottled { settings } => throttle::release(&mut self.held, settings),

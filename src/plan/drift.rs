@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::gate::Verdict;
-use super::{Move, Plan, Step, acl, config, quota, reassign, user};
+use super::{Move, Plan, Step, acl, config, quota, reassign, restart, user};
 use crate::model::Moment;
 use crate::model::snapshot::Snapshot;
 
@@ -58,6 +58,7 @@ pub fn since(plan: &Plan, snapshot: &Snapshot, now: Moment) -> Vec<Drift> {
             Step::AddAcls(_) | Step::RemoveAcls(_) => {
                 acl::change::drift(step, snapshot).into_iter().for_each(&mut material);
             }
+            Step::Restart(turn) => restart::drift(turn, snapshot).into_iter().for_each(&mut material),
             Step::AlterConfigs(alter) => config::drift(alter, snapshot).into_iter().for_each(&mut material),
             // The engine looks what is set before it sets or clears anything.
             Step::CreateTopic { .. } | Step::SetThrottle { .. } | Step::ClearThrottle { .. } => {}
@@ -104,6 +105,7 @@ fn is_beside_topics(step: &Step) -> bool {
             | Step::SetCredential(_)
             | Step::DeleteCredential(_)
             | Step::AlterQuotas(_)
+            | Step::Restart(_)
     )
 }
 

@@ -5,7 +5,7 @@ use super::throttle::{self, Clear, Set};
 use super::topic::{self, NewTopic};
 use super::transaction;
 use super::{Error, Kind, Plan, Step};
-use super::{acl, config, group, leader, quota, user};
+use super::{acl, config, group, leader, quota, restart, user};
 use crate::model::Moment;
 use crate::model::snapshot::Snapshot;
 
@@ -28,6 +28,7 @@ pub enum Intent {
     Acl(acl::change::Wish),
     User(user::Wish),
     Quota(quota::Wish),
+    Restart(restart::Wish),
 }
 
 impl Intent {
@@ -104,6 +105,7 @@ impl Intent {
                     ..transaction::Abort::new(topic, partition, id)
                 })
             }
+            (Kind::Restart | Kind::BrokerStop | Kind::BrokerStart, _) => Self::Restart(restart::wish_of(plan)),
             (Kind::GroupReset, _) => Self::ResetGroup(group::Reset::of(plan)),
             (Kind::GroupDelete, _) => Self::DeleteGroups(group::names(plan)),
             (Kind::LeaderMove | Kind::LeaderRestore | Kind::LeaderElect, _) => Self::Leaders(leader::Wish::of(plan)),
@@ -152,6 +154,7 @@ impl Intent {
             Self::Acl(wish) => acl::change::plan(snapshot, wish, context, now),
             Self::User(wish) => user::plan(snapshot, wish, context, now),
             Self::Quota(wish) => quota::plan(snapshot, wish, context, now),
+            Self::Restart(wish) => restart::plan(snapshot, wish, context, now),
         }
     }
 }
@@ -165,6 +168,9 @@ impl Plan {
     pub fn renewed(&self, snapshot: &Snapshot, now: Moment) -> Result<Self, Error> {
         if self.kind == Kind::Reassign {
             return reassign::renew(self, snapshot);
+        }
+        if restart::turns(self).next().is_some() {
+            return Ok(restart::renew(self, snapshot));
         }
         let fresh = Intent::of(self).plan(snapshot, &self.context, now)?;
         Ok(Self {

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::gate::{Class, Gate, Verdict};
 use super::group::Offset;
 use super::impact::Load;
-use super::{Kind, Lead, Move, Plan, Step, Undo, acl, config, quota, reassign, throttle, user};
+use super::{Kind, Lead, Move, Plan, Step, Undo, acl, config, quota, reassign, restart, throttle, user};
 use crate::model::BrokerId;
 use crate::model::throttle::Setting;
 
@@ -59,6 +59,9 @@ pub fn title(plan: &Plan) -> String {
         Kind::TransactionAbort => format!("abort {}", plan.title),
         Kind::TopicAddPartitions => format!("widen {}", plan.title),
         Kind::TopicTruncate => format!("delete {}", plan.title),
+        Kind::Restart => format!("restart: {}", plan.title),
+        Kind::BrokerStop => format!("stop {}", plan.title),
+        Kind::BrokerStart => format!("start {}", plan.title),
         _ => plan.title.clone(),
     }
 }
@@ -102,6 +105,7 @@ pub fn figures(plan: &Plan) -> String {
         Kind::TopicCreate | Kind::TopicDelete => parts.push(plural(plan.steps.len(), "topic")),
         Kind::ConfigSet | Kind::ConfigUnset | Kind::AclApply => {}
         Kind::UserSet | Kind::UserDelete | Kind::QuotaSet => {}
+        Kind::Restart | Kind::BrokerStop | Kind::BrokerStart => parts.extend(restart::figures(plan)),
         Kind::ThrottleSet | Kind::ThrottleClear => {
             parts.push(plural(throttle::settings_of(plan).len(), "setting"));
         }
@@ -324,6 +328,7 @@ fn step(step: &Step) -> Vec<Line> {
         }
         Step::SetCredential(_) | Step::DeleteCredential(_) => user::line(step).unwrap_or_default(),
         Step::AlterQuotas(alter) => return quota::lines(alter),
+        Step::Restart(turn) => restart::line(turn),
         Step::AddAcls(all) => return acl::change::lines(all, '+'),
         Step::RemoveAcls(all) => return acl::change::lines(all, '-'),
         Step::CreateTopic {
@@ -388,6 +393,7 @@ pub fn step_name(step: &Step) -> String {
         Step::SetCredential(one) => format!("set the {} password of {}", one.mechanism, one.user),
         Step::DeleteCredential(one) => format!("delete the {} credential of {}", one.mechanism, one.user),
         Step::AlterQuotas(alter) => alter.words(),
+        Step::Restart(turn) => turn.name(),
         Step::AddAcls(all) => format!("add {}", plural(all.rules.len(), "rule")),
         Step::RemoveAcls(all) => format!("remove {}", plural(all.rules.len(), "rule")),
     }

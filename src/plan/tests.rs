@@ -2,6 +2,7 @@
 
 mod group;
 mod leader;
+mod restarts;
 mod topics;
 mod transactions;
 

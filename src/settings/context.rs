@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Deserializer, Serialize, de};
 
+use super::driver::Drivers;
 use super::properties::Connection;
 use super::secret::{Program, Secret};
 use super::{Error, file};
@@ -62,6 +63,8 @@ pub struct Context {
     pub record: bool,
     /// Who is told when an operation needs a person.
     pub notify: Option<Notify>,
+    /// How brokers are restarted, stopped and started.
+    pub driver: Option<Drivers>,
 }
 
 /// A command that gets one JSON object on stdin.
@@ -138,6 +141,8 @@ pub struct Entry {
     pub prometheus: Option<Endpoints>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub notify: Option<Notify>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub driver: Option<Drivers>,
 }
 
 /// Where brokers can be scraped, in Prometheus' text format.
@@ -311,6 +316,13 @@ url = "http://{host}:9404/metrics"
 brokers = { 4 = ["http://b4:9404/metrics", "http://b4:9100/metrics"] }
 [context.dev.notify]
 command = ["/usr/local/bin/page", "--team", "kafka"]
+[context.dev.driver]
+soak = "30s"
+[context.dev.driver.command]
+run = ["kafkactl", "{action}", "{broker}"]
+environment = { TOKEN = { file = "token" } }
+[context.dev.driver.ssh]
+run = "sudo systemctl {action} kafka"
 "#;
         let contexts = parse(text).unwrap();
         let prometheus = contexts.context["dev"].prometheus.as_ref().unwrap();

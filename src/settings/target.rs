@@ -52,6 +52,7 @@ pub fn resolve(asked: &Asked, paths: &Paths) -> Result<Context, Error> {
             probe_topic: None,
             record: true,
             notify: None,
+            driver: None,
         });
     }
     if asked.context_file.is_some() && !file.exists() {
@@ -82,6 +83,7 @@ pub fn of_entry(name: String, entry: Entry, file: PathBuf, asked: &Asked) -> Res
         },
     }));
     properties.extend(given(asked)?);
+    let driver = entry.driver.map(|drivers| drivers.within(folder));
     Ok(Context {
         connection: Connection::of(&properties)?,
         name,
@@ -95,6 +97,7 @@ pub fn of_entry(name: String, entry: Entry, file: PathBuf, asked: &Asked) -> Res
         probe_topic: entry.probe_topic,
         record: entry.record,
         notify: entry.notify,
+        driver,
     })
 }
 

@@ -270,6 +270,12 @@ impl Kafka {
         link::link(&self.pool, &peer).await
     }
 
+    /// How many connections were made to this broker. While the process that we talk to lives, and nobody is impatient with
+    /// it, there is one; a process that was started anew takes another.
+    pub fn connections(&self, broker: BrokerId) -> u64 {
+        self.pool.broker(broker).map_or(0, |peer| peer.connections())
+    }
+
     /// Shakes hands at this address and hangs up; `None` where connections are not encrypted.
     pub async fn handshake(&self, address: &str) -> Result<Option<Handshake>, Error> {
         door::handshake(&self.pool, address).await

@@ -14,7 +14,7 @@ use super::app::field::{Field, Tone};
 use super::app::operation::{Operation, Sheet};
 use super::runtime::Verbs;
 use crate::command::words::{quote, split};
-use crate::command::{Command, Line, acl, leader, reassign, record};
+use crate::command::{Command, Line, acl, leader, reassign, record, restart};
 use crate::feed::{self, Overflow, Sources, Tail, TailRequest};
 use crate::model::{Moment, Snapshot};
 use crate::operation::client::Client;
@@ -174,6 +174,16 @@ impl Desk {
                 let wish = wanted.wish(file.as_deref()).map_err(|error| error.to_string())?;
                 self.work_out(&line, Intent::Reassign(wish), Vec::new()).await
             }
+            Some(Command::Restart(restart::Verb::Plan(wanted))) => {
+                if wanted.out.is_some() {
+                    return Err("files are saved on the command line; S saves the plan that is shown".to_owned());
+                }
+                self.work_out(&line, Intent::Restart(wanted.wish()), Vec::new()).await
+            }
+            Some(Command::Broker(verb)) if verb.change().is_some() => {
+                let (intent, overrides) = verb.change().ok_or("that changes nothing")?;
+                self.work_out(&line, intent, overrides.to_vec()).await
+            }
             Some(Command::Acl(acl::Verb::Apply {
                 file,
                 prune,
@@ -301,6 +311,7 @@ impl Desk {
         overrides: Vec<String>,
         secrets: Secrets,
     ) -> Result<Sheet, String> {
+        let intent = prepare::equipped(intent, &self.ground.context).map_err(told)?;
         let snapshot = prepare::look(&self.ground.sources, &intent, PATIENCE).await;
         let intent = prepare::asked(&self.ground.sources, intent, &snapshot).await;
         let cluster_id = self.ground.hold(&snapshot).map_err(told)?;
@@ -342,6 +353,10 @@ impl Desk {
         let target = target.iter().map(|word| quote(word)).collect::<Vec<_>>().join(" ");
         let line = line.without_consent();
         match plan.kind {
+            Kind::Restart => {
+                let file = file_name(plan);
+                format!("{line} --out {file} {target} && azimuth restart apply {file} {target}")
+            }
             // Which is not worked out from a goal when it is an undo.
             Kind::Reassign if matches!(line.command, Some(Command::Reassign(_))) => {
                 let file = file_name(plan);

@@ -1,7 +1,7 @@
 //! One connection to each broker, made when needed, remembered as dead for a while when it fails.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
@@ -63,6 +63,8 @@ pub(super) struct Peer {
     /// Another broker was faster by more than the hedge when both were asked; cleared by its next answer.
     suspect: AtomicBool,
     in_flight: Arc<()>,
+    /// How many connections were made to it.
+    connections: AtomicU64,
 }
 
 #[derive(Debug)]
@@ -328,6 +330,7 @@ impl Peer {
             served: AtomicBool::new(false),
             suspect: AtomicBool::new(false),
             in_flight: Arc::new(()),
+            connections: AtomicU64::new(0),
         }
     }
 
@@ -339,6 +342,11 @@ impl Peer {
     /// True while another request to it has no answer yet.
     pub fn is_busy(&self) -> bool {
         Arc::strong_count(&self.in_flight) > 1
+    }
+
+    /// How many connections were made to it so far: one that was lost is made anew with the next question.
+    pub fn connections(&self) -> u64 {
+        self.connections.load(Ordering::Relaxed)
     }
 
     /// The lower, the likelier to answer at once.
@@ -370,6 +378,7 @@ impl Peer {
                 link.backoff.succeed();
                 link.failure = None;
                 link.client = Some(client.clone());
+                self.connections.fetch_add(1, Ordering::Relaxed);
                 self.up.store(true, Ordering::Relaxed);
                 Ok(client)
             }

@@ -120,6 +120,8 @@ pub enum Action {
     Reassign,
     /// Plan to move leaders off the brokers.
     Leader,
+    /// Plan to restart the brokers, one by one.
+    Restart,
     /// Plan the first next step that is safe.
     Step,
     /// Plan to throttle what is in flight.
@@ -174,6 +176,7 @@ impl Action {
                 | Self::Delete
                 | Self::Reassign
                 | Self::Leader
+                | Self::Restart
                 | Self::Reset
                 | Self::Step
                 | Self::SetThrottle

@@ -67,6 +67,12 @@ impl Operation {
         self.is_running() || self.state == "orphaned"
     }
 
+    /// Of a rolling restart: how many brokers are back, of how many.
+    pub fn turns(&self) -> Option<(usize, usize)> {
+        let back = self.steps.iter().filter(|step| step.state == "done").count();
+        (self.verb == "restart").then_some((back, self.steps.len()))
+    }
+
     /// An engine carries it out.
     pub fn is_running(&self) -> bool {
         matches!(self.state.as_str(), "running" | "waiting" | "paused" | "aborting")

@@ -3,7 +3,7 @@
 use crate::command::reassign::{Intent, Verb};
 use crate::command::throttle::Verb as Throttle;
 use crate::command::value::{Assignment, Brokers};
-use crate::command::{Command, group, leader, operation, topic, user};
+use crate::command::{Command, group, leader, operation, restart, topic, user};
 use crate::model::acl::user_of;
 use crate::model::{BrokerId, Moment};
 
@@ -44,6 +44,14 @@ impl State {
                 match ids.is_empty() {
                     true => Vec::new(),
                     false => self.plan_command(&Command::Leader(leader::Verb::off(ids))),
+                }
+            }
+            Action::Restart => {
+                let mut ids: Vec<BrokerId> = self.meant().iter().filter_map(|name| name.parse().ok()).collect();
+                ids.sort_unstable();
+                match ids.is_empty() {
+                    true => Vec::new(),
+                    false => self.plan_command(&Command::Restart(restart::Verb::Plan(restart::Roll::of(ids)))),
                 }
             }
             Action::Reset => {

@@ -272,7 +272,7 @@ impl State {
             Action::Delete => self.verbs && matches!(place.noun, Noun::Topic | Noun::Group | Noun::User),
             Action::Reset => self.verbs && place.noun == Noun::Group,
             Action::Reassign => self.verbs && place.noun == Noun::Topic,
-            Action::Leader => self.verbs && place.noun == Noun::Broker,
+            Action::Leader | Action::Restart => self.verbs && place.noun == Noun::Broker,
             Action::Step => self.verbs && place.noun == Noun::Triage && self.next_step().is_some(),
             Action::Pause | Action::Resume | Action::Abort | Action::Undo => {
                 self.verbs && place.noun == Noun::Operation

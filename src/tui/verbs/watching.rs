@@ -175,6 +175,9 @@ fn verb(plan: &Plan) -> &'static str {
         Kind::AclApply => "acl",
         Kind::UserSet | Kind::UserDelete => "user",
         Kind::QuotaSet => "quota",
+        Kind::Restart => "restart",
+        Kind::BrokerStop => "stop",
+        Kind::BrokerStart => "start",
     }
 }
 

@@ -96,10 +96,13 @@ fn right(state: &State, theme: &Theme) -> Vec<Piece> {
         });
     }
     if let Some(operation) = state.operations.iter().find(|operation| operation.is_live()) {
-        let percent = operation
-            .percent
-            .map(|percent| format!(" {percent:.0}%"))
-            .unwrap_or_default();
+        let percent = match operation.turns() {
+            Some((done, all)) => format!(" {done}/{all}"),
+            None => operation
+                .percent
+                .map(|percent| format!(" {percent:.0}%"))
+                .unwrap_or_default(),
+        };
         let state = if operation.state == "running" {
             ""
         } else {

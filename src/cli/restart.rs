@@ -1,0 +1,43 @@
+//! `azimuth restart …`
+
+use super::change::{self, Files, Wish};
+use super::exit::{Exit, Failure};
+use crate::command::Line;
+use crate::command::restart::Verb;
+use crate::model::Moment;
+use crate::operation::Secrets;
+use crate::plan::Kind;
+use crate::plan::intent::Intent;
+
+pub async fn run(line: &Line, verb: &Verb) -> Result<Exit, Failure> {
+    match verb {
+        Verb::Plan(roll) => {
+            let files = Files {
+                plan: roll.out.as_deref(),
+                kafka: None,
+                undo: None,
+                valid: None,
+                refresh: None,
+            };
+            change::plan(line, Intent::Restart(roll.wish()), files).await
+        }
+        Verb::Apply {
+            file,
+            detach,
+            overrides,
+            when,
+        } => {
+            let plan = change::load(file, Kind::Restart)?;
+            let wish = Wish {
+                intent: Intent::of(&plan),
+                saved: Some(plan),
+                overrides,
+                detach: *detach,
+                schedule: when.schedule(Moment::now()),
+                skip_drifted: false,
+                secrets: Secrets::default(),
+            };
+            change::run(line, wish).await
+        }
+    }
+}

@@ -1,0 +1,131 @@
+//! Drivers: what an engine has to reach a broker's process with.
+//!
+//! A driver begins one act and can be asked, by any later engine too, what became of it. What must stay true: an act that
+//! was begun is not begun again by looking at it, it goes on when the engine dies, and it is never killed, because a kill
+//! could fall between stop and start. Values of the driver's environment are in no journal and in no answer.
+
+mod command;
+mod process;
+mod ssh;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use futures::future::BoxFuture;
+
+use super::Error;
+use crate::model::driver::DriverName;
+use crate::plan::Plan;
+use crate::plan::restart::{Turn, turns};
+use crate::settings::Context;
+use crate::settings::driver::Drivers;
+
+/// Something that stops and starts brokers.
+pub(super) trait Driver: Send + Sync {
+    /// Begins the act. Returns once it goes on without us.
+    fn begin<'a>(&'a self, turn: &'a Turn, run: &'a Run) -> BoxFuture<'a, Result<(), String>>;
+
+    /// What became of an act that was begun, by whichever engine.
+    fn look<'a>(&'a self, run: &'a Run) -> BoxFuture<'a, State>;
+
+    /// Whether its end says that nobody knows what the host did: the line was cut.
+    fn is_cut(&self, exit: &Exit) -> bool;
+}
+
+/// One act: where it leaves its marks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Run {
+    /// The operation's folder.
+    pub folder: PathBuf,
+    pub step: usize,
+    /// Counts from 1.
+    pub number: u32,
+}
+
+/// How an act stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum State {
+    /// It left no mark, so it was never begun.
+    Absent,
+    Running,
+    Ended(Exit),
+    /// It was begun, did not end, and nobody carries it out any more: this machine was restarted, or somebody killed it.
+    Lost,
+}
+
+/// How an act ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Exit {
+    /// `None` where there was none: ended by a signal, or not to be found.
+    pub code: Option<i32>,
+    /// The end of what it said.
+    pub tail: String,
+}
+
+impl Exit {
+    pub fn is_well(&self) -> bool {
+        self.code == Some(0)
+    }
+}
+
+impl std::fmt::Display for Exit {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.code {
+            Some(code) => write!(f, "exit {code}")?,
+            None => f.write_str("no exit status")?,
+        }
+        match self.tail.is_empty() {
+            true => Ok(()),
+            false => write!(f, " ({})", self.tail),
+        }
+    }
+}
+
+/// The drivers of a context.
+#[derive(Debug, Clone, Default)]
+pub struct Garage(Drivers);
+
+impl Garage {
+    pub fn of(context: &Context) -> Self {
+        Self(context.driver.clone().unwrap_or_default())
+    }
+
+    pub(super) fn driver(&self, name: DriverName) -> Box<dyn Driver> {
+        match name {
+            DriverName::Command => {
+                let local = self.0.command.clone().unwrap_or_default();
+                Box::new(command::Command::new(local.environment))
+            }
+            DriverName::Ssh => Box::new(ssh::Ssh::new()),
+        }
+    }
+
+    /// Whether the context still says what the plan shows. A plan is a file, and what is run comes from the context alone.
+    ///
+    /// # Errors
+    /// [`Error::Drifted`] with both.
+    pub fn fits(&self, plan: &Plan) -> Result<(), Error> {
+        let mut ways = BTreeMap::new();
+        for turn in turns(plan) {
+            let way = ways.entry(turn.driver).or_insert_with(|| self.0.way(Some(turn.driver)));
+            let now = match way {
+                Ok(way) => way.words(turn.action, &turn.place),
+                Err(why) => Err(why.clone()),
+            };
+            match now {
+                Ok(words) if words == turn.words => {}
+                Ok(words) => {
+                    let spoken = crate::plan::restart::spoken;
+                    return Err(Error::Drifted(format!(
+                        "the context runs `{}` for broker {}, the plan says `{}`; make the plan again",
+                        spoken(&words),
+                        turn.broker(),
+                        spoken(&turn.words)
+                    )));
+                }
+                Err(why) => return Err(Error::Drifted(why)),
+            }
+        }
+        Ok(())
+    }
+}

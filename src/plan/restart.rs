@@ -1,0 +1,373 @@
+//! Plans that stop and start brokers: one at a time, zone by zone, the active controller last.
+//!
+//! Promises: a step is one act that ends with the broker as wanted, so there is none between stop and start; what is run
+//! is in the plan, word by word; the gates are those of one broker, and are looked at again before each.
+
+mod gate;
+
+use std::collections::BTreeSet;
+
+use serde::{Deserialize, Serialize};
+
+use super::gate::few;
+use super::{Error, Kind, Plan, Step, Undo, known, summary};
+use crate::model::driver::{Action, DriverName, Place, Way};
+use crate::model::identity::Identity;
+use crate::model::row::Rows;
+use crate::model::row::broker::BrokerRow;
+use crate::model::snapshot::Snapshot;
+use crate::model::{BrokerId, Moment};
+
+pub use gate::{gates, lag_of_voter};
+
+/// What shall be done, and to whom.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Wish {
+    pub action: Action,
+    pub whom: Whom,
+    /// Of the context; `None` is the only one that it has.
+    pub driver: Option<DriverName>,
+    /// What the context says of that driver; not known before it was read.
+    pub way: Option<Way>,
+    /// Leaders leave before the broker stops.
+    pub drain: bool,
+    /// How long each broker is watched after it is back; as the context says without.
+    pub soak_seconds: Option<u64>,
+}
+
+/// Which brokers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Whom {
+    All,
+    Brokers(Vec<BrokerId>),
+    /// By id, name, or rack.
+    Zone(String),
+}
+
+/// One broker's part of a plan.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Turn {
+    pub action: Action,
+    pub place: Place,
+    /// What it is told by on screens: the zone's key, `?` where there is none.
+    pub zone: String,
+    pub driver: DriverName,
+    /// What is run, word by word.
+    pub words: Vec<String>,
+    /// How long that may take before it is no longer waited for.
+    pub deadline_seconds: u64,
+    pub soak_seconds: u64,
+    /// Leaders leave before it stops, and come back after it has started.
+    pub drain: bool,
+    /// It is a voter of the metadata quorum, too.
+    pub voter: bool,
+    /// It led the quorum when the plan was made.
+    pub controller: bool,
+    /// As it was seen.
+    pub leaders: u32,
+    pub replicas: u32,
+}
+
+impl Wish {
+    pub fn new(action: Action, whom: Whom) -> Self {
+        Self {
+            action,
+            whom,
+            driver: None,
+            way: None,
+            drain: false,
+            soak_seconds: None,
+        }
+    }
+}
+
+impl Turn {
+    pub fn broker(&self) -> BrokerId {
+        self.place.broker
+    }
+
+    /// `restart broker 4`.
+    pub fn name(&self) -> String {
+        format!("{} broker {}", self.action, self.broker())
+    }
+}
+
+/// Works it out. Needs cluster, links, topics with their min ISR, reassignments and the quorum; instances where there is AWS.
+///
+/// # Errors
+/// When a broker or a zone does not exist, or the driver cannot be told what to do.
+pub fn plan(snapshot: &Snapshot, wish: &Wish, context: &str, now: Moment) -> Result<Plan, Error> {
+    known(&snapshot.cluster, "the cluster")?;
+    known(&snapshot.topics, "the topics")?;
+    let Some(way) = &wish.way else {
+        return Err(Error::Impossible(
+            "a capture has no driver; restarts are planned against a context".to_owned(),
+        ));
+    };
+    let rows = Rows::of(snapshot, now);
+    let brokers = order(snapshot, chosen(snapshot, &rows, &wish.whom)?);
+    let turns = brokers.iter().map(|row| turn(snapshot, wish, way, row));
+    let turns = turns.collect::<Result<Vec<Turn>, Error>>()?;
+    let ids: Vec<BrokerId> = turns.iter().map(Turn::broker).collect();
+    Ok(Plan {
+        title: title(wish.action, &turns),
+        gates: gates(snapshot, wish.action, &ids),
+        undo: undo(wish.action, &ids),
+        steps: turns.into_iter().map(Step::Restart).collect(),
+        ..Plan::draft(snapshot, kind(wish.action), context, now)?
+    })
+}
+
+/// The same plan with its gates as they stand now; what it does is pinned.
+pub(super) fn renew(plan: &Plan, snapshot: &Snapshot) -> Plan {
+    let ids: Vec<BrokerId> = turns(plan).map(Turn::broker).collect();
+    let action = turns(plan).next().map_or(Action::Restart, |turn| turn.action);
+    Plan {
+        gates: gates(snapshot, action, &ids),
+        ..plan.clone()
+    }
+}
+
+/// The brokers of a plan, in turn.
+pub fn turns(plan: &Plan) -> impl Iterator<Item = &Turn> {
+    plan.steps.iter().filter_map(|step| match step {
+        Step::Restart(turn) => Some(turn),
+        _ => None,
+    })
+}
+
+/// What a plan of it is for, whatever the driver.
+pub(super) fn wish_of(plan: &Plan) -> Wish {
+    let first = turns(plan).next();
+    Wish {
+        driver: first.map(|turn| turn.driver),
+        drain: first.is_some_and(|turn| turn.drain),
+        soak_seconds: first.map(|turn| turn.soak_seconds),
+        ..Wish::new(
+            first.map_or(Action::Restart, |turn| turn.action),
+            Whom::Brokers(turns(plan).map(Turn::broker).collect()),
+        )
+    }
+}
+
+/// What has changed about a turn's broker since: it is elsewhere, or gone.
+pub(super) fn drift(turn: &Turn, snapshot: &Snapshot) -> Option<String> {
+    let id = turn.broker();
+    let brokers = &snapshot.cluster.get()?.brokers;
+    match brokers.iter().find(|broker| broker.id == id) {
+        None if turn.action == Action::Start => None,
+        None => Some(format!("broker {id} is not registered any more")),
+        Some(broker) if broker.host != turn.place.host => Some(format!(
+            "broker {id} was at {} and is at {}",
+            turn.place.host, broker.host
+        )),
+        Some(_) => match snapshot.cloud.identities.get(&id).and_then(Identity::instance) {
+            Some(now) if turn.place.instance.as_deref().is_some_and(|then| then != now) => {
+                Some(format!("broker {id} is on another instance now, {now}"))
+            }
+            _ => None,
+        },
+    }
+}
+
+fn kind(action: Action) -> Kind {
+    match action {
+        Action::Restart => Kind::Restart,
+        Action::Stop => Kind::BrokerStop,
+        Action::Start => Kind::BrokerStart,
+    }
+}
+
+fn title(action: Action, turns: &[Turn]) -> String {
+    let zones: BTreeSet<&str> = turns.iter().map(|turn| turn.zone.as_str()).collect();
+    match turns {
+        [only] => format!("broker {} ({})", only.broker(), only.zone),
+        many => {
+            let how = if action == Action::Restart { ", one by one" } else { "" };
+            format!(
+                "{} in {}{how}",
+                summary::plural(many.len(), "broker"),
+                summary::plural(zones.len(), "zone")
+            )
+        }
+    }
+}
+
+fn undo(action: Action, ids: &[BrokerId]) -> Undo {
+    let id = ids.first().copied().unwrap_or_default();
+    match action {
+        Action::Restart => Undo::Partial {
+            how: "pause or abort leaves the brokers that come later as they are; one that was restarted stays so"
+                .to_owned(),
+        },
+        Action::Stop => Undo::Full {
+            how: format!("azimuth broker start {id}"),
+        },
+        Action::Start => Undo::Full {
+            how: format!("azimuth broker stop {id}"),
+        },
+    }
+}
+
+/// What takes a stop or a start back.
+pub(super) fn undoing(turn: &Turn) -> Result<Wish, Error> {
+    let back = match turn.action {
+        Action::Restart => {
+            return Err(Error::Impossible(
+                "a broker that was restarted runs; there is nothing to take back".to_owned(),
+            ));
+        }
+        Action::Stop => Action::Start,
+        Action::Start => Action::Stop,
+    };
+    Ok(Wish {
+        driver: Some(turn.driver),
+        ..Wish::new(back, Whom::Brokers(vec![turn.broker()]))
+    })
+}
+
+fn chosen<'a>(snapshot: &Snapshot, rows: &'a Rows, whom: &Whom) -> Result<Vec<&'a BrokerRow>, Error> {
+    let all = || rows.brokers.iter();
+    match whom {
+        Whom::All => Ok(all().collect()),
+        Whom::Brokers(ids) => ids
+            .iter()
+            .map(|id| {
+                all()
+                    .find(|row| row.id == *id)
+                    .ok_or_else(|| stranger(snapshot, rows, *id))
+            })
+            .collect(),
+        Whom::Zone(name) => {
+            let names = |row: &&BrokerRow| {
+                let zone = rows.zones.iter().find(|zone| zone.key == row.zone);
+                let named = zone.and_then(|zone| zone.zone_name.as_deref());
+                [Some(row.zone.as_str()), row.rack.as_deref(), named].contains(&Some(name))
+            };
+            let there: Vec<&BrokerRow> = all().filter(names).collect();
+            if there.is_empty() {
+                let zones: Vec<String> = rows.zones.iter().map(|zone| zone.key.clone()).collect();
+                return Err(Error::Impossible(format!(
+                    "no broker is in zone {name}; there are {}",
+                    few(&zones)
+                )));
+            }
+            Ok(there)
+        }
+    }
+}
+
+fn stranger(snapshot: &Snapshot, rows: &Rows, id: BrokerId) -> Error {
+    let holds = snapshot
+        .partitions()
+        .any(|(_, partition)| partition.replicas.contains(&id));
+    let ids: Vec<String> = rows.brokers.iter().map(|row| row.id.to_string()).collect();
+    Error::Impossible(match holds {
+        true => format!(
+            "broker {id} holds replicas and is not registered, so nobody tells where it is; start it on its host"
+        ),
+        false => format!("there is no broker {id}; there are {}", few(&ids)),
+    })
+}
+
+/// Zone by zone; the zone of the active controller last, and itself last of all.
+fn order<'a>(snapshot: &Snapshot, mut brokers: Vec<&'a BrokerRow>) -> Vec<&'a BrokerRow> {
+    let active = snapshot.quorum.get().and_then(|quorum| quorum.leader);
+    let home = brokers
+        .iter()
+        .find(|row| Some(row.id) == active)
+        .map(|row| row.zone.clone());
+    brokers.sort_by_key(|row| {
+        (
+            Some(row.id) == active,
+            Some(&row.zone) == home.as_ref(),
+            row.zone.clone(),
+            row.id,
+        )
+    });
+    brokers.dedup_by_key(|row| row.id);
+    brokers
+}
+
+fn turn(snapshot: &Snapshot, wish: &Wish, way: &Way, row: &BrokerRow) -> Result<Turn, Error> {
+    let id = row.id;
+    let instance = match snapshot.cloud.identities.get(&id) {
+        Some(Identity::Identified { instance, .. }) => Some(instance.clone()),
+        _ => None,
+    };
+    let place = Place {
+        broker: id,
+        host: row.host.clone(),
+        instance,
+        az: (row.zone != "?").then(|| row.zone.clone()),
+    };
+    let quorum = snapshot.quorum.get();
+    let replicas = snapshot.partitions().filter(|(_, one)| one.replicas.contains(&id));
+    let leaders = snapshot.partitions().filter(|(_, one)| one.leader == Some(id));
+    Ok(Turn {
+        action: wish.action,
+        zone: row.zone.clone(),
+        driver: way.driver,
+        words: way.words(wish.action, &place).map_err(Error::Impossible)?,
+        deadline_seconds: way.deadline_seconds,
+        soak_seconds: match wish.action {
+            Action::Stop => 0,
+            Action::Restart | Action::Start => wish.soak_seconds.unwrap_or(way.soak_seconds),
+        },
+        drain: wish.drain && wish.action == Action::Restart,
+        voter: quorum.is_some_and(|quorum| quorum.voters.iter().any(|voter| voter.id == id)),
+        controller: quorum.and_then(|quorum| quorum.leader) == Some(id),
+        leaders: leaders.count() as u32,
+        replicas: replicas.count() as u32,
+        place,
+    })
+}
+
+/// How many, where, and what is known of how long it takes.
+pub(super) fn figures(plan: &Plan) -> Vec<String> {
+    let soak: u64 = turns(plan).map(|turn| turn.soak_seconds).sum();
+    let count = turns(plan).count();
+    let mut parts = vec![summary::plural(count, "broker"), "no data moved".to_owned()];
+    if soak > 0 {
+        let each = turns(plan).next().map_or(0, |turn| turn.soak_seconds);
+        let span = super::reassign::throttle::span;
+        parts.push(match count {
+            1 => format!("watched for {} after it is back", span(each)),
+            _ => format!(
+                "each watched for {}: {} and what recovery takes",
+                span(each),
+                span(soak)
+            ),
+        });
+    }
+    parts
+}
+
+/// One broker's line: whose turn, what it carries, what is run.
+pub(super) fn line(turn: &Turn) -> String {
+    let role = match (turn.controller, turn.voter) {
+        (true, _) => ", active controller",
+        (false, true) => ", controller",
+        (false, false) => "",
+    };
+    let drain = if turn.drain { ", leaders leave first" } else { "" };
+    format!(
+        "  broker {}  {}  {}, {}{role}{drain}  by {}: {}",
+        turn.broker(),
+        turn.zone,
+        summary::plural(turn.leaders as usize, "leader"),
+        summary::plural(turn.replicas as usize, "replica"),
+        turn.driver,
+        spoken(&turn.words)
+    )
+}
+
+/// Words as one reads them; those with blanks in quotes.
+pub fn spoken(words: &[String]) -> String {
+    let word = |word: &String| match word.contains(char::is_whitespace) || word.is_empty() {
+        true => format!("'{word}'"),
+        false => word.clone(),
+    };
+    words.iter().map(word).collect::<Vec<_>>().join(" ")
+}

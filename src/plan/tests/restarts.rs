@@ -1,0 +1,211 @@
+//! Restarts: in which order, and what stands in the way of each.
+
+use std::collections::BTreeMap;
+
+use super::*;
+use crate::model::cloud::{Event, Instance};
+use crate::model::config::{Config, ConfigSource};
+use crate::model::driver::{Action, DriverName, Way};
+use crate::model::identity::{Confidence, Identity, Method};
+use crate::model::quorum::{Quorum, Voter};
+use crate::plan::restart::{Turn, Whom, Wish, gates, plan, turns};
+
+/// As long as all is well: min ISR 2, one voter of three brokers is the active controller.
+fn well() -> Snapshot {
+    let mut snapshot = snapshot();
+    let min_isr = Config {
+        name: "min.insync.replicas".into(),
+        value: Some("2".into()),
+        source: ConfigSource::Topic,
+        sensitive: false,
+        read_only: false,
+        documentation: None,
+        synonyms: Vec::new(),
+    };
+    let configs = BTreeMap::from([("orders".to_owned(), vec![min_isr])]);
+    snapshot.topic_configs = Observed::fresh(configs, now());
+    let voter = |id| Voter {
+        id,
+        log_end_offset: 100,
+        last_fetch_ms: Some(1_000_000),
+        last_caught_up_ms: Some(1_000_000),
+        directory: None,
+    };
+    let quorum = Quorum {
+        leader: Some(2),
+        voters: vec![voter(1), voter(2), voter(3)],
+        ..Quorum::default()
+    };
+    snapshot.quorum = Observed::fresh(quorum, now());
+    snapshot
+}
+
+fn partitions(snapshot: &mut Snapshot, change: impl Fn(&mut Partition)) {
+    let mut topics = snapshot.topics.get().unwrap().clone();
+    topics
+        .iter_mut()
+        .flat_map(|topic| &mut topic.partitions)
+        .for_each(change);
+    snapshot.topics = Observed::fresh(topics, now());
+}
+
+fn quorum(snapshot: &mut Snapshot, change: impl Fn(&mut Quorum)) {
+    let mut quorum = snapshot.quorum.get().unwrap().clone();
+    change(&mut quorum);
+    snapshot.quorum = Observed::fresh(quorum, now());
+}
+
+fn wish(whom: Whom) -> Wish {
+    let words = ["ctl", "{action}", "{broker}", "{az}"].map(str::to_owned).to_vec();
+    Wish {
+        way: Some(Way {
+            driver: DriverName::Command,
+            templates: BTreeMap::from([(Action::Restart, words)]),
+            deadline_seconds: 900,
+            soak_seconds: 60,
+        }),
+        ..Wish::new(Action::Restart, whom)
+    }
+}
+
+fn plan_of(whom: Whom) -> Plan {
+    plan(&well(), &wish(whom), "dev", now()).unwrap()
+}
+
+fn closed(snapshot: &Snapshot, id: BrokerId) -> Vec<String> {
+    let all = gates(snapshot, Action::Restart, &[id]);
+    let shut = |gate: &&Gate| matches!(gate.verdict, Verdict::Fail | Verdict::Unknown);
+    all.iter().filter(shut).map(|gate| gate.name.clone()).collect()
+}
+
+#[test]
+fn brokers_go_zone_by_zone_and_the_active_controller_last() {
+    let plan = plan_of(Whom::All);
+    let order: Vec<BrokerId> = turns(&plan).map(Turn::broker).collect();
+    assert_eq!(order, [1, 4, 3, 6, 5, 2]);
+    let last = turns(&plan).last().unwrap();
+    assert!(last.controller && last.voter);
+    assert_eq!(last.words, ["ctl", "restart", "2", "b"]);
+    assert_eq!(plan.title, "6 brokers in 3 zones, one by one");
+    assert_eq!(plan.closed_gates().count(), 0, "{:?}", plan.gates);
+    let zone = plan_of(Whom::Zone("a".into()));
+    assert_eq!(turns(&zone).map(Turn::broker).collect::<Vec<_>>(), [1, 4]);
+    // What is saved is what is run.
+    let text = serde_json::to_string(&plan).unwrap();
+    assert_eq!(serde_json::from_str::<Plan>(&text).unwrap(), plan);
+}
+
+#[test]
+fn a_stranger_is_named_and_a_capture_has_no_driver() {
+    let error = plan(&well(), &wish(Whom::Brokers(vec![9])), "dev", now()).unwrap_err();
+    assert!(
+        error.to_string().contains("there is no broker 9; there are 1, 2"),
+        "{error}"
+    );
+    let error = plan(&well(), &Wish::new(Action::Restart, Whom::All), "dev", now()).unwrap_err();
+    assert!(error.to_string().contains("driver"), "{error}");
+}
+
+#[test]
+fn another_replica_that_is_missing_closes_what_it_bears_on() {
+    let mut snapshot = well();
+    partitions(&mut snapshot, |one| one.isr.retain(|id| *id != 3));
+    assert_eq!(closed(&snapshot, 1), ["min-isr", "in-sync"]);
+    assert_eq!(closed(&snapshot, 4), ["in-sync"], "it holds nothing of it");
+    partitions(&mut snapshot, |one| one.isr = vec![1]);
+    assert_eq!(closed(&snapshot, 1), ["last-safe-copy", "min-isr", "in-sync"]);
+    partitions(&mut snapshot, |one| (one.leader, one.isr) = (None, vec![2, 3]));
+    assert!(closed(&snapshot, 4).contains(&"offline".to_owned()));
+}
+
+#[test]
+fn what_is_missing_for_want_of_the_broker_itself_is_what_it_is_restarted_for() {
+    let mut snapshot = well();
+    partitions(&mut snapshot, |one| one.isr.retain(|id| *id != 3));
+    snapshot
+        .links
+        .get_mut(&3)
+        .unwrap()
+        .fail(Trouble::Unreachable, "refused", now());
+    assert_eq!(closed(&snapshot, 3), Vec::<String>::new());
+    assert_eq!(closed(&snapshot, 1), ["min-isr", "in-sync", "brokers"]);
+}
+
+#[test]
+fn partitions_that_can_spare_nobody_are_named() {
+    let mut snapshot = well();
+    partitions(&mut snapshot, |one| (one.replicas, one.isr) = (vec![1, 2], vec![1, 2]));
+    assert_eq!(closed(&snapshot, 1), ["blast-radius"]);
+    let gates = gates(&snapshot, Action::Restart, &[1]);
+    let gate = gates.iter().find(|gate| gate.name == "blast-radius").unwrap();
+    assert!(
+        gate.evidence.contains("orders-0 (RF 2), orders-1 (RF 2)"),
+        "{}",
+        gate.evidence
+    );
+    snapshot.topic_configs = Observed::default();
+    assert_eq!(closed(&snapshot, 1), ["min-isr", "blast-radius"], "unknown is closed");
+}
+
+#[test]
+fn a_majority_of_voters_stays_level() {
+    let mut snapshot = well();
+    quorum(&mut snapshot, |quorum| {
+        quorum.voters[2].last_caught_up_ms = Some(900_000)
+    });
+    assert_eq!(closed(&snapshot, 1), ["quorum"]);
+    assert_eq!(
+        closed(&snapshot, 3),
+        Vec::<String>::new(),
+        "the one that is behind may go"
+    );
+    assert_eq!(closed(&snapshot, 4), Vec::<String>::new(), "no voter");
+    quorum(&mut snapshot, |quorum| quorum.leader = None);
+    assert_eq!(closed(&snapshot, 4), ["quorum"]);
+    snapshot.quorum = Observed::default();
+    assert_eq!(closed(&snapshot, 4), ["quorum"], "unknown is closed");
+}
+
+#[test]
+fn reassignments_and_what_ec2_announces_are_heeded() {
+    let mut snapshot = well();
+    let moving = Reassignment {
+        topic: "orders".into(),
+        partition: 0,
+        replicas: vec![1, 2, 3, 4],
+        adding: vec![4],
+        removing: vec![3],
+    };
+    snapshot.reassignments = Observed::fresh(vec![moving], now());
+    assert_eq!(closed(&snapshot, 4), ["idle"]);
+    assert_eq!(closed(&snapshot, 5), Vec::<String>::new());
+    let event = Event {
+        code: "system-reboot".into(),
+        description: String::new(),
+        not_before: None,
+        deadline: None,
+    };
+    let instance = Instance {
+        id: "i-1".into(),
+        events: vec![event],
+        ..Instance::default()
+    };
+    let zone = BTreeMap::from([("i-1".to_owned(), instance)]);
+    snapshot
+        .cloud
+        .instances
+        .insert("az".into(), Observed::fresh(zone, now()));
+    let identity = Identity::Identified {
+        instance: "i-1".into(),
+        method: Method::Address,
+        confidence: Confidence::High,
+    };
+    snapshot.cloud.identities.insert(6, identity);
+    assert_eq!(closed(&snapshot, 5), ["ec2"]);
+    let mismatch = Identity::Mismatch {
+        instance: "i-1".into(),
+        reason: "its tag says broker 7".into(),
+    };
+    snapshot.cloud.identities.insert(6, mismatch);
+    assert!(closed(&snapshot, 6).contains(&"identity".to_owned()));
+}

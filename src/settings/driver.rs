@@ -1,0 +1,246 @@
+//! Drivers of a context: what is run to restart, stop and start its brokers.
+//!
+//! Nothing is run here. Templates are checked when they are read; what they are filled with is in [`crate::model::driver`].
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use jiff::SignedDuration;
+use serde::{Deserialize, Serialize};
+use strum::VariantArray;
+
+use super::{Context, Secret};
+use crate::model::driver::{Action, DriverName, Way, check};
+
+/// How long a driver may take, unless the context says otherwise.
+const DEADLINE: SignedDuration = SignedDuration::from_mins(15);
+/// How long a broker is watched after it is back, unless the context says otherwise.
+const SOAK: SignedDuration = SignedDuration::from_mins(2);
+
+/// On the broker's host, unless the context says otherwise: systemd carries it out whether or not the line holds, and
+/// refuses a second one while the first is at it.
+const ON_HOST: &str =
+    "sudo -n systemd-run --quiet --collect --wait --unit=azimuth-{action}-{broker} systemctl {action} kafka";
+
+/// `[context.NAME.driver]`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Drivers {
+    /// How long a broker is watched after it is back; `2m` unless stated.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub soak: Option<SignedDuration>,
+    /// How long the command may take before it is no longer waited for; `15m` unless stated. It is never killed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub deadline: Option<SignedDuration>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub command: Option<Local>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ssh: Option<Remote>,
+}
+
+/// `[context.NAME.driver.command]`: a program on this machine, each as a list of words.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Local {
+    /// For whatever has no words of its own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub run: Option<Vec<String>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub restart: Option<Vec<String>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stop: Option<Vec<String>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub start: Option<Vec<String>>,
+    /// Variables that the program gets; what they hold is in no plan, journal or log.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub environment: BTreeMap<String, Secret>,
+}
+
+/// `[context.NAME.driver.ssh]`: one command on the broker's host.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Remote {
+    /// As ssh finds it: a name of its config, or an address; `{host}` unless stated.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub host: Option<String>,
+    /// More options of ssh, before the host.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub options: Vec<String>,
+    /// For whatever has no command of its own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub run: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub restart: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stop: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub start: Option<String>,
+}
+
+impl Drivers {
+    /// Relative paths count from `folder`.
+    #[must_use]
+    pub fn within(mut self, folder: &Path) -> Self {
+        if let Some(local) = &mut self.command {
+            let located = |(name, secret): (String, Secret)| (name, secret.within(folder));
+            local.environment = std::mem::take(&mut local.environment)
+                .into_iter()
+                .map(located)
+                .collect();
+        }
+        self
+    }
+
+    /// The driver of this name; without one, the only one there is.
+    ///
+    /// # Errors
+    /// A sentence with the way out: there is none, there are several, or one asks for what there is not.
+    pub fn way(&self, name: Option<DriverName>) -> Result<Way, String> {
+        let driver = name.map_or_else(|| self.only(), Ok)?;
+        let templates = match (driver, &self.command, &self.ssh) {
+            (DriverName::Command, Some(local), _) => local.templates(),
+            (DriverName::Ssh, _, Some(remote)) => remote.templates(),
+            _ => return Err(format!("the context has no driver {driver}; {}", how(driver))),
+        };
+        for word in templates.values().flatten() {
+            check(word).map_err(|fault| format!("the driver {driver} of the context: {fault}"))?;
+        }
+        if let Some(action) = templates
+            .iter()
+            .find_map(|(action, words)| words.is_empty().then_some(action))
+        {
+            return Err(format!("the driver {driver} of the context: {action} names no program"));
+        }
+        let seconds = |given: Option<SignedDuration>, usual: SignedDuration| {
+            u64::try_from(given.unwrap_or(usual).as_secs())
+                .map_err(|_| format!("a time of the driver {driver} is negative"))
+        };
+        Ok(Way {
+            driver,
+            templates,
+            deadline_seconds: seconds(self.deadline, DEADLINE)?,
+            soak_seconds: seconds(self.soak, SOAK)?,
+        })
+    }
+
+    fn only(&self) -> Result<DriverName, String> {
+        match (self.command.is_some(), self.ssh.is_some()) {
+            (true, false) => Ok(DriverName::Command),
+            (false, true) => Ok(DriverName::Ssh),
+            (true, true) => Err("the context has several drivers; choose one with --driver command|ssh".to_owned()),
+            (false, false) => Err(format!(
+                "the context has no driver, so nothing can reach a broker's process; {}",
+                how(DriverName::Command)
+            )),
+        }
+    }
+}
+
+impl Context {
+    /// Its driver of this name; without one, the only one there is.
+    ///
+    /// # Errors
+    /// As [`Drivers::way`].
+    pub fn way(&self, name: Option<DriverName>) -> Result<Way, String> {
+        self.driver.clone().unwrap_or_default().way(name)
+    }
+}
+
+impl Local {
+    fn templates(&self) -> BTreeMap<Action, Vec<String>> {
+        all(&self.run, [&self.restart, &self.stop, &self.start])
+    }
+}
+
+impl Remote {
+    fn templates(&self) -> BTreeMap<Action, Vec<String>> {
+        let run = Some(self.run.clone().unwrap_or_else(|| ON_HOST.to_owned()));
+        let on_host = all(&run, [&self.restart, &self.stop, &self.start]);
+        let ssh = |(action, command)| {
+            // Nobody is there to answer a question, and a host that does not answer is not waited for.
+            let ours = ["ssh", "-o", "BatchMode=yes", "-o", "ConnectTimeout=10"];
+            let ours = ours
+                .into_iter()
+                .chain(["-o", "ServerAliveInterval=15", "-o", "ServerAliveCountMax=4"]);
+            let mut words: Vec<String> = ours.map(str::to_owned).collect();
+            words.extend(self.options.iter().cloned());
+            let host = self.host.clone().unwrap_or_else(|| "{host}".to_owned());
+            words.extend(["--".to_owned(), host, command]);
+            (action, words)
+        };
+        on_host.into_iter().map(ssh).collect()
+    }
+}
+
+/// Of each action what it has of its own, or the common one.
+fn all<T: Clone>(run: &Option<T>, own: [&Option<T>; 3]) -> BTreeMap<Action, T> {
+    let pairs = Action::VARIANTS.iter().zip(own);
+    let given = pairs.filter_map(|(action, own)| Some((*action, own.clone().or_else(|| run.clone())?)));
+    given.collect()
+}
+
+fn how(driver: DriverName) -> &'static str {
+    match driver {
+        DriverName::Command => {
+            "write [context.NAME.driver.command] with run = [\"PROGRAM\", \"{action}\", \"{host}\"] into the context file"
+        }
+        DriverName::Ssh => "write [context.NAME.driver.ssh] into the context file",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::driver::Place;
+
+    fn drivers(text: &str) -> Drivers {
+        toml::from_str(text).unwrap()
+    }
+
+    fn place() -> Place {
+        Place {
+            broker: 4,
+            host: "b4".into(),
+            instance: None,
+            az: None,
+        }
+    }
+
+    #[test]
+    fn ssh_asks_nobody_and_the_host_finishes_what_it_began() {
+        let way = drivers("[ssh]\noptions = [\"-l\", \"ec2-user\"]").way(None).unwrap();
+        let words = way.words(Action::Restart, &place()).unwrap();
+        assert!(words.contains(&"BatchMode=yes".to_owned()), "{words:?}");
+        assert_eq!(words[words.len() - 3..words.len() - 1], ["--", "b4"]);
+        let command = words.last().unwrap();
+        assert!(
+            command.contains("systemd-run") && command.ends_with("systemctl restart kafka"),
+            "{command}"
+        );
+    }
+
+    #[test]
+    fn an_action_may_have_words_of_its_own_and_times_are_told() {
+        let text = "soak = \"10s\"\n[command]\nrun = [\"ctl\", \"{action}\"]\nstop = [\"halt\", \"{broker}\"]";
+        let way = drivers(text).way(Some(DriverName::Command)).unwrap();
+        assert_eq!((way.soak_seconds, way.deadline_seconds), (10, 900));
+        assert_eq!(way.words(Action::Stop, &place()).unwrap(), ["halt", "4"]);
+        assert_eq!(way.words(Action::Start, &place()).unwrap(), ["ctl", "start"]);
+    }
+
+    #[test]
+    fn what_is_missing_is_told_with_the_way_out() {
+        let told = |text: &str, name| drivers(text).way(name).unwrap_err();
+        assert!(told("", None).contains("[context.NAME.driver.command]"));
+        assert!(told("[ssh]\n[command]\nrun = [\"a\"]", None).contains("--driver command|ssh"));
+        assert!(told("[ssh]", Some(DriverName::Command)).contains("no driver command"));
+        assert!(told("[command]\nrun = [\"a\", \"{hots}\"]", None).contains("{hots}"));
+        assert!(told("[command]\nrun = []", None).contains("names no program"));
+        let way = drivers("[command]\nstop = [\"halt\"]").way(None).unwrap();
+        assert!(
+            way.words(Action::Restart, &place())
+                .unwrap_err()
+                .contains("how to restart")
+        );
+    }
+}
