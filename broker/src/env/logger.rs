@@ -32,6 +32,7 @@ const MODULES: &[&str] = &[
     "replica",
     "server",
     "telemetry",
+    "txn",
     "wire",
 ];
 const PROGRAM: &str = "azimuth_broker";

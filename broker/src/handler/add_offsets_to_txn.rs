@@ -5,7 +5,7 @@ use std::ops::RangeInclusive;
 use kafka_protocol::messages::{AddOffsetsToTxnRequest, AddOffsetsToTxnResponse};
 
 use super::add_partitions_to_txn::fenced_word;
-use super::{Call, Context, Rights};
+use super::{Call, Context, Rights, metadata};
 use crate::auth::Object;
 use crate::coordinator::OFFSETS_TOPIC;
 use crate::group::record::partition_of;
@@ -31,6 +31,10 @@ async fn add(cx: &Context, rights: &Rights<'_>, request: &AddOffsetsToTxnRequest
     let id = request.transactional_id.as_str();
     rights.demand(Operation::Write, Object::TransactionalId(id))?;
     rights.demand(Operation::Read, Object::Group(&request.group_id))?;
+    if cx.image().topic_named(OFFSETS_TOPIC).is_none() {
+        // Nobody has looked for a group's coordinator yet: producers that are told to wait would wait for ever.
+        metadata::create(cx, vec![OFFSETS_TOPIC.to_owned()]).await;
+    }
     let image = cx.image();
     let topic = image.topic_named(OFFSETS_TOPIC);
     let topic = topic.ok_or(ErrorCode::CoordinatorNotAvailable)?;

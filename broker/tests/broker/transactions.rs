@@ -9,6 +9,9 @@ use std::time::{Duration, Instant};
 
 use azimuth_broker::cluster::{Cluster, ClusterConfig};
 use azimuth_broker::id::NodeId;
+use azimuth_broker::wire::{Client, ClientConfig};
+use kafka_protocol::messages::{AddOffsetsToTxnRequest, DescribeTransactionsRequest, GroupId, TransactionalId};
+use kafka_protocol::protocol::StrBytes;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer};
@@ -240,6 +243,36 @@ async fn offsets_count_with_their_transaction() {
     })
     .await;
     assert_eq!(committed, [Offset::Offset(1), Offset::Offset(1), Offset::Offset(2)]);
+}
+
+/// librdkafka has to be a member of a group first; other clients need only its name.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn offsets_of_a_group_that_never_was_join_a_transaction() {
+    let home = Home::start(false, &[]).await;
+    let producer = home.producer("app", &[]);
+    blocking(move || producer.init_transactions(DEADLINE).expect("begins")).await;
+    let id = || TransactionalId(StrBytes::from_static_str("app"));
+    let describe = DescribeTransactionsRequest::default().with_transactional_ids(vec![id()]);
+    let mut answered = false;
+    for addr in home.cluster.addresses() {
+        let client = Client::connect(&addr, &ClientConfig::default())
+            .await
+            .expect("connects");
+        let told = client.call(describe.clone(), DEADLINE).await.expect("an answer");
+        let state = &told.transaction_states[0];
+        if state.error_code != 0 {
+            continue;
+        }
+        let add = AddOffsetsToTxnRequest::default()
+            .with_transactional_id(id())
+            .with_producer_id(state.producer_id)
+            .with_producer_epoch(state.producer_epoch)
+            .with_group_id(GroupId(StrBytes::from_static_str("nobody")));
+        let added = client.call(add, DEADLINE).await.expect("an answer");
+        assert_eq!(added.error_code, 0);
+        answered = true;
+    }
+    assert!(answered, "one of them coordinates the id");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
