@@ -113,7 +113,10 @@ async fn answer(line: &Line) -> Result<Exit, Failure> {
             None => config::answer(line, verb).await?,
         },
         Command::Throttle(verb) => match verb.intent() {
-            Some(intent) => return change::carry_out(line, intent, verb.overrides()).boxed().await,
+            Some(intent) => {
+                let begun = change::begin(line, intent, verb.overrides(), verb.detach());
+                return begun.boxed().await;
+            }
             None => throttle::answer(line, verb).await?,
         },
         Command::Transaction(verb) => match verb.change() {

@@ -17,6 +17,7 @@ mod group;
 pub mod journal;
 pub mod launch;
 mod leader;
+pub mod lease;
 pub mod lock;
 pub mod notify;
 pub mod pace;

@@ -194,6 +194,8 @@ pub enum Step {
     SetThrottle {
         settings: Vec<Setting>,
     },
+    /// Done when a broker is in sync again wherever it was not.
+    AwaitIsr(throttle::catch_up::Return),
     /// Takes settings away while they are still so. Empty: what the operation itself has set.
     ClearThrottle {
         settings: Vec<Setting>,

@@ -39,11 +39,16 @@ pub struct Wish<'a> {
 
 /// Carries out what needs no file and no secret.
 pub async fn carry_out(line: &Line, intent: Intent, overrides: &[String]) -> Result<Exit, Failure> {
+    begin(line, intent, overrides, false).await
+}
+
+/// The same, and returns once it runs where it is to be left to itself.
+pub async fn begin(line: &Line, intent: Intent, overrides: &[String], detach: bool) -> Result<Exit, Failure> {
     let wish = Wish {
         intent,
         saved: None,
         overrides,
-        detach: false,
+        detach,
         schedule: Schedule::default(),
         skip_drifted: false,
         secrets: Secrets::default(),
@@ -90,6 +95,7 @@ pub async fn run(line: &Line, wish: Wish<'_>) -> Result<Exit, Failure> {
         }
     };
     Garage::of(&ground.context).fits(&plan)?;
+    let plan = prepare::leased(&ground.sources, plan).boxed().await;
     known(&plan, wish.overrides)?;
     let refusal = summary::refusal(&plan, wish.overrides);
     if global.dry_run {
@@ -140,18 +146,18 @@ pub struct Files<'a> {
 pub async fn plan(line: &Line, mut intent: Intent, files: Files<'_>) -> Result<Exit, Failure> {
     let out = files.plan;
     let global = &line.global;
-    let (snapshot, context) = match &global.from {
+    let (snapshot, context, sources) = match &global.from {
         Some(path) => {
             let snapshot = crate::feed::capture::load(path).map_err(Failure::usage)?;
             let context = snapshot.context.clone();
-            (snapshot, context)
+            (snapshot, context, None)
         }
         None => {
             let ground = ground(global)?;
             intent = prepare::equipped(intent, &ground.context)?;
             let snapshot = look(&ground, global, &intent).await;
             ground.hold(&snapshot)?;
-            (snapshot, ground.context.name)
+            (snapshot, ground.context.name, Some(ground.sources))
         }
     };
     let now = Moment::now();
@@ -165,6 +171,9 @@ pub async fn plan(line: &Line, mut intent: Intent, files: Files<'_>) -> Result<E
         }
         _ => intent.plan(&snapshot, &context, now)?,
     };
+    if let Some(sources) = &sources {
+        plan = prepare::leased(sources, plan).boxed().await;
+    }
     if let Some((before, _)) = files.refresh {
         let difference = refresh::difference(before, &plan);
         if difference.is_empty() {

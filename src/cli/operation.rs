@@ -9,10 +9,10 @@ use super::exit::{Exit, Failure, say};
 use super::follow::Stay;
 use super::output::{Answer, Block, Column, Data, Field, Problem, Rank, Sheet, duration, moment, percent};
 use super::{consent, facts, follow};
-use crate::command::Line;
 use crate::command::operation::Verb;
 use crate::command::reassign;
 use crate::command::words::quote;
+use crate::command::{Line, Output};
 use crate::model::Moment;
 use crate::operation::client::Client;
 use crate::operation::driver::Garage;
@@ -56,7 +56,16 @@ pub async fn run(line: &Line, verb: &Verb) -> Result<Exit, Failure> {
         folder,
     };
     match verb {
-        Verb::List => place.print(list(&place.folder)?),
+        Verb::List => {
+            if let Some(badge) = place
+                .ground
+                .private(&place.cluster_id)
+                .filter(|_| line.global.output == Output::Table)
+            {
+                say(&format!("azimuth: {badge}"));
+            }
+            place.print(list(&place.folder)?)
+        }
         Verb::Show { id } => place.print(show(&place.folder, &place.folder.find(id)?)?),
         Verb::Attach { id } => place.attach(&place.folder.find(id)?).await,
         Verb::Pause { id, now } => place.pause(&place.folder.find(id)?, *now).await,

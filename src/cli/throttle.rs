@@ -20,6 +20,11 @@ const NEEDS: [Section; 6] = [
 ];
 
 pub async fn answer(line: &Line, verb: &Verb) -> Result<Answer, Failure> {
+    if matches!(verb, Verb::Set { .. }) {
+        return Err(Failure::usage(
+            "--rate auto is for --catch-up; give a rate such as 50MB",
+        ));
+    }
     let stale = matches!(verb, Verb::List { stale: true });
     let facts = gather(line, &NEEDS).await?;
     let claims = claims(line, &facts)?;

@@ -7,6 +7,7 @@ use clap_complete::Shell;
 use strum::IntoEnumIterator;
 
 use super::schedule::{Until, When};
+use super::throttle::CatchUpRate;
 use super::value::{Assignment, Brokers, DirName, Offset, PartitionName, Rate, Size, Swap, Time};
 use super::{
     Command, Global, Line, Output, acl, broker, capture, completions, config, context, demo, group, leader, logdir,
@@ -319,10 +320,18 @@ impl Random {
             16 => Command::Config(self.config()),
             17 => Command::Throttle(match self.below(3) {
                 0 => throttle::Verb::List { stale: self.flip() },
-                1 => throttle::Verb::Set {
-                    rate: Size(1 + self.below(1 << 40)),
-                    overrides: self.gates(),
-                },
+                1 => {
+                    let catch_up = self.flip();
+                    let zone = catch_up && self.flip();
+                    throttle::Verb::Set {
+                        rate: Some(CatchUpRate(Some(1 + self.below(1 << 40)))),
+                        catch_up,
+                        broker: (catch_up && !zone).then(|| self.brokers()),
+                        az: zone.then(|| self.text()),
+                        detach: self.flip(),
+                        overrides: self.gates(),
+                    }
+                }
                 _ => {
                     let broker = self.maybe(Self::brokers);
                     let topic = self.some(0, Self::text);

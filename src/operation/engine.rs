@@ -16,6 +16,7 @@ use super::aimd::{Aimd, Sign, is_material};
 use super::driver::Garage;
 use super::folder::Folder;
 use super::journal::{Ask, Event, Journal};
+use super::lease::Holding;
 use super::lock::{self, Lock};
 use super::notify::Notifier;
 use super::pace::Next;
@@ -98,7 +99,11 @@ pub async fn run(folder: &Folder, id: &Id, sources: &Sources, means: Means) -> R
         rate: None,
         since: Instant::now(),
     };
+    let holding = Holding::begin(sources.kafka.clone(), &engine.status.borrow().plan, id);
     let outcome = engine.go(sources).await;
+    if let Some(holding) = holding {
+        holding.end().await;
+    }
     sleep(FAREWELL).await;
     server.abort();
     engine.notify.finish().await;
@@ -223,7 +228,7 @@ impl Engine {
         match step {
             Step::SetThrottle { settings } => self.throttle(at, settings).await,
             Step::ClearThrottle { settings } => self.clear(settings).await,
-            Step::Reassign { .. } => {
+            Step::Reassign { .. } | Step::AwaitIsr(_) => {
                 let throttle = self.status.borrow().plan.steps[..at]
                     .iter()
                     .rev()
@@ -279,9 +284,15 @@ impl Engine {
 
     /// Takes away what is named, or what this operation holds.
     async fn clear(&mut self, settings: &[Setting]) -> Result<End, Error> {
-        let settings = match settings.is_empty() {
-            true => self.status.borrow().held.clone(),
-            false => settings.to_vec(),
+        let own = |step: &Step| matches!(step, Step::SetThrottle { .. });
+        let settings = {
+            let status = self.status.borrow();
+            match settings.is_empty() {
+                true => status.held.clone(),
+                // Of what it was to set only what nobody else had.
+                false if status.plan.steps.iter().any(own) => throttle::among(settings, &status.held),
+                false => settings.to_vec(),
+            }
         };
         let left = self.lift(settings.clone()).await?;
         Ok(match left.is_empty() {
@@ -489,7 +500,7 @@ impl Engine {
             at.and_then(|at| Some((at, status.plan.steps.get(at).cloned()?)))
         };
         let how = match doing {
-            None | Some((_, Step::SetThrottle { .. } | Step::ClearThrottle { .. })) => {
+            None | Some((_, Step::SetThrottle { .. } | Step::ClearThrottle { .. } | Step::AwaitIsr(_))) => {
                 "nothing was in flight".to_owned()
             }
             Some((_, step @ Step::Reassign { .. })) => {
@@ -881,7 +892,10 @@ impl Engine {
     fn can_go_back(&self) -> bool {
         let status = self.status.borrow();
         let step = status.current().and_then(|at| status.plan.steps.get(at));
-        matches!(step, Some(Step::Reassign { .. } | Step::SetThrottle { .. }))
+        matches!(
+            step,
+            Some(Step::Reassign { .. } | Step::SetThrottle { .. } | Step::AwaitIsr(_))
+        )
     }
 
     /// One journal line, and the status that follows from it.

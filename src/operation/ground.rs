@@ -110,6 +110,17 @@ impl Ground {
         self.hold(&snapshot)
     }
 
+    /// Where the operations of a cluster lie, if nobody else on this host sees them: the badge `private journal`, and how to
+    /// share them.
+    pub fn private(&self, cluster_id: &str) -> Option<String> {
+        let state = state::of(cluster_id, &self.paths).ok().filter(|state| state.private)?;
+        Some(format!(
+            "private journal: only you see what lies in {}; {}/{cluster_id}, made for a group, shares it with the operators of this host",
+            state.folder.display(),
+            state::SHARED
+        ))
+    }
+
     /// The operations of a cluster.
     pub fn folder(&self, cluster_id: &str) -> Result<Folder, Error> {
         Ok(Folder::new(&state::of(cluster_id, &self.paths)?.folder))

@@ -22,6 +22,9 @@ pub struct Lock {
     _file: File,
 }
 
+/// Of a throttle for brokers that come back.
+const CATCH_UP: &str = "catch-up";
+
 /// The scopes that a plan needs, in the order in which everybody takes them.
 pub fn scopes(plan: &Plan) -> Vec<String> {
     let scope = |step: &Step| match step {
@@ -30,6 +33,8 @@ pub fn scopes(plan: &Plan) -> Vec<String> {
         | Step::SetThrottle { .. }
         | Step::ClearThrottle { .. }
         | Step::Restart(_) => "data".to_owned(),
+        // A restart of the broker that is waited for must not wait for this in turn.
+        Step::AwaitIsr(_) => CATCH_UP.to_owned(),
         Step::ResetOffsets { group, .. } | Step::DeleteGroup { group, .. } => format!("group-{}", safe(group)),
         Step::AbortTransaction { producer } => format!("topic-{}", producer.topic),
         Step::AddPartitions { topic: name, .. }
@@ -42,6 +47,9 @@ pub fn scopes(plan: &Plan) -> Vec<String> {
         Step::AlterConfigs(alter) => file("config", &alter.owner.to_string()),
     };
     let mut scopes: Vec<String> = plan.steps.iter().map(scope).collect();
+    if scopes.iter().any(|scope| scope == CATCH_UP) {
+        scopes.retain(|scope| scope != "data");
+    }
     scopes.sort();
     scopes.dedup();
     scopes

@@ -81,7 +81,7 @@ impl News {
 }
 
 /// What an entry of the journal is to somebody who is not looking; most are nothing.
-fn event(event: &Event, status: &Status) -> Option<&'static str> {
+fn event(event: &Event) -> Option<&'static str> {
     match event {
         Event::Paused { .. } => Some("paused"),
         Event::Failed { .. } => Some("failed"),
@@ -89,7 +89,6 @@ fn event(event: &Event, status: &Status) -> Option<&'static str> {
         Event::Finished => Some("done"),
         // A time that somebody has set passes by itself; a gate may need a hand.
         Event::Waits { wait } if wait.gate => Some("needs_person"),
-        _ if status.is_orphaned() => None,
         _ => None,
     }
 }
@@ -163,7 +162,7 @@ impl Notifier {
 
     /// After an entry of the journal.
     pub fn tell(&mut self, entry: &Event, status: &Status) {
-        if let Some(event) = event(entry, status) {
+        if let Some(event) = event(entry) {
             self.send(News::of(status, event, status.summary()));
         }
     }

@@ -56,7 +56,10 @@ pub(super) fn done(status: &Status) -> (u32, Option<Moment>) {
 
 /// What a schedule counts: steps that do something by themselves, not what is set before them or taken away after.
 fn is_unit(step: &Step) -> bool {
-    !matches!(step, Step::SetThrottle { .. } | Step::ClearThrottle { .. })
+    !matches!(
+        step,
+        Step::SetThrottle { .. } | Step::ClearThrottle { .. } | Step::AwaitIsr(_)
+    )
 }
 
 /// The zone that a step works in, where it is one zone.

@@ -8,7 +8,7 @@ use std::time::Duration;
 use futures::future::join_all;
 use tokio::time::timeout;
 
-use super::{Error, Folder, Secrets};
+use super::{Error, Folder, Secrets, lease};
 use crate::feed::{self, Needs, Section, Sources};
 use crate::model::config::Owner;
 use crate::model::transaction::Producer;
@@ -18,7 +18,7 @@ use crate::plan::intent::Intent;
 use crate::plan::leader;
 use crate::plan::reassign::{Goal, MaxRate};
 use crate::plan::restart;
-use crate::plan::throttle::Clear;
+use crate::plan::throttle::{Clear, Set};
 use crate::plan::topic::Truncate;
 use crate::plan::{Kind, Plan, Step};
 use crate::settings::secret::Program;
@@ -190,7 +190,7 @@ pub async fn look(sources: &Sources, intent: &Intent, deadline: Duration) -> Sna
             feed::collect(sources, &needs, deadline).await
         }
         Intent::SetThrottle(_) | Intent::ClearThrottle(_) => {
-            let needs = needs(&[
+            let mut needs = needs(&[
                 Section::Cluster,
                 Section::Links,
                 Section::Topics,
@@ -199,6 +199,17 @@ pub async fn look(sources: &Sources, intent: &Intent, deadline: Duration) -> Sna
                 Section::BrokerConfigs,
                 Section::TopicConfigs,
             ]);
+            if let Intent::SetThrottle(Set::CatchUp(wish)) = intent {
+                // What clients write meanwhile, where zones are, and what limits leave.
+                needs.insert(Section::Offsets);
+                if sources.aws.is_ok() {
+                    needs.insert(Section::Instances);
+                }
+                if wish.bytes_per_second.is_none() && sources.aws.is_ok() {
+                    needs.insert(Section::Metrics);
+                }
+                return feed::collect_rates(sources, &needs, deadline, APART).await;
+            }
             feed::collect(sources, &needs, deadline).await
         }
         Intent::Reassign(wish) => {
@@ -263,6 +274,13 @@ pub fn secret(file: Option<&Path>, variable: Option<&str>, command: Option<&str>
     let variable = || variable.map(|name| Secret::Environment(name.to_owned()));
     let command = || command.map(|line| Secret::Command(Program::Line(line.to_owned())));
     file.or_else(variable).or_else(command)
+}
+
+/// The same plan with the gate of the lease, where it wants to be alone on the cluster.
+pub async fn leased(sources: &Sources, mut plan: Plan) -> Plan {
+    plan.gates.retain(|gate| gate.name != lease::GATE);
+    plan.gates.extend(lease::gate(&sources.kafka, &plan).await);
+    plan
 }
 
 /// Looks at what tells whether a plan still fits, before its first act.

@@ -11,6 +11,7 @@ use futures::future::join_all;
 use crate::model::BrokerId;
 use crate::model::config::{Config, ConfigSource};
 use crate::model::throttle::{self, LISTS, RATES, Setting};
+use crate::plan::throttle::catch_up::{Named, Return};
 use crate::plan::throttle::{same_list, same_rate, vacant, words};
 use crate::source::kafka::{ConfigChange, Edit, Kafka, Of, Resource};
 use crate::source::{self, Error};
@@ -129,6 +130,31 @@ pub(super) async fn change(kafka: &Kafka, old: &[Setting], new: &[Setting]) -> R
         Setting::List(_) => true,
     };
     Ok(old.iter().filter(|setting| !still(setting)).cloned().collect())
+}
+
+/// Whether a broker is in sync wherever it was not. What it no longer replicates, and what was deleted, is not waited for.
+pub(super) async fn is_back(kafka: &Kafka, back: &Return, step: usize) -> Seen {
+    let topics = match kafka.topics().await {
+        Ok(topics) => topics,
+        Err(error) => return Seen::Unknown(error.to_string()),
+    };
+    let waits = |named: &&Named| {
+        let topic = topics.iter().find(|topic| topic.name == named.topic);
+        let partition = topic.and_then(|topic| topic.partition(named.partition));
+        partition.is_some_and(|partition| partition.missing().any(|id| id == back.broker))
+    };
+    let (total, left) = (back.partitions.len(), back.partitions.iter().filter(waits).count());
+    let broker = back.broker;
+    match left {
+        0 => Seen::Done(format!("broker {broker} is in sync for all {total}")),
+        left => Seen::Waiting(Progress {
+            step,
+            done: (total - left) as u32,
+            total: total as u32,
+            note: format!("waiting for broker {broker} to be in sync for {left} of {total}"),
+            ..Progress::default()
+        }),
+    }
 }
 
 /// What a look after taking away shows.

@@ -44,7 +44,7 @@ pub fn since(plan: &Plan, snapshot: &Snapshot, now: Moment) -> Vec<Drift> {
     for step in &plan.steps {
         match step {
             Step::Reassign { moves } => moves.iter().filter_map(|m| moved(m, snapshot)).for_each(&mut material),
-            Step::Elect { .. } | Step::AbortTransaction { .. } => {}
+            Step::Elect { .. } | Step::AbortTransaction { .. } | Step::AwaitIsr(_) => {}
             Step::ResetOffsets { group, .. } | Step::DeleteGroup { group, .. } => {
                 reads(group, snapshot).into_iter().for_each(&mut material);
             }

@@ -499,7 +499,11 @@ fn change(topic: &str, partition: &Partition, order: Vec<BrokerId>) -> Change {
     }
 }
 
-fn brokers(snapshot: &Snapshot, from: &From, now: Moment) -> Result<BTreeSet<BrokerId>, Error> {
+/// Who is meant.
+///
+/// # Errors
+/// When there is no such broker or zone.
+pub(super) fn brokers(snapshot: &Snapshot, from: &From, now: Moment) -> Result<BTreeSet<BrokerId>, Error> {
     match from {
         From::Brokers(ids) => {
             // One that died is no longer listed, and may still be preferred everywhere.

@@ -17,7 +17,7 @@ mod level;
 mod outcome;
 pub mod refresh;
 mod spread;
-pub(super) mod throttle;
+pub(in crate::plan) mod throttle;
 #[cfg(test)]
 mod tests;
 pub mod watch;

@@ -32,7 +32,6 @@ pub struct Schedule {
     pub soak_seconds: u64,
 }
 
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference over")]
 fn is_zero(seconds: &u64) -> bool {
     *seconds == 0
 }

@@ -315,6 +315,7 @@ fn step(step: &Step) -> Vec<Line> {
         | Step::Truncate { .. }
         | Step::SetThrottle { .. }
         | Step::ClearThrottle { .. } => return Vec::new(),
+        Step::AwaitIsr(back) => format!("  {}", back.words()),
         Step::AddPartitions { topic, from, to, .. } => format!("  {topic}  {from} → {to} partitions"),
         Step::AbortTransaction { producer } => format!(
             "  {}-{}  readers of committed records stand at {}",
@@ -387,6 +388,7 @@ pub fn step_name(step: &Step) -> String {
         Step::CreateTopic { name, .. } => format!("create topic {name}"),
         Step::DeleteTopic { name, .. } => format!("delete topic {name}"),
         Step::AlterConfigs(alter) => alter.words(),
+        Step::AwaitIsr(back) => back.words(),
         Step::SetThrottle { settings } => format!("throttle: {}", throttle::words(settings)),
         Step::ClearThrottle { settings } if settings.is_empty() => "take the throttle away".to_owned(),
         Step::ClearThrottle { settings } => format!("clear {}", throttle::words(settings)),

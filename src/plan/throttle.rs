@@ -3,6 +3,8 @@
 //! What somebody else has set stays as it is: a broker that has a rate keeps it, a list only grows by entries that it
 //! lacks, and nothing is taken away that was not set from here unless it is named or asked for.
 
+pub mod catch_up;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::gate::{Class, Gate, Verdict, few};
@@ -12,12 +14,15 @@ use crate::model::row::throttle::{Standing, ThrottleRow};
 use crate::model::snapshot::Snapshot;
 use crate::model::throttle::{self, Claim, List, Rate, Setting, Side};
 use crate::model::{BrokerId, Moment};
+pub use catch_up::CatchUp;
 
 /// What shall be throttled.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Set {
     /// The copies that reassignments in flight make, whoever started them.
     InFlight { bytes_per_second: u64 },
+    /// What brokers copy that come back.
+    CatchUp(CatchUp),
     /// This, as it was.
     Exactly(Vec<Setting>),
 }
@@ -156,6 +161,7 @@ pub(crate) fn same_list<'a>(other: &'a Setting, list: &List) -> Option<&'a List>
 pub fn set(snapshot: &Snapshot, wish: &Set, context: &str, now: Moment) -> Result<Plan, Error> {
     let there = there(snapshot);
     let wanted = match wish {
+        Set::CatchUp(wish) => return catch_up::plan(snapshot, wish, context, now),
         Set::Exactly(settings) => settings.clone(),
         Set::InFlight { bytes_per_second } => in_flight(snapshot, *bytes_per_second)?,
     };

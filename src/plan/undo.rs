@@ -34,7 +34,12 @@ pub fn intent(plan: &Plan, begun: impl Fn(usize) -> bool) -> Result<Intent, Erro
         return Ok(Intent::SetThrottle(Set::Exactly(throttle::settings_of(plan))));
     }
     // Throttles around what is done are taken away by the operation itself.
-    let is_throttle = |step: &Step| matches!(step, Step::SetThrottle { .. } | Step::ClearThrottle { .. });
+    let is_throttle = |step: &Step| {
+        matches!(
+            step,
+            Step::SetThrottle { .. } | Step::ClearThrottle { .. } | Step::AwaitIsr(_)
+        )
+    };
     match steps.iter().find(|step| !is_throttle(step)).unwrap_or(first) {
         Step::SetThrottle { .. } | Step::ClearThrottle { .. } if plan.kind == Kind::Reassign => {
             Err(Error::Nothing("no replica was moved".to_owned()))
@@ -64,6 +69,7 @@ pub fn intent(plan: &Plan, begun: impl Fn(usize) -> bool) -> Result<Intent, Erro
                 to: group::To::Saved(first.offsets().iter().filter_map(saved).collect()),
             }))
         }
+        Step::AwaitIsr(_) => Err(Error::Nothing("it only waited".to_owned())),
         Step::Elect { .. } => Err(Error::Impossible("an election has no way back".to_owned())),
         Step::SetCredential(one) => Ok(Intent::User(user::undoing(one)?)),
         Step::DeleteCredential(one) => Err(user::lost(&one.user)),

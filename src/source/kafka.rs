@@ -20,6 +20,7 @@ mod link;
 mod logdir;
 mod offset;
 mod pool;
+pub mod presence;
 mod quorum;
 mod quota;
 mod reassignment;

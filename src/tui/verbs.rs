@@ -322,6 +322,7 @@ impl Desk {
         let planned = tokio::task::spawn_blocking(move || intent.plan(&snapshot, &context, Moment::now()));
         let plan = planned.await.map_err(|error| error.to_string())?;
         let plan = plan.map_err(|error| error.to_string())?;
+        let plan = prepare::leased(&self.ground.sources, plan).await;
         if !overrides.is_empty() && line.global.reason.is_none() {
             return Err("--override needs --reason TEXT; it is kept in the journal".to_owned());
         }

@@ -12,13 +12,13 @@ use futures::future::join_all;
 use serde_json::{Value, json};
 
 use super::kafka;
-use super::operations::{Desk, LOOK, PATIENCE, shifted, swapped};
+use super::operations::{Desk, LOOK, PATIENCE, ours, shifted, swapped};
 use super::throttles::{FOLLOWER, ROOM, Stranger, topic};
 
 const MIN_ISR: &str = "min.insync.replicas";
 const LEADER_RATE: &str = "leader.replication.throttled.rate";
-/// Of each broker.
-const VOLUME_BYTES: u64 = 1 << 30;
+/// Of each broker: enough for the indexes that every log sets aside.
+const VOLUME_BYTES: u64 = 8 << 30;
 
 impl Desk {
     /// Waits until the operation waits for just these gates.
@@ -191,6 +191,111 @@ async fn each_gate_holds_a_running_operation_up_and_lets_it_go_on() {
     );
     assert!(told.contains(&"goes on"), "{told:#?}");
     cluster.shutdown().await;
+}
+
+/// Somebody on another host who says that they move data, until they leave.
+async fn elsewhere(
+    kafka: &Kafka,
+    group: &str,
+    scope: &str,
+) -> (tokio::task::JoinHandle<()>, tokio::sync::oneshot::Sender<()>) {
+    let lease = json!({
+        "azimuth": 1, "user": "carl", "host": "bastion-c", "operation": "7f3c21", "title": "drain broker 4",
+        "scopes": [scope], "since": "2026-11-26T12:00:00Z",
+    });
+    let metadata = lease.to_string().into_bytes();
+    let started = Instant::now();
+    // The first asking makes the topic in which groups are kept.
+    let mut member = loop {
+        match kafka.join(group, metadata.clone()).await {
+            Ok(member) => break member,
+            Err(error) => assert!(started.elapsed() < PATIENCE, "never joined: {error}"),
+        }
+        tokio::time::sleep(LOOK).await;
+    };
+    let (leave, mut left) = tokio::sync::oneshot::channel();
+    let task = tokio::spawn(async move {
+        loop {
+            tokio::select! {
+                _ = &mut left => break,
+                () = tokio::time::sleep(azimuth::source::kafka::presence::BEAT) => {
+                    let _ = member.beat().await;
+                }
+            }
+        }
+        member.leave().await;
+    });
+    (task, leave)
+}
+
+async fn leased(bootstrap: &str, target: impl Fn(&[Vec<i64>]) -> Vec<Vec<i64>>, replication: usize) {
+    let desk = Desk::of(bootstrap);
+    let kafka = Kafka::new(Target::new(bootstrap));
+    let group = format!("azimuth.{}", kafka.cluster().await.unwrap().id);
+    desk.run(&format!(
+        "topic create orders --partitions 40 --replication-factor {replication} --yes"
+    ))
+    .await
+    .ends(0);
+    let wanted = target(&desk.placement("orders").await);
+    desk.planned("orders", &wanted, "--max-rate none", 0).await;
+
+    let (task, leave) = elsewhere(&kafka, &group, "data").await;
+    let apply = "reassign apply plan.json --yes --pause-after first";
+    let line = format!("{apply} --override disk --reason test");
+    let held = desk.run(&line).await.ends(4);
+    held.says("gate lease is closed: somebody else is at it: operation 7f3c21 of carl@bastion-c (drain broker 4)")
+        .says("--override lease --reason TEXT goes on against it");
+    leave.send(()).unwrap();
+    task.await.unwrap();
+
+    // Somebody else's topic is nobody's business; and our own engine is there for others to see.
+    let (task, leave) = elsewhere(&kafka, &group, "topic-x").await;
+    desk.run(&line).await.ends(0).answers("paused (1 of ");
+    let id = desk.json("operation list").await["items"][0]["operation"].clone();
+    let ours = async || -> Vec<Value> {
+        let present = kafka.present(&group).await.unwrap();
+        let leases = present
+            .iter()
+            .filter_map(|one| serde_json::from_slice(&one.metadata).ok());
+        leases.filter(|lease: &Value| lease["operation"] == id).collect()
+    };
+    let started = Instant::now();
+    let lease = loop {
+        if let Some(lease) = ours().await.pop() {
+            break lease;
+        }
+        assert!(started.elapsed() < PATIENCE, "our engine never joins");
+        tokio::time::sleep(LOOK).await;
+    };
+    assert_eq!((&lease["user"], &lease["scopes"]), (&json!("anna"), &json!(["data"])));
+    let id = id.as_str().unwrap().to_owned();
+    desk.run(&format!("operation resume {id} --yes"))
+        .await
+        .ends(0)
+        .answers("finished");
+    let started = Instant::now();
+    while !ours().await.is_empty() {
+        assert!(started.elapsed() < PATIENCE, "our engine never leaves");
+        tokio::time::sleep(LOOK).await;
+    }
+    leave.send(()).unwrap();
+    task.await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn who_moves_data_from_another_host_is_seen_and_named() {
+    let (cluster, _folder) = ours().await;
+    leased(&cluster.bootstrap(), swapped, 3).await;
+    cluster.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn who_moves_data_from_another_host_is_seen_on_apache_kafka() {
+    let Some(cluster) = kafka::Cluster::start().await else {
+        return;
+    };
+    leased(&cluster.bootstrap, |placement| shifted(placement, &[1, 2, 3]), 2).await;
 }
 
 /// On Kafka: somebody else's throttle and move, and going on against them.

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use azimuth::source::kafka::record::{NewRecord, Producer};
 use azimuth::source::kafka::{ConfigChange, Edit, Kafka, Move, NewTopic, Resource, Target};
+use azimuth_broker::id::NodeId;
 use futures::future::join_all;
 use serde_json::{Value, json};
 use tokio::task::JoinHandle;
@@ -452,6 +453,89 @@ async fn throttles_from_the_screens() {
         tokio::time::sleep(LOOK).await;
     }
     screen.quit().await;
+    cluster.shutdown().await;
+}
+
+/// A broker that was away is throttled before it starts, and no longer once it is in sync.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn what_a_broker_catches_up_with_is_throttled_until_it_is_in_sync() {
+    let (mut cluster, _folder) = ours().await;
+    let bootstrap = cluster.bootstrap();
+    let desk = Desk::of(&bootstrap);
+    let kafka = Kafka::new(Target::new(&bootstrap));
+    topic(&kafka, &bootstrap, "late", &[1, 2, 4], 2).await;
+    let set = "throttle set --catch-up --broker 4";
+    desk.run(&format!("{set} --rate 5MB --yes"))
+        .await
+        .ends(1)
+        .says("broker 4 is in every ISR that it belongs to");
+    desk.run("throttle set --rate auto --yes")
+        .await
+        .ends(2)
+        .says("is for --catch-up");
+    cluster.kill(NodeId(4)).await;
+    let started = Instant::now();
+    while desk.json("partition list --under-replicated").await["items"] == json!([]) {
+        assert!(started.elapsed() < PATIENCE, "the ISR never shrinks");
+        tokio::time::sleep(LOOK).await;
+    }
+    let producer = Producer::new(&Target::new(&bootstrap), &[]).unwrap();
+    let value = vec![b'x'; 500_000];
+    for _ in 0..4 {
+        let record = NewRecord {
+            topic: "late",
+            partition: Some(0),
+            value: Some(&value),
+            ..NewRecord::default()
+        };
+        producer.send(record).await.unwrap();
+    }
+    desk.run(&format!("{set} --yes"))
+        .await
+        .ends(4)
+        .says("--rate RATE sets one");
+    // Until the leader has listed its log, and it is known how fast clients write.
+    let started = Instant::now();
+    loop {
+        let shown = desk.run(&format!("{set} --rate 5MB --dry-run")).await;
+        if shown.stdout.contains(" to ISR at 5.0 MB/s") {
+            break;
+        }
+        assert!(
+            started.elapsed() < PATIENCE,
+            "never known: {}{}",
+            shown.stdout,
+            shown.stderr
+        );
+        tokio::time::sleep(LOOK).await;
+    }
+    let line = format!("{set} --rate 5MB --detach --yes -o name");
+    let id = desk.run(&line).await.ends(0).stdout.trim().to_owned();
+    let waits = |operation: &Value| {
+        let mut steps = operation["steps"].as_array().unwrap().iter();
+        steps.any(|step| step["state"] == "doing" && step["what"].as_str().unwrap().starts_with("wait until broker 4"))
+    };
+    desk.until(&id, "waiting for broker 4", waits).await;
+    let set = desk.throttles().await;
+    let mine = format!("mine {id}");
+    for broker in [1, 2] {
+        assert_eq!(
+            set[&format!("broker {broker} leader")],
+            ("5000000".to_owned(), mine.clone())
+        );
+    }
+    assert_eq!(set["topic late leader"], ("0:1,0:2".to_owned(), mine));
+    // Data may be moved meanwhile, and the broker restarted: the lock is one of its own.
+    desk.run("topic create beside --partitions 1 --replication-factor 2 --yes")
+        .await
+        .ends(0);
+    cluster.restart(NodeId(4)).await.unwrap();
+    desk.run(&format!("operation attach {id}"))
+        .await
+        .ends(0)
+        .answers("finished");
+    assert_eq!(desk.throttles().await, BTreeMap::new());
+    assert_eq!(desk.json("partition list --under-replicated").await["items"], json!([]));
     cluster.shutdown().await;
 }
 

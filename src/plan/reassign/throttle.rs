@@ -212,6 +212,15 @@ fn tightest(snapshot: &Snapshot, pairs: &BTreeSet<(BrokerId, BrokerId)>, now: Mo
     Ok(((left.max(0.0) * SHARE * 1e6) as u64, basis))
 }
 
+/// 70 % of what the limits leave on the broker that has least of those that are copied from.
+pub(in crate::plan) fn left_on_sources(snapshot: &Snapshot, batches: &[Vec<Move>], now: Moment) -> Result<u64, String> {
+    let sources: BTreeSet<(BrokerId, BrokerId)> = pairs(snapshot, batches)
+        .into_iter()
+        .map(|(source, _)| (source, source))
+        .collect();
+    tightest(snapshot, &sources, now).map(|(rate, _)| rate)
+}
+
 /// Bytes a second that clients write to a partition: its new records at the mean size of those it holds.
 fn writes(snapshot: &Snapshot, one: &Move) -> Option<f64> {
     let span = snapshot.span(&one.topic, one.partition)?;
@@ -250,7 +259,7 @@ fn work(snapshot: &Snapshot, batch: &[Move]) -> Option<Vec<Work>> {
     Some(sides.into_values().collect())
 }
 
-fn ingest(snapshot: &Snapshot, batches: &[Vec<Move>]) -> Option<u64> {
+pub(in crate::plan) fn ingest(snapshot: &Snapshot, batches: &[Vec<Move>]) -> Option<u64> {
     let mut most = 0.0;
     for batch in batches {
         for work in work(snapshot, batch)? {
@@ -261,7 +270,7 @@ fn ingest(snapshot: &Snapshot, batches: &[Vec<Move>]) -> Option<u64> {
 }
 
 /// Batches follow each other; in each the broker that has most to do decides.
-fn seconds(snapshot: &Snapshot, batches: &[Vec<Move>], rate: u64) -> Option<u64> {
+pub(in crate::plan) fn seconds(snapshot: &Snapshot, batches: &[Vec<Move>], rate: u64) -> Option<u64> {
     let mut sum = 0.0;
     for batch in batches {
         let mut longest = 0.0;
