@@ -6,19 +6,17 @@ use std::time::Instant;
 use azimuth::source::kafka::record::{NewRecord, Producer};
 use azimuth::source::kafka::{Edit, Kafka, Resource, Target};
 use azimuth_broker::cluster::{Cluster, ClusterConfig, Fault, Selection};
-use azimuth_broker::env::disk::{DirFault, Disk};
+use azimuth_broker::env::disk::DirFault;
 use azimuth_broker::id::NodeId;
 use futures::future::join_all;
 use serde_json::{Value, json};
 
 use super::kafka;
-use super::operations::{Desk, LOOK, PATIENCE, ours, shifted, swapped};
+use super::operations::{Desk, LOOK, PATIENCE, VOLUME_BYTES, ours, shifted, swapped, volumes};
 use super::throttles::{FOLLOWER, ROOM, Stranger, topic};
 
 const MIN_ISR: &str = "min.insync.replicas";
 const LEADER_RATE: &str = "leader.replication.throttled.rate";
-/// Of each broker: enough for the indexes that every log sets aside.
-const VOLUME_BYTES: u64 = 8 << 30;
 
 impl Desk {
     /// Waits until the operation waits for just these gates.
@@ -85,8 +83,7 @@ async fn faulty() -> (Cluster, tempfile::TempDir) {
     let folder = tempfile::Builder::new().prefix("azimuth-gates-").tempdir().unwrap();
     let racks = ["a", "b", "c", "a"].map(str::to_owned);
     let mut config = ClusterConfig::local(4, &racks, folder.path(), 0);
-    let dirs = config.nodes.iter().flat_map(|node| &node.log_dirs);
-    config.disk = Disk::with_volumes(dirs.map(|dir| (dir.clone(), VOLUME_BYTES))).unwrap();
+    volumes(&mut config, folder.path());
     config.allow_faults = true;
     (Cluster::start(config).await.unwrap(), folder)
 }

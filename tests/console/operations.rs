@@ -22,8 +22,8 @@ use super::kafka;
 /// Two busy cores, and debug builds of everything.
 pub(super) const PATIENCE: Duration = Duration::from_secs(60);
 pub(super) const LOOK: Duration = Duration::from_millis(100);
-/// Of each of our brokers.
-const VOLUME_BYTES: u64 = 1 << 30;
+/// Of each of our brokers: more than the indexes that every log sets aside.
+pub(super) const VOLUME_BYTES: u64 = 64 << 30;
 
 /// A home with contexts for one cluster: `dev` may be changed, `prod-eu` with its name, `viewer` not.
 pub struct Desk {
@@ -218,14 +218,23 @@ impl Ran {
     }
 }
 
+/// Gives each broker a volume of its own, however full this machine's own disk is.
+pub(super) fn volumes(config: &mut ClusterConfig, folder: &std::path::Path) {
+    for node in &mut config.nodes {
+        let dir = folder.join(format!("volume-{}", node.id.0));
+        std::fs::create_dir_all(&dir).unwrap();
+        node.log_dirs = vec![dir];
+    }
+    let dirs = config.nodes.iter().flat_map(|node| &node.log_dirs);
+    config.disk = Disk::with_volumes(dirs.map(|dir| (dir.clone(), VOLUME_BYTES))).unwrap();
+}
+
 /// Four brokers of our own; 1 and 4 are in one rack, so that a partition may move from one to the other.
 pub async fn ours() -> (Cluster, tempfile::TempDir) {
     let folder = tempfile::Builder::new().prefix("azimuth-four-").tempdir().unwrap();
     let racks = ["a", "b", "c", "a"].map(str::to_owned);
     let mut config = ClusterConfig::local(4, &racks, folder.path(), 0);
-    // However full this machine's own disk is.
-    let dirs = config.nodes.iter().flat_map(|node| &node.log_dirs);
-    config.disk = Disk::with_volumes(dirs.map(|dir| (dir.clone(), VOLUME_BYTES))).unwrap();
+    volumes(&mut config, folder.path());
     (Cluster::start(config).await.unwrap(), folder)
 }
 
