@@ -232,7 +232,8 @@ async fn outlives(signal: Signal) {
     let gone = if before[at].contains(&1) { 4 } else { 1 };
     let mut screen = Screen::shell(&desk);
     screen.press(&format!("{} --context dev\n", env!("CARGO_BIN_EXE_azimuth")));
-    screen.until("the screens", |text| text.contains("▸ triage")).await;
+    // Whichever is first.
+    screen.until("the screens", |text| text.contains("azimuth  dev ")).await;
     screen.press("2").shows("4 brokers").await;
     let ids = wanted[at].iter().map(i64::to_string).collect::<Vec<_>>().join(",");
     screen.press(&format!(":reassign plan --move orders:{at}={ids}\r"));
