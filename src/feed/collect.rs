@@ -88,8 +88,18 @@ async fn run(look: &Look, needs: &Needs) {
             false => vec![(section, None)],
         });
         join_all(jobs.map(|(section, broker)| at(look, section, broker))).await;
+        // How long a limit in bytes leaves what is unread hangs on sizes, for which nobody else asks.
+        if !wants(Section::Logdirs) && look.store.read(limits_bytes) {
+            join_all(brokers.iter().map(|broker| at(look, Section::Logdirs, Some(*broker)))).await;
+        }
     };
     let _ = tokio::join!(told, clouds(look, needs));
+}
+
+/// Whether a topic that groups read is limited in size.
+fn limits_bytes(snapshot: &Snapshot) -> bool {
+    let kept = snapshot.retentions.get();
+    kept.is_some_and(|kept| kept.topics.values().any(|kept| kept.bytes.is_some()))
 }
 
 /// Volumes hang on instances, and metrics on both.

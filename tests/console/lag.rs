@@ -157,6 +157,21 @@ async fn a_group_without_members(target: &Target, sources: &Sources) {
     );
 }
 
+/// Its topic is limited in size too.
+async fn a_group_of_a_limited_topic(target: &Target, sources: &Sources) {
+    let limit = [("retention.bytes", "100000000")];
+    create(&Kafka::new(target.clone()), "sized", 1, &limit).await;
+    produce(target, "sized", 0, 100, 10).await;
+    let member = Member::join(target, "measures", &["sized"], &[]).unwrap();
+    read(&member, 10).await;
+    let (_, row) = group(sources, "measures", "a commit", |row| row.lag_records.value == Some(90)).await;
+    let why = row.safe.reason.unwrap_or_default();
+    assert!(
+        why.contains("rate in"),
+        "sizes were asked for, and one look has no rate: {why}"
+    );
+}
+
 /// Retention is cut while it is behind.
 async fn a_group_that_loses_records(target: &Target, sources: &Sources) {
     let kafka = Kafka::new(target.clone());
@@ -232,6 +247,9 @@ async fn printed(bootstrap: &str) {
     assert_eq!(items["leaves"]["cause"], "no-members");
     assert_eq!(items["leaves"]["behind_basis"], "timestamps");
     assert_eq!(items["loses"]["safe_until"], "losing");
+    // Nothing is written: time is what ends its records.
+    let until = items["measures"]["safe_until"].as_str().unwrap_or_default();
+    assert!(until.parse::<Moment>().is_ok(), "{}", items["measures"]);
     assert_eq!(items["hangs"]["rate_out_per_second"], 0.0);
     assert!(ran.stderr.contains("seen twice"), "{}", ran.stderr);
     let ran = run(format!("group show loses --bootstrap {bootstrap}")).await;
@@ -250,6 +268,7 @@ async fn groups_tell_their_stories() {
     let sources = Sources::of_kafka("lag", Kafka::new(target.clone()));
     let member = a_hanging_consumer(&target, &sources).await;
     a_group_without_members(&target, &sources).await;
+    a_group_of_a_limited_topic(&target, &sources).await;
     a_group_that_loses_records(&target, &sources).await;
     recorded_and_recalled(&sources).await;
     printed(&cluster.bootstrap()).await;
