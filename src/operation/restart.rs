@@ -173,7 +173,10 @@ impl Sight {
     pub fn is_further_than(&self, other: &Self) -> bool {
         let rank = |sight: &Self| (sight.answers(), sight.standing, sight.in_sync());
         let (now, then) = (rank(self), rank(other));
-        now.0 > then.0 || now.1 > then.1 || now.2 > then.2 || (!self.answers() && self.fetched_ms > other.fetched_ms)
+        (now.0 && !then.0)
+            || now.1 > then.1
+            || now.2 > then.2
+            || (!self.answers() && self.fetched_ms > other.fetched_ms)
     }
 
     /// How it is, in words.

@@ -112,8 +112,7 @@ fn min_isr(snapshot: &Snapshot, ids: &[BrokerId]) -> Gate {
     let short = |(topic, one): &(&str, &Partition)| {
         let least = snapshot.min_isr(topic).unwrap_or(1) as usize;
         let stopped = one.isr.iter().any(|id| ids.contains(id) && !is_dead(snapshot, *id));
-        let under = one.isr.len() < least && one.replicas.iter().any(|id| ids.contains(id)) && !one.is_offline();
-        one.replicas.len() > least && ((stopped && one.isr.len() <= least) || (under && stopped))
+        one.replicas.len() > least && stopped && one.isr.len() <= least
     };
     let short: Vec<String> = snapshot
         .partitions()
