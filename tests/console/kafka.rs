@@ -128,6 +128,24 @@ impl Cluster {
         end(node);
     }
 
+    /// An orderly stop, as a service manager's: it hands over what it leads. Waits until it has ended.
+    pub async fn stop(&mut self, id: i32) {
+        let Some(mut process) = self.nodes.get_mut(&id).unwrap().process.take() else {
+            return;
+        };
+        let pid = Pid::from_raw(i32::try_from(process.id()).unwrap()).unwrap();
+        kill_process(pid, Signal::TERM).unwrap();
+        let started = Instant::now();
+        while process.try_wait().unwrap().is_none() {
+            assert!(
+                started.elapsed() < READY_WITHIN,
+                "node {id} does not end: {}",
+                self.folder.path().tail(id)
+            );
+            tokio::time::sleep(PAUSE).await;
+        }
+    }
+
     /// The process stops answering and keeps its connections, or goes on.
     pub fn pause(&self, id: i32, paused: bool) {
         let process = self.nodes[&id].process.as_ref().unwrap();

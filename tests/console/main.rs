@@ -47,6 +47,8 @@ mod pty;
 #[cfg(test)]
 mod records;
 #[cfg(test)]
+mod restarts;
+#[cfg(test)]
 mod rules;
 #[cfg(test)]
 mod screens;

@@ -207,13 +207,13 @@ async fn ours_go_and_a_strangers_stay_on_apache_kafka() {
 const PACE: Duration = Duration::from_millis(10);
 
 /// Writes numbered records with acks=all until it is told to stop.
-struct Load {
+pub(super) struct Load {
     stop: Arc<AtomicBool>,
     running: JoinHandle<(u64, Vec<String>)>,
 }
 
 impl Load {
-    fn on(bootstrap: &str, topic: &'static str, partitions: i32) -> Self {
+    pub(super) fn on(bootstrap: &str, topic: &'static str, partitions: i32) -> Self {
         let producer = Producer::new(&Target::new(bootstrap), &[]).unwrap();
         let stop = Arc::new(AtomicBool::new(false));
         let stopped = stop.clone();
@@ -242,7 +242,7 @@ impl Load {
     }
 
     /// How many were written and acknowledged, without one that was not.
-    async fn ends(self) -> u64 {
+    pub(super) async fn ends(self) -> u64 {
         self.stop.store(true, Ordering::Relaxed);
         let (written, failed) = self.running.await.unwrap();
         assert!(failed.is_empty(), "not acknowledged: {failed:?}");
@@ -398,10 +398,15 @@ async fn throttled(
     assert_eq!(desk.throttles().await, BTreeMap::new());
     assert_eq!(desk.json("reassign list").await["items"], json!([]));
 
+    nothing_lost(&desk, "load", load).await;
+}
+
+/// Ends the load: every record was acknowledged, and every one is there.
+pub(super) async fn nothing_lost(desk: &Desk, topic: &str, load: Load) {
     let written = load.ends().await;
     assert!(written > 100, "clients wrote all the time: {written}");
     let read = desk
-        .run("record read load --key ^number$ -o json --timeout 60s")
+        .run(&format!("record read {topic} --key ^number$ -o json --timeout 60s"))
         .await
         .ends(0);
     let numbers: BTreeSet<u64> = read
