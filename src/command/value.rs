@@ -365,7 +365,7 @@ impl fmt::Display for Offset {
 
 /// The name of a gate, such as `disk`.
 pub fn gate(text: &str) -> Result<String, String> {
-    let fine = |letter: char| letter.is_ascii_lowercase() || letter == '-';
+    let fine = |letter: char| letter.is_ascii_lowercase() || letter.is_ascii_digit() || letter == '-';
     if text.is_empty() || text.starts_with('-') || !text.chars().all(fine) {
         return Err("write names of gates as the plan shows them, for example disk,isr".to_owned());
     }
