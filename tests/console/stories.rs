@@ -649,8 +649,8 @@ async fn the_wheel_moves_a_click_selects_and_a_second_opens() {
 #[tokio::test(start_paused = true)]
 async fn capitals_lead_to_plans_of_leaders() {
     let mut console = Console::open(with_verbs("dev")).await;
-    // The first of what it names next is no plan yet; the slow volume's leaders are one.
-    console.press("! N").await.shows(":leader move --from-broker 3");
+    // The first of what it names next.
+    console.press("! N").await.shows(":throttle set --catch-up --broker 4");
     console.press("esc 2 L").await.shows("PLAN leader move --from-broker");
     assert_eq!(console.wishes.lock().unwrap().planned.len(), 1);
     console.wait(Duration::from_millis(400)).await;

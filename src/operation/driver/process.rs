@@ -60,20 +60,24 @@ pub(super) fn begin(run: &Run, words: &[String], environment: &BTreeMap<String, 
 
 /// What became of it.
 pub(super) fn look<'a>(run: &Run, secrets: impl Iterator<Item = &'a str>) -> State {
-    let tail = |secrets| tail(&run.file("out"), secrets);
+    let secrets: Vec<&str> = secrets.collect();
+    let ended = |code| {
+        let said = run.file("out");
+        let tail = tail(&said, secrets);
+        // It lies beside the journal, so what must not be told does not stay there either. A folder that cannot be written is
+        // told by the journal itself.
+        let _ = fs::write(&said, &tail);
+        State::Ended(Exit { code: Some(code), tail })
+    };
     if let Some(code) = exit(run) {
-        let tail = tail(secrets.collect());
-        return State::Ended(Exit { code: Some(code), tail });
+        return ended(code);
     }
     match File::open(run.file("lock")) {
         Err(_) => State::Absent,
         Ok(lock) if flock(&lock, FlockOperation::NonBlockingLockShared).is_err() => State::Running,
         // Between the two looks it may have come to its end.
         Ok(_) => match exit(run) {
-            Some(code) => State::Ended(Exit {
-                code: Some(code),
-                tail: tail(secrets.collect()),
-            }),
+            Some(code) => ended(code),
             None => State::Lost,
         },
     }
@@ -168,6 +172,10 @@ mod tests {
         let ended = until(&run, |state| matches!(state, State::Ended(_))).await;
         let State::Ended(exit) = ended else { unreachable!() };
         assert_eq!((exit.code, exit.tail.as_str()), (Some(3), "$HOME; 'a' ***"));
+        let kept = fs::read_to_string(run.file("out")).unwrap();
+        assert_eq!(kept, exit.tail, "what is kept holds no secret either");
+        let again = look(&run, ["open sesame"].into_iter());
+        assert_eq!(again, State::Ended(exit));
     }
 
     #[tokio::test]
