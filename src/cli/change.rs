@@ -129,7 +129,7 @@ pub async fn run(line: &Line, wish: Wish<'_>) -> Result<Exit, Failure> {
 }
 
 /// Where a plan is saved, in our format and in Kafka's.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Default)]
 pub struct Files<'a> {
     pub plan: Option<&'a Path>,
     /// What kafka-reassign-partitions.sh executes.

@@ -14,10 +14,7 @@ pub async fn run(line: &Line, verb: &Verb) -> Result<Exit, Failure> {
         Verb::Plan(roll) => {
             let files = Files {
                 plan: roll.out.as_deref(),
-                kafka: None,
-                undo: None,
-                valid: None,
-                refresh: None,
+                ..Files::default()
             };
             change::plan(line, Intent::Restart(roll.wish()), files).await
         }

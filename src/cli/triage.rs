@@ -102,9 +102,19 @@ async fn watch(line: &Line, asked: &Triage) -> Result<Exit, Failure> {
 }
 
 fn judge(snapshot: &Snapshot, now: Moment, strict: bool) -> check::Triage {
+    with_facts(snapshot, now, strict, check::Triage::of)
+}
+
+/// Everything that a rule may look at, of one snapshot. Linear in partitions, so for a thread that may block.
+pub(super) fn with_facts<R>(
+    snapshot: &Snapshot,
+    now: Moment,
+    strict: bool,
+    judge: impl FnOnce(&check::Facts<'_>) -> R,
+) -> R {
     let rows = Rows::of(snapshot, now);
     let acts = acts(snapshot);
-    check::Triage::of(&check::Facts {
+    judge(&check::Facts {
         snapshot,
         rows: &rows,
         acts: &acts,
@@ -114,7 +124,7 @@ fn judge(snapshot: &Snapshot, now: Moment, strict: bool) -> check::Triage {
 }
 
 /// What Azimuth did and does with this cluster, as far as the journals on this host tell.
-pub(super) fn acts(snapshot: &Snapshot) -> Vec<Act> {
+fn acts(snapshot: &Snapshot) -> Vec<Act> {
     let folder = snapshot
         .cluster
         .get()

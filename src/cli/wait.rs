@@ -9,13 +9,12 @@ use super::live::Live;
 use super::output::{Answer, Column, Field, Rank, duration};
 use super::triage;
 use crate::check::triage::Status;
-use crate::check::{self, Condition, State};
+use crate::check::{Condition, State};
 use crate::command::Line;
 use crate::command::triage::FailOn;
 use crate::command::wait::Verb;
 use crate::feed::{Needs, Section};
-use crate::model::row::Rows;
-use crate::model::{Moment, Snapshot};
+use crate::model::Moment;
 
 /// Waiting ends within this unless `--timeout` says otherwise.
 const PATIENCE: Duration = Duration::from_secs(600);
@@ -52,7 +51,8 @@ pub async fn run(line: &Line, verb: &Verb) -> Result<Exit, Failure> {
         seen = snapshot.cluster.get().map(|cluster| (cluster.id.clone(), now));
         let problem = live.problems(&snapshot).into_iter().next();
         let (asked, judged) = (condition.clone(), snapshot.clone());
-        let state = tokio::task::spawn_blocking(move || judge(&asked, &judged, strict, now)).await;
+        let judge = move || triage::with_facts(&judged, now, strict, |facts| asked.judge(facts));
+        let state = tokio::task::spawn_blocking(judge).await;
         last = state.map_err(|error| Failure::new(Exit::Bug, format!("the rules broke off: {error}")))?;
         // Health is that of everything: what was not seen may be ill.
         if let (Condition::Healthy { .. }, State::Holds(_), Some(problem)) = (&condition, &last, problem) {
@@ -114,18 +114,6 @@ fn needs(verb: &Verb) -> (Needs, Needs) {
             (of(&needs), Needs::new())
         }
     }
-}
-
-fn judge(condition: &Condition, snapshot: &Snapshot, strict: bool, now: Moment) -> State {
-    let rows = Rows::of(snapshot, now);
-    let acts = triage::acts(snapshot);
-    condition.judge(&check::Facts {
-        snapshot,
-        rows: &rows,
-        acts: &acts,
-        strict,
-        now,
-    })
 }
 
 /// What is said meanwhile.

@@ -75,21 +75,22 @@ fn dump(jars: &Path, files: &[PathBuf], options: &[&str]) -> String {
     text
 }
 
+/// The files of a log with this extension, in order.
+fn files(dir: &Path, extension: &str) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(dir).unwrap();
+    let mut files: Vec<PathBuf> = entries.map(|entry| entry.unwrap().path()).collect();
+    files.retain(|file| file.extension().is_some_and(|found| found == extension));
+    files.sort();
+    files
+}
+
 #[test]
 fn kafkas_dump_tool_finds_nothing_wrong() {
     let Some(jars) = jars() else { return };
     let root = tempfile::tempdir().unwrap();
     let dir = root.path().join("orders-0");
     write_log(&dir);
-    let with = |extension: &str| -> Vec<PathBuf> {
-        let mut files: Vec<PathBuf> = std::fs::read_dir(&dir)
-            .unwrap()
-            .map(|entry| entry.unwrap().path())
-            .collect();
-        files.retain(|file| file.extension().is_some_and(|found| found == extension));
-        files.sort();
-        files
-    };
+    let with = |extension| files(&dir, extension);
     assert!(with("log").len() > 3);
 
     let log = dump(&jars, &with("log"), &["--deep-iteration"]);
@@ -180,15 +181,7 @@ fn kafkas_dump_tool_finds_nothing_wrong_after_compaction() {
     let root = tempfile::tempdir().unwrap();
     let dir = root.path().join("orders-0");
     write_compacted(&dir);
-    let with = |extension: &str| -> Vec<PathBuf> {
-        let mut files: Vec<PathBuf> = std::fs::read_dir(&dir)
-            .unwrap()
-            .map(|entry| entry.unwrap().path())
-            .collect();
-        files.retain(|file| file.extension().is_some_and(|found| found == extension));
-        files.sort();
-        files
-    };
+    let with = |extension| files(&dir, extension);
     let log = dump(&jars, &with("log"), &["--deep-iteration"]);
     assert!(
         log.contains("isvalid: true") && !log.contains("isvalid: false"),
