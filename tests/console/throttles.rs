@@ -365,7 +365,12 @@ async fn throttled(
     let mut resume = desk.command("anna", &format!("operation resume {id} --yes --context dev"));
     let mut resumed = resume.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
     desk.until(&id, "moving again", moving).await;
-    assert!(desk.throttles().await.len() > 3, "it is throttled again");
+    // The step is named before its throttle is set.
+    let started = Instant::now();
+    while desk.throttles().await.len() <= 3 {
+        assert!(started.elapsed() < PATIENCE, "it is never throttled again");
+        tokio::time::sleep(LOOK).await;
+    }
     desk.run(&format!("operation abort {id} --yes"))
         .await
         .ends(0)
