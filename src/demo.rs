@@ -304,6 +304,7 @@ async fn entry(
         properties: guard.map(Guard::properties).unwrap_or_default(),
         class: Class::Dev,
         changes: true,
+        reason: false,
         probe_topic: Some(workload::PROBE_TOPIC.to_owned()),
         // Said here, it is not pinned in the user's state: the next demo is another cluster.
         cluster_id: Some(kafka.cluster().await?.id),

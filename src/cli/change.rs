@@ -19,7 +19,7 @@ use crate::plan::reassign::refresh;
 use crate::plan::schedule::Schedule;
 use crate::plan::{self, Kind, Plan, drift, gate, reassign, summary};
 use crate::settings::properties;
-use crate::settings::rule::Verdict;
+use crate::settings::rule::{Consent, Verdict};
 
 /// What is to be done, and how.
 pub struct Wish<'a> {
@@ -78,7 +78,11 @@ pub async fn run(line: &Line, wish: Wish<'_>) -> Result<Exit, Failure> {
     let folder = ground.folder(&cluster_id)?;
     let intent = prepare::informed(wished, &folder)?;
     // Nobody who may not change anything need read a plan first.
-    if let Verdict::Refused(refusal) = rule.verdict(&consent::given(global)) {
+    let given = Consent {
+        reasoned: global.reason.is_some(),
+        ..consent::given(global)
+    };
+    if let Verdict::Refused(refusal) = rule.verdict(&given) {
         return Err(Failure::refused(refusal));
     }
     let now = Moment::now();

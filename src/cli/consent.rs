@@ -21,6 +21,8 @@ pub fn given(global: &Global) -> Consent {
         dry_run: global.dry_run,
         yes: global.yes,
         confirm: global.confirm.clone(),
+        // Only plans have a journal to keep it in.
+        reasoned: true,
     }
 }
 
@@ -101,6 +103,7 @@ mod tests {
             name: "prod-eu".to_owned(),
             class,
             changes: true,
+            reason: false,
         };
         let mut talk = Vec::new();
         let yes = question(&rule, "delete topic orders", false, &mut typed.as_bytes(), &mut talk).unwrap();

@@ -63,6 +63,7 @@ fn show(global: &Global, name: Option<&String>) -> Result<Answer, Failure> {
         bootstrap: context.bootstrap.clone(),
         class: context.class,
         changes: context.changes,
+        reason: context.reason,
         ..Entry::default()
     });
     let mut row = row(context.name.clone(), entry, &asked.file(&paths), &Pins::load(&paths)?);
@@ -139,6 +140,7 @@ fn add(global: &Global, new: &New) -> Result<Answer, Failure> {
         bootstrap,
         class: class.unwrap_or(Class::Prod),
         changes: new.changes,
+        reason: new.reason,
         command_config: absolute(global.command_config.as_deref())?,
         probe_topic: new.probe_topic.clone(),
         record: true,

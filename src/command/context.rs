@@ -39,6 +39,9 @@ pub struct Entry {
     /// Allow changes
     #[arg(long)]
     pub changes: bool,
+    /// Every plan needs --reason TEXT, which its journal keeps
+    #[arg(long = "wants-reason")]
+    pub reason: bool,
     /// A topic with one partition on each broker, to prove writes with
     #[arg(long, value_name = "TOPIC")]
     pub probe_topic: Option<String>,
@@ -69,6 +72,7 @@ impl Verb {
                 .name(&entry.name)
                 .option("--class", &entry.class)
                 .flag("--changes", entry.changes)
+                .flag("--wants-reason", entry.reason)
                 .option("--probe-topic", &entry.probe_topic)
                 .option("--prometheus", &entry.prometheus)
                 .option("--region", &entry.region)

@@ -51,6 +51,8 @@ pub struct Context {
     pub class: Class,
     /// False is read-only.
     pub changes: bool,
+    /// Every plan needs `--reason`.
+    pub reason: bool,
     /// How to connect, for both clients.
     pub connection: Connection,
     /// Set by hand in the file; outranks the id pinned at first connect.
@@ -122,6 +124,8 @@ pub struct Entry {
     pub class: Class,
     #[serde(default)]
     pub changes: bool,
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub reason: bool,
     /// A Java client properties file; a relative path counts from the folder of the context file.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub command_config: Option<PathBuf>,
@@ -232,6 +236,10 @@ pub fn address(text: &str) -> Result<String, String> {
 /// Checks a bootstrap list with commas.
 pub fn address_list(text: &str) -> Result<Vec<String>, String> {
     text.split(',').map(address).collect()
+}
+
+fn is_false(flag: &bool) -> bool {
+    !flag
 }
 
 fn yes() -> bool {

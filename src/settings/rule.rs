@@ -11,6 +11,8 @@ pub struct Rule {
     pub name: String,
     pub class: Class,
     pub changes: bool,
+    /// A plan says why.
+    pub reason: bool,
 }
 
 /// What the operator has said on the command line.
@@ -19,6 +21,8 @@ pub struct Consent {
     pub dry_run: bool,
     pub yes: bool,
     pub confirm: Option<String>,
+    /// It was said why, or need not be.
+    pub reasoned: bool,
 }
 
 /// What may happen now.
@@ -41,6 +45,8 @@ pub enum Refusal {
         "this cluster is in no context, so it is read-only; add one (azimuth context add), or give --allow-changes"
     )]
     Stranger,
+    #[error("{0} wants to know why: give --reason TEXT; it is kept in the journal")]
+    Unreasoned(String),
     #[error("{0} is prod: --yes is not accepted, give --confirm with the context's name")]
     YesOnProd(String),
     #[error("--confirm {given} is not the name of this context; nothing was changed")]
@@ -56,6 +62,7 @@ pub fn of(context: &Context, cluster_id: &str, contexts: &Contexts, pins: &Pins)
         name: context.name.clone(),
         class: context.class,
         changes: context.changes,
+        reason: context.reason,
     };
     if context.file.is_some() {
         return own;
@@ -71,18 +78,24 @@ pub fn of(context: &Context, cluster_id: &str, contexts: &Contexts, pins: &Pins)
         name: name.clone(),
         class: entry.class,
         changes: entry.changes,
+        reason: entry.reason,
     });
-    inherited.max_by_key(|rule| (!rule.changes, rule.class)).unwrap_or(own)
+    inherited
+        .max_by_key(|rule| (!rule.changes, rule.class, rule.reason))
+        .unwrap_or(own)
 }
 
 impl Rule {
-    /// May a change go ahead? Read-only comes first: no confirmation outranks it.
+    /// May a change go ahead? Read-only comes first: no confirmation outranks it, nor a missing reason.
     pub fn verdict(&self, consent: &Consent) -> Verdict {
         if consent.dry_run {
             return Verdict::DryRun;
         }
         if !self.changes {
             return Verdict::Refused(self.read_only());
+        }
+        if self.reason && !consent.reasoned {
+            return Verdict::Refused(Refusal::Unreasoned(self.name.clone()));
         }
         let prod = self.class == Class::Prod;
         match &consent.confirm {
@@ -123,6 +136,7 @@ mod tests {
             name: "prod-eu".to_owned(),
             class,
             changes,
+            reason: false,
         }
     }
 
@@ -131,6 +145,7 @@ mod tests {
             dry_run: false,
             yes,
             confirm: confirm.map(str::to_owned),
+            reasoned: false,
         }
     }
 
@@ -149,6 +164,24 @@ mod tests {
             ..Consent::default()
         };
         assert_eq!(rule(Class::Prod, false).verdict(&dry), Verdict::DryRun);
+    }
+
+    #[test]
+    fn a_context_that_asks_why_is_told() {
+        let asking = Rule {
+            reason: true,
+            ..rule(Class::Dev, true)
+        };
+        let silent = consent(true, None);
+        assert_eq!(
+            asking.verdict(&silent),
+            Verdict::Refused(Refusal::Unreasoned("prod-eu".to_owned()))
+        );
+        let reasoned = Consent {
+            reasoned: true,
+            ..silent
+        };
+        assert_eq!(asking.verdict(&reasoned), Verdict::Go);
     }
 
     #[test]

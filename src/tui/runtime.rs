@@ -59,6 +59,8 @@ pub trait Verbs: Send + Sync + 'static {
     fn plan(&self, words: Vec<String>) -> BoxFuture<'static, Result<Sheet, String>>;
     /// Starts what a sheet of this console says; the answer says what was started.
     fn apply(&self, sheet: String, confirm: Option<String>) -> BoxFuture<'static, Result<String, String>>;
+    /// The sheet again, with why, and against its soft gates.
+    fn reason(&self, sheet: String, reason: String) -> BoxFuture<'static, Result<Sheet, String>>;
     /// Saves a sheet's plan to a file; the answer says where.
     fn save(&self, sheet: String) -> BoxFuture<'static, Result<String, String>>;
     /// Keeps a text of access rules, and works out what applying it would do.
@@ -291,6 +293,10 @@ impl Runtime {
                 );
             }
             Effect::Apply { sheet, confirm } => self.ask(|verbs| verbs.apply(sheet, confirm), Message::Applied),
+            Effect::Reason { sheet, words, reason } => self.ask(
+                |verbs| verbs.reason(sheet, reason),
+                |planned| Message::Planned(words, planned),
+            ),
             Effect::SavePlan(sheet) => self.ask(|verbs| verbs.save(sheet), Message::Applied),
             Effect::Quit
             | Effect::SwitchContext(_)

@@ -23,6 +23,7 @@ use crate::operation::launch::{self, Launch, Route};
 use crate::operation::{self, Error, Folder, Ground, Id, Phase, Secrets, prepare};
 use crate::plan::acl::change::Wish as Rules;
 use crate::plan::acl::text::{Note, Text};
+use crate::plan::gate::{self, Gate};
 use crate::plan::intent::Intent;
 use crate::plan::leader::Wish;
 use crate::plan::schedule::Schedule;
@@ -30,7 +31,7 @@ use crate::plan::summary;
 use crate::plan::user::PASSWORD;
 use crate::plan::{Kind, Plan};
 use crate::settings::file::write_private;
-use crate::settings::rule::{Consent, Rule, Verdict};
+use crate::settings::rule::{Consent, Refusal, Rule, Verdict};
 use crate::settings::{Class, Secret};
 
 mod watching;
@@ -59,8 +60,13 @@ struct Desk {
 /// What a sheet stands for.
 #[derive(Clone)]
 enum Work {
-    Plan(Box<Launch>, Secrets),
-    Ask { id: Id, ask: Ask, cluster_id: String },
+    /// And the line that asked for it.
+    Plan(Box<(Line, Launch)>, Secrets),
+    Ask {
+        id: Id,
+        ask: Ask,
+        cluster_id: String,
+    },
 }
 
 impl Live {
@@ -97,6 +103,11 @@ impl Verbs for Live {
     fn apply(&self, sheet: String, confirm: Option<String>) -> BoxFuture<'static, Result<String, String>> {
         let desk = self.desk.clone();
         async move { desk.apply(&sheet, confirm).await }.boxed()
+    }
+
+    fn reason(&self, sheet: String, reason: String) -> BoxFuture<'static, Result<Sheet, String>> {
+        let desk = self.desk.clone();
+        async move { desk.reasoned(&sheet, reason) }.boxed()
     }
 
     fn save(&self, sheet: String) -> BoxFuture<'static, Result<String, String>> {
@@ -326,45 +337,91 @@ impl Desk {
         if !overrides.is_empty() && line.global.reason.is_none() {
             return Err("--override needs --reason TEXT; it is kept in the journal".to_owned());
         }
-        let blocked = read_only(&rule).or_else(|| summary::refusal(&plan, &overrides));
-        let by_name = rule.class == Class::Prod || plan.wants_name();
-        let mut lines = vec![Field::new(summary::figures(&plan)).tone(Tone::Title)];
-        lines.extend(summary::body(&plan).into_iter().map(Field::from));
-        let sheet = Sheet {
-            id: uuid::Uuid::new_v4().to_string(),
-            title: summary::title(&plan),
-            lines,
-            command: self.same_on_the_command_line(line, &plan),
-            confirm: by_name.then(|| rule.name.clone()),
-            blocked,
-        };
         let launch = Launch {
             plan,
             reason: line.global.reason.clone(),
             overrides,
             schedule: Schedule::default(),
         };
-        self.remember(&sheet.id, Work::Plan(Box::new(launch), secrets));
-        Ok(sheet)
+        Ok(self.sheet(line, launch, secrets, &rule))
+    }
+
+    /// A plan as it can be read, and remembered until it is applied.
+    fn sheet(&self, line: &Line, launch: Launch, secrets: Secrets, rule: &Rule) -> Sheet {
+        let plan = &launch.plan;
+        let refusal = summary::refusal(plan, &launch.overrides);
+        let closed: Vec<&Gate> = plan.refused_by(&launch.overrides).collect();
+        let soft = closed.iter().all(|gate| gate.class == gate::Class::Soft);
+        let blocked = read_only(rule);
+        let against = match blocked.is_none() && soft {
+            true => closed.iter().map(|gate| gate.name.clone()).collect(),
+            false => Vec::new(),
+        };
+        let by_name = rule.class == Class::Prod || plan.wants_name();
+        let mut lines = vec![Field::new(summary::figures(plan)).tone(Tone::Title)];
+        lines.extend(summary::body(plan).into_iter().map(Field::from));
+        if let Some(reason) = &launch.reason {
+            let why = match launch.overrides.is_empty() {
+                true => format!("because: {reason}"),
+                false => format!("against {}: {reason}", launch.overrides.join(", ")),
+            };
+            lines.push(Field::new(why).tone(Tone::Warn));
+        }
+        let sheet = Sheet {
+            id: uuid::Uuid::new_v4().to_string(),
+            title: summary::title(plan),
+            lines,
+            command: self.same_on_the_command_line(line, plan, &launch.overrides),
+            confirm: by_name.then(|| rule.name.clone()),
+            blocked: blocked.or(refusal),
+            against,
+            wants_reason: rule.reason && launch.reason.is_none(),
+        };
+        self.remember(&sheet.id, Work::Plan(Box::new((line.clone(), launch)), secrets));
+        sheet
+    }
+
+    /// The same plan with why: it goes on against the gates that a reason opens.
+    fn reasoned(&self, sheet: &str, reason: String) -> Result<Sheet, String> {
+        let Some(Work::Plan(work, secrets)) = self.recall(sheet) else {
+            return Err("that plan is no longer at hand; make it again".to_owned());
+        };
+        let (mut line, mut launch) = *work;
+        let rule = self.ground.rule(&launch.plan.cluster_id).map_err(told)?;
+        let closed = launch.plan.refused_by(&launch.overrides);
+        let soft: Vec<String> = closed
+            .filter(|gate| gate.class == gate::Class::Soft)
+            .map(|gate| gate.name.clone())
+            .collect();
+        launch.overrides.extend(soft);
+        line.global.reason = Some(reason.clone());
+        launch.reason = Some(reason);
+        Ok(self.sheet(&line, launch, secrets, &rule))
     }
 
     /// The command that does the same, with its context. A reassignment is applied from a file.
-    fn same_on_the_command_line(&self, line: &Line, plan: &Plan) -> String {
+    fn same_on_the_command_line(&self, line: &Line, plan: &Plan, overrides: &[String]) -> String {
         let target = self.ground.target();
         let target = target.iter().map(|word| quote(word)).collect::<Vec<_>>().join(" ");
-        let line = line.without_consent();
-        match plan.kind {
-            Kind::Restart => {
-                let file = file_name(plan);
-                format!("{line} --out {file} {target} && azimuth restart apply {file} {target}")
-            }
+        let mut line = line.without_consent();
+        let saved = match plan.kind {
+            Kind::Restart => Some("restart"),
             // Which is not worked out from a goal when it is an undo.
-            Kind::Reassign if matches!(line.command, Some(Command::Reassign(_))) => {
-                let file = file_name(plan);
-                format!("{line} --out {file} {target} && azimuth reassign apply {file} {target}")
-            }
-            _ => format!("{line} {target}"),
-        }
+            Kind::Reassign if matches!(line.command, Some(Command::Reassign(_))) => Some("reassign"),
+            _ => None,
+        };
+        // Where the line itself does not say it.
+        let against = match overrides.is_empty() || line.to_string().contains("--override") {
+            true => String::new(),
+            false => format!(" --override {}", overrides.join(",")),
+        };
+        let Some(noun) = saved else {
+            return format!("{line}{against} {target}");
+        };
+        let why = line.global.reason.take();
+        let why = why.map_or_else(String::new, |why| format!(" --reason {}", quote(&why)));
+        let file = file_name(plan);
+        format!("{line} --out {file} {target} && azimuth {noun} apply {file}{against}{why} {target}")
     }
 
     /// What asking a running, or dead, operation for something would do.
@@ -398,6 +455,7 @@ impl Desk {
             confirm: (!matches!(ask, Ask::Pause | Ask::PauseNow) && rule.class == Class::Prod)
                 .then(|| rule.name.clone()),
             blocked: read_only(&rule).or(over).or(dead),
+            ..Sheet::default()
         };
         self.remember(&sheet.id, Work::Ask { id, ask, cluster_id });
         Ok(sheet)
@@ -408,11 +466,15 @@ impl Desk {
             .recall(sheet)
             .ok_or("that plan is no longer at hand; make it again")?;
         match work {
-            Work::Plan(launch, secrets) => {
+            Work::Plan(work, secrets) => {
+                let (_, launch) = *work;
                 let plan = &launch.plan;
                 let rule = self.ground.rule(&plan.cluster_id).map_err(told)?;
                 let typed = plan.wants_name();
                 consent(&rule, confirm, typed)?;
+                if rule.reason && launch.reason.is_none() {
+                    return Err(Refusal::Unreasoned(rule.name).to_string());
+                }
                 if let Some(refusal) = summary::refusal(plan, &launch.overrides) {
                     return Err(refusal);
                 }
@@ -421,7 +483,7 @@ impl Desk {
                     secrets,
                     ..self.ground.route()
                 };
-                let id = launch::begin(&folder, *launch, Moment::now()).map_err(told)?;
+                let id = launch::begin(&folder, launch, Moment::now()).map_err(told)?;
                 match launch::start(&folder, &id, &route).await {
                     Ok(_) => Ok(format!("operation {id} runs; it goes on when you leave")),
                     Err(Error::Over { .. }) => over(&folder, &id),
@@ -463,10 +525,10 @@ impl Desk {
 
     /// Never over a file that is there.
     fn save(&self, sheet: &str) -> Result<String, String> {
-        let Some(Work::Plan(launch, _)) = self.recall(sheet) else {
+        let Some(Work::Plan(work, _)) = self.recall(sheet) else {
             return Err("only a plan can be saved".to_owned());
         };
-        let plan = launch.plan;
+        let plan = work.1.plan;
         let path = std::env::current_dir().unwrap_or_default().join(file_name(&plan));
         let failed = |error: std::io::Error| format!("{}: {error}", path.display());
         let text = serde_json::to_string_pretty(&plan).map_err(|error| error.to_string())?;
@@ -513,6 +575,8 @@ fn consent(rule: &Rule, confirm: Option<String>, typed: bool) -> Result<(), Stri
         dry_run: false,
         yes: confirm.is_none() && rule.class != Class::Prod,
         confirm,
+        // Asked for on the sheet.
+        reasoned: true,
     };
     match rule.verdict(&consent) {
         Verdict::Go => Ok(()),
@@ -522,7 +586,10 @@ fn consent(rule: &Rule, confirm: Option<String>, typed: bool) -> Result<(), Stri
 }
 
 fn read_only(rule: &Rule) -> Option<String> {
-    let asking = Consent::default();
+    let asking = Consent {
+        reasoned: true,
+        ..Consent::default()
+    };
     match rule.verdict(&asking) {
         Verdict::Refused(refusal) => Some(refusal.to_string()),
         Verdict::DryRun | Verdict::Go | Verdict::Ask(_) => None,

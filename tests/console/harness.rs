@@ -34,6 +34,7 @@ pub struct Wishes {
     pub refreshed: BTreeSet<Section>,
     pub planned: Vec<String>,
     /// Texts of rules that were planned.
+    pub reasons: Vec<(String, String)>,
     pub rules: Vec<String>,
     pub applied: Vec<(String, Option<String>)>,
     pub copied: Vec<String>,
@@ -93,7 +94,7 @@ impl Facts for FakeFacts {
     fn note(&self, _: azimuth::model::event::Event) {}
 }
 
-/// Plans by repeating the command; prod wants its name.
+/// Plans by repeating the command; prod wants its name, and what names `full` a reason.
 struct FakeVerbs {
     wishes: Arc<Mutex<Wishes>>,
     confirm: Option<String>,
@@ -105,6 +106,7 @@ impl Verbs for FakeVerbs {
         let command = words.join(" ");
         self.wishes.lock().unwrap().planned.push(command.clone());
         let confirm = self.confirm.clone();
+        let closed = command.contains("full");
         Box::pin(async move {
             use azimuth::tui::app::field::{Field, Tone};
             Ok(Sheet {
@@ -116,9 +118,16 @@ impl Verbs for FakeVerbs {
                 ],
                 command: format!("azimuth {command} --context prod-eu"),
                 confirm,
-                blocked: None,
+                blocked: closed.then(|| "gate disk is closed: broker 4 at 92%".to_owned()),
+                against: closed.then(|| "disk".to_owned()).into_iter().collect(),
+                wants_reason: false,
             })
         })
+    }
+
+    fn reason(&self, sheet: String, reason: String) -> BoxFuture<'static, Result<Sheet, String>> {
+        self.wishes.lock().unwrap().reasons.push((sheet, reason));
+        self.plan(vec!["with".to_owned(), "reason".to_owned()])
     }
 
     fn apply(&self, sheet: String, confirm: Option<String>) -> BoxFuture<'static, Result<String, String>> {

@@ -435,6 +435,37 @@ async fn deleting_on_prod_needs_the_typed_name() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_soft_gate_is_gone_against_with_a_reason_and_a_plan_is_edited() {
+    let mut console = Console::open(with_verbs("dev")).await;
+    console.press("3 C ctrl-u").await.types("topic create full").await;
+    console
+        .press("enter")
+        .await
+        .shows("cannot be applied: gate disk is closed")
+        .shows("O go on against disk (asks why)")
+        .hides("A apply");
+    console.wait(Duration::from_millis(400)).await;
+    console.press("A").await;
+    assert!(console.wishes.lock().unwrap().applied.is_empty());
+    console.press("O").await.shows("why go on against disk:");
+    // Nothing is no reason.
+    console.press("enter").await.shows("why go on against disk:");
+    console
+        .types("it is cleaned at 22:00")
+        .await
+        .press("enter")
+        .await
+        .shows("PLAN with reason")
+        .shows("A apply");
+    let reasons = console.wishes.lock().unwrap().reasons.clone();
+    assert_eq!(reasons, [("plan-1".to_owned(), "it is cleaned at 22:00".to_owned())]);
+    console.wait(Duration::from_millis(400)).await;
+    console.press("E").await.shows(":topic create full");
+    console.types(" --partitions 3").await.press("enter").await;
+    console.shows("PLAN topic create full --partitions 3");
+}
+
+#[tokio::test(start_paused = true)]
 async fn type_ahead_and_pastes_do_not_apply_a_plan() {
     let mut console = Console::open(with_verbs("dev")).await;
     console

@@ -155,6 +155,10 @@ pub enum Action {
     Apply,
     /// Save the plan to a file.
     Save,
+    /// Give the plan its reason, and go on against the gates that may be overridden.
+    Override,
+    /// Edit the command, and plan it again.
+    Revise,
 }
 
 impl Action {
@@ -189,6 +193,7 @@ impl Action {
                 | Self::Unset
                 | Self::Rules
                 | Self::Apply
+                | Self::Override
         )
     }
 }

@@ -7,7 +7,7 @@ use super::editor::Editor;
 use super::effect::Effect;
 use super::field::Tone;
 use super::menu::{Choice, Menu};
-use super::operation::Confirm;
+use super::operation::{Answer, Confirm};
 use super::state::State;
 
 /// A dialog; at most one is open.
@@ -103,15 +103,35 @@ impl State {
                 self.dialog = None;
                 Vec::new()
             }
+            Action::Revise if confirm.typed.is_none() => {
+                let words = std::mem::take(&mut confirm.words);
+                self.dialog = None;
+                self.revise(&words);
+                Vec::new()
+            }
+            Action::Override if confirm.sheet.asks_why() && confirm.typed.is_none() => {
+                confirm.typed = Some((Answer::Reason, Editor::default()));
+                Vec::new()
+            }
             Action::Save => vec![Effect::SavePlan(confirm.sheet.id.clone())],
             Action::Apply if confirm.sheet.blocked.is_some() => Vec::new(),
+            Action::Apply if confirm.sheet.wants_reason && confirm.typed.is_none() => {
+                confirm.typed = Some((Answer::Reason, Editor::default()));
+                Vec::new()
+            }
             Action::Apply if confirm.sheet.confirm.is_some() && confirm.typed.is_none() => {
-                confirm.typed = Some(Editor::default());
+                confirm.typed = Some((Answer::Name, Editor::default()));
                 Vec::new()
             }
             Action::Apply if confirm.sheet.confirm.is_none() => self.apply(None),
             Action::Accept => match (&confirm.typed, &confirm.sheet.confirm) {
-                (Some(typed), Some(name)) if typed.text() == name => {
+                (Some((Answer::Reason, typed)), _) if !typed.text().trim().is_empty() => {
+                    let reason = typed.text().trim().to_owned();
+                    let (sheet, words) = (confirm.sheet.id.clone(), std::mem::take(&mut confirm.words));
+                    self.dialog = Some(Dialog::Planning { words: words.clone() });
+                    vec![Effect::Reason { sheet, words, reason }]
+                }
+                (Some((Answer::Name, typed)), Some(name)) if typed.text() == name => {
                     let name = name.clone();
                     self.apply(Some(name))
                 }

@@ -43,6 +43,12 @@ pub enum Effect {
         sheet: String,
         confirm: Option<String>,
     },
+    /// Keep why with the sheet's plan, which goes on against its soft gates; `words` made the sheet.
+    Reason {
+        sheet: String,
+        words: Vec<String>,
+        reason: String,
+    },
     /// Save the sheet's plan in the working directory.
     SavePlan(String),
 }

@@ -24,6 +24,17 @@ pub struct Sheet {
     pub confirm: Option<String>,
     /// Why it cannot be applied, for example a hard gate.
     pub blocked: Option<String>,
+    /// The soft gates that keep it from being applied: nothing else does.
+    pub against: Vec<String>,
+    /// The context asks why, and nobody has said.
+    pub wants_reason: bool,
+}
+
+impl Sheet {
+    /// A reason is all that it lacks.
+    pub fn asks_why(&self) -> bool {
+        self.wants_reason || !self.against.is_empty()
+    }
 }
 
 /// An operation as its journal tells it.
@@ -93,22 +104,34 @@ pub fn claims(operations: &[Operation]) -> Vec<Claim> {
     operations.iter().flat_map(of).collect()
 }
 
+/// What a person types on a sheet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Answer {
+    /// The context's name.
+    Name,
+    /// Why.
+    Reason,
+}
+
 /// A plan on its way to being applied.
 #[derive(Debug, Clone)]
 pub struct Confirm {
     pub sheet: Sheet,
     /// When the person could first see it; input before 400 ms later is dropped.
     pub shown_at: Option<Moment>,
-    /// The name being typed.
-    pub typed: Option<Editor>,
+    /// What is being typed, and what for.
+    pub typed: Option<(Answer, Editor)>,
     pub wrong: bool,
+    /// The command line that made it.
+    pub words: Vec<String>,
     pub scroll: usize,
 }
 
 impl Confirm {
-    pub fn new(sheet: Sheet) -> Self {
+    pub fn new(sheet: Sheet, words: Vec<String>) -> Self {
         Self {
             sheet,
+            words,
             shown_at: None,
             typed: None,
             wrong: false,

@@ -44,7 +44,14 @@ pub(super) fn entries(state: &State) -> Vec<Entry> {
     let meant = |action: &&Action| {
         let within = matches!(
             action,
-            Action::Accept | Action::Cancel | Action::Complete | Action::Propose | Action::Apply | Action::Save
+            Action::Accept
+                | Action::Cancel
+                | Action::Complete
+                | Action::Propose
+                | Action::Apply
+                | Action::Save
+                | Action::Override
+                | Action::Revise
         );
         !within && state.offers(**action)
     };

@@ -3,6 +3,7 @@
 use crate::command::reassign::{Intent, Verb};
 use crate::command::throttle::Verb as Throttle;
 use crate::command::value::{Assignment, Brokers};
+use crate::command::words::quote;
 use crate::command::{Command, group, leader, operation, restart, topic, user};
 use crate::model::acl::user_of;
 use crate::model::{BrokerId, Moment};
@@ -210,6 +211,14 @@ impl State {
         self.plan(words)
     }
 
+    /// The line that made a plan, to be edited; a text of rules is edited where it is.
+    pub(super) fn revise(&mut self, words: &[String]) {
+        if self.drafting.is_none() {
+            let line: Vec<String> = words.iter().map(|word| quote(word)).collect();
+            self.open_palette(&line.join(" "));
+        }
+    }
+
     pub(super) fn plan(&mut self, words: Vec<String>) -> Vec<Effect> {
         self.dialog = Some(Dialog::Planning { words: words.clone() });
         vec![Effect::Plan(words)]
@@ -222,7 +231,7 @@ impl State {
         }
         self.dialog = None;
         match planned {
-            Ok(sheet) => self.dialog = Some(Dialog::Confirm(Box::new(Confirm::new(sheet)))),
+            Ok(sheet) => self.dialog = Some(Dialog::Confirm(Box::new(Confirm::new(sheet, words.to_vec())))),
             Err(text) => self.notify(now, Tone::Error, text),
         }
     }

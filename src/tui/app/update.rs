@@ -28,7 +28,7 @@ impl State {
             Message::Act(action) => return self.act(now, action),
             Message::Type(input) => match &mut self.dialog {
                 Some(Dialog::Confirm(confirm)) => {
-                    if let Some(typed) = confirm.typed.as_mut() {
+                    if let Some((_, typed)) = confirm.typed.as_mut() {
                         confirm.wrong &= !typed.input(input);
                     }
                 }

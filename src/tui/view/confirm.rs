@@ -7,7 +7,7 @@ use unicode_width::UnicodeWidthStr;
 
 use super::style;
 use crate::tui::app::State;
-use crate::tui::app::operation::Confirm;
+use crate::tui::app::operation::{Answer, Confirm};
 use crate::tui::theme::{Role, Theme};
 use crate::tui::widget::popup::popup;
 use crate::tui::widget::span::clip;
@@ -49,37 +49,52 @@ pub fn render(frame: &mut Frame<'_>, confirm: &Confirm, state: &State, theme: &T
         at(3),
     );
     match (&sheet.blocked, &confirm.typed) {
-        (Some(why), _) => {
-            let text = format!("✖ cannot be applied: {why}");
-            frame.render_widget(Line::styled(clip(&text, inside.width), theme.style(Role::Error)), at(1));
-        }
-        (None, Some(typed)) => {
-            let name = sheet.confirm.as_deref().unwrap_or_default();
-            let ask = format!("type {name} to apply: ");
+        (_, Some((answer, typed))) => {
+            let ask = match (answer, &sheet.confirm) {
+                (Answer::Name, name) => format!("type {} to apply: ", name.as_deref().unwrap_or_default()),
+                (Answer::Reason, _) if sheet.against.is_empty() => "why: ".to_owned(),
+                (Answer::Reason, _) => format!("why go on against {}: ", sheet.against.join(", ")),
+            };
             let cursor = inside.x + ask.width() as u16 + typed.cursor() as u16;
             let tone = theme.style(if confirm.wrong { Role::Error } else { Role::Title });
             let line = Line::from(vec![Span::raw(ask), Span::styled(typed.text().to_owned(), tone)]);
             frame.render_widget(line, at(1));
             frame.set_cursor_position((cursor.min(inside.right()), at(1).y));
         }
-        (None, None) => frame.render_widget(keys(confirm, state, theme), at(1)),
+        (why, None) => {
+            if let Some(why) = why {
+                let text = format!("✖ cannot be applied: {why}");
+                frame.render_widget(Line::styled(clip(&text, inside.width), theme.style(Role::Error)), at(2));
+            }
+            frame.render_widget(keys(confirm, state, theme), at(1));
+        }
     }
 }
 
 fn keys<'a>(confirm: &Confirm, state: &State, theme: &Theme) -> Line<'a> {
-    let key = |text: &str| Span::styled(text.to_owned(), theme.style(Role::Key));
-    let apply = match &confirm.sheet.confirm {
-        Some(name) => format!(" apply (type {name})   "),
-        None => " apply   ".to_owned(),
+    let sheet = &confirm.sheet;
+    let apply = match (&sheet.confirm, sheet.wants_reason) {
+        (_, true) => "apply (asks why)".to_owned(),
+        (Some(name), false) => format!("apply (type {name})"),
+        (None, false) => "apply".to_owned(),
     };
-    let line = Line::from(vec![
-        key("A"),
-        Span::raw(apply),
-        key("S"),
-        Span::raw(" save   "),
-        key("esc"),
-        Span::raw(" leave"),
-    ]);
+    let against = format!("go on against {} (asks why)", sheet.against.join(", "));
+    let keys = [
+        ("A", apply, sheet.blocked.is_none()),
+        ("O", against, !sheet.against.is_empty()),
+        ("E", "edit".to_owned(), true),
+        ("S", "save".to_owned(), true),
+        ("esc", "leave".to_owned(), true),
+    ];
+    let spans = keys.into_iter().filter(|(_, _, offered)| *offered);
+    let line: Line<'a> = spans
+        .flat_map(|(key, text, _)| {
+            [
+                Span::styled(key.to_owned(), theme.style(Role::Key)),
+                Span::raw(format!(" {text}   ")),
+            ]
+        })
+        .collect();
     // Dim while input is still dropped, so that a key that does nothing is no surprise.
     if confirm.is_armed(state.now) {
         line
