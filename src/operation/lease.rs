@@ -1,6 +1,6 @@
 //! Who else works on this cluster, from another host: an advisory lease, kept in the cluster itself.
 //!
-//! An engine that moves data is a member of the consumer group `azimuth.<cluster-id>` and says there who runs what from
+//! An engine that moves data or stops brokers is a member of the consumer group `azimuth.<cluster-id>` and says there who runs what from
 //! where. It needs Read on that group and expires with the session. On one host the lock files decide; between hosts this
 //! is all there is, beside looking for what others do. A cluster that has never had a group keeps no lease either: joining
 //! would make `__consumer_offsets`.
@@ -48,10 +48,19 @@ pub fn group(cluster_id: &str) -> String {
     format!("azimuth.{cluster_id}")
 }
 
-/// Whether a plan is one that two operators must not carry out at once from two hosts. Moving leaders out of a zone that
-/// dies is not held up by anybody's lease.
+/// Whether a plan is one that two operators must not carry out at once from two hosts: what holds the lock of data. Moving
+/// leaders out of a zone that dies, bringing a broker back and taking a throttle away are not held up by anybody's lease.
 pub fn is_leased(plan: &Plan) -> bool {
-    matches!(plan.kind, Kind::Reassign)
+    let urgent = matches!(
+        plan.kind,
+        Kind::LeaderMove
+            | Kind::LeaderRestore
+            | Kind::LeaderElect
+            | Kind::BrokerStart
+            | Kind::ThrottleSet
+            | Kind::ThrottleClear
+    );
+    !urgent && super::lock::scopes(plan).iter().any(|scope| scope == "data")
 }
 
 impl Lease {

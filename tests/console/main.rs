@@ -6,6 +6,7 @@
 #![recursion_limit = "256"]
 
 #[cfg(test)]
+mod aged;
 mod by_hand;
 mod cluster;
 #[cfg(test)]
