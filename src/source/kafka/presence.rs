@@ -5,6 +5,7 @@
 
 use std::time::Duration;
 
+use azimuth_broker::wire::ErrorCode;
 use bytes::Bytes;
 use kafka_protocol::messages::join_group_request::JoinGroupRequestProtocol;
 use kafka_protocol::messages::leave_group_request::MemberIdentity;
@@ -61,6 +62,10 @@ impl Kafka {
         let request = DescribeGroupsRequest::default().with_groups(vec![GroupId(text(group))]);
         let mut present = Vec::new();
         for described in self.pool.ask(&peer, request).await?.groups {
+            // Since DescribeGroups 6 (KIP-1043) a group that was never joined is an error, and nobody is in it.
+            if described.error_code == ErrorCode::GroupIdNotFound.code() {
+                continue;
+            }
             check(peer.name(), &format!("group {group}"), described.error_code, None)?;
             present.extend(described.members.into_iter().map(|member| Present {
                 member: member.member_id.to_string(),
