@@ -106,8 +106,19 @@ async fn answer(line: &Line) -> Result<Exit, Failure> {
             Some(intent) => return change::carry_out(line, intent, verb.overrides()).boxed().await,
             None => group::answer(line, verb).await?,
         },
-        Command::Volume(verb) => volume::answer(line, verb).await?,
-        Command::Logdir(verb) => logdir::answer(line, verb).await?,
+        Command::Volume(verb) => match verb.change() {
+            Some((intent, how)) => return change::begin(line, intent, &how.overrides, how.detach).boxed().await,
+            None => volume::answer(line, verb).await?,
+        },
+        Command::Logdir(verb) => match verb {
+            crate::command::logdir::Verb::Relieve {
+                name,
+                apply: Some(number),
+            } => {
+                return logdir::apply(line, name, *number).boxed_local().await;
+            }
+            _ => logdir::answer(line, verb).await?,
+        },
         Command::Config(verb) => match verb.change() {
             Some((intent, overrides)) => return config::change(line, verb, intent, overrides).boxed().await,
             None => config::answer(line, verb).await?,

@@ -223,6 +223,7 @@ impl Command {
             Self::Reassign(verb) => matches!(verb, reassign::Verb::Plan(_)),
             Self::Restart(verb) => matches!(verb, restart::Verb::Plan(_)),
             Self::Broker(verb) => verb.change().is_some(),
+            Self::Volume(verb) => verb.change().is_some(),
             _ => false,
         }
     }

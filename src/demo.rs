@@ -155,6 +155,13 @@ impl Demo {
         let cluster = Arc::new(Mutex::new(cluster));
         let mut tasks = JoinSet::new();
         tasks.spawn(control::serve(control::listen(&socket)?, Arc::clone(&cluster)));
+        tasks.spawn(control::obey(
+            cloud.handle().hosts(),
+            cloud.handle(),
+            Arc::clone(&cluster),
+            fleet.clone(),
+            disk.clone(),
+        ));
         let stuck = Stuck::new(false);
         workload::start(kafka.target(), &stuck, &mut tasks)?;
         tasks.spawn(meter::run(fleet.clone(), disk, cloud.handle(), dir_of(folder.path())));
@@ -209,6 +216,11 @@ impl Demo {
     /// Where the simulated cloud answers.
     pub fn aws_url(&self) -> String {
         self.cloud.endpoint_url()
+    }
+
+    /// Tells the simulated cloud what happens, and what it was asked.
+    pub fn cloud(&self) -> cloud::Handle {
+        self.cloud.handle()
     }
 
     /// A context file with the one context `demo`.

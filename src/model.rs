@@ -35,6 +35,7 @@ pub mod snapshot;
 pub mod throttle;
 pub mod topic;
 pub mod user;
+pub mod volume;
 pub mod transaction;
 
 pub use nearest::nearest;

@@ -36,6 +36,7 @@ mod throttle;
 mod topic;
 mod transaction;
 mod user;
+mod volume;
 mod watch;
 
 use std::path::PathBuf;

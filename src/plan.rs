@@ -22,6 +22,7 @@ pub mod topic;
 pub mod transaction;
 pub mod undo;
 pub mod user;
+pub mod volume;
 #[cfg(test)]
 mod tests;
 
@@ -134,6 +135,24 @@ pub enum Kind {
     #[serde(rename = "broker.start")]
     #[strum(serialize = "broker.start")]
     BrokerStart,
+    #[serde(rename = "volume.modify")]
+    #[strum(serialize = "volume.modify")]
+    VolumeModify,
+    #[serde(rename = "volume.snapshot")]
+    #[strum(serialize = "volume.snapshot")]
+    VolumeSnapshot,
+    #[serde(rename = "volume.create")]
+    #[strum(serialize = "volume.create")]
+    VolumeCreate,
+    #[serde(rename = "volume.attach")]
+    #[strum(serialize = "volume.attach")]
+    VolumeAttach,
+    #[serde(rename = "volume.extend")]
+    #[strum(serialize = "volume.extend")]
+    VolumeExtend,
+    #[serde(rename = "volume.detach")]
+    #[strum(serialize = "volume.detach")]
+    VolumeDetach,
 }
 
 /// One act: what is sent to Kafka at once, and verified before the next.
@@ -211,6 +230,8 @@ pub enum Step {
     AlterQuotas(quota::Alter),
     /// Restarts, stops or starts one broker; done when it is back in sync and leads what prefers it, or is gone.
     Restart(restart::Turn),
+    /// Changes an EBS volume, or extends the file system on one; done when EC2, or the broker, tells it.
+    Volume(volume::Act),
 }
 
 /// One partition's way.

@@ -164,6 +164,8 @@ const FENCES: &[(&str, &[&str])] = &[
     ("aws_config", &["source::aws"]),
     ("aws_sdk_ec2", &["source::aws"]),
     ("aws_sdk_cloudwatch", &["source::aws"]),
+    ("aws_sdk_ssm", &["source::aws"]),
+    ("aws_sdk_route53", &["source::aws"]),
     ("clap", &["command", "cli"]),
     ("clap_complete", &["command", "cli"]),
     (

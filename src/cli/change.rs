@@ -11,7 +11,6 @@ use super::{consent, facts, follow};
 use crate::command::schedule::When;
 use crate::command::{Command, Global, Line, Output, restart};
 use crate::model::{Moment, Snapshot};
-use crate::operation::driver::Garage;
 use crate::operation::launch::{self, Launch, Route};
 use crate::operation::{self, Ground, Secrets, prepare};
 use crate::plan::intent::Intent;
@@ -98,7 +97,7 @@ pub async fn run(line: &Line, wish: Wish<'_>) -> Result<Exit, Failure> {
             intent.plan(&snapshot, &ground.context.name, now)?
         }
     };
-    Garage::of(&ground.context).fits(&plan)?;
+    ground.garage().fits(&plan)?;
     let plan = prepare::leased(&ground.sources, plan).boxed().await;
     known(&plan, wish.overrides)?;
     let refusal = summary::refusal(&plan, wish.overrides);

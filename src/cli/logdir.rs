@@ -1,15 +1,19 @@
 //! `azimuth logdir …`
 
-use super::exit::Failure;
+use futures::FutureExt;
+
+use super::change;
+use super::exit::{Exit, Failure, say};
 use super::facts::{Facts, gather};
 use super::output::{Answer, Block, Column, Data, Field, Rank, Sheet, bytes, duration, mb_per_second, percent};
-use crate::command::Line;
 use crate::command::logdir::Verb;
 use crate::command::value::DirName;
+use crate::command::{Command, Line, reassign};
 use crate::feed::Section;
 use crate::model::logdir::TopicUse;
 use crate::model::row::Rows;
 use crate::model::row::logdir::LogdirRow;
+use crate::plan::intent::Intent;
 use crate::plan::relieve::{Dont, Relief, Remedy, fullest, relieve};
 
 const NEEDS: [Section; 4] = [Section::Cluster, Section::Logdirs, Section::Instances, Section::Volumes];
@@ -48,7 +52,7 @@ pub async fn answer(line: &Line, verb: &Verb) -> Result<Answer, Failure> {
             Ok(facts.seal(Answer::list(COLUMNS, own, "log dir", LogdirRow::name)))
         }
         Verb::Show { name } => show(line, name).await,
-        Verb::Relieve { name } => advise(line, name).await,
+        Verb::Relieve { name, .. } => advise(line, name).await,
     }
 }
 
@@ -82,13 +86,49 @@ async fn show(line: &Line, name: &DirName) -> Result<Answer, Failure> {
     Ok(facts.seal(answer))
 }
 
+/// Does one of the remedies: the plan of its own command.
+pub async fn apply(line: &Line, name: &DirName, number: u32) -> Result<Exit, Failure> {
+    let facts = gather(line, &RELIEF).await?;
+    let relief = relief(&facts, name)?;
+    let count = relief.remedies.len();
+    let Some(remedy) = relief.remedies.get(number as usize - 1) else {
+        return Err(Failure::usage(format!(
+            "there is no remedy {number} for {name}, there are {count}; azimuth logdir relieve {name} tells them"
+        )));
+    };
+    if let Some(why) = &remedy.blocked {
+        return Err(Failure::refused(format!("{} cannot be done now: {why}", remedy.what)));
+    }
+    let Some(command) = remedy.command() else {
+        return Err(Failure::refused(format!(
+            "{} is done by hand: {}",
+            remedy.what,
+            remedy.how.join("; ")
+        )));
+    };
+    say(&format!("azimuth: {}: {command}", remedy.what));
+    let command: Command = command.parse().map_err(Failure::usage)?;
+    if let Command::Reassign(reassign::Verb::Plan(wanted)) = &command {
+        let wish = wanted.wish(None).map_err(Failure::usage)?;
+        return change::carry_out(line, Intent::Reassign(wish), &[]).boxed().await;
+    }
+    let line = Line {
+        command: Some(command),
+        ..line.clone()
+    };
+    super::answer(&line).boxed_local().await
+}
+
+fn relief(facts: &Facts, name: &DirName) -> Result<Relief, Failure> {
+    let rows = facts.rows();
+    let dir = find(facts, &rows, name)?;
+    relieve(&facts.snapshot, &rows, dir.broker, &dir.path, facts.now)
+        .ok_or_else(|| facts.unknown("logdir", &name.to_string(), &[]))
+}
+
 async fn advise(line: &Line, name: &DirName) -> Result<Answer, Failure> {
     let facts = gather(line, &RELIEF).await?;
-    let rows = facts.rows();
-    let dir = find(&facts, &rows, name)?;
-    let Some(relief) = relieve(&facts.snapshot, &rows, dir.broker, &dir.path, facts.now) else {
-        return Err(facts.unknown("logdir", &name.to_string(), &[]));
-    };
+    let relief = relief(&facts, name)?;
     Ok(facts.seal(told(&relief)))
 }
 

@@ -15,7 +15,6 @@ use crate::command::words::quote;
 use crate::command::{Line, Output};
 use crate::model::Moment;
 use crate::operation::client::Client;
-use crate::operation::driver::Garage;
 use crate::operation::engine::Means;
 use crate::operation::journal::{Ask, Chain};
 use crate::operation::launch::Route;
@@ -103,7 +102,7 @@ async fn carry_out(
     let folder = ground.folder(cluster)?;
     let means = Means {
         secrets,
-        garage: Garage::of(&ground.context),
+        garage: ground.garage(),
         notify: ground.context.notify.clone(),
         unattended,
     };

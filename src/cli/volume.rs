@@ -36,6 +36,7 @@ pub async fn answer(line: &Line, verb: &Verb) -> Result<Answer, Failure> {
             answer.blocks[0].upright = true;
             answer
         }
+        _ => return Err(Failure::usage("that is a change")),
     };
     if volumes.is_empty()
         && let Some(reason) = facts.snapshot.cloud.zones.problem()

@@ -242,18 +242,16 @@ impl Random {
                     overrides: self.gates(),
                 },
             }),
-            4 => Command::Volume(match self.flip() {
-                true => volume::Verb::List,
-                false => volume::Verb::Show {
-                    ids: self.some(1, Self::text),
-                },
-            }),
+            4 => Command::Volume(self.volume()),
             5 => Command::Logdir(match self.below(3) {
                 0 => logdir::Verb::List {
                     broker: self.maybe(Self::id),
                 },
                 1 => logdir::Verb::Show { name: self.dir() },
-                _ => logdir::Verb::Relieve { name: self.dir() },
+                _ => logdir::Verb::Relieve {
+                    name: self.dir(),
+                    apply: self.maybe(|random| 1 + random.below(9) as u32),
+                },
             }),
             6 => Command::Quorum(quorum::Verb::Show),
             7 => {
@@ -690,10 +688,61 @@ impl Random {
         }
     }
 
+    fn volume(&mut self) -> volume::Verb {
+        let shape = |random: &mut Self| volume::ShapeFlags {
+            size: random.maybe(|random| 1 + random.below(60_000) as i64),
+            kind: random.maybe(Self::text),
+            iops: random.maybe(|random| 1 + random.below(80_000) as i64),
+            throughput: random.maybe(|random| 1 + random.below(2000) as i64),
+        };
+        let how = |random: &mut Self| volume::How {
+            detach: random.flip(),
+            overrides: random.gates(),
+        };
+        match self.below(8) {
+            0 => volume::Verb::List,
+            7 => volume::Verb::Extend {
+                id: self.text(),
+                driver: self.driver(),
+                how: how(self),
+            },
+            1 => volume::Verb::Show {
+                ids: self.some(1, Self::text),
+            },
+            2 => volume::Verb::Modify {
+                id: self.text(),
+                shape: shape(self),
+                driver: self.driver(),
+                how: how(self),
+            },
+            3 => volume::Verb::Snapshot {
+                broker: self.id(),
+                how: how(self),
+            },
+            4 => volume::Verb::Create {
+                from_snapshot: self.text(),
+                broker: self.id(),
+                shape: shape(self),
+                how: how(self),
+            },
+            5 => volume::Verb::Attach {
+                id: self.text(),
+                broker: self.id(),
+                device: self.maybe(Self::text),
+                how: how(self),
+            },
+            _ => volume::Verb::Detach {
+                id: self.text(),
+                how: how(self),
+            },
+        }
+    }
+
     fn driver(&mut self) -> Option<DriverName> {
-        self.maybe(|random| match random.flip() {
-            true => DriverName::Command,
-            false => DriverName::Ssh,
+        self.maybe(|random| match random.below(3) {
+            0 => DriverName::Command,
+            1 => DriverName::Ssh,
+            _ => DriverName::Ssm,
         })
     }
 

@@ -70,7 +70,7 @@ pub struct Drive {
     #[arg(value_parser = clap::value_parser!(BrokerId).range(0..))]
     pub id: BrokerId,
     /// How its host is reached; the context's only driver without it
-    #[arg(long, value_name = "command|ssh", value_parser = driver)]
+    #[arg(long, value_name = "command|ssh|ssm", value_parser = driver)]
     pub driver: Option<DriverName>,
     /// Go on against these gates; needs --reason
     #[arg(long = "override", value_name = "GATE", value_delimiter = ',', value_parser = gate)]

@@ -21,15 +21,20 @@ pub enum Verb {
         #[arg(value_name = "BROKER[:DIR]")]
         name: DirName,
     },
-    /// What would free a log directory, in time or not; advice, nothing is changed
+    /// What would free a log directory, in time or not; advice, until one of it is to be done
     #[command(after_long_help = "\
 Examples:
   azimuth logdir relieve 5              the fullest directory of broker 5
-  azimuth logdir relieve 5:/data -o json")]
+  azimuth logdir relieve 5:/data -o json
+  azimuth logdir relieve 5 --apply 1 --dry-run
+  azimuth logdir relieve 5 --apply 1 --confirm prod-eu")]
     Relieve {
         /// The broker, and the directory where it has several: 5 or 5:/data
         #[arg(value_name = "BROKER[:DIR]")]
         name: DirName,
+        /// Do this remedy, by its number: the plan of its own command
+        #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+        apply: Option<u32>,
     },
 }
 
@@ -38,7 +43,7 @@ impl Verb {
         match self {
             Self::List { broker } => Words::new(&["logdir", "list"]).option("--broker", broker),
             Self::Show { name } => Words::new(&["logdir", "show"]).name(name),
-            Self::Relieve { name } => Words::new(&["logdir", "relieve"]).name(name),
+            Self::Relieve { name, apply } => Words::new(&["logdir", "relieve"]).name(name).option("--apply", *apply),
         }
     }
 }

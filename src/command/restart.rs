@@ -61,7 +61,7 @@ pub struct Roll {
     #[arg(long)]
     pub all: bool,
     /// How their hosts are reached; the context's only driver without it
-    #[arg(long, value_name = "command|ssh", value_parser = driver)]
+    #[arg(long, value_name = "command|ssh|ssm", value_parser = driver)]
     pub driver: Option<DriverName>,
     /// Leaders leave a broker before it stops, and come back after it has started
     #[arg(long)]

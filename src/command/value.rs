@@ -88,7 +88,7 @@ impl Offset {
 
 /// The name of a driver.
 pub(super) fn driver(text: &str) -> Result<DriverName, String> {
-    text.parse().map_err(|_| "write command or ssh".to_owned())
+    text.parse().map_err(|_| "write command, ssh or ssm".to_owned())
 }
 
 /// A regular expression for whole names of topics, as it was written.

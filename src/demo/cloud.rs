@@ -1,4 +1,4 @@
-//! The simulated cloud: EC2, EBS and CloudWatch on a loopback port, for the demo and for tests. The real AWS SDK talks
+//! The simulated cloud: EC2, EBS, CloudWatch and Systems Manager on a loopback port, for the demo and for tests. The real AWS SDK talks
 //! to it.
 //!
 //! It answers what [`Fleet`] describes and what [`Handle`] is told of the work the brokers do, at AWS's periods and
@@ -15,6 +15,7 @@ mod meter;
 mod metric;
 mod query;
 mod server;
+mod ssm;
 mod time;
 mod xml;
 
@@ -22,16 +23,18 @@ mod xml;
 #[cfg(feature = "aws")]
 mod tests;
 
+use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 use tokio::task::AbortHandle;
 
 pub use fault::{EventScript, Faults, LagScript, ModifyScript, Script, SlowScript, StateScript};
 pub use fleet::{Disk, Fleet, Machine, Place, Usual};
 pub use meter::Io;
+pub use ssm::Task;
 
 use meter::Meter;
 use time::Tempo;
@@ -66,8 +69,25 @@ struct State {
     fleet: Fleet,
     meter: Meter,
     modifications: Vec<ec2::Change>,
+    /// When each volume was modified.
+    history: Vec<(String, i64)>,
+    /// Client token to what it made.
+    tokens: BTreeMap<String, String>,
+    commands: ssm::Commands,
     requests: u64,
+    asked: VecDeque<Asked>,
 }
+
+/// One request as it came.
+#[derive(Debug, Clone, PartialEq, serde::Serialize)]
+pub struct Asked {
+    pub operation: String,
+    /// Its parameters, as the service names them.
+    pub parameters: serde_json::Value,
+}
+
+/// So many requests are remembered, the newest.
+const ASKED: usize = 2000;
 
 impl Simulation {
     /// Listens on a free port of 127.0.0.1 and answers for the fleet. With [`Usual`] work in the fleet the past hour is
@@ -105,7 +125,11 @@ impl Simulation {
             fleet,
             meter,
             modifications: Vec::new(),
+            history: Vec::new(),
+            tokens: BTreeMap::new(),
+            commands: ssm::Commands::default(),
             requests: 0,
+            asked: VecDeque::new(),
         };
         let shared = Shared {
             tempo: Tempo::new(clock(), clock_factor),
@@ -190,6 +214,48 @@ impl Handle {
     pub fn add_cpu(&self, instance: &str, percent: f64) {
         let minute = self.now().div_euclid(60);
         self.state().meter.add_cpu(instance, minute, percent);
+    }
+
+    /// What the instances are told by Systems Manager from now on. Without anybody to hear it, each command is done at once.
+    pub fn hosts(&self) -> mpsc::UnboundedReceiver<Task> {
+        let (tasks, hosts) = mpsc::unbounded_channel();
+        self.state().commands.attach(tasks);
+        hosts
+    }
+
+    /// What became of a command that a host was told.
+    pub fn end_command(&self, command: &str, code: i32, said: impl Into<String>) {
+        self.state().commands.end(command, code, said.into());
+    }
+
+    /// How large the volumes of an instance are that hold this log directory, by their tag.
+    pub fn size_gib(&self, instance: &str, log_dir: &str) -> Option<i64> {
+        let state = self.state();
+        let machine = state.fleet.machine(instance)?;
+        let holds = |disk: &&Disk| disk.tags.get("kafka:log-dir").is_some_and(|dir| dir == log_dir);
+        machine.disks.iter().find(holds).map(|disk| disk.size_gib)
+    }
+
+    /// The last requests that change or command anything, the oldest first.
+    pub fn asked(&self) -> Vec<Asked> {
+        self.state().asked.iter().cloned().collect()
+    }
+
+    fn remember(&self, operation: &str, parameters: impl FnOnce() -> serde_json::Value) {
+        if ["Describe", "Get", "List"]
+            .iter()
+            .any(|read| operation.starts_with(read))
+        {
+            return;
+        }
+        let mut state = self.state();
+        if state.asked.len() == ASKED {
+            state.asked.pop_front();
+        }
+        state.asked.push_back(Asked {
+            operation: operation.to_owned(),
+            parameters: parameters(),
+        });
     }
 
     /// Requests answered so far, refused ones included.

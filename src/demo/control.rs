@@ -1,5 +1,5 @@
-//! The demo's brokers stopped and started from outside, as a service manager would: a socket in the demo's folder, which the
-//! `command` driver of its context leads to.
+//! The demo's brokers stopped and started from outside, as a service manager would: told by the simulated Systems Manager, which
+//! the `ssm` driver of its context leads to, or over a socket in the demo's folder, which `azimuth demo --control` asks.
 //!
 //! A line asks, `restart 4`, and a line answers when it is done: nothing, or why not. A broker that stops hands over what it
 //! leads first, and one that starts serves before the answer.
@@ -9,21 +9,35 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use azimuth_broker::cluster::Cluster;
+use azimuth_broker::env::disk::Disk;
 use azimuth_broker::id::NodeId;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::Mutex;
+use tokio::sync::mpsc::UnboundedReceiver;
 
+use super::cloud::{Fleet, Handle, Task};
 use crate::model::BrokerId;
 use crate::model::driver::Action;
-use crate::settings::driver::{Drivers, Local};
+use crate::settings::driver::Drivers;
 
 /// How long the demo may take for it.
 const DONE_WITHIN: Duration = Duration::from_secs(120);
 /// How long a broker of the demo is watched after it is back.
 const SOAK: jiff::SignedDuration = jiff::SignedDuration::from_secs(5);
 
+/// The driver of the demo's context: Systems Manager, which a build without AWS does not reach.
+#[cfg(feature = "aws")]
+pub(super) fn driver(_socket: &Path) -> std::io::Result<Drivers> {
+    Ok(Drivers {
+        soak: Some(SOAK),
+        ssm: Some(crate::settings::driver::Document::default()),
+        ..Drivers::default()
+    })
+}
+
 /// The driver of the demo's context: this program again.
+#[cfg(not(feature = "aws"))]
 pub(super) fn driver(socket: &Path) -> std::io::Result<Drivers> {
     let words = |path: &Path| path.display().to_string();
     let program = words(&std::env::current_exe()?);
@@ -39,9 +53,9 @@ pub(super) fn driver(socket: &Path) -> std::io::Result<Drivers> {
     .map(str::to_owned);
     Ok(Drivers {
         soak: Some(SOAK),
-        command: Some(Local {
+        command: Some(crate::settings::driver::Local {
             run: Some([program].into_iter().chain(ask).collect()),
-            ..Local::default()
+            ..crate::settings::driver::Local::default()
         }),
         ..Drivers::default()
     })
@@ -61,6 +75,49 @@ pub(super) async fn serve(listener: UnixListener, cluster: Arc<Mutex<Cluster>>) 
         // Whoever hung up gets no answer; what was asked is done all the same.
         let _ = answer(stream, &cluster).await;
     }
+}
+
+/// Does what the simulated Systems Manager tells the instances, one after the other.
+pub(super) async fn obey(
+    mut tasks: UnboundedReceiver<Task>,
+    cloud: Handle,
+    cluster: Arc<Mutex<Cluster>>,
+    fleet: Fleet,
+    disk: Disk,
+) {
+    while let Some(task) = tasks.recv().await {
+        let broker = fleet.machines.iter().position(|machine| machine.id == task.instance);
+        if let Some(path) = task.parameters.get("path").and_then(|values| values.first()) {
+            let size = cloud.size_gib(&task.instance, path);
+            let bytes = size.map(|gib| ((gib << 30) as f64 * super::FILE_SYSTEM_SHARE) as u64);
+            match bytes.is_some_and(|bytes| disk.resize(Path::new(path), bytes)) {
+                true => cloud.end_command(&task.command, 0, "data blocks changed"),
+                false => cloud.end_command(&task.command, 1, format!("{path} is no mount point")),
+            }
+            continue;
+        }
+        let told = match (broker, asked(&task)) {
+            (Some(at), Some(action)) => act(&cluster, action, at as BrokerId + 1).await,
+            _ => Err(format!(
+                "{} is not told what to do: {:?}",
+                task.instance, task.parameters
+            )),
+        };
+        match told {
+            Ok(()) => cloud.end_command(&task.command, 0, "kafka.service: done"),
+            Err(why) => cloud.end_command(&task.command, 1, why),
+        }
+    }
+}
+
+/// What a document does here: its parameter `action`, or what its command has systemd do.
+fn asked(task: &Task) -> Option<Action> {
+    let of = |name: &str| task.parameters.get(name).and_then(|values| values.first());
+    if let Some(action) = of("action") {
+        return action.parse().ok();
+    }
+    let (_, rest) = of("commands")?.split_once("systemctl ")?;
+    rest.split_whitespace().next()?.parse().ok()
 }
 
 async fn answer(stream: UnixStream, cluster: &Mutex<Cluster>) -> std::io::Result<()> {

@@ -39,6 +39,12 @@ pub struct Cloud {
     #[serde(default)]
     pub backings: BTreeMap<BrokerId, BTreeMap<String, Backing>>,
     pub cost: Cost,
+    /// By instance: its SSM agent. Asked for by plans that need it, so in no capture.
+    #[serde(skip)]
+    pub agents: Observed<BTreeMap<String, Agent>>,
+    /// As whom plans would be carried out. Of this process, so in no capture.
+    #[serde(skip)]
+    pub credentials: Observed<Credentials>,
 }
 
 impl Cloud {
@@ -121,6 +127,34 @@ pub struct Event {
     pub deadline: Option<Moment>,
 }
 
+/// The Systems Manager agent of an instance.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Agent {
+    /// `Online`, `ConnectionLost`, `Inactive`.
+    pub ping: String,
+    pub last_ping_at: Option<Moment>,
+    pub version: Option<String>,
+}
+
+/// How long AWS credentials last.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Credentials {
+    /// `None`: they have no end, or it is not told.
+    pub ends_at: Option<Moment>,
+    pub renewed: Renewal,
+    /// They have a session token, so they end at some time.
+    pub temporary: bool,
+}
+
+/// Whether credentials are followed by others when they end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Renewal {
+    /// Their provider gets new ones: an instance profile, a role, SSO while its session lasts.
+    Itself,
+    /// They were exported into the environment of this process.
+    Never,
+}
+
 /// An EBS volume, attached to at most one instance here.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Volume {
@@ -136,6 +170,9 @@ pub struct Volume {
     pub instance: Option<String>,
     pub device: Option<String>,
     pub delete_on_termination: Option<bool>,
+    /// `attaching`, `attached`, `detaching`, `busy`.
+    #[serde(default)]
+    pub attachment: Option<String>,
     pub tags: BTreeMap<String, String>,
     pub modification: Option<Modification>,
 }

@@ -56,6 +56,8 @@ pub enum DriverName {
     Command,
     /// The operator's own OpenSSH client, which runs one command on the broker's host.
     Ssh,
+    /// A document of AWS Systems Manager, which its agent runs on the broker's instance.
+    Ssm,
 }
 
 /// A broker as its host is found.
@@ -83,9 +85,11 @@ pub struct Way {
     pub deadline_seconds: u64,
     /// How long a broker is watched after it is back, in seconds.
     pub soak_seconds: u64,
+    /// What extends the file system of a log directory to its volume; `None` where the context says nothing of it.
+    pub grow: Option<Vec<String>>,
 }
 
-const NAMES: [&str; 5] = ["broker", "host", "instance", "az", "action"];
+const NAMES: [&str; 6] = ["broker", "host", "instance", "az", "action", "path"];
 
 impl Way {
     /// What is run for this, word by word.
@@ -99,7 +103,19 @@ impl Way {
                 self.driver
             )
         })?;
-        template.iter().map(|word| fill(word, action, place)).collect()
+        template
+            .iter()
+            .map(|word| fill(word, &action.to_string(), place, None))
+            .collect()
+    }
+
+    /// What is run to extend the file system of a log directory, word by word.
+    ///
+    /// # Errors
+    /// As [`Way::words`].
+    pub fn growing(&self, place: &Place, path: &str) -> Option<Result<Vec<String>, String>> {
+        let words = self.grow.as_ref()?.iter();
+        Some(words.map(|word| fill(word, "grow", place, Some(path))).collect())
     }
 }
 
@@ -118,7 +134,7 @@ pub fn check(template: &str) -> Result<(), String> {
     })
 }
 
-fn fill(template: &str, action: Action, place: &Place) -> Result<String, String> {
+fn fill(template: &str, action: &str, place: &Place, path: Option<&str>) -> Result<String, String> {
     check(template)?;
     let id = place.broker;
     let known = |value: &Option<String>, what: &str| {
@@ -131,7 +147,8 @@ fn fill(template: &str, action: Action, place: &Place) -> Result<String, String>
         "host" => Ok(place.host.clone()),
         "instance" => known(&place.instance, "instance"),
         "az" => known(&place.az, "availability zone"),
-        _ => Ok(action.to_string()),
+        "path" => known(&path.map(ToOwned::to_owned), "log directory"),
+        _ => Ok(action.to_owned()),
     };
     let mut filled = String::new();
     for part in parts(template) {
@@ -139,7 +156,8 @@ fn fill(template: &str, action: Action, place: &Place) -> Result<String, String>
             Part::Text(text) => filled.push_str(text),
             Part::Name(name) => {
                 let value = value(name)?;
-                let plain = |letter: char| letter.is_ascii_alphanumeric() || "._:-".contains(letter);
+                let more = if name == "path" { "._:-/" } else { "._:-" };
+                let plain = |letter: char| letter.is_ascii_alphanumeric() || more.contains(letter);
                 if value.is_empty() || value.starts_with('-') || !value.chars().all(plain) {
                     return Err(format!(
                         "the {name} of broker {id} is {value:?}, which is not put into a command"
@@ -203,14 +221,14 @@ mod tests {
     fn a_template_is_filled_and_what_is_the_shells_stays() {
         let text = "ctl {action} {host}:{broker} ${HOME} {az} ${host} {} {A}";
         assert_eq!(
-            fill(text, Action::Restart, &place()).unwrap(),
+            fill(text, "restart", &place(), None).unwrap(),
             "ctl restart b4.internal:4 ${HOME} euw1-az2 ${host} {} {A}"
         );
     }
 
     #[test]
     fn what_is_not_known_or_would_be_a_command_itself_is_refused() {
-        let told = |text: &str, place: &Place| fill(text, Action::Stop, place).unwrap_err();
+        let told = |text: &str, place: &Place| fill(text, "stop", place, None).unwrap_err();
         assert!(told("x {instance}", &place()).contains("instance of broker 4, which is not known"));
         assert!(told("x {brokr}", &place()).contains("`{brokr}`"));
         for host in ["a; rm -rf /", "$(id)", "", "-oProxyCommand=x", "a b", "a'b"] {
@@ -221,5 +239,9 @@ mod tests {
             assert!(told("ssh {host}", &evil).contains("not put into a command"), "{host}");
         }
         assert!(check("{host} {action}").is_ok());
+        let path = |path: &str| fill("grow {path}", "grow", &place(), Some(path));
+        assert_eq!(path("/data/kafka-1").unwrap(), "grow /data/kafka-1");
+        assert!(path("/data/$(id)").unwrap_err().contains("not put into a command"));
+        assert!(told("x {path}", &place()).contains("log directory of broker 4, which is not known"));
     }
 }

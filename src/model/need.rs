@@ -199,6 +199,12 @@ pub const NEEDS: &[Need] = &[
             (Topic, DescribeConfigs),
         ],
     ),
+    changes("volume modify", &[(Cluster, Describe), (Topic, Describe)]),
+    changes("volume extend", &[(Cluster, Describe), (Topic, Describe)]),
+    changes("volume snapshot", &[(Cluster, Describe), (Topic, Describe)]),
+    changes("volume create", &[(Cluster, Describe), (Topic, Describe)]),
+    changes("volume attach", &[(Cluster, Describe), (Topic, Describe)]),
+    changes("volume detach", &[(Cluster, Describe), (Topic, Describe)]),
     changes(
         "reassign apply",
         &[

@@ -104,7 +104,7 @@ fn to_gp3(volume: &Volume) -> Option<Raise> {
 }
 
 /// USD a month for what goes beyond the included throughput and IOPS.
-fn gp3_extras(mib: i64, iops: i64) -> f64 {
+pub(super) fn gp3_extras(mib: i64, iops: i64) -> f64 {
     (mib - GP3_MIB).max(0) as f64 * USD_PER_GP3_MIB + (iops - GP3_IOPS).max(0) as f64 * USD_PER_GP3_IOPS
 }
 

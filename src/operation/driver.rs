@@ -6,7 +6,9 @@
 
 mod command;
 mod process;
+mod said;
 mod ssh;
+mod ssm;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -15,15 +17,16 @@ use futures::future::BoxFuture;
 
 use super::Error;
 use crate::model::driver::DriverName;
-use crate::plan::Plan;
-use crate::plan::restart::{Turn, turns};
+use crate::plan::restart::turns;
+use crate::plan::{Plan, volume};
 use crate::settings::Context;
 use crate::settings::driver::Drivers;
+use crate::source::aws::Aws;
 
 /// Something that stops and starts brokers.
 pub(super) trait Driver: Send + Sync {
-    /// Begins the act. Returns once it goes on without us.
-    fn begin<'a>(&'a self, turn: &'a Turn, run: &'a Run) -> BoxFuture<'a, Result<(), String>>;
+    /// Begins what the words say. Returns once it goes on without us.
+    fn begin<'a>(&'a self, words: &'a [String], run: &'a Run) -> BoxFuture<'a, Result<(), String>>;
 
     /// What became of an act that was begun, by whichever engine.
     fn look<'a>(&'a self, run: &'a Run) -> BoxFuture<'a, State>;
@@ -48,6 +51,8 @@ pub(super) enum State {
     /// It left no mark, so it was never begun.
     Absent,
     Running,
+    /// It was begun, and how it stands cannot be told now.
+    Unseen(String),
     Ended(Exit),
     /// It was begun, did not end, and nobody carries it out any more: this machine was restarted, or somebody killed it.
     Lost,
@@ -83,20 +88,28 @@ impl std::fmt::Display for Exit {
 
 /// The drivers of a context.
 #[derive(Debug, Clone, Default)]
-pub struct Garage(Drivers);
+pub struct Garage {
+    drivers: Drivers,
+    /// Where there is any.
+    aws: Option<Aws>,
+}
 
 impl Garage {
-    pub fn of(context: &Context) -> Self {
-        Self(context.driver.clone().unwrap_or_default())
+    pub fn of(context: &Context, aws: Option<Aws>) -> Self {
+        Self {
+            drivers: context.driver.clone().unwrap_or_default(),
+            aws,
+        }
     }
 
     pub(super) fn driver(&self, name: DriverName) -> Box<dyn Driver> {
         match name {
             DriverName::Command => {
-                let local = self.0.command.clone().unwrap_or_default();
+                let local = self.drivers.command.clone().unwrap_or_default();
                 Box::new(command::Command::new(local.environment))
             }
             DriverName::Ssh => Box::new(ssh::Ssh::new()),
+            DriverName::Ssm => Box::new(ssm::Ssm::new(self.aws.clone())),
         }
     }
 
@@ -106,8 +119,26 @@ impl Garage {
     /// [`Error::Drifted`] with both.
     pub fn fits(&self, plan: &Plan) -> Result<(), Error> {
         let mut ways = BTreeMap::new();
+        for (extend, run) in volume::runs(plan) {
+            let now = self.drivers.way(Some(run.driver)).map_err(Error::Drifted)?;
+            let now = now
+                .growing(&run.place, &extend.path)
+                .transpose()
+                .map_err(Error::Drifted)?;
+            if now.as_ref() != Some(&run.words) {
+                let spoken = crate::plan::restart::spoken;
+                return Err(Error::Drifted(format!(
+                    "the context extends {} by `{}`, the plan says `{}`; make the plan again",
+                    extend.path,
+                    now.as_deref().map(spoken).unwrap_or_default(),
+                    spoken(&run.words)
+                )));
+            }
+        }
         for turn in turns(plan) {
-            let way = ways.entry(turn.driver).or_insert_with(|| self.0.way(Some(turn.driver)));
+            let way = ways
+                .entry(turn.driver)
+                .or_insert_with(|| self.drivers.way(Some(turn.driver)));
             let now = match way {
                 Ok(way) => way.words(turn.action, &turn.place),
                 Err(why) => Err(why.clone()),

@@ -4,11 +4,13 @@
 
 mod drain;
 mod roll;
+mod volume;
 
 use std::path::PathBuf;
 use std::pin::pin;
 use std::time::Duration;
 
+use futures::FutureExt;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep};
 
@@ -44,6 +46,8 @@ const LOOK: Duration = Duration::from_secs(1);
 const FIRST_LOOK: Duration = Duration::from_secs(20);
 /// So many looks in a row must agree that a step has gone astray: brokers learn of changes one after the other.
 const ASTRAY_LOOKS: u32 = 5;
+/// How long one look at the gates before a step may take.
+const GATES: Duration = Duration::from_secs(20);
 /// So often a throttle that somebody refuses to take away is tried.
 const LIFT_TRIES: u32 = 10;
 /// How long an engine that is done stays to tell those who watch.
@@ -248,6 +252,7 @@ impl Engine {
                 self.carry_out(at, step, again).await
             }
             Step::Restart(turn) => self.take_turn(at, turn).await,
+            Step::Volume(act) => self.volume(at, act).boxed().await,
             _ => self.carry_out(at, step, again).await,
         }
     }
@@ -508,6 +513,9 @@ impl Engine {
                 "moves in flight were taken back".to_owned()
             }
             Some((at, Step::Restart(turn))) => self.leave(at, &turn).await?,
+            Some((_, Step::Volume(_))) => {
+                "what EC2 or a host has taken goes on by itself; azimuth volume list shows it".to_owned()
+            }
             Some(_) => {
                 "the step that was begun cannot be taken back, and what became of it was not verified".to_owned()
             }
@@ -673,6 +681,7 @@ impl Engine {
             _ if next != Next::Go => return Ok(Ok(next)),
             Step::Reassign { .. } => {}
             Step::Restart(turn) => return self.before_turn(at, turn).await,
+            Step::Volume(act) => return self.before_volume(act).await,
             _ => return Ok(Ok(next)),
         }
         loop {

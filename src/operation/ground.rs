@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::driver::Garage;
 use super::folder::Folder;
 use super::launch::Route;
 use super::{Error, Secrets};
@@ -36,6 +37,11 @@ impl Ground {
             paths,
             sources,
         })
+    }
+
+    /// What reaches its brokers' processes.
+    pub fn garage(&self) -> Garage {
+        Garage::of(&self.context, self.sources.aws.clone().ok())
     }
 
     /// How an engine is led to the same cluster.

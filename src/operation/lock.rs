@@ -32,6 +32,7 @@ pub fn scopes(plan: &Plan) -> Vec<String> {
         | Step::Elect { .. }
         | Step::SetThrottle { .. }
         | Step::ClearThrottle { .. }
+        | Step::Volume(_)
         | Step::Restart(_) => "data".to_owned(),
         // A restart of the broker that is waited for must not wait for this in turn.
         Step::AwaitIsr(_) => CATCH_UP.to_owned(),

@@ -5,12 +5,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::time::Duration;
 
+use futures::FutureExt;
 use futures::future::join_all;
 use tokio::time::timeout;
 
 use super::{Error, Folder, Secrets, lease};
 use crate::feed::{self, Needs, Section, Sources};
 use crate::model::config::Owner;
+use crate::model::driver::DriverName;
+use crate::model::identity::Identity;
 use crate::model::transaction::Producer;
 use crate::model::{BrokerId, Moment, Observed, Snapshot, Trouble};
 use crate::plan::group::{Reset, To};
@@ -20,10 +23,12 @@ use crate::plan::reassign::{Goal, MaxRate};
 use crate::plan::restart;
 use crate::plan::throttle::{Clear, Set};
 use crate::plan::topic::Truncate;
-use crate::plan::{Kind, Plan, Step};
+use crate::plan::{Kind, Plan, Step, volume};
 use crate::settings::secret::Program;
 use crate::settings::{Context, Secret};
 
+/// Names what is only tried to EC2.
+const TRIAL: &str = "azimuth-trial";
 /// Between the two looks that tell how fast somebody writes.
 const APART: Duration = Duration::from_secs(1);
 
@@ -32,6 +37,11 @@ const APART: Duration = Duration::from_secs(1);
 pub async fn asked(sources: &Sources, mut intent: Intent, snapshot: &Snapshot) -> Intent {
     if let Intent::AbortTransaction(wish) = &mut intent {
         wish.found = producers(sources, snapshot, &wish.topic, wish.partition).await;
+        return intent;
+    }
+    if let Intent::Volume(wish) = &mut intent {
+        // What asks AWS is too large to lie on the stack of whoever waits for it.
+        tried(sources, wish, snapshot).boxed().await;
         return intent;
     }
     let (topics, to): (BTreeSet<String>, &mut To) = match &mut intent {
@@ -118,8 +128,27 @@ pub fn equipped(intent: Intent, context: &Context) -> Result<Intent, Error> {
             way: Some(context.way(wish.driver).map_err(Error::Undriven)?),
             ..wish
         }),
+        Intent::Volume(wish) => {
+            let way = context.way(wish.driver);
+            match (way, wish.driver) {
+                (Err(why), Some(_)) => return Err(Error::Undriven(why)),
+                (way, _) => Intent::Volume(volume::Wish { way, ..wish }),
+            }
+        }
         other => other,
     })
+}
+
+/// What must be seen before a volume is changed.
+pub(super) fn about_volumes() -> Needs {
+    Needs::from([
+        Section::Cluster,
+        Section::Links,
+        Section::Topics,
+        Section::Logdirs,
+        Section::Instances,
+        Section::Volumes,
+    ])
 }
 
 /// What must be seen before a broker is stopped.
@@ -234,7 +263,20 @@ pub async fn look(sources: &Sources, intent: &Intent, deadline: Duration) -> Sna
             feed::collect(sources, &needs, deadline).await
         }
         Intent::Quota(_) => feed::collect(sources, &needs(&[Section::Cluster, Section::Quotas]), deadline).await,
-        Intent::Restart(_) => feed::collect(sources, &about_restarts(sources), deadline).await,
+        Intent::Restart(wish) => {
+            let mut snapshot = feed::collect(sources, &about_restarts(sources), deadline / 2).await;
+            let driver = wish.driver.or(wish.way.as_ref().map(|way| way.driver));
+            ask_reach(sources, &mut snapshot, driver, deadline / 2).boxed().await;
+            snapshot
+        }
+        Intent::Volume(wish) => {
+            let mut snapshot = feed::collect(sources, &about_volumes(), deadline / 2).boxed().await;
+            let driver = wish.driver.or(wish.way.as_ref().ok().map(|way| way.driver));
+            let driver = driver.filter(|_| is_growing(wish));
+            ask_reach(sources, &mut snapshot, driver, deadline / 4).boxed().await;
+            ask_credentials(sources, &mut snapshot, deadline / 4).boxed().await;
+            snapshot
+        }
         Intent::Acl(_) | Intent::User(_) => {
             let of = match intent {
                 Intent::User(_) => Section::Users,
@@ -328,6 +370,98 @@ fn owner(step: &Step) -> Option<&Owner> {
     }
 }
 
+/// Asks AWS what a driver of its kind needs: which agents answer, and how long our credentials last.
+pub(super) async fn ask_reach(
+    sources: &Sources,
+    snapshot: &mut Snapshot,
+    driver: Option<DriverName>,
+    deadline: Duration,
+) {
+    if driver != Some(DriverName::Ssm) {
+        return;
+    }
+    let cloud = &snapshot.cloud;
+    let known = cloud.identities.values().filter_map(Identity::instance);
+    let instances: Vec<String> = known.map(ToOwned::to_owned).collect();
+    let (agents, credentials) = match &sources.aws {
+        Ok(aws) => {
+            let asked = async { futures::join!(aws.agents(&instances), aws.credentials()) };
+            match timeout(deadline, asked).await {
+                Ok((agents, credentials)) => (observed(agents), observed(credentials)),
+                Err(_) => (late(), late()),
+            }
+        }
+        Err(why) => (Observed::absent(why), Observed::absent(why)),
+    };
+    (snapshot.cloud.agents, snapshot.cloud.credentials) = (agents, credentials);
+}
+
+/// Asks how long our AWS credentials last.
+async fn ask_credentials(sources: &Sources, snapshot: &mut Snapshot, deadline: Duration) {
+    snapshot.cloud.credentials = match &sources.aws {
+        Ok(aws) => timeout(deadline, aws.credentials())
+            .await
+            .map_or_else(|_| late(), observed),
+        Err(why) => Observed::absent(why),
+    };
+}
+
+fn is_growing(wish: &volume::Wish) -> bool {
+    match &wish.verb {
+        volume::Verb::Modify { wanted, .. } => wanted.size_gib.is_some(),
+        volume::Verb::Extend { .. } => true,
+        _ => false,
+    }
+}
+
+/// What EC2 tells of a volume or snapshot that belongs to no broker that is seen, and whether it would carry the change out.
+async fn tried(sources: &Sources, wish: &mut volume::Wish, snapshot: &Snapshot) {
+    let aws = match &sources.aws {
+        Ok(aws) => aws,
+        Err(why) => {
+            wish.found.problem = Some(why.clone());
+            wish.trial = Some(Err(why.clone()));
+            return;
+        }
+    };
+    if wish.is_stranger(snapshot) {
+        let asked = match &wish.verb {
+            volume::Verb::Create { snapshot, .. } => aws
+                .ebs_snapshots(std::slice::from_ref(snapshot), None)
+                .await
+                .map(|found| wish.found.snapshot = found.into_iter().next()),
+            volume::Verb::Modify { volume, .. }
+            | volume::Verb::Attach { volume, .. }
+            | volume::Verb::Detach { volume } => aws.volume(volume).await.map(|found| wish.found.volume = found),
+            volume::Verb::Snapshot { .. } | volume::Verb::Extend { .. } => Ok(()),
+        };
+        wish.found.problem = asked.err().map(|error| error.to_string());
+    }
+    // What cannot be said cannot be tried; the plan says why.
+    if let Ok(change) = wish.change(snapshot) {
+        let tried = aws.change(&change, TRIAL, true).boxed().await;
+        wish.trial = Some(tried.map(drop).map_err(|error| error.to_string()));
+    }
+}
+
+fn observed<T>(answer: Result<T, crate::source::Error>) -> Observed<T> {
+    let now = Moment::now();
+    match answer {
+        Ok(value) => Observed::fresh(value, now),
+        Err(error) => {
+            let mut seen = Observed::default();
+            seen.fail(error.trouble(), error.to_string(), now);
+            seen
+        }
+    }
+}
+
+fn late<T>() -> Observed<T> {
+    let mut seen = Observed::default();
+    seen.fail(Trouble::TimedOut, "no answer in time", Moment::now());
+    seen
+}
+
 /// Asks for every config of these owners; for all brokers together some broker too, which tells what there is to set.
 async fn ask_configs(sources: &Sources, snapshot: &mut Snapshot, owners: &[&Owner], deadline: Duration) {
     let known = |owner: &&&Owner| match owner {
@@ -343,14 +477,7 @@ async fn ask_configs(sources: &Sources, snapshot: &mut Snapshot, owners: &[&Owne
     }
     let asked = wanted.into_iter().map(async |owner| {
         let told = timeout(deadline, sources.kafka.configs_of(&owner)).await;
-        let now = Moment::now();
-        let mut seen = Observed::default();
-        match told {
-            Ok(Ok(configs)) => seen = Observed::fresh(configs, now),
-            Ok(Err(error)) => seen.fail(error.trouble(), error.to_string(), now),
-            Err(_) => seen.fail(Trouble::TimedOut, "no answer in time", now),
-        }
-        (owner, seen)
+        (owner, told.map_or_else(|_| late(), observed))
     });
     snapshot.owned_configs = join_all(asked).await.into_iter().collect();
 }

@@ -64,7 +64,7 @@ pub(super) async fn act(kafka: Kafka, step: Step, again: bool, secrets: Secrets)
         Step::SetThrottle { settings } => throttle::set(&kafka, settings, settings).await,
         Step::AwaitIsr(_) => Act::Asked,
         // The engine does them itself: setting by setting, and with a driver.
-        Step::ClearThrottle { .. } | Step::Restart(_) => Act::Asked,
+        Step::ClearThrottle { .. } | Step::Restart(_) | Step::Volume(_) => Act::Asked,
     }
 }
 
@@ -88,7 +88,7 @@ pub(super) async fn look(kafka: Kafka, step: Step, at: usize) -> Seen {
         Step::AlterConfigs(alter) => config::look(&kafka, alter, at).await,
         Step::SetThrottle { settings } => throttle::is_set(&kafka, settings, at).await,
         Step::AwaitIsr(back) => throttle::is_back(&kafka, back, at).await,
-        Step::ClearThrottle { .. } | Step::Restart(_) => Seen::Done(String::new()),
+        Step::ClearThrottle { .. } | Step::Restart(_) | Step::Volume(_) => Seen::Done(String::new()),
     }
 }
 

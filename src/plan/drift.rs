@@ -44,6 +44,8 @@ pub fn since(plan: &Plan, snapshot: &Snapshot, now: Moment) -> Vec<Drift> {
     for step in &plan.steps {
         match step {
             Step::Reassign { moves } => moves.iter().filter_map(|m| moved(m, snapshot)).for_each(&mut material),
+            // The engine looks at the volume before it asks for anything.
+            Step::Volume(_) => {}
             Step::Elect { .. } | Step::AbortTransaction { .. } | Step::AwaitIsr(_) => {}
             Step::ResetOffsets { group, .. } | Step::DeleteGroup { group, .. } => {
                 reads(group, snapshot).into_iter().for_each(&mut material);
@@ -106,6 +108,7 @@ fn is_beside_topics(step: &Step) -> bool {
             | Step::DeleteCredential(_)
             | Step::AlterQuotas(_)
             | Step::Restart(_)
+            | Step::Volume(_)
     )
 }
 

@@ -5,7 +5,7 @@ use super::throttle::{self, Clear, Set};
 use super::topic::{self, NewTopic};
 use super::transaction;
 use super::{Error, Kind, Plan, Step};
-use super::{acl, config, group, leader, quota, restart, user};
+use super::{acl, config, group, leader, quota, restart, user, volume};
 use crate::model::Moment;
 use crate::model::snapshot::Snapshot;
 
@@ -29,6 +29,7 @@ pub enum Intent {
     User(user::Wish),
     Quota(quota::Wish),
     Restart(restart::Wish),
+    Volume(volume::Wish),
 }
 
 impl Intent {
@@ -106,6 +107,15 @@ impl Intent {
                 })
             }
             (Kind::Restart | Kind::BrokerStop | Kind::BrokerStart, _) => Self::Restart(restart::wish_of(plan)),
+            (
+                Kind::VolumeModify
+                | Kind::VolumeSnapshot
+                | Kind::VolumeCreate
+                | Kind::VolumeAttach
+                | Kind::VolumeExtend
+                | Kind::VolumeDetach,
+                _,
+            ) => Self::Volume(volume::wish_of(plan)),
             (Kind::GroupReset, _) => Self::ResetGroup(group::Reset::of(plan)),
             (Kind::GroupDelete, _) => Self::DeleteGroups(group::names(plan)),
             (Kind::LeaderMove | Kind::LeaderRestore | Kind::LeaderElect, _) => Self::Leaders(leader::Wish::of(plan)),
@@ -155,6 +165,7 @@ impl Intent {
             Self::User(wish) => user::plan(snapshot, wish, context, now),
             Self::Quota(wish) => quota::plan(snapshot, wish, context, now),
             Self::Restart(wish) => restart::plan(snapshot, wish, context, now),
+            Self::Volume(wish) => volume::plan(snapshot, wish, context, now),
         }
     }
 }
@@ -170,7 +181,7 @@ impl Plan {
             return reassign::renew(self, snapshot);
         }
         if restart::turns(self).next().is_some() {
-            return Ok(restart::renew(self, snapshot));
+            return Ok(restart::renew(self, snapshot, now));
         }
         let fresh = Intent::of(self).plan(snapshot, &self.context, now)?;
         Ok(Self {

@@ -166,6 +166,13 @@ fn donts(scene: &Scene<'_>) -> Vec<Dont> {
     ]
 }
 
+impl Remedy {
+    /// The command of ours that does it, without the program's name.
+    pub fn command(&self) -> Option<&str> {
+        self.how.iter().find_map(|line| line.strip_prefix("azimuth "))
+    }
+}
+
 impl Relief {
     /// One line: whose, how full, when it will be full, and what fills it.
     pub fn headline(&self) -> String {

@@ -4,12 +4,13 @@
 //! is in the plan, word by word; the gates are those of one broker, and are looked at again before each.
 
 mod gate;
+pub mod reach;
 
 use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
-use super::gate::few;
+use super::gate::{Gate, few};
 use super::{Error, Kind, Plan, Step, Undo, known, summary};
 use crate::model::driver::{Action, DriverName, Place, Way};
 use crate::model::identity::Identity;
@@ -112,7 +113,7 @@ pub fn plan(snapshot: &Snapshot, wish: &Wish, context: &str, now: Moment) -> Res
     let ids: Vec<BrokerId> = turns.iter().map(Turn::broker).collect();
     Ok(Plan {
         title: title(wish.action, &turns),
-        gates: gates(snapshot, wish.action, &ids),
+        gates: all_gates(snapshot, wish.action, &turns, now),
         undo: undo(wish.action, &ids),
         steps: turns.into_iter().map(Step::Restart).collect(),
         ..Plan::draft(snapshot, kind(wish.action), context, now)?
@@ -120,13 +121,21 @@ pub fn plan(snapshot: &Snapshot, wish: &Wish, context: &str, now: Moment) -> Res
 }
 
 /// The same plan with its gates as they stand now; what it does is pinned.
-pub(super) fn renew(plan: &Plan, snapshot: &Snapshot) -> Plan {
-    let ids: Vec<BrokerId> = turns(plan).map(Turn::broker).collect();
-    let action = turns(plan).next().map_or(Action::Restart, |turn| turn.action);
+pub(super) fn renew(plan: &Plan, snapshot: &Snapshot, now: Moment) -> Plan {
+    let turns: Vec<Turn> = turns(plan).cloned().collect();
+    let action = turns.first().map_or(Action::Restart, |turn| turn.action);
     Plan {
-        gates: gates(snapshot, action, &ids),
+        gates: all_gates(snapshot, action, &turns, now),
         ..plan.clone()
     }
+}
+
+/// Of the brokers, and of what reaches them.
+pub fn all_gates(snapshot: &Snapshot, action: Action, turns: &[Turn], now: Moment) -> Vec<Gate> {
+    let ids: Vec<BrokerId> = turns.iter().map(Turn::broker).collect();
+    let mut all = gates(snapshot, action, &ids);
+    all.extend(reach::gates(snapshot, &turns.iter().collect::<Vec<_>>(), now));
+    all
 }
 
 /// The brokers of a plan, in turn.

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::gate::{Class, Gate, Verdict};
 use super::group::Offset;
 use super::impact::Load;
-use super::{Kind, Lead, Move, Plan, Step, Undo, acl, config, quota, reassign, restart, throttle, user};
+use super::{Kind, Lead, Move, Plan, Step, Undo, acl, config, quota, reassign, restart, throttle, user, volume};
 use crate::model::BrokerId;
 use crate::model::throttle::Setting;
 
@@ -62,6 +62,12 @@ pub fn title(plan: &Plan) -> String {
         Kind::Restart => format!("restart: {}", plan.title),
         Kind::BrokerStop => format!("stop {}", plan.title),
         Kind::BrokerStart => format!("start {}", plan.title),
+        Kind::VolumeModify
+        | Kind::VolumeSnapshot
+        | Kind::VolumeCreate
+        | Kind::VolumeAttach
+        | Kind::VolumeExtend
+        | Kind::VolumeDetach => volume::title(plan),
         _ => plan.title.clone(),
     }
 }
@@ -106,6 +112,12 @@ pub fn figures(plan: &Plan) -> String {
         Kind::ConfigSet | Kind::ConfigUnset | Kind::AclApply => {}
         Kind::UserSet | Kind::UserDelete | Kind::QuotaSet => {}
         Kind::Restart | Kind::BrokerStop | Kind::BrokerStart => parts.extend(restart::figures(plan)),
+        Kind::VolumeModify
+        | Kind::VolumeSnapshot
+        | Kind::VolumeCreate
+        | Kind::VolumeAttach
+        | Kind::VolumeExtend
+        | Kind::VolumeDetach => parts.extend(volume::figures(plan)),
         Kind::ThrottleSet | Kind::ThrottleClear => {
             parts.push(plural(throttle::settings_of(plan).len(), "setting"));
         }
@@ -330,6 +342,10 @@ fn step(step: &Step) -> Vec<Line> {
         Step::SetCredential(_) | Step::DeleteCredential(_) => user::line(step).unwrap_or_default(),
         Step::AlterQuotas(alter) => return quota::lines(alter),
         Step::Restart(turn) => restart::line(turn),
+        Step::Volume(act) => {
+            let lines = volume::lines(act).into_iter();
+            return lines.map(|text| Line::new(Mood::Plain, text)).collect();
+        }
         Step::AddAcls(all) => return acl::change::lines(all, '+'),
         Step::RemoveAcls(all) => return acl::change::lines(all, '-'),
         Step::CreateTopic {
@@ -396,6 +412,7 @@ pub fn step_name(step: &Step) -> String {
         Step::DeleteCredential(one) => format!("delete the {} credential of {}", one.mechanism, one.user),
         Step::AlterQuotas(alter) => alter.words(),
         Step::Restart(turn) => turn.name(),
+        Step::Volume(act) => volume::name(act),
         Step::AddAcls(all) => format!("add {}", plural(all.rules.len(), "rule")),
         Step::RemoveAcls(all) => format!("remove {}", plural(all.rules.len(), "rule")),
     }

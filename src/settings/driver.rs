@@ -22,6 +22,18 @@ const SOAK: SignedDuration = SignedDuration::from_mins(2);
 const ON_HOST: &str =
     "sudo -n systemd-run --quiet --collect --wait --unit=azimuth-{action}-{broker} systemctl {action} kafka";
 
+/// Extends the partition, if there is one, and the file system to the size of the volume; growpart says 1 where nothing is to do.
+const GROW: &str = r#"set -eu; s=$(findmnt -no SOURCE --target {path}); t=$(findmnt -no FSTYPE --target {path}); m=$(findmnt -no TARGET --target {path}); if [ "$(lsblk -dno TYPE "$s")" = part ]; then growpart "/dev/$(lsblk -dno PKNAME "$s")" "$(cat "/sys/class/block/$(basename "$s")/partition")" || [ $? -eq 1 ]; fi; case $t in xfs) xfs_growfs "$m";; ext*) resize2fs "$s";; *) echo "$t is not extended here"; exit 3;; esac"#;
+/// The document that does that, unless the context says otherwise; the guide has it.
+const GROW_DOCUMENT: &str = "azimuth-grow";
+
+/// The document that does it, unless the context says otherwise; the guide has it.
+const DOCUMENT: &str = "azimuth-kafka";
+/// AWS's own document, which runs any command as root.
+const SHELL: &str = "AWS-RunShellScript";
+/// What that is told to run, unless the context says otherwise. The agent runs it as root.
+const BY_AGENT: &str = "systemd-run --quiet --collect --wait --unit=azimuth-{action}-{broker} systemctl {action} kafka";
+
 /// `[context.NAME.driver]`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -36,6 +48,8 @@ pub struct Drivers {
     pub command: Option<Local>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ssh: Option<Remote>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ssm: Option<Document>,
 }
 
 /// `[context.NAME.driver.command]`: a program on this machine, each as a list of words.
@@ -51,6 +65,9 @@ pub struct Local {
     pub stop: Option<Vec<String>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub start: Option<Vec<String>>,
+    /// Extends the file system of `{path}` to its volume. Without it a person does.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub grow: Option<Vec<String>>,
     /// Variables that the program gets; what they hold is in no plan, journal or log.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub environment: BTreeMap<String, Secret>,
@@ -60,6 +77,9 @@ pub struct Local {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Remote {
+    /// Extends the file system of `{path}` to its volume; growpart and xfs_growfs or resize2fs by sudo unless stated.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub grow: Option<String>,
     /// As ssh finds it: a name of its config, or an address; `{host}` unless stated.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub host: Option<String>,
@@ -67,6 +87,30 @@ pub struct Remote {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub options: Vec<String>,
     /// For whatever has no command of its own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub run: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub restart: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stop: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub start: Option<String>,
+}
+
+/// `[context.NAME.driver.ssm]`: a document of AWS Systems Manager, run by its agent on the broker's instance.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Document {
+    /// `azimuth-kafka` unless stated.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub document: Option<String>,
+    /// The document that extends a file system, told `path`; `azimuth-grow` unless stated.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub grow_document: Option<String>,
+    /// What it is told; `action = "{action}"` unless stated.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub parameters: BTreeMap<String, String>,
+    /// Of `AWS-RunShellScript`: the command, for whatever has none of its own.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub run: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -97,12 +141,14 @@ impl Drivers {
     /// A sentence with the way out: there is none, there are several, or one asks for what there is not.
     pub fn way(&self, name: Option<DriverName>) -> Result<Way, String> {
         let driver = name.map_or_else(|| self.only(), Ok)?;
-        let templates = match (driver, &self.command, &self.ssh) {
-            (DriverName::Command, Some(local), _) => local.templates(),
-            (DriverName::Ssh, _, Some(remote)) => remote.templates(),
+        let deadline = self.deadline.unwrap_or(DEADLINE);
+        let (templates, grow) = match (driver, &self.command, &self.ssh, &self.ssm) {
+            (DriverName::Command, Some(local), ..) => (local.templates(), local.grow.clone()),
+            (DriverName::Ssh, _, Some(remote), _) => (remote.templates(), Some(remote.growing())),
+            (DriverName::Ssm, .., Some(document)) => (document.templates(deadline)?, Some(document.growing(deadline))),
             _ => return Err(format!("the context has no driver {driver}; {}", how(driver))),
         };
-        for word in templates.values().flatten() {
+        for word in templates.values().chain(&grow).flatten() {
             check(word).map_err(|fault| format!("the driver {driver} of the context: {fault}"))?;
         }
         if let Some(action) = templates
@@ -120,15 +166,28 @@ impl Drivers {
             templates,
             deadline_seconds: seconds(self.deadline, DEADLINE)?,
             soak_seconds: seconds(self.soak, SOAK)?,
+            grow,
         })
     }
 
     fn only(&self) -> Result<DriverName, String> {
-        match (self.command.is_some(), self.ssh.is_some()) {
-            (true, false) => Ok(DriverName::Command),
-            (false, true) => Ok(DriverName::Ssh),
-            (true, true) => Err("the context has several drivers; choose one with --driver command|ssh".to_owned()),
-            (false, false) => Err(format!(
+        let all = [
+            (self.command.is_some(), DriverName::Command),
+            (self.ssh.is_some(), DriverName::Ssh),
+            (self.ssm.is_some(), DriverName::Ssm),
+        ];
+        let there: Vec<String> = all
+            .iter()
+            .filter(|(is, _)| *is)
+            .map(|(_, name)| name.to_string())
+            .collect();
+        match all.iter().find(|(is, _)| *is) {
+            Some((_, only)) if there.len() == 1 => Ok(*only),
+            Some(_) => Err(format!(
+                "the context has several drivers; choose one with --driver {}",
+                there.join("|")
+            )),
+            None => Err(format!(
                 "the context has no driver, so nothing can reach a broker's process; {}",
                 how(DriverName::Command)
             )),
@@ -156,19 +215,84 @@ impl Remote {
     fn templates(&self) -> BTreeMap<Action, Vec<String>> {
         let run = Some(self.run.clone().unwrap_or_else(|| ON_HOST.to_owned()));
         let on_host = all(&run, [&self.restart, &self.stop, &self.start]);
-        let ssh = |(action, command)| {
-            // Nobody is there to answer a question, and a host that does not answer is not waited for.
-            let ours = ["ssh", "-o", "BatchMode=yes", "-o", "ConnectTimeout=10"];
-            let ours = ours
-                .into_iter()
-                .chain(["-o", "ServerAliveInterval=15", "-o", "ServerAliveCountMax=4"]);
-            let mut words: Vec<String> = ours.map(str::to_owned).collect();
-            words.extend(self.options.iter().cloned());
-            let host = self.host.clone().unwrap_or_else(|| "{host}".to_owned());
-            words.extend(["--".to_owned(), host, command]);
-            (action, words)
+        on_host
+            .into_iter()
+            .map(|(action, command)| (action, self.ssh(command)))
+            .collect()
+    }
+
+    fn growing(&self) -> Vec<String> {
+        let usual = || format!("sudo -n sh -c '{GROW}'");
+        self.ssh(self.grow.clone().unwrap_or_else(usual))
+    }
+
+    fn ssh(&self, command: String) -> Vec<String> {
+        // Nobody is there to answer a question, and a host that does not answer is not waited for.
+        let ours = ["ssh", "-o", "BatchMode=yes", "-o", "ConnectTimeout=10"];
+        let ours = ours
+            .into_iter()
+            .chain(["-o", "ServerAliveInterval=15", "-o", "ServerAliveCountMax=4"]);
+        let mut words: Vec<String> = ours.map(str::to_owned).collect();
+        words.extend(self.options.iter().cloned());
+        let host = self.host.clone().unwrap_or_else(|| "{host}".to_owned());
+        words.extend(["--".to_owned(), host, command]);
+        words
+    }
+}
+
+impl Document {
+    fn growing(&self, deadline: SignedDuration) -> Vec<String> {
+        let usual = match self.document.as_deref() {
+            Some(SHELL) => SHELL,
+            _ => GROW_DOCUMENT,
         };
-        on_host.into_iter().map(ssh).collect()
+        let document = self.grow_document.clone().unwrap_or_else(|| usual.to_owned());
+        let told = match document == SHELL {
+            true => vec![
+                format!("commands={GROW}"),
+                format!("executionTimeout={}", deadline.as_secs().max(1)),
+            ],
+            false => vec!["path={path}".to_owned()],
+        };
+        [document, "{instance}".to_owned()].into_iter().chain(told).collect()
+    }
+
+    /// The document, the instance, and each parameter as `name=value`.
+    fn templates(&self, deadline: SignedDuration) -> Result<BTreeMap<Action, Vec<String>>, String> {
+        let document = self.document.clone().unwrap_or_else(|| DOCUMENT.to_owned());
+        let own = [&self.restart, &self.stop, &self.start];
+        let words = |parameters: Vec<String>| {
+            let head = [document.clone(), "{instance}".to_owned()];
+            head.into_iter().chain(parameters).collect::<Vec<String>>()
+        };
+        if document != SHELL {
+            if self.run.is_some() || own.iter().any(|own| own.is_some()) {
+                return Err(format!(
+                    "the driver ssm of the context: run, restart, stop and start are commands for {SHELL}; {document} is told parameters"
+                ));
+            }
+            let mut parameters = self.parameters.clone();
+            if parameters.is_empty() {
+                parameters.insert("action".to_owned(), "{action}".to_owned());
+            }
+            let parameters: Vec<String> = parameters
+                .iter()
+                .map(|(name, value)| format!("{name}={value}"))
+                .collect();
+            let all = Action::VARIANTS.iter();
+            return Ok(all.map(|action| (*action, words(parameters.clone()))).collect());
+        }
+        let run = Some(self.run.clone().unwrap_or_else(|| BY_AGENT.to_owned()));
+        let on_host = all(&run, own).into_iter();
+        let told = |(action, command)| {
+            let mut parameters = vec![
+                format!("commands={command}"),
+                format!("executionTimeout={}", deadline.as_secs().max(1)),
+            ];
+            parameters.extend(self.parameters.iter().map(|(name, value)| format!("{name}={value}")));
+            (action, words(parameters))
+        };
+        Ok(on_host.map(told).collect())
     }
 }
 
@@ -185,6 +309,7 @@ fn how(driver: DriverName) -> &'static str {
             "write [context.NAME.driver.command] with run = [\"PROGRAM\", \"{action}\", \"{host}\"] into the context file"
         }
         DriverName::Ssh => "write [context.NAME.driver.ssh] into the context file",
+        DriverName::Ssm => "write [context.NAME.driver.ssm] into the context file",
     }
 }
 
@@ -217,6 +342,28 @@ mod tests {
             command.contains("systemd-run") && command.ends_with("systemctl restart kafka"),
             "{command}"
         );
+    }
+
+    #[test]
+    fn a_document_is_told_the_action_and_aws_own_one_a_command() {
+        let at = Place {
+            instance: Some("i-0abc".into()),
+            ..place()
+        };
+        let way = drivers("[ssm]").way(None).unwrap();
+        let words = way.words(Action::Stop, &at).unwrap();
+        assert_eq!(words, ["azimuth-kafka", "i-0abc", "action=stop"]);
+        let unknown = way.words(Action::Stop, &place()).unwrap_err();
+        assert!(
+            unknown.contains("instance of broker 4, which is not known"),
+            "{unknown}"
+        );
+        let way = drivers("[ssm]\ndocument = \"AWS-RunShellScript\"").way(None).unwrap();
+        let words = way.words(Action::Restart, &at).unwrap();
+        assert!(words[2].starts_with("commands=systemd-run ") && words[2].ends_with("systemctl restart kafka"));
+        assert_eq!(words[3], "executionTimeout=900");
+        let mixed = drivers("[ssm]\nrun = \"reboot\"").way(None).unwrap_err();
+        assert!(mixed.contains("are commands for AWS-RunShellScript"), "{mixed}");
     }
 
     #[test]

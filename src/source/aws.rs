@@ -1,4 +1,4 @@
-//! EC2, EBS and CloudWatch through the AWS SDK, read-only.
+//! EC2, EBS, CloudWatch and Systems Manager through the AWS SDK.
 //!
 //! Every call has a deadline and at most one retry, and fails with one of six words: throttled, denied, expired,
 //! timed out, unreachable, refused. Nothing here polls or caches answers; how often to ask is the feed's business,
@@ -18,7 +18,7 @@ mod absent;
 mod live;
 
 pub use cache::InstanceCache;
-pub use options::{MetricTarget, Options, Scope, Status};
+pub use options::{Invocation, MetricTarget, Options, Order, Scope, Status};
 
 #[cfg(not(feature = "aws"))]
 pub use absent::Aws;

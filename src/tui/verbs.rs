@@ -195,6 +195,10 @@ impl Desk {
                 let (intent, overrides) = verb.change().ok_or("that changes nothing")?;
                 self.work_out(&line, intent, overrides.to_vec()).await
             }
+            Some(Command::Volume(verb)) if verb.change().is_some() => {
+                let (intent, how) = verb.change().ok_or("that changes nothing")?;
+                self.work_out(&line, intent, how.overrides.clone()).await
+            }
             Some(Command::Acl(acl::Verb::Apply {
                 file,
                 prune,

@@ -61,6 +61,9 @@ mod security;
 #[cfg(test)]
 mod source;
 #[cfg(test)]
+#[cfg(feature = "aws")]
+mod ssm;
+#[cfg(test)]
 mod stories;
 #[cfg(test)]
 mod terminal;
@@ -70,6 +73,9 @@ mod throttles;
 mod topics;
 #[cfg(test)]
 mod tour;
+#[cfg(test)]
+#[cfg(feature = "aws")]
+mod volumes;
 #[cfg(test)]
 mod waits;
 #[cfg(test)]

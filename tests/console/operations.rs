@@ -53,6 +53,15 @@ impl Desk {
         Self { home }
     }
 
+    /// A home with the demo's context, as `dev`.
+    pub fn in_demo(demo: &azimuth::demo::Demo) -> Self {
+        let desk = Self::of(demo.bootstrap());
+        let text = std::fs::read_to_string(demo.context_file()).unwrap();
+        let text = text.replace("[context.demo", "[context.dev");
+        std::fs::write(desk.path(".config/azimuth/contexts.toml"), text).unwrap();
+        desk
+    }
+
     pub fn path(&self, name: &str) -> PathBuf {
         self.home.path().join(name)
     }

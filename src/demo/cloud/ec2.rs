@@ -1,5 +1,6 @@
 //! EC2's read operations over the simulated fleet.
 
+pub(super) mod change;
 mod describe;
 
 use super::fault::{Faults, Refusal};

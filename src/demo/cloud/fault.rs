@@ -37,6 +37,22 @@ pub struct Script {
     pub event: Option<EventScript>,
     /// A volume is modified; optimizing takes minutes.
     pub modify: Option<ModifyScript>,
+    /// The SSM agent of an instance is not heard any more.
+    pub offline: Option<String>,
+    /// The SSM agent of an instance is heard again.
+    pub online: Option<String>,
+    /// The operation is carried out and its answer is lost.
+    pub lose: Option<String>,
+    /// Commands of Systems Manager to an instance end so, and are not carried out.
+    pub command: Option<CommandScript>,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct CommandScript {
+    pub instance: String,
+    pub code: i32,
+    pub said: String,
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -98,6 +114,12 @@ pub struct Faults {
     pub lagging: BTreeMap<String, (i64, u64)>,
     /// Metric, instance or volume to since when.
     pub gaps: BTreeMap<String, i64>,
+    /// Instances whose SSM agent is not heard.
+    pub offline: BTreeSet<String>,
+    /// Operations whose answers are lost.
+    pub lost: BTreeSet<String>,
+    /// Instance to how its commands end: exit status and output.
+    pub commands: BTreeMap<String, (i32, String)>,
 }
 
 /// What an operation answers instead of its answer.
@@ -180,6 +202,21 @@ pub(super) fn apply(script: &Script, state: &mut State, faults: &mut Faults, now
     }
     if let Some(what) = &script.gap {
         faults.gaps.entry(what.clone()).or_insert(now);
+    }
+    faults.lost.extend(script.lose.clone());
+    let known = |id: &String| match state.fleet.machine(id) {
+        Some(_) => Ok(id.clone()),
+        None => Err(format!("there is no instance {id}")),
+    };
+    if let Some(instance) = &script.offline {
+        faults.offline.insert(known(instance)?);
+    }
+    if let Some(instance) = &script.online {
+        faults.offline.remove(&known(instance)?);
+    }
+    if let Some(command) = &script.command {
+        let ended = (command.code, command.said.clone());
+        faults.commands.insert(known(&command.instance)?, ended);
     }
     change_machines(script, state, now)
 }

@@ -10,6 +10,30 @@ pub struct Fleet {
     pub region: String,
     pub zones: Vec<Place>,
     pub machines: Vec<Machine>,
+    /// Volumes that are attached to nothing.
+    pub loose: Vec<Loose>,
+    /// Snapshots that were asked for.
+    pub snapshots: Vec<Backup>,
+}
+
+/// A volume in a zone.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Loose {
+    /// Name of its zone.
+    pub zone: String,
+    pub disk: Disk,
+}
+
+/// A snapshot of a volume.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Backup {
+    pub id: String,
+    pub volume: String,
+    pub size_gib: i64,
+    pub encrypted: bool,
+    /// Seconds since the epoch, by the cloud's own clock.
+    pub started_at: i64,
+    pub tags: BTreeMap<String, String>,
 }
 
 /// A zone: its name in this account, and its id, which is the same in every account.
@@ -128,6 +152,8 @@ impl Fleet {
             region: "us-east-1".to_owned(),
             zones,
             machines,
+            loose: Vec::new(),
+            snapshots: Vec::new(),
         }
     }
 
@@ -145,6 +171,13 @@ impl Fleet {
         self.machines
             .iter()
             .find_map(|machine| Some((machine, machine.disks.iter().find(|disk| disk.id == id)?)))
+    }
+
+    /// A volume, wherever it is.
+    pub(super) fn disk_mut(&mut self, id: &str) -> Option<&mut Disk> {
+        let attached = self.machines.iter_mut().flat_map(|machine| &mut machine.disks);
+        let loose = self.loose.iter_mut().map(|one| &mut one.disk);
+        attached.chain(loose).find(|disk| disk.id == id)
     }
 
     /// By name or id.

@@ -17,6 +17,11 @@ impl Query {
         }
     }
 
+    /// As they came.
+    pub(super) fn json(&self) -> serde_json::Value {
+        serde_json::json!(self.parameters)
+    }
+
     pub(super) fn get(&self, name: &str) -> Option<&str> {
         self.parameters.get(name).map(String::as_str)
     }

@@ -14,9 +14,9 @@ use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
-use super::fault::{Refusal, Script};
+use super::fault::{Faults, Refusal, Script};
 use super::query::Query;
-use super::{Handle, ec2, metric};
+use super::{Handle, State, ec2, metric, ssm};
 
 /// A full GetMetricData request is a tenth of this.
 const MAX_BODY: usize = 1 << 20;
@@ -57,14 +57,19 @@ async fn answer(handle: Handle, request: Request<Incoming>) -> Result<Answer, In
     };
     let body = body.to_bytes();
     let path = head.uri.path();
+    let target = head.headers.get("x-amz-target").and_then(|target| target.to_str().ok());
+    if let Some(operation) = target.and_then(|target| target.strip_prefix("AmazonSSM.")) {
+        return Ok(systems_manager(&handle, operation, &body).await);
+    }
     Ok(match (&head.method, path.strip_prefix(CLOUDWATCH)) {
         (&Method::POST, Some(operation)) => cloudwatch(&handle, operation, &body).await,
         (&Method::POST, None) if path == "/" => query(&handle, &body).await,
         (&Method::POST, None) if path == "/_script" => script(&handle, &body),
         (&Method::GET, None) if path == "/_script" => faults(&handle),
+        (&Method::GET, None) if path == "/_asked" => told(serde_json::to_vec(&handle.asked())),
         _ => plain(
             StatusCode::NOT_FOUND,
-            "this is the simulated cloud of azimuth demo: EC2 and STS at /, CloudWatch by RPC v2, faults at /_script\n",
+            "this is the simulated cloud of azimuth demo: EC2, STS and SSM at /, CloudWatch by RPC v2, faults at /_script, changes at /_asked\n",
         ),
     })
 }
@@ -73,9 +78,13 @@ async fn query(handle: &Handle, body: &[u8]) -> Answer {
     let query = Query::parse(body);
     let action = query.get("Action").unwrap_or_default().to_owned();
     let request = begin(handle, &action).await;
+    handle.remember(&action, || query.json());
     let outcome = {
-        let state = handle.state();
+        let mut state = handle.state();
         let faults = handle.shared.faults.borrow();
+        if let Some(outcome) = changed(handle, &mut state, &faults, &action, &query, &request) {
+            return answered(outcome, &request);
+        }
         let view = ec2::View {
             fleet: &state.fleet,
             faults: &faults,
@@ -89,13 +98,51 @@ async fn query(handle: &Handle, body: &[u8]) -> Answer {
             .refusal(&action)
             .map_or_else(|| ec2::answer(&view, &action, &query), Err)
     };
+    answered(outcome, &request)
+}
+
+fn answered(outcome: Result<String, Refusal>, request: &str) -> Answer {
     match outcome {
-        Ok(text) => respond(200, "text/xml;charset=UTF-8", &request, text.into()),
+        Ok(text) => respond(200, "text/xml;charset=UTF-8", request, text.into()),
         Err(refusal) => {
-            let text = ec2::error(&refusal, &request);
-            respond(refusal.status, "text/xml;charset=UTF-8", &request, text.into())
+            let text = ec2::error(&refusal, request);
+            respond(refusal.status, "text/xml;charset=UTF-8", request, text.into())
         }
     }
+}
+
+/// An operation that changes something; `None` of one that only tells.
+fn changed(
+    handle: &Handle,
+    state: &mut State,
+    faults: &Faults,
+    action: &str,
+    query: &Query,
+    request: &str,
+) -> Option<Result<String, Refusal>> {
+    if let Some(refusal) = faults.refusal(action) {
+        return Some(Err(refusal));
+    }
+    let mut ground = ec2::change::Ground {
+        fleet: &mut state.fleet,
+        changes: &mut state.modifications,
+        history: &mut state.history,
+        tokens: &mut state.tokens,
+        faults,
+        now: handle.now(),
+        request,
+    };
+    let done = ec2::change::act(&mut ground, action, query)?;
+    Some(
+        match faults.lost.contains(action) && query.get("DryRun") != Some("true") {
+            true => done.and(Err(Refusal::new(
+                500,
+                "InternalError",
+                "it was done, and the answer was lost",
+            ))),
+            false => done,
+        },
+    )
 }
 
 async fn cloudwatch(handle: &Handle, operation: &str, body: &[u8]) -> Answer {
@@ -129,6 +176,40 @@ async fn cloudwatch(handle: &Handle, operation: &str, body: &[u8]) -> Answer {
     answer
 }
 
+async fn systems_manager(handle: &Handle, operation: &str, body: &[u8]) -> Answer {
+    let request = begin(handle, operation).await;
+    let body: serde_json::Value = serde_json::from_slice(body).unwrap_or_default();
+    handle.remember(operation, || body.clone());
+    let outcome = {
+        let mut state = handle.state();
+        let state = &mut *state;
+        let faults = handle.shared.faults.borrow();
+        let view = ssm::View {
+            fleet: &state.fleet,
+            faults: &faults,
+            now: handle.now(),
+            tempo: handle.shared.tempo,
+        };
+        let done = match faults.refusal(operation) {
+            Some(refusal) => Err(refusal),
+            None => state.commands.answer(&view, operation, &body),
+        };
+        match faults.lost.contains(operation) {
+            true => done.and(Err(Refusal::new(
+                500,
+                "InternalError",
+                "it was done, and the answer was lost",
+            ))),
+            false => done,
+        }
+    };
+    let (status, text) = match outcome {
+        Ok(value) => (200, value),
+        Err(refusal) => ssm::spoken(&refusal),
+    };
+    respond(status, "application/x-amz-json-1.1", &request, text.to_string().into())
+}
+
 /// Counts the call, waits as scripted, and names the request so that nobody takes it for AWS's.
 async fn begin(handle: &Handle, operation: &str) -> String {
     let number = {
@@ -159,7 +240,11 @@ fn script(handle: &Handle, body: &[u8]) -> Answer {
 
 fn faults(handle: &Handle) -> Answer {
     let faults = handle.shared.faults.borrow().clone();
-    match serde_json::to_vec(&faults) {
+    told(serde_json::to_vec(&faults))
+}
+
+fn told(text: Result<Vec<u8>, serde_json::Error>) -> Answer {
+    match text {
         Ok(text) => respond(200, "application/json", "simulated-script", text.into()),
         Err(error) => plain(StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")),
     }

@@ -6,7 +6,6 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 
 use super::{Driver, Exit, Run, State, process};
-use crate::plan::restart::Turn;
 use crate::settings::Secret;
 
 /// Variables that the program gets besides the engine's own.
@@ -34,8 +33,8 @@ impl Command {
 }
 
 impl Driver for Command {
-    fn begin<'a>(&'a self, turn: &'a Turn, run: &'a Run) -> BoxFuture<'a, Result<(), String>> {
-        async move { process::begin(run, &turn.words, &self.revealed().await?) }.boxed()
+    fn begin<'a>(&'a self, words: &'a [String], run: &'a Run) -> BoxFuture<'a, Result<(), String>> {
+        async move { process::begin(run, words, &self.revealed().await?) }.boxed()
     }
 
     fn look<'a>(&'a self, run: &'a Run) -> BoxFuture<'a, State> {

@@ -14,7 +14,7 @@ use std::process::Stdio;
 use rustix::fs::{FlockOperation, flock};
 use tokio::process::Command;
 
-use super::{Exit, Run, State};
+use super::{Exit, Run, State, said};
 use crate::operation::folder;
 
 /// `$1` is where the exit status goes; the rest are the words. The lock is standard input, which the words do not get: a
@@ -27,10 +27,6 @@ printf '%s\n' "$code" >"$mark.part" && mv -f "$mark.part" "$mark"
 
 /// So much of the end of what was said is read.
 const TAIL_BYTES: i64 = 4096;
-/// And so much of it is told.
-const TAIL_LETTERS: usize = 400;
-/// A secret shorter than this would blot out half of what is said.
-const SHORTEST_SECRET: usize = 4;
 
 /// Begins the words. Returns once they run.
 pub(super) fn begin(run: &Run, words: &[String], environment: &BTreeMap<String, String>) -> Result<(), String> {
@@ -88,7 +84,7 @@ fn exit(run: &Run) -> Option<i32> {
 }
 
 impl Run {
-    fn file(&self, ending: &str) -> PathBuf {
+    pub(super) fn file(&self, ending: &str) -> PathBuf {
         let name = format!("step-{}-{}.{ending}", self.step + 1, self.number);
         self.folder.join(name)
     }
@@ -111,23 +107,7 @@ fn tail(path: &Path, secrets: Vec<&str>) -> String {
         let _ = file.seek(SeekFrom::End(-length.min(TAIL_BYTES)));
         let _ = file.take(TAIL_BYTES as u64).read_to_end(&mut bytes);
     }
-    let mut text = String::from_utf8_lossy(&bytes).into_owned();
-    for secret in secrets.iter().filter(|secret| secret.len() >= SHORTEST_SECRET) {
-        text = text.replace(secret, "***");
-    }
-    let words = text
-        .chars()
-        .map(|letter| if letter.is_control() { ' ' } else { letter });
-    let line = words
-        .collect::<String>()
-        .split_whitespace()
-        .collect::<Vec<_>>()
-        .join(" ");
-    let surplus = line.chars().count().saturating_sub(TAIL_LETTERS);
-    match surplus {
-        0 => line,
-        _ => format!("… {}", line.chars().skip(surplus).collect::<String>()),
-    }
+    said::told(&String::from_utf8_lossy(&bytes), &secrets)
 }
 
 #[cfg(test)]

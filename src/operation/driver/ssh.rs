@@ -9,7 +9,6 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 
 use super::{Driver, Exit, Run, State, process};
-use crate::plan::restart::Turn;
 
 /// What ssh itself ends with when it, and not the remote command, failed. Source: ssh(1), EXIT STATUS.
 const SSH_FAILED: i32 = 255;
@@ -23,8 +22,8 @@ impl Ssh {
 }
 
 impl Driver for Ssh {
-    fn begin<'a>(&'a self, turn: &'a Turn, run: &'a Run) -> BoxFuture<'a, Result<(), String>> {
-        async move { process::begin(run, &turn.words, &BTreeMap::new()) }.boxed()
+    fn begin<'a>(&'a self, words: &'a [String], run: &'a Run) -> BoxFuture<'a, Result<(), String>> {
+        async move { process::begin(run, words, &BTreeMap::new()) }.boxed()
     }
 
     fn look<'a>(&'a self, run: &'a Run) -> BoxFuture<'a, State> {

@@ -9,7 +9,7 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
 use super::drain::Order;
-use super::{Engine, LOOK, Pace, Stop, Wish};
+use super::{Engine, GATES, LOOK, Pace, Stop, Wish};
 use crate::feed;
 use crate::model::Moment;
 use crate::model::driver::Action;
@@ -21,14 +21,12 @@ use crate::operation::status::{Progress, Wait};
 use crate::operation::{Error, crash, prepare};
 use crate::plan::Move;
 use crate::plan::gate::{Class, Gate, Verdict};
-use crate::plan::restart::{Turn, gates};
+use crate::plan::restart::{Turn, all_gates};
 use crate::source::kafka::Kafka;
 
 /// A gate that closed is looked at for so long before anybody is told: a broker that has just come back makes others
 /// learn of it one after the other.
 const GRACE: Duration = Duration::from_secs(15);
-/// How long one look at the gates may take.
-const GATES: Duration = Duration::from_secs(20);
 /// So many looks in a row must agree that a broker is back, or is not restarted: metadata is told by one broker after the other.
 const AGREE: u32 = 3;
 /// So many looks until an act that ended is believed to have changed nothing.
@@ -38,6 +36,8 @@ const UNCHANGED: u32 = 10;
 const PATIENCE: Duration = Duration::from_mins(10);
 /// The same after an act that says itself that it failed.
 const SHORT_PATIENCE: Duration = Duration::from_secs(30);
+/// So long an act whose state nobody tells is asked after; then the broker is looked at instead.
+const BLIND: Duration = Duration::from_secs(60);
 /// How long leaders may take to come back.
 pub(super) const ELECTION: Duration = Duration::from_secs(60);
 /// What a person overrides to have it run again.
@@ -45,13 +45,13 @@ const DRIVER: &str = "driver";
 
 /// What the journal tells of a turn's acts.
 #[derive(Debug, Default, PartialEq)]
-struct Past {
+pub(super) struct Past {
     /// How many were begun.
-    runs: u32,
+    pub runs: u32,
     /// How the last of them ended; `None` while that is not known.
-    ended: Option<Ran>,
+    pub ended: Option<Ran>,
     /// Somebody wants another one since.
-    again: bool,
+    pub again: bool,
     /// How the order of preference was changed, while it is.
     drained: Option<Vec<Move>>,
     /// It was put back.
@@ -60,8 +60,8 @@ struct Past {
 
 /// How an act ended, and what was seen of the broker meanwhile.
 #[derive(Debug, Clone, PartialEq)]
-struct Ran {
-    exit: Exit,
+pub(super) struct Ran {
+    pub exit: Exit,
     /// The broker was seen to be away, or the process that we talked to is another one.
     gone: bool,
     /// Whether that would have been seen; an engine that comes later cannot tell.
@@ -123,12 +123,22 @@ impl Engine {
         loop {
             let sources = self.sources.clone();
             let needs = prepare::about_restarts(&sources);
-            let look = async move { feed::collect(&sources, &needs, GATES).await };
+            let driver = turn.driver;
+            let look = async move {
+                let mut snapshot = feed::collect(&sources, &needs, GATES).await;
+                prepare::ask_reach(&sources, &mut snapshot, Some(driver), GATES).await;
+                snapshot
+            };
             let snapshot = match self.hear(look).await? {
                 Ok(snapshot) => snapshot,
                 Err(stop) => return Ok(Err(stop)),
             };
-            let closed = self.closed(gates(&snapshot, turn.action, &[turn.broker()]));
+            let closed = self.closed(all_gates(
+                &snapshot,
+                turn.action,
+                std::slice::from_ref(turn),
+                Moment::now(),
+            ));
             let Some(wait) = Wait::gates(&closed) else {
                 return Ok(Ok(Next::Go));
             };
@@ -202,7 +212,7 @@ impl Engine {
         Ok(super::End::Done(format!("{back}, {leads}{watched}")))
     }
 
-    fn past(&self, at: usize) -> Past {
+    pub(super) fn past(&self, at: usize) -> Past {
         Past::of(self.journal.entries(), at)
     }
 
@@ -238,7 +248,7 @@ impl Engine {
         let refused = match state {
             State::Absent => {
                 crash::point();
-                let begun = self.attend(driver.begin(turn, &run)).await?;
+                let begun = self.attend(driver.begin(&turn.words, &run)).await?;
                 crash::point();
                 begun.err()
             }
@@ -278,14 +288,25 @@ impl Engine {
         let started = Instant::now();
         let nobody_knows = |tail: String| Exit { code: None, tail };
         let mut pace = Pace::new();
+        let mut unseen: Option<Instant> = None;
         loop {
-            match self.attend(driver.look(run)).await? {
+            let state = self.attend(driver.look(run)).await?;
+            let blind = match state {
                 State::Ended(exit) => return Ok(exit),
-                State::Running => {}
-                State::Absent | State::Lost => {
+                State::Running => None,
+                State::Unseen(why) if unseen.is_some_and(|since| since.elapsed() >= BLIND) => {
+                    return Ok(nobody_knows(format!("how it ended cannot be told: {why}")));
+                }
+                State::Unseen(why) => Some(why),
+                State::Absent => {
+                    let why = format!("{} took nothing of what was asked for", turn.driver);
+                    return Ok(nobody_knows(why));
+                }
+                State::Lost => {
                     return Ok(nobody_knows("what was begun was killed before it ended".to_owned()));
                 }
-            }
+            };
+            unseen = blind.as_ref().map(|_| unseen.unwrap_or_else(Instant::now));
             if started.elapsed() >= Duration::from_secs(turn.deadline_seconds) {
                 let after = seconds(started.elapsed());
                 return Ok(nobody_knows(format!("it still runs after {after}, and is left alone")));
@@ -293,12 +314,11 @@ impl Engine {
             let answers = self.attend(link(self.kafka.clone(), turn)).await?;
             *gone |= !answers || self.kafka.connections(turn.broker()) != connections;
             let how = if answers { "answers" } else { "does not answer" };
-            let note = format!(
-                "{} runs for {}, broker {} {how}",
-                turn.driver,
-                seconds(started.elapsed()),
-                turn.broker()
-            );
+            let runs = match blind {
+                None => format!("runs for {}", seconds(started.elapsed())),
+                Some(why) => format!("does not tell ({why})"),
+            };
+            let note = format!("{} {runs}, broker {} {how}", turn.driver, turn.broker());
             self.tell(at, turn, None, note);
             self.attend(sleep(pace.next())).await?;
         }
@@ -428,7 +448,7 @@ impl Engine {
     }
 
     /// Works on something that must come to its end. Whoever asks is answered at once, and gets it afterwards.
-    async fn attend<T>(&mut self, work: impl Future<Output = T>) -> Result<T, Error> {
+    pub(super) async fn attend<T>(&mut self, work: impl Future<Output = T>) -> Result<T, Error> {
         let mut work = std::pin::pin!(work);
         loop {
             tokio::select! {

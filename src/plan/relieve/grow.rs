@@ -70,16 +70,9 @@ fn extend(scene: &Scene<'_>, volume: &Volume) -> Option<Remedy> {
         usd_per_month: Cell::known(0.0),
         undo: "none needed (the volume is paid already)".to_owned(),
         blocked: None,
-        how: extending(&scene.dir.path),
+        how: vec![format!("azimuth volume extend {}", volume.id)],
         evidence: vec![format!("{} is larger than the file system on it", volume.id)],
     })
-}
-
-fn extending(path: &str) -> Vec<String> {
-    vec![
-        "on the host, where it lies on a partition: sudo growpart DEVICE 1".to_owned(),
-        format!("then sudo xfs_growfs {path} (ext4: sudo resize2fs DEVICE)"),
-    ]
 }
 
 fn grow(scene: &Scene<'_>, volume: &Volume) -> Remedy {
@@ -94,11 +87,7 @@ fn grow(scene: &Scene<'_>, volume: &Volume) -> Remedy {
     let target = ((aim / f64::from(step)).ceil() as i64 * i64::from(step)).min(most);
     let more = target - size;
     let price = usd_per_gib_month(&volume.volume_type);
-    let mut how = vec![format!(
-        "aws ec2 modify-volume --volume-id {} --size {target}",
-        volume.id
-    )];
-    how.extend(extending(&scene.dir.path));
+    let how = vec![format!("azimuth volume modify {} --size {target}", volume.id)];
     let mut remedy = Remedy {
         kind: Kind::Grow,
         what: format!("grow {} {size}→{target} GiB", volume.id),
@@ -113,7 +102,7 @@ fn grow(scene: &Scene<'_>, volume: &Volume) -> Remedy {
         blocked: None,
         how,
         evidence: vec![
-            "usable about 2 m after the call, once the file system is extended; at most 4 modifications in 24 h"
+            "usable about 2 m after the call, once the file system is extended by the context's driver or by hand; at most 4 modifications in 24 h"
                 .to_owned(),
             "us-east-1 list price; other regions differ".to_owned(),
         ],

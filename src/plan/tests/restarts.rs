@@ -63,6 +63,7 @@ fn wish(whom: Whom) -> Wish {
             templates: BTreeMap::from([(Action::Restart, words)]),
             deadline_seconds: 900,
             soak_seconds: 60,
+            grow: None,
         }),
         ..Wish::new(Action::Restart, whom)
     }

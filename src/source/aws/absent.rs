@@ -3,10 +3,13 @@
 use std::collections::BTreeMap;
 
 use crate::model::Moment;
-use crate::model::cloud::{Caller, Cost, Instance, InstanceType, Metrics, Modification, Volume, Zone};
+use crate::model::cloud::{
+    Agent, Caller, Cost, Credentials, Instance, InstanceType, Metrics, Modification, Volume, Zone,
+};
+use crate::model::volume::{Change, EbsSnapshot};
 use crate::source::Error;
 
-use super::options::{MetricTarget, Options, Scope, Status};
+use super::options::{Invocation, MetricTarget, Options, Order, Scope, Status};
 
 /// Has no value: [`Aws::connect`] always fails.
 #[derive(Debug, Clone)]
@@ -70,6 +73,38 @@ impl Aws {
     }
 
     pub async fn types(&self, _names: &[String]) -> Result<BTreeMap<String, InstanceType>, Error> {
+        match *self {}
+    }
+
+    pub async fn change(&self, _change: &Change, _token: &str, _dry_run: bool) -> Result<Vec<String>, Error> {
+        match *self {}
+    }
+
+    pub async fn volume(&self, _id: &str) -> Result<Option<Volume>, Error> {
+        match *self {}
+    }
+
+    pub async fn ebs_snapshots(&self, _ids: &[String], _token: Option<&str>) -> Result<Vec<EbsSnapshot>, Error> {
+        match *self {}
+    }
+
+    pub async fn credentials(&self) -> Result<Credentials, Error> {
+        match *self {}
+    }
+
+    pub async fn agents(&self, _instances: &[String]) -> Result<BTreeMap<String, Agent>, Error> {
+        match *self {}
+    }
+
+    pub async fn send_command(&self, _order: &Order) -> Result<String, Error> {
+        match *self {}
+    }
+
+    pub async fn sent_command(&self, _instance: &str, _since: Moment, _comment: &str) -> Result<Option<String>, Error> {
+        match *self {}
+    }
+
+    pub async fn invocation(&self, _command: &str, _instance: &str) -> Result<Option<Invocation>, Error> {
         match *self {}
     }
 

@@ -1,6 +1,8 @@
 //! The AWS source over the SDK: clients made at the first question, one deadline and one meter for all calls.
 
 mod caller;
+mod change;
+mod command;
 mod connect;
 mod failure;
 mod instance;
@@ -23,11 +25,14 @@ use aws_sdk_ec2::operation::RequestId;
 use tokio::sync::OnceCell;
 
 use crate::model::Moment;
-use crate::model::cloud::{Caller, Cost, Instance, InstanceType, Metrics, Modification, Volume, Zone};
+use crate::model::cloud::{
+    Agent, Caller, Cost, Credentials, Instance, InstanceType, Metrics, Modification, Volume, Zone,
+};
+use crate::model::volume::{Change, EbsSnapshot};
 use crate::source::Error;
 use connect::Clients;
 
-use super::options::{MetricTarget, Options, Scope, Status};
+use super::options::{Invocation, MetricTarget, Options, Order, Scope, Status};
 
 /// One HTTP exchange with its retry. The feed's own deadline bounds questions of several pages.
 const CALL: Duration = Duration::from_secs(8);
@@ -185,6 +190,71 @@ impl Aws {
     /// As for every call here.
     pub async fn metrics(&self, targets: &[MetricTarget], now: Moment) -> Result<Metrics, Error> {
         metric::metrics(self, targets, now).await
+    }
+
+    /// Changes a volume, once; the ids of what was made. With `dry_run` only whether it would be done.
+    ///
+    /// # Errors
+    /// As for every call here; a denial names the missing right.
+    pub async fn change(&self, change: &Change, token: &str, dry_run: bool) -> Result<Vec<String>, Error> {
+        change::change(self, change, token, dry_run).await
+    }
+
+    /// A volume by its id, wherever it is attached. DescribeVolumes.
+    ///
+    /// # Errors
+    /// As for every call here.
+    pub async fn volume(&self, id: &str) -> Result<Option<Volume>, Error> {
+        change::one_volume(self, id).await
+    }
+
+    /// Snapshots by id, or those that an act with this token made. DescribeSnapshots.
+    ///
+    /// # Errors
+    /// As for every call here.
+    pub async fn ebs_snapshots(&self, ids: &[String], token: Option<&str>) -> Result<Vec<EbsSnapshot>, Error> {
+        change::ebs_snapshots(self, ids, token).await
+    }
+
+    /// When the credentials end that are in use, and whether they are renewed by themselves. Asks nobody but their provider.
+    ///
+    /// # Errors
+    /// As for every call here: there are none, or they have ended.
+    pub async fn credentials(&self) -> Result<Credentials, Error> {
+        let clients = self.clients().await?;
+        connect::credentials(clients).await
+    }
+
+    /// The SSM agents of these instances that ever registered, by instance id. DescribeInstanceInformation.
+    ///
+    /// # Errors
+    /// As for every call here.
+    pub async fn agents(&self, instances: &[String]) -> Result<BTreeMap<String, Agent>, Error> {
+        command::agents(self, instances).await
+    }
+
+    /// Has a document run on one instance; the command's id. SendCommand, asked once: an error may come although it was taken.
+    ///
+    /// # Errors
+    /// As for every call here.
+    pub async fn send_command(&self, order: &Order) -> Result<String, Error> {
+        command::send(self, order).await
+    }
+
+    /// The command with this comment that was sent to an instance since. ListCommands.
+    ///
+    /// # Errors
+    /// As for every call here.
+    pub async fn sent_command(&self, instance: &str, since: Moment, comment: &str) -> Result<Option<String>, Error> {
+        command::sent(self, instance, since, comment).await
+    }
+
+    /// How a command stands; `None` while SSM does not know it on that instance. GetCommandInvocation.
+    ///
+    /// # Errors
+    /// As for every call here.
+    pub async fn invocation(&self, command: &str, instance: &str) -> Result<Option<Invocation>, Error> {
+        command::invocation(self, command, instance).await
     }
 
     async fn clients(&self) -> Result<&Clients, Error> {

@@ -63,3 +63,28 @@ pub struct Status {
     /// Scheduled events that are not completed.
     pub events: Vec<Event>,
 }
+
+/// A document to be run on one instance.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Order {
+    pub instance: String,
+    pub document: String,
+    pub parameters: BTreeMap<String, Vec<String>>,
+    /// By which the command is found again; at most 100 letters (SSM API reference, SendCommand).
+    pub comment: String,
+    /// How long its agent may take to fetch it; afterwards it is never run.
+    pub delivery_seconds: i32,
+}
+
+/// How a command stands on an instance.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Invocation {
+    /// `Pending`, `InProgress`, `Delayed`, `Success`, `Cancelled`, `TimedOut`, `Failed`, `Cancelling`.
+    pub status: String,
+    /// More exactly, for example `DeliveryTimedOut` or `ExecutionTimedOut`.
+    pub detail: String,
+    /// Exit status, once there is one.
+    pub code: Option<i32>,
+    /// The first 24,000 letters of its output and 8,000 of its errors.
+    pub said: String,
+}

@@ -122,6 +122,10 @@ pub enum Action {
     Leader,
     /// Plan to restart the brokers, one by one.
     Restart,
+    /// Plan a larger or faster volume.
+    Modify,
+    /// Plan a snapshot of the broker's volumes.
+    Snapshot,
     /// Plan the first next step that is safe.
     Step,
     /// Plan to throttle what is in flight.
@@ -181,6 +185,8 @@ impl Action {
                 | Self::Reassign
                 | Self::Leader
                 | Self::Restart
+                | Self::Modify
+                | Self::Snapshot
                 | Self::Reset
                 | Self::Step
                 | Self::SetThrottle

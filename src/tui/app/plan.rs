@@ -4,8 +4,9 @@ use crate::command::reassign::{Intent, Verb};
 use crate::command::throttle::Verb as Throttle;
 use crate::command::value::{Assignment, Brokers};
 use crate::command::words::quote;
-use crate::command::{Command, group, leader, operation, restart, topic, user};
+use crate::command::{Command, group, leader, operation, restart, topic, user, volume};
 use crate::model::acl::user_of;
+use crate::model::row::volume::VolumeRow;
 use crate::model::{BrokerId, Moment};
 
 use super::action::Action;
@@ -16,6 +17,19 @@ use super::operation::{Confirm, Sheet};
 use super::place::Noun;
 use super::state::State;
 use super::throttle;
+
+/// The line that makes a volume a quarter larger; the person writes what it shall be.
+fn larger(row: &VolumeRow) -> Command {
+    Command::Volume(volume::Verb::Modify {
+        id: row.id.clone(),
+        shape: volume::ShapeFlags {
+            size: Some(row.size_gib + (row.size_gib / 4).max(1)),
+            ..volume::ShapeFlags::default()
+        },
+        driver: None,
+        how: volume::How::default(),
+    })
+}
 
 /// More moves than this are too long a line to edit.
 const MOVES: usize = 12;
@@ -53,6 +67,33 @@ impl State {
                 match ids.is_empty() {
                     true => Vec::new(),
                     false => self.plan_command(&Command::Restart(restart::Verb::Plan(restart::Roll::of(ids)))),
+                }
+            }
+            Action::Modify => {
+                let meant = self.meant().into_iter().next();
+                let row = self.rows.volumes.iter().find(|row| Some(&row.id) == meant.as_ref());
+                if let Some(command) = row.map(larger) {
+                    self.open_palette(&command.to_string());
+                }
+                Vec::new()
+            }
+            Action::Snapshot => {
+                let meant = self.meant().into_iter().next();
+                let row = self.rows.volumes.iter().find(|row| Some(&row.id) == meant.as_ref());
+                match row.map(|row| row.broker) {
+                    Some(Some(broker)) => self.plan_command(&Command::Volume(volume::Verb::Snapshot {
+                        broker,
+                        how: volume::How::default(),
+                    })),
+                    Some(None) => {
+                        self.notify(
+                            now,
+                            Tone::Warn,
+                            "no broker's log directory is known to lie on it".to_owned(),
+                        );
+                        Vec::new()
+                    }
+                    None => Vec::new(),
                 }
             }
             Action::Reset => {
@@ -138,7 +179,17 @@ impl State {
     }
 
     /// The first of triage's next steps that changes something, and that no gate closes.
+    /// On a log directory's remedies the command of the row.
     pub(super) fn next_step(&self) -> Option<Command> {
+        if self.place().noun == Noun::Logdir {
+            let selected = self.list().selected.as_ref()?;
+            let row = self.table.rows.iter().find(|row| row.key == *selected)?;
+            let mut commands = row
+                .notes
+                .iter()
+                .filter_map(|note| note.strip_prefix("azimuth ")?.parse().ok());
+            return commands.find(Command::is_planned);
+        }
         let steps = self.triage.iter().flat_map(|triage| &triage.next);
         let open = steps.filter(|step| step.blocked_by().is_none());
         let mut commands = open.filter_map(|step| step.action.parse().ok());

@@ -273,7 +273,11 @@ impl State {
             Action::Reset => self.verbs && place.noun == Noun::Group,
             Action::Reassign => self.verbs && place.noun == Noun::Topic,
             Action::Leader | Action::Restart => self.verbs && place.noun == Noun::Broker,
-            Action::Step => self.verbs && place.noun == Noun::Triage && self.next_step().is_some(),
+            Action::Modify | Action::Snapshot => self.verbs && place.noun == Noun::Volume,
+            Action::Step => {
+                let there = matches!(place.noun, Noun::Triage | Noun::Logdir);
+                self.verbs && there && self.next_step().is_some()
+            }
             Action::Pause | Action::Resume | Action::Abort | Action::Undo => {
                 self.verbs && place.noun == Noun::Operation
             }

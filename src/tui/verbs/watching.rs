@@ -178,6 +178,12 @@ fn verb(plan: &Plan) -> &'static str {
         Kind::Restart => "restart",
         Kind::BrokerStop => "stop",
         Kind::BrokerStart => "start",
+        Kind::VolumeModify
+        | Kind::VolumeSnapshot
+        | Kind::VolumeCreate
+        | Kind::VolumeAttach
+        | Kind::VolumeExtend
+        | Kind::VolumeDetach => "volume",
     }
 }
 

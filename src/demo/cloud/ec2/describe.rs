@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::{Change, MODIFYING, OPTIMIZING, View, passes};
 use crate::demo::cloud::fault::Refusal;
-use crate::demo::cloud::fleet::{Disk, Machine, limits};
+use crate::demo::cloud::fleet::{Backup, Disk, Machine, limits};
 use crate::demo::cloud::query::Query;
 use crate::demo::cloud::xml::Xml;
 
@@ -212,40 +212,49 @@ pub(super) fn volumes(view: &View<'_>, query: &Query) -> Result<String, Refusal>
         .flat_map(|(_, ids)| ids.iter().copied())
         .collect();
     view.check_zones(&attached)?;
-    let all = view
-        .fleet
-        .machines
-        .iter()
-        .flat_map(|machine| machine.disks.iter().map(move |disk| (machine, disk)));
+    let attached = view.fleet.machines.iter().flat_map(|machine| {
+        let zone = machine.zone.as_str();
+        machine.disks.iter().map(move |disk| (zone, Some(machine), disk))
+    });
+    let loose = view.fleet.loose.iter();
+    let all = attached.chain(loose.map(|one| (one.zone.as_str(), None, &one.disk)));
     let mut found = Vec::new();
-    for (machine, disk) in all.filter(|(_, disk)| ids.is_empty() || ids.contains(&disk.id.as_str())) {
-        if passes(&filters, |name| volume_field(machine, disk, name))? {
-            found.push((machine, disk));
+    for (zone, machine, disk) in all.filter(|(.., disk)| ids.is_empty() || ids.contains(&disk.id.as_str())) {
+        if passes(&filters, |name| volume_field(zone, machine, disk, name))? {
+            found.push((zone, machine, disk));
         }
+    }
+    if found.is_empty()
+        && let Some(id) = ids.first()
+    {
+        let message = format!("The volume '{id}' does not exist.");
+        return Err(Refusal::new(400, "InvalidVolume.NotFound", message));
     }
     let (found, next) = view.page(query, found)?;
     Ok(Xml::answer("DescribeVolumes", view.request, |xml| {
-        xml.list("volumeSet", found, |xml, (machine, disk)| volume(xml, machine, disk));
+        xml.list("volumeSet", found, |xml, (zone, machine, disk)| {
+            volume(xml, zone, machine, disk);
+        });
         if let Some(next) = next {
             xml.leaf("nextToken", next);
         }
     }))
 }
 
-fn volume_field(machine: &Machine, disk: &Disk, name: &str) -> Option<Vec<String>> {
+fn volume_field(zone: &str, machine: Option<&Machine>, disk: &Disk, name: &str) -> Option<Vec<String>> {
     if let Some(key) = name.strip_prefix("tag:") {
         return Some(disk.tags.get(key).cloned().into_iter().collect());
     }
     match name {
-        "attachment.instance-id" => Some(vec![machine.id.clone()]),
+        "attachment.instance-id" => Some(machine.iter().map(|machine| machine.id.clone()).collect()),
         "volume-id" => Some(vec![disk.id.clone()]),
         "volume-type" => Some(vec![disk.volume_type.clone()]),
-        "availability-zone" => Some(vec![machine.zone.clone()]),
+        "availability-zone" => Some(vec![zone.to_owned()]),
         _ => None,
     }
 }
 
-fn volume(xml: &mut Xml, machine: &Machine, disk: &Disk) {
+fn volume(xml: &mut Xml, zone: &str, machine: Option<&Machine>, disk: &Disk) {
     xml.leaf("volumeId", &disk.id)
         .leaf("size", disk.size_gib)
         .leaf("volumeType", &disk.volume_type);
@@ -256,11 +265,13 @@ fn volume(xml: &mut Xml, machine: &Machine, disk: &Disk) {
     if disk.volume_type == "gp3" {
         xml.leaf("throughput", disk.throughput_mib_per_second);
     }
-    xml.leaf("availabilityZone", &machine.zone)
-        .leaf("status", "in-use")
+    xml.leaf("availabilityZone", zone)
+        .leaf("status", if machine.is_some() { "in-use" } else { "available" })
         .leaf("encrypted", disk.encrypted);
-    xml.time("createTime", machine.launched_at);
-    xml.list("attachmentSet", [machine], |xml, machine| {
+    if let Some(machine) = machine {
+        xml.time("createTime", machine.launched_at);
+    }
+    xml.list("attachmentSet", machine, |xml, machine| {
         xml.leaf("volumeId", &disk.id)
             .leaf("instanceId", &machine.id)
             .leaf("device", &disk.device);
@@ -270,33 +281,67 @@ fn volume(xml: &mut Xml, machine: &Machine, disk: &Disk) {
     tags(xml, &disk.tags);
 }
 
-/// The last completed snapshot of each volume; an outage of a zone does not touch them.
+/// How long the copy of a snapshot takes, by the cloud's clock.
+const COPYING: i64 = 20;
+
+/// The snapshots that were asked for, and the one that each volume had before; an outage of a zone does not touch them.
 pub(super) fn snapshots(view: &View<'_>, query: &Query) -> Result<String, Refusal> {
-    let filters = query.filters();
-    let mut found = Vec::new();
-    for disk in view.fleet.machines.iter().flat_map(|machine| &machine.disks) {
-        let Some(at) = disk.snapshot_at else { continue };
-        let field = |name: &str| match name {
-            "volume-id" => Some(vec![disk.id.clone()]),
-            "status" => Some(vec!["completed".to_owned()]),
-            "start-time" => Some(vec![jiff::Timestamp::from_second(at).unwrap_or_default().to_string()]),
-            _ => None,
+    let (filters, ids) = (query.filters(), query.list("SnapshotId"));
+    let asked = view.fleet.snapshots.iter().map(|one| {
+        let since = view.now - one.started_at;
+        (one.clone(), (since * 100 / COPYING).clamp(0, 100))
+    });
+    let disks = view.fleet.machines.iter().flat_map(|machine| &machine.disks);
+    let before = disks.filter_map(|disk| {
+        let at = disk.snapshot_at?;
+        let asked = view
+            .fleet
+            .snapshots
+            .iter()
+            .any(|one| one.volume == disk.id && one.started_at == at);
+        let backup = Backup {
+            id: disk.id.replacen("vol", "snap", 1),
+            volume: disk.id.clone(),
+            size_gib: disk.size_gib,
+            encrypted: disk.encrypted,
+            started_at: at,
+            tags: BTreeMap::new(),
         };
-        if passes(&filters, field)? {
-            found.push((disk, at));
+        (!asked).then_some((backup, 100))
+    });
+    let mut found = Vec::new();
+    for (one, percent) in before.chain(asked) {
+        let status = if percent == 100 { "completed" } else { "pending" };
+        let at = view.tempo.outside(one.started_at);
+        let field = |name: &str| match name {
+            "volume-id" => Some(vec![one.volume.clone()]),
+            "status" => Some(vec![status.to_owned()]),
+            "start-time" => Some(vec![jiff::Timestamp::from_second(at).unwrap_or_default().to_string()]),
+            _ => {
+                let key = name.strip_prefix("tag:")?;
+                Some(one.tags.get(key).cloned().into_iter().collect())
+            }
+        };
+        if (ids.is_empty() || ids.contains(&one.id.as_str())) && passes(&filters, field)? {
+            found.push((one, percent, status, at));
         }
+    }
+    if let Some(id) = ids.first().filter(|_| found.is_empty()) {
+        let message = format!("The snapshot '{id}' does not exist.");
+        return Err(Refusal::new(400, "InvalidSnapshot.NotFound", message));
     }
     let (found, next) = view.page(query, found)?;
     Ok(Xml::answer("DescribeSnapshots", view.request, |xml| {
-        xml.list("snapshotSet", found, |xml, (disk, at)| {
-            xml.leaf("snapshotId", disk.id.replacen("vol", "snap", 1))
-                .leaf("volumeId", &disk.id)
-                .leaf("status", "completed")
-                .leaf("progress", "100%");
+        xml.list("snapshotSet", found, |xml, (one, percent, status, at)| {
+            xml.leaf("snapshotId", &one.id)
+                .leaf("volumeId", &one.volume)
+                .leaf("status", status)
+                .leaf("progress", format!("{percent}%"));
             xml.time("startTime", at);
             xml.leaf("ownerId", "000000000000")
-                .leaf("volumeSize", disk.size_gib)
-                .leaf("encrypted", disk.encrypted);
+                .leaf("volumeSize", one.size_gib)
+                .leaf("encrypted", one.encrypted);
+            tags(xml, &one.tags);
         });
         if let Some(next) = next {
             xml.leaf("nextToken", next);

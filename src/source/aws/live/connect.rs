@@ -4,9 +4,11 @@ use aws_config::retry::RetryConfig;
 use aws_config::sts::AssumeRoleProvider;
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{AppName, BehaviorVersion, ConfigLoader, Region, SdkConfig};
+use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider};
 use aws_sdk_ec2::config::Credentials;
 use std::time::Duration;
 
+use crate::model::cloud;
 use crate::source::Error;
 
 use super::super::options::Options;
@@ -20,7 +22,9 @@ pub(super) struct Clients {
     pub(super) ec2: aws_sdk_ec2::Client,
     pub(super) cloudwatch: aws_sdk_cloudwatch::Client,
     pub(super) sts: aws_sdk_sts::Client,
+    pub(super) ssm: aws_sdk_ssm::Client,
     pub(super) region: String,
+    credentials: Option<SharedCredentialsProvider>,
 }
 
 /// Reads the chains. The region may come from IMDS, so this may ask the network once, within the deadline.
@@ -37,7 +41,47 @@ pub(super) async fn clients(options: &Options) -> Result<Clients, Error> {
         ec2: aws_sdk_ec2::Client::new(&config),
         cloudwatch: aws_sdk_cloudwatch::Client::new(&config),
         sts: aws_sdk_sts::Client::new(&config),
+        ssm: aws_sdk_ssm::Client::new(&config),
         region,
+        credentials: config.credentials_provider(),
+    })
+}
+
+/// When the credentials end that requests are signed with.
+pub(super) async fn credentials(clients: &Clients) -> Result<cloud::Credentials, Error> {
+    const WHAT: &str = "credentials";
+    let none = |reason: &str| Error::Denied {
+        peer: "AWS".to_owned(),
+        what: WHAT.to_owned(),
+        reason: reason.to_owned(),
+    };
+    let Some(provider) = &clients.credentials else {
+        return Err(none("there is no provider of credentials"));
+    };
+    let told = tokio::time::timeout(CALL, provider.provide_credentials()).await;
+    let told = told.map_err(|_| super::failure::timed_out("AWS", WHAT, CALL))?;
+    let told = told.map_err(|error| super::failure::provider("AWS", WHAT, &error))?;
+    let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+    let from_environment = variable("AWS_ACCESS_KEY_ID").as_deref() == Some(told.access_key_id());
+    let renewed = match (from_environment, told.session_token()) {
+        (true, Some(_)) => cloud::Renewal::Never,
+        _ => cloud::Renewal::Itself,
+    };
+    let told_end = told.expiry().and_then(|at| crate::model::Moment::try_from(at).ok());
+    // What programs that export temporary credentials write beside them.
+    let beside = || {
+        ["AWS_CREDENTIAL_EXPIRATION", "AWS_SESSION_EXPIRATION"]
+            .into_iter()
+            .find_map(|name| variable(name)?.parse().ok())
+    };
+    let ends_at = match renewed {
+        cloud::Renewal::Never => told_end.or_else(beside),
+        cloud::Renewal::Itself => told_end,
+    };
+    Ok(cloud::Credentials {
+        ends_at,
+        renewed,
+        temporary: told.session_token().is_some(),
     })
 }
 

@@ -71,6 +71,7 @@ fn way_out(peer: &str, what: &str, code: &str) -> String {
             let service = match peer.split(' ').next() {
                 Some("CloudWatch") => "cloudwatch",
                 Some("STS") => "sts",
+                Some("SSM") => "ssm",
                 _ => "ec2",
             };
             format!("the policy lacks {service}:{what}")
@@ -132,6 +133,15 @@ fn unsaid(peer: &str, what: &str, error: &(dyn StdError + 'static), status: Opti
         peer: peer.to_owned(),
         reason: root,
     }
+}
+
+/// The word for a provider that gives no credentials.
+pub(super) fn provider(peer: &str, what: &str, failure: &CredentialsError) -> Error {
+    let mut root: &(dyn StdError + 'static) = failure;
+    while let Some(cause) = root.source() {
+        root = cause;
+    }
+    no_credentials(peer, what, failure, &line(&root.to_string()))
 }
 
 fn no_credentials(peer: &str, what: &str, failure: &CredentialsError, root: &str) -> Error {

@@ -113,7 +113,7 @@ fn last_days(now: Moment) -> impl Iterator<Item = String> {
     (0..=SNAPSHOT_DAYS).map(move |ago| format!("{}*", day(ago).strftime("%Y-%m-%d")))
 }
 
-fn read(volume: &types::Volume, instances: &[String]) -> Option<(String, Volume)> {
+pub(super) fn read(volume: &types::Volume, instances: &[String]) -> Option<(String, Volume)> {
     let id = volume.volume_id()?.to_owned();
     let attachment = volume.attachments().iter().find(|attachment| {
         attachment
@@ -136,6 +136,9 @@ fn read(volume: &types::Volume, instances: &[String]) -> Option<(String, Volume)
             .and_then(types::VolumeAttachment::device)
             .map(ToOwned::to_owned),
         delete_on_termination: attachment.and_then(types::VolumeAttachment::delete_on_termination),
+        attachment: attachment
+            .and_then(types::VolumeAttachment::state)
+            .map(|state| state.as_str().to_owned()),
         tags: tags(volume.tags()),
         modification: None,
     };
