@@ -23,7 +23,7 @@ use crate::env::clock::Clock;
 use crate::env::origin;
 use crate::group::record::partition_of;
 use crate::group::{Now, Settings};
-use crate::id::{Epoch, NodeId, TopicPartition};
+use crate::id::{Epoch, NodeId, TopicId, TopicPartition};
 use crate::image::Image;
 use crate::replica::ReplicaManager;
 
@@ -129,6 +129,7 @@ impl GroupCoordinator {
         for (partition, (at, epoch)) in led {
             shards.entry(partition).or_insert_with(|| {
                 let shard = Shard::new(at, epoch, Arc::clone(&self.base));
+                shard.see(image, true);
                 let mut tasks = self.tasks.lock();
                 tasks.retain(|task| !task.is_finished());
                 tasks.push(origin::spawn(Arc::clone(&shard).run()));
@@ -136,6 +137,10 @@ impl GroupCoordinator {
             });
         }
         let changes = image.changed_since(previous);
+        let moved = changes.topics.iter().any(|id| size(image, *id) != size(previous, *id));
+        for shard in shards.values() {
+            shard.see(image, moved);
+        }
         if changes.topics.iter().any(|id| image.topic(*id).is_none()) {
             for shard in shards.values() {
                 shard.topics_changed(image);
@@ -214,6 +219,11 @@ impl Base {
     fn instant(&self, mono_ms: i64) -> Instant {
         self.started + Duration::from_millis(u64::try_from(mono_ms).unwrap_or(0))
     }
+}
+
+/// How many partitions a topic has; `None` if it is not there.
+fn size(image: &Image, id: TopicId) -> Option<usize> {
+    image.topic(id).map(|topic| topic.partitions.len())
 }
 
 /// The partitions of a coordinators' topic that `node` leads, each with its identity and epoch.

@@ -1,4 +1,5 @@
-//! Classic consumer groups as a state machine: join, sync, heartbeat, leave, and the offsets they commit.
+//! Consumer groups as a state machine: the classic protocol (join, sync, heartbeat, leave) here, the consumer protocol
+//! (KIP-848) in [`consumer`], and the offsets that groups of both commit.
 //!
 //! One [`Groups`] holds the groups of one `__consumer_offsets` partition. It waits for nothing and writes nothing:
 //! what must be durable comes out as a [`Write`], whose outcome is told back with [`Groups::written`]; a member that
@@ -6,7 +7,9 @@
 //! handed out only after it was written, a member is in one group generation at a time, and an offset is answered
 //! only after it was written.
 
+mod consumer;
 mod describe;
+mod embedded;
 mod join;
 mod leave;
 mod member;
@@ -18,13 +21,19 @@ mod transaction;
 mod tests;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use kafka_protocol::ResponseError;
 use tokio::sync::oneshot;
 
 use crate::id::Offset;
+use crate::image::Image;
 
+pub use consumer::{
+    Assignor, Beat, Beaten, ConsumerDescription, ConsumerMember, ConsumerSettings, Partitions, Refusal,
+};
+use consumer::{Consumer, Told, Turn};
 pub use describe::{Description, Listing, MemberDescription};
 pub use join::{JoinRequest, Joined, JoinedMember};
 pub use leave::Leaver;
@@ -54,6 +63,10 @@ pub struct Settings {
     pub metadata_max_bytes: usize,
     /// `offsets.retention.minutes`, in milliseconds
     pub retention_ms: i64,
+    /// `offsets.retention.check.interval.ms`
+    pub retention_check_ms: i64,
+    /// Of groups of the consumer protocol.
+    pub consumer: ConsumerSettings,
 }
 
 impl Default for Settings {
@@ -65,6 +78,8 @@ impl Default for Settings {
             size_max: i32::MAX as usize,
             metadata_max_bytes: 4_096,
             retention_ms: 7 * 24 * 3_600_000,
+            retention_check_ms: 600_000,
+            consumer: ConsumerSettings::default(),
         }
     }
 }
@@ -84,6 +99,13 @@ pub struct Write {
     pub records: Vec<(Bytes, Option<Bytes>)>,
     pub kind: Kind,
     pub then: Then,
+}
+
+impl Write {
+    /// Whether it is a turn of a group of the consumer protocol, which builds on the turns before it.
+    pub fn is_turn(&self) -> bool {
+        matches!(self.then, Then::Turn { .. })
+    }
 }
 
 /// What kind of batch a write belongs into.
@@ -124,6 +146,8 @@ pub enum Then {
         offsets: Vec<(String, i32)>,
         reply: Option<Reply<Outcome>>,
     },
+    /// What a group of the consumer protocol decided stands.
+    Turn { undo: Turn, told: Told },
     /// The whole group is gone.
     Delete { reply: Option<Reply<Outcome>> },
 }
@@ -156,6 +180,10 @@ impl State {
 pub struct Groups {
     settings: Settings,
     groups: BTreeMap<String, Group>,
+    /// The topics.
+    image: Arc<Image>,
+    /// Grows when topics come, go or get partitions.
+    topics_version: u64,
 }
 
 #[derive(Debug)]
@@ -181,6 +209,10 @@ struct Group {
     offsets: BTreeMap<(String, i32), Committed>,
     /// Offsets of open transactions, by producer id.
     pending_offsets: BTreeMap<i64, BTreeMap<(String, i32), Committed>>,
+    /// Of a group of the consumer protocol, which then is nothing of the above but its offsets.
+    consumer: Option<Box<Consumer>>,
+    /// How many turns of it are being written.
+    turns: usize,
 }
 
 /// How long a rebalance waits for its members.
@@ -202,7 +234,8 @@ impl Groups {
     pub fn new(settings: Settings) -> Self {
         Self {
             settings,
-            groups: BTreeMap::new(),
+            topics_version: 1,
+            ..Self::default()
         }
     }
 
@@ -244,6 +277,10 @@ impl Groups {
                 answer(reply, outcome);
                 Vec::new()
             }
+            Then::Turn { undo, told } => {
+                self.turned(&group, undo, told, outcome, now);
+                Vec::new()
+            }
             Then::Delete { reply } => {
                 if outcome.is_ok() {
                     self.groups.remove(&group);
@@ -254,6 +291,23 @@ impl Groups {
         }
     }
 
+    /// Sees newer metadata. `moved`: topics came, went or got partitions since the last one.
+    pub fn see(&mut self, image: &Arc<Image>, moved: bool) {
+        self.image = Arc::clone(image);
+        self.topics_version += u64::from(moved);
+    }
+
+    /// A turn that is not in the log is taken back; one that may be in it stands.
+    fn turned(&mut self, group: &str, undo: Turn, told: Told, outcome: Result<Offset, ResponseError>, now: Now) {
+        if let Some(group) = self.groups.get_mut(group) {
+            group.turns = group.turns.saturating_sub(1);
+            if outcome.is_err_and(is_not_written) {
+                group.undo(undo, &self.settings, now);
+            }
+        }
+        told.tell(outcome.map(|_| ()).map_err(not_stored));
+    }
+
     /// Does what is due: ends waits, removes silent members, expires offsets of groups that are long empty.
     pub fn tick(&mut self, now: Now) -> Vec<Write> {
         let names: Vec<String> = self.groups.keys().cloned().collect();
@@ -262,6 +316,13 @@ impl Groups {
             let Some(group) = self.groups.get_mut(&name) else {
                 continue;
             };
+            let scene = consumer::Scene {
+                settings: &self.settings,
+                image: &self.image,
+                topics_version: self.topics_version,
+                now,
+            };
+            writes.extend(group.tick_consumer(&scene));
             writes.extend(group.tick(&self.settings, now));
         }
         writes
@@ -311,6 +372,8 @@ impl Group {
             assigning: false,
             offsets: BTreeMap::new(),
             pending_offsets: BTreeMap::new(),
+            consumer: None,
+            turns: 0,
         }
     }
 
@@ -337,10 +400,12 @@ impl Group {
             .filter(|member| !member.is_waiting())
             .map(|member| member.expires_ms);
         let rebalance = self.rebalance.as_ref().map(|rebalance| rebalance.until_ms);
+        let consumer = self.consumer.as_ref().and_then(|consumer| consumer.next_deadline_ms());
         sessions
             .chain(self.pending.values().copied())
             .chain(rebalance)
             .chain(self.sync_deadline_ms)
+            .chain(consumer)
             .min()
     }
 
@@ -383,6 +448,14 @@ fn answer(reply: Option<Reply<Outcome>>, outcome: Result<Offset, ResponseError>)
     if let Some(reply) = reply {
         let _gone = reply.send(outcome.map(|_| ()).map_err(not_stored));
     }
+}
+
+/// Whether the log certainly lacks what could not be written; what only was not acknowledged in time may be in it.
+pub fn is_not_written(error: ResponseError) -> bool {
+    !matches!(
+        error,
+        ResponseError::RequestTimedOut | ResponseError::NotEnoughReplicasAfterAppend
+    )
 }
 
 /// What a client is told when its group's log could not be written; it looks the coordinator up again or retries.

@@ -13,6 +13,9 @@ pub mod alter_user_scram_credentials;
 pub mod api_versions;
 mod broker_logger;
 mod certificate;
+mod client_metrics;
+pub mod consumer_group_describe;
+pub mod consumer_group_heartbeat;
 mod context;
 pub mod create_acls;
 pub mod create_partitions;
@@ -38,6 +41,9 @@ pub mod end_txn;
 pub mod fetch;
 pub mod find_coordinator;
 mod forward;
+#[cfg(test)]
+mod guide;
+pub mod get_telemetry_subscriptions;
 pub mod heartbeat;
 pub mod incremental_alter_configs;
 pub mod init_producer_id;
@@ -57,6 +63,7 @@ pub mod offset_delete;
 pub mod offset_fetch;
 pub mod offset_for_leader_epoch;
 pub mod produce;
+pub mod push_telemetry;
 mod refuse;
 mod reply;
 mod rights;
@@ -86,7 +93,7 @@ use crate::image::acl::Operation;
 use crate::telemetry::Answered;
 use crate::wire::{ErrorCode, Header, Malformed};
 
-pub use context::{Call, Context, Face};
+pub use context::{Call, Context, Face, Software};
 pub use link::{ControllerLink, RemoteController, Unanswered};
 pub use reply::Reply;
 use rights::Rights;
@@ -214,11 +221,15 @@ serves! { broker_apis, broker_dispatch:
     DescribeGroups [itself] => describe_groups,
     ListGroups [itself] => list_groups,
     DeleteGroups [itself] => delete_groups,
+    ConsumerGroupHeartbeat [itself] => consumer_group_heartbeat,
+    ConsumerGroupDescribe [itself] => consumer_group_describe,
     DescribeAcls [cluster Describe] => describe_acls,
     CreateAcls [cluster Alter] => create_acls,
     DeleteAcls [cluster Alter] => delete_acls,
     DescribeClientQuotas [cluster DescribeConfigs] => describe_client_quotas,
     AlterClientQuotas [cluster AlterConfigs] => alter_client_quotas,
+    GetTelemetrySubscriptions [open] => get_telemetry_subscriptions,
+    PushTelemetry [open] => push_telemetry,
     SaslHandshake [open] => sasl_handshake,
     SaslAuthenticate [open] => sasl_authenticate,
     DescribeUserScramCredentials [cluster Describe] => describe_user_scram_credentials,

@@ -125,6 +125,8 @@ pub enum Resource {
     /// A broker's id as text; "" is the default for all brokers.
     Broker(String),
     Group(String),
+    /// A subscription to the metrics of clients (KIP-714).
+    ClientMetrics(String),
 }
 
 impl Image {

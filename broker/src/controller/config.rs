@@ -20,6 +20,8 @@ use crate::image::{Image, Record, Resource, feature};
 
 const TOPIC: i8 = 2;
 const BROKER: i8 = 4;
+const CLIENT_METRICS: i8 = 16;
+const GROUP: i8 = 32;
 const SET: i8 = 0;
 const DELETE: i8 = 1;
 const APPEND: i8 = 2;
@@ -164,6 +166,28 @@ fn check_min_isr(image: &Image, resource: &Resource, key: &str, value: Option<&s
     }
 }
 
+/// What a group sets for itself lies within the brokers' limits.
+fn check_group(state: &State, resource: &Resource, key: &str, value: Option<&str>) -> Result<(), Refusal> {
+    let (Resource::Group(_), Some(value)) = (resource, value) else {
+        return Ok(());
+    };
+    let limit = |which: &str| {
+        let name = key.replacen("consumer.", &format!("group.consumer.{which}."), 1);
+        let limit = state.config.int(&name);
+        (name, limit)
+    };
+    let wanted: i64 = value.trim().parse().unwrap_or(0);
+    let ((min_name, min), (max_name, max)) = (limit("min"), limit("max"));
+    let bound = if wanted < min {
+        format!("greater than or equal to {min_name} ({min})")
+    } else if wanted > max {
+        format!("less than or equal to {max_name} ({max})")
+    } else {
+        return Ok(());
+    };
+    Err((ErrorCode::InvalidConfig, format!("{key} must be {bound}.")))
+}
+
 fn repeated(keys: impl Iterator<Item = (i8, StrBytes)>) -> BTreeSet<(i8, StrBytes)> {
     let mut seen = BTreeSet::new();
     keys.filter(|key| !seen.insert(key.clone()))
@@ -197,10 +221,17 @@ fn resource(state: &State, kind: i8, name: &str) -> Result<Resource, Refusal> {
                 format!("A broker is named by its id, or by nothing for all brokers; {name} is neither."),
             )),
         },
+        CLIENT_METRICS | GROUP if name.is_empty() => {
+            let what = if kind == GROUP { "Group" } else { "Subscription" };
+            Err((ErrorCode::InvalidRequest, format!("{what} name can't be empty.")))
+        }
+        CLIENT_METRICS => Ok(Resource::ClientMetrics(name.to_owned())),
+        GROUP => Ok(Resource::Group(name.to_owned())),
         _ => Err((
             ErrorCode::InvalidRequest,
             format!(
-                "Resources of type {kind} have no configs here; only topics (2) and brokers (4) have, and the loggers (8) of the broker that is asked."
+                "Resources of type {kind} have no configs here; only topics (2), brokers (4), client metrics (16) and groups (32) \
+                 have, and the loggers (8) of the broker that is asked."
             ),
         )),
     }
@@ -214,12 +245,17 @@ fn check(resource: &Resource, key: &str, value: &str) -> Result<(), Refusal> {
             return Err((ErrorCode::InvalidRequest, why));
         }
         Resource::Topic(_) => property::check_topic(key, value),
-        Resource::Broker(_) | Resource::Group(_) => property::check_broker(key, value),
+        Resource::Broker(_) => property::check_broker(key, value),
+        Resource::Group(_) => property::check_resource(property::group_properties(), "group config", key, value),
+        Resource::ClientMetrics(_) => {
+            let table = property::client_metrics_properties();
+            property::check_resource(table, "client metrics configuration", key, value)
+        }
     };
     let code = match resource {
-        Resource::Topic(_) => ErrorCode::InvalidConfig,
+        Resource::Topic(_) | Resource::Group(_) | Resource::ClientMetrics(_) => ErrorCode::InvalidConfig,
         // As Kafka, which keeps the code for compatibility (KAFKA-13609).
-        Resource::Broker(_) | Resource::Group(_) => ErrorCode::InvalidRequest,
+        Resource::Broker(_) => ErrorCode::InvalidRequest,
     };
     checked.map_err(|invalid| (code, invalid.to_string()))
 }
@@ -281,6 +317,7 @@ fn alter(state: &State, resource: &Resource, configs: &[AlterableConfig]) -> Res
             check(resource, &key, value)?;
         }
         check_min_isr(&state.image, resource, &key, value.as_deref())?;
+        check_group(state, resource, &key, value.as_deref())?;
         records.extend(change(&state.image, resource, key, value));
     }
     Ok(records)
@@ -290,7 +327,14 @@ fn alter(state: &State, resource: &Resource, configs: &[AlterableConfig]) -> Res
 fn edited(state: &State, resource: &Resource, key: &str, operation: i8, value: &str) -> Result<String, Refusal> {
     let property = match resource {
         Resource::Topic(_) => property::topic_property(key),
-        Resource::Broker(_) | Resource::Group(_) => property::broker_property(key),
+        Resource::Broker(_) => property::broker_property(key),
+        Resource::Group(_) => property::group_properties()
+            .iter()
+            .find(|property| property.name == key),
+        Resource::ClientMetrics(_) => {
+            let mut table = property::client_metrics_properties().iter();
+            table.find(|property| property.name == key)
+        }
     };
     if property.is_some_and(|property| property.kind != Kind::List) {
         let why = format!("{key} is not a list; items cannot be appended to it or subtracted from it.");
@@ -298,7 +342,7 @@ fn edited(state: &State, resource: &Resource, key: &str, operation: i8, value: &
     }
     let current = match resource {
         Resource::Topic(name) => state.config.topic_value(&state.image, name, key),
-        Resource::Broker(_) | Resource::Group(_) => {
+        Resource::Broker(_) | Resource::Group(_) | Resource::ClientMetrics(_) => {
             let set = state.image.config(resource, key).map(str::to_owned);
             set.or_else(|| property.and_then(|property| property.default).map(str::to_owned))
         }

@@ -3,6 +3,7 @@
 //! Everything that is decided goes through one queue and one task, which appends what has gathered as one batch
 //! (group commit), so the log has the order of the decisions and a busy partition needs few round trips.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -15,8 +16,8 @@ use tokio::sync::{Notify, oneshot};
 use super::Base;
 use super::loading::load;
 use crate::group::{
-    Commit, Committer, Description, Ended, Groups, InTransaction, JoinRequest, Joined, Kind, Leaver, Listing, Now,
-    Outcome, SyncRequest, Synced, Write,
+    Beat, Beaten, Commit, Committer, ConsumerDescription, Description, Ended, Groups, InTransaction, JoinRequest,
+    Joined, Kind, Leaver, Listing, Now, Outcome, SyncRequest, Synced, Write, is_not_written,
 };
 use crate::id::{Epoch, Offset, TopicPartition};
 use crate::image::Image;
@@ -73,17 +74,21 @@ impl Shard {
 
     pub(super) fn topics_changed(&self, image: &Image) {
         if self.is_loaded() {
-            let writes = self
-                .groups
-                .lock()
-                .forget_topics(|topic| image.topic_named(topic).is_some());
+            let groups = self.groups.lock();
+            let writes = groups.forget_topics(|topic| image.topic_named(topic).is_some());
             self.enqueue(writes);
         }
+    }
+
+    /// Metadata changed; `moved`: topics came, went or got partitions.
+    pub(super) fn see(&self, image: &Arc<Image>, moved: bool) {
+        self.groups.lock().see(image, moved);
     }
 
     /// Loads, then writes and keeps time until closed.
     pub(super) async fn run(self: Arc<Self>) {
         self.load().await;
+        self.groups.lock().loaded(self.base.now());
         self.loaded.store(true, Ordering::Release);
         // Topics may have been deleted while nobody led the partition, or while it was read.
         let image = Arc::clone(&self.base.setup.image.borrow());
@@ -164,14 +169,31 @@ impl Shard {
     async fn write(&self, writes: Vec<Write>) {
         let outcome = self.append(&writes).await;
         let now = self.base.now();
+        let mut groups = self.groups.lock();
         let mut more = Vec::new();
-        {
-            let mut groups = self.groups.lock();
+        if outcome.is_err_and(is_not_written) {
+            // What was decided upon it later goes with it, the last first.
+            let later = self.built_on(&writes);
+            for write in writes.into_iter().chain(later).rev() {
+                more.extend(groups.written(write, outcome, now));
+            }
+        } else {
             for write in writes {
                 more.extend(groups.written(write, outcome, now));
             }
         }
         self.enqueue(more);
+    }
+
+    /// Takes out of the queue what builds on turns that could not be written. The groups are locked, so nothing follows.
+    fn built_on(&self, failed: &[Write]) -> Vec<Write> {
+        let groups: BTreeSet<&str> = failed
+            .iter()
+            .filter(|write| write.is_turn())
+            .map(|write| write.group.as_str())
+            .collect();
+        let builds = |write: &mut Write| write.is_turn() && groups.contains(write.group.as_str());
+        self.queue.lock().extract_if(.., builds).collect()
     }
 
     async fn append(&self, writes: &[Write]) -> Result<Offset, ResponseError> {
@@ -270,6 +292,23 @@ impl Shard {
         self.groups
             .lock()
             .heartbeat(group, id, instance, generation, self.base.now())
+    }
+
+    /// A heartbeat of the consumer protocol; only topics that are `visible` count for its regular expression.
+    pub async fn beat(&self, beat: Beat, visible: impl Fn(&str) -> bool) -> Beaten {
+        let (reply, answer) = oneshot::channel();
+        self.decide(|groups, now| ((), groups.beat(beat, &visible, reply, now)));
+        answer
+            .await
+            .unwrap_or_else(|_| Beaten::refused((ResponseError::NotCoordinator, None)))
+    }
+
+    /// Whether a member, by id and epoch, may ask for its group's offsets; who names none may.
+    ///
+    /// # Errors
+    /// The protocol's.
+    pub fn may_fetch(&self, group: &str, member: (&str, i32)) -> Result<(), ResponseError> {
+        self.groups.lock().may_fetch(group, member)
     }
 
     /// One outcome for each leaver.
@@ -388,6 +427,10 @@ impl Shard {
 
     pub fn list(&self) -> Vec<Listing> {
         self.groups.lock().list()
+    }
+
+    pub fn describe_consumer(&self, group: &str) -> Option<ConsumerDescription> {
+        self.groups.lock().describe_consumer(group, self.base.now())
     }
 
     pub fn describe(&self, group: &str) -> Option<Description> {

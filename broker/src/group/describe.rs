@@ -10,6 +10,8 @@ pub struct Listing {
     pub name: String,
     pub protocol_type: String,
     pub state: &'static str,
+    /// Which protocol it speaks: `classic` or `consumer`.
+    pub kind: &'static str,
 }
 
 /// One group in full.
@@ -36,17 +38,26 @@ pub struct MemberDescription {
 impl Groups {
     /// In order of name.
     pub fn list(&self) -> Vec<Listing> {
-        let listing = |group: &Group| Listing {
-            name: group.name.clone(),
-            protocol_type: group.protocol_type.clone().unwrap_or_default(),
-            state: group.state.name(),
+        let listing = |group: &Group| match &group.consumer {
+            Some(consumer) => Listing {
+                name: group.name.clone(),
+                protocol_type: "consumer".to_owned(),
+                state: consumer.phase().name(),
+                kind: "consumer",
+            },
+            None => Listing {
+                name: group.name.clone(),
+                protocol_type: group.protocol_type.clone().unwrap_or_default(),
+                state: group.state.name(),
+                kind: "classic",
+            },
         };
         self.groups.values().map(listing).collect()
     }
 
-    /// `None` when the group is not known; Kafka calls that `Dead`.
+    /// `None` when no classic group of that name is known; Kafka calls that `Dead`.
     pub fn describe(&self, name: &str) -> Option<Description> {
-        let group = self.groups.get(name)?;
+        let group = self.groups.get(name).filter(|group| group.consumer.is_none())?;
         let is_stable = group.state == super::State::Stable;
         let protocol = group.protocol.clone().filter(|_| is_stable).unwrap_or_default();
         let member = |member: &super::Member| MemberDescription {

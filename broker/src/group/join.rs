@@ -6,6 +6,7 @@ use bytes::Bytes;
 use kafka_protocol::ResponseError;
 use uuid::Uuid;
 
+use super::consumer::Scene;
 use super::member::Member;
 use super::{FirstWait, Group, Groups, Now, Rebalance, Reply, Settings, State, Then, Write};
 
@@ -86,11 +87,24 @@ impl Groups {
             self.groups
                 .insert(request.group.clone(), Group::new(&request.group, now));
         }
-        let settings = &self.settings;
-        match self.groups.get_mut(&request.group) {
-            Some(group) => group.join(settings, request, reply, now),
-            None => Vec::new(),
+        let scene = Scene {
+            settings: &self.settings,
+            image: &self.image,
+            topics_version: self.topics_version,
+            now,
+        };
+        let Some(group) = self.groups.get_mut(&request.group) else {
+            return Vec::new();
+        };
+        let Some(consumer) = &group.consumer else {
+            return group.join(&self.settings, request, reply, now);
+        };
+        if !consumer.members.is_empty() {
+            return group.join_consumer(&scene, request, reply);
         }
+        let mut writes: Vec<Write> = group.give_way(&scene).into_iter().collect();
+        writes.extend(group.join(&self.settings, request, reply, now));
+        writes
     }
 }
 
@@ -427,7 +441,7 @@ impl Group {
     }
 
     /// The assignor that all members know and most prefer.
-    fn select_protocol(&self) -> Option<String> {
+    pub(super) fn select_protocol(&self) -> Option<String> {
         let names = |member: &Member| {
             member
                 .protocols

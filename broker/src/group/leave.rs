@@ -2,6 +2,7 @@
 
 use kafka_protocol::ResponseError;
 
+use super::consumer::Scene;
 use super::{Group, Groups, Kind, Now, Outcome, Reply, Settings, State, Then, Write, record};
 
 /// Who leaves: by id, or by instance when an operator removes a static member (KIP-345).
@@ -20,6 +21,15 @@ impl Groups {
                 Vec::new(),
             );
         };
+        if group.consumer.is_some() {
+            let scene = Scene {
+                settings: &self.settings,
+                image: &self.image,
+                topics_version: self.topics_version,
+                now,
+            };
+            return group.leave_classic_members(&scene, leavers);
+        }
         let before = group.members.len();
         let outcomes = leavers.iter().map(|leaver| group.leave(leaver)).collect();
         let writes = if group.members.len() < before {
@@ -34,7 +44,7 @@ impl Groups {
     pub fn delete(&mut self, group: &str, reply: Reply<Outcome>) -> Vec<Write> {
         let refusal = match self.groups.get(group) {
             None => Some(ResponseError::GroupIdNotFound),
-            Some(group) if group.state != State::Empty => Some(ResponseError::NonEmptyGroup),
+            Some(group) if !group.is_empty() => Some(ResponseError::NonEmptyGroup),
             Some(_) => None,
         };
         match (refusal, self.groups.get(group)) {
@@ -93,13 +103,25 @@ impl Group {
         self.rebalance(settings, now)
     }
 
+    /// Whether it has no members.
+    pub(super) fn is_empty(&self) -> bool {
+        match &self.consumer {
+            Some(consumer) => consumer.members.is_empty(),
+            None => self.state == State::Empty,
+        }
+    }
+
     /// Removes the group and all its offsets from the log.
     pub(super) fn tombstones(&self, reply: Option<Reply<Outcome>>) -> Write {
         let offsets = self
             .offsets
             .keys()
             .map(|(topic, partition)| (record::offset_key(&self.name, topic, *partition), None));
-        let records = offsets.chain([(record::group_key(&self.name), None)]).collect();
+        let own = match &self.consumer {
+            Some(consumer) => consumer.tombstones(&self.name),
+            None => vec![record::end_of(&self.name)],
+        };
+        let records = offsets.chain(own).collect();
         Write {
             group: self.name.clone(),
             records,

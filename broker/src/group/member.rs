@@ -23,6 +23,21 @@ pub(super) struct Member {
 }
 
 impl Member {
+    /// The same member, whose requests stay with this one.
+    pub fn without_replies(&self) -> Self {
+        Self {
+            id: self.id.clone(),
+            instance: self.instance.clone(),
+            client_id: self.client_id.clone(),
+            client_host: self.client_host.clone(),
+            protocols: self.protocols.clone(),
+            assignment: self.assignment.clone(),
+            joining: None,
+            syncing: None,
+            ..*self
+        }
+    }
+
     /// A member whose request waits here is alive as long as its connection.
     pub fn is_waiting(&self) -> bool {
         self.joining.is_some() || self.syncing.is_some()

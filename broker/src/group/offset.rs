@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 
 use kafka_protocol::ResponseError;
 
-use super::{Group, Groups, InTransaction, Kind, Now, Outcome, Reply, Settings, State, Then, Write, record};
+use super::embedded::Subscription;
+use super::{Group, Groups, InTransaction, Kind, Now, Outcome, Reply, Settings, State, Then, Write, consumer, record};
 use crate::id::{Epoch, Offset};
 
 /// A committed offset as it is kept.
@@ -51,6 +52,9 @@ impl Groups {
                 Err(ResponseError::IllegalGeneration)
             };
         };
+        if let Some(consumer) = &group.consumer {
+            return consumer.may_commit(by);
+        }
         if by.generation < 0 && by.member_id.is_empty() && by.instance.is_none() {
             let is_managed = !matches!(group.state, State::Empty);
             return if is_managed {
@@ -73,6 +77,15 @@ impl Groups {
             State::Empty => Err(ResponseError::UnknownMemberId),
             State::CompletingRebalance => Err(ResponseError::RebalanceInProgress),
             State::PreparingRebalance | State::Stable => Ok(()),
+        }
+    }
+
+    /// Whether a member, by id and epoch, may ask for its group's offsets. Who names none may, and in a classic group everybody.
+    pub fn may_fetch(&self, group: &str, (id, epoch): (&str, i32)) -> Result<(), ResponseError> {
+        let consumer = self.groups.get(group).and_then(|group| group.consumer.as_ref());
+        match consumer {
+            Some(consumer) if !id.is_empty() || epoch >= 0 => consumer.may_fetch(id, epoch),
+            _ => Ok(()),
         }
     }
 
@@ -147,7 +160,8 @@ impl Groups {
         let Some(group) = self.groups.get(name) else {
             return Err((ResponseError::GroupIdNotFound, reply));
         };
-        if group.state != State::Empty && group.protocol_type.as_deref() != Some("consumer") {
+        if group.consumer.is_none() && group.state != State::Empty && group.protocol_type.as_deref() != Some("consumer")
+        {
             return Err((ResponseError::NonEmptyGroup, reply));
         }
         let subscribed = group.subscriptions();
@@ -218,23 +232,61 @@ impl Groups {
             record::Key::Group { group } => match value {
                 Some(value) => {
                     let loaded = record::parse_group(&group, value, now)?;
-                    let old = self.groups.remove(&group);
-                    let (offsets, pending_offsets) =
-                        old.map(|old| (old.offsets, old.pending_offsets)).unwrap_or_default();
-                    let loaded = Group {
-                        offsets,
-                        pending_offsets,
-                        ..loaded
-                    };
-                    self.groups.insert(group, loaded);
+                    self.replace(group, loaded);
                 }
                 None => {
-                    self.groups.remove(&group);
+                    let nothing = Group::new(&group, now);
+                    self.replace(group, nothing);
                 }
             },
+            record::Key::Consumer => {
+                let (name, change) = consumer::record::decode(key, value)?;
+                let group = self
+                    .groups
+                    .entry(name.clone())
+                    .or_insert_with(|| Group::new(&name, now));
+                group.consumer.get_or_insert_default().load(change);
+            }
             record::Key::Other => {}
         }
         Ok(())
+    }
+}
+
+impl Groups {
+    /// Puts a classic state in the place of another; offsets and what the consumer protocol knows of the group stay.
+    fn replace(&mut self, name: String, state: Group) {
+        let old = self.groups.remove(&name);
+        let loaded = match old {
+            Some(old) => Group {
+                offsets: old.offsets,
+                pending_offsets: old.pending_offsets,
+                consumer: old.consumer,
+                ..state
+            },
+            None => state,
+        };
+        self.groups.insert(name, loaded);
+    }
+
+    /// All of the log was applied: groups that ended are forgotten, and members have their whole session to be heard of.
+    pub fn loaded(&mut self, now: Now) {
+        let scene = consumer::Scene {
+            settings: &self.settings,
+            image: &self.image,
+            topics_version: self.topics_version,
+            now,
+        };
+        self.groups.retain(|name, group| {
+            let ended = |consumer: &mut Box<consumer::Consumer>| {
+                consumer.generation.is_none() || (consumer.members.is_empty() && group.generation > 0)
+            };
+            group.consumer.take_if(ended);
+            if let Some(consumer) = &mut group.consumer {
+                consumer.loaded(name, &scene);
+            }
+            !group.is_nothing()
+        });
     }
 }
 
@@ -264,33 +316,47 @@ impl Group {
 
     /// The topics that members subscribe to, from the consumer protocol's metadata.
     fn subscriptions(&self) -> BTreeSet<String> {
+        if let Some(consumer) = &self.consumer {
+            return consumer.subscribed().into_iter().map(str::to_owned).collect();
+        }
         let protocol = self.protocol.clone().unwrap_or_default();
-        self.members
-            .values()
-            .flat_map(|member| record::subscription(&member.metadata(&protocol)))
-            .collect()
+        let members = self.members.values();
+        let subscriptions = members.filter_map(|member| Subscription::parse(&member.metadata(&protocol)));
+        subscriptions.flat_map(|subscription| subscription.topics).collect()
     }
 
-    /// Kafka's rule (KIP-211): a group's offsets expire when it has been empty, or never had members, for the whole
+    /// Kafka's rule (KIP-211, KIP-848): a group's offsets expire when it has been empty, or never had members, for the whole
     /// retention. The group goes with its last offset.
     pub(super) fn expire_offsets(&mut self, settings: &Settings, now: Now) -> Vec<Write> {
         let limit = now.wall_ms - settings.retention_ms;
-        if self.state != State::Empty
-            || self.offsets.is_empty()
-            || !self.pending_offsets.is_empty()
-            || self.changed_ms > limit
-        {
+        let is_consumer = self.consumer.is_some();
+        let waits = if is_consumer {
+            false
+        } else {
+            !self.is_empty() || self.changed_ms > limit
+        };
+        let under_way = !self.pending_offsets.is_empty() || self.turns > 0;
+        if is_consumer && !under_way && self.is_empty() && self.offsets.is_empty() {
+            let forgotten = now.wall_ms - self.changed_ms >= settings.retention_check_ms;
+            return forgotten.then(|| self.tombstones(None)).into_iter().collect();
+        }
+        if waits || self.offsets.is_empty() || under_way {
             return Vec::new();
         }
+        // A group of the consumer protocol keeps what its members subscribe to, and loses the rest also while it has members.
+        let subscribed = match is_consumer {
+            true => self.subscriptions(),
+            false => BTreeSet::new(),
+        };
         let old: Vec<(String, i32)> = self
             .offsets
             .iter()
-            .filter(|(_, c)| c.at_ms <= limit)
+            .filter(|((topic, _), c)| c.at_ms <= limit && !subscribed.contains(topic))
             .map(|(key, _)| key.clone())
             .collect();
         match old.len() {
             0 => Vec::new(),
-            all if all == self.offsets.len() => vec![self.tombstones(None)],
+            all if all == self.offsets.len() && self.is_empty() => vec![self.tombstones(None)],
             _ => vec![self.forget(old, None)],
         }
     }

@@ -12,7 +12,7 @@ use super::{Committed, Group, Now, State};
 /// A record that does not follow its schema; it is left alone and reported.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("a record of __consumer_offsets cannot be read: {0}")]
-pub struct Malformed(&'static str);
+pub struct Malformed(pub(super) &'static str);
 
 /// What a record is about.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,6 +25,8 @@ pub enum Key {
     Group {
         group: String,
     },
+    /// Of a group of the consumer protocol.
+    Consumer,
     /// Of a later version, which belongs to a kind of group that this coordinator does not have.
     Other,
 }
@@ -42,6 +44,7 @@ impl Key {
             2 => Ok(Self::Group {
                 group: get_string(&mut key)?,
             }),
+            version if super::consumer::record::is_ours(version) => Ok(Self::Consumer),
             _ => Ok(Self::Other),
         }
     }
@@ -88,6 +91,11 @@ pub fn group_key(group: &str) -> Bytes {
     key.put_i16(2);
     put_string(&mut key, group);
     key.freeze()
+}
+
+/// The end of a group of the classic protocol.
+pub(super) fn end_of(group: &str) -> (Bytes, Option<Bytes>) {
+    (group_key(group), None)
 }
 
 pub(super) fn group_value(group: &Group, now_ms: i64) -> Bytes {
@@ -169,22 +177,7 @@ fn parse_member(value: &mut &[u8], version: i16, protocol: &str, now: Now) -> Re
     })
 }
 
-/// The topics in a consumer's subscription (ConsumerProtocolSubscription v0 to v3); none when it is something else.
-pub(super) fn subscription(metadata: &[u8]) -> Vec<String> {
-    let mut rest = metadata;
-    let mut topics = Vec::new();
-    let Ok(0..=3) = get_i16(&mut rest) else { return topics };
-    let Ok(count) = get_i32(&mut rest) else { return topics };
-    for _ in 0..count {
-        match get_string(&mut rest) {
-            Ok(topic) => topics.push(topic),
-            Err(_) => return Vec::new(),
-        }
-    }
-    topics
-}
-
-fn put_string(to: &mut BytesMut, text: &str) {
+pub(super) fn put_string(to: &mut BytesMut, text: &str) {
     // Longer strings cannot come in: the protocol's own strings have the same length field.
     let text = &text.as_bytes()[..text.len().min(i16::MAX as usize)];
     to.put_i16(text.len() as i16);
@@ -203,7 +196,7 @@ fn put_bytes(to: &mut BytesMut, bytes: &[u8]) {
     to.put_slice(bytes);
 }
 
-fn need(from: &&[u8], length: usize) -> Result<(), Malformed> {
+pub(super) fn need(from: &&[u8], length: usize) -> Result<(), Malformed> {
     if from.remaining() < length {
         Err(Malformed("it ends too early"))
     } else {
@@ -211,22 +204,22 @@ fn need(from: &&[u8], length: usize) -> Result<(), Malformed> {
     }
 }
 
-fn get_i16(from: &mut &[u8]) -> Result<i16, Malformed> {
+pub(super) fn get_i16(from: &mut &[u8]) -> Result<i16, Malformed> {
     need(from, 2)?;
     Ok(from.get_i16())
 }
 
-fn get_i32(from: &mut &[u8]) -> Result<i32, Malformed> {
+pub(super) fn get_i32(from: &mut &[u8]) -> Result<i32, Malformed> {
     need(from, 4)?;
     Ok(from.get_i32())
 }
 
-fn get_i64(from: &mut &[u8]) -> Result<i64, Malformed> {
+pub(super) fn get_i64(from: &mut &[u8]) -> Result<i64, Malformed> {
     need(from, 8)?;
     Ok(from.get_i64())
 }
 
-fn get_nullable(from: &mut &[u8]) -> Result<Option<String>, Malformed> {
+pub(super) fn get_nullable(from: &mut &[u8]) -> Result<Option<String>, Malformed> {
     let length = get_i16(from)?;
     let Ok(length) = usize::try_from(length) else {
         return Ok(None);
@@ -239,7 +232,7 @@ fn get_nullable(from: &mut &[u8]) -> Result<Option<String>, Malformed> {
         .map_err(|_| Malformed("a string is not UTF-8"))
 }
 
-fn get_string(from: &mut &[u8]) -> Result<String, Malformed> {
+pub(super) fn get_string(from: &mut &[u8]) -> Result<String, Malformed> {
     get_nullable(from)?.ok_or(Malformed("a string is missing"))
 }
 
@@ -249,6 +242,11 @@ fn get_bytes(from: &mut &[u8]) -> Result<Bytes, Malformed> {
     let (bytes, rest) = from.split_at(length);
     *from = rest;
     Ok(Bytes::copy_from_slice(bytes))
+}
+
+/// Passes over bytes.
+pub(super) fn skip_bytes(from: &mut &[u8]) -> Result<(), Malformed> {
+    get_bytes(from).map(|_| ())
 }
 
 /// A group's partition of `__consumer_offsets`: Java's `abs(hashCode) % partitions`, which every client and tool expects.
@@ -301,14 +299,5 @@ mod tests {
         for end in 0..value.len() {
             assert!(parse_offset(&value[..end]).is_err(), "{end} bytes");
         }
-    }
-
-    #[test]
-    fn a_subscription_that_lies_about_its_length_names_no_topic() {
-        assert_eq!(
-            subscription(&[0, 1, 127, 255, 255, 255, 0, 1, b'a']),
-            Vec::<String>::new()
-        );
-        assert_eq!(subscription(&[0, 1, 0, 0, 0, 1, 0, 1, b'a']), ["a"]);
     }
 }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use kafka_protocol::ResponseError;
 
+use super::consumer::Scene;
 use super::{Group, Groups, Now, Reply, Settings, State, Then, Write};
 
 /// A member asks for its assignment; the leader brings everybody's.
@@ -43,7 +44,17 @@ impl Synced {
 impl Groups {
     /// Answers through `reply`, at once or when the assignment is written.
     pub fn sync(&mut self, request: SyncRequest, reply: Reply<Synced>, now: Now) -> Vec<Write> {
+        let scene = Scene {
+            settings: &self.settings,
+            image: &self.image,
+            topics_version: self.topics_version,
+            now,
+        };
         match self.groups.get_mut(&request.group) {
+            Some(group) if group.consumer.is_some() => {
+                let _gone = reply.send(group.sync_consumer(&scene, &request));
+                Vec::new()
+            }
             Some(group) => group.sync(request, reply, now),
             None => {
                 let _gone = reply.send(Synced::failed(ResponseError::UnknownMemberId));
@@ -61,7 +72,16 @@ impl Groups {
         generation: i32,
         now: Now,
     ) -> Result<(), ResponseError> {
+        let scene = Scene {
+            settings: &self.settings,
+            image: &self.image,
+            topics_version: self.topics_version,
+            now,
+        };
         let group = self.groups.get_mut(group).ok_or(ResponseError::UnknownMemberId)?;
+        if group.consumer.is_some() {
+            return group.heartbeat_consumer(&scene, id, instance, generation);
+        }
         group.validate(id, instance)?;
         if generation != group.generation {
             return Err(ResponseError::IllegalGeneration);

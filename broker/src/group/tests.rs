@@ -1,6 +1,6 @@
 //! Groups as their members live them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 use bytes::Bytes;
 use kafka_protocol::ResponseError;
@@ -9,16 +9,16 @@ use tokio::sync::oneshot;
 use super::*;
 
 /// A group under test: time stands still until told, and every write succeeds at once unless told otherwise.
-struct House {
-    groups: Groups,
-    now: Now,
+pub(super) struct House {
+    pub groups: Groups,
+    pub now: Now,
     position: i64,
-    log: Vec<(Bytes, Option<Bytes>)>,
-    failing: Option<ResponseError>,
+    pub log: Vec<(Bytes, Option<Bytes>)>,
+    pub failing: Option<ResponseError>,
 }
 
 impl House {
-    fn new() -> Self {
+    pub fn new() -> Self {
         let now = Now {
             mono_ms: 1_000,
             wall_ms: 1_700_000_000_000,
@@ -32,9 +32,9 @@ impl House {
         }
     }
 
-    fn write(&mut self, writes: Vec<Write>) {
-        let mut pending = writes;
-        while let Some(write) = pending.pop() {
+    pub fn write(&mut self, writes: Vec<Write>) {
+        let mut pending = VecDeque::from(writes);
+        while let Some(write) = pending.pop_front() {
             self.position += 1;
             let outcome = self.failing.take().map_or(Ok(self.position), Err);
             if outcome.is_ok() {
@@ -44,7 +44,7 @@ impl House {
         }
     }
 
-    fn pass(&mut self, ms: i64) {
+    pub fn pass(&mut self, ms: i64) {
         self.now = Now {
             mono_ms: self.now.mono_ms + ms,
             wall_ms: self.now.wall_ms + ms,
@@ -108,11 +108,11 @@ impl House {
         answer
     }
 
-    fn heartbeat(&mut self, id: &str, generation: i32) -> Result<(), ResponseError> {
+    pub fn heartbeat(&mut self, id: &str, generation: i32) -> Result<(), ResponseError> {
         self.groups.heartbeat("billing", id, None, generation, self.now)
     }
 
-    fn commit(&mut self, by: Committer, offset: i64) -> Result<(), ResponseError> {
+    pub fn commit(&mut self, by: Committer, offset: i64) -> Result<(), ResponseError> {
         self.groups.may_commit(&by, self.now)?;
         let (reply, mut answer) = oneshot::channel();
         let commit = Commit {
@@ -127,8 +127,10 @@ impl House {
         answer.try_recv().unwrap()
     }
 
-    fn state(&self) -> &'static str {
-        self.groups.describe("billing").map_or("Dead", |group| group.state)
+    pub fn state(&self) -> &'static str {
+        let mut list = self.groups.list().into_iter();
+        list.find(|group| group.name == "billing")
+            .map_or("Dead", |group| group.state)
     }
 
     /// Two members, a leader and a follower, in a stable generation.
@@ -153,7 +155,7 @@ impl House {
     }
 }
 
-fn member(id: &str, generation: i32) -> Committer {
+pub(super) fn member(id: &str, generation: i32) -> Committer {
     Committer {
         group: "billing".into(),
         member_id: id.into(),
@@ -353,6 +355,7 @@ fn a_deleted_group_leaves_nothing_in_the_log() {
     for (key, value) in &house.log {
         heir.groups.load(key, value.as_deref(), 0, None, heir.now).unwrap();
     }
+    heir.groups.loaded(heir.now);
     assert!(heir.groups.is_empty());
 }
 

@@ -32,7 +32,11 @@ impl Groups {
         if names_none {
             return Ok(());
         }
-        self.may_commit(by, now)
+        // Producers know of no member epochs.
+        self.may_commit(by, now).map_err(|error| match error {
+            ResponseError::StaleMemberEpoch => ResponseError::IllegalGeneration,
+            error => error,
+        })
     }
 
     /// Writes the offsets of a transaction; `reply` is answered when they are durable. Nobody sees them before it is
@@ -152,7 +156,7 @@ impl Group {
         }
     }
 
-    fn is_nothing(&self) -> bool {
+    pub(super) fn is_nothing(&self) -> bool {
         self.generation == 0
             && self.members.is_empty()
             && self.pending.is_empty()
@@ -160,5 +164,6 @@ impl Group {
             && self.offsets.is_empty()
             && self.pending_offsets.values().all(BTreeMap::is_empty)
             && self.protocol_type.is_none()
+            && self.consumer.is_none()
     }
 }

@@ -16,6 +16,10 @@ pub async fn handle(cx: &Context, call: &Call, request: ApiVersionsRequest) -> A
     if call.version >= 3 && !(is_plain(&request.client_software_name) && is_plain(&request.client_software_version)) {
         return ApiVersionsResponse::default().with_error_code(ErrorCode::InvalidRequest.code());
     }
+    if call.version >= 3 {
+        let (name, version) = (request.client_software_name, request.client_software_version);
+        call.software.get_or_init(|| (name.to_string(), version.to_string()));
+    }
     let image = cx.image();
     let mut response = ApiVersionsResponse::default().with_api_keys(advertised(cx));
     // Tagged fields: written from version 3 on, and an error to set before.

@@ -1,7 +1,7 @@
 //! What a handler may use: the node around it, and the circumstances of one request.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use kafka_protocol::protocol::StrBytes;
 use tokio::sync::watch;
@@ -66,7 +66,12 @@ pub struct Call {
     pub principal: Arc<Principal>,
     /// The name of the listener it came through; answers with addresses name those of the same listener.
     pub listener: Arc<str>,
+    /// Name and version of the client's software, once it has told them (KIP-511); its connection's.
+    pub software: Software,
 }
+
+/// What a connection's client says of its software: name and version.
+pub type Software = Arc<OnceLock<(String, String)>>;
 
 impl Call {
     /// The client's name for itself; empty if it has none.

@@ -1,4 +1,4 @@
-//! DescribeConfigs (32): every key of topics and of this broker, with its sources, type and documentation (KIP-226, KIP-569).
+//! DescribeConfigs (32): every key of topics, of this broker, of groups and of client metrics subscriptions, with its sources, type and documentation (KIP-226, KIP-569).
 
 use std::ops::RangeInclusive;
 
@@ -14,13 +14,15 @@ use super::rights::config_object;
 use super::{Call, Context, Rights, refuse};
 use crate::image::Image;
 use crate::image::acl::Operation;
-use crate::image::property::Entry;
+use crate::image::property::{Config, Entry};
 use crate::wire::ErrorCode;
 
 pub const VERSIONS: RangeInclusive<i16> = 1..=4;
 
 const TOPIC: i8 = 2;
 const BROKER: i8 = 4;
+const CLIENT_METRICS: i8 = 16;
+const GROUP: i8 = 32;
 
 pub async fn handle(
     cx: &Context,
@@ -93,10 +95,17 @@ fn entries(cx: &Context, image: &Image, asked: &DescribeConfigsResource) -> Resu
                 cx.node
             ),
         )),
+        CLIENT_METRICS | GROUP if name.is_empty() => Err((
+            ErrorCode::InvalidRequest,
+            "A group or a client metrics subscription is named by its name; the request names none.".to_owned(),
+        )),
+        GROUP => Ok(cx.config.group_entries(image, name)),
+        CLIENT_METRICS => Ok(Config::client_metrics_entries(image, name)),
         kind => Err((
             ErrorCode::InvalidRequest,
             format!(
-                "Resources of type {kind} have no configs here; only topics (2), brokers (4) and broker loggers (8) have."
+                "Resources of type {kind} have no configs here; only topics (2), brokers (4), broker loggers (8), client \
+                 metrics (16) and groups (32) have."
             ),
         )),
     }

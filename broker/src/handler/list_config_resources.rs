@@ -1,4 +1,4 @@
-//! ListConfigResources (74): what has configs, by type (KIP-1142). Version 0 lists only client metrics, of which there are none.
+//! ListConfigResources (74): what has configs, by type (KIP-1142). Version 0 lists only client metrics.
 
 use std::ops::RangeInclusive;
 
@@ -53,7 +53,12 @@ fn names(image: &Image, kind: i8) -> Vec<String> {
             };
             image.configs.keys().filter_map(name).collect()
         }
-        // Client metrics subscriptions are not there.
-        _ => Vec::new(),
+        _ => {
+            let name = |resource: &Resource| match resource {
+                Resource::ClientMetrics(name) => Some(name.clone()),
+                _ => None,
+            };
+            image.configs.keys().filter_map(name).collect()
+        }
     }
 }

@@ -12,9 +12,6 @@ use crate::image::acl::Operation;
 
 pub const VERSIONS: RangeInclusive<i16> = 0..=5;
 
-/// All groups here are classic ones.
-const KIND: &str = "classic";
-
 pub async fn handle(cx: &Context, call: &Call, rights: &Rights<'_>, request: ListGroupsRequest) -> ListGroupsResponse {
     let shards = match cx.groups.shards() {
         Ok(shards) => shards,
@@ -24,7 +21,7 @@ pub async fn handle(cx: &Context, call: &Call, rights: &Rights<'_>, request: Lis
         |filter: &[StrBytes], value: &str| filter.is_empty() || filter.iter().any(|f| f.eq_ignore_ascii_case(value));
     let groups = shards.iter().flat_map(|shard| shard.list());
     let groups =
-        groups.filter(|group| wanted(&request.states_filter, group.state) && wanted(&request.types_filter, KIND));
+        groups.filter(|group| wanted(&request.states_filter, group.state) && wanted(&request.types_filter, group.kind));
     // Who may describe the cluster sees all groups, all others those they may describe.
     let all = rights.shows(Operation::Describe, Object::Cluster);
     let groups = groups.filter(|group| all || rights.shows(Operation::Describe, Object::Group(&group.name)));
@@ -38,7 +35,7 @@ pub async fn handle(cx: &Context, call: &Call, rights: &Rights<'_>, request: Lis
             listed
         };
         if call.version >= 5 {
-            listed.with_group_type(StrBytes::from_static_str(KIND))
+            listed.with_group_type(StrBytes::from_static_str(group.kind))
         } else {
             listed
         }

@@ -53,7 +53,7 @@ pub async fn handle(
             .map(|t| (t.name.to_string(), t.partition_indexes))
             .collect()
     });
-    match fetch(cx, rights, &request.group_id, asked, request.require_stable) {
+    match fetch(cx, rights, &request.group_id, NO_MEMBER, asked, request.require_stable) {
         Ok(topics) => {
             let topics = topics.into_iter().map(|(name, partitions)| {
                 let partition = |answer: Answer| {
@@ -103,7 +103,8 @@ fn answer_group(
             .collect()
     });
     let answer = OffsetFetchResponseGroup::default();
-    match fetch(cx, rights, &group.group_id, asked, stable) {
+    let member = (group.member_id.as_deref().unwrap_or_default(), group.member_epoch);
+    match fetch(cx, rights, &group.group_id, member, asked, stable) {
         Err((error, _)) => answer.with_group_id(group.group_id).with_error_code(error.code()),
         Ok(topics) => {
             let topics = topics.into_iter().map(|(name, partitions)| {
@@ -124,11 +125,15 @@ fn answer_group(
     }
 }
 
-/// `stable`: an offset that a transaction may still change is an error, which is asked again for.
+/// Whoever is no member: a tool, or a client before version 9.
+const NO_MEMBER: (&str, i32) = ("", -1);
+
+/// A `member`, by id and epoch, is told only what is true for it. `stable`: an offset that a transaction may still change is an error, which is asked again for.
 fn fetch(
     cx: &Context,
     rights: &Rights<'_>,
     group: &str,
+    member: (&str, i32),
     asked: Asked,
     stable: bool,
 ) -> Result<Found, (ErrorCode, Asked)> {
@@ -137,6 +142,9 @@ fn fetch(
         Ok(shard) => shard,
         Err(error) => return Err((error, asked)),
     };
+    if let Err(error) = shard.may_fetch(group, member) {
+        return Err((error, asked));
+    }
     let topics = asked.unwrap_or_else(|| {
         let mut all: BTreeMap<String, Vec<i32>> = BTreeMap::new();
         for (topic, partition) in shard.committed(group) {

@@ -86,6 +86,10 @@ fn in_body(key: ApiKey, version: i16) -> Option<usize> {
         | ApiKey::AlterReplicaLogDirs
         | ApiKey::CreatePartitions
         | ApiKey::DeleteGroups
+        | ApiKey::ConsumerGroupHeartbeat
+        | ApiKey::ConsumerGroupDescribe
+        | ApiKey::GetTelemetrySubscriptions
+        | ApiKey::PushTelemetry
         | ApiKey::ElectLeaders
         | ApiKey::AlterPartitionReassignments
         | ApiKey::ListPartitionReassignments
@@ -125,6 +129,7 @@ mod tests {
             client_addr: ([127, 0, 0, 1], 1).into(),
             principal: Arc::new(Principal::anonymous()),
             listener: "PLAINTEXT".into(),
+            software: crate::handler::Software::default(),
         }
     }
 
@@ -184,6 +189,10 @@ mod tests {
             DescribeLogDirs DescribeLogDirsResponse,
             CreatePartitions CreatePartitionsResponse,
             DeleteGroups DeleteGroupsResponse,
+            ConsumerGroupHeartbeat ConsumerGroupHeartbeatResponse,
+            ConsumerGroupDescribe ConsumerGroupDescribeResponse,
+            GetTelemetrySubscriptions GetTelemetrySubscriptionsResponse,
+            PushTelemetry PushTelemetryResponse,
             ElectLeaders ElectLeadersResponse,
             AlterPartitionReassignments AlterPartitionReassignmentsResponse,
             ListPartitionReassignments ListPartitionReassignmentsResponse,

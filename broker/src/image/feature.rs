@@ -7,6 +7,9 @@ pub const METADATA_VERSION: &str = "metadata.version";
 /// Level 1 keeps eligible leader replicas (KIP-966).
 pub const ELIGIBLE_LEADER_REPLICAS: &str = "eligible.leader.replicas.version";
 
+/// Level 1 has the consumer group protocol (KIP-848).
+pub const GROUP_VERSION: &str = "group.version";
+
 /// Level 1 writes the transaction log with tagged fields, level 2 begins an epoch with the end of every transaction (KIP-890).
 pub const TRANSACTION_VERSION: &str = "transaction.version";
 
@@ -24,6 +27,12 @@ pub struct Feature {
 pub const FEATURES: &[Feature] = &[
     Feature {
         name: ELIGIBLE_LEADER_REPLICAS,
+        min: 0,
+        max: 1,
+        initial: 1,
+    },
+    Feature {
+        name: GROUP_VERSION,
         min: 0,
         max: 1,
         initial: 1,

@@ -9,6 +9,7 @@ mod effective;
 #[cfg(test)]
 mod guide;
 mod listener;
+mod resource;
 mod topic;
 
 use std::fmt;
@@ -17,6 +18,7 @@ use std::net::IpAddr;
 pub use config::{Config, Role, TopicSettings, escaped};
 pub use effective::{Entry, Source};
 pub use listener::{Listener, Protocol, listener_key, listener_property};
+pub use resource::client_match;
 
 /// `replica.selector.class`: consumers read from the leader only, which is the default.
 pub const LEADER_SELECTOR: &str = "org.apache.kafka.common.replica.LeaderSelector";
@@ -52,6 +54,12 @@ pub struct Synonym {
     pub factor: i64,
 }
 
+impl Synonym {
+    const fn same(name: &'static str) -> Self {
+        Self { name, factor: 1 }
+    }
+}
+
 /// A value's type; the numbers are DescribeConfigs' (KIP-569).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
@@ -83,12 +91,15 @@ pub enum Range {
     IpLimits,
     /// A list of `partition:broker`, or `*`.
     Replicas,
+    /// A list of `attribute=regular expression` of clients.
+    Matches,
 }
 
 /// Where a property is set, and whether it can change while the broker runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Scope {
     Topic,
+    Group,
     /// Only in server.properties.
     Static,
     /// Also per broker, or for all of them, while they run.
@@ -108,6 +119,11 @@ impl fmt::Display for Range {
             Self::OneOf(values) => write!(f, "one of {}", values.join(", ")),
             Self::SomeOf(values) => write!(f, "a list of {}", values.join(", ")),
             Self::IpLimits => f.write_str("a list of address:limit, for example 10.0.0.7:20"),
+            Self::Matches => write!(
+                f,
+                "a list of attribute=regular expression, with the attributes {}",
+                resource::CLIENT_ATTRIBUTES.join(", ")
+            ),
             Self::Replicas => f.write_str(
                 "the literal '*' or a list of replicas in the following format: \
                  [partitionId]:[brokerId],[partitionId]:[brokerId],...",
@@ -124,6 +140,16 @@ pub fn topic_properties() -> &'static [Property] {
 /// All broker properties, by name.
 pub fn broker_properties() -> &'static [Property] {
     broker::TABLE
+}
+
+/// All properties of single groups, by name.
+pub fn group_properties() -> &'static [Property] {
+    resource::GROUPS
+}
+
+/// All properties of client metrics subscriptions, by name.
+pub fn client_metrics_properties() -> &'static [Property] {
+    resource::CLIENT_METRICS
 }
 
 pub fn topic_property(name: &str) -> Option<&'static Property> {
@@ -160,6 +186,12 @@ pub fn check_broker(name: &str, value: &str) -> Result<(), Invalid> {
     }
     property.check(value)?;
     property.check_honoured(value)
+}
+
+/// Checks the config of a group or of a client metrics subscription as IncrementalAlterConfigs sets it.
+pub fn check_resource(table: &'static [Property], what: &str, name: &str, value: &str) -> Result<(), Invalid> {
+    let property = table.iter().find(|property| property.name == name);
+    property.ok_or_else(|| unknown(what, name, table))?.check(value)
 }
 
 /// The sentence for a name that is in no table, with the nearest one that is.
@@ -221,6 +253,12 @@ impl Property {
         self
     }
 
+    const fn of_group(mut self, synonyms: &'static [Synonym]) -> Self {
+        self.scope = Scope::Group;
+        self.synonyms = synonyms;
+        self
+    }
+
     const fn dynamic(mut self) -> Self {
         self.scope = Scope::Dynamic;
         self
@@ -244,6 +282,7 @@ impl Property {
             (_, Range::OneOf(values)) => values.contains(&value),
             (_, Range::SomeOf(values)) => items(value).all(|item| values.contains(&item)),
             (_, Range::IpLimits) => items(value).all(|item| ip_limit(item).is_some()),
+            (_, Range::Matches) => items(value).all(|item| client_match(item).is_some()),
             (_, Range::Replicas) => value == "*" || items(value).all(is_replica),
             _ => true,
         };
@@ -319,7 +358,7 @@ mod tests {
 
     #[test]
     fn every_default_is_valid_and_every_name_is_there_once() {
-        for table in [topic::TABLE, broker::TABLE] {
+        for table in [topic::TABLE, broker::TABLE, resource::GROUPS, resource::CLIENT_METRICS] {
             for property in table {
                 if let Some(default) = property.default {
                     assert_eq!(property.check(default), Ok(()), "{}", property.name);
@@ -334,7 +373,7 @@ mod tests {
 
     #[test]
     fn every_synonym_is_a_broker_property() {
-        for property in topic::TABLE {
+        for property in topic::TABLE.iter().chain(resource::GROUPS) {
             for synonym in property.synonyms {
                 assert!(broker_property(synonym.name).is_some(), "{}", synonym.name);
             }

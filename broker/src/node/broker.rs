@@ -277,6 +277,8 @@ pub(super) fn coordinator(
             size_max: config.size("group.max.size"),
             metadata_max_bytes: config.size("offset.metadata.max.bytes"),
             retention_ms: config.int("offsets.retention.minutes") * 60_000,
+            retention_check_ms: config.int("offsets.retention.check.interval.ms"),
+            consumer: consumer_settings(config),
         },
         write_timeout: config.millis("offsets.commit.timeout.ms"),
         verify_transactions: config.boolean("transaction.partition.verification.enable"),
@@ -284,6 +286,20 @@ pub(super) fn coordinator(
         image,
         replicas: Arc::clone(replicas),
     })
+}
+
+fn consumer_settings(config: &Config) -> group::ConsumerSettings {
+    let migration = config.text("group.consumer.migration.policy").to_ascii_lowercase();
+    let assignors = config.list("group.consumer.assignors");
+    group::ConsumerSettings {
+        session_timeout_ms: config.int("group.consumer.session.timeout.ms"),
+        heartbeat_interval_ms: i32::try_from(config.int("group.consumer.heartbeat.interval.ms")).unwrap_or(i32::MAX),
+        size_max: config.size("group.consumer.max.size"),
+        assignors: assignors.iter().filter_map(|name| name.parse().ok()).collect(),
+        upgrades: matches!(migration.as_str(), "bidirectional" | "upgrade"),
+        downgrades: matches!(migration.as_str(), "bidirectional" | "downgrade"),
+        regex_refresh_ms: config.int("group.consumer.regex.refresh.interval.ms"),
+    }
 }
 
 /// The coordinator of the transactional ids whose partitions this node leads, and who asks the others.

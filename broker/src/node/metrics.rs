@@ -79,7 +79,10 @@ fn collect(cx: &Context, out: &mut Exposition) {
                 out.counter(&name, help, &[], count as f64);
             }
         }
-        ControllerLink::Remote(_) => of_broker(cx, out),
+        ControllerLink::Remote(_) => {
+            of_broker(cx, out);
+            cx.telemetry.clients.write(out);
+        }
     }
     of_process(out);
 }

@@ -24,7 +24,7 @@ use super::entry::Admitted;
 use super::login::{Answer, LOGIN_DEADLINE, Sasl, Session};
 use super::{Limits, Phase, reached};
 use crate::auth::Principal;
-use crate::handler::{self, Call, Context, Refused, Reply};
+use crate::handler::{self, Call, Context, Refused, Reply, Software};
 use crate::wire::{self, FrameReader, Header, ReadHalf, WriteHalf};
 
 /// Produce requests of one connection that may wait for their replicas together. Clients send 5 by default.
@@ -43,6 +43,7 @@ pub(super) struct Connection {
     frame_bytes: usize,
     idle: Duration,
     sasl: Option<Arc<Sasl>>,
+    software: Software,
 }
 
 /// Why a connection ends.
@@ -90,6 +91,7 @@ impl Connection {
             frame_bytes: limits.frame_bytes,
             idle: limits.idle,
             sasl: sasl.cloned(),
+            software: Software::default(),
         }
     }
 
@@ -120,6 +122,7 @@ impl Connection {
                 client: self.client,
                 principal,
                 listener: self.listener,
+                software: self.software,
                 session,
                 refused: false,
                 running: FuturesOrdered::new(),
@@ -154,6 +157,7 @@ impl Connection {
                 Arc::clone(&self.cx),
                 self.client,
                 Arc::clone(&self.listener),
+                Arc::clone(&self.software),
             );
             frames.reader.set_limit(sasl.receive_bytes());
             tokio::select! {
@@ -274,6 +278,7 @@ struct Work {
     client: SocketAddr,
     principal: Arc<Principal>,
     listener: Arc<str>,
+    software: Software,
     session: Option<Session>,
     /// A login was refused: nothing is taken any more, and the connection ends with the answer.
     refused: bool,
@@ -328,6 +333,7 @@ impl Work {
             client_addr: self.client,
             principal: Arc::clone(&self.principal),
             listener: Arc::clone(&self.listener),
+            software: Arc::clone(&self.software),
         };
         let answer = async move { handler::answer(&cx, &call, &header, body).await };
         self.running.push_back(answer.boxed());

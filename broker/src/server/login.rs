@@ -20,7 +20,7 @@ use super::connection::End;
 use super::entry::Failures;
 use crate::auth::Principal;
 use crate::auth::sasl::{Exchange, Failure, Offer, Step, Success};
-use crate::handler::{self, Call, Context, Reply, sasl_authenticate, sasl_handshake};
+use crate::handler::{self, Call, Context, Reply, Software, sasl_authenticate, sasl_handshake};
 use crate::wire::sasl::Mechanism;
 use crate::wire::{self, ErrorCode, Header};
 
@@ -46,6 +46,7 @@ pub(super) struct Session {
     cx: Arc<Context>,
     client: SocketAddr,
     listener: Arc<str>,
+    software: Software,
     stage: Stage,
     user: Option<User>,
     /// When a login was last begun after the first.
@@ -125,12 +126,13 @@ impl std::fmt::Debug for Sasl {
 }
 
 impl Session {
-    pub fn new(sasl: Arc<Sasl>, cx: Arc<Context>, client: SocketAddr, listener: Arc<str>) -> Self {
+    pub fn new(sasl: Arc<Sasl>, cx: Arc<Context>, client: SocketAddr, listener: Arc<str>, software: Software) -> Self {
         Self {
             sasl,
             cx,
             client,
             listener,
+            software,
             stage: Stage::Idle,
             user: None,
             begun: None,
@@ -348,6 +350,7 @@ impl Session {
             client_addr: self.client,
             principal: Arc::new(Principal::anonymous()),
             listener: Arc::clone(&self.listener),
+            software: Arc::clone(&self.software),
         }
     }
 }

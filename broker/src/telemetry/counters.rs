@@ -10,6 +10,7 @@ use parking_lot::{Mutex, RwLock};
 use tokio::time::Instant;
 
 use super::Exposition;
+use super::clients::Clients;
 use super::histogram::Histogram;
 use super::waiting::Waiting;
 
@@ -38,6 +39,8 @@ pub struct Telemetry {
     pub produces: Waiting,
     /// Fetch requests that wait for records.
     pub fetches: Waiting,
+    /// What clients push.
+    pub clients: Clients,
 }
 
 /// The traffic of one topic, or of all.
@@ -109,6 +112,7 @@ impl Telemetry {
             }),
             produces: Waiting::default(),
             fetches: Waiting::default(),
+            clients: Clients::default(),
         }
     }
 

@@ -13,7 +13,7 @@ const NOW: i64 = 1_700_000_000_000;
 const BATCHES: usize = 400;
 
 /// The folder of Kafka's jars, which `tests/run` provides; without it the test says so, and fails under CI=true.
-fn jars() -> Option<PathBuf> {
+pub fn jars() -> Option<PathBuf> {
     let jars = std::env::var_os("AZIMUTH_KAFKA_JARS").map(PathBuf::from);
     if jars.is_none() {
         eprintln!("not run: Kafka's dump tool on our segments (AZIMUTH_KAFKA_JARS is not set; tests/run sets it)");
@@ -57,7 +57,7 @@ fn write_log(dir: &Path) {
     log.close().unwrap();
 }
 
-fn dump(jars: &Path, files: &[PathBuf], options: &[&str]) -> String {
+pub fn dump(jars: &Path, files: &[PathBuf], options: &[&str]) -> String {
     let list: Vec<&str> = files.iter().map(|file| file.to_str().unwrap()).collect();
     let run = Command::new("java")
         .args([

@@ -38,6 +38,7 @@ impl Home {
         config.overrides = [
             ("group.initial.rebalance.delay.ms", "100"),
             ("offsets.topic.num.partitions", "4"),
+            ("group.consumer.heartbeat.interval.ms", "100"),
         ]
         .map(|(key, value)| (key.to_owned(), value.to_owned()))
         .to_vec();
@@ -198,14 +199,20 @@ type Readings = Arc<Mutex<BTreeMap<u32, usize>>>;
 
 impl Member {
     fn join(home: &Home, assignor: &str, readings: &Readings) -> Self {
-        let consumer: BaseConsumer = home
-            .client(&[
-                ("group.id", assignor),
+        let protocol: &[(&str, &str)] = match assignor {
+            "uniform" => &[("group.protocol", "consumer"), ("group.remote.assignor", "uniform")],
+            _ => &[
                 ("partition.assignment.strategy", assignor),
-                ("auto.offset.reset", "earliest"),
                 ("heartbeat.interval.ms", "100"),
-                ("auto.commit.interval.ms", "100"),
-            ])
+            ],
+        };
+        let always = [
+            ("group.id", assignor),
+            ("auto.offset.reset", "earliest"),
+            ("auto.commit.interval.ms", "100"),
+        ];
+        let consumer: BaseConsumer = home
+            .client(&[&always[..], protocol].concat())
             .create()
             .expect("a consumer");
         consumer.subscribe(&[assignor]).expect("subscribes");
@@ -297,6 +304,11 @@ async fn a_group_rebalances_as_members_come_and_go() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_cooperative_group_rebalances_as_members_come_and_go() {
     rebalance("cooperative-sticky").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_group_of_the_consumer_protocol_rebalances_as_members_come_and_go() {
+    rebalance("uniform").await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

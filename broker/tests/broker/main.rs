@@ -12,6 +12,8 @@ mod cluster;
 #[cfg(test)]
 mod compaction;
 #[cfg(test)]
+mod consumer_group;
+#[cfg(test)]
 mod dump;
 #[cfg(test)]
 mod fault;

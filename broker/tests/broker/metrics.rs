@@ -5,6 +5,10 @@ use std::time::{Duration, Instant};
 
 use azimuth_broker::cluster::{Cluster, ClusterConfig};
 use azimuth_broker::id::NodeId;
+use azimuth_broker::wire::{Client, ClientConfig};
+use kafka_protocol::messages::IncrementalAlterConfigsRequest;
+use kafka_protocol::messages::incremental_alter_configs_request::{AlterConfigsResource, AlterableConfig};
+use kafka_protocol::protocol::StrBytes;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::producer::{FutureProducer, FutureRecord};
 use rdkafka::{Offset, TopicPartitionList};
@@ -192,4 +196,56 @@ async fn the_numbers_move_with_the_traffic_and_with_what_fails() {
         ),
         0.0
     );
+}
+
+/// A subscription to the metrics of clients, whose resource type is 16 (KIP-714).
+async fn subscribe_to_clients(home: &Home, configs: &[(&'static str, &'static str)]) -> i16 {
+    let text = StrBytes::from_static_str;
+    let set = |(name, value): &(&'static str, &'static str)| {
+        AlterableConfig::default()
+            .with_name(text(name))
+            .with_value(Some(text(value)))
+    };
+    let resource = AlterConfigsResource::default()
+        .with_resource_type(16)
+        .with_resource_name(text("all"))
+        .with_configs(configs.iter().map(set).collect());
+    let request = IncrementalAlterConfigsRequest::default().with_resources(vec![resource]);
+    let addr = home.cluster.addresses().remove(0);
+    let client = Client::connect(&addr, &ClientConfig::default())
+        .await
+        .expect("connects");
+    let response = client.call(request, DEADLINE).await.expect("an answer");
+    response.responses[0].error_code
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn clients_push_the_metrics_that_are_subscribed_to() {
+    let home = Home::start().await;
+    let refused = subscribe_to_clients(&home, &[("match", "client_shoe_size=42")]).await;
+    assert_eq!(refused, 40, "INVALID_CONFIG");
+    let configs = [
+        ("interval.ms", "100"),
+        ("metrics", "org.apache.kafka.producer."),
+        ("match", "client_software_name=.*rdkafka.*,client_id=payments"),
+    ];
+    assert_eq!(subscribe_to_clients(&home, &configs).await, 0);
+    let producer: FutureProducer = rdkafka::ClientConfig::new()
+        .set("bootstrap.servers", home.cluster.bootstrap())
+        .set("client.id", "payments")
+        .create()
+        .expect("a producer");
+    let until = Instant::now() + DEADLINE;
+    let pushed = |scrape: &Scrape| {
+        let mut series = scrape.keys();
+        series.any(|name| name.starts_with("org_apache_kafka_producer_") && name.contains("client_id=\"payments\""))
+    };
+    loop {
+        let record = FutureRecord::<(), _>::to(TOPIC).payload("x");
+        producer.send(record, DEADLINE).await.expect("is delivered");
+        if pushed(&home.scrape(0).await) || pushed(&home.scrape(1).await) {
+            break;
+        }
+        assert!(Instant::now() < until, "nothing was pushed");
+    }
 }

@@ -1,6 +1,6 @@
 """librdkafka's own test suite (the tests that need a broker) against azimuth-broker, or with --kafka JARS against Apache Kafka.
 
-Usage: python suite_librdkafka.py path/to/azimuth-broker [--kafka JARS] [--cache DIR] [--tests 0081,0090]
+Usage: python suite_librdkafka.py path/to/azimuth-broker [--kafka JARS] [--cache DIR] [--protocol consumer] [--tests 0081,0090]
 
 Builds the suite once from the librdkafka in the Rust registry (gcc, g++, make, libssl-dev, zlib1g-dev). Prints one line for each
 test and closes with `N passed, N failed`. Exits 1 when a test fails that is not in KNOWN.
@@ -71,6 +71,7 @@ def main():
     options.add_argument("--kafka", action="store_true")
     options.add_argument("--cache", type=Path, default=Path.home() / ".cache" / "azimuth")
     options.add_argument("--tests")
+    options.add_argument("--protocol", default="classic", choices=["classic", "consumer"], help="the group protocol of consumers")
     options.add_argument("--logs", type=Path, help="a folder for the output of tests that fail")
     asked = options.parse_args()
     folder = build(asked.cache)
@@ -84,6 +85,7 @@ def main():
             "LD_LIBRARY_PATH": "../src:../src-cpp",
             "TEST_KAFKA_VERSION": "4.0.0.0",
             "BROKERS": cluster.bootstrap,
+            "TEST_CONSUMER_GROUP_PROTOCOL": asked.protocol,
             "KAFKA_PATH": str(shims(cluster, asked.jars)),
         }
         for number in asked.tests.split(",") if asked.tests else numbers(folder):

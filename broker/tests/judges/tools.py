@@ -25,6 +25,7 @@ STEP_DEADLINE = 90
 T = "org.apache.kafka.tools."
 TRANSACTIONS = T + "TransactionsCommand"
 TOPICS, ACLS, CONFIGS = T + "TopicCommand", T + "AclCommand", "kafka.admin.ConfigCommand"
+METRICS = T + "ClientMetricsCommand"
 GROUPS, REASSIGN = T + "consumer.group.ConsumerGroupCommand", T + "reassign.ReassignPartitionsCommand"
 
 
@@ -196,6 +197,27 @@ def steps():
         Step("groups: delete", GROUPS, "--delete", "--group", "billing"),
         Step("groups: delete again", GROUPS, "--delete", "--group", "billing"),
         Step("groups: describe none", GROUPS, "--describe", "--group", "nobody"),
+        Step("consumer protocol: consume", T + "consumer.ConsoleConsumer", "--topic", "orders", "--group", "modern", "--from-beginning", "--max-messages", "100", "--timeout-ms", "30000", "--command-property", "group.protocol=consumer"),
+        Step("consumer protocol: list", GROUPS, "--list", "--type", "consumer"),
+        Step("consumer protocol: list states", GROUPS, "--list", "--state", "empty", "--type", "consumer"),
+        Step("consumer protocol: describe", GROUPS, "--describe", "--group", "modern", pick=shape),
+        Step("consumer protocol: state", GROUPS, "--describe", "--group", "modern", "--state", "--verbose", pick=shape),
+        Step("consumer protocol: members", GROUPS, "--describe", "--group", "modern", "--members", "--verbose"),
+        Step("consumer protocol: reset", GROUPS, "--reset-offsets", "--group", "modern", "--topic", "orders", "--to-earliest", "--execute"),
+        Step("consumer protocol: again, by pattern", T + "consumer.ConsoleConsumer", "--include", "ord.*", "--group", "modern", "--max-messages", "100", "--timeout-ms", "30000", "--command-property", "group.protocol=consumer", "--command-property", "group.remote.assignor=range"),
+        Step("consumer protocol: delete offsets", GROUPS, "--delete-offsets", "--group", "modern", "--topic", "orders"),
+        Step("configs: group set", CONFIGS, "--alter", "--entity-type", "groups", "--entity-name", "modern", "--add-config", "consumer.session.timeout.ms=50000"),
+        Step("configs: group describe", CONFIGS, "--describe", "--entity-type", "groups", "--entity-name", "modern", pick=lambda lines: [line for line in lines if "consumer.session" in line]),
+        Step("configs: group, too short", CONFIGS, "--alter", "--entity-type", "groups", "--entity-name", "modern", "--add-config", "consumer.session.timeout.ms=5"),
+        Step("configs: group unset", CONFIGS, "--alter", "--entity-type", "groups", "--entity-name", "modern", "--delete-config", "consumer.session.timeout.ms"),
+        Step("consumer protocol: delete", GROUPS, "--delete", "--group", "modern"),
+        Step("client metrics: alter", METRICS, "--alter", "--name", "all", "--metrics", "org.apache.kafka.producer.", "--interval", "1000", "--match", "client_id=app.*"),
+        Step("client metrics: bad match", METRICS, "--alter", "--name", "bad", "--match", "shoe_size=42"),
+        Step("client metrics: bad interval", METRICS, "--alter", "--name", "bad", "--interval", "7"),
+        Step("client metrics: list", METRICS, "--list"),
+        Step("client metrics: describe", METRICS, "--describe", "--name", "all"),
+        Step("client metrics: delete", METRICS, "--delete", "--name", "all"),
+        Step("client metrics: list none", METRICS, "--list"),
         Step("transactions: produce", T + "ProducerPerformance", "--topic", "orders", "--num-records", "1000", "--record-size", "100", "--throughput", "-1", "--transactional-id", "perf", "--transaction-duration-ms", "20", pick=lambda lines: re.findall(r"^1000 records sent", "\n".join(lines), re.M)),
         Step("transactions: read committed", T + "consumer.ConsoleConsumer", "--topic", "orders", "--from-beginning", "--isolation-level", "read_committed", "--max-messages", "1100", "--timeout-ms", "30000", pick=lambda lines: [line for line in lines if "Processed" in line]),
         Step("transactions: list", TRANSACTIONS, "list", server_first=True, pick=shape, until="CompleteCommit"),
@@ -224,9 +246,9 @@ def steps():
         Step("election: no such topic", T + "LeaderElectionCommand", "--election-type", "preferred", "--topic", "nothing", "--partition", "0"),
         Step("quorum: status", T + "MetadataQuorumCommand", "describe", "--status", pick=shape),
         Step("quorum: replication", T + "MetadataQuorumCommand", "describe", "--replication", pick=shape),
-        Step("features: describe", T + "FeatureCommand", "describe"),
-        Step("features: upgrade, dry run", T + "FeatureCommand", "upgrade", "--feature", "metadata.version=99", "--dry-run"),
-        Step("features: downgrade", T + "FeatureCommand", "downgrade", "--feature", "metadata.version=20"),
+        Step("features: describe", T + "FeatureCommand", "describe", server_first=True, pick=lambda lines: [line for line in lines if "group.version" in line or "transaction.version" in line]),
+        Step("features: upgrade, dry run", T + "FeatureCommand", "upgrade", "--feature", "metadata.version=99", "--dry-run", server_first=True),
+        Step("features: downgrade", T + "FeatureCommand", "downgrade", "--feature", "metadata.version=20", server_first=True),
         Step("cluster: id", T + "ClusterTool", "cluster-id"),
         Step("cluster: endpoints", T + "ClusterTool", "list-endpoints"),
         Step("cluster: unregister unknown", T + "ClusterTool", "unregister", "--id", "99"),
@@ -257,7 +279,7 @@ EXPLAINED = {
     "configs: broker describe": DEFAULTS,
     "configs: throttles are set": DEFAULTS,
     "configs: broker describe all, names": "only properties of what is here: no tokens, quorum of controllers, tiered storage, share groups",
-    "api versions": "no KIP-848 and share groups, tokens, changes of the quorum; versions are those of Kafka 4.1",
+    "api versions": "no share and streams groups, tokens, changes of the quorum; versions are those of Kafka 4.1",
 }
 
 

@@ -448,7 +448,7 @@ fn features_are_updated_whole_or_not_at_all() {
     );
     for (name, level, kind) in [
         ("metadata.version", 7, 2),
-        ("group.version", 1, 1),
+        ("share.version", 1, 1),
         (ELIGIBLE_LEADER_REPLICAS, 0, 9),
     ] {
         assert_eq!(cluster.update(name, level, kind, 2).error_code, invalid, "{name}");

@@ -215,6 +215,16 @@ impl Config {
             .unwrap_or(0)
     }
 
+    /// A property's text; empty if it is not set.
+    pub fn text(&self, key: &str) -> &str {
+        self.set(key).or_else(|| default_of(key)).unwrap_or_default().trim()
+    }
+
+    /// A list's items.
+    pub fn list(&self, key: &str) -> Vec<&str> {
+        items(self.text(key)).collect()
+    }
+
     /// A count or a size that cannot be negative.
     pub fn size(&self, key: &str) -> usize {
         usize::try_from(self.int(key)).unwrap_or(0)

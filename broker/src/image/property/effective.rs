@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 
-use super::{Config, Property, Scope, broker, listener_property, topic};
+use super::{Config, Property, Scope, broker, listener_property, resource, topic};
 use crate::id::NodeId;
 use crate::image::{Image, Resource};
 
@@ -15,6 +15,8 @@ pub enum Source {
     DynamicDefaultBroker = 3,
     StaticBroker = 4,
     Default = 5,
+    ClientMetrics = 7,
+    Group = 8,
 }
 
 /// One config as DescribeConfigs shows it.
@@ -46,6 +48,34 @@ impl Config {
                 entry(property.name.into(), property, synonyms, false)
             })
             .collect()
+    }
+
+    /// All configs of a group, also of one that does not exist.
+    pub fn group_entries(&self, image: &Image, name: &str) -> Vec<Entry> {
+        let of = Resource::Group(name.to_owned());
+        let entries = resource::GROUPS.iter().map(|property| {
+            let set = image.config(&of, property.name);
+            let own = set.map(|value| (property.name.into(), Some(value.to_owned()), Source::Group));
+            let synonyms = own.into_iter().chain(self.inherited(image, property)).collect();
+            entry(property.name.into(), property, synonyms, false)
+        });
+        entries.collect()
+    }
+
+    /// All configs of a client metrics subscription.
+    pub fn client_metrics_entries(image: &Image, name: &str) -> Vec<Entry> {
+        let of = Resource::ClientMetrics(name.to_owned());
+        let entries = resource::CLIENT_METRICS.iter().map(|property| {
+            let set = image
+                .config(&of, property.name)
+                .map(|value| (value, Source::ClientMetrics));
+            let all = set
+                .into_iter()
+                .chain(property.default.map(|value| (value, Source::Default)));
+            let synonyms = all.map(|(value, source)| (property.name.into(), Some(value.to_owned()), source));
+            entry(property.name.into(), property, synonyms.collect(), false)
+        });
+        entries.collect()
     }
 
     /// All configs of one broker, and those set for single listeners of it, or with `None` those set for all brokers at once.

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
-use super::{Property, Range, Scope, broker_properties, topic_properties};
+use super::{Property, Range, Scope, broker_properties, client_metrics_properties, group_properties, topic_properties};
 
 const HEAD: &str = "# Properties\n\nEvery property that the broker knows, with the names, defaults and ranges of Apache Kafka 4.1. Written from the \
                     program's own tables;\n`AZIMUTH_BLESS=1 cargo test -p azimuth-broker --lib property::guide` writes it anew.\n";
@@ -21,7 +21,7 @@ fn table(into: &mut String, properties: &[Property]) {
             range => range.to_string(),
         };
         let set = match property.scope {
-            Scope::Topic => property
+            Scope::Topic | Scope::Group => property
                 .synonyms
                 .first()
                 .map_or_else(String::new, |synonym| format!("default: `{}`", synonym.name)),
@@ -46,6 +46,10 @@ fn the_guide_lists_every_property() {
     table(&mut text, topic_properties());
     text.push_str("\n## Brokers and the controller\n");
     table(&mut text, broker_properties());
+    text.push_str("\n## Groups\n");
+    table(&mut text, group_properties());
+    text.push_str("\n## Client metrics subscriptions\n");
+    table(&mut text, client_metrics_properties());
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/guide/properties.md");
     if std::env::var_os("AZIMUTH_BLESS").is_some() {
         std::fs::write(&path, &text).unwrap();
