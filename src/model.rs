@@ -23,6 +23,7 @@ pub mod observed;
 pub mod offset;
 pub mod pace;
 mod places;
+pub mod permission;
 pub mod price;
 pub mod probe;
 pub mod quorum;

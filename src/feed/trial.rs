@@ -1,6 +1,7 @@
 //! Everything on the way to a cluster, tried step by step: names, ports, TLS, the login, the protocol, each advertised
 //! address, and what we may do there. A step that fails says why and what to do.
 
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::time::Duration;
 
@@ -10,9 +11,10 @@ use tokio::time::{Instant, timeout};
 
 use super::{Error, Sources};
 use crate::model::broker::Broker;
+use crate::model::cloud::Volume;
 use crate::model::cluster::Cluster;
 use crate::model::right::{Operation, Operations, Rights};
-use crate::model::{Moment, acl, need};
+use crate::model::{Health, Moment, Observed, Snapshot, Trouble, acl, need, permission};
 use crate::source::kafka::{Handshake, Kafka};
 
 /// A certificate that ends sooner deserves a word: most authorities of companies need days.
@@ -353,6 +355,99 @@ fn held(rights: &Rights, scope: Scope, operation: Operation) -> Found {
     }
 }
 
+/// What the policy lets through: of reads as they were just asked, of changes by trying them without doing them.
+pub async fn permissions(
+    sources: &Sources,
+    snapshot: &Snapshot,
+    changes: bool,
+    patience: Duration,
+) -> Vec<(Outcome, String)> {
+    let Ok(plane) = &sources.aws else {
+        return Vec::new();
+    };
+    let mut tried: Vec<(String, Option<Result<(), String>>)> = snapshot
+        .cloud
+        .calls
+        .iter()
+        .map(|(operation, seen)| {
+            let service = if operation == "GetMetricData" {
+                "cloudwatch"
+            } else {
+                "ec2"
+            };
+            let denied = matches!(
+                seen.health,
+                Health::Failing {
+                    trouble: Trouble::Denied,
+                    ..
+                }
+            );
+            let outcome = match (denied, seen.problem()) {
+                (true, Some(why)) => Some(Err(why)),
+                (false, Some(_)) => None,
+                (_, None) => Some(Ok(())),
+            };
+            (format!("{service}:{operation}"), outcome)
+        })
+        .collect();
+    if changes {
+        let attached = |volume: &&Volume| volume.instance.is_some() && volume.device.is_some();
+        let all = snapshot.cloud.volumes.values().filter_map(Observed::get);
+        let volume = all.flat_map(BTreeMap::values).find(attached).cloned();
+        let Some(volume) = volume else {
+            let why = "no volume of a broker is seen to try changes on".to_owned();
+            return summed(tried, true)
+                .into_iter()
+                .chain([(Outcome::Unknown, why)])
+                .collect();
+        };
+        let Ok(trials) = timeout(patience, plane.trials(&volume)).await else {
+            let why = format!("changes: no answer within {} ms", patience.as_millis());
+            return summed(tried, true)
+                .into_iter()
+                .chain([(Outcome::Unknown, why)])
+                .collect();
+        };
+        tried.extend(trials.into_iter().map(|(action, outcome)| {
+            let outcome = outcome.and_then(|outcome| match outcome {
+                Ok(()) => Some(Ok(())),
+                Err(error @ Error::Denied { .. }) => Some(Err(error.to_string())),
+                Err(_) => None,
+            });
+            (action.to_owned(), outcome)
+        }));
+    }
+    summed(tried, changes)
+}
+
+/// A line for each action that is missing, with the verbs that lack it, and one for the rest.
+fn summed(tried: Vec<(String, Option<Result<(), String>>)>, changes: bool) -> Vec<(Outcome, String)> {
+    let mut lines = Vec::new();
+    let (mut held, mut untold) = (0, Vec::new());
+    for (action, outcome) in tried {
+        let verbs = permission::verbs(&action, changes).join(", ");
+        match outcome {
+            Some(Ok(())) => held += 1,
+            Some(Err(_)) if verbs.is_empty() => {}
+            Some(Err(_)) => lines.push((Outcome::Warn, format!("{action} is denied; {verbs} need it"))),
+            None => untold.push(action),
+        }
+    }
+    if held > 0 {
+        lines.insert(
+            0,
+            (
+                Outcome::Pass,
+                format!("{held} calls are let through, tried without doing anything"),
+            ),
+        );
+    }
+    if !untold.is_empty() {
+        let text = format!("{}: whether it is let through could not be tried", untold.join(", "));
+        lines.push((Outcome::Unknown, text));
+    }
+    lines
+}
 fn pass(detail: String) -> Result<Found, String> {
     Ok((Outcome::Pass, detail))
 }

@@ -1,10 +1,11 @@
 //! The guide says what the program does: its tables of keys, commands and APIs are held against the code.
 
+use std::collections::BTreeSet;
 use std::fmt::Write;
 use std::path::Path;
 
 use azimuth::command;
-use azimuth::model::need;
+use azimuth::model::{need, permission};
 use azimuth::settings::keymap::Keymap;
 use azimuth::settings::preset::Preset;
 use azimuth::tui::app::Action;
@@ -112,4 +113,96 @@ fn every_api_of_the_broker_is_in_the_guide_with_its_versions() {
         apis.len(),
         "docs/guide/broker.md lists an API that is not served"
     );
+}
+
+/// The actions that the statements of a policy allow.
+fn allowed(policy: &str) -> BTreeSet<String> {
+    let text = page(&format!("aws/{policy}.json"));
+    let policy: serde_json::Value = serde_json::from_str(&text).unwrap();
+    let statements = policy["Statement"].as_array().unwrap();
+    let actions = statements.iter().flat_map(|one| match &one["Action"] {
+        serde_json::Value::String(only) => vec![only.clone()],
+        many => many
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|action| action.as_str().unwrap().to_owned())
+            .collect(),
+    });
+    actions.collect()
+}
+
+#[test]
+fn policies_hold_what_the_verbs_need_and_nothing_else() {
+    let needed = |changes: bool| -> BTreeSet<String> {
+        let all = permission::PERMISSIONS.iter().filter(|one| one.changes == changes);
+        all.flat_map(|one| one.actions)
+            .map(|action| (*action).to_owned())
+            .collect()
+    };
+    assert_eq!(allowed("policy-read"), needed(false));
+    assert_eq!(allowed("policy-operate"), needed(true));
+    let page = page("rights.md");
+    for action in needed(false).iter().chain(&needed(true)) {
+        assert!(
+            page.contains(&format!("`{action}`")),
+            "docs/guide/rights.md lacks {action}"
+        );
+    }
+}
+
+/// The names of operations in the source that talks to AWS, by service.
+#[test]
+fn every_call_to_aws_is_one_that_a_policy_names() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/source/aws/live");
+    let mut called = BTreeSet::new();
+    let asks = regex::Regex::new(r#"\.ask\(\s*"(EC2|CloudWatch|SSM|STS)",\s*(WHAT|what|"(\w+)")"#).unwrap();
+    let consts = regex::Regex::new(r#"const WHAT: &str = "(\w+)""#).unwrap();
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let text = std::fs::read_to_string(entry.unwrap().path()).unwrap();
+        // A constant is the name for the call that follows it.
+        let mut last = String::new();
+        let mut marks: Vec<(usize, Option<String>, Option<(String, Option<String>)>)> = Vec::new();
+        marks.extend(
+            consts
+                .captures_iter(&text)
+                .map(|found| (found.get(0).unwrap().start(), Some(found[1].to_owned()), None)),
+        );
+        marks.extend(asks.captures_iter(&text).map(|found| {
+            let named = found.get(3).map(|name| name.as_str().to_owned());
+            (
+                found.get(0).unwrap().start(),
+                None,
+                Some((found[1].to_lowercase(), named)),
+            )
+        }));
+        marks.sort_by_key(|mark| mark.0);
+        for (_, constant, ask) in marks {
+            if let Some(name) = constant {
+                last = name;
+            }
+            if let Some((service, named)) = ask {
+                called.insert(format!("{service}:{}", named.unwrap_or_else(|| last.clone())));
+            }
+        }
+    }
+    let named: BTreeSet<String> = allowed("policy-read")
+        .union(&allowed("policy-operate"))
+        .cloned()
+        .collect();
+    // It needs no right.
+    called.remove("sts:GetCallerIdentity");
+    // Changes name their operation themselves; the last constant of that file is a read.
+    let changes = [
+        "ModifyVolume",
+        "CreateSnapshots",
+        "CreateVolume",
+        "AttachVolume",
+        "DetachVolume",
+    ];
+    called.extend(changes.map(|name| format!("ec2:{name}")));
+    called.remove("ec2:");
+    // A right of its own, asked by the calls that make something with tags.
+    called.insert("ec2:CreateTags".to_owned());
+    assert_eq!(called, named);
 }

@@ -285,11 +285,51 @@ async fn what_relieves_a_disk_is_done_by_its_number() {
         .says("there is no remedy 99");
 
     // A volume that grew alone, as by somebody's console, is extended by itself.
-    let extended = rig.desk.run(&format!("volume extend {id} --yes")).await.ends(4);
+    let extended = rig.desk.run(&format!("volume extend {id} --yes")).await.ends(1);
     extended.says("has all of");
     rig.script(json!({ "modify": { "volume": id, "size_gib": 2 } }));
     rig.shows(&id, |row| row["size_gib"] == 2).await;
     let ran = rig.desk.run(&format!("volume extend {id} --yes")).await.ends(0);
     ran.answers("finished (1 of 1 step done)");
+    rig.demo.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn context_test_names_the_right_that_is_missing_and_the_verbs_that_lack_it() {
+    let rig = Rig::start().await;
+    rig.shows(&volume(2), |row| row["broker"] == 2).await;
+    let rights = async || {
+        let told = rig.desk.json("context test dev").await;
+        let items = told["items"].as_array().unwrap().clone();
+        let rows = items.iter().filter(|one| one["step"] == "aws_rights");
+        rows.map(|one| {
+            format!(
+                "{} {}",
+                one["status"].as_str().unwrap(),
+                one["detail"].as_str().unwrap()
+            )
+        })
+        .collect::<Vec<String>>()
+    };
+    let well = rights().await;
+    assert_eq!(well.len(), 2, "{well:#?}");
+    assert!(well[0].starts_with("pass 16 calls are let through"), "{well:#?}");
+    assert!(well[1].starts_with("unknown ssm:SendCommand"), "{well:#?}");
+    assert!(
+        rig.calls().iter().all(|(_, dry)| *dry),
+        "nothing is done: {:?}",
+        rig.calls()
+    );
+
+    rig.script(json!({ "deny": "DetachVolume" }));
+    let missing = rights().await;
+    let wanted = "warn ec2:DetachVolume is denied; volume detach need it";
+    assert!(missing.iter().any(|line| line == wanted), "{missing:#?}");
+    rig.script(json!({ "recover": true, "deny": "DescribeInstanceInformation" }));
+    let missing = rights().await;
+    let found = missing
+        .iter()
+        .any(|line| line.starts_with("warn ssm:DescribeInstanceInformation is denied; restart apply"));
+    assert!(found, "{missing:#?}");
     rig.demo.shutdown().await;
 }

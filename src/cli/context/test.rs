@@ -157,13 +157,29 @@ async fn aws(context: &Context, sources: &Sources, patience: Duration) -> Vec<Ro
             format!("no answer within {} ms{}", patience.as_millis(), identity(context)),
         ),
     };
-    let needs: Needs = [Section::Cluster, Section::Instances].into();
+    let needs: Needs = [
+        Section::Cluster,
+        Section::Logdirs,
+        Section::Instances,
+        Section::Volumes,
+        Section::Metrics,
+    ]
+    .into();
     let snapshot = feed::collect(sources, &needs, patience).await;
     let region = snapshot.cloud.region.as_deref().unwrap_or("unknown region");
-    vec![
+    let mut rows = vec![
         row("aws_identity", region, who, Some(took)),
         row("aws", region, found(&snapshot, &format!("{account}{region}")), None),
-    ]
+    ];
+    let began = Instant::now();
+    let rights = trial::permissions(sources, &snapshot, context.changes, patience).await;
+    let took = began.elapsed();
+    rows.extend(
+        rights
+            .into_iter()
+            .map(|found| row("aws_rights", region, found, Some(took))),
+    );
+    rows
 }
 
 /// How many of the brokers' instances are there.

@@ -10,6 +10,7 @@ mod instance_type;
 mod metric;
 mod own;
 mod status;
+mod trial;
 mod volume;
 mod zone;
 
@@ -28,7 +29,7 @@ use crate::model::Moment;
 use crate::model::cloud::{
     Agent, Caller, Cost, Credentials, Instance, InstanceType, Metrics, Modification, Volume, Zone,
 };
-use crate::model::volume::{Change, EbsSnapshot};
+use crate::model::volume::{Change, EbsSnapshot, Shape};
 use crate::source::Error;
 use connect::Clients;
 
@@ -214,6 +215,19 @@ impl Aws {
     /// As for every call here.
     pub async fn ebs_snapshots(&self, ids: &[String], token: Option<&str>) -> Result<Vec<EbsSnapshot>, Error> {
         change::ebs_snapshots(self, ids, token).await
+    }
+
+    /// Which of the calls that change something a policy lets through, tried on a volume without doing anything; `None` where that
+    /// cannot be tried.
+    pub async fn trials(&self, volume: &Volume) -> Vec<(&'static str, Option<Result<(), Error>>)> {
+        let about = trial::About {
+            instance: volume.instance.as_deref().unwrap_or_default(),
+            volume: &volume.id,
+            device: volume.device.as_deref().unwrap_or_default(),
+            zone: &volume.zone,
+            shape: Shape::of(volume),
+        };
+        trial::trials(self, &about).await
     }
 
     /// When the credentials end that are in use, and whether they are renewed by themselves. Asks nobody but their provider.

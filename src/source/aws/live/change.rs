@@ -6,6 +6,8 @@ use aws_sdk_ec2::config::retry::RetryConfig;
 use aws_sdk_ec2::operation::describe_snapshots::DescribeSnapshotsOutput;
 use aws_sdk_ec2::types::{CopyTagsFromSource, InstanceSpecification, ResourceType, Tag, TagSpecification, VolumeType};
 
+use futures::FutureExt;
+
 use super::{Aws, every_page, filter, moment, tags, volume};
 use crate::model::cloud::Volume;
 use crate::model::volume::{Change, EbsSnapshot, OPERATION_TAG, Shape};
@@ -30,23 +32,11 @@ pub(super) async fn change(aws: &Aws, change: &Change, token: &str, dry_run: boo
     }
 }
 
+/// Each call is a future of its own on the heap: the SDK's are large, and whoever waits may have a small stack.
 async fn call(aws: &Aws, change: &Change, token: &str, dry_run: bool) -> Result<Vec<String>, Error> {
-    let ec2 = &aws.clients().await?.ec2;
     let what = change.operation();
-    let once = || aws_sdk_ec2::config::Builder::new().retry_config(RetryConfig::disabled());
     match change {
-        Change::Modify { volume, from, to } => {
-            let call = ec2
-                .modify_volume()
-                .volume_id(volume)
-                .dry_run(dry_run)
-                .set_volume_type((from.volume_type != to.volume_type).then(|| kind(to)))
-                .set_size(differs(Some(from.size_gib), Some(to.size_gib)))
-                .set_iops(differs(from.iops, to.iops))
-                .set_throughput(differs(from.throughput_mib_per_second, to.throughput_mib_per_second));
-            let call = call.customize().config_override(once());
-            aws.ask("EC2", what, call.send()).await.map(|_| Vec::new())
-        }
+        Change::Modify { volume, from, to } => modify(aws, what, volume, (from, to), dry_run).boxed().await,
         Change::Snapshot {
             instance,
             without,
@@ -58,60 +48,121 @@ async fn call(aws: &Aws, change: &Change, token: &str, dry_run: bool) -> Result<
                 .exclude_boot_volume(true)
                 .set_exclude_data_volume_ids((!without.is_empty()).then(|| without.clone()))
                 .build();
-            let call = ec2
-                .create_snapshots()
-                .instance_specification(of)
-                .copy_tags_from_source(CopyTagsFromSource::Volume)
-                .description(description)
-                .tag_specifications(marked(ResourceType::Snapshot, token, &BTreeMap::new()))
-                .dry_run(dry_run)
-                .customize()
-                .config_override(once());
-            let answer = aws.ask("EC2", what, call.send()).await?;
-            let made = answer.snapshots().iter().filter_map(|one| one.snapshot_id());
-            Ok(made.map(ToOwned::to_owned).collect())
+            snapshot(aws, what, of, description, token, dry_run).boxed().await
         }
-        Change::Create {
-            snapshot,
-            zone,
-            shape,
-            encrypted,
-            tags,
-        } => {
-            let call = ec2
-                .create_volume()
-                .snapshot_id(snapshot)
-                .availability_zone(zone)
-                .volume_type(kind(shape))
-                .set_size(i32::try_from(shape.size_gib).ok())
-                .set_iops(differs(None, shape.iops))
-                .set_throughput(differs(None, shape.throughput_mib_per_second))
-                .set_encrypted(encrypted.then_some(true))
-                .tag_specifications(marked(ResourceType::Volume, token, tags))
-                .client_token(token)
-                .dry_run(dry_run);
-            let answer = aws.ask("EC2", what, call.send()).await?;
-            Ok(answer.volume_id().map(ToOwned::to_owned).into_iter().collect())
-        }
+        Change::Create { .. } => create(aws, what, change, token, dry_run).boxed().await,
         Change::Attach {
             volume,
             instance,
             device,
-        } => {
-            let call = ec2
-                .attach_volume()
-                .volume_id(volume)
-                .instance_id(instance)
-                .device(device);
-            let call = call.dry_run(dry_run).customize().config_override(once());
-            aws.ask("EC2", what, call.send()).await.map(|_| Vec::new())
-        }
-        Change::Detach { volume, instance, .. } => {
-            let call = ec2.detach_volume().volume_id(volume).instance_id(instance);
-            let call = call.dry_run(dry_run).customize().config_override(once());
-            aws.ask("EC2", what, call.send()).await.map(|_| Vec::new())
-        }
+        } => attach(aws, what, (volume, instance, device), dry_run).boxed().await,
+        Change::Detach { volume, instance, .. } => detach(aws, what, volume, instance, dry_run).boxed().await,
     }
+}
+
+/// What has no token is asked once.
+fn once() -> aws_sdk_ec2::config::Builder {
+    aws_sdk_ec2::config::Builder::new().retry_config(RetryConfig::disabled())
+}
+
+async fn modify(
+    aws: &Aws,
+    what: &str,
+    volume: &str,
+    (from, to): (&Shape, &Shape),
+    dry_run: bool,
+) -> Result<Vec<String>, Error> {
+    let call = aws
+        .clients()
+        .await?
+        .ec2
+        .modify_volume()
+        .volume_id(volume)
+        .dry_run(dry_run)
+        .set_volume_type((from.volume_type != to.volume_type).then(|| kind(to)))
+        .set_size(differs(Some(from.size_gib), Some(to.size_gib)))
+        .set_iops(differs(from.iops, to.iops))
+        .set_throughput(differs(from.throughput_mib_per_second, to.throughput_mib_per_second));
+    let call = call.customize().config_override(once());
+    aws.ask("EC2", what, call.send().boxed()).await.map(|_| Vec::new())
+}
+
+async fn snapshot(
+    aws: &Aws,
+    what: &str,
+    of: InstanceSpecification,
+    description: &str,
+    token: &str,
+    dry_run: bool,
+) -> Result<Vec<String>, Error> {
+    let call = aws
+        .clients()
+        .await?
+        .ec2
+        .create_snapshots()
+        .instance_specification(of)
+        .copy_tags_from_source(CopyTagsFromSource::Volume)
+        .description(description)
+        .tag_specifications(marked(ResourceType::Snapshot, token, &BTreeMap::new()))
+        .dry_run(dry_run)
+        .customize()
+        .config_override(once());
+    let answer = aws.ask("EC2", what, call.send().boxed()).await?;
+    let made = answer.snapshots().iter().filter_map(|one| one.snapshot_id());
+    Ok(made.map(ToOwned::to_owned).collect())
+}
+
+async fn create(aws: &Aws, what: &str, change: &Change, token: &str, dry_run: bool) -> Result<Vec<String>, Error> {
+    let Change::Create {
+        snapshot,
+        zone,
+        shape,
+        encrypted,
+        tags,
+    } = change
+    else {
+        return Ok(Vec::new());
+    };
+    let call = aws
+        .clients()
+        .await?
+        .ec2
+        .create_volume()
+        .snapshot_id(snapshot)
+        .availability_zone(zone)
+        .volume_type(kind(shape))
+        .set_size(i32::try_from(shape.size_gib).ok())
+        .set_iops(differs(None, shape.iops))
+        .set_throughput(differs(None, shape.throughput_mib_per_second))
+        .set_encrypted(encrypted.then_some(true))
+        .tag_specifications(marked(ResourceType::Volume, token, tags))
+        .client_token(token)
+        .dry_run(dry_run);
+    let answer = aws.ask("EC2", what, call.send().boxed()).await?;
+    Ok(answer.volume_id().map(ToOwned::to_owned).into_iter().collect())
+}
+
+async fn attach(
+    aws: &Aws,
+    what: &str,
+    (volume, instance, device): (&str, &str, &str),
+    dry_run: bool,
+) -> Result<Vec<String>, Error> {
+    let ec2 = &aws.clients().await?.ec2;
+    let call = ec2
+        .attach_volume()
+        .volume_id(volume)
+        .instance_id(instance)
+        .device(device);
+    let call = call.dry_run(dry_run).customize().config_override(once());
+    aws.ask("EC2", what, call.send().boxed()).await.map(|_| Vec::new())
+}
+
+async fn detach(aws: &Aws, what: &str, volume: &str, instance: &str, dry_run: bool) -> Result<Vec<String>, Error> {
+    let ec2 = &aws.clients().await?.ec2;
+    let call = ec2.detach_volume().volume_id(volume).instance_id(instance);
+    let call = call.dry_run(dry_run).customize().config_override(once());
+    aws.ask("EC2", what, call.send().boxed()).await.map(|_| Vec::new())
 }
 
 /// A volume by its id, whatever it is attached to; `None` where there is none.
