@@ -11,6 +11,7 @@ use crate::model::backlog::Backlogs;
 use crate::model::broker::Link;
 use crate::model::group::Group;
 use crate::model::logdir::{Copying, LogDir};
+use crate::model::quorum::{Quorum, Voter};
 use crate::model::{BrokerId, Moment, Observed, Snapshot};
 use crate::settings::Paths;
 use crate::source::kafka::record::Prober;
@@ -45,9 +46,7 @@ impl Look {
             (Section::Topics, _) => self.topics().await,
             (Section::TopicConfigs, _) => self.topic_configs(Of::All).await,
             (Section::MinIsrs, _) => self.topic_configs(Of::MinIsr).await,
-            (Section::Quorum, _) => self
-                .store
-                .settle(self.kafka.quorum().await, |snapshot| &mut snapshot.quorum),
+            (Section::Quorum, _) => self.quorum().await,
             (Section::Reassignments, _) => self
                 .store
                 .settle(self.kafka.reassignments().await, |snapshot| &mut snapshot.reassignments),
@@ -128,6 +127,22 @@ impl Look {
         let Some(names) = names else { return Seen::default() };
         let configs = self.kafka.topic_configs(&names, of).await;
         self.store.settle(configs, |snapshot| &mut snapshot.topic_configs)
+    }
+
+    async fn quorum(&self) -> Seen {
+        let quorum = self.kafka.quorum().await;
+        let at = Moment::now();
+        let mut seen = Seen::default();
+        self.store.edit(|inner| {
+            seen = settle_by(&mut inner.snapshot.quorum, quorum, at, |was, is| {
+                match same_quorum(was, is) {
+                    true => Change::Drift,
+                    false => Change::Value,
+                }
+            });
+            seen.change
+        });
+        seen
     }
 
     async fn link(&self, broker: BrokerId) -> Seen {
@@ -377,6 +392,17 @@ fn groups_change(was: &[Group], is: &[Group]) -> Change {
     } else {
         Change::Value
     }
+}
+
+/// Whether the same nodes vote, follow and lead, however far each has read: that moves on with every fetch.
+fn same_quorum(was: &Quorum, is: &Quorum) -> bool {
+    let alike = |was: &[Voter], is: &[Voter]| {
+        let mut pairs = was.iter().zip(is);
+        was.len() == is.len() && pairs.all(|(was, is)| (was.id, &was.directory) == (is.id, &is.directory))
+    };
+    (was.leader, was.leader_epoch) == (is.leader, is.leader_epoch)
+        && alike(&was.voters, &is.voters)
+        && alike(&was.observers, &is.observers)
 }
 
 /// Whether the same directories hold the same replicas, whatever their sizes.

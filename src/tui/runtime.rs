@@ -77,6 +77,8 @@ const REST: u32 = 4;
 const REST_DRIFTING: u32 = 60;
 /// The same where nothing has changed, but time.
 const REST_AGEING: u32 = 150;
+/// Numbers that have moved on are shown after so long at the latest.
+const DRIFTING: Duration = Duration::from_secs(15);
 /// Ages are counted again at most this often.
 const AGEING: Duration = Duration::from_secs(5);
 
@@ -171,7 +173,7 @@ impl Runtime {
         let rest = match self.news {
             News::Value => self.took * REST,
             _ if outdated => self.took * REST,
-            News::Drift => AGEING.min(self.took * REST_DRIFTING),
+            News::Drift => DRIFTING.min(self.took * REST_DRIFTING),
             News::Age => AGEING.max(self.took * REST_AGEING),
         };
         self.began + self.took + rest
