@@ -140,7 +140,7 @@ fn add(global: &Global, new: &New) -> Result<Answer, Failure> {
         bootstrap,
         class: class.unwrap_or(Class::Prod),
         changes: new.changes,
-        reason: new.reason,
+        reason: new.wants_reason,
         command_config: absolute(global.command_config.as_deref())?,
         probe_topic: new.probe_topic.clone(),
         record: true,

@@ -829,7 +829,7 @@ impl Random {
                 name: self.text(),
                 class: self.maybe(|random| ["prod", "staging", "dev"][random.below(3) as usize].to_owned()),
                 changes: self.flip(),
-                reason: self.flip(),
+                wants_reason: self.flip(),
                 probe_topic: self.maybe(Self::text),
                 prometheus: self.some(0, Self::text),
                 region: self.maybe(Self::text),

@@ -40,8 +40,8 @@ pub struct Entry {
     #[arg(long)]
     pub changes: bool,
     /// Every plan needs --reason TEXT, which its journal keeps
-    #[arg(long = "wants-reason")]
-    pub reason: bool,
+    #[arg(long)]
+    pub wants_reason: bool,
     /// A topic with one partition on each broker, to prove writes with
     #[arg(long, value_name = "TOPIC")]
     pub probe_topic: Option<String>,
@@ -72,7 +72,7 @@ impl Verb {
                 .name(&entry.name)
                 .option("--class", &entry.class)
                 .flag("--changes", entry.changes)
-                .flag("--wants-reason", entry.reason)
+                .flag("--wants-reason", entry.wants_reason)
                 .option("--probe-topic", &entry.probe_topic)
                 .option("--prometheus", &entry.prometheus)
                 .option("--region", &entry.region)
