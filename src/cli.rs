@@ -12,6 +12,7 @@ mod context;
 pub mod demo;
 mod exit;
 mod facts;
+mod feature;
 mod follow;
 mod group;
 mod leader;
@@ -19,6 +20,7 @@ mod live;
 mod logdir;
 mod missing;
 mod operation;
+mod out;
 mod output;
 mod partition;
 mod quorum;
@@ -26,6 +28,7 @@ mod quota;
 mod reassign;
 mod record;
 mod restart;
+mod runbook;
 mod throttle;
 mod topic;
 mod triage;
@@ -147,8 +150,13 @@ async fn answer(line: &Line) -> Result<Exit, Failure> {
             Some((intent, overrides)) => return change::carry_out(line, intent, overrides).boxed().await,
             None => quota::answer(line, verb).await?,
         },
+        Command::Feature(verb) => match verb.change() {
+            Some((intent, overrides)) => return change::carry_out(line, intent, overrides).boxed().await,
+            None => feature::answer(line).await?,
+        },
         Command::Reassign(verb) => return reassign::run(line, verb).boxed().await,
         Command::Restart(verb) => return restart::run(line, verb).boxed().await,
+        Command::Runbook(verb) => return runbook::run(line, verb).boxed_local().await,
         Command::Leader(verb) => return leader::run(line, verb).boxed().await,
         Command::Operation(verb) => return operation::run(line, verb).boxed().await,
         Command::Capture(verb) => capture::answer(line, verb).await?,
@@ -157,8 +165,15 @@ async fn answer(line: &Line) -> Result<Exit, Failure> {
         Command::Triage(asked) => return triage::run(line, asked).boxed().await,
         Command::Record(verb) => return record::run(line, verb).await,
         Command::Completions(completions) => {
-            let mut out = std::io::stdout().lock();
+            let mut out = out::stdout();
             return printed(completions.write(&mut out).and_then(|()| out.flush()));
+        }
+        Command::Man(man) => {
+            let count = man
+                .write()
+                .map_err(|error| Failure::usage(format!("--dir {}: {error}", man.dir.display())))?;
+            exit::say(&format!("azimuth: {count} pages in {}", man.dir.display()));
+            return Ok(Exit::Done);
         }
         Command::Demo(asked) => return demo::run(line, asked).boxed_local().await,
     };
@@ -167,7 +182,7 @@ async fn answer(line: &Line) -> Result<Exit, Failure> {
 
 /// Prints an answer as asked, and says what it is worth.
 fn print(line: &Line, command: &Command, answer: &Answer) -> Result<Exit, Failure> {
-    let mut out = std::io::stdout().lock();
+    let mut out = out::stdout();
     printed(output::print(&mut out, line, &command.kind(), answer).and_then(|()| out.flush()))?;
     Ok(answer.exit())
 }

@@ -10,10 +10,12 @@ pub mod completions;
 pub mod config;
 pub mod context;
 pub mod demo;
+pub mod feature;
 pub mod global;
 pub mod group;
 pub mod leader;
 pub mod logdir;
+pub mod man;
 pub mod operation;
 pub mod partition;
 pub mod quorum;
@@ -21,6 +23,7 @@ pub mod quota;
 pub mod reassign;
 pub mod record;
 pub mod restart;
+pub mod runbook;
 pub mod schedule;
 pub mod throttle;
 pub mod topic;
@@ -113,6 +116,9 @@ pub enum Command {
     /// Users: SCRAM credentials, rules and quotas that name them
     #[command(subcommand)]
     User(user::Verb),
+    /// Features of the cluster: what an upgrade finalizes
+    #[command(subcommand)]
+    Feature(feature::Verb),
     /// Client quotas, and which of them wins
     #[command(subcommand)]
     Quota(quota::Verb),
@@ -131,6 +137,9 @@ pub enum Command {
     /// Restart brokers one by one: plan, apply
     #[command(subcommand)]
     Restart(restart::Verb),
+    /// Runbooks: carry steps out, watched and resumed
+    #[command(subcommand)]
+    Runbook(runbook::Verb),
     /// Who leads: move leaders off a broker or a zone, restore, elect
     #[command(subcommand)]
     Leader(leader::Verb),
@@ -150,6 +159,8 @@ pub enum Command {
     Demo(demo::Demo),
     /// Print the completions for a shell
     Completions(completions::Completions),
+    /// Write a manual page for every command
+    Man(man::Man),
 }
 
 /// A line that cannot be understood; one sentence, with the nearest that can.
@@ -192,11 +203,13 @@ impl Command {
             Self::Acl(verb) => verb.words(),
             Self::User(verb) => verb.words(),
             Self::Quota(verb) => verb.words(),
+            Self::Feature(verb) => verb.words(),
             Self::Transaction(verb) => verb.words(),
             Self::Throttle(verb) => verb.words(),
             Self::Record(verb) => verb.words(),
             Self::Reassign(verb) => verb.words(),
             Self::Restart(verb) => verb.words(),
+            Self::Runbook(verb) => verb.words(),
             Self::Leader(verb) => verb.words(),
             Self::Operation(verb) => verb.words(),
             Self::Wait(verb) => verb.words(),
@@ -205,6 +218,7 @@ impl Command {
             Self::Triage(triage) => triage.words(),
             Self::Demo(demo) => demo.words(),
             Self::Completions(completions) => completions.words(),
+            Self::Man(man) => man.words(),
         }
     }
 
@@ -218,6 +232,7 @@ impl Command {
             Self::Throttle(verb) => verb.intent().is_some(),
             Self::User(verb) => verb.change().is_some(),
             Self::Quota(verb) => verb.change().is_some(),
+            Self::Feature(verb) => verb.change().is_some(),
             Self::Acl(verb) => matches!(verb, acl::Verb::Apply { .. }),
             Self::Transaction(verb) => verb.change().is_some(),
             Self::Reassign(verb) => matches!(verb, reassign::Verb::Plan(_)),
@@ -320,6 +335,42 @@ mod tests {
     #[test]
     fn the_definition_is_sound() {
         Line::command().debug_assert();
+    }
+
+    /// Every example of every leaf command is a line that parses.
+    #[test]
+    fn every_command_has_examples_and_they_parse() {
+        fn leaves(command: &clap::Command, path: &str, told: &mut Vec<(String, String)>) {
+            let below: Vec<_> = command.get_subcommands().filter(|one| !one.is_hide_set()).collect();
+            if below.is_empty() {
+                let help = command
+                    .get_after_long_help()
+                    .map(ToString::to_string)
+                    .unwrap_or_default();
+                told.push((path.to_owned(), help));
+            }
+            for one in below {
+                leaves(one, &format!("{path} {}", one.get_name()), told);
+            }
+        }
+        let mut told = Vec::new();
+        leaves(&Line::command(), "azimuth", &mut told);
+        assert!(told.len() > 60, "{}", told.len());
+        for (path, help) in told {
+            let examples = help.split("Examples:\n").nth(1).unwrap_or_default();
+            let own: Vec<&str> = examples.lines().filter(|line| line.contains(&path)).collect();
+            assert!(!own.is_empty(), "{path} has no example");
+            for line in own {
+                // Before a pipe or a redirection, without the remark behind, and what another program is given.
+                let line = line.trim();
+                let line = &line[line.find("azimuth ").unwrap_or(0)..];
+                let line = line.split(" | ").next().unwrap_or_default();
+                let line = line.split(" > ").next().unwrap_or_default();
+                let line = line.split(" && ").next().unwrap_or_default().trim_end_matches(" &");
+                let line = line.split("   ").next().unwrap_or_default().trim();
+                line.parse::<Line>().unwrap_or_else(|error| panic!("{line}: {error}"));
+            }
+        }
     }
 
     #[test]

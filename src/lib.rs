@@ -14,6 +14,7 @@ pub mod plan;
 pub mod check;
 pub mod command;
 pub mod operation;
+pub mod runbook;
 pub mod demo;
 pub mod cli;
 pub mod tui;

@@ -10,6 +10,7 @@ pub mod config;
 pub mod driver;
 pub mod ends;
 pub mod event;
+pub mod feature;
 pub mod foreign;
 pub mod group;
 pub mod identity;

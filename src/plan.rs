@@ -6,6 +6,7 @@
 pub mod acl;
 pub mod config;
 pub mod drift;
+pub mod feature;
 pub mod gate;
 pub mod group;
 pub mod impact;
@@ -126,6 +127,9 @@ pub enum Kind {
     #[serde(rename = "quota.set")]
     #[strum(serialize = "quota.set")]
     QuotaSet,
+    #[serde(rename = "feature.finalize")]
+    #[strum(serialize = "feature.finalize")]
+    FeatureFinalize,
     #[serde(rename = "restart.plan")]
     #[strum(serialize = "restart.plan")]
     Restart,
@@ -228,6 +232,8 @@ pub enum Step {
     DeleteCredential(user::Credential),
     /// Sets limits of one entity, or takes them away.
     AlterQuotas(quota::Alter),
+    /// Finalizes a level of a feature; done when every broker that is alive knows of it.
+    Finalize(feature::Finalize),
     /// Restarts, stops or starts one broker; done when it is back in sync and leads what prefers it, or is gone.
     Restart(restart::Turn),
     /// Changes an EBS volume, or extends the file system on one; done when EC2, or the broker, tells it.

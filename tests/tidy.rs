@@ -168,6 +168,7 @@ const FENCES: &[(&str, &[&str])] = &[
     ("aws_sdk_route53", &["source::aws"]),
     ("clap", &["command", "cli"]),
     ("clap_complete", &["command", "cli"]),
+    ("clap_mangen", &["command", "cli"]),
     (
         "ratatui",
         &["tui::theme", "tui::widget", "tui::view", "tui::run", "tui::terminal"],

@@ -7,7 +7,7 @@ use std::time::Duration;
 use futures::FutureExt;
 
 use super::exit::{Exit, Failure, say};
-use super::{consent, facts, follow};
+use super::{consent, facts, follow, output};
 use crate::command::schedule::When;
 use crate::command::{Command, Global, Line, Output, restart};
 use crate::model::{Moment, Snapshot};
@@ -334,10 +334,10 @@ fn known(plan: &Plan, overrides: &[String]) -> Result<(), Failure> {
 
 /// The plan as the answer: for people, or the file itself.
 fn show(line: &Line, plan: &Plan) -> Result<Exit, Failure> {
-    let mut out = std::io::stdout().lock();
+    let mut out = super::out::stdout();
     let text = match line.global.output {
         Output::Json => file(plan)?,
-        Output::Yaml => serde_yaml_ng::to_string(plan).map_err(Failure::partial)?,
+        Output::Yaml => output::yaml(plan).map_err(Failure::partial)?,
         Output::Table | Output::Wide => summary::lines(plan)
             .into_iter()
             .map(|line| format!("{}\n", line.text))

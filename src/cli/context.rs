@@ -1,5 +1,6 @@
 //! `azimuth context …`
 
+mod diff;
 mod test;
 
 use std::path::Path;
@@ -32,6 +33,7 @@ pub async fn answer(line: &Line, verb: &Verb) -> Result<Answer, Failure> {
             let (context, _) = chosen(&line.global, name.as_ref())?;
             test::answer(&line.global, &context).await
         }
+        Verb::Diff { a, b, only } => diff::answer(&line.global, [a, b], only).await,
         Verb::Add(new) => add(&line.global, new),
     }
 }

@@ -117,13 +117,13 @@ pub fn report(line: &Line, status: &Status) -> Result<Exit, Failure> {
     }
     match line.global.output {
         Output::Table | Output::Wide => {
-            let mut out = std::io::stdout().lock();
+            let mut out = super::out::stdout();
             super::printed(writeln!(out, "{}", sentence(status)).and_then(|()| out.flush()))?;
         }
         Output::Json | Output::Yaml | Output::Csv | Output::Name => {
             let answer = shapes::answer_of(std::slice::from_ref(status));
             let kind = line.command.as_ref().map_or_else(String::new, |command| command.kind());
-            let mut out = std::io::stdout().lock();
+            let mut out = super::out::stdout();
             super::printed(output::print(&mut out, line, &kind, &answer).and_then(|()| out.flush()))?;
         }
     }

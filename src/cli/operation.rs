@@ -149,7 +149,7 @@ fn unit(ground: &Ground) -> Result<Exit, Failure> {
          WantedBy=multi-user.target\n",
         line.join(" ")
     );
-    super::printed(std::io::stdout().lock().write_all(text.as_bytes()))
+    super::printed(super::out::stdout().write_all(text.as_bytes()))
 }
 
 /// The operations of one cluster, and what may be done about them.

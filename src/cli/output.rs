@@ -343,10 +343,20 @@ impl Problem {
     }
 }
 
+/// Anything as a YAML document; texts that YAML would read as something else are quoted.
+///
+/// # Errors
+/// A sentence, when it cannot be written.
+pub fn yaml(value: &impl Serialize) -> Result<String, String> {
+    // Long texts stay on their line, as every other form prints them.
+    let options = serde_saphyr::ser_options! { prefer_block_scalars: false };
+    serde_saphyr::to_string_with_options(value, options).map_err(|error| error.to_string())
+}
+
 /// Columns of the terminal on stdout; `None` where it is none, so that a pipe gets everything.
 pub fn width() -> Option<usize> {
     let stdout = std::io::stdout();
-    if !stdout.is_terminal() {
+    if super::out::is_kept() || !stdout.is_terminal() {
         return None;
     }
     let size = rustix::termios::tcgetwinsize(&stdout).ok()?;
@@ -398,6 +408,64 @@ mod tests {
         );
         assert_eq!(answer.names, ["1", "2", "3"]);
         assert_eq!(answer.exit(), Exit::Done);
+    }
+
+    #[test]
+    fn yaml_reads_back_as_what_was_written() {
+        let texts = vec![
+            "",
+            "yes",
+            "no",
+            "on",
+            "null",
+            "~",
+            "1e3",
+            "0x10",
+            "012",
+            "1_000",
+            "12:30:45",
+            "2026-11-26",
+            ".5",
+            "-",
+            "- a",
+            "a: b",
+            "a #b",
+            "#",
+            "%",
+            "@a",
+            "`a",
+            "*a",
+            "&a",
+            "!a",
+            "it's",
+            "\"",
+            "a\nb\n",
+            " a ",
+            "\t",
+            "ü",
+            "\u{1b}[31m",
+            "?",
+            "{a}",
+            "[a]",
+            "---",
+            "...",
+            "a long sentence that goes on and on, well beyond the eightieth column, and must stay on its line",
+        ];
+        let values = serde_json::json!({
+            "texts": texts,
+            "numbers": [0, -1, 1.5, 1_764_180_000_000_u64],
+            "nothing": null,
+            "truth": [true, false],
+            "empty": [[], {}],
+            "nested": [{"id": 1, "racks": ["a", "b"]}, {"id": 2, "racks": []}],
+        });
+        let written = yaml(&values).unwrap();
+        let read: serde_json::Value = serde_saphyr::from_str(&written).unwrap();
+        assert_eq!(read, values, "{written}");
+        // Older readers take these for truths.
+        for text in ["yes", "no", "on"] {
+            assert!(!written.contains(&format!("- {text}\n")), "{written}");
+        }
     }
 
     #[test]

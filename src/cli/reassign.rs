@@ -177,7 +177,7 @@ async fn cancel(line: &Line, names: &[String], all: bool) -> Result<Exit, Failur
     }
     let done = told.len() - refused.len();
     let answer = format!("cancelled {done} of {} reassignments\n", told.len());
-    let printed = super::printed(std::io::Write::write_all(&mut std::io::stdout(), answer.as_bytes()))?;
+    let printed = super::printed(std::io::Write::write_all(&mut super::out::stdout(), answer.as_bytes()))?;
     match refused.is_empty() {
         true => Ok(printed),
         false => Err(Failure::new(Exit::PartWay, refused.join("\n"))),

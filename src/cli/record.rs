@@ -8,7 +8,7 @@ use std::pin::pin;
 
 use super::exit::{Exit, Failure, say};
 use super::facts::{context_of, hold_to_pin, paths, patience, sources};
-use super::output::{Data, moment};
+use super::output::{self, Data, moment};
 use crate::command::record::{Query, Reading, Verb};
 use crate::command::{Line, Output};
 use crate::feed::{self, Error, Needs, Overflow, Section, Tail, TailRequest};
@@ -130,10 +130,7 @@ async fn follow(mut tail: Tail, output: Output, query: &Query) -> Result<Exit, F
 fn print(record: &Record, output: Output, form: Option<Form>) -> Result<bool, Failure> {
     let line = match output {
         Output::Json => foreign::json(&serde_json::to_string(&data(record)).unwrap_or_default()).into_owned(),
-        Output::Yaml => format!(
-            "---\n{}",
-            serde_yaml_ng::to_string(&data(record)).unwrap_or_default().trim_end()
-        ),
+        Output::Yaml => format!("---\n{}", output::yaml(&data(record)).unwrap_or_default().trim_end()),
         Output::Csv => csv(record),
         Output::Name => format!("{}:{}:{}", record.topic, record.partition, record.offset),
         Output::Table | Output::Wide => match form {
@@ -141,7 +138,7 @@ fn print(record: &Record, output: Output, form: Option<Form>) -> Result<bool, Fa
             Some(form) => whole(record, form),
         },
     };
-    let mut out = std::io::stdout().lock();
+    let mut out = super::out::stdout();
     match writeln!(out, "{line}").and_then(|()| out.flush()) {
         Ok(()) => Ok(true),
         Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(false),

@@ -9,7 +9,7 @@ use super::exit::{Exit, Failure};
 use super::facts::{Facts as Seen, gather, paths};
 use super::live::Live;
 use super::missing::problems;
-use super::output::Problem;
+use super::output::{self, Problem};
 use crate::check::triage::{Line as Told, Name, Status};
 use crate::check::{self, Act, Culprit, Dont, Evidence, Findings, Reach, Step};
 use crate::command::triage::{FailOn, Triage};
@@ -284,7 +284,7 @@ fn basis(since: Since) -> &'static str {
 
 /// A watch prints one JSON document a line, so that a reader knows where one ends.
 fn print(line: &Line, document: &Document<'_>, watching: bool) -> Result<Exit, Failure> {
-    let mut out = std::io::stdout().lock();
+    let mut out = super::out::stdout();
     let failed =
         |error: &dyn std::fmt::Display| Failure::new(Exit::Bug, format!("the answer cannot be written: {error}"));
     let text = match line.global.output {
@@ -295,11 +295,8 @@ fn print(line: &Line, document: &Document<'_>, watching: bool) -> Result<Exit, F
             };
             format!("{}\n", foreign::json(&json.map_err(|error| failed(&error))?))
         }
-        Output::Yaml if watching => format!(
-            "---\n{}",
-            serde_yaml_ng::to_string(document).map_err(|error| failed(&error))?
-        ),
-        Output::Yaml => serde_yaml_ng::to_string(document).map_err(|error| failed(&error))?,
+        Output::Yaml if watching => format!("---\n{}", output::yaml(document).map_err(|error| failed(&error))?),
+        Output::Yaml => output::yaml(document).map_err(|error| failed(&error))?,
         Output::Table | Output::Wide | Output::Csv | Output::Name => plain(document, watching),
     };
     super::printed(out.write_all(text.as_bytes()).and_then(|()| out.flush()))

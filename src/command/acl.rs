@@ -106,7 +106,12 @@ A file has one rule a line, as acl list prints them, and begins with what it is 
   deny \"User:CN=a b\" to Write on topic orders-eu          names with spaces or commas are quoted
 
 Outside of its scope nothing is touched; without a scope line it only adds. --prune with scope all needs
---confirm NAME in every class of context. Rules are added first, read back from every broker, and then removed.";
+--confirm NAME in every class of context. Rules are added first, read back from every broker, and then removed.
+
+Examples:
+  azimuth acl diff billing.acl
+  azimuth acl apply billing.acl --dry-run
+  azimuth acl apply billing.acl --prune --context dev --yes";
 
 /// Which rules, one of these at most; none of them is all rules.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Args)]

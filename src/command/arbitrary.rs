@@ -10,9 +10,9 @@ use super::schedule::{Until, When};
 use super::throttle::CatchUpRate;
 use super::value::{Assignment, Brokers, DirName, Offset, PartitionName, Rate, Size, Swap, Time};
 use super::{
-    Command, Global, Line, Output, acl, broker, capture, completions, config, context, demo, group, leader, logdir,
-    operation, partition, quorum, quota, reassign, record, restart, throttle, topic, transaction, triage, user, volume,
-    wait,
+    Command, Global, Line, Output, acl, broker, capture, completions, config, context, demo, feature, group, leader,
+    logdir, man, operation, partition, quorum, quota, reassign, record, restart, runbook, throttle, topic, transaction,
+    triage, user, volume, wait,
 };
 use crate::model::Moment;
 use crate::model::acl::Operation;
@@ -20,6 +20,7 @@ use crate::model::config::Owner;
 use crate::model::driver::{Action, DriverName};
 use crate::model::quota::{Entity, Whom};
 use crate::model::record::view::Form;
+use crate::model::row::difference::Part;
 use crate::plan::reassign::Measure;
 use crate::plan::schedule::{PauseAfter, Window};
 
@@ -85,6 +86,48 @@ impl Random {
                 topics: self.some(0, Self::text),
                 how,
             },
+        }
+    }
+
+    fn pair(&mut self) -> runbook::Pair {
+        runbook::Pair {
+            name: format!("n{}", self.below(9)),
+            value: self.text(),
+        }
+    }
+
+    fn runbook(&mut self) -> runbook::Verb {
+        let with = runbook::With {
+            answers: self.some(0, Self::pair),
+            also_confirm: self.some(0, Self::text),
+        };
+        match self.below(6) {
+            0 => runbook::Verb::List { runs: self.flip() },
+            1 => runbook::Verb::Show {
+                name: Some(self.text()),
+                run: None,
+                source: self.flip(),
+            },
+            2 => runbook::Verb::Show {
+                name: None,
+                run: Some(self.text()),
+                source: false,
+            },
+            3 => runbook::Verb::Check { file: self.path() },
+            4 => runbook::Verb::Run {
+                name: self.text(),
+                set: self.some(0, Self::pair),
+                with,
+            },
+            _ => {
+                let again = self.maybe(Self::text);
+                runbook::Verb::Resume {
+                    id: self.text(),
+                    done: self.maybe(Self::text).filter(|_| again.is_none()),
+                    again,
+                    with,
+                }
+            }
         }
     }
 
@@ -180,7 +223,7 @@ impl Random {
     }
 
     fn command(&mut self) -> Command {
-        match self.below(22) {
+        match self.below(25) {
             0 => Command::Broker(match self.below(5) {
                 0 => broker::Verb::List {
                     window: self.maybe(Self::time),
@@ -298,6 +341,16 @@ impl Random {
                 fail_on: self.fail_on(),
             }),
             20 => Command::Wait(self.wait()),
+            22 => Command::Runbook(self.runbook()),
+            24 => Command::Man(man::Man { dir: self.path() }),
+            23 => Command::Feature(match self.flip() {
+                true => feature::Verb::List,
+                false => feature::Verb::Finalize {
+                    name: self.text(),
+                    level: self.maybe(|any| any.below(100) as i16),
+                    overrides: self.gates(),
+                },
+            }),
             12 => Command::Demo(match self.flip() {
                 true => demo::Demo {
                     control: Some(self.path()),
@@ -817,7 +870,12 @@ impl Random {
     }
 
     fn context(&mut self) -> context::Verb {
-        match self.below(4) {
+        match self.below(5) {
+            4 => context::Verb::Diff {
+                a: self.text(),
+                b: self.text(),
+                only: self.some(0, |_| Part::Configs),
+            },
             0 => context::Verb::List,
             1 => context::Verb::Show {
                 name: self.maybe(Self::text),

@@ -24,6 +24,11 @@ Examples:
         window: Option<Time>,
     },
     /// One broker: state, placement, log directories, instance, limits
+    #[command(after_long_help = "\
+Examples:
+  azimuth broker show 4
+  azimuth broker show 4 --window 5s                with rates that take two looks
+  azimuth broker show 4 -o json")]
     Show {
         /// The broker's id
         #[arg(value_parser = clap::value_parser!(BrokerId).range(0..))]

@@ -19,6 +19,9 @@ Examples:
         file: PathBuf,
     },
     /// What a capture holds: each section with its age
+    #[command(after_long_help = "\
+Examples:
+  azimuth capture show tuesday.json.zst")]
     Show {
         #[arg(value_name = "FILE")]
         file: PathBuf,

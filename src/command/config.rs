@@ -32,6 +32,10 @@ Examples:
         drift: bool,
     },
     /// One property on each broker: value, source, where else it is set
+    #[command(after_long_help = "\
+Examples:
+  azimuth config show num.io.threads
+  azimuth config show min.insync.replicas -o json")]
     Show {
         /// The property's name, such as log.retention.ms
         #[arg(required = true, value_name = "PROPERTY")]

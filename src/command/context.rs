@@ -3,21 +3,49 @@
 use clap::{Args, Subcommand};
 
 use super::words::Words;
+use crate::model::row::difference::Part;
 
 /// What can be done with contexts.
 #[derive(Debug, Clone, PartialEq, Eq, Subcommand)]
 pub enum Verb {
     /// All contexts of the file
+    #[command(after_long_help = "\
+Examples:
+  azimuth context list")]
     List,
     /// One context, with what follows from it
+    #[command(after_long_help = "\
+Examples:
+  azimuth context show prod-eu")]
     Show {
         /// The one that --context or AZIMUTH_CONTEXT names where it is not given
         name: Option<String>,
     },
     /// Try everything on the way to a cluster, step by step
+    #[command(after_long_help = "\
+Examples:
+  azimuth context test prod-eu
+  azimuth context test prod-eu -o json")]
     Test {
         /// The one that --context or AZIMUTH_CONTEXT names where it is not given
         name: Option<String>,
+    },
+    /// Two clusters beside each other: what only one has, what differs
+    #[command(after_long_help = "\
+0 the same, 1 something differs, 3 not everything could be seen and nothing differs.
+
+Examples:
+  azimuth context diff blue green
+  azimuth context diff blue green --only topics,configs,acls,quotas,users
+  azimuth context diff blue green --only offsets -o json | jq '.items[] | select(.side != \"differs\")'")]
+    Diff {
+        #[arg(value_name = "A")]
+        a: String,
+        #[arg(value_name = "B")]
+        b: String,
+        /// Only these parts: topics, configs, acls, quotas, users, offsets
+        #[arg(long, value_name = "PART", value_delimiter = ',', value_parser = part)]
+        only: Vec<Part>,
     },
     /// Add a context to the file; --bootstrap and --command-config say how to reach it
     #[command(after_long_help = "\
@@ -62,12 +90,21 @@ pub struct Entry {
     pub role_arn: Option<String>,
 }
 
+fn part(text: &str) -> Result<Part, String> {
+    let names = <Part as strum::VariantNames>::VARIANTS;
+    text.parse().map_err(|_| format!("write {}", names.join(", ")))
+}
+
 impl Verb {
     pub(super) fn words(&self) -> Words {
         match self {
             Self::List => Words::new(&["context", "list"]),
             Self::Show { name } => Words::new(&["context", "show"]).names(name),
             Self::Test { name } => Words::new(&["context", "test"]).names(name),
+            Self::Diff { a, b, only } => {
+                let only: Vec<String> = only.iter().map(Part::to_string).collect();
+                Words::new(&["context", "diff"]).name(a).name(b).list("--only", &only)
+            }
             Self::Add(entry) => Words::new(&["context", "add"])
                 .name(&entry.name)
                 .option("--class", &entry.class)

@@ -12,6 +12,11 @@ use crate::plan::intent::Intent;
 #[derive(Debug, Clone, PartialEq, Eq, Subcommand)]
 pub enum Verb {
     /// All groups
+    #[command(after_long_help = "\
+Examples:
+  azimuth group list
+  azimuth group list --state Empty
+  azimuth group list --window 5s                   with rates that take two looks")]
     List {
         /// Only groups in this state, for example Stable or Empty
         #[arg(long, value_name = "STATE")]
@@ -21,6 +26,10 @@ pub enum Verb {
         window: Option<Time>,
     },
     /// Groups with their members and what each is assigned
+    #[command(after_long_help = "\
+Examples:
+  azimuth group show billing
+  azimuth group show billing audit -o json")]
     Show {
         #[arg(required = true, value_name = "GROUP")]
         names: Vec<String>,

@@ -10,12 +10,20 @@ use crate::model::BrokerId;
 #[derive(Debug, Clone, PartialEq, Eq, Subcommand)]
 pub enum Verb {
     /// All log directories: volume, use, growth, when full, what fills them
+    #[command(after_long_help = "\
+Examples:
+  azimuth logdir list
+  azimuth logdir list --broker 5")]
     List {
         /// Only of this broker
         #[arg(long, value_name = "ID", value_parser = clap::value_parser!(BrokerId).range(0..))]
         broker: Option<BrokerId>,
     },
     /// One log directory and its largest topics
+    #[command(after_long_help = "\
+Examples:
+  azimuth logdir show 5
+  azimuth logdir show 5:/data -o json")]
     Show {
         /// The broker, and the directory where it has several: 5 or 5:/data
         #[arg(value_name = "BROKER[:DIR]")]

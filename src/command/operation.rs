@@ -9,12 +9,26 @@ use super::words::Words;
 #[derive(Debug, Clone, PartialEq, Eq, Subcommand)]
 pub enum Verb {
     /// All operations on this cluster, the latest first
+    #[command(after_long_help = "\
+Examples:
+  azimuth operation list
+  azimuth operation list -o name")]
     List,
     /// One operation: its steps and its log
+    #[command(after_long_help = "\
+Examples:
+  azimuth operation show 020313")]
     Show { id: String },
     /// Follow a running operation; leaving does not stop it
+    #[command(after_long_help = "\
+Examples:
+  azimuth operation attach 020313")]
     Attach { id: String },
     /// Begin no further step; the step in flight goes on to its end, unless it shall go back now
+    #[command(after_long_help = "\
+Examples:
+  azimuth operation pause 020313
+  azimuth operation pause 020313 --now")]
     Pause {
         id: String,
         /// What is in flight goes back, and is done again after the pause
@@ -39,8 +53,15 @@ Examples:
         overrides: Vec<String>,
     },
     /// The systemd unit that takes operations up after a reboot, for this context
+    #[command(after_long_help = "\
+Examples:
+  azimuth operation unit --context prod-eu | sudo tee /etc/systemd/system/azimuth-prod-eu.service")]
     Unit,
     /// Stop: what is in flight goes back, finished moves stay
+    #[command(after_long_help = "\
+Examples:
+  azimuth operation abort 020313 --dry-run
+  azimuth operation abort 020313 --context dev --yes")]
     Abort { id: String },
     /// Take back what it did, as a plan of its own against the cluster as it is now
     #[command(after_long_help = "\

@@ -8,6 +8,10 @@ use super::words::Words;
 #[derive(Debug, Clone, PartialEq, Eq, Subcommand)]
 pub enum Verb {
     /// Leader, voters and observers, and how far each has read
+    #[command(after_long_help = "\
+Examples:
+  azimuth quorum show
+  azimuth quorum show -o json")]
     Show,
 }
 

@@ -53,6 +53,9 @@ thread on each broker), controller_mutation_rate (partitions per second), and fo
         overrides: Vec<String>,
     },
     /// Take limits away
+    #[command(after_long_help = "\
+Examples:
+  azimuth quota unset producer_byte_rate --user billing --context dev --yes")]
     Unset {
         #[arg(value_name = "LIMIT", required = true)]
         names: Vec<String>,

@@ -50,8 +50,16 @@ Examples:
         when: When,
     },
     /// What is in flight, whoever started it
+    #[command(after_long_help = "\
+Examples:
+  azimuth reassign list
+  azimuth reassign list -o json")]
     List,
     /// Cancel what is in flight, whoever started it: partitions go back to where they were
+    #[command(after_long_help = "\
+Examples:
+  azimuth reassign cancel orders:3 --dry-run
+  azimuth reassign cancel --all --context dev --yes")]
     Cancel {
         /// TOPIC, or TOPIC:PARTITION
         #[arg(required_unless_present = "all", conflicts_with = "all", value_name = "TOPIC[:P]")]

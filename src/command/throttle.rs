@@ -42,6 +42,10 @@ impl fmt::Display for CatchUpRate {
 #[derive(Debug, Clone, PartialEq, Eq, Subcommand)]
 pub enum Verb {
     /// Rates and lists as they are set: whose, which serve, which are stale, which do nothing, and what each slows
+    #[command(after_long_help = "\
+Examples:
+  azimuth throttle list
+  azimuth throttle list --stale")]
     List {
         /// Only those that serve nothing: stale ones, and halves without their other half
         #[arg(long)]

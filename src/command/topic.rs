@@ -14,6 +14,11 @@ use crate::plan::topic::{NewTopic, Truncate};
 #[derive(Debug, Clone, PartialEq, Eq, Subcommand)]
 pub enum Verb {
     /// All topics, with what is wrong with them
+    #[command(after_long_help = "\
+Examples:
+  azimuth topic list
+  azimuth topic list --name '^orders' -o wide
+  azimuth topic list --internal -o name")]
     List {
         /// Only names that match this regular expression
         #[arg(long, value_name = "RE")]
@@ -26,6 +31,10 @@ pub enum Verb {
         window: Option<Time>,
     },
     /// Topics with the placement of every partition
+    #[command(after_long_help = "\
+Examples:
+  azimuth topic show orders
+  azimuth topic show orders payments -o json")]
     Show {
         #[arg(required = true, value_name = "TOPIC")]
         names: Vec<String>,

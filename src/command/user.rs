@@ -13,6 +13,10 @@ use crate::plan::user::Wish;
 #[derive(Debug, Clone, PartialEq, Eq, Subcommand)]
 pub enum Verb {
     /// Users with SCRAM credentials, and principals that only rules or quotas name
+    #[command(after_long_help = "\
+Examples:
+  azimuth user list
+  azimuth user list -o json")]
     List,
     /// Give a user a SCRAM password; one that it replaces cannot be given back
     #[command(after_long_help = "\
@@ -38,6 +42,10 @@ whose engine died before it was set cannot be resumed.")]
         overrides: Vec<String>,
     },
     /// Delete a user's SCRAM credentials; they cannot be given back
+    #[command(after_long_help = "\
+Examples:
+  azimuth user delete etl --dry-run
+  azimuth user delete etl --mechanism SCRAM-SHA-256 --context dev --yes")]
     Delete {
         #[arg(value_name = "USER")]
         name: String,

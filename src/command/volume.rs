@@ -13,8 +13,15 @@ use crate::plan::volume::{Verb as Wanted, Wanted as Shape, Wish};
 #[derive(Debug, Clone, PartialEq, Eq, Subcommand)]
 pub enum Verb {
     /// All volumes of the brokers' instances, with use and limits
+    #[command(after_long_help = "\
+Examples:
+  azimuth volume list
+  azimuth volume list -o wide                      what raising a limit costs, burst, latency, snapshots")]
     List,
     /// Volumes in full
+    #[command(after_long_help = "\
+Examples:
+  azimuth volume show vol-0c3fd1a2b4c5d6e7f")]
     Show {
         #[arg(required = true, value_name = "VOLUME")]
         ids: Vec<String>,

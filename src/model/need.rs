@@ -90,6 +90,16 @@ pub const NEEDS: &[Need] = &[
     reads("acl explain", &[(Cluster, Describe), (Cluster, DescribeConfigs)]),
     reads("acl diff", &[(Cluster, Describe)]),
     reads("user list", &[(Cluster, Describe), (Cluster, DescribeConfigs)]),
+    reads(
+        "context diff",
+        &[
+            (Cluster, Describe),
+            (Cluster, DescribeConfigs),
+            (Topic, Describe),
+            (Topic, DescribeConfigs),
+            (Group, Describe),
+        ],
+    ),
     reads("quota list", &[(Cluster, DescribeConfigs)]),
     reads(
         "throttle list",
@@ -271,6 +281,7 @@ pub const NEEDS: &[Need] = &[
         "user delete",
         &[(Cluster, Alter), (Cluster, Describe), (Cluster, DescribeConfigs)],
     ),
+    changes("feature finalize", &[(Cluster, Alter)]),
     changes("quota set", &[(Cluster, AlterConfigs), (Cluster, DescribeConfigs)]),
     changes("quota unset", &[(Cluster, AlterConfigs), (Cluster, DescribeConfigs)]),
     changes(
@@ -301,8 +312,15 @@ pub const NONE: &[&str] = &[
     "operation abort",
     "operation undo",
     "operation unit",
+    "feature list",
+    "runbook list",
+    "runbook show",
+    "runbook check",
+    "runbook run",
+    "runbook resume",
     "demo",
     "completions",
+    "man",
 ];
 
 impl Need {

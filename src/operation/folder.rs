@@ -30,6 +30,22 @@ impl Folder {
         }
     }
 
+    /// The runs of runbooks on the same cluster: `runbook/` beside the operations, by the same rules.
+    pub fn runs(state: &Path) -> Self {
+        Self {
+            root: state.join("runbook"),
+        }
+    }
+
+    /// The latest operation that was begun for this reason, word for word.
+    ///
+    /// # Errors
+    /// When the folder cannot be read; an operation whose journal cannot be read was begun for none.
+    pub fn begun_for(&self, reason: &str) -> Result<Option<Status>, Error> {
+        let all = self.all()?.into_iter().filter_map(|(_, status)| status.ok());
+        Ok(all.into_iter().find(|status| status.reason.as_deref() == Some(reason)))
+    }
+
     /// Where the locks of the cluster lie.
     pub fn locks(&self) -> PathBuf {
         self.root.join("lock")
@@ -52,7 +68,7 @@ impl Folder {
         self.of(id).join("engine.log")
     }
 
-    /// Makes the folder of a new operation; its group may use it where the state folder's group may.
+    /// Makes the folder of a new operation, or run; its group may use it where the state folder's group may.
     pub fn make(&self, id: &Id) -> Result<(), Error> {
         self.prepare()?;
         make(&self.of(id))

@@ -127,6 +127,11 @@ impl Ground {
         ))
     }
 
+    /// The runs of runbooks on a cluster.
+    pub fn runs(&self, cluster_id: &str) -> Result<Folder, Error> {
+        Ok(Folder::runs(&state::of(cluster_id, &self.paths)?.folder))
+    }
+
     /// The operations of a cluster.
     pub fn folder(&self, cluster_id: &str) -> Result<Folder, Error> {
         Ok(Folder::new(&state::of(cluster_id, &self.paths)?.folder))

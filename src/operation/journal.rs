@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use aws_lc_rs::digest::{SHA256, digest};
 use rustix::fs::{FlockOperation, flock};
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::status::Wait;
@@ -26,18 +27,18 @@ use crate::plan::{Move, Plan};
 
 /// One line.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Entry {
+pub struct Entry<E = Event> {
     pub at: Moment,
     /// SHA-256 of the line before, in hexadecimal; none in the first.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub former: Option<String>,
     #[serde(flatten)]
-    pub event: Event,
+    pub event: E,
 }
 
-impl Entry {
+impl<E> Entry<E> {
     /// One that stands for itself: the first of a journal.
-    pub fn new(at: Moment, event: Event) -> Self {
+    pub fn new(at: Moment, event: E) -> Self {
         Self {
             at,
             former: None,
@@ -286,14 +287,32 @@ pub enum Ask {
     Abort,
 }
 
+/// What a journal can hold.
+pub trait Told: Serialize + DeserializeOwned {
+    /// Who holds the journal from here on, where this says so.
+    fn holder(&self) -> Option<&Who>;
+}
+
+impl Told for Event {
+    fn holder(&self) -> Option<&Who> {
+        match self {
+            Self::Engine { by } => Some(by),
+            _ => None,
+        }
+    }
+}
+
+/// The journal of an operation.
+pub type Journal = Log<Event>;
+
 /// An open journal; the lock goes with it.
 #[derive(Debug)]
-pub struct Journal {
+pub struct Log<E> {
     path: PathBuf,
     file: File,
     /// Bytes of whole lines; what lies behind them was never finished.
     length: u64,
-    entries: Vec<Entry>,
+    entries: Vec<Entry<E>>,
     /// Of the last whole line.
     last: Option<String>,
 }
@@ -301,9 +320,9 @@ pub struct Journal {
 /// Whoever looks whether a journal is held holds it for an instant, so one refusal is tried again for this long.
 const PATIENCE: Duration = Duration::from_millis(500);
 
-impl Journal {
+impl<E: Told> Log<E> {
     /// Starts a journal with its first line.
-    pub fn create(path: &Path, begun: Event, now: Moment) -> Result<Self, Error> {
+    pub fn create(path: &Path, begun: E, now: Moment) -> Result<Self, Error> {
         let options = || OpenOptions::new().create_new(true).append(true).mode(0o600).open(path);
         let file = options().map_err(Error::file(path))?;
         folder::share(path)?;
@@ -348,7 +367,7 @@ impl Journal {
     }
 
     /// What the journal holds now, without taking it up.
-    pub fn read(path: &Path) -> Result<Vec<Entry>, Error> {
+    pub fn read(path: &Path) -> Result<Vec<Entry<E>>, Error> {
         parse(path, &whole_lines(path)?)
     }
 
@@ -358,7 +377,7 @@ impl Journal {
     /// When it cannot be read.
     pub fn chain(path: &Path) -> Result<Chain, Error> {
         let whole = whole_lines(path)?;
-        let entries = parse(path, &whole)?;
+        let entries = parse::<E>(path, &whole)?;
         let mut before: Option<String> = None;
         for (at, (line, entry)) in lines(&whole).zip(&entries).enumerate() {
             match (&entry.former, &before) {
@@ -385,7 +404,7 @@ impl Journal {
     }
 
     /// Writes one line and waits until it is on the disk.
-    pub fn append(&mut self, event: Event, at: Moment) -> Result<(), Error> {
+    pub fn append(&mut self, event: E, at: Moment) -> Result<(), Error> {
         crash::point();
         let entry = Entry {
             at,
@@ -409,7 +428,7 @@ impl Journal {
         Ok(())
     }
 
-    pub fn entries(&self) -> &[Entry] {
+    pub fn entries(&self) -> &[Entry<E>] {
         &self.entries
     }
 
@@ -418,10 +437,8 @@ impl Journal {
             Ok(true) => Ok(()),
             Ok(false) => {
                 let entries = Self::read(&self.path).unwrap_or_default();
-                let holder = entries.iter().rev().find_map(|entry| match &entry.event {
-                    Event::Engine { by } => Some(format!("{by} (pid {})", by.pid)),
-                    _ => None,
-                });
+                let holder = entries.iter().rev().find_map(|entry| entry.event.holder());
+                let holder = holder.map(|by| format!("{by} (pid {})", by.pid));
                 Err(Error::Running {
                     id: id.clone(),
                     holder: holder.unwrap_or_else(|| "another process".to_owned()),
@@ -450,7 +467,7 @@ fn lines(whole: &[u8]) -> impl Iterator<Item = &[u8]> {
     whole.split(|byte| *byte == b'\n').filter(|line| !line.is_empty())
 }
 
-fn parse(path: &Path, whole: &[u8]) -> Result<Vec<Entry>, Error> {
+fn parse<E: DeserializeOwned>(path: &Path, whole: &[u8]) -> Result<Vec<Entry<E>>, Error> {
     let garbled = |line: usize, reason: serde_json::Error| Error::Garbled {
         path: path.to_owned(),
         line,

@@ -9,7 +9,7 @@ use futures::FutureExt;
 use futures::future::join_all;
 use tokio::time::timeout;
 
-use super::{Error, Folder, Secrets, lease};
+use super::{Error, Folder, Secrets, feature, lease};
 use crate::feed::{self, Needs, Section, Sources};
 use crate::model::config::Owner;
 use crate::model::driver::DriverName;
@@ -35,6 +35,10 @@ const APART: Duration = Duration::from_secs(1);
 /// Fills in what the wish leaves to the brokers: where a time lies in their logs. Who does not answer leaves its partitions
 /// unknown.
 pub async fn asked(sources: &Sources, mut intent: Intent, snapshot: &Snapshot) -> Intent {
+    if let Intent::Feature(wish) = &mut intent {
+        wish.found = feature::of_cluster(sources).await;
+        return intent;
+    }
     if let Intent::AbortTransaction(wish) = &mut intent {
         wish.found = producers(sources, snapshot, &wish.topic, wish.partition).await;
         return intent;
@@ -171,6 +175,7 @@ pub(super) fn about_restarts(sources: &Sources) -> Needs {
 pub async fn look(sources: &Sources, intent: &Intent, deadline: Duration) -> Snapshot {
     let needs = |sections: &[Section]| sections.iter().copied().collect::<Needs>();
     match intent {
+        Intent::Feature(_) => feed::collect(sources, &needs(&[Section::Cluster]), deadline).await,
         Intent::CreateTopic(_) => feed::collect(sources, &needs(&[Section::Cluster, Section::Topics]), deadline).await,
         Intent::DeleteTopics(_) => {
             let needs = needs(&[Section::Cluster, Section::Topics, Section::Groups, Section::Offsets]);

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::status::Progress;
-use super::{acl, config, group, leader, quota, reassign, throttle, topic, transaction, user};
+use super::{acl, config, feature, group, leader, quota, reassign, throttle, topic, transaction, user};
 use crate::plan::Step;
 use crate::source::Error;
 use crate::source::kafka::Kafka;
@@ -58,6 +58,7 @@ pub(super) async fn act(kafka: Kafka, step: Step, again: bool, secrets: Secrets)
         Step::SetCredential(one) => user::set(&kafka, one, &secrets).await,
         Step::DeleteCredential(one) => user::delete(&kafka, one).await,
         Step::AlterQuotas(alter) => quota::act(&kafka, alter).await,
+        Step::Finalize(one) => feature::act(&kafka, one).await,
         Step::AddAcls(lines) => acl::add(&kafka, &lines.rules).await,
         Step::RemoveAcls(lines) => acl::remove(&kafka, &lines.rules).await,
         Step::AlterConfigs(alter) => config::act(&kafka, alter, &secrets).await,
@@ -83,6 +84,7 @@ pub(super) async fn look(kafka: Kafka, step: Step, at: usize) -> Seen {
         Step::SetCredential(one) => user::look(&kafka, one, false, at).await,
         Step::DeleteCredential(one) => user::look(&kafka, one, true, at).await,
         Step::AlterQuotas(alter) => quota::look(&kafka, alter, at).await,
+        Step::Finalize(one) => feature::look(&kafka, one, at).await,
         Step::AddAcls(lines) => acl::look(&kafka, &lines.rules, false, at).await,
         Step::RemoveAcls(lines) => acl::look(&kafka, &lines.rules, true, at).await,
         Step::AlterConfigs(alter) => config::look(&kafka, alter, at).await,

@@ -63,7 +63,7 @@ pub fn since(plan: &Plan, snapshot: &Snapshot, now: Moment) -> Vec<Drift> {
             Step::Restart(turn) => restart::drift(turn, snapshot).into_iter().for_each(&mut material),
             Step::AlterConfigs(alter) => config::drift(alter, snapshot).into_iter().for_each(&mut material),
             // The engine looks what is set before it sets or clears anything.
-            Step::CreateTopic { .. } | Step::SetThrottle { .. } | Step::ClearThrottle { .. } => {}
+            Step::Finalize(_) | Step::CreateTopic { .. } | Step::SetThrottle { .. } | Step::ClearThrottle { .. } => {}
             Step::AddPartitions { topic, from, .. }
                 if snapshot
                     .topic(topic)
@@ -107,6 +107,7 @@ fn is_beside_topics(step: &Step) -> bool {
             | Step::SetCredential(_)
             | Step::DeleteCredential(_)
             | Step::AlterQuotas(_)
+            | Step::Finalize(_)
             | Step::Restart(_)
             | Step::Volume(_)
     )

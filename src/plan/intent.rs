@@ -5,7 +5,7 @@ use super::throttle::{self, Clear, Set};
 use super::topic::{self, NewTopic};
 use super::transaction;
 use super::{Error, Kind, Plan, Step};
-use super::{acl, config, group, leader, quota, restart, user, volume};
+use super::{acl, config, feature, group, leader, quota, restart, user, volume};
 use crate::model::Moment;
 use crate::model::snapshot::Snapshot;
 
@@ -30,6 +30,7 @@ pub enum Intent {
     Quota(quota::Wish),
     Restart(restart::Wish),
     Volume(volume::Wish),
+    Feature(feature::Wish),
 }
 
 impl Intent {
@@ -52,6 +53,7 @@ impl Intent {
         let configs = plan.steps.iter().find_map(|step| match step {
             Step::AlterConfigs(alter) => Some(Self::Config(config::wish_of(alter))),
             Step::AlterQuotas(alter) => Some(Self::Quota(quota::wish_of(alter))),
+            Step::Finalize(one) => Some(Self::Feature(feature::wish_of(one))),
             _ => None,
         });
         if plan.kind == Kind::AclApply {
@@ -166,6 +168,7 @@ impl Intent {
             Self::Quota(wish) => quota::plan(snapshot, wish, context, now),
             Self::Restart(wish) => restart::plan(snapshot, wish, context, now),
             Self::Volume(wish) => volume::plan(snapshot, wish, context, now),
+            Self::Feature(wish) => feature::plan(snapshot, wish, context, now),
         }
     }
 }

@@ -110,7 +110,7 @@ pub fn figures(plan: &Plan) -> String {
         Kind::TopicTruncate => parts.push(plural(plan.steps.len(), "topic")),
         Kind::TopicCreate | Kind::TopicDelete => parts.push(plural(plan.steps.len(), "topic")),
         Kind::ConfigSet | Kind::ConfigUnset | Kind::AclApply => {}
-        Kind::UserSet | Kind::UserDelete | Kind::QuotaSet => {}
+        Kind::UserSet | Kind::UserDelete | Kind::QuotaSet | Kind::FeatureFinalize => {}
         Kind::Restart | Kind::BrokerStop | Kind::BrokerStart => parts.extend(restart::figures(plan)),
         Kind::VolumeModify
         | Kind::VolumeSnapshot
@@ -341,6 +341,7 @@ fn step(step: &Step) -> Vec<Line> {
         }
         Step::SetCredential(_) | Step::DeleteCredential(_) => user::line(step).unwrap_or_default(),
         Step::AlterQuotas(alter) => return quota::lines(alter),
+        Step::Finalize(one) => one.line(),
         Step::Restart(turn) => restart::line(turn),
         Step::Volume(act) => {
             let lines = volume::lines(act).into_iter();
@@ -411,6 +412,7 @@ pub fn step_name(step: &Step) -> String {
         Step::SetCredential(one) => format!("set the {} password of {}", one.mechanism, one.user),
         Step::DeleteCredential(one) => format!("delete the {} credential of {}", one.mechanism, one.user),
         Step::AlterQuotas(alter) => alter.words(),
+        Step::Finalize(one) => one.words(),
         Step::Restart(turn) => turn.name(),
         Step::Volume(act) => volume::name(act),
         Step::AddAcls(all) => format!("add {}", plural(all.rules.len(), "rule")),

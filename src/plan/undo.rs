@@ -3,7 +3,7 @@
 use super::intent::Intent;
 use super::reassign::{Goal, Target};
 use super::throttle::{self, Set};
-use super::{Error, Kind, Move, Plan, Step, acl, config, group, leader, quota, restart, user, volume};
+use super::{Error, Kind, Move, Plan, Step, acl, config, feature, group, leader, quota, restart, user, volume};
 
 /// What takes back the steps of a plan that were begun.
 ///
@@ -73,6 +73,7 @@ pub fn intent(plan: &Plan, begun: impl Fn(usize) -> bool) -> Result<Intent, Erro
         Step::Elect { .. } => Err(Error::Impossible("an election has no way back".to_owned())),
         Step::SetCredential(one) => Ok(Intent::User(user::undoing(one)?)),
         Step::DeleteCredential(one) => Err(user::lost(&one.user)),
+        Step::Finalize(one) => Ok(Intent::Feature(feature::undoing(one))),
         Step::AlterQuotas(alter) => Ok(Intent::Quota(quota::undoing(alter))),
         Step::Volume(_) => Ok(Intent::Volume(volume::undoing(&steps)?)),
         Step::Restart(turn) => Ok(Intent::Restart(restart::undoing(turn)?)),

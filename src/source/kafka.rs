@@ -51,6 +51,7 @@ use crate::model::acl::{Acls, Rule};
 use crate::model::backlog::{Backlogs, Retentions};
 use crate::model::cluster::Cluster;
 use crate::model::config::{Config, Owner};
+use crate::model::feature::Told;
 use crate::model::group::Group;
 use crate::model::logdir::LogDir;
 use crate::model::offset::Offsets;
@@ -263,6 +264,17 @@ impl Kafka {
     /// Client quotas of all entities, one request. DescribeClientQuotas.
     pub async fn quotas(&self) -> Result<Vec<Quota>, Error> {
         quota::quotas(&self.pool).await
+    }
+
+    /// Levels of features that this broker speaks, and those that it knows to be finalized. ApiVersions.
+    pub async fn features(&self, broker: BrokerId) -> Result<Told, Error> {
+        let peer = self.peer(broker).await?;
+        feature::told(&self.pool, &peer).await
+    }
+
+    /// Finalizes a level of a feature for the whole cluster; a `lower` one only where no metadata is lost. UpdateFeatures.
+    pub async fn finalize(&self, name: &str, level: i16, lower: bool, validate_only: bool) -> Result<(), Error> {
+        feature::finalize(&self.pool, name, level, lower, validate_only).await
     }
 
     /// One ApiVersions round trip.

@@ -206,3 +206,38 @@ fn every_call_to_aws_is_one_that_a_policy_names() {
     called.insert("ec2:CreateTags".to_owned());
     assert_eq!(called, named);
 }
+
+#[test]
+fn every_shipped_runbook_has_a_page_whose_commands_parse() {
+    let index = page("tasks.md");
+    let runbooks = page("runbooks.md");
+    for (name, _) in azimuth::runbook::preset::SHIPPED {
+        assert!(
+            runbooks.contains(&format!("| `{name}` |")),
+            "docs/guide/runbooks.md lacks {name}"
+        );
+        assert!(
+            index.contains(&format!("(tasks/{name}.md)")),
+            "docs/guide/tasks.md lacks {name}"
+        );
+        let text = page(&format!("tasks/{name}.md"));
+        assert!(text.contains("**What can go wrong**"), "{name}");
+        let mut lines = 0;
+        for line in text
+            .lines()
+            .filter(|line| line.starts_with("azimuth ") && !line.ends_with('\\'))
+        {
+            let line = line.split("    ").next().unwrap_or_default().trim();
+            line.parse::<command::Line>()
+                .unwrap_or_else(|error| panic!("docs/guide/tasks/{name}.md: {line}: {error}"));
+            lines += 1;
+        }
+        assert!(lines > 2, "{name}: {lines} commands");
+        for link in text.split("](../../").skip(1).filter_map(|rest| rest.split(')').next()) {
+            assert!(
+                Path::new(env!("CARGO_MANIFEST_DIR")).join("docs").join(link).exists(),
+                "{name}: {link}"
+            );
+        }
+    }
+}

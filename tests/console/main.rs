@@ -14,6 +14,8 @@ mod cost;
 #[cfg(test)]
 mod drills;
 #[cfg(test)]
+mod features;
+#[cfg(test)]
 mod fixture;
 #[cfg(test)]
 mod gates;
@@ -52,6 +54,8 @@ mod records;
 mod restarts;
 #[cfg(test)]
 mod rules;
+#[cfg(test)]
+mod runbooks;
 #[cfg(test)]
 mod screens;
 #[cfg(test)]

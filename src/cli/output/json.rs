@@ -5,7 +5,7 @@ use std::io::{self, Write};
 
 use serde::Serialize;
 
-use super::{Answer, Data, Problem};
+use super::{Answer, Data, Problem, yaml};
 use crate::model::{Moment, foreign};
 
 /// The version of the envelope and of the items' shapes; fields may be added without raising it.
@@ -66,6 +66,5 @@ impl<W: Write> Write for Harmless<W> {
 }
 
 pub fn print_yaml(out: &mut dyn Write, kind: &str, answer: &Answer) -> io::Result<()> {
-    let text = serde_yaml_ng::to_string(&Envelope::of(kind, answer)).map_err(io::Error::other)?;
-    out.write_all(text.as_bytes())
+    out.write_all(yaml(&Envelope::of(kind, answer)).map_err(io::Error::other)?.as_bytes())
 }

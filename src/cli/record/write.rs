@@ -124,7 +124,7 @@ impl Writer<'_> {
             Output::Csv => format!("{topic},{partition},{offset}"),
             Output::Name | Output::Table | Output::Wide => format!("{topic}:{partition}:{offset}"),
         };
-        let mut out = std::io::stdout().lock();
+        let mut out = crate::cli::out::stdout();
         crate::cli::printed(writeln!(out, "{text}").and_then(|()| out.flush())).map(drop)
     }
 }

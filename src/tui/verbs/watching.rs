@@ -175,6 +175,7 @@ fn verb(plan: &Plan) -> &'static str {
         Kind::AclApply => "acl",
         Kind::UserSet | Kind::UserDelete => "user",
         Kind::QuotaSet => "quota",
+        Kind::FeatureFinalize => "feature",
         Kind::Restart => "restart",
         Kind::BrokerStop => "stop",
         Kind::BrokerStart => "start",

@@ -1,0 +1,127 @@
+//! `azimuth context diff`: two clusters beside each other.
+
+use futures::future::join;
+use strum::VariantArray;
+
+use crate::cli::exit::Failure;
+use crate::cli::facts::{asked, hold_to_pin, paths, patience, sources};
+use crate::cli::missing::problems;
+use crate::cli::output::{Answer, Column, Data, Field, Rank};
+use crate::command::Global;
+use crate::feed::{self, Needs, Section};
+use crate::model::row::difference::{Difference, Part, Side, between};
+use crate::model::{Moment, Snapshot};
+use crate::settings::pin::Pins;
+use crate::settings::target;
+
+/// 0 the same, 1 not, 3 where not everything could be seen and nothing differs.
+pub async fn answer(global: &Global, names: [&str; 2], only: &[Part]) -> Result<Answer, Failure> {
+    if global.context.is_some() || global.bootstrap.is_some() || global.from.is_some() {
+        return Err(Failure::usage(
+            "context diff names both contexts itself; leave out --context, --bootstrap and --from",
+        ));
+    }
+    let parts = match only.is_empty() {
+        true => Part::VARIANTS,
+        false => only,
+    };
+    let needs: Needs = parts.iter().flat_map(|part| sections(*part)).copied().collect();
+    let (a, b) = join(look(global, names[0], &needs), look(global, names[1], &needs)).await;
+    let (a, b) = (a?, b?);
+    let differences = between(&a, &b, parts);
+    let mut answer = Answer::list(COLUMNS, &differences, "difference", |one| {
+        format!("{} {} {}", one.part, one.name, one.field).trim_end().to_owned()
+    });
+    for (name, snapshot) in [(names[0], &a), (names[1], &b)] {
+        answer
+            .problems
+            .extend(problems(snapshot, &needs).into_iter().map(|mut problem| {
+                problem.subjects = problem
+                    .subjects
+                    .iter()
+                    .map(|subject| format!("{name}: {subject}"))
+                    .collect();
+                problem
+            }));
+    }
+    answer.complete = answer.problems.is_empty();
+    answer.is_no = !differences.is_empty();
+    answer.taken_at = Some(Moment::now());
+    Ok(answer)
+}
+
+async fn look(global: &Global, name: &str, needs: &Needs) -> Result<Snapshot, Failure> {
+    let paths = paths()?;
+    let mut asked = asked(global);
+    asked.context = Some(name.to_owned());
+    let context = target::resolve(&asked, &paths)?;
+    let mut pins = Pins::load(&paths)?;
+    let sources = sources(&context, &pins, &paths)?;
+    let snapshot = feed::collect(&sources, needs, patience(global)).await;
+    hold_to_pin(&context, &mut pins, &snapshot)?;
+    Ok(snapshot)
+}
+
+fn sections(part: Part) -> &'static [Section] {
+    match part {
+        Part::Topics => &[Section::Cluster, Section::Topics],
+        Part::Configs => &[Section::Cluster, Section::Topics, Section::TopicConfigs],
+        Part::Acls => &[Section::Cluster, Section::Acls],
+        Part::Quotas => &[Section::Cluster, Section::Quotas],
+        Part::Users => &[Section::Cluster, Section::Users],
+        Part::Offsets => &[Section::Cluster, Section::Topics, Section::Groups],
+    }
+}
+
+fn value(value: Option<&String>) -> Field {
+    match value {
+        Some(value) => Field::text(value),
+        None => Field::data(Data::Null, "–"),
+    }
+}
+
+const COLUMNS: &[Column<Difference>] = &[
+    Column {
+        key: "part",
+        title: "PART",
+        rank: Rank::Always,
+        field: |one| Field::text(one.part.to_string()),
+    },
+    Column {
+        key: "name",
+        title: "NAME",
+        rank: Rank::Always,
+        field: |one| Field::text(&one.name),
+    },
+    Column {
+        key: "field",
+        title: "WHAT",
+        rank: Rank::Always,
+        field: |one| Field::text(&one.field),
+    },
+    Column {
+        key: "side",
+        title: "HOW",
+        rank: Rank::Always,
+        field: |one| {
+            let words = match one.side {
+                Side::OnlyA => "only in A",
+                Side::OnlyB => "only in B",
+                Side::Differs => "differs",
+            };
+            Field::data(one.side.to_string(), words)
+        },
+    },
+    Column {
+        key: "a",
+        title: "A",
+        rank: Rank::Always,
+        field: |one| value(one.a.as_ref()),
+    },
+    Column {
+        key: "b",
+        title: "B",
+        rank: Rank::Always,
+        field: |one| value(one.b.as_ref()),
+    },
+];
