@@ -171,7 +171,11 @@ fn instance_limit(snapshot: &Snapshot, volume: Option<&Volume>, wanted: Option<i
 /// Whoever uses the volume is stopped.
 fn stopped(snapshot: &Snapshot, volume: &str, instance: &str) -> Gate {
     let gate = |verdict, text: String| Gate::new("stopped", Class::Hard, verdict, text);
-    let on_it = |identity: &&Identity| identity.instance() == Some(instance);
+    let on_it = |identity: &&Identity| match identity {
+        Identity::Identified { instance: on, .. } | Identity::Mismatch { instance: on, .. } => on == instance,
+        Identity::Ambiguous { candidates, .. } => candidates.iter().any(|one| one == instance),
+        Identity::Unknown { .. } => false,
+    };
     let there = snapshot.cloud.identities.iter();
     let mut users: Vec<i32> = there
         .filter(|(_, identity)| on_it(identity))
@@ -189,9 +193,24 @@ fn stopped(snapshot: &Snapshot, volume: &str, instance: &str) -> Gate {
         .filter(|id| counted(**id) || answers(**id))
         .map(|id| format!("broker {id} runs on {instance}; stop it first: azimuth broker stop {id}"))
         .collect();
+    let settled = |id: i32| {
+        let identity = snapshot.cloud.identities.get(&id);
+        matches!(identity, Some(Identity::Identified { .. }))
+    };
+    let unsettled = listed.iter().filter(|broker| !settled(broker.id));
+    let unsettled: Vec<String> = unsettled.map(|broker| format!("broker {}", broker.id)).collect();
     match (alive.is_empty(), users.is_empty()) {
         (false, _) => gate(Verdict::Fail, few(&alive)),
-        (true, true) => gate(Verdict::Pass, format!("no broker is known to run on {instance}")),
+        // Whoever is not settled may well be there.
+        (true, true) if !unsettled.is_empty() => {
+            let names = few(&unsettled);
+            let way = "the context's `brokers` settles it";
+            gate(
+                Verdict::Unknown,
+                format!("which instance runs {names} is not known, it may be {instance}; {way}"),
+            )
+        }
+        (true, true) => gate(Verdict::Pass, format!("no broker runs on {instance}")),
         (true, false) => {
             let names: Vec<String> = users.iter().map(|id| format!("broker {id}")).collect();
             gate(Verdict::Pass, format!("{} does not run", few(&names)))

@@ -249,6 +249,36 @@ fn a_broker_that_runs_keeps_its_volume() {
 }
 
 #[test]
+fn a_volume_of_an_instance_that_may_be_a_brokers_is_not_detached() {
+    let detach = tried(Verb::Detach {
+        volume: "vol-1".to_owned(),
+    });
+    let mut snapshot = well();
+    snapshot.cloud.backings.clear();
+    let told = |identity: Identity| {
+        let mut snapshot = snapshot.clone();
+        snapshot.cloud.identities.insert(1, identity);
+        gate(&planned(&snapshot, &detach), "stopped")
+    };
+    let reason = || "the rack is another zone".to_owned();
+    let mismatch = Identity::Mismatch {
+        instance: "i-1".to_owned(),
+        reason: reason(),
+    };
+    assert_eq!(told(mismatch), (Class::Hard, Verdict::Fail));
+    assert_eq!(
+        told(Identity::Unknown { reason: reason() }),
+        (Class::Hard, Verdict::Unknown)
+    );
+    let elsewhere = Identity::Identified {
+        instance: "i-2".to_owned(),
+        method: Method::Address,
+        confidence: Confidence::High,
+    };
+    assert_eq!(told(elsewhere).1, Verdict::Pass);
+}
+
+#[test]
 fn a_volume_is_attached_in_its_own_zone_to_a_free_device_and_to_whom_it_is_for() {
     let snapshot = well();
     let loose = |zone: &str, tag: &str| Volume {
