@@ -269,13 +269,13 @@ pub async fn look(sources: &Sources, intent: &Intent, deadline: Duration) -> Sna
         }
         Intent::Quota(_) => feed::collect(sources, &needs(&[Section::Cluster, Section::Quotas]), deadline).await,
         Intent::Restart(wish) => {
-            let mut snapshot = feed::collect(sources, &about_restarts(sources), deadline / 2).await;
+            let mut snapshot = collected(sources, about_restarts(sources), deadline / 2).await;
             let driver = wish.driver.or(wish.way.as_ref().map(|way| way.driver));
             ask_reach(sources, &mut snapshot, driver, deadline / 2).boxed().await;
             snapshot
         }
         Intent::Volume(wish) => {
-            let mut snapshot = feed::collect(sources, &about_volumes(), deadline / 2).boxed().await;
+            let mut snapshot = collected(sources, about_volumes(), deadline / 2).await;
             let driver = wish.driver.or(wish.way.as_ref().ok().map(|way| way.driver));
             let driver = driver.filter(|_| is_growing(wish));
             ask_reach(sources, &mut snapshot, driver, deadline / 4).boxed().await;
@@ -375,6 +375,14 @@ fn owner(step: &Step) -> Option<&Owner> {
     }
 }
 
+/// Looks, from the bottom of a stack of its own: reading what AWS says nests deep.
+async fn collected(sources: &Sources, needs: Needs, deadline: Duration) -> Snapshot {
+    let sources = sources.clone();
+    let look = tokio::spawn(async move { feed::collect(&sources, &needs, deadline).await });
+    // Where it panicked nothing was seen, and plans say so.
+    look.await.unwrap_or_default()
+}
+
 /// Asks AWS what a driver of its kind needs: which agents answer, and how long our credentials last.
 pub(super) async fn ask_reach(
     sources: &Sources,
@@ -444,8 +452,10 @@ async fn tried(sources: &Sources, wish: &mut volume::Wish, snapshot: &Snapshot) 
     }
     // What cannot be said cannot be tried; the plan says why.
     if let Ok(change) = wish.change(snapshot) {
-        let tried = aws.change(&change, TRIAL, true).boxed().await;
-        wish.trial = Some(tried.map(drop).map_err(|error| error.to_string()));
+        let aws = aws.clone();
+        let tried = tokio::spawn(async move { aws.change(&change, TRIAL, true).await }).await;
+        let tried = tried.map_err(|error| error.to_string());
+        wish.trial = Some(tried.and_then(|tried| tried.map(drop).map_err(|error| error.to_string())));
     }
 }
 

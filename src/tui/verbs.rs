@@ -318,8 +318,19 @@ impl Desk {
         self.work_out_with(line, intent, overrides, Secrets::default()).await
     }
 
-    /// The same with what its engine needs and its plan must not hold.
-    async fn work_out_with(
+    /// The same with what its engine needs and its plan must not hold. On the heap: whoever chooses among many of them would else
+    /// have room for each on its stack.
+    fn work_out_with<'a>(
+        &'a self,
+        line: &'a Line,
+        intent: Intent,
+        overrides: Vec<String>,
+        secrets: Secrets,
+    ) -> BoxFuture<'a, Result<Sheet, String>> {
+        self.worked_out(line, intent, overrides, secrets).boxed()
+    }
+
+    async fn worked_out(
         &self,
         line: &Line,
         intent: Intent,
