@@ -442,10 +442,13 @@ async fn tried(sources: &Sources, wish: &mut volume::Wish, snapshot: &Snapshot) 
             volume::Verb::Create { snapshot, .. } => aws
                 .ebs_snapshots(std::slice::from_ref(snapshot), None)
                 .await
-                .map(|found| wish.found.snapshot = found.into_iter().next()),
+                .map(|found| wish.found.snapshot = found.into_iter().next().map(Box::new)),
             volume::Verb::Modify { volume, .. }
             | volume::Verb::Attach { volume, .. }
-            | volume::Verb::Detach { volume } => aws.volume(volume).await.map(|found| wish.found.volume = found),
+            | volume::Verb::Detach { volume } => aws
+                .volume(volume)
+                .await
+                .map(|found| wish.found.volume = found.map(Box::new)),
             volume::Verb::Snapshot { .. } | volume::Verb::Extend { .. } => Ok(()),
         };
         wish.found.problem = asked.err().map(|error| error.to_string());

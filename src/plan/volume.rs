@@ -44,8 +44,8 @@ pub struct Wish {
 /// What EC2 tells of what was named.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Found {
-    pub volume: Option<Volume>,
-    pub snapshot: Option<EbsSnapshot>,
+    pub volume: Option<Box<Volume>>,
+    pub snapshot: Option<Box<EbsSnapshot>>,
     /// Why it does not.
     pub problem: Option<String>,
 }
@@ -139,7 +139,7 @@ impl Wish {
 
     /// The volume that is named, as far as it is known.
     fn volume<'a>(&'a self, snapshot: &'a Snapshot, id: &str) -> Result<&'a Volume, Error> {
-        let known = snapshot.cloud.volume(id).or(self.found.volume.as_ref());
+        let known = snapshot.cloud.volume(id).or(self.found.volume.as_deref());
         known.ok_or_else(|| match &self.found.problem {
             Some(why) => Error::Impossible(format!("volume {id} is not known: {why}")),
             None => Error::Impossible(format!("there is no volume {id}; azimuth volume list tells them")),

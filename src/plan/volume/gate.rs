@@ -28,7 +28,7 @@ pub(super) fn gates(
     let mut gates = vec![permission(wish, change)];
     match change {
         Change::Modify { volume, from, to } => {
-            let found = snapshot.cloud.volume(volume).or(wish.found.volume.as_ref());
+            let found = snapshot.cloud.volume(volume).or(wish.found.volume.as_deref());
             gates.push(modifications(found, now));
             if to.size_gib > from.size_gib
                 && let Some((broker, path, several @ 2..)) = holder(snapshot, volume)
@@ -47,7 +47,7 @@ pub(super) fn gates(
             device,
         } => gates.extend(attach(snapshot, wish, volume, instance, device)),
         Change::Create { shape, .. } => {
-            let source = wish.found.snapshot.as_ref();
+            let source = wish.found.snapshot.as_deref();
             let state = source.map_or("unknown", |source| source.state.as_str());
             let verdict = if state == "completed" {
                 Verdict::Pass
@@ -219,7 +219,7 @@ fn stopped(snapshot: &Snapshot, volume: &str, instance: &str) -> Gate {
 }
 
 fn attach(snapshot: &Snapshot, wish: &Wish, volume: &str, instance: &str, device: &str) -> Vec<Gate> {
-    let found = snapshot.cloud.volume(volume).or(wish.found.volume.as_ref());
+    let found = snapshot.cloud.volume(volume).or(wish.found.volume.as_deref());
     let place = snapshot.cloud.instance(instance);
     let gate = |name, class, well, text: String| {
         let verdict = if well { Verdict::Pass } else { Verdict::Fail };

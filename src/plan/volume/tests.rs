@@ -292,7 +292,7 @@ fn a_volume_is_attached_in_its_own_zone_to_a_free_device_and_to_whom_it_is_for()
     let planned = |found: Volume, device: Option<&str>| {
         let wish = Wish {
             found: Found {
-                volume: Some(found),
+                volume: Some(Box::new(found)),
                 ..Found::default()
             },
             ..tried(Verb::Attach {
