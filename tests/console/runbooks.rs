@@ -136,7 +136,7 @@ async fn files_are_checked_runs_are_listed_and_rules_hold() {
     desk.run(run).await.ends(4).says("--yes");
     let dry = desk.run(&format!("{run} --dry-run")).await.ends(0);
     dry.answers("would wait")
-        .answers("depends on the plan of plan")
+        .answers("would be skipped, not plan.ok")
         .says("nothing was changed");
     assert_eq!(desk.json("runbook list --runs").await["items"], json!([]));
     assert_eq!(desk.json("operation list").await["items"], json!([]));
