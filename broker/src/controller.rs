@@ -22,6 +22,7 @@ mod scram;
 mod state;
 #[cfg(test)]
 mod tests;
+mod token;
 mod topic;
 
 use std::sync::Arc;
@@ -42,6 +43,7 @@ use crate::log::{self, Log, LogConfig};
 use elections::Elections;
 pub use scram::NewUser;
 pub use state::State;
+pub use token::{REQUESTER, requester};
 
 /// The folder of the metadata log below [`Config::metadata_dir`].
 pub const METADATA_DIR: &str = "__cluster_metadata-0";

@@ -18,6 +18,7 @@ pub mod consumer_group_describe;
 pub mod consumer_group_heartbeat;
 mod context;
 pub mod create_acls;
+pub mod create_delegation_token;
 pub mod create_partitions;
 pub mod create_topics;
 mod decided;
@@ -29,6 +30,7 @@ pub mod describe_acls;
 pub mod describe_client_quotas;
 pub mod describe_cluster;
 pub mod describe_configs;
+pub mod describe_delegation_token;
 pub mod describe_groups;
 pub mod describe_log_dirs;
 pub mod describe_producers;
@@ -38,6 +40,7 @@ pub mod describe_transactions;
 pub mod describe_user_scram_credentials;
 pub mod elect_leaders;
 pub mod end_txn;
+pub mod expire_delegation_token;
 pub mod fetch;
 pub mod find_coordinator;
 mod forward;
@@ -65,12 +68,14 @@ pub mod offset_for_leader_epoch;
 pub mod produce;
 pub mod push_telemetry;
 mod refuse;
+pub mod renew_delegation_token;
 mod reply;
 mod rights;
 pub mod sasl_authenticate;
 pub mod sasl_handshake;
 pub mod sync_group;
 mod throttle;
+mod tokens;
 pub mod txn_offset_commit;
 pub mod unregister_broker;
 pub mod update_features;
@@ -83,9 +88,10 @@ use bytes::Bytes;
 use kafka_protocol::messages::{
     AllocateProducerIdsRequest, AlterClientQuotasRequest, AlterConfigsRequest, AlterPartitionReassignmentsRequest,
     AlterPartitionRequest, AlterUserScramCredentialsRequest, ApiKey, AssignReplicasToDirsRequest,
-    BrokerHeartbeatRequest, BrokerRegistrationRequest, CreateAclsRequest, CreatePartitionsRequest, CreateTopicsRequest,
-    DeleteAclsRequest, DeleteTopicsRequest, DescribeQuorumRequest, ElectLeadersRequest, IncrementalAlterConfigsRequest,
-    ListPartitionReassignmentsRequest, UnregisterBrokerRequest, UpdateFeaturesRequest,
+    BrokerHeartbeatRequest, BrokerRegistrationRequest, CreateAclsRequest, CreateDelegationTokenRequest,
+    CreatePartitionsRequest, CreateTopicsRequest, DeleteAclsRequest, DeleteTopicsRequest, DescribeQuorumRequest,
+    ElectLeadersRequest, ExpireDelegationTokenRequest, IncrementalAlterConfigsRequest,
+    ListPartitionReassignmentsRequest, RenewDelegationTokenRequest, UnregisterBrokerRequest, UpdateFeaturesRequest,
 };
 
 use crate::auth::Object;
@@ -234,6 +240,10 @@ serves! { broker_apis, broker_dispatch:
     SaslAuthenticate [open] => sasl_authenticate,
     DescribeUserScramCredentials [cluster Describe] => describe_user_scram_credentials,
     AlterUserScramCredentials [cluster Alter] => alter_user_scram_credentials,
+    CreateDelegationToken [itself] => create_delegation_token,
+    RenewDelegationToken [open] => renew_delegation_token,
+    ExpireDelegationToken [open] => expire_delegation_token,
+    DescribeDelegationToken [itself] => describe_delegation_token,
 }
 
 // What brokers reach on the controller's listener. They have authorized what they pass on, and act as themselves: whoever
@@ -266,6 +276,9 @@ serves! { controller_apis, controller_dispatch:
     SaslHandshake [open] => sasl_handshake,
     SaslAuthenticate [open] => sasl_authenticate,
     AlterUserScramCredentials [cluster Alter ClusterAction] => decided AlterUserScramCredentialsRequest,
+    CreateDelegationToken [cluster ClusterAction] => decided CreateDelegationTokenRequest,
+    RenewDelegationToken [cluster ClusterAction] => decided RenewDelegationTokenRequest,
+    ExpireDelegationToken [cluster ClusterAction] => decided ExpireDelegationTokenRequest,
 }
 
 /// The APIs of one kind of listener.

@@ -12,6 +12,7 @@ pub mod property;
 pub mod quota;
 mod record;
 mod scram;
+pub mod token;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -47,6 +48,8 @@ pub struct Image {
     pub acls: Arc<acl::Acls>,
     /// The users' SCRAM credentials; a user without one is not in it.
     pub scram: Arc<BTreeMap<String, BTreeMap<Scram, ScramCredential>>>,
+    /// Delegation tokens, by id.
+    pub tokens: Arc<BTreeMap<String, token::Token>>,
     /// What its last records changed.
     history: changes::History,
 }

@@ -35,6 +35,8 @@ pub struct Success {
     pub token: Vec<u8>,
     /// When the credential ends, in milliseconds since the Unix epoch.
     pub expires_ms: Option<i64>,
+    /// A delegation token stands for its owner's password.
+    pub by_token: bool,
 }
 
 /// A login that failed.
@@ -80,7 +82,7 @@ impl Exchange {
     pub fn step(&mut self, message: &[u8], image: &Image, now_ms: i64) -> Step {
         match self {
             Self::Plain(exchange) => exchange.step(message),
-            Self::Scram(exchange) => exchange.step(message, image),
+            Self::Scram(exchange) => exchange.step(message, image, now_ms),
             Self::Bearer(exchange) => exchange.step(message, now_ms),
         }
     }

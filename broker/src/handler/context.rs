@@ -66,6 +66,8 @@ pub struct Call {
     pub principal: Arc<Principal>,
     /// The name of the listener it came through; answers with addresses name those of the same listener.
     pub listener: Arc<str>,
+    /// It logged in with a delegation token.
+    pub by_token: bool,
     /// Name and version of the client's software, once it has told them (KIP-511); its connection's.
     pub software: Software,
 }

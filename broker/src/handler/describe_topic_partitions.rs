@@ -184,6 +184,7 @@ mod tests {
             client_addr: ([127, 0, 0, 1], 1).into(),
             principal: std::sync::Arc::new(crate::auth::Principal::anonymous()),
             listener: "PLAINTEXT".into(),
+            by_token: false,
             software: crate::handler::Software::default(),
         };
         let mut seen = Vec::new();

@@ -2,9 +2,9 @@
 
 use kafka_protocol::messages::{
     AllocateProducerIdsRequest, AlterPartitionReassignmentsRequest, AlterPartitionRequest, AssignReplicasToDirsRequest,
-    BrokerHeartbeatRequest, BrokerRegistrationRequest, DescribeAclsRequest, DescribeUserScramCredentialsRequest,
-    FetchRequest, ListConfigResourcesRequest, ListPartitionReassignmentsRequest, UnregisterBrokerRequest,
-    UpdateFeaturesRequest,
+    BrokerHeartbeatRequest, BrokerRegistrationRequest, CreateDelegationTokenRequest, DescribeAclsRequest,
+    DescribeUserScramCredentialsRequest, ExpireDelegationTokenRequest, FetchRequest, ListConfigResourcesRequest,
+    ListPartitionReassignmentsRequest, RenewDelegationTokenRequest, UnregisterBrokerRequest, UpdateFeaturesRequest,
 };
 use kafka_protocol::protocol::{Request, StrBytes};
 
@@ -41,6 +41,9 @@ macro_rules! with_code_and_message {
 }
 
 with_code!(
+    CreateDelegationTokenRequest,
+    ExpireDelegationTokenRequest,
+    RenewDelegationTokenRequest,
     AllocateProducerIdsRequest,
     AlterPartitionRequest,
     AssignReplicasToDirsRequest,

@@ -199,6 +199,7 @@ pub mod testing {
                     client_addr: ([127, 0, 0, 1], 1).into(),
                     principal: Arc::new(Principal::user("alice")),
                     listener: "PLAINTEXT".into(),
+                    by_token: false,
                     software: crate::handler::Software::default(),
                 },
                 image: Arc::new(image),

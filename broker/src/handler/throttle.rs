@@ -129,6 +129,7 @@ mod tests {
             client_addr: ([127, 0, 0, 1], 1).into(),
             principal: Arc::new(Principal::anonymous()),
             listener: "PLAINTEXT".into(),
+            by_token: false,
             software: crate::handler::Software::default(),
         }
     }

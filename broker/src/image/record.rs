@@ -11,6 +11,7 @@ use uuid::Uuid;
 
 use super::acl::Acl;
 use super::quota::{self, QuotaEntity};
+use super::token::Token;
 use super::{Broker, Image, Partition, Resource, ScramCredential, Topic};
 use crate::id::{NodeId, Offset, TopicId};
 use crate::wire::sasl::Scram;
@@ -93,6 +94,13 @@ pub enum Record {
         user: String,
         mechanism: Scram,
         credential: Option<ScramCredential>,
+    },
+    /// A delegation token was made, or holds for another time.
+    DelegationToken {
+        token: Token,
+    },
+    RemoveDelegationToken {
+        id: String,
     },
 }
 
@@ -177,6 +185,12 @@ impl Record {
             Self::ProducerIds { next } => image.next_producer_id = *next,
             Self::AccessControlEntry { id, acl } => Arc::make_mut(&mut image.acls).insert(*id, acl.clone()),
             Self::RemoveAccessControlEntry { id } => Arc::make_mut(&mut image.acls).remove(*id),
+            Self::DelegationToken { token } => {
+                Arc::make_mut(&mut image.tokens).insert(token.id.clone(), token.clone());
+            }
+            Self::RemoveDelegationToken { id } => {
+                Arc::make_mut(&mut image.tokens).remove(id);
+            }
             Self::Scram {
                 user,
                 mechanism,

@@ -333,6 +333,7 @@ impl Work {
             client_addr: self.client,
             principal: Arc::clone(&self.principal),
             listener: Arc::clone(&self.listener),
+            by_token: self.session.as_ref().is_some_and(Session::is_by_token),
             software: Arc::clone(&self.software),
         };
         let answer = async move { handler::answer(&cx, &call, &header, body).await };

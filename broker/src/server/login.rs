@@ -70,6 +70,7 @@ enum Stage {
 struct User {
     principal: Arc<Principal>,
     mechanism: Mechanism,
+    by_token: bool,
     /// When requests are not taken any more, unless it logs in again.
     ends: Option<Instant>,
 }
@@ -146,6 +147,11 @@ impl Session {
     /// Who is logged in.
     pub fn principal(&self) -> Option<&Arc<Principal>> {
         self.user.as_ref().map(|user| &user.principal)
+    }
+
+    /// Whether a delegation token let it in.
+    pub fn is_by_token(&self) -> bool {
+        self.user.as_ref().is_some_and(|user| user.by_token)
     }
 
     /// Takes a frame of a client that is not logged in.
@@ -298,6 +304,7 @@ impl Session {
         self.user = Some(User {
             principal,
             mechanism,
+            by_token: success.by_token,
             ends: lifetime.and_then(|lifetime| Instant::now().checked_add(lifetime)),
         });
         Ok(Taken::Done(success.token, lifetime))
@@ -350,6 +357,7 @@ impl Session {
             client_addr: self.client,
             principal: Arc::new(Principal::anonymous()),
             listener: Arc::clone(&self.listener),
+            by_token: false,
             software: Arc::clone(&self.software),
         }
     }

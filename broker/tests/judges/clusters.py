@@ -62,6 +62,8 @@ class Cluster:
         self.overrides = overrides or {}
         self.dir = Path(tempfile.mkdtemp(prefix=f"judge-{name}-"))
         self.processes = {}
+        # What steps keep for later ones.
+        self.kept = {"token": "none", "hmac": "none"}
         ports = free_ports(3 * len(NODES) + 1)
         self.internal = dict(zip(NODES, ports))
         self.clients = dict(zip(NODES, ports[len(NODES) :]))
@@ -72,12 +74,12 @@ class Cluster:
         certificates(self.dir)
         self.write_client(self.client_properties, "admin", PASSWORD)
 
-    def write_client(self, path, user, password):
+    def write_client(self, path, user, password, options=""):
         path.write_text(
             "security.protocol=SASL_SSL\nsasl.mechanism=SCRAM-SHA-512\nssl.truststore.type=PEM\n"
             f"ssl.truststore.location={self.dir}/ca.pem\n"
             "sasl.jaas.config=org.apache.kafka.common.security.scram.ScramLoginModule required "
-            f'username="{user}" password="{password}";\n'
+            f'username="{user}" password="{password}"{options};\n'
         )
 
     def common(self):
@@ -97,6 +99,7 @@ class Cluster:
         if not self.plain:
             text |= {
                 "sasl.enabled.mechanisms": "SCRAM-SHA-512",
+                "delegation.token.secret.key": "a-secret-of-the-cluster",
                 "listener.name.clients.scram-sha-512.sasl.jaas.config": "org.apache.kafka.common.security.scram.ScramLoginModule required;",
                 "ssl.keystore.type": "PEM",
                 "ssl.keystore.location": f"{self.dir}/node.pem",

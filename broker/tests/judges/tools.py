@@ -25,6 +25,7 @@ STEP_DEADLINE = 90
 T = "org.apache.kafka.tools."
 TRANSACTIONS = T + "TransactionsCommand"
 TOPICS, ACLS, CONFIGS = T + "TopicCommand", T + "AclCommand", "kafka.admin.ConfigCommand"
+TOKENS = T + "DelegationTokenCommand"
 METRICS = T + "ClientMetricsCommand"
 GROUPS, REASSIGN = T + "consumer.group.ConsumerGroupCommand", T + "reassign.ReassignPartitionsCommand"
 
@@ -79,23 +80,24 @@ def normal(text, cluster):
 def meant(lines):
     """The same without the words of errors, whose class stays, and with lists in an order of their own."""
     text = [re.sub(r"(\w+(?:Exception|Error)): .*", r"\1", line) for line in lines]
-    text = [re.sub(r"(Error while executing \w+ command) .*", r"\1", line) for line in text]
+    text = [re.sub(r"(Error while executing [\w ]+ command) .*", r"\1", line) for line in text]
     return sorted(" ".join(sorted(re.split(r"[,\s]+", line))) for line in text)
 
 
 class Step:
-    def __init__(self, name, tool, *arguments, stdin="", secure=False, pick=None, until=None, server_first=False):
+    def __init__(self, name, tool, *arguments, stdin="", secure=False, pick=None, until=None, server_first=False, keep=None):
         self.name, self.tool, self.arguments = name, tool, arguments
         self.stdin, self.secure, self.pick, self.until, self.server_first = stdin, secure, pick, until, server_first
+        self.keep = keep
 
     def on(self, runner):
         cluster = runner.cluster
         server = cluster.secure if self.secure else cluster.bootstrap
-        arguments = [argument.format(dir=cluster.dir) for argument in self.arguments]
+        arguments = [argument.format(dir=cluster.dir, **cluster.kept) for argument in self.arguments]
         bootstrap = ["--bootstrap-server", server]
         # Before the name of a subcommand that has options of its own.
         arguments = bootstrap + arguments if self.server_first else arguments + bootstrap
-        if self.secure:
+        if self.secure and "--command-config" not in arguments:
             which = {"ConsoleProducer": "--command-config", "ConsoleConsumer": "--command-config"}
             arguments += [which.get(self.tool.rsplit(".", 1)[1], "--command-config"), str(cluster.client_properties)]
         end = time.monotonic() + STEP_DEADLINE
@@ -103,6 +105,8 @@ class Step:
             status, text = runner.run(self.tool, arguments, self.stdin)
             if self.until is None or re.search(self.until, text) or time.monotonic() > end:
                 break
+        if self.keep:
+            self.keep(text, cluster)
         lines = normal(text, cluster)
         if self.pick:
             lines = self.pick(lines)
@@ -187,6 +191,15 @@ def steps():
         Step("producer: SASL_SSL with SCRAM", T + "ConsoleProducer", "--topic", "orders", "--reader-property", "parse.key=true", "--reader-property", "key.separator=:", stdin=records, secure=True),
         Step("offsets: latest", T + "GetOffsetShell", "--topic", "orders", pick=lambda lines: [str(sum(int(line.rsplit(":", 1)[1]) for line in lines))]),
         Step("consumer: SASL_SSL with SCRAM", T + "consumer.ConsoleConsumer", "--topic", "orders", "--group", "billing", "--from-beginning", "--max-messages", "100", "--timeout-ms", "30000", secure=True),
+        Step("tokens: create", TOKENS, "--create", "--max-life-time-period", "-1", "--renewer-principal", "User:alice", secure=True, keep=keep_token, pick=token_shape),
+        Step("tokens: create for another", TOKENS, "--create", "--max-life-time-period", "3600000", "--owner-principal", "User:alice", secure=True, pick=token_shape),
+        Step("tokens: describe", TOKENS, "--describe", secure=True, until=r"tokens : [12]", pick=token_shape),
+        Step("tokens: describe one owner's", TOKENS, "--describe", "--owner-principal", "User:alice", secure=True, until=r"tokens : 2", pick=token_shape),
+        Step("tokens: log in with one", T + "ConsoleProducer", "--topic", "orders", "--command-config", "{dir}/token.properties", stdin="by:token\n", secure=True),
+        Step("tokens: none for who has one", TOKENS, "--create", "--max-life-time-period", "-1", "--command-config", "{dir}/token.properties", secure=True),
+        Step("tokens: renew", TOKENS, "--renew", "--renew-time-period", "-1", "--hmac", "{hmac}", secure=True, pick=token_shape),
+        Step("tokens: expire", TOKENS, "--expire", "--expiry-time-period", "-1", "--hmac", "{hmac}", secure=True, pick=token_shape),
+        Step("tokens: renew what is gone", TOKENS, "--renew", "--renew-time-period", "-1", "--hmac", "{hmac}", secure=True, pick=token_shape),
         Step("groups: list", GROUPS, "--list"),
         Step("groups: describe", GROUPS, "--describe", "--group", "billing", pick=shape),
         Step("groups: state", GROUPS, "--describe", "--group", "billing", "--state", pick=shape),
@@ -204,7 +217,7 @@ def steps():
         Step("consumer protocol: state", GROUPS, "--describe", "--group", "modern", "--state", "--verbose", pick=shape),
         Step("consumer protocol: members", GROUPS, "--describe", "--group", "modern", "--members", "--verbose"),
         Step("consumer protocol: reset", GROUPS, "--reset-offsets", "--group", "modern", "--topic", "orders", "--to-earliest", "--execute"),
-        Step("consumer protocol: again, by pattern", T + "consumer.ConsoleConsumer", "--include", "ord.*", "--group", "modern", "--max-messages", "100", "--timeout-ms", "30000", "--command-property", "group.protocol=consumer", "--command-property", "group.remote.assignor=range"),
+        Step("consumer protocol: again, by pattern", T + "consumer.ConsoleConsumer", "--include", "ord.*", "--group", "modern", "--max-messages", "100", "--timeout-ms", "30000", "--command-property", "group.protocol=consumer", "--command-property", "group.remote.assignor=range", pick=lambda lines: [line for line in lines if "Processed" in line]),
         Step("consumer protocol: delete offsets", GROUPS, "--delete-offsets", "--group", "modern", "--topic", "orders"),
         Step("configs: group set", CONFIGS, "--alter", "--entity-type", "groups", "--entity-name", "modern", "--add-config", "consumer.session.timeout.ms=50000"),
         Step("configs: group describe", CONFIGS, "--describe", "--entity-type", "groups", "--entity-name", "modern", pick=lambda lines: [line for line in lines if "consumer.session" in line]),
@@ -246,9 +259,9 @@ def steps():
         Step("election: no such topic", T + "LeaderElectionCommand", "--election-type", "preferred", "--topic", "nothing", "--partition", "0"),
         Step("quorum: status", T + "MetadataQuorumCommand", "describe", "--status", pick=shape),
         Step("quorum: replication", T + "MetadataQuorumCommand", "describe", "--replication", pick=shape),
-        Step("features: describe", T + "FeatureCommand", "describe", server_first=True, pick=lambda lines: [line for line in lines if "group.version" in line or "transaction.version" in line]),
-        Step("features: upgrade, dry run", T + "FeatureCommand", "upgrade", "--feature", "metadata.version=99", "--dry-run", server_first=True),
-        Step("features: downgrade", T + "FeatureCommand", "downgrade", "--feature", "metadata.version=20", server_first=True),
+        Step("features: describe", T + "FeatureCommand", "describe", server_first=True, pick=levels),
+        Step("features: upgrade, dry run", T + "FeatureCommand", "upgrade", "--feature", "metadata.version=99", "--dry-run", server_first=True, pick=refused_feature),
+        Step("features: downgrade", T + "FeatureCommand", "downgrade", "--feature", "metadata.version=20", server_first=True, pick=refused_feature),
         Step("cluster: id", T + "ClusterTool", "cluster-id"),
         Step("cluster: endpoints", T + "ClusterTool", "list-endpoints"),
         Step("cluster: unregister unknown", T + "ClusterTool", "unregister", "--id", "99"),
@@ -256,6 +269,30 @@ def steps():
         Step("topics: delete again", TOPICS, "--delete", "--topic", "placed"),
         Step("api versions", T + "BrokerApiVersionsCommand", pick=shape_of_apis),
     ]
+
+
+def keep_token(text, cluster):
+    """Keeps the token that was made, and writes what a client needs to log in with it."""
+    found = re.search(r"^(\S{22})\s+(\S{88})\s", text, re.M)
+    if found:
+        cluster.kept |= {"token": found.group(1), "hmac": found.group(2)}
+        cluster.write_client(cluster.dir / "token.properties", found.group(1), found.group(2), ' tokenauth="true"')
+
+
+def token_shape(lines):
+    """Without secrets and times."""
+    text = [re.sub(r"\S{80,}", "HMAC", line) for line in lines]
+    return [re.sub(r"\d{4}-\d\d-\d\dT\d\d:\d\d|TIME", "WHEN", line) for line in text]
+
+
+def levels(lines):
+    """The features that both have, without the offset that they were read at."""
+    return [re.sub(r" Epoch: \d+", "", line) for line in lines if "group.version" in line or "transaction.version" in line]
+
+
+def refused_feature(lines):
+    """Without which levels of the metadata log's format each knows: there is one here."""
+    return [line.split("following feature had an error")[0] for line in lines]
 
 
 def log_dirs(lines):
@@ -278,8 +315,8 @@ EXPLAINED = {
     "configs: topic after append": DEFAULTS,
     "configs: broker describe": DEFAULTS,
     "configs: throttles are set": DEFAULTS,
-    "configs: broker describe all, names": "only properties of what is here: no tokens, quorum of controllers, tiered storage, share groups",
-    "api versions": "no share and streams groups, tokens, changes of the quorum; versions are those of Kafka 4.1",
+    "configs: broker describe all, names": "only properties of what is here: no quorum of controllers, tiered storage, share groups",
+    "api versions": "no share and streams groups, changes of the quorum; versions are those of Kafka 4.1",
 }
 
 

@@ -107,6 +107,7 @@ impl Exchange {
                 principal: Principal::user(claim.user),
                 token: Vec::new(),
                 expires_ms: Some(claim.expires_ms),
+                by_token: false,
             }),
         }
     }

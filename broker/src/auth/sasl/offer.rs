@@ -30,6 +30,8 @@ pub struct Offer {
     pub receive_bytes: usize,
     /// `connection.failed.authentication.delay.ms`: how long a failure is held back.
     pub failure_delay: Duration,
+    /// `delegation.token.secret.key`
+    tokens: Option<Secret>,
 }
 
 struct Offered {
@@ -87,6 +89,9 @@ impl Offer {
         Ok(Self {
             mechanisms,
             receive_bytes: required("sasl.server.max.receive.size", get)?,
+            tokens: get("delegation.token.secret.key")
+                .filter(|secret| !secret.is_empty())
+                .map(Secret::from),
             failure_delay: Duration::from_millis(required("connection.failed.authentication.delay.ms", get)?),
         })
     }
@@ -106,7 +111,7 @@ impl Offer {
     pub fn begin(&self, mechanism: Mechanism) -> Option<Exchange> {
         Some(match &self.of(mechanism)?.verifier {
             Verifier::Plain(users) => Exchange::Plain(plain::Exchange::new(Arc::clone(users))),
-            Verifier::Scram(scram) => Exchange::Scram(scram::Exchange::new(*scram)),
+            Verifier::Scram(scram) => Exchange::Scram(scram::Exchange::new(*scram, self.tokens.clone())),
             Verifier::Bearer(validator) => Exchange::Bearer(bearer::Exchange::new(Arc::clone(validator))),
         })
     }

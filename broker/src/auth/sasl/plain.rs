@@ -82,6 +82,7 @@ impl Exchange {
             principal: Principal::user(user),
             token: Vec::new(),
             expires_ms: None,
+            by_token: false,
         })
     }
 }

@@ -1,15 +1,17 @@
 //! SCRAM (RFC 5802): the client proves that it knows a password that this side does not know.
 //!
 //! A user without a credential gets a salt too, always the same one, and fails at the end, as with a wrong password.
-//! Kafka's `tokenauth` extension, for delegation tokens, is refused: there are none.
+//! With Kafka's `tokenauth` extension (KIP-48) the user is a delegation token and the password its secret, and it is the
+//! token's owner who logs in.
 
+use std::num::NonZeroU32;
 use std::sync::LazyLock;
 
 use super::{Failure, Step, Success};
 use crate::auth::Principal;
-use crate::image::{Image, ScramCredential};
-use crate::wire::sasl::Scram;
+use crate::image::{Image, ScramCredential, token};
 use crate::wire::sasl::scram::{self, attribute, decoded, encoded, escaped, unescaped};
+use crate::wire::sasl::{Scram, Secret};
 
 /// What a made-up credential looks like where there is no real one to imitate.
 const SALT_BYTES: usize = 26;
@@ -21,6 +23,8 @@ const DOUBLED: &str = "its last SCRAM message repeats its own nonce, as librdkaf
 
 pub struct Exchange {
     scram: Scram,
+    /// `delegation.token.secret.key`; without it there are no tokens.
+    tokens: Option<Secret>,
     state: State,
 }
 
@@ -35,6 +39,8 @@ struct Proof {
     user: String,
     /// Not of a user that has one.
     made_up: bool,
+    /// Of a token: its owner, and when it ends.
+    token: Option<(Principal, i64)>,
     credential: ScramCredential,
     gs2: String,
     first_bare: String,
@@ -54,32 +60,30 @@ struct ClientFirst<'a> {
 }
 
 impl Exchange {
-    pub fn new(scram: Scram) -> Self {
+    pub fn new(scram: Scram, tokens: Option<Secret>) -> Self {
         Self {
             scram,
+            tokens,
             state: State::First,
         }
     }
 
-    pub fn step(&mut self, message: &[u8], image: &Image) -> Step {
+    pub fn step(&mut self, message: &[u8], image: &Image, now_ms: i64) -> Step {
         let Ok(text) = std::str::from_utf8(message) else {
             return Failure::hidden(None, "its SCRAM message is no text");
         };
         match std::mem::replace(&mut self.state, State::Over) {
-            State::First => self.challenge(text, image),
+            State::First => self.challenge(text, image, now_ms),
             State::Final(proof) => proof.check(self.scram, text),
             State::Over => Failure::hidden(None, "it goes on after the end of its SCRAM exchange"),
         }
     }
 
-    fn challenge(&mut self, text: &str, image: &Image) -> Step {
+    fn challenge(&mut self, text: &str, image: &Image, now_ms: i64) -> Step {
         let Some(first) = ClientFirst::parse(text) else {
             return Failure::hidden(None, "its first SCRAM message cannot be read");
         };
         let user = Some(first.user.as_str());
-        if first.token {
-            return Failure::hidden(user, "it comes with a delegation token, which are not supported");
-        }
         if !first.authorization.is_empty() && first.authorization != escaped(&first.user) {
             return Failure::told(
                 user,
@@ -92,20 +96,50 @@ impl Exchange {
         };
         // Made for every user, so that each takes as long.
         let imitation = imitation(image, self.scram, &first.user);
-        let known = image.scram_credential(&first.user, self.scram);
+        let (known, token) = match first.token {
+            true => match self.of_token(image, &first.user, now_ms) {
+                Some((credential, owner, ends)) => (Some(credential), Some((owner, ends))),
+                None => (None, None),
+            },
+            false => (image.scram_credential(&first.user, self.scram).cloned(), None),
+        };
         let made_up = known.is_none();
-        let credential = known.cloned().unwrap_or(imitation);
+        let credential = known.unwrap_or(imitation);
         let server_first = format!("r={nonce},s={},i={}", encoded(&credential.salt), credential.iterations);
         self.state = State::Final(Box::new(Proof {
             gs2: first.gs2.to_owned(),
             first_bare: first.bare.to_owned(),
             user: first.user,
             made_up,
+            token,
             credential,
             server_first: server_first.clone(),
             nonce,
         }));
         Step::Challenge(server_first.into_bytes())
+    }
+
+    /// The credential of a token that holds, which is made anew for every login: with its owner and its end.
+    fn of_token(&self, image: &Image, id: &str, now_ms: i64) -> Option<(ScramCredential, Principal, i64)> {
+        let secret = self.tokens.as_ref()?;
+        let token = image.tokens.get(id).filter(|token| token.holds(now_ms))?;
+        let salt = scram::random_bytes::<SALT_BYTES>().ok()?.to_vec();
+        let password = encoded(&token::hmac(secret.expose(), id));
+        let salted = self
+            .scram
+            .salted_password(&password, &salt, NonZeroU32::new(ITERATIONS.unsigned_abs())?);
+        let keys = self.scram.keys(&salted);
+        let credential = ScramCredential {
+            salt,
+            stored_key: keys.stored,
+            server_key: keys.server,
+            iterations: ITERATIONS,
+        };
+        let owner = Principal {
+            kind: token.owner.kind.clone(),
+            name: token.owner.name.clone(),
+        };
+        Some((credential, owner, token.expires_ms))
     }
 }
 
@@ -168,9 +202,13 @@ impl Proof {
             return Failure::hidden(user, "wrong password");
         }
         Step::Success(Success {
-            principal: Principal::user(&self.user),
+            by_token: self.token.is_some(),
+            expires_ms: self.token.as_ref().map(|(_, ends)| *ends),
+            principal: match &self.token {
+                Some((owner, _)) => owner.clone(),
+                None => Principal::user(&self.user),
+            },
             token: format!("v={}", encoded(&signature)).into_bytes(),
-            expires_ms: None,
         })
     }
 }
@@ -202,8 +240,6 @@ fn imitation(image: &Image, scram: Scram, user: &str) -> ScramCredential {
 
 #[cfg(test)]
 mod tests {
-    use std::num::NonZeroU32;
-
     use super::*;
     use crate::image::Record;
 
@@ -227,11 +263,66 @@ mod tests {
     }
 
     /// Logs in as a client does that follows the RFC; returns the server's last word.
+    const NOW: i64 = 1_700_000_000_000;
+    const SECRET: &str = "the cluster's secret";
+
+    fn party(name: &str) -> token::Party {
+        token::Party {
+            kind: "User".to_owned(),
+            name: name.to_owned(),
+        }
+    }
+
+    /// Of alice, for another minute.
+    fn with_token(mut image: Image) -> Image {
+        let token = token::Token {
+            id: "token-1".to_owned(),
+            owner: party("alice"),
+            requester: party("admin"),
+            renewers: Vec::new(),
+            issued_ms: NOW,
+            expires_ms: NOW + 60_000,
+            max_ms: NOW + 600_000,
+        };
+        let offset = image.offset + 1;
+        image.apply(&Record::DelegationToken { token }, offset, 1);
+        image
+    }
+
+    #[test]
+    fn a_token_lets_its_owner_in_until_it_ends() {
+        let image = with_token(image(Scram::Sha256));
+        let password = encoded(&token::hmac(SECRET, "token-1"));
+        let log_in = |secret: Option<&str>, password: &str, now_ms: i64| {
+            let exchange = Exchange::new(Scram::Sha512, secret.map(Secret::from));
+            finish(exchange, &image, ("n=token-1,r=abc,tokenauth=true", password), now_ms).1
+        };
+        match log_in(Some(SECRET), &password, NOW) {
+            Step::Success(success) => {
+                assert_eq!((success.principal, success.by_token), (Principal::user("alice"), true));
+                assert_eq!(success.expires_ms, Some(NOW + 60_000));
+            }
+            other => panic!("{other:?}"),
+        }
+        for refused in [
+            log_in(Some(SECRET), "another", NOW),
+            log_in(Some("another cluster's"), &password, NOW),
+            log_in(Some(SECRET), &password, NOW + 60_000),
+            log_in(None, &password, NOW),
+        ] {
+            assert!(matches!(refused, Step::Failure(_)), "{refused:?}");
+        }
+    }
+
     fn log_in(scram: Scram, user: &str, password: &str) -> (String, Step) {
-        let image = image(scram);
-        let mut exchange = Exchange::new(scram);
         let bare = format!("n={},r=nonce", escaped(user));
-        let Step::Challenge(first) = exchange.step(format!("n,,{bare}").as_bytes(), &image) else {
+        finish(Exchange::new(scram, None), &image(scram), (&bare, password), NOW)
+    }
+
+    /// A whole login: the server's first message, and its last word.
+    fn finish(mut exchange: Exchange, image: &Image, (bare, password): (&str, &str), now_ms: i64) -> (String, Step) {
+        let scram = exchange.scram;
+        let Step::Challenge(first) = exchange.step(format!("n,,{bare}").as_bytes(), image, now_ms) else {
             panic!("no challenge");
         };
         let first = String::from_utf8(first).unwrap();
@@ -243,7 +334,11 @@ mod tests {
         let without_proof = format!("c=biws,r={nonce}");
         let message = format!("{bare},{first},{without_proof}");
         let proof = scram.proof(&salted, message.as_bytes());
-        let last = exchange.step(format!("{without_proof},p={}", encoded(&proof)).as_bytes(), &image);
+        let last = exchange.step(
+            format!("{without_proof},p={}", encoded(&proof)).as_bytes(),
+            image,
+            now_ms,
+        );
         (first, last)
     }
 
@@ -281,8 +376,11 @@ mod tests {
     fn messages_that_do_not_follow_the_rfc_are_refused() {
         let image = image(Scram::Sha256);
         let fails = |messages: &[&[u8]]| {
-            let mut exchange = Exchange::new(Scram::Sha256);
-            let last = messages.iter().map(|message| exchange.step(message, &image)).last();
+            let mut exchange = Exchange::new(Scram::Sha256, None);
+            let last = messages
+                .iter()
+                .map(|message| exchange.step(message, &image, NOW))
+                .last();
             match last {
                 Some(Step::Failure(failure)) => failure.why,
                 other => panic!("{other:?}"),
@@ -302,18 +400,17 @@ mod tests {
         ] {
             fails(&[first]);
         }
-        assert!(fails(&[b"n,,n=a,r=b,tokenauth=true"]).contains("delegation token"));
         assert!(fails(&[b"n,a=other,n=a,r=b"]).contains("authorization id"));
         assert!(fails(&[b"n,,n=a,r=b", b"c=biws,r=b"]).contains("no proof"));
         assert!(fails(&[b"n,,n=a,r=b", b"c=biws,r=b,p=AAAA"]).contains("nonce"));
         assert!(fails(&[b"n,,n=a,r=b", b"c=eSws,r=b,p=AAAA"]).contains("header"));
-        let mut old = Exchange::new(Scram::Sha256);
-        let Step::Challenge(first) = old.step(b"n,,n=a,r=b", &image) else {
+        let mut old = Exchange::new(Scram::Sha256, None);
+        let Step::Challenge(first) = old.step(b"n,,n=a,r=b", &image, NOW) else {
             panic!("no challenge");
         };
         let first = String::from_utf8(first).unwrap();
         let nonce = attribute(first.split(',').next(), "r").unwrap();
-        match old.step(format!("c=biws,r=b{nonce},p=AAAA").as_bytes(), &image) {
+        match old.step(format!("c=biws,r=b{nonce},p=AAAA").as_bytes(), &image, NOW) {
             Step::Failure(failure) => assert!(failure.why.contains("upgrade the client")),
             other => panic!("{other:?}"),
         }
@@ -322,8 +419,8 @@ mod tests {
 
     #[test]
     fn a_client_may_name_itself_as_authorization_id() {
-        let mut exchange = Exchange::new(Scram::Sha256);
-        let step = exchange.step(b"n,a=alice,n=alice,r=b", &Image::empty());
+        let mut exchange = Exchange::new(Scram::Sha256, None);
+        let step = exchange.step(b"n,a=alice,n=alice,r=b", &Image::empty(), NOW);
         assert!(matches!(step, Step::Challenge(_)), "{step:?}");
     }
 
@@ -331,9 +428,9 @@ mod tests {
         #[test]
         fn any_bytes_are_answered(messages: Vec<Vec<u8>>) {
             let image = Image::empty();
-            let mut exchange = Exchange::new(Scram::Sha512);
+            let mut exchange = Exchange::new(Scram::Sha512, None);
             for message in messages {
-                exchange.step(&message, &image);
+                exchange.step(&message, &image, NOW);
             }
         }
     }

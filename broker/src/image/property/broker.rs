@@ -197,6 +197,27 @@ pub(super) const TABLE: &[Property] = &[
         "The replication factor of topics that do not say.",
     ),
     Property::new(
+        "delegation.token.expiry.time.ms",
+        Long,
+        Some("86400000"),
+        Whole(1, MAX),
+        "How long a delegation token holds unless it is renewed, in ms.",
+    ),
+    Property::new(
+        "delegation.token.max.lifetime.ms",
+        Long,
+        Some("604800000"),
+        Whole(1, MAX),
+        "How long a delegation token holds at most, in ms.",
+    ),
+    Property::new(
+        "delegation.token.secret.key",
+        Password,
+        None,
+        Any,
+        "What the secrets of delegation tokens are made of, the same on every node; without it there are none.",
+    ),
+    Property::new(
         "delete.topic.enable",
         Boolean,
         Some("true"),
