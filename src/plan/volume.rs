@@ -435,12 +435,12 @@ fn undo(change: &Change) -> Undo {
 
 /// What takes a change back.
 pub(super) fn undoing(steps: &[&Step]) -> Result<Wish, Error> {
-    let changes = steps.iter().filter_map(|step| match step {
+    let mut changes = steps.iter().filter_map(|step| match step {
         Step::Volume(Act::Change { broker, change }) => Some((change, *broker)),
         _ => None,
     });
     let no = |why: &str| Err(Error::Impossible(why.to_owned()));
-    let Some((change, broker)) = changes.last() else {
+    let Some((change, broker)) = changes.next_back() else {
         return Err(Error::Nothing("no volume was changed".to_owned()));
     };
     match change {

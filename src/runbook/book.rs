@@ -404,7 +404,7 @@ impl Check {
     fn default_of(&mut self, parameter: &Parameter, default: Option<&Spanned<Value>>) -> Option<Value> {
         let default = default?;
         // An empty text is no value of any other kind, and says that it may be left out.
-        if default.value == Value::from("") {
+        if default.value == "" {
             return Some(default.value.clone());
         }
         self.read(default, |value| match parameter.choices.is_empty() {
