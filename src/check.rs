@@ -9,6 +9,7 @@ pub mod condition;
 pub mod explain;
 pub mod facts;
 pub mod finding;
+pub mod practice;
 mod text;
 pub mod triage;
 mod vote;

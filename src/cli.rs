@@ -6,6 +6,7 @@ mod acl;
 mod broker;
 mod capture;
 mod change;
+mod check;
 mod config;
 mod consent;
 mod context;
@@ -36,6 +37,7 @@ mod user;
 mod transaction;
 mod volume;
 mod wait;
+mod whatif;
 
 pub use exit::{Exit, Failure};
 
@@ -43,7 +45,7 @@ use std::io::{ErrorKind, IsTerminal, Write};
 
 use futures::FutureExt;
 
-use crate::command::{Command, Line, Output};
+use crate::command::{Command, Line, Output, check as checks};
 use crate::model::Moment;
 use output::Answer;
 
@@ -95,7 +97,16 @@ async fn answer(line: &Line) -> Result<Exit, Failure> {
     let Some(command) = &line.command else {
         return Err(Failure::usage("no command; azimuth --help lists them"));
     };
+    let monitors = matches!(line.global.output, Output::Prom | Output::Nagios);
+    if monitors && !matches!(command, Command::Check(checks::Verb::Run(_)) | Command::Triage(_)) {
+        let form = line.global.output;
+        return Err(Failure::usage(format!(
+            "-o {form} is for check run and triage; -o json has every answer"
+        )));
+    }
     let answer = match command {
+        Command::Check(verb) => return check::run(line, verb).boxed().await,
+        Command::Whatif(verb) => whatif::answer(line, verb).await?,
         Command::Broker(verb) => match verb.change() {
             Some((intent, overrides)) => return change::carry_out(line, intent, overrides).boxed().await,
             None => broker::answer(line, verb).await?,

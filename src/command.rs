@@ -6,6 +6,7 @@
 pub mod acl;
 pub mod broker;
 pub mod capture;
+pub mod check;
 pub mod completions;
 pub mod config;
 pub mod context;
@@ -33,6 +34,7 @@ pub mod transaction;
 pub mod value;
 pub mod volume;
 pub mod wait;
+pub mod whatif;
 pub mod words;
 
 #[cfg(test)]
@@ -86,6 +88,12 @@ pub struct Line {
 pub enum Command {
     /// What is wrong, who is at fault, what to do next
     Triage(triage::Triage),
+    /// The practices of running Kafka on AWS: judge the cluster by them
+    #[command(subcommand)]
+    Check(check::Verb),
+    /// What would be: a zone lost, a broker restarted, brokers added
+    #[command(subcommand)]
+    Whatif(whatif::Verb),
     /// Brokers: state, placement, disk, limits, configs; stop, start
     #[command(subcommand)]
     Broker(broker::Verb),
@@ -215,6 +223,8 @@ impl Command {
             Self::Wait(verb) => verb.words(),
             Self::Capture(verb) => verb.words(),
             Self::Context(verb) => verb.words(),
+            Self::Check(verb) => verb.words(),
+            Self::Whatif(verb) => verb.words(),
             Self::Triage(triage) => triage.words(),
             Self::Demo(demo) => demo.words(),
             Self::Completions(completions) => completions.words(),

@@ -24,6 +24,7 @@ pub mod transaction;
 pub mod undo;
 pub mod user;
 pub mod volume;
+pub mod whatif;
 #[cfg(test)]
 mod tests;
 

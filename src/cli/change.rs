@@ -349,6 +349,9 @@ fn show(line: &Line, plan: &Plan) -> Result<Exit, Failure> {
                 steps.map(|step| format!("{step}\n")).collect()
             }
         },
+        Output::Prom | Output::Nagios => {
+            return Err(Failure::usage("a plan is nothing to monitor; -o json prints it whole"));
+        }
         Output::Csv => return Err(Failure::usage("a plan is no table; -o json prints it whole")),
     };
     super::printed(out.write_all(text.as_bytes()).and_then(|()| out.flush()))

@@ -57,6 +57,14 @@ impl Found {
             }
             Section::Volumes => self.zones("volumes", &snapshot.cloud.volumes),
             Section::Metrics => self.one("metrics", &snapshot.cloud.metrics),
+            Section::Account => {
+                let account = &snapshot.cloud.account;
+                self.one("security groups", &account.security_groups);
+                self.one("subnets", &account.subnets);
+                self.one("alarms", &account.alarms);
+                self.one("encryption by default", &account.encryption_by_default);
+            }
+            Section::ClientMetrics => self.one("client metrics", &snapshot.client_metrics),
             // What a probe found is a verdict, and not a part of the answer that is missing.
             Section::Probes => {}
         }

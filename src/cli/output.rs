@@ -285,7 +285,8 @@ pub fn print(out: &mut dyn Write, line: &Line, kind: &str, answer: &Answer) -> s
             }
         }
         Output::Table => table::print(out, &answer.blocks, Rank::Usual, width())?,
-        Output::Wide => table::print(out, &answer.blocks, Rank::Wide, None)?,
+        // Those two have pages of their own, made by the commands that have them.
+        Output::Wide | Output::Prom | Output::Nagios => table::print(out, &answer.blocks, Rank::Wide, None)?,
     }
     out.flush()?;
     tell(answer, line.global.output);

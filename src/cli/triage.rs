@@ -57,6 +57,9 @@ pub async fn run(line: &Line, asked: &Triage) -> Result<Exit, Failure> {
     let judged = judge(&facts.snapshot, facts.now, asked.strict);
     let document = Document::of(&judged, &facts.snapshot, problems(&facts.snapshot, &needs), facts.now);
     print(line, &document, false)?;
+    if line.global.output == Output::Nagios {
+        return Ok(nagios_exit(&document));
+    }
     Ok(exit(&judged, document.complete, asked.fail_on))
 }
 
@@ -166,6 +169,16 @@ fn exit(judged: &check::Triage, complete: bool, fail_on: FailOn) -> Exit {
         (true, true, _) => Exit::No,
         (true, false, false) => Exit::Partial,
         (true, false, true) => Exit::Done,
+    }
+}
+
+/// Nagios has numbers of its own: 1 warning, 2 critical (our usage), 3 unknown.
+fn nagios_exit(document: &Document<'_>) -> Exit {
+    match (document.status, document.complete) {
+        (Status::Fail, _) => Exit::Usage,
+        (Status::Warn, _) => Exit::No,
+        (Status::Ok, false) => Exit::Partial,
+        (Status::Ok, true) => Exit::Done,
     }
 }
 
@@ -297,9 +310,49 @@ fn print(line: &Line, document: &Document<'_>, watching: bool) -> Result<Exit, F
         }
         Output::Yaml if watching => format!("---\n{}", output::yaml(document).map_err(|error| failed(&error))?),
         Output::Yaml => output::yaml(document).map_err(|error| failed(&error))?,
+        Output::Prom => prometheus(document),
+        Output::Nagios => nagios(document),
         Output::Table | Output::Wide | Output::Csv | Output::Name => plain(document, watching),
     };
     super::printed(out.write_all(text.as_bytes()).and_then(|()| out.flush()))
+}
+
+/// A page for the textfile collector.
+fn prometheus(document: &Document<'_>) -> String {
+    let quoted = |text: Option<&str>| format!("{:?}", text.unwrap_or_default());
+    let of = format!(
+        "context={},cluster_id={}",
+        quoted(document.context),
+        quoted(document.cluster_id)
+    );
+    let status = document.status as u8;
+    let complete = u8::from(document.complete);
+    let seen = document.taken_at.as_second();
+    format!(
+        "# HELP azimuth_triage_status 0 ok, 1 warn, 2 fail.\n# TYPE azimuth_triage_status gauge\n\
+         azimuth_triage_status{{{of}}} {status}\n\
+         # HELP azimuth_triage_complete 1 where everything was seen.\n# TYPE azimuth_triage_complete gauge\n\
+         azimuth_triage_complete{{{of}}} {complete}\n\
+         # HELP azimuth_triage_seen_seconds When this was seen, since the epoch.\n\
+         # TYPE azimuth_triage_seen_seconds gauge\nazimuth_triage_seen_seconds{{{of}}} {seen}\n"
+    )
+}
+
+/// One line: the headline, with numbers behind the bar.
+fn nagios(document: &Document<'_>) -> String {
+    let word = match (document.status, document.complete) {
+        (Status::Fail, _) => "CRITICAL",
+        (Status::Warn, _) => "WARNING",
+        (Status::Ok, false) => "UNKNOWN",
+        (Status::Ok, true) => "OK",
+    };
+    let headline = document.lines.first().map_or("", |line| line.text);
+    let headline = foreign::plain(headline).replace('|', "/");
+    let causes = document.causes.len();
+    format!(
+        "AZIMUTH {word} - {}: {headline} | causes={causes}\n",
+        document.context.unwrap_or_default()
+    )
 }
 
 /// The ten lines for people; long ones go on under themselves where stdout is a terminal.

@@ -10,9 +10,9 @@ use super::schedule::{Until, When};
 use super::throttle::CatchUpRate;
 use super::value::{Assignment, Brokers, DirName, Offset, PartitionName, Rate, Size, Swap, Time};
 use super::{
-    Command, Global, Line, Output, acl, broker, capture, completions, config, context, demo, feature, group, leader,
+    Command, Global, Line, Output, acl, broker, capture, check, completions, config, context, demo, feature, group, leader,
     logdir, man, operation, partition, quorum, quota, reassign, record, restart, runbook, throttle, topic, transaction,
-    triage, user, volume, wait,
+    triage, user, volume, wait, whatif,
 };
 use crate::model::Moment;
 use crate::model::acl::Operation;
@@ -55,6 +55,34 @@ impl Random {
         match self.flip() {
             true => triage::FailOn::Warn,
             false => triage::FailOn::Fail,
+        }
+    }
+
+    fn check(&mut self) -> check::Verb {
+        let planes = [
+            check::Plane::Kafka,
+            check::Plane::Aws,
+            check::Plane::Metrics,
+            check::Plane::Recording,
+        ];
+        match self.below(3) {
+            0 => check::Verb::List {
+                section: self.maybe(Self::text),
+            },
+            1 => check::Verb::Explain { id: self.text() },
+            _ => check::Verb::Run(check::Run {
+                ids: self.some(0, Self::text),
+                section: self.maybe(Self::text),
+                fail_on: self.fail_on(),
+                unknown: match self.flip() {
+                    true => check::Unknown::Fail,
+                    false => check::Unknown::Ignore,
+                },
+                plane: planes.into_iter().filter(|_| self.flip()).collect(),
+                quiet: self.flip(),
+                expect_brokers: self.maybe(|any| any.below(1000) as u32),
+                strict: self.flip(),
+            }),
         }
     }
 
@@ -223,7 +251,7 @@ impl Random {
     }
 
     fn command(&mut self) -> Command {
-        match self.below(25) {
+        match self.below(27) {
             0 => Command::Broker(match self.below(5) {
                 0 => broker::Verb::List {
                     window: self.maybe(Self::time),
@@ -349,6 +377,14 @@ impl Random {
                     name: self.text(),
                     level: self.maybe(|any| any.below(100) as i16),
                     overrides: self.gates(),
+                },
+            }),
+            25 => Command::Check(self.check()),
+            26 => Command::Whatif(match self.below(3) {
+                0 => whatif::Verb::AzLoss { zone: self.text() },
+                1 => whatif::Verb::Restart { broker: self.id() },
+                _ => whatif::Verb::AddBroker {
+                    count: 1 + self.below(1000) as u32,
                 },
             }),
             12 => Command::Demo(match self.flip() {

@@ -92,6 +92,10 @@ pub enum Output {
     Csv,
     /// Names only, one to a line
     Name,
+    /// Of check run and triage: a page for Prometheus' textfile collector
+    Prom,
+    /// Of check run and triage: a line and an exit status as Nagios reads them
+    Nagios,
 }
 
 impl Global {

@@ -12,7 +12,7 @@ use tokio::sync::{Mutex, OnceCell};
 use tokio::time::Instant;
 
 use super::store::{Change, Seen, Store};
-use crate::model::cloud::{Cloud, Instance, Volume};
+use crate::model::cloud::{Account, Cloud, Instance, Volume};
 use crate::model::{Health, Moment, Observed, Snapshot};
 use crate::source::Error;
 use crate::source::aws::{Aws, InstanceCache, MetricTarget, Scope, Status};
@@ -37,6 +37,9 @@ const RESOLVE: Duration = Duration::from_secs(2);
 
 type Instances = BTreeMap<String, Instance>;
 
+/// What is around the known instances: ids of security groups, and of VPCs.
+type Around = (BTreeSet<String>, BTreeSet<String>);
+
 /// The AWS plane, or why there is none.
 #[derive(Debug)]
 pub(super) struct Plane {
@@ -46,6 +49,8 @@ pub(super) struct Plane {
     memory: Mutex<Memory>,
     /// When snapshots were last told, and of which volumes.
     snapshots: Mutex<Option<(Instant, Vec<String>)>>,
+    /// When the account was last asked, and for which security groups and VPCs.
+    account: Mutex<Option<(Instant, Around)>>,
     denials: Denials,
     /// The zone of the machine that we run on, once it was asked.
     own_zone: OnceCell<Option<String>>,
@@ -122,6 +127,7 @@ impl Plane {
             state,
             memory: Mutex::default(),
             snapshots: Mutex::default(),
+            account: Mutex::default(),
             denials: Denials::default(),
             own_zone: OnceCell::new(),
         }
@@ -149,6 +155,12 @@ impl Plane {
         Cloud {
             zones: Observed::absent(reason),
             metrics: Observed::absent(reason),
+            account: Account {
+                security_groups: Observed::absent(reason),
+                subnets: Observed::absent(reason),
+                alarms: Observed::absent(reason),
+                encryption_by_default: Observed::absent(reason),
+            },
             ..Cloud::default()
         }
     }
@@ -254,6 +266,61 @@ impl Plane {
         // A right that is missing is not asked for every minute either.
         *last = Some((Instant::now(), volumes));
         let seen = store.settle(answer, |snapshot| &mut snapshot.cloud.snapshots);
+        Seen { failed: false, ..seen }
+    }
+
+    /// What the account has around the known instances: one question for each part, which fails alone.
+    pub async fn account(&self, store: &Store) -> Seen {
+        let Some(calls) = self.calls(store) else {
+            return Seen::default();
+        };
+        let around: Around = store.read(|snapshot| {
+            let instances = || snapshot.cloud.all_instances();
+            (
+                instances()
+                    .flat_map(|instance| instance.security_groups.iter().cloned())
+                    .collect(),
+                instances().filter_map(|instance| instance.vpc.clone()).collect(),
+            )
+        });
+        let mut last = self.account.lock().await;
+        let told = |(at, known): &(Instant, Around)| at.elapsed() < SNAPSHOTS && *known == around;
+        if last.as_ref().is_some_and(told) {
+            return Seen::default();
+        }
+        let (groups, vpcs): (Vec<String>, Vec<String>) =
+            (around.0.iter().cloned().collect(), around.1.iter().cloned().collect());
+        // Nothing is around instances that nobody knows, or of which EC2 does not say it.
+        let none = |what: &str| Error::Local(format!("no {what} of the brokers' instances is known"));
+        let groups = async {
+            match groups.is_empty() {
+                true => Err(none("security group")),
+                false => {
+                    calls
+                        .ask("DescribeSecurityGroups", calls.aws.security_groups(&groups))
+                        .await
+                }
+            }
+        };
+        let subnets = async {
+            match vpcs.is_empty() {
+                true => Err(none("VPC")),
+                false => calls.ask("DescribeSubnets", calls.aws.subnets(&vpcs)).await,
+            }
+        };
+        let alarms = calls.ask("DescribeAlarms", calls.aws.alarms());
+        let default = calls.ask("GetEbsEncryptionByDefault", calls.aws.encryption_by_default());
+        let (groups, subnets, alarms, default) = tokio::join!(groups, subnets, alarms, default);
+        let seen = [
+            store.settle(groups, |snapshot| &mut snapshot.cloud.account.security_groups),
+            store.settle(subnets, |snapshot| &mut snapshot.cloud.account.subnets),
+            store.settle(alarms, |snapshot| &mut snapshot.cloud.account.alarms),
+            store.settle(default, |snapshot| &mut snapshot.cloud.account.encryption_by_default),
+        ];
+        *last = Some((Instant::now(), around));
+        self.meter(calls).await;
+        let seen = seen.into_iter().fold(Seen::default(), both);
+        // A right that is missing is told in its own part and holds up nothing.
         Seen { failed: false, ..seen }
     }
 

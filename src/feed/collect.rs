@@ -63,6 +63,7 @@ async fn run(look: &Look, needs: &Needs) {
         (Section::Acls, wants(Section::Acls)),
         (Section::Users, wants(Section::Users)),
         (Section::Quotas, wants(Section::Quotas)),
+        (Section::ClientMetrics, wants(Section::ClientMetrics)),
     ];
     let basis = basis.into_iter().filter(|(_, wanted)| *wanted);
     join_all(basis.map(|(section, _)| at(look, section, None))).await;
@@ -104,10 +105,17 @@ fn limits_bytes(snapshot: &Snapshot) -> bool {
 
 /// Volumes hang on instances, and metrics on both.
 async fn clouds(look: &Look, needs: &Needs) {
-    let last = needs.iter().copied().filter(Section::is_cloud).max();
-    for section in [Section::Instances, Section::Volumes, Section::Metrics] {
-        if last.is_some_and(|last| section <= last) {
+    let chain = [Section::Instances, Section::Volumes, Section::Metrics];
+    let last = chain.iter().rev().find(|section| needs.contains(section)).copied();
+    let around = needs.contains(&Section::Account);
+    for section in chain {
+        let asked = last.is_some_and(|last| section <= last);
+        if asked || (around && section == Section::Instances) {
             at(look, section, None).await;
+        }
+        // What is around the instances hangs on them alone.
+        if around && section == Section::Instances {
+            at(look, Section::Account, None).await;
         }
     }
 }
@@ -149,6 +157,14 @@ fn mark(snapshot: &mut Snapshot, needs: &Needs, brokers: Vec<BrokerId>, unanswer
                 }
                 unanswered.mark(&mut cloud.metrics);
             }
+            Section::Account => {
+                let account = &mut snapshot.cloud.account;
+                unanswered.mark(&mut account.security_groups);
+                unanswered.mark(&mut account.subnets);
+                unanswered.mark(&mut account.alarms);
+                unanswered.mark(&mut account.encryption_by_default);
+            }
+            Section::ClientMetrics => unanswered.mark(&mut snapshot.client_metrics),
             Section::Groups => unanswered.mark(&mut snapshot.groups),
             Section::Retentions => unanswered.mark(&mut snapshot.retentions),
             Section::Volumes

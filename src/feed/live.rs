@@ -97,7 +97,10 @@ impl Control {
                 self.kick(Section::BrokerConfigs);
                 self.kick(Section::TopicConfigs);
             }
-            Section::Instances if news => self.kick(Section::Volumes),
+            Section::Instances if news => {
+                self.kick(Section::Volumes);
+                self.kick(Section::Account);
+            }
             Section::Volumes if news => self.kick(Section::Metrics),
             _ => {}
         }
@@ -153,6 +156,7 @@ impl Control {
             Section::Instances => cadence.instances / tempo(store),
             Section::Volumes => cadence.volumes / tempo(store),
             Section::Metrics => cadence.metrics / tempo(store),
+            Section::Account | Section::ClientMetrics => cadence.account,
             Section::Probes if self.focus.borrow().contains(&section) => cadence.probes,
             Section::Probes => cadence.probes_unseen,
         }
@@ -176,7 +180,8 @@ impl Control {
             | Section::Quotas
             | Section::Instances
             | Section::Volumes
-            | Section::Metrics => usual.max(self.cadence.max_backoff) * 5,
+            | Section::Metrics
+            | Section::Account => usual.max(self.cadence.max_backoff) * 5,
             _ => usual.max(self.cadence.max_backoff),
         }
     }
@@ -274,6 +279,10 @@ async fn poll(look: Look, control: Arc<Control>, job: Job) {
     loop {
         // Fails only when the feed is gone, and then this task is aborted anyway.
         let _ = paused.wait_for(|paused| !paused).await;
+        if job.section.is_on_demand() {
+            // As above.
+            let _ = focus.wait_for(|focus| focus.contains(&job.section)).await;
+        }
         // Apart, because a thousand pollers that rest must not each hold the room for every kind of look.
         let seen = Box::pin(look.at(job)).await;
         control.follow(job, seen);

@@ -37,6 +37,10 @@ pub enum Section {
     Instances,
     Volumes,
     Metrics,
+    /// What the AWS account has around the instances. Asked for only where somebody wants it: checks do.
+    Account,
+    /// Names of what clients are told to report (KIP-714). As `Account`.
+    ClientMetrics,
     /// Writes that are tried, where the context names a topic for it.
     Probes,
 }
@@ -77,9 +81,14 @@ impl Section {
         )
     }
 
+    /// Changes so rarely and matters so rarely that it is asked for only while somebody looks at it.
+    pub fn is_on_demand(&self) -> bool {
+        matches!(self, Self::Account | Self::ClientMetrics)
+    }
+
     /// Told by AWS.
     pub fn is_cloud(&self) -> bool {
-        matches!(self, Self::Instances | Self::Volumes | Self::Metrics)
+        matches!(self, Self::Instances | Self::Volumes | Self::Metrics | Self::Account)
     }
 }
 
@@ -114,6 +123,8 @@ pub struct Cadence {
     pub instances: Duration,
     pub volumes: Duration,
     pub metrics: Duration,
+    /// What is asked for on demand: the account's settings, client metrics.
+    pub account: Duration,
     /// While on screen; otherwise `probes_unseen`.
     pub probes: Duration,
     pub probes_unseen: Duration,
@@ -147,6 +158,7 @@ impl Default for Cadence {
             instances: seconds(60),
             volumes: seconds(60),
             metrics: seconds(60),
+            account: seconds(300),
             probes: seconds(5),
             probes_unseen: seconds(30),
             max_backoff: seconds(30),

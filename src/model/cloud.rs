@@ -29,6 +29,9 @@ pub struct Cloud {
     /// Instance type to its limits; immutable, so cached for ever.
     pub types: BTreeMap<String, InstanceType>,
     pub metrics: Observed<Metrics>,
+    /// What the account has set around the instances; asked for by checks.
+    #[serde(default)]
+    pub account: Account,
     /// By operation, for example `DescribeVolumes`: whether the last call was answered. Names the right that is missing.
     #[serde(default)]
     pub calls: BTreeMap<String, Observed<()>>,
@@ -79,6 +82,51 @@ impl Cloud {
     }
 }
 
+/// What the account has around the instances. Each part is one question whatever the cluster's size, and fails alone.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Account {
+    /// The security groups of the instances, by id.
+    pub security_groups: Observed<BTreeMap<String, SecurityGroup>>,
+    /// The subnets of the instances' VPCs, by id.
+    pub subnets: Observed<BTreeMap<String, Subnet>>,
+    /// CloudWatch's alarms on metrics of EC2 and EBS.
+    pub alarms: Observed<Vec<Alarm>>,
+    /// Whether a new volume is encrypted unasked.
+    pub encryption_by_default: Observed<bool>,
+}
+
+/// What a security group lets in from everywhere.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SecurityGroup {
+    pub id: String,
+    pub name: String,
+    /// Ports from the first to the last that 0.0.0.0/0 or ::/0 may reach.
+    pub open_to_world: Vec<(u16, u16)>,
+}
+
+/// A part of a VPC's addresses, in one zone.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Subnet {
+    pub id: String,
+    /// For example `10.0.1.0/24`.
+    pub cidr: String,
+    pub zone: String,
+    pub zone_id: Option<String>,
+}
+
+/// A CloudWatch alarm on one metric.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Alarm {
+    pub name: String,
+    pub metric: String,
+    /// `InstanceId` to `i-…`, and the like.
+    pub dimensions: BTreeMap<String, String>,
+    /// `OK`, `ALARM`, `INSUFFICIENT_DATA`.
+    pub state: String,
+    /// False where nobody is told.
+    pub actions_enabled: bool,
+}
+
 /// How many days back a volume's snapshot is looked for.
 pub const SNAPSHOT_DAYS: i64 = 31;
 
@@ -108,6 +156,14 @@ pub struct Instance {
     /// CloudWatch has a point a minute instead of one in five.
     #[serde(default)]
     pub detailed_monitoring: bool,
+    /// `required` where only IMDSv2 is answered, else `optional`; `None` where EC2 does not say.
+    #[serde(default)]
+    pub metadata_tokens: Option<String>,
+    /// Ids of its security groups, of all interfaces.
+    #[serde(default)]
+    pub security_groups: Vec<String>,
+    #[serde(default)]
+    pub vpc: Option<String>,
     /// `ok`, `impaired`, `initializing`, ...; `None` where EC2 does not say.
     pub system_check: Option<String>,
     pub instance_check: Option<String>,
@@ -205,6 +261,15 @@ pub struct InstanceType {
     /// T types run on credits.
     #[serde(default)]
     pub burstable: bool,
+    /// EC2's own word; it still calls h1 and i3 current.
+    #[serde(default)]
+    pub current_generation: Option<bool>,
+    /// Of the instance store: `required` (always encrypted, Nitro) or `unsupported`; `None` without one.
+    #[serde(default)]
+    pub store_encryption: Option<String>,
+    /// `default`, `supported` or `unsupported`.
+    #[serde(default)]
+    pub ebs_optimized: Option<String>,
 }
 
 /// The newest point of each series of one GetMetricData poll. Absent means that CloudWatch had no data: not 0.

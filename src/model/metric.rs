@@ -9,6 +9,28 @@ use serde::{Deserialize, Serialize};
 pub struct BrokerMetrics {
     /// Share of time, 0 to 1, in which no thread of the request handlers had work.
     pub request_handler_idle: Option<f64>,
+    /// The same of the network threads.
+    #[serde(default)]
+    pub network_idle: Option<f64>,
+    /// As the JVM calls itself, for example `17.0.9+9`.
+    #[serde(default)]
+    pub jvm_version: Option<String>,
+    /// The most that the heap may take.
+    #[serde(default)]
+    pub heap_max_bytes: Option<f64>,
+    #[serde(default)]
+    pub open_files: Option<f64>,
+    #[serde(default)]
+    pub max_files: Option<f64>,
+    /// Since the process started: seconds in garbage collections, and how many there were.
+    #[serde(default)]
+    pub gc_seconds: Option<f64>,
+    #[serde(default)]
+    pub gc_count: Option<f64>,
+    /// Packets that EC2 queued or dropped because an allowance of the instance was used up, since the driver was loaded. ENA
+    /// alone counts them (`ethtool -S`; the node exporter's ethtool collector).
+    #[serde(default)]
+    pub allowance_exceeded: Option<f64>,
     /// What clients produce and fetch, without replication, between the last two scrapes; `None` after the first.
     pub in_bytes_per_second: Option<f64>,
     pub out_bytes_per_second: Option<f64>,

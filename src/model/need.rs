@@ -115,6 +115,28 @@ pub const NEEDS: &[Need] = &[
     reads("reassign plan", &[(Cluster, Describe), (Topic, Describe)]),
     reads("reassign list", &[(Cluster, Describe)]),
     reads(
+        "check run",
+        &[
+            (Cluster, Describe),
+            (Cluster, DescribeConfigs),
+            (Topic, Describe),
+            (Topic, DescribeConfigs),
+            (Group, Describe),
+        ],
+    ),
+    reads(
+        "whatif az-loss",
+        &[(Topic, Describe), (Topic, DescribeConfigs), (Cluster, Describe)],
+    ),
+    reads(
+        "whatif restart",
+        &[(Topic, Describe), (Topic, DescribeConfigs), (Cluster, Describe)],
+    ),
+    reads(
+        "whatif add-broker",
+        &[(Topic, Describe), (Topic, DescribeConfigs), (Cluster, Describe)],
+    ),
+    reads(
         "triage",
         &[
             (Cluster, Describe),
@@ -300,6 +322,8 @@ pub const NEEDS: &[Need] = &[
 /// Verbs that ask a cluster for nothing, or for no more than its name.
 pub const NONE: &[&str] = &[
     "capture show",
+    "check list",
+    "check explain",
     "context list",
     "context show",
     "context test",

@@ -80,6 +80,9 @@ pub struct Snapshot {
     #[serde(default)]
     pub transactions: BTreeMap<BrokerId, Observed<Vec<Transaction>>>,
     pub cloud: Cloud,
+    /// Names of the subscriptions by which clients are told to report metrics of their own (KIP-714).
+    #[serde(default)]
+    pub client_metrics: Observed<Vec<String>>,
     /// The host that this was seen from; reaching a broker from there is all that a round trip proves.
     #[serde(default)]
     pub vantage: Option<String>,

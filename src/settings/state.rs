@@ -40,6 +40,20 @@ fn within(shared: &Path, cluster_id: &str, paths: &Paths) -> Result<State, Error
     Ok(State { folder, private: true })
 }
 
+/// The most brokers that were ever seen of the cluster of this folder, `seen` among them.
+///
+/// # Errors
+/// When the folder cannot be written.
+pub fn most_brokers(folder: &Path, seen: u32) -> Result<u32, Error> {
+    let path = folder.join("most-brokers");
+    let known = fs::read_to_string(&path).ok().and_then(|text| text.trim().parse().ok());
+    let most = known.map_or(seen, |known: u32| known.max(seen));
+    if known != Some(most) {
+        super::file::write_private(&path, &format!("{most}\n"))?;
+    }
+    Ok(most)
+}
+
 /// A cluster id comes from the network; it must not lead out of the folder.
 fn folder_name(cluster_id: &str) -> Result<String, Error> {
     let fine = |letter: char| letter.is_ascii_alphanumeric() || matches!(letter, '-' | '_' | '.');

@@ -123,6 +123,12 @@ impl Kafka {
         config::of_topics(&self.pool, topics, of).await
     }
 
+    /// The names of the client metrics subscriptions (KIP-714), sorted: one request. ListClientMetricsResources, which is also
+    /// ListConfigResources (KIP-1142); `Unsupported` before Kafka 3.7.
+    pub async fn client_metrics(&self) -> Result<Vec<String>, Error> {
+        config::client_metrics(&self.pool).await
+    }
+
     /// DescribeLogDirs, asked of that broker.
     pub async fn logdirs(&self, broker: BrokerId) -> Result<Vec<LogDir>, Error> {
         let peer = self.peer(broker).await?;

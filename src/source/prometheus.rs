@@ -104,7 +104,11 @@ fn refused(peer: String, reason: String) -> Error {
 /// Adds what one endpoint told.
 fn take(broker: BrokerId, url: &str, body: &str, metrics: &mut BrokerMetrics) -> Result<(), Error> {
     let mut known = 0_usize;
-    let read = text::read(body, is_known, |sample| {
+    // Every exporter tells of its own process too; only the broker's is meant.
+    let of_broker = body.contains("kafka_server_");
+    let of_other = |name: &str| !of_broker && (name.starts_with("process_") || name.starts_with("jvm_"));
+    let wanted = |name: &str| is_known(name) && !of_other(name);
+    let read = text::read(body, wanted, |sample| {
         known += usize::from(note(metrics, &sample).is_some());
     });
     let peer = || format!("the metrics of broker {broker} ({url})");
@@ -120,9 +124,16 @@ fn take(broker: BrokerId, url: &str, body: &str, metrics: &mut BrokerMetrics) ->
 }
 
 fn is_known(name: &str) -> bool {
-    ["kafka_server_", "kafka_network_", "node_cpu_", "node_disk_"]
-        .iter()
-        .any(|family| name.starts_with(family))
+    const FAMILIES: [&str; 7] = [
+        "kafka_server_",
+        "kafka_network_",
+        "node_cpu_",
+        "node_disk_",
+        "node_ethtool_",
+        "jvm_",
+        "process_",
+    ];
+    FAMILIES.iter().any(|family| name.starts_with(family))
 }
 
 /// Takes in one sample; `None` where it is not one of those that count. Names as `kafka-2_0_0.yml` of the JMX exporter's
@@ -158,6 +169,11 @@ fn note(metrics: &mut BrokerMetrics, sample: &Sample<'_>) -> Option<()> {
                 metrics.counters.cpu_idle_seconds += value;
             }
         }
+        "kafka_network_socketserver_networkprocessoravgidle_percent"
+        | "kafka_network_socketserver_networkprocessoravgidlepercent" => {
+            metrics.network_idle = Some(value.min(1.0));
+        }
+        name if !name.starts_with("node_disk_") => return process(metrics, sample, value),
         name => {
             return device(
                 &mut metrics.counters.disks,
@@ -165,6 +181,30 @@ fn note(metrics: &mut BrokerMetrics, sample: &Sample<'_>) -> Option<()> {
                 sample,
                 value,
             );
+        }
+    }
+    Some(())
+}
+
+/// What the JVM and the host's network driver tell. Names of both generations of the Java client library.
+fn process(metrics: &mut BrokerMetrics, sample: &Sample<'_>, value: f64) -> Option<()> {
+    let heap = || (sample.label("area")? == "heap").then_some(());
+    let add = |total: &mut Option<f64>| *total = Some(total.unwrap_or_default() + value);
+    match sample.name {
+        "jvm_info" | "jvm_runtime_info" => metrics.jvm_version = Some(sample.label("version")?.to_owned()),
+        "jvm_memory_max_bytes" | "jvm_memory_bytes_max" => {
+            heap()?;
+            metrics.heap_max_bytes = Some(value);
+        }
+        "jvm_gc_collection_seconds_sum" => add(&mut metrics.gc_seconds),
+        "jvm_gc_collection_seconds_count" => add(&mut metrics.gc_count),
+        "process_open_fds" => metrics.open_files = Some(value),
+        "process_max_fds" => metrics.max_files = Some(value),
+        name => {
+            let counter = name.strip_prefix("node_ethtool_")?;
+            let counter = counter.strip_suffix("_total").unwrap_or(counter);
+            counter.strip_suffix("_allowance_exceeded")?;
+            add(&mut metrics.allowance_exceeded);
         }
     }
     Some(())

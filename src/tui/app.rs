@@ -3,6 +3,7 @@
 pub mod acl;
 pub mod action;
 pub mod broker;
+pub mod check;
 pub mod config;
 pub mod context;
 pub mod copy;
@@ -45,6 +46,7 @@ pub mod trend;
 pub mod update;
 pub mod user;
 pub mod volume;
+pub mod whatif;
 
 pub use action::Action;
 pub use effect::Effect;

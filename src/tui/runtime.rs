@@ -11,7 +11,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::{AbortHandle, JoinHandle};
 use tokio::time::Instant;
 
-use crate::check::{self, Act, Findings, Triage};
+use crate::check::{self, Findings, Triage};
 use crate::feed::{Feed, Section, Tail};
 use crate::model::event::Event;
 use crate::model::history::Window;
@@ -19,7 +19,7 @@ use crate::model::row::Rows;
 use crate::model::snapshot::Revision;
 use crate::model::{Moment, Snapshot};
 use crate::tui::app::field::Tone;
-use crate::tui::app::operation::{Operation, Sheet};
+use crate::tui::app::operation::{self, Operation, Sheet};
 use crate::tui::app::outline::{Made, Outline};
 use crate::tui::app::place::Noun;
 use crate::tui::app::record::Batch;
@@ -194,7 +194,10 @@ impl Runtime {
     /// Begins to compute the rows of a snapshot, what the rules say of them, and the table of an outline, on a thread that
     /// may block.
     pub fn digest(&mut self, snapshot: Arc<Snapshot>, now: Moment, outline: Option<Outline>) {
-        let acts = self.operations().map(|all| acts(&all.borrow())).unwrap_or_default();
+        let acts = self
+            .operations()
+            .map(|all| operation::acts(&all.borrow()))
+            .unwrap_or_default();
         let window = *lock(&self.window);
         self.digested_over = Some(window);
         self.digested = Some(snapshot.revision);
@@ -344,22 +347,6 @@ impl Runtime {
     }
 }
 
-/// Operations as triage looks at them.
-fn acts(operations: &[Operation]) -> Vec<Act> {
-    let act = |operation: &Operation| {
-        Some(Act {
-            id: operation.id.clone(),
-            title: operation.title.clone(),
-            state: operation.state.clone(),
-            by: operation.by.clone(),
-            at: operation.started_at?,
-            progresses: operation.state == "running",
-            reach: operation.reach.clone(),
-        })
-    };
-    operations.iter().filter_map(act).collect()
-}
-
 /// Hands records over in batches, a few a second: what comes faster waits in the tail, which is bounded and counts what
 /// it drops.
 async fn stream(verbs: Arc<dyn Verbs>, words: Vec<String>, results: mpsc::Sender<Message>) {
@@ -452,6 +439,36 @@ fn sections(noun: Noun) -> BTreeSet<Section> {
         Noun::Volume => &[S::Logdirs, S::Instances, S::Volumes, S::Metrics],
         Noun::Transaction => &[S::Topics, S::Offsets, S::Transactions],
         Noun::Quorum => &[S::Cluster, S::Quorum],
+        Noun::Check => &[
+            S::Cluster,
+            S::Links,
+            S::Topics,
+            S::Offsets,
+            S::Groups,
+            S::Logdirs,
+            S::BrokerConfigs,
+            S::BrokerMetrics,
+            S::TopicConfigs,
+            S::Quorum,
+            S::Reassignments,
+            S::Acls,
+            S::Instances,
+            S::Volumes,
+            S::Metrics,
+            S::Account,
+            S::ClientMetrics,
+        ],
+        Noun::Whatif => &[
+            S::Cluster,
+            S::Links,
+            S::Topics,
+            S::TopicConfigs,
+            S::Quorum,
+            S::Logdirs,
+            S::Instances,
+            S::Volumes,
+            S::Metrics,
+        ],
         Noun::Throttle => &[
             S::Topics,
             S::Reassignments,

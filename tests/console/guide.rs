@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::fmt::Write;
 use std::path::Path;
 
+use azimuth::check::practice;
 use azimuth::command;
 use azimuth::model::{need, permission};
 use azimuth::settings::keymap::Keymap;
@@ -53,6 +54,70 @@ fn every_command_is_in_the_guide() {
             page.contains(&format!("`{noun}")),
             "docs/guide/commands.md lacks `{noun}`"
         );
+    }
+}
+
+#[test]
+fn every_check_is_on_the_page_of_its_section_and_no_other_is() {
+    for section in practice::Section::all() {
+        let name = format!("{section}.md");
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/practice").join(&name);
+        let page = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        assert!(page.starts_with(&format!("# {}\n", section.title())), "{name}");
+        let own = practice::all().filter(|check| check.section == section);
+        let mut rows = String::new();
+        for check in own {
+            let plain = |text: &str| match text {
+                "" => "nothing".to_owned(),
+                text => text.replace('|', "\\|"),
+            };
+            writeln!(
+                rows,
+                "| `{}` | {} | {} | {} | {} | {} |",
+                check.id,
+                check.row,
+                plain(check.title),
+                plain(check.said),
+                check.holds,
+                plain(check.today)
+            )
+            .unwrap();
+        }
+        assert!(
+            page.contains(&rows),
+            "docs/practice/{name} should have exactly these rows:\n{rows}"
+        );
+        assert_eq!(
+            page.matches("\n| `").count(),
+            rows.lines().count(),
+            "docs/practice/{name} has more rows"
+        );
+    }
+}
+
+/// What a check names as its fix is a command that exists.
+#[test]
+fn commands_on_the_pages_of_practices_can_be_typed() {
+    for section in practice::Section::all() {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("docs/practice/{section}.md"));
+        let page = std::fs::read_to_string(path).unwrap();
+        for words in page
+            .split('`')
+            .skip(1)
+            .step_by(2)
+            .filter(|words| words.starts_with("azimuth "))
+        {
+            let words = words
+                .replace("BROKER", "4")
+                .replace(" N", " 3")
+                .replace("NAME=VALUE", "a=b");
+            let bare = ["azimuth throttle set --catch-up", "azimuth acl explain"];
+            if !bare.contains(&words.as_str()) {
+                words
+                    .parse::<command::Line>()
+                    .unwrap_or_else(|error| panic!("{section}.md: {words}: {error}"));
+            }
+        }
     }
 }
 

@@ -122,7 +122,9 @@ impl Writer<'_> {
                 serde_json::json!({"topic": topic, "partition": partition, "offset": offset}).to_string()
             }
             Output::Csv => format!("{topic},{partition},{offset}"),
-            Output::Name | Output::Table | Output::Wide => format!("{topic}:{partition}:{offset}"),
+            Output::Name | Output::Table | Output::Wide | Output::Prom | Output::Nagios => {
+                format!("{topic}:{partition}:{offset}")
+            }
         };
         let mut out = crate::cli::out::stdout();
         crate::cli::printed(writeln!(out, "{text}").and_then(|()| out.flush())).map(drop)

@@ -33,6 +33,13 @@ pub enum BrokerState {
     Up,
 }
 
+impl BrokerState {
+    /// It does not serve, as far as can be told.
+    pub fn is_down(self) -> bool {
+        matches!(self, Self::Unreachable | Self::Fenced)
+    }
+}
+
 /// One broker, ready to show.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct BrokerRow {

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use crate::model::Moment;
 use crate::model::cloud::{
-    Agent, Caller, Cost, Credentials, Instance, InstanceType, Metrics, Modification, Volume, Zone,
+    Agent, Alarm, Caller, Cost, Credentials, Instance, InstanceType, Metrics, Modification, SecurityGroup, Subnet, Volume,
+    Zone,
 };
 use crate::model::volume::{Change, EbsSnapshot};
 use crate::source::Error;
@@ -109,6 +110,22 @@ impl Aws {
     }
 
     pub async fn invocation(&self, _command: &str, _instance: &str) -> Result<Option<Invocation>, Error> {
+        match *self {}
+    }
+
+    pub async fn security_groups(&self, _ids: &[String]) -> Result<BTreeMap<String, SecurityGroup>, Error> {
+        match *self {}
+    }
+
+    pub async fn subnets(&self, _vpcs: &[String]) -> Result<BTreeMap<String, Subnet>, Error> {
+        match *self {}
+    }
+
+    pub async fn encryption_by_default(&self) -> Result<bool, Error> {
+        match *self {}
+    }
+
+    pub async fn alarms(&self) -> Result<Vec<Alarm>, Error> {
         match *self {}
     }
 

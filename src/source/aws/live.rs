@@ -1,5 +1,6 @@
 //! The AWS source over the SDK: clients made at the first question, one deadline and one meter for all calls.
 
+mod account;
 mod caller;
 mod change;
 mod command;
@@ -27,7 +28,8 @@ use tokio::sync::OnceCell;
 
 use crate::model::Moment;
 use crate::model::cloud::{
-    Agent, Caller, Cost, Credentials, Instance, InstanceType, Metrics, Modification, Volume, Zone,
+    Agent, Alarm, Caller, Cost, Credentials, Instance, InstanceType, Metrics, Modification, SecurityGroup, Subnet, Volume,
+    Zone,
 };
 use crate::model::volume::{Change, EbsSnapshot, Shape};
 use crate::source::Error;
@@ -269,6 +271,38 @@ impl Aws {
     /// As for every call here.
     pub async fn invocation(&self, command: &str, instance: &str) -> Result<Option<Invocation>, Error> {
         command::invocation(self, command, instance).await
+    }
+
+    /// What these security groups let in from everywhere, by id. DescribeSecurityGroups.
+    ///
+    /// # Errors
+    /// As for every call here.
+    pub async fn security_groups(&self, ids: &[String]) -> Result<BTreeMap<String, SecurityGroup>, Error> {
+        account::security_groups(self, ids).await
+    }
+
+    /// The subnets of these VPCs, by id. DescribeSubnets.
+    ///
+    /// # Errors
+    /// As for every call here.
+    pub async fn subnets(&self, vpcs: &[String]) -> Result<BTreeMap<String, Subnet>, Error> {
+        account::subnets(self, vpcs).await
+    }
+
+    /// Whether the account encrypts new volumes in this region. GetEbsEncryptionByDefault.
+    ///
+    /// # Errors
+    /// As for every call here.
+    pub async fn encryption_by_default(&self) -> Result<bool, Error> {
+        account::encryption_by_default(self).await
+    }
+
+    /// The alarms on metrics of EC2 and EBS. DescribeAlarms, a request for each hundred.
+    ///
+    /// # Errors
+    /// As for every call here.
+    pub async fn alarms(&self) -> Result<Vec<Alarm>, Error> {
+        account::alarms(self).await
     }
 
     async fn clients(&self) -> Result<&Clients, Error> {

@@ -7,7 +7,7 @@ use kafka_protocol::messages::describe_configs_response::{
     DescribeConfigsResourceResult, DescribeConfigsResult, DescribeConfigsSynonym,
 };
 use kafka_protocol::messages::incremental_alter_configs_request::{AlterConfigsResource, AlterableConfig};
-use kafka_protocol::messages::{DescribeConfigsRequest, IncrementalAlterConfigsRequest};
+use kafka_protocol::messages::{DescribeConfigsRequest, IncrementalAlterConfigsRequest, ListConfigResourcesRequest};
 
 use kafka_protocol::protocol::{Message, StrBytes};
 
@@ -21,6 +21,9 @@ use crate::source::Error;
 
 /// Topics per request: an answer has some 3 kB per topic.
 const TOPICS_PER_REQUEST: usize = 1000;
+
+/// `ConfigResource.Type` of client metrics.
+const CLIENT_METRICS: i8 = 16;
 
 /// Shown of every topic, inherited or not: what "in sync enough" means.
 const ALWAYS: &str = "min.insync.replicas";
@@ -93,6 +96,20 @@ pub(super) async fn of_topics(pool: &Pool, topics: &[String], of: Of) -> Result<
         }
     }
     Ok(configs)
+}
+
+/// The names of `client-metrics` resources, the only kind that version 0 of the API knows.
+pub(super) async fn client_metrics(pool: &Pool) -> Result<Vec<String>, Error> {
+    let request = |version| {
+        let kinds = if version == 0 { Vec::new() } else { vec![CLIENT_METRICS] };
+        ListConfigResourcesRequest::default().with_resource_types(kinds)
+    };
+    let (peer, response) = pool.ask_any(request).await?;
+    check(peer.name(), "ListConfigResources", response.error_code, None)?;
+    let resources = response.config_resources.into_iter();
+    let mut names: Vec<String> = resources.map(|resource| resource.resource_name.to_string()).collect();
+    names.sort();
+    Ok(names)
 }
 
 /// How long records and offsets are kept, with the brokers' defaults. A topic that vanished meanwhile is left out.

@@ -53,6 +53,26 @@ fn two_pages_make_one_broker() {
 }
 
 #[test]
+fn the_process_that_counts_is_the_brokers() {
+    let mut metrics = BrokerMetrics::default();
+    let own = "process_open_fds 1200\nprocess_max_fds 100000\njvm_info{version=\"17.0.9+9\",} 1\n\
+               jvm_memory_bytes_max{area=\"heap\",} 4294967296\njvm_memory_bytes_max{area=\"nonheap\",} 1\n\
+               jvm_gc_collection_seconds_sum{gc=\"young\",} 1.5\njvm_gc_collection_seconds_sum{gc=\"old\",} 0.5\n\
+               jvm_gc_collection_seconds_count{gc=\"young\",} 100\n\
+               kafka_network_socketserver_networkprocessoravgidle_percent 0.8\n";
+    take(4, "u", &format!("{KAFKA}{own}"), &mut metrics).unwrap();
+    let host = "process_open_fds 9\nnode_ethtool_bw_in_allowance_exceeded{device=\"eth0\"} 3\n\
+                node_ethtool_pps_allowance_exceeded{device=\"eth0\"} 4\nnode_ethtool_received_bytes_total 5\n";
+    take(4, "u", &format!("{NODE}{host}"), &mut metrics).unwrap();
+    assert_eq!((metrics.open_files, metrics.max_files), (Some(1200.0), Some(100_000.0)));
+    assert_eq!(metrics.jvm_version.as_deref(), Some("17.0.9+9"));
+    assert_eq!(metrics.heap_max_bytes, Some(4_294_967_296.0));
+    assert_eq!((metrics.gc_seconds, metrics.gc_count), (Some(2.0), Some(100.0)));
+    assert_eq!(metrics.network_idle, Some(0.8));
+    assert_eq!(metrics.allowance_exceeded, Some(7.0));
+}
+
+#[test]
 fn a_page_of_something_else_says_so() {
     let mut metrics = BrokerMetrics::default();
     let error = take(4, "http://h/", "jvm_threads_current 81\n", &mut metrics).unwrap_err();

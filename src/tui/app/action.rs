@@ -20,6 +20,8 @@ pub enum Action {
     Volume,
     /// Operations, running and done.
     Operation,
+    /// The practices of the article, and how the cluster stands.
+    Check,
     /// Access rules: who may do what.
     Acl,
     /// Users: credentials, rules, quotas.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use crate::check::Facts;
 use crate::model::Moment;
 
 use super::effect::Effect;
@@ -10,8 +11,8 @@ use super::place::{Noun, Place};
 use super::state::State;
 use super::table::Table;
 use super::{
-    acl, broker, config, context, group, logdir, operation, quorum, quota, reassignment, record, throttle, topic,
-    transaction, triage, user, volume,
+    acl, broker, check, config, context, group, logdir, operation, quorum, quota, reassignment, record, throttle,
+    topic, transaction, triage, user, volume, whatif,
 };
 
 /// Places remembered; the oldest are forgotten.
@@ -136,6 +137,22 @@ impl State {
             (Noun::User, None) => user::list(rows, snapshot),
             (Noun::User, Some(name)) => user::open(rows, snapshot, name, place.tab, now),
             (Noun::Quota, _) => quota::list(rows, snapshot),
+            (Noun::Check, name) => {
+                let acts = operation::acts(&self.operations);
+                let facts = Facts {
+                    snapshot,
+                    rows,
+                    acts: &acts,
+                    strict: false,
+                    now,
+                };
+                match name {
+                    None => check::list(&facts),
+                    Some(id) => check::open(&facts, id),
+                }
+            }
+            (Noun::Whatif, None) => whatif::list(rows, snapshot),
+            (Noun::Whatif, Some(question)) => whatif::open(rows, snapshot, question),
             (Noun::Config, None) => config::list(rows, snapshot, now),
             (Noun::Config, Some(name)) => config::open(snapshot, name, place.tab, now),
             (Noun::Logdir, None) => logdir::list(rows, snapshot),

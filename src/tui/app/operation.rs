@@ -1,6 +1,6 @@
 //! Plans before they are applied and operations while they run, as the screens show them.
 
-use crate::check::Reach;
+use crate::check::{Act, Reach};
 use crate::model::Moment;
 use crate::model::throttle::{Claim, Setting};
 
@@ -268,4 +268,20 @@ fn log(operation: &Operation) -> Vec<Row> {
         ..Row::default()
     };
     operation.log.iter().enumerate().map(row).collect()
+}
+
+/// Operations as triage looks at them.
+pub fn acts(operations: &[Operation]) -> Vec<Act> {
+    let act = |operation: &Operation| {
+        Some(Act {
+            id: operation.id.clone(),
+            title: operation.title.clone(),
+            state: operation.state.clone(),
+            by: operation.by.clone(),
+            at: operation.started_at?,
+            progresses: operation.state == "running",
+            reach: operation.reach.clone(),
+        })
+    };
+    operations.iter().filter_map(act).collect()
 }

@@ -79,7 +79,8 @@ pub(super) fn entries(state: &State) -> Vec<Entry> {
             Noun::Group => state.rows.groups.iter().map(|row| row.name.clone()).collect(),
             Noun::Volume => state.rows.volumes.iter().map(|row| row.id.clone()).collect(),
             Noun::Acl | Noun::User => state.rows.users.iter().map(|row| row.principal.clone()).collect(),
-            Noun::Quota => Vec::new(),
+            Noun::Quota | Noun::Whatif => Vec::new(),
+            Noun::Check => crate::check::practice::all().map(|check| check.id.to_owned()).collect(),
             Noun::Transaction => state.rows.transactions.iter().map(|row| row.id.clone()).collect(),
             Noun::Quorum | Noun::Throttle | Noun::Reassignment => Vec::new(),
             Noun::Logdir => state.rows.logdirs.iter().map(LogdirRow::name).collect(),
@@ -239,6 +240,12 @@ impl State {
         }
         match words.as_slice() {
             [] => Vec::new(),
+            ["check", "run" | "list"] => self.go(now, Place::list(Noun::Check)),
+            ["check", "run" | "explain", id] => self.go(now, Place::open(Noun::Check, *id)),
+            ["whatif"] => self.go(now, Place::list(Noun::Whatif)),
+            ["whatif", verb @ ("az-loss" | "restart" | "add-broker"), subject] => {
+                self.go(now, Place::open(Noun::Whatif, format!("{verb} {subject}")))
+            }
             ["triage"] => self.go(now, Place::list(Noun::Triage)),
             ["acl", "list", "--principal", name] => self.go(now, Place::open(Noun::Acl, acl::principal(name))),
             ["quorum", "show"] => self.go(now, Place::list(Noun::Quorum)),

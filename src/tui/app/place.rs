@@ -23,6 +23,8 @@ pub enum Noun {
     Throttle,
     Reassignment,
     Transaction,
+    Check,
+    Whatif,
     Record,
     Context,
 }
@@ -39,6 +41,7 @@ impl Noun {
             Self::Throttle => Some("Replication throttles and what each slows."),
             Self::Reassignment => Some("Reassignments in flight, whoever started them."),
             Self::Transaction => Some("Transactions: which are open, which hang."),
+            Self::Whatif => Some("What would be: a zone lost, a restart, more brokers."),
             Self::Logdir => Some("Log directories: what fills them, when full."),
             _ => None,
         }
@@ -55,7 +58,7 @@ impl Noun {
             Self::Operation => &["steps", "log"],
             Self::Acl => &["rules"],
             Self::User => &["rules", "quotas"],
-            Self::Quota => &[],
+            Self::Quota | Self::Check | Self::Whatif => &[],
             Self::Config => &["brokers", "topics"],
             Self::Logdir => &["topics", "replicas", "relieve"],
             Self::Transaction => &["partitions"],
@@ -88,6 +91,8 @@ pub enum Layer {
     Throttle,
     Reassignment,
     Transaction,
+    Check,
+    Whatif,
     Record,
     Context,
     List,
@@ -118,6 +123,8 @@ impl From<Noun> for Layer {
             Noun::Throttle => Self::Throttle,
             Noun::Reassignment => Self::Reassignment,
             Noun::Transaction => Self::Transaction,
+            Noun::Check => Self::Check,
+            Noun::Whatif => Self::Whatif,
             Noun::Record => Self::Record,
             Noun::Context => Self::Context,
         }
@@ -160,7 +167,15 @@ impl Place {
             }
             return all;
         }
+        if let (Noun::Whatif, Some(question)) = (self.noun, &self.name) {
+            return std::iter::once(noun)
+                .chain(question.split(' '))
+                .map(str::to_owned)
+                .collect();
+        }
         let words: Vec<&str> = match (self.noun, &self.name, self.tab) {
+            (Noun::Check, None, _) => vec![noun, "run"],
+            (Noun::Check, Some(name), _) => vec![noun, "run", name, "-o", "wide"],
             (Noun::Triage, ..) => vec![noun],
             (Noun::Broker, Some(name), 2) => vec![noun, "config", name],
             (Noun::Broker, Some(name), 1) => vec!["logdir", "list", "--broker", name],

@@ -50,6 +50,8 @@ fn questions(snapshot: &Snapshot, cluster: &Cluster, noun: Noun) -> Vec<Question
     let ends = || each("log ends", cluster, &snapshot.offsets);
     let configs = || each("configs", cluster, &snapshot.broker_configs);
     match noun {
+        Noun::Check => vec![topics(), configs(), groups(), logdirs()],
+        Noun::Whatif => vec![topics(), logdirs()],
         Noun::Triage => vec![topics(), groups(), ends(), logdirs()],
         Noun::Broker | Noun::Topic => vec![topics(), logdirs()],
         Noun::Group => vec![groups(), ends()],

@@ -112,6 +112,7 @@ impl State {
             Action::Operation if self.verbs => return self.go(now, Place::list(Noun::Operation)),
             Action::Acl => return self.go(now, Place::list(Noun::Acl)),
             Action::User => return self.go(now, Place::list(Noun::User)),
+            Action::Check => return self.go(now, Place::list(Noun::Check)),
             Action::Quota => return self.go(now, Place::list(Noun::Quota)),
             Action::Context => return self.go(now, Place::list(Noun::Context)),
             Action::Next => self.step(1),

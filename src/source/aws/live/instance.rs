@@ -158,9 +158,26 @@ fn read(instance: &types::Instance) -> Option<(String, Instance)> {
         tags: tags(instance.tags()),
         root_device: instance.root_device_name().map(ToOwned::to_owned),
         detailed_monitoring: monitoring == Some(&types::MonitoringState::Enabled),
+        metadata_tokens: instance
+            .metadata_options()
+            .and_then(types::InstanceMetadataOptionsResponse::http_tokens)
+            .map(|tokens| tokens.as_str().to_owned()),
+        security_groups: security_groups(instance),
+        vpc: instance.vpc_id().filter(|id| !id.is_empty()).map(ToOwned::to_owned),
         ..Instance::default()
     };
     Some((id, value))
+}
+
+/// Of the instance and of each interface, each once.
+fn security_groups(instance: &types::Instance) -> Vec<String> {
+    let interfaces = instance.network_interfaces().iter();
+    let all = interfaces.flat_map(types::InstanceNetworkInterface::groups);
+    let ids = all
+        .chain(instance.security_groups())
+        .filter_map(types::GroupIdentifier::group_id);
+    let ids: BTreeSet<&str> = ids.filter(|id| !id.is_empty()).collect();
+    ids.into_iter().map(ToOwned::to_owned).collect()
 }
 
 /// Every private address on every interface, the primary one first.

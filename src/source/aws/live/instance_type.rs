@@ -50,6 +50,15 @@ fn read(info: &types::InstanceTypeInfo) -> Option<(String, InstanceType)> {
             .instance_storage_info()
             .and_then(types::InstanceStorageInfo::total_size_in_gb),
         burstable: info.burstable_performance_supported().unwrap_or(false),
+        current_generation: info.current_generation(),
+        store_encryption: info
+            .instance_storage_info()
+            .and_then(types::InstanceStorageInfo::encryption_support)
+            .map(|support| support.as_str().to_owned()),
+        ebs_optimized: info
+            .ebs_info()
+            .and_then(types::EbsInfo::ebs_optimized_support)
+            .map(|support| support.as_str().to_owned()),
     };
     Some((name, value))
 }

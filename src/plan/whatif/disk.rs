@@ -1,0 +1,64 @@
+//! Disks after everything lost was copied anew: each replica goes to the broker that is left with the least, as an operator who
+//! restores the replication factor would place it.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::Loss;
+use crate::model::BrokerId;
+use crate::model::row::{Cell, Rows};
+
+/// Fills in what must be copied, and the disks after it.
+pub(super) fn rebuild(rows: &Rows, loss: &mut Loss) {
+    let mut unsized_ = 0_u64;
+    let mut total = 0_u64;
+    let mut gains: BTreeMap<BrokerId, u64> = BTreeMap::new();
+    // The one with the least first; few steps find one that does not hold the partition yet.
+    let mut queue: BTreeSet<(u64, BrokerId)> = loss
+        .left
+        .iter()
+        .map(|after| {
+            let row = rows.brokers.iter().find(|row| row.id == after.broker);
+            (row.and_then(|row| row.used_bytes.value).unwrap_or(0), after.broker)
+        })
+        .collect();
+    for row in rows.partitions.iter() {
+        let lost = row.replicas.iter().filter(|id| loss.brokers.contains(id)).count();
+        let copied_from = row.isr.iter().any(|id| !loss.brokers.contains(id));
+        if lost == 0 || !copied_from {
+            continue;
+        }
+        let Some(size) = row.size_bytes.value else {
+            unsized_ += 1;
+            continue;
+        };
+        let mut taken: Vec<BrokerId> = row.replicas.clone();
+        for _ in 0..lost {
+            let Some(&(used, id)) = queue.iter().find(|(_, id)| !taken.contains(id)) else {
+                break;
+            };
+            queue.remove(&(used, id));
+            queue.insert((used + size, id));
+            taken.push(id);
+            *gains.entry(id).or_default() += size;
+            total += size;
+        }
+    }
+    if unsized_ > 0 {
+        let why = format!("the size of {unsized_} partitions is not known");
+        loss.rebuild_bytes = Cell::unknown(why.clone());
+        for after in &mut loss.left {
+            after.used_after_percent = Cell::unknown(why.clone());
+        }
+        return;
+    }
+    loss.rebuild_bytes = Cell::known(total);
+    for after in &mut loss.left {
+        let row = rows.brokers.iter().find(|row| row.id == after.broker);
+        let disk = row.and_then(|row| row.total_bytes.value).filter(|total| *total > 0);
+        let gain = gains.get(&after.broker).copied().unwrap_or_default();
+        after.used_after_percent = match (after.used_now_percent.value, disk) {
+            (Some(now), Some(disk)) => Cell::known(now + gain as f64 * 100.0 / disk as f64),
+            _ => after.used_now_percent.clone(),
+        };
+    }
+}
