@@ -106,7 +106,7 @@ async fn answer(line: &Line) -> Result<Exit, Failure> {
     }
     let answer = match command {
         Command::Check(verb) => return check::run(line, verb).boxed().await,
-        Command::Whatif(verb) => whatif::answer(line, verb).await?,
+        Command::Whatif(verb) => whatif::answer(line, verb).boxed().await?,
         Command::Broker(verb) => match verb.change() {
             Some((intent, overrides)) => return change::carry_out(line, intent, overrides).boxed().await,
             None => broker::answer(line, verb).await?,

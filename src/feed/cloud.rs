@@ -310,7 +310,8 @@ impl Plane {
         };
         let alarms = calls.ask("DescribeAlarms", calls.aws.alarms());
         let default = calls.ask("GetEbsEncryptionByDefault", calls.aws.encryption_by_default());
-        let (groups, subnets, alarms, default) = tokio::join!(groups, subnets, alarms, default);
+        let (groups, subnets, alarms, default) =
+            tokio::join!(Box::pin(groups), Box::pin(subnets), Box::pin(alarms), Box::pin(default));
         let seen = [
             store.settle(groups, |snapshot| &mut snapshot.cloud.account.security_groups),
             store.settle(subnets, |snapshot| &mut snapshot.cloud.account.subnets),

@@ -80,7 +80,8 @@ impl Look {
             (Section::Instances, _) => self.plane.instances(&self.store).await,
             (Section::Volumes, _) => self.plane.volumes(&self.store).await,
             (Section::Metrics, _) => self.plane.metrics(&self.store).await,
-            (Section::Account, _) => self.plane.account(&self.store).await,
+            // Boxed, as its questions are: four of the SDK's futures at once are more than a thread's stack bears.
+            (Section::Account, _) => Box::pin(self.plane.account(&self.store)).await,
             (Section::ClientMetrics, _) => self.store.settle(self.kafka.client_metrics().await, |snapshot| {
                 &mut snapshot.client_metrics
             }),

@@ -8,6 +8,8 @@
 #[cfg(test)]
 mod aged;
 mod by_hand;
+#[cfg(test)]
+mod checks;
 mod cluster;
 #[cfg(test)]
 mod cost;

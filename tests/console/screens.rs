@@ -64,6 +64,13 @@ screens! {
     acl_120x40: USUAL, "8";
     acl_200x50: LARGE, "8";
     acl_open_120x40: USUAL, "8 j enter";
+    check_80x24: SMALL, "7";
+    check_120x40: USUAL, "7";
+    check_200x50: LARGE, "7";
+    check_open_120x40: USUAL, "7 enter";
+    whatif_80x24: SMALL, ": w h a t i f enter";
+    whatif_120x40: USUAL, ": w h a t i f enter";
+    whatif_open_120x40: USUAL, ": w h a t i f enter enter";
     context_80x24: SMALL, "0";
     context_120x40: USUAL, "0";
     user_80x24: SMALL, ": u s e r enter";

@@ -419,7 +419,10 @@ const CASES: &[(&str, Change, Change)] = &[
     ("workload", many, no_topics),
     (
         "several-zones",
-        |six| racks(six, |_| "use1-az1".into()),
+        |six| {
+            no_cloud(six);
+            racks(six, |_| "use1-az1".into());
+        },
         |six| {
             no_cloud(six);
             let mut cluster = six.snapshot.cluster.get().unwrap().clone();
@@ -656,6 +659,7 @@ const CASES: &[(&str, Change, Change)] = &[
     (
         "benchmark",
         |six| {
+            volumes(six, |volume| volume.throughput_mib_per_second = Some(500));
             measured(six, |all| {
                 all.volumes.values_mut().for_each(|one| {
                     one.write_bytes_per_second = Some(Point {

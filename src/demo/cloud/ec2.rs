@@ -40,6 +40,9 @@ pub(super) fn answer(view: &View<'_>, action: &str, query: &Query) -> Result<Str
     match action {
         "DescribeAvailabilityZones" => Ok(describe::zones(view)),
         "DescribeInstances" => describe::instances(view, query),
+        "DescribeSecurityGroups" => describe::security_groups(view, query),
+        "DescribeSubnets" => describe::subnets(view, query),
+        "GetEbsEncryptionByDefault" => Ok(describe::encryption_by_default(view)),
         "DescribeInstanceStatus" => describe::statuses(view, query),
         "DescribeInstanceTypes" => describe::types(view, query),
         "DescribeVolumes" => describe::volumes(view, query),

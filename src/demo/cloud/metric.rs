@@ -83,6 +83,14 @@ pub(super) fn answer(
     Ok(encode(map(fields)))
 }
 
+/// Nobody set any: a check is to say so.
+pub(super) fn no_alarms() -> Vec<u8> {
+    encode(map(vec![
+        ("CompositeAlarms", Value::Array(Vec::new())),
+        ("MetricAlarms", Value::Array(Vec::new())),
+    ]))
+}
+
 /// An error as RPC v2 CBOR carries it.
 pub(super) fn error(refusal: &Refusal) -> Vec<u8> {
     // CloudWatch has words of its own for what EC2 calls otherwise.

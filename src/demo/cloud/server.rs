@@ -156,6 +156,7 @@ async fn cloudwatch(handle: &Handle, operation: &str, body: &[u8]) -> Answer {
                 let (tempo, page) = (handle.shared.tempo, handle.shared.page);
                 metric::answer(&state, &faults, handle.now(), tempo, page, body)
             }
+            (None, "DescribeAlarms") => Ok(metric::no_alarms()),
             (None, other) => Err(Refusal::new(
                 404,
                 "UnknownOperationException",

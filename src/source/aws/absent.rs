@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use crate::model::Moment;
 use crate::model::cloud::{
-    Agent, Alarm, Caller, Cost, Credentials, Instance, InstanceType, Metrics, Modification, SecurityGroup, Subnet, Volume,
-    Zone,
+    Agent, Alarm, Caller, Cost, Credentials, Instance, InstanceType, Metrics, Modification, SecurityGroup, Subnet,
+    Volume, Zone,
 };
 use crate::model::volume::{Change, EbsSnapshot};
 use crate::source::Error;

@@ -28,8 +28,8 @@ use tokio::sync::OnceCell;
 
 use crate::model::Moment;
 use crate::model::cloud::{
-    Agent, Alarm, Caller, Cost, Credentials, Instance, InstanceType, Metrics, Modification, SecurityGroup, Subnet, Volume,
-    Zone,
+    Agent, Alarm, Caller, Cost, Credentials, Instance, InstanceType, Metrics, Modification, SecurityGroup, Subnet,
+    Volume, Zone,
 };
 use crate::model::volume::{Change, EbsSnapshot, Shape};
 use crate::source::Error;

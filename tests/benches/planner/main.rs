@@ -6,7 +6,7 @@
 //!
 //! 1,000 topics with 10 partitions of 3 replicas, on 4, 6, 12 and 100 brokers in 3 zones, as Kafka places them. Beside it
 //! Kafka's `--generate` and topicctl's rebalancer, both written anew from what they publish. Every plan is counted by the
-//! same code. Then every goal on 100,000 replicas.
+//! same code. Then every goal on 100,000 replicas, and the loss of each zone on 100,000 partitions.
 
 mod layout;
 mod peers;
@@ -14,9 +14,11 @@ mod peers;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use azimuth::model::row::Rows;
 use azimuth::model::{BrokerId, Moment, Snapshot};
 use azimuth::plan::Plan;
 use azimuth::plan::reassign::{self, Goal, Least, Measure, Target};
+use azimuth::plan::whatif;
 
 /// What was promised for 100,000 replicas.
 const PROMISE: Duration = Duration::from_secs(1);
@@ -62,10 +64,47 @@ fn main() {
     println!("| 100,000 replicas on 100 brokers | replicas moved | processor |");
     println!("|---|---|---|");
     let late = goals().into_iter().filter(|(name, goal)| !in_time(name, goal)).count();
+    let slow = zone_losses();
     if late > 0 {
         eprintln!("{late} goals took longer than {PROMISE:?}");
         std::process::exit(1);
     }
+    if slow {
+        eprintln!("the loss of a zone took longer than {LOSS:?}");
+        std::process::exit(1);
+    }
+}
+
+/// What was promised for the loss of a zone with 100,000 partitions.
+const LOSS: Duration = Duration::from_millis(200);
+
+/// What would be without each zone of 100 brokers with 100,000 partitions; whether any took longer than was promised.
+fn zone_losses() -> bool {
+    let snapshot = layout::cluster(100, 100, 10_000);
+    let rows = Rows::of(&snapshot, Moment::UNIX_EPOCH);
+    println!();
+    println!("| what if, 100,000 partitions on 100 brokers | partitions touched | leaders move | processor |");
+    println!("|---|---|---|---|");
+    let mut slow = false;
+    for zone in &rows.zones {
+        let (loss, took) = timed(|| whatif::zone_loss(&snapshot, &rows, &zone.key));
+        let Ok(loss) = loss else { continue };
+        slow |= took > LOSS;
+        println!(
+            "| az-loss {} | {} | {} | {} ms |",
+            zone.key,
+            loss.touched,
+            loss.moving,
+            took.as_millis()
+        );
+    }
+    let (blocked, took) = timed(|| whatif::blocked(&rows));
+    println!(
+        "| what blocks the restart of each broker | {} brokers | | {} ms |",
+        blocked.len(),
+        took.as_millis()
+    );
+    slow
 }
 
 fn scenes(brokers: usize) -> Vec<Scene> {

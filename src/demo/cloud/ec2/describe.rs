@@ -63,6 +63,56 @@ fn instance_field(machine: &Machine, name: &str) -> Option<Vec<String>> {
 
 const VPC: &str = "vpc-00000000000000000";
 
+/// The one security group of the fleet: nobody from beyond the host gets in.
+const GROUP: &str = "sg-00000000000000000";
+
+pub(super) fn security_groups(view: &View<'_>, query: &Query) -> Result<String, Refusal> {
+    let field = |name: &str| match name {
+        "group-id" => Some(vec![GROUP.to_owned()]),
+        "vpc-id" => Some(vec![VPC.to_owned()]),
+        _ => None,
+    };
+    let found = passes(&query.filters(), field)?.then_some(GROUP);
+    Ok(Xml::answer("DescribeSecurityGroups", view.request, |xml| {
+        xml.list("securityGroupInfo", found, |xml, group| {
+            xml.leaf("ownerId", "000000000000")
+                .leaf("groupId", group)
+                .leaf("groupName", "kafka")
+                .leaf("vpcId", VPC);
+            xml.list("ipPermissions", [()], |xml, ()| {
+                xml.leaf("ipProtocol", "tcp").leaf("fromPort", 1).leaf("toPort", 65535);
+                xml.list("ipRanges", ["127.0.0.0/8"], |xml, range| {
+                    xml.leaf("cidrIp", range);
+                });
+            });
+        });
+    }))
+}
+
+/// One subnet a zone, as the machines' addresses lie.
+pub(super) fn subnets(view: &View<'_>, query: &Query) -> Result<String, Refusal> {
+    let field = |name: &str| (name == "vpc-id").then(|| vec![VPC.to_owned()]);
+    let all = passes(&query.filters(), field)?;
+    let zones: Vec<_> = view.fleet.zones.iter().enumerate().filter(|_| all).collect();
+    Ok(Xml::answer("DescribeSubnets", view.request, |xml| {
+        xml.list("subnetSet", zones, |xml, (at, zone)| {
+            xml.leaf("subnetId", format!("subnet-{at:017}"))
+                .leaf("state", "available")
+                .leaf("vpcId", VPC);
+            xml.leaf("cidrBlock", format!("127.0.{}.0/24", at + 1))
+                .leaf("availabilityZone", &zone.name)
+                .leaf("availabilityZoneId", &zone.id);
+        });
+    }))
+}
+
+/// Every volume of the fleet is.
+pub(super) fn encryption_by_default(view: &View<'_>) -> String {
+    Xml::answer("GetEbsEncryptionByDefault", view.request, |xml| {
+        xml.leaf("ebsEncryptionByDefault", true);
+    })
+}
+
 fn instance(view: &View<'_>, xml: &mut Xml, machine: &Machine) {
     let dns = format!("ip-{}.ec2.internal", machine.address.replace('.', "-"));
     xml.leaf("instanceId", &machine.id)
@@ -87,6 +137,14 @@ fn instance(view: &View<'_>, xml: &mut Xml, machine: &Machine) {
                 "disabled"
             },
         );
+    });
+    xml.list("groupSet", [GROUP], |xml, group| {
+        xml.leaf("groupId", group).leaf("groupName", "kafka");
+    });
+    xml.nest("metadataOptions", |xml| {
+        xml.leaf("state", "applied")
+            .leaf("httpTokens", "required")
+            .leaf("httpEndpoint", "enabled");
     });
     xml.leaf("rootDeviceName", &machine.root_device)
         .leaf("rootDeviceType", "ebs");
