@@ -54,6 +54,15 @@ pub const PERMISSIONS: &[Permission] = &[
             "cloudwatch:GetMetricData",
         ],
     ),
+    reads(
+        "check run, capture save",
+        &[
+            "ec2:DescribeSecurityGroups",
+            "ec2:DescribeSubnets",
+            "ec2:GetEbsEncryptionByDefault",
+            "cloudwatch:DescribeAlarms",
+        ],
+    ),
     changes("restart apply, broker stop, broker start", BY_SSM),
     changes("volume modify", &["ec2:ModifyVolume"]),
     changes("volume modify, volume extend", BY_SSM),
