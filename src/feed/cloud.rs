@@ -7,12 +7,12 @@ use std::path::PathBuf;
 use std::sync::{MutexGuard, PoisonError};
 use std::time::Duration;
 
-use futures::future::join_all;
+use futures::future::{BoxFuture, join_all};
 use tokio::sync::{Mutex, OnceCell};
 use tokio::time::Instant;
 
 use super::store::{Change, Seen, Store};
-use crate::model::cloud::{Account, Cloud, Instance, Volume};
+use crate::model::cloud::{Account, Alarm, Cloud, Instance, SecurityGroup, Subnet, Volume};
 use crate::model::{Health, Moment, Observed, Snapshot};
 use crate::source::Error;
 use crate::source::aws::{Aws, InstanceCache, MetricTarget, Scope, Status};
@@ -290,28 +290,12 @@ impl Plane {
         }
         let (groups, vpcs): (Vec<String>, Vec<String>) =
             (around.0.iter().cloned().collect(), around.1.iter().cloned().collect());
-        // Nothing is around instances that nobody knows, or of which EC2 does not say it.
-        let none = |what: &str| Error::Local(format!("no {what} of the brokers' instances is known"));
-        let groups = async {
-            match groups.is_empty() {
-                true => Err(none("security group")),
-                false => {
-                    calls
-                        .ask("DescribeSecurityGroups", calls.aws.security_groups(&groups))
-                        .await
-                }
-            }
-        };
-        let subnets = async {
-            match vpcs.is_empty() {
-                true => Err(none("VPC")),
-                false => calls.ask("DescribeSubnets", calls.aws.subnets(&vpcs)).await,
-            }
-        };
-        let alarms = calls.ask("DescribeAlarms", calls.aws.alarms());
-        let default = calls.ask("GetEbsEncryptionByDefault", calls.aws.encryption_by_default());
-        let (groups, subnets, alarms, default) =
-            tokio::join!(Box::pin(groups), Box::pin(subnets), Box::pin(alarms), Box::pin(default));
+        let (groups, subnets, alarms, default) = tokio::join!(
+            security_groups(calls, groups),
+            subnets(calls, vpcs),
+            alarms(calls),
+            encryption_by_default(calls)
+        );
         let seen = [
             store.settle(groups, |snapshot| &mut snapshot.cloud.account.security_groups),
             store.settle(subnets, |snapshot| &mut snapshot.cloud.account.subnets),
@@ -384,6 +368,48 @@ impl Plane {
             if same { Change::Age } else { Change::Value }
         });
     }
+}
+
+// Each on the heap before anybody waits for it: together the SDK's futures are more than a thread's stack bears.
+
+type Answer<'a, T> = BoxFuture<'a, Result<T, Error>>;
+
+/// Nothing is around instances that nobody knows, or of which EC2 does not say it.
+fn none(what: &str) -> Error {
+    Error::Local(format!("no {what} of the brokers' instances is known"))
+}
+
+fn security_groups(calls: Calls<'_>, ids: Vec<String>) -> Answer<'_, BTreeMap<String, SecurityGroup>> {
+    Box::pin(async move {
+        match ids.is_empty() {
+            true => Err(none("security group")),
+            false => {
+                calls
+                    .ask("DescribeSecurityGroups", calls.aws.security_groups(&ids))
+                    .await
+            }
+        }
+    })
+}
+
+fn subnets(calls: Calls<'_>, vpcs: Vec<String>) -> Answer<'_, BTreeMap<String, Subnet>> {
+    Box::pin(async move {
+        match vpcs.is_empty() {
+            true => Err(none("VPC")),
+            false => calls.ask("DescribeSubnets", calls.aws.subnets(&vpcs)).await,
+        }
+    })
+}
+
+fn alarms(calls: Calls<'_>) -> Answer<'_, Vec<Alarm>> {
+    Box::pin(async move { calls.ask("DescribeAlarms", calls.aws.alarms()).await })
+}
+
+fn encryption_by_default(calls: Calls<'_>) -> Answer<'_, bool> {
+    Box::pin(async move {
+        let question = calls.aws.encryption_by_default();
+        calls.ask("GetEbsEncryptionByDefault", question).await
+    })
 }
 
 /// Two answers to one question of ours.
