@@ -129,7 +129,7 @@ fn checks_are_listed_and_explained_without_a_cluster() {
 #[test]
 fn a_lost_zone_and_a_restart_are_answered_from_a_capture() {
     let brokers = on("all-well", "broker list -o json").envelope("broker.list");
-    let zone = brokers["items"][0]["az_id"].as_str().unwrap().to_owned();
+    let zone = brokers["items"][0]["rack"].as_str().unwrap().to_owned();
     let ran = on("all-well", &format!("whatif az-loss {zone} -o json"));
     let envelope = ran.envelope("whatif.az-loss");
     let loss = &envelope["items"][0];

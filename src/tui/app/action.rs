@@ -20,7 +20,7 @@ pub enum Action {
     Volume,
     /// Operations, running and done.
     Operation,
-    /// The practices of the article, and how the cluster stands.
+    /// How the cluster stands by the practices.
     Check,
     /// Access rules: who may do what.
     Acl,
