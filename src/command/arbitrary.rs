@@ -10,9 +10,9 @@ use super::schedule::{Until, When};
 use super::throttle::CatchUpRate;
 use super::value::{Assignment, Brokers, DirName, Offset, PartitionName, Rate, Size, Swap, Time};
 use super::{
-    Command, Global, Line, Output, acl, broker, capture, check, completions, config, context, demo, feature, group, leader,
-    logdir, man, operation, partition, quorum, quota, reassign, record, restart, runbook, throttle, topic, transaction,
-    triage, user, volume, wait, whatif,
+    Command, Global, Line, Output, acl, broker, capture, check, completions, config, context, demo, feature, group,
+    leader, logdir, man, operation, partition, quorum, quota, reassign, record, restart, runbook, throttle, topic,
+    transaction, triage, user, volume, wait, whatif,
 };
 use crate::model::Moment;
 use crate::model::acl::Operation;
