@@ -24,7 +24,7 @@ pub(super) use words::{figures, title};
 pub use words::{lines, name};
 
 /// A file system takes this part of its volume at least; see `model::backing`.
-const LEAST_SHARE: f64 = 0.93;
+pub(super) const LEAST_SHARE: f64 = 0.93;
 const GIB: f64 = (1u64 << 30) as f64;
 
 /// What shall be done, and what had to be asked for it.

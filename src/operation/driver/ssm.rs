@@ -21,7 +21,8 @@ use crate::operation::folder;
 use crate::source::Error;
 use crate::source::aws::{Aws, Invocation, Order};
 
-/// How long an agent may take to fetch a command; afterwards it never runs it. Source: aws.md; SSM allows 30 s at least.
+/// How long an agent may take to fetch a command; afterwards it never runs it. SendCommand takes 30 s at least: Systems Manager
+/// API reference, `TimeoutSeconds`.
 const DELIVERY_SECONDS: i32 = 60;
 /// So long after it was sent SSM may not yet know a command, or list it.
 const UNKNOWN: jiff::SignedDuration = jiff::SignedDuration::from_secs(60);

@@ -20,7 +20,7 @@ use crate::plan::throttle::{Copied, others, per_second, settings, vacant};
 use crate::plan::{Move, Plan, Step};
 
 /// Of what is left at the tightest pair, so that clients keep the rest.
-const SHARE: f64 = 0.7;
+pub(in crate::plan) const SHARE: f64 = 0.7;
 
 /// How fast somebody wants it to be.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

@@ -3,11 +3,9 @@
 use super::{AIM_PERCENT, InTime, Kind, Remedy, Scene};
 use crate::model::cloud::Volume;
 use crate::model::row::Cell;
+use crate::plan::volume::LEAST_SHARE;
 
 const GIB: f64 = (1u64 << 30) as f64;
-
-/// A file system takes this part of its volume at least; see `model::backing`.
-const LEAST_SHARE: f64 = 0.93;
 
 /// A larger volume is usable from its state `optimizing` on, seconds after the call; the file system has to be extended
 /// too. Source: EBS user guide, "Request modifications to your EBS volumes".

@@ -9,12 +9,10 @@ use crate::model::logdir::Replica;
 use crate::model::row::Cell;
 use crate::model::row::broker::{BrokerRow, BrokerState};
 use crate::model::row::logdir::LogdirRow;
+use crate::plan::reassign::throttle::SHARE;
 
 /// More moves at once are no remedy for a disk that fills.
 const MOVES: usize = 20;
-
-/// Of what a limit leaves. Source: operator.md 11, as for plans.
-const SHARE: f64 = 0.7;
 
 pub(super) fn remedies(scene: &Scene<'_>) -> Vec<Remedy> {
     directory(scene).into_iter().chain(brokers(scene)).collect()

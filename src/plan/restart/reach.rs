@@ -10,9 +10,9 @@ use crate::plan::summary::plural;
 
 /// What one broker takes besides being watched, in seconds. Source: MSK developer guide, "Patching": 5 to 15 minutes a broker.
 const TURN_SECONDS: u64 = 300;
-/// Credentials must last so much longer than the plan is thought to take. Source: operator.md 14.
+/// Credentials must last so much longer than the plan is thought to take: thoughts are often wrong by half.
 const MARGIN: f64 = 1.5;
-/// Shorter plans may be carried out against it. Source: operator.md 14.
+/// Shorter plans may be carried out against it: somebody still looks.
 const SHORT_SECONDS: u64 = 600;
 
 /// Of the driver that these turns need; none where it needs neither.
