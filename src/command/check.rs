@@ -25,12 +25,19 @@ Examples:
   azimuth check run -o prom > /var/lib/node_exporter/azimuth.prom")]
     Run(Run),
     /// Every practice: what it is about, how bad it is, where the article has it
+    #[command(after_long_help = "\
+Examples:
+  azimuth check list
+  azimuth check list --section security -o json")]
     List {
         /// Only of this section: deployment, storage, instance, network, upgrade, tuning, monitoring, security, backup, beyond
         #[arg(long, value_name = "SECTION")]
         section: Option<String>,
     },
     /// One practice: what the article said, what holds today, how it is judged
+    #[command(after_long_help = "\
+Examples:
+  azimuth check explain replication-factor")]
     Explain {
         #[arg(value_name = "CHECK")]
         id: String,
