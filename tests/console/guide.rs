@@ -221,33 +221,21 @@ fn policies_hold_what_the_verbs_need_and_nothing_else() {
 fn every_call_to_aws_is_one_that_a_policy_names() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/source/aws/live");
     let mut called = BTreeSet::new();
-    let asks = regex::Regex::new(r#"\.ask\(\s*"(EC2|CloudWatch|SSM|STS)",\s*(WHAT|what|"(\w+)")"#).unwrap();
-    let consts = regex::Regex::new(r#"const WHAT: &str = "(\w+)""#).unwrap();
+    // A constant is the name for the calls that follow it.
+    let marks = regex::Regex::new(
+        r#"const WHAT: &str = "(?<constant>\w+)"|\.ask\(\s*"(?<service>EC2|CloudWatch|SSM|STS)",\s*(?:WHAT|what|"(?<name>\w+)")"#,
+    )
+    .unwrap();
     for entry in std::fs::read_dir(folder).unwrap() {
         let text = std::fs::read_to_string(entry.unwrap().path()).unwrap();
-        // A constant is the name for the call that follows it.
-        let mut last = String::new();
-        let mut marks: Vec<(usize, Option<String>, Option<(String, Option<String>)>)> = Vec::new();
-        marks.extend(
-            consts
-                .captures_iter(&text)
-                .map(|found| (found.get(0).unwrap().start(), Some(found[1].to_owned()), None)),
-        );
-        marks.extend(asks.captures_iter(&text).map(|found| {
-            let named = found.get(3).map(|name| name.as_str().to_owned());
-            (
-                found.get(0).unwrap().start(),
-                None,
-                Some((found[1].to_lowercase(), named)),
-            )
-        }));
-        marks.sort_by_key(|mark| mark.0);
-        for (_, constant, ask) in marks {
-            if let Some(name) = constant {
-                last = name;
+        let mut last = "";
+        for mark in marks.captures_iter(&text) {
+            if let Some(constant) = mark.name("constant") {
+                last = constant.as_str();
             }
-            if let Some((service, named)) = ask {
-                called.insert(format!("{service}:{}", named.unwrap_or_else(|| last.clone())));
+            if let Some(service) = mark.name("service") {
+                let name = mark.name("name").map_or(last, |name| name.as_str());
+                called.insert(format!("{}:{name}", service.as_str().to_lowercase()));
             }
         }
     }

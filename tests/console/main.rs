@@ -7,9 +7,11 @@
 
 #[cfg(test)]
 mod aged;
+#[cfg(test)]
 mod by_hand;
 #[cfg(test)]
 mod checks;
+#[cfg(test)]
 mod cluster;
 #[cfg(test)]
 mod cost;

@@ -385,9 +385,7 @@ fn controller_listener(facts: &Facts<'_>) -> Outcome {
         let told = value(facts, id, "controller.listener.names")
             .and_then(|(names, seen)| Ok((names, seen, value(facts, id, "listener.security.protocol.map")?.0)));
         match told {
-            Ok((names, _, _)) if names.is_empty() => {
-                survey.lack(Lack::Metric, format!("{} names no controller listener", broker(id)))
-            }
+            Ok(("", _, _)) => survey.lack(Lack::Metric, format!("{} names no controller listener", broker(id))),
             Ok((names, seen, map)) => {
                 let name = names.split(',').next().unwrap_or_default().trim();
                 let kind = protocol(map, name);
