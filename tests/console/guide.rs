@@ -294,3 +294,25 @@ fn every_shipped_runbook_has_a_page_whose_commands_parse() {
         }
     }
 }
+
+/// As they are written in the code: a fix that is worked out has a number for what it names.
+#[test]
+fn every_fix_of_a_check_is_a_command() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/check/practice");
+    let fixes = regex::Regex::new(r#"(?:fix\(|format!\()\s*"([^"]*azimuth [^"]*)""#).unwrap();
+    let named = regex::Regex::new(r"\{[^}]*\}|\bID\b").unwrap();
+    let mut seen = 0;
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let text = std::fs::read_to_string(entry.unwrap().path()).unwrap();
+        for fix in fixes.captures_iter(&text) {
+            let fix = named.replace_all(&fix[1], "1").into_owned();
+            let words = fix.replace("; then ", "; ").replace("; or ", "; ");
+            for line in words.split("; ").filter_map(|part| part.strip_prefix("azimuth ")) {
+                let parsed = line.parse::<command::Line>();
+                assert!(parsed.is_ok(), "azimuth {line}: {}", parsed.unwrap_err());
+                seen += 1;
+            }
+        }
+    }
+    assert!(seen > 30, "only {seen} are found");
+}

@@ -142,7 +142,7 @@ pub const CHECKS: &[Check] = &[
                 value == "true"
             })
             .end("leaders go back by themselves", "leaders stay where they fled to")
-            .fix("auto.leader.rebalance.enable=true in server.properties; or azimuth leader elect --all")
+            .fix("auto.leader.rebalance.enable=true in server.properties; or azimuth leader elect")
         },
         ..NEW
     },
@@ -383,7 +383,7 @@ fn leftover_throttle(facts: &Facts<'_>) -> Outcome {
     }
     survey
         .end("no throttle is left behind", "left behind")
-        .fix("azimuth throttle list; then azimuth throttle clear --stale")
+        .fix("azimuth throttle list; then azimuth throttle clear")
 }
 
 fn stuck_reassignment(facts: &Facts<'_>) -> Outcome {
