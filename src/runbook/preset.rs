@@ -11,6 +11,7 @@ pub const SHIPPED: &[(&str, &str)] = &[
     ("disk-filling", include_str!("presets/disk-filling.yaml")),
     ("downtime-upgrade", include_str!("presets/downtime-upgrade.yaml")),
     ("rolling-upgrade", include_str!("presets/rolling-upgrade.yaml")),
+    ("snapshot-backup", include_str!("presets/snapshot-backup.yaml")),
 ];
 
 /// Where one comes from.

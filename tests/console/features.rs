@@ -81,7 +81,9 @@ async fn two_clusters_are_compared() {
     let (blue, _blue) = ours().await;
     let (other, _other) = ours().await;
     // The other one is Apache Kafka where there is one.
-    let green = match kafka::shared().await {
+    // It ends when nobody holds it.
+    let shared = kafka::shared().await;
+    let green = match &shared {
         Some(kafka) => kafka.bootstrap.clone(),
         None => other.bootstrap(),
     };
@@ -148,6 +150,7 @@ async fn two_clusters_are_compared() {
         .await
         .ends(2)
         .says("names both contexts itself");
+    on("green", "topic delete diff-a").await;
     blue.shutdown().await;
     desk.run_as("anna", "context diff dev green --only users --timeout 3s")
         .await

@@ -10,7 +10,6 @@ use azimuth::model::{need, permission};
 use azimuth::settings::keymap::Keymap;
 use azimuth::settings::preset::Preset;
 use azimuth::tui::app::Action;
-use azimuth_broker::handler::{self, Face};
 use strum::VariantArray;
 
 fn page(name: &str) -> String {
@@ -148,36 +147,22 @@ fn every_verb_says_which_rights_it_needs() {
 }
 
 #[test]
-fn every_api_of_the_broker_is_in_the_guide_with_its_versions() {
-    let page = page("broker.md");
-    let apis = handler::apis(Face::Broker);
-    for api in &apis {
-        let (low, high) = (api.versions.start(), api.versions.end());
-        let versions = if low == high {
-            low.to_string()
-        } else {
-            format!("{low}–{high}")
-        };
-        let row = format!("| {:?} | {versions} |", api.key);
-        assert!(page.contains(&row), "docs/guide/broker.md lacks {row}");
+fn policies_hold_what_the_verbs_need_and_nothing_else() {
+    let needed = |changes: bool| -> BTreeSet<String> {
+        let all = permission::PERMISSIONS.iter().filter(|one| one.changes == changes);
+        all.flat_map(|one| one.actions)
+            .map(|action| (*action).to_owned())
+            .collect()
+    };
+    assert_eq!(allowed("policy-read"), needed(false));
+    assert_eq!(allowed("policy-operate"), needed(true));
+    let page = page("rights.md");
+    for action in needed(false).iter().chain(&needed(true)) {
+        assert!(
+            page.contains(&format!("`{action}`")),
+            "docs/guide/rights.md lacks {action}"
+        );
     }
-    let listed = page
-        .split("## ")
-        .find(|part| part.starts_with("APIs"))
-        .unwrap_or_default();
-    let is_api =
-        |cell: &&str| !cell.is_empty() && cell.chars().all(char::is_alphanumeric) && cell.contains(char::is_lowercase);
-    let names = listed
-        .split('|')
-        .skip(1)
-        .map(str::trim)
-        .filter(is_api)
-        .filter(|cell| *cell != "versions");
-    assert_eq!(
-        names.count(),
-        apis.len(),
-        "docs/guide/broker.md lists an API that is not served"
-    );
 }
 
 /// The actions that the statements of a policy allow.
@@ -195,25 +180,6 @@ fn allowed(policy: &str) -> BTreeSet<String> {
             .collect(),
     });
     actions.collect()
-}
-
-#[test]
-fn policies_hold_what_the_verbs_need_and_nothing_else() {
-    let needed = |changes: bool| -> BTreeSet<String> {
-        let all = permission::PERMISSIONS.iter().filter(|one| one.changes == changes);
-        all.flat_map(|one| one.actions)
-            .map(|action| (*action).to_owned())
-            .collect()
-    };
-    assert_eq!(allowed("policy-read"), needed(false));
-    assert_eq!(allowed("policy-operate"), needed(true));
-    let page = page("rights.md");
-    for action in needed(false).iter().chain(&needed(true)) {
-        assert!(
-            page.contains(&format!("`{action}`")),
-            "docs/guide/rights.md lacks {action}"
-        );
-    }
 }
 
 /// The names of operations in the source that talks to AWS, by service.

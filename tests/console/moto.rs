@@ -9,10 +9,13 @@ use azimuth::model::cloud::{Instance, Volume};
 use azimuth::model::cluster::Cluster;
 use azimuth::model::identity::{Confidence, Identity, Method, Rules};
 use azimuth::model::logdir::LogDir;
+use azimuth::model::volume::{Change, Shape};
 use azimuth::model::{BrokerId, Moment, Observed, Snapshot};
 use azimuth::source::aws::{Aws, MetricTarget, Options, Scope};
 
 const GIB: u64 = 1 << 30;
+/// Of the instance that is nobody's broker.
+const STRANGER: &str = "127.0.1.200";
 
 /// The source, or `None` and a word about it where there is no moto.
 fn moto() -> Option<Aws> {
@@ -319,4 +322,55 @@ async fn seeded_at(aws: &Aws, volumes: &BTreeMap<String, Volume>) -> Moment {
     let ids: Vec<_> = volumes.keys().cloned().collect();
     let change = aws.modifications(&ids).await.unwrap().into_values().next().unwrap();
     change.started_at.unwrap()
+}
+
+/// The instance that is nobody's broker: what is done to it disturbs no other test.
+async fn stranger() -> Option<(Aws, Instance)> {
+    let url = std::env::var("AZIMUTH_MOTO_URL").ok()?;
+    let options = Options {
+        endpoint_url: Some(url),
+        region: Some("us-east-1".to_owned()),
+        simulated: true,
+        ..Options::default()
+    };
+    let aws = Aws::connect(options).unwrap();
+    let all = aws
+        .instances(&Scope::Addresses(vec![STRANGER.to_owned()]))
+        .await
+        .unwrap();
+    let found = all
+        .into_values()
+        .find(|one| one.private_addresses.contains(&STRANGER.to_owned()));
+    Some((aws, found.unwrap()))
+}
+
+#[tokio::test]
+async fn a_volume_is_tried_modified_and_found_as_ec2_has_it() {
+    if moto().is_none() {
+        return;
+    }
+    let (aws, instance) = stranger().await.unwrap();
+    let own = aws.volumes(std::slice::from_ref(&instance.id)).await.unwrap();
+    let first = own.into_values().next().unwrap();
+    let token = format!("test-{}", uuid::Uuid::new_v4());
+
+    // DryRun says that it would be done, and does nothing.
+    let from = Shape::of(&first);
+    let larger = Change::Modify {
+        volume: first.id.clone(),
+        to: Shape {
+            size_gib: from.size_gib + 1,
+            ..from.clone()
+        },
+        from: from.clone(),
+    };
+    assert_eq!(aws.change(&larger, &token, true).await.unwrap(), Vec::<String>::new());
+    assert_eq!(Shape::of(&aws.volume(&first.id).await.unwrap().unwrap()), from);
+    aws.change(&larger, &token, false).await.unwrap();
+    let now = aws.volume(&first.id).await.unwrap().unwrap();
+    assert_eq!(now.size_gib, from.size_gib + 1);
+    let ids = [first.id.clone()];
+    assert_eq!(aws.modifications(&ids).await.unwrap()[&first.id].state, "completed");
+
+    assert_eq!(aws.volume("vol-00000000000000bad").await.unwrap(), None);
 }

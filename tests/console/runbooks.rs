@@ -359,7 +359,7 @@ async fn the_runbook_of_a_failed_zone_works_in_the_demo() {
 
 /// The disk is not full in truth: what fills the one of the drill is not Kafka's, so no remedy of records would free it.
 #[tokio::test(flavor = "multi_thread")]
-async fn the_runbooks_of_disks_and_upgrades_work_in_the_demo() {
+async fn the_runbooks_of_disks_snapshots_and_upgrades_work_in_the_demo() {
     let _alone = super::drills::GROUND.lock().await;
     let demo = Demo::start(None).await;
     let disk = "disk-filling --set broker=5 --set patience=3m --answer remedy=retention --answer topic=clicks \
@@ -372,6 +372,11 @@ async fn the_runbooks_of_disks_and_upgrades_work_in_the_demo() {
         "set once, taken back once"
     );
     demo.straight(disk).await;
+
+    // Killed right after a snapshot was made: it is not made again.
+    demo.killed("snapshot-backup --set brokers=3", 11).await;
+    assert_eq!(demo.operations("snapshot vol-").await, 1);
+    demo.straight("snapshot-backup --set brokers=2").await;
 
     let roll = "rolling-upgrade --set soak=1s --set hold=1s --set patience=3m --set version=4.1 --answer ready=yes \
                 --answer finalize=yes";

@@ -250,7 +250,13 @@ async fn from_the_screens_a_volume_is_modified_and_snapshotted() {
     screen.press("M").shows("volume modify vol-").await;
     screen.press("\r").shows("1→2 GiB").await;
     screen.shows("cannot shrink").await;
-    screen.press("\u{1b}");
+    // The plan ignores keys at first.
+    let started = Instant::now();
+    while screen.text().contains("PLAN volume modify") {
+        assert!(started.elapsed() < PATIENCE, "never left:\n{}", screen.text());
+        screen.press("\u{1b}");
+        tokio::time::sleep(LOOK).await;
+    }
     screen.press("S").shows("volume snapshot:").await;
     screen.apply().await;
     let started = Instant::now();

@@ -75,7 +75,9 @@ pub const CHECKS: &[Check] = &[
         holds: Holds::Update,
         today: "right for separate clusters; a stretched cluster needs no client stopped",
         planes: &[],
-        judge: |_| Outcome::advice("rehearse it: azimuth wait lag --all --below 0 is the gate before producers come back"),
+        judge: |_| {
+            Outcome::advice("rehearse it: azimuth wait lag --all --below 0 is the gate before producers come back")
+        },
     },
     Check {
         id: "zone-loss-partitions",

@@ -161,7 +161,7 @@ pub enum Action {
     Apply,
     /// Save the plan to a file.
     Save,
-    /// Give the plan its reason, and go on against the gates that may be overridden.
+    /// Say why, and go on against soft gates.
     Override,
     /// Edit the command, and plan it again.
     Revise,
