@@ -428,6 +428,10 @@ fn is_growing(wish: &volume::Wish) -> bool {
 }
 
 /// What EC2 tells of a volume or snapshot that belongs to no broker that is seen, and whether it would carry the change out.
+#[cfg_attr(
+    not(feature = "aws"),
+    expect(unused_variables, reason = "without AWS there is none to ask")
+)]
 async fn tried(sources: &Sources, wish: &mut volume::Wish, snapshot: &Snapshot) {
     let aws = match &sources.aws {
         Ok(aws) => aws,

@@ -66,6 +66,10 @@ impl Engine {
         format!("azimuth-{operation}-{}", at + 1)
     }
 
+    #[cfg_attr(
+        not(feature = "aws"),
+        expect(unused_variables, reason = "without AWS there is none to ask")
+    )]
     async fn change_volume(&mut self, at: usize, change: &Change) -> Result<End, Error> {
         let aws = match &self.sources.aws {
             Ok(aws) => aws.clone(),
