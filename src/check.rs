@@ -4,6 +4,7 @@
 //! [`cause`] holds one rule a file, each of which may name a culprit; [`triage`] puts them into the ten lines that a person
 //! reads first. Verdicts have four values, and unknown is never taken for pass.
 
+pub mod brief;
 pub mod cause;
 pub mod condition;
 pub mod explain;

@@ -10,6 +10,8 @@ mod check;
 mod config;
 mod consent;
 mod context;
+mod cost;
+mod dashboard;
 pub mod demo;
 mod exit;
 mod facts;
@@ -28,6 +30,8 @@ mod quorum;
 mod quota;
 mod reassign;
 mod record;
+mod recorder;
+mod replay;
 mod restart;
 mod runbook;
 mod throttle;
@@ -98,6 +102,9 @@ async fn answer(line: &Line) -> Result<Exit, Failure> {
         return Err(Failure::usage("no command; azimuth --help lists them"));
     };
     let monitors = matches!(line.global.output, Output::Prom | Output::Nagios);
+    if line.global.output == Output::Md && !matches!(command, Command::Replay(_)) {
+        return Err(Failure::usage("-o md is for replay; -o json has every answer"));
+    }
     if monitors && !matches!(command, Command::Check(checks::Verb::Run(_)) | Command::Triage(_)) {
         let form = line.global.output;
         return Err(Failure::usage(format!(
@@ -107,6 +114,8 @@ async fn answer(line: &Line) -> Result<Exit, Failure> {
     let answer = match command {
         Command::Check(verb) => return check::run(line, verb).boxed().await,
         Command::Whatif(verb) => whatif::answer(line, verb).boxed().await?,
+        Command::Dashboard(asked) => dashboard::answer(line, asked).boxed().await?,
+        Command::Cost(asked) => cost::answer(line, asked).boxed().await?,
         Command::Broker(verb) => match verb.change() {
             Some((intent, overrides)) => return change::carry_out(line, intent, overrides).boxed().await,
             None => broker::answer(line, verb).await?,
@@ -171,6 +180,8 @@ async fn answer(line: &Line) -> Result<Exit, Failure> {
         Command::Leader(verb) => return leader::run(line, verb).boxed().await,
         Command::Operation(verb) => return operation::run(line, verb).boxed().await,
         Command::Capture(verb) => capture::answer(line, verb).await?,
+        Command::Replay(asked) => return replay::run(line, asked).boxed().await,
+        Command::Recorder(asked) => return recorder::run(line, asked).boxed().await,
         Command::Context(verb) => context::answer(line, verb).await?,
         Command::Wait(verb) => return wait::run(line, verb).boxed().await,
         Command::Triage(asked) => return triage::run(line, asked).boxed().await,

@@ -10,6 +10,8 @@ pub mod check;
 pub mod completions;
 pub mod config;
 pub mod context;
+pub mod cost;
+pub mod dashboard;
 pub mod demo;
 pub mod feature;
 pub mod global;
@@ -23,6 +25,8 @@ pub mod quorum;
 pub mod quota;
 pub mod reassign;
 pub mod record;
+pub mod recorder;
+pub mod replay;
 pub mod restart;
 pub mod runbook;
 pub mod schedule;
@@ -94,6 +98,10 @@ pub enum Command {
     /// What would be: a zone lost, a broker restarted, brokers added
     #[command(subcommand)]
     Whatif(whatif::Verb),
+    /// What the article says to monitor, with charts and alarms
+    Dashboard(dashboard::Dashboard),
+    /// What it costs: between zones, by topic and group, volumes, instances
+    Cost(cost::Cost),
     /// Brokers: state, placement, disk, limits, configs; stop, start
     #[command(subcommand)]
     Broker(broker::Verb),
@@ -160,6 +168,10 @@ pub enum Command {
     /// Everything known of a cluster, in a file
     #[command(subcommand)]
     Capture(capture::Verb),
+    /// What was recorded, step by step
+    Replay(replay::Replay),
+    /// Record without screens, and tell other monitors what is found
+    Recorder(recorder::Recorder),
     /// Clusters to work with
     #[command(subcommand)]
     Context(context::Verb),
@@ -222,6 +234,10 @@ impl Command {
             Self::Operation(verb) => verb.words(),
             Self::Wait(verb) => verb.words(),
             Self::Capture(verb) => verb.words(),
+            Self::Cost(cost) => cost.words(),
+            Self::Dashboard(dashboard) => dashboard.words(),
+            Self::Replay(replay) => replay.words(),
+            Self::Recorder(recorder) => recorder.words(),
             Self::Context(verb) => verb.words(),
             Self::Check(verb) => verb.words(),
             Self::Whatif(verb) => verb.words(),

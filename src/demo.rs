@@ -318,6 +318,7 @@ async fn entry(
         changes: true,
         reason: false,
         probe_topic: Some(workload::PROBE_TOPIC.to_owned()),
+        record: true,
         // Said here, it is not pinned in the user's state: the next demo is another cluster.
         cluster_id: Some(kafka.cluster().await?.id),
         aws: Some(Aws {

@@ -10,8 +10,10 @@ mod history;
 mod live;
 mod look;
 mod pace;
+pub mod past;
 mod rate;
 mod recorder;
+mod reel;
 mod ring;
 mod section;
 mod store;
@@ -20,6 +22,7 @@ pub mod trial;
 mod tests;
 
 pub use crate::source::Error;
+pub use crate::source::aws::{Aws, Datum};
 pub use crate::source::capture;
 pub use crate::source::kafka::record::{
     Delivered, NewRecord, Overflow, Producer, Start, Tail, TailRequest, Until, wait_closed,
@@ -40,7 +43,7 @@ use crate::model::transaction;
 use crate::model::{BrokerId, Snapshot};
 use crate::settings::Paths;
 use crate::settings::context::Context;
-use crate::source::aws::{self, Aws};
+use crate::source::aws;
 use crate::source::kafka::record::Prober;
 use crate::source::kafka::{Kafka, Partitions, Security, Target, record};
 use crate::source::prometheus::Prometheus;
@@ -245,7 +248,9 @@ pub async fn collect_rates(sources: &Sources, needs: &Needs, deadline: Duration,
     let look = sources.look();
     let began = tokio::time::Instant::now();
     let first = collect::collect(&look, needs, deadline).await;
-    if needs.contains(&Section::Groups) && is_recorded(&first, apart) {
+    // What logs and their directories grow is not recorded.
+    let recorded = needs.contains(&Section::Groups) && !needs.contains(&Section::Logdirs);
+    if recorded && is_recorded(&first, apart) {
         return first;
     }
     tokio::time::sleep(apart).await;

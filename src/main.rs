@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use azimuth::cli::{self, Exit};
 use azimuth::command::demo::Demo;
-use azimuth::command::{Command, Line};
+use azimuth::command::{Command, Line, Output};
 use azimuth::demo::Begin;
 use azimuth::feed;
 use azimuth::tui;
@@ -68,6 +68,9 @@ async fn run(line: &Line) -> Exit {
         None if !cli::has_terminal() => cli::no_terminal(),
         None => screens(line).await,
         Some(Command::Demo(asked)) if !asked.headless && cli::has_terminal() => demo(line, asked).await,
+        Some(Command::Replay(asked)) if cli::has_terminal() && line.global.output == Output::Table => {
+            ended(tui::past::replay(line, asked).await)
+        }
         Some(_) => cli::run(line).await,
     }
 }

@@ -33,12 +33,15 @@ pub mod reassignment;
 pub mod right;
 pub mod row;
 pub mod record;
+pub mod secret;
 pub mod snapshot;
+pub mod spark;
 pub mod throttle;
 pub mod topic;
 pub mod user;
 pub mod volume;
 pub mod transaction;
+pub mod when;
 
 pub use nearest::nearest;
 pub use observed::{Health, Observed, Trouble};

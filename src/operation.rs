@@ -12,6 +12,7 @@ pub mod client;
 mod config;
 pub mod engine;
 pub mod feature;
+pub mod fleet;
 pub mod folder;
 pub mod ground;
 mod group;

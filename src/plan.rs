@@ -5,6 +5,7 @@
 
 pub mod acl;
 pub mod config;
+pub mod cost;
 pub mod drift;
 pub mod feature;
 pub mod gate;

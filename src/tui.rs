@@ -3,6 +3,7 @@
 pub mod app;
 pub mod input;
 pub mod open;
+pub mod past;
 pub mod run;
 pub mod runtime;
 pub mod terminal;
@@ -43,6 +44,8 @@ pub struct Options {
     pub contexts: Vec<Context>,
     pub appearance: Appearance,
     pub paths: Option<Paths>,
+    /// What time it is on the screens; `None` is the machine's.
+    pub clock: Option<run::Clock>,
 }
 
 /// How the person left.
@@ -138,12 +141,13 @@ fn console(options: Options) -> color_eyre::Result<Console> {
         contexts,
         appearance,
         paths,
+        clock,
     } = options;
     let router = router(&appearance, paths.as_ref())?;
     let mouse = appearance.mouse.unwrap_or(false);
     let (look, name) = look(&appearance, paths);
     let theme = look.theme(&name).map_err(|error| eyre!(error))?;
-    let clock: run::Clock = Box::new(Moment::now);
+    let clock: run::Clock = clock.unwrap_or_else(|| Box::new(Moment::now));
     let (runtime, messages) = Runtime::new(facts, verbs.clone());
     let state = State::new(Start {
         now: clock(),

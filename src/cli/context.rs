@@ -4,13 +4,17 @@ mod diff;
 mod test;
 
 use std::path::Path;
+use std::time::Duration;
 
 use super::exit::{Failure, say};
 use super::facts::{asked, paths};
 use super::output::{Answer, Column, Data, Field, Rank};
+use crate::check::brief::Brief;
+use crate::check::triage::Status;
 use crate::command::context::{Entry as New, Verb};
 use crate::command::{Global, Line};
 use crate::feed;
+use crate::operation::fleet;
 use crate::settings::context::{Aws, Contexts, Endpoints, Entry, Urls, address_list};
 use crate::settings::pin::Pins;
 use crate::settings::target::{self, Asked};
@@ -27,7 +31,8 @@ struct Row {
 
 pub async fn answer(line: &Line, verb: &Verb) -> Result<Answer, Failure> {
     match verb {
-        Verb::List => list(&line.global),
+        Verb::List { verdict: false } => list(&line.global),
+        Verb::List { verdict: true } => fleet(&line.global).await,
         Verb::Show { name } => show(&line.global, name.as_ref()),
         Verb::Test { name } => {
             let (context, _) = chosen(&line.global, name.as_ref())?;
@@ -55,6 +60,69 @@ fn list(global: &Global) -> Result<Answer, Failure> {
         .map(|(name, entry)| row(name, entry, &file, &pins))
         .collect();
     Ok(Answer::list(COLUMNS, &rows, "context", |row| row.name.clone()))
+}
+
+/// Every cluster, asked at once.
+async fn fleet(global: &Global) -> Result<Answer, Failure> {
+    let (paths, asked) = (paths()?, asked(global));
+    let lines = fleet::look(&asked, &paths, super::facts::patience(global).min(LOOK)).await?;
+    let mut answer = Answer::list(VERDICTS, &lines, "context", |(name, _)| name.clone());
+    let seen = || lines.iter().filter_map(|(_, brief)| brief.as_ref().ok());
+    answer.is_no = seen().any(|brief| brief.status == Status::Fail);
+    answer.complete = seen().count() == lines.len();
+    Ok(answer)
+}
+
+/// A cluster that has not answered by then is not seen.
+const LOOK: Duration = Duration::from_secs(10);
+
+const VERDICTS: &[Column<fleet::Line>] = &[
+    Column {
+        key: "context",
+        title: "CONTEXT",
+        rank: Rank::Always,
+        field: |(name, _)| Field::text(name.as_str()),
+    },
+    Column {
+        key: "status",
+        title: "STATUS",
+        rank: Rank::Always,
+        field: |(_, brief)| of(brief, |brief| Field::text(brief.status.to_string())),
+    },
+    Column {
+        key: "brokers_up",
+        title: "UP",
+        rank: Rank::Always,
+        field: |(_, brief)| of(brief, |brief| Field::number(brief.up as i64, brief.up)),
+    },
+    Column {
+        key: "brokers",
+        title: "BROKERS",
+        rank: Rank::Always,
+        field: |(_, brief)| of(brief, |brief| Field::number(brief.brokers as i64, brief.brokers)),
+    },
+    Column {
+        key: "culprit",
+        title: "CULPRIT",
+        rank: Rank::Always,
+        field: |(_, brief)| of(brief, |brief| Field::text(brief.culprit.as_str())),
+    },
+    Column {
+        key: "headline",
+        title: "VERDICT",
+        rank: Rank::Always,
+        field: |(_, brief)| of(brief, |brief| Field::text(brief.headline.as_str())),
+    },
+];
+
+fn of(brief: &Result<Brief, String>, show: impl FnOnce(&Brief) -> Field) -> Field {
+    match brief {
+        Ok(brief) => show(brief),
+        Err(why) => Field {
+            reason: Some(why.clone()),
+            ..Field::data(Data::Null, "?")
+        },
+    }
 }
 
 fn show(global: &Global, name: Option<&String>) -> Result<Answer, Failure> {

@@ -1,5 +1,7 @@
 //! What a read starts from: a look at the cluster, or a capture; and what every answer ends with.
 
+use std::path::Path;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures::FutureExt;
@@ -9,7 +11,8 @@ use super::missing;
 use super::output::{Answer, Problem};
 use crate::command::value::Time;
 use crate::command::{Global, Line};
-use crate::feed::{self, Needs, Section, Sources, capture};
+use crate::feed::past::Past;
+use crate::feed::{self, Needs, Section, Sources};
 use crate::model::history::Window;
 use crate::model::row::Rows;
 use crate::model::row::group::GroupRow;
@@ -45,7 +48,7 @@ pub async fn gather_over(line: &Line, needs: &[Section], window: Option<Duration
     let needs: Needs = needs.iter().copied().collect();
     let began = Instant::now();
     let snapshot = match &line.global.from {
-        Some(path) => capture::load(path).map_err(Failure::usage)?,
+        Some(path) => past(&line.global, path)?,
         // Boxed: the question to a whole cluster is a large future, and every command holds one.
         None => look(&line.global, &needs, window).boxed().await?,
     };
@@ -61,6 +64,15 @@ pub async fn gather_over(line: &Line, needs: &[Section], window: Option<Duration
         snapshot,
         now,
     })
+}
+
+/// From the capture, or the moment of the recording, that `--from` names.
+fn past(global: &Global, from: &Path) -> Result<Snapshot, Failure> {
+    let (asked, paths) = (asked(global), Paths::of_user());
+    let past = Past::of_argument(from, &asked, paths.as_ref(), Moment::now());
+    let (mut past, step) = past.map_err(Failure::usage)?;
+    let snapshot = past.look(step).map_err(Failure::partial)?;
+    Ok(Arc::unwrap_or_clone(snapshot))
 }
 
 /// Says what rates are over, where two looks were asked for.

@@ -104,7 +104,19 @@ async fn watch(line: &Line, asked: &Triage) -> Result<Exit, Failure> {
     Ok(last)
 }
 
-fn judge(snapshot: &Snapshot, now: Moment, strict: bool) -> check::Triage {
+/// What was so at a moment that is over. Journals tell what operations do now, so they explain nothing here.
+pub(super) fn judge_past(snapshot: &Snapshot, now: Moment) -> check::Triage {
+    let rows = Rows::of(snapshot, now);
+    check::Triage::of(&check::Facts {
+        snapshot,
+        rows: &rows,
+        acts: &[],
+        strict: false,
+        now,
+    })
+}
+
+pub(super) fn judge(snapshot: &Snapshot, now: Moment, strict: bool) -> check::Triage {
     with_facts(snapshot, now, strict, check::Triage::of)
 }
 
@@ -140,10 +152,7 @@ fn acts(snapshot: &Snapshot) -> Vec<Act> {
             let is_running = status.phase == Phase::Running;
             let how = match status.phase {
                 Phase::Running => "began",
-                Phase::Paused => "is paused",
-                Phase::Finished => "finished",
-                Phase::Aborted => "was aborted",
-                Phase::Failed => "failed",
+                phase => phase.words(),
             };
             Act {
                 id: status.id.to_string(),
@@ -174,7 +183,7 @@ fn exit(judged: &check::Triage, complete: bool, fail_on: FailOn) -> Exit {
 
 /// Nagios has numbers of its own: 1 warning, 2 critical (our usage), 3 unknown.
 fn nagios_exit(document: &Document<'_>) -> Exit {
-    match (document.status, document.complete) {
+    match (document.told.status, document.complete) {
         (Status::Fail, _) => Exit::Usage,
         (Status::Warn, _) => Exit::No,
         (Status::Ok, false) => Exit::Partial,
@@ -184,7 +193,7 @@ fn nagios_exit(document: &Document<'_>) -> Exit {
 
 /// What scripts get.
 #[derive(Serialize)]
-struct Document<'a> {
+pub(super) struct Document<'a> {
     azimuth: u32,
     kind: &'static str,
     context: Option<&'a str>,
@@ -199,6 +208,13 @@ struct Document<'a> {
     clock_factor: u32,
     complete: bool,
     problems: Vec<Problem>,
+    #[serde(flatten)]
+    told: Judged<'a>,
+}
+
+/// What triage says, for whoever reads JSON.
+#[derive(Serialize)]
+pub(super) struct Judged<'a> {
     status: Status,
     culprit: &'a Culprit,
     lines: Vec<Item<'a>>,
@@ -238,17 +254,7 @@ struct Next<'a> {
 }
 
 impl<'a> Document<'a> {
-    fn of(judged: &'a check::Triage, snapshot: &'a Snapshot, problems: Vec<Problem>, now: Moment) -> Self {
-        let item = |line: &'a Told| Item {
-            name: line.name,
-            verdict: line.verdict,
-            text: &line.text,
-            why: line.why.as_deref(),
-            since: line.since.map(|since| since.at),
-            since_basis: line.since.map(basis),
-            source: &line.source,
-            evidence: line.evidence.as_ref(),
-        };
+    pub(super) fn of(judged: &'a check::Triage, snapshot: &'a Snapshot, problems: Vec<Problem>, now: Moment) -> Self {
         Self {
             azimuth: 1,
             kind: "triage",
@@ -261,6 +267,24 @@ impl<'a> Document<'a> {
             clock_factor: snapshot.cloud.clock_factor.max(1),
             complete: problems.is_empty(),
             problems,
+            told: Judged::of(judged),
+        }
+    }
+}
+
+impl<'a> Judged<'a> {
+    pub(super) fn of(judged: &'a check::Triage) -> Self {
+        let item = |line: &'a Told| Item {
+            name: line.name,
+            verdict: line.verdict,
+            text: &line.text,
+            why: line.why.as_deref(),
+            since: line.since.map(|since| since.at),
+            since_basis: line.since.map(basis),
+            source: &line.source,
+            evidence: line.evidence.as_ref(),
+        };
+        Self {
             status: judged.status,
             culprit: &judged.culprit,
             lines: judged.lines.iter().map(item).collect(),
@@ -296,7 +320,7 @@ fn basis(since: Since) -> &'static str {
 }
 
 /// A watch prints one JSON document a line, so that a reader knows where one ends.
-fn print(line: &Line, document: &Document<'_>, watching: bool) -> Result<Exit, Failure> {
+pub(super) fn print(line: &Line, document: &Document<'_>, watching: bool) -> Result<Exit, Failure> {
     let mut out = super::out::stdout();
     let failed =
         |error: &dyn std::fmt::Display| Failure::new(Exit::Bug, format!("the answer cannot be written: {error}"));
@@ -312,20 +336,20 @@ fn print(line: &Line, document: &Document<'_>, watching: bool) -> Result<Exit, F
         Output::Yaml => output::yaml(document).map_err(|error| failed(&error))?,
         Output::Prom => prometheus(document),
         Output::Nagios => nagios(document),
-        Output::Table | Output::Wide | Output::Csv | Output::Name => plain(document, watching),
+        Output::Table | Output::Wide | Output::Csv | Output::Name | Output::Md => plain(document, watching),
     };
     super::printed(out.write_all(text.as_bytes()).and_then(|()| out.flush()))
 }
 
 /// A page for the textfile collector.
-fn prometheus(document: &Document<'_>) -> String {
+pub(super) fn prometheus(document: &Document<'_>) -> String {
     let quoted = |text: Option<&str>| format!("{:?}", text.unwrap_or_default());
     let of = format!(
         "context={},cluster_id={}",
         quoted(document.context),
         quoted(document.cluster_id)
     );
-    let status = document.status as u8;
+    let status = document.told.status as u8;
     let complete = u8::from(document.complete);
     let seen = document.taken_at.as_second();
     format!(
@@ -340,15 +364,15 @@ fn prometheus(document: &Document<'_>) -> String {
 
 /// One line: the headline, with numbers behind the bar.
 fn nagios(document: &Document<'_>) -> String {
-    let word = match (document.status, document.complete) {
+    let word = match (document.told.status, document.complete) {
         (Status::Fail, _) => "CRITICAL",
         (Status::Warn, _) => "WARNING",
         (Status::Ok, false) => "UNKNOWN",
         (Status::Ok, true) => "OK",
     };
-    let headline = document.lines.first().map_or("", |line| line.text);
+    let headline = document.told.lines.first().map_or("", |line| line.text);
     let headline = foreign::plain(headline).replace('|', "/");
-    let causes = document.causes.len();
+    let causes = document.told.causes.len();
     format!(
         "AZIMUTH {word} - {}: {headline} | causes={causes}\n",
         document.context.unwrap_or_default()
@@ -365,7 +389,7 @@ fn plain(document: &Document<'_>, watching: bool) -> String {
     } else if watching {
         text.push_str(&format!("\n{}\n", document.taken_at.strftime("%H:%M:%SZ")));
     }
-    for item in &document.lines {
+    for item in &document.told.lines {
         let mark = match item.verdict {
             Verdict::Pass => "●",
             Verdict::Warn => "▲",

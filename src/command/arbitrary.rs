@@ -10,9 +10,9 @@ use super::schedule::{Until, When};
 use super::throttle::CatchUpRate;
 use super::value::{Assignment, Brokers, DirName, Offset, PartitionName, Rate, Size, Swap, Time};
 use super::{
-    Command, Global, Line, Output, acl, broker, capture, check, completions, config, context, demo, feature, group,
-    leader, logdir, man, operation, partition, quorum, quota, reassign, record, restart, runbook, throttle, topic,
-    transaction, triage, user, volume, wait, whatif,
+    Command, Global, Line, Output, acl, broker, capture, check, completions, config, context, cost, dashboard, demo,
+    feature, group, leader, logdir, man, operation, partition, quorum, quota, reassign, record, recorder, replay,
+    restart, runbook, throttle, topic, transaction, triage, user, volume, wait, whatif,
 };
 use crate::model::Moment;
 use crate::model::acl::Operation;
@@ -21,6 +21,7 @@ use crate::model::driver::{Action, DriverName};
 use crate::model::quota::{Entity, Whom};
 use crate::model::record::view::Form;
 use crate::model::row::difference::Part;
+use crate::model::when;
 use crate::plan::reassign::Measure;
 use crate::plan::schedule::{PauseAfter, Window};
 
@@ -181,6 +182,13 @@ impl Random {
         })
     }
 
+    fn then(&mut self) -> when::When {
+        match self.flip() {
+            true => when::When::At(Moment::from_second(self.below(2_000_000_000) as i64).unwrap()),
+            false => when::When::Day(self.below(86_400) as u32),
+        }
+    }
+
     fn path(&mut self) -> PathBuf {
         PathBuf::from(self.text())
     }
@@ -251,7 +259,7 @@ impl Random {
     }
 
     fn command(&mut self) -> Command {
-        match self.below(27) {
+        match self.below(31) {
             0 => Command::Broker(match self.below(5) {
                 0 => broker::Verb::List {
                     window: self.maybe(Self::time),
@@ -386,6 +394,22 @@ impl Random {
                 _ => whatif::Verb::AddBroker {
                     count: 1 + self.below(1000) as u32,
                 },
+            }),
+            30 => Command::Dashboard(dashboard::Dashboard {
+                metric: self.maybe(Self::text),
+                window: self.maybe(Self::time),
+            }),
+            29 => Command::Cost(cost::Cost {
+                window: self.maybe(Self::time),
+            }),
+            27 => Command::Replay(replay::Replay {
+                at: self.maybe(Self::then),
+                to: self.maybe(Self::then),
+            }),
+            28 => Command::Recorder(recorder::Recorder {
+                unit: self.flip(),
+                metrics: self.maybe(|any| ([127, 0, 0, 1], any.below(60_000) as u16).into()),
+                cloudwatch: self.maybe(Self::text),
             }),
             12 => Command::Demo(match self.flip() {
                 true => demo::Demo {
@@ -912,7 +936,7 @@ impl Random {
                 b: self.text(),
                 only: self.some(0, |_| Part::Configs),
             },
-            0 => context::Verb::List,
+            0 => context::Verb::List { verdict: self.flip() },
             1 => context::Verb::Show {
                 name: self.maybe(Self::text),
             },

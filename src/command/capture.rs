@@ -11,9 +11,14 @@ use super::words::Words;
 pub enum Verb {
     /// Ask the cluster everything and save the answers; `--from FILE` then answers every read from it
     #[command(after_long_help = "\
+What it holds opens anywhere: azimuth --from FILE shows it in the screens, without a cluster, AWS or settings. Secrets are left
+out: sensitive configs, what looks like a password, a key or a token in tags, client ids, configs and messages, and the metadata
+of commits.
+
 Examples:
   azimuth capture save incident.json.zst --context prod-eu       packed, for its name ends in .zst
-  azimuth broker list --from incident.json.zst")]
+  azimuth broker list --from incident.json.zst
+  azimuth --from incident.json.zst                               the screens on it")]
     Save {
         #[arg(value_name = "FILE")]
         file: PathBuf,

@@ -11,8 +11,13 @@ pub enum Verb {
     /// All contexts of the file
     #[command(after_long_help = "\
 Examples:
-  azimuth context list")]
-    List,
+  azimuth context list
+  azimuth context list --verdict                 the fleet: each cluster asked and judged, a line each")]
+    List {
+        /// Ask every cluster, and say how it is: 1 where one fails, 3 where one was not seen
+        #[arg(long)]
+        verdict: bool,
+    },
     /// One context, with what follows from it
     #[command(after_long_help = "\
 Examples:
@@ -98,7 +103,7 @@ fn part(text: &str) -> Result<Part, String> {
 impl Verb {
     pub(super) fn words(&self) -> Words {
         match self {
-            Self::List => Words::new(&["context", "list"]),
+            Self::List { verdict } => Words::new(&["context", "list"]).flag("--verdict", *verdict),
             Self::Show { name } => Words::new(&["context", "show"]).names(name),
             Self::Test { name } => Words::new(&["context", "test"]).names(name),
             Self::Diff { a, b, only } => {

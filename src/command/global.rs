@@ -30,8 +30,8 @@ pub struct Global {
     #[arg(short = 'X', global = true, value_name = "KEY=VALUE", help_heading = "Target")]
     pub property: Vec<String>,
 
-    /// Answer from a capture instead of a cluster
-    #[arg(long, global = true, value_name = "CAPTURE", help_heading = "Target")]
+    /// Answer from a capture instead of a cluster, or from what was recorded of it at a time in UTC
+    #[arg(long, global = true, value_name = "CAPTURE|TIME", help_heading = "Target")]
     pub from: Option<PathBuf>,
 
     /// How to print the answer
@@ -96,6 +96,8 @@ pub enum Output {
     Prom,
     /// Of check run and triage: a line and an exit status as Nagios reads them
     Nagios,
+    /// Of replay: the timeline as Markdown
+    Md,
 }
 
 impl Global {

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::model::ends::Ends;
 use crate::model::group::Group;
-use crate::model::history::{Basis, GroupPast, History, Series, Since, Standing, Trail};
+use crate::model::history::{Basis, GroupPast, History, Series, Since, Standing, Trail, gauge};
 use crate::model::offset::Span;
 use crate::model::pace::GroupLook;
 use crate::model::{Moment, Snapshot};
@@ -47,6 +47,18 @@ pub(super) fn sample(history: &mut History, snapshot: &Snapshot, at: Moment) {
             .iter()
             .map(|(topic, partition, told)| (topic, partition, told.span.end));
         history.trail.push(at, told);
+    }
+    let brokers = snapshot
+        .cluster
+        .get()
+        .map_or(&[][..], |cluster| cluster.brokers.as_slice());
+    let gauges = Arc::make_mut(&mut history.gauges);
+    gauges.retain(|id, _| brokers.iter().any(|broker| broker.id == *id));
+    for broker in brokers {
+        let own = gauges.entry(broker.id).or_default();
+        for (gauge, at, value) in gauge::of(snapshot, broker.id, at) {
+            own.entry(gauge).or_default().push(at, value);
+        }
     }
     let broker_bytes = Arc::make_mut(&mut history.broker_bytes);
     broker_bytes.retain(|id, _| snapshot.logdirs.contains_key(id));

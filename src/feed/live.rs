@@ -206,8 +206,12 @@ fn has_suspects(snapshot: &Snapshot, coordinator: Option<BrokerId>) -> bool {
 /// Runs until dropped.
 pub(super) async fn run(look: Look, control: Arc<Control>, sender: watch::Sender<Arc<Snapshot>>) {
     let mut tasks = JoinSet::new();
+    tasks.spawn(recorder::run(
+        Arc::clone(&look.store),
+        look.record.clone(),
+        sender.subscribe(),
+    ));
     tasks.spawn(publish(Arc::clone(&look.store), sender));
-    tasks.spawn(recorder::run(Arc::clone(&look.store), look.record.clone()));
     for section in Section::whole().filter(|section| !section.is_per_broker()) {
         if section.is_cloud() && look.plane.is_absent() {
             continue;

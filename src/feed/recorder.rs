@@ -4,10 +4,12 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::watch;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use super::history;
 use super::look::Look;
+use super::reel::Reel;
 use super::ring::{self, Damaged, Recorded, Ring, Sample};
 use super::store::Store;
 use crate::model::event::{Event, EventKind};
@@ -23,8 +25,9 @@ const AWAIT_ID: Duration = Duration::from_millis(200);
 const COMMAND_SECONDS: i64 = 600;
 
 /// Samples for as long as it is polled. Nothing that goes wrong with the recording stops the samples.
-pub(super) async fn run(store: Arc<Store>, record: Option<Paths>) {
-    let mut ring = match record {
+/// Whole snapshots are recorded as they are published.
+pub(super) async fn run(store: Arc<Store>, record: Option<Paths>, mut published: watch::Receiver<Arc<Snapshot>>) {
+    let mut recording = match record {
         Some(paths) => Some(begin(&store, &paths).await),
         None => None,
     }
@@ -34,7 +37,19 @@ pub(super) async fn run(store: Arc<Store>, record: Option<Paths>) {
     let mut written: Option<Instant> = None;
     let mut sampled: Option<Instant> = None;
     loop {
-        ticks.tick().await;
+        tokio::select! {
+            _ = ticks.tick() => {}
+            Ok(()) = published.changed(), if recording.as_ref().is_some_and(|open| open.ring.is_ours()) => {
+                let snapshot = published.borrow_and_update().clone();
+                if let Some(open) = recording.take() {
+                    recording = match open.reel.wants(&snapshot) {
+                        true => open.write_step(snapshot).await,
+                        false => Some(open),
+                    };
+                }
+                continue;
+            }
+        }
         // What is asked for rarely says nothing new in between.
         let apart = history::INTERVAL.mul_f64(store.stretch()) - history::INTERVAL / 2;
         if sampled.is_some_and(|sampled| sampled.elapsed() < apart) {
@@ -45,16 +60,16 @@ pub(super) async fn run(store: Arc<Store>, record: Option<Paths>) {
         store.sample(at);
         let step = Duration::from_secs(Trail::STEP.unsigned_abs()) - history::INTERVAL / 2;
         if written.is_none_or(|written| written.elapsed() >= step)
-            && let Some(open) = ring.take()
+            && let Some(open) = recording.take()
         {
             written = Some(Instant::now());
-            ring = write(open, store.read(|snapshot| Sample::of(snapshot, at))).await;
+            recording = open.write(store.read(|snapshot| Sample::of(snapshot, at))).await;
         }
     }
 }
 
 /// Waits for the cluster's id, and recalls what was recorded of it.
-async fn begin(store: &Store, paths: &Paths) -> Option<Ring> {
+async fn begin(store: &Store, paths: &Paths) -> Option<Recording> {
     let mut ticks = interval(AWAIT_ID);
     let id = loop {
         ticks.tick().await;
@@ -64,6 +79,7 @@ async fn begin(store: &Store, paths: &Paths) -> Option<Ring> {
     };
     let folder = folder(&id, paths)?;
     let mut recorded = recorded(folder.clone(), Trail::KEPT).await?;
+    let reel = Reel::new(folder.clone());
     let mut ring = Ring::new(folder);
     let damaged = std::mem::take(&mut recorded.damaged);
     store.recall(recorded);
@@ -73,7 +89,7 @@ async fn begin(store: &Store, paths: &Paths) -> Option<Ring> {
     };
     let (ring, told) = tokio::task::spawn_blocking(set_aside).await.ok()?;
     told.into_iter().for_each(|event| store.note(event));
-    Some(ring)
+    Some(Recording { ring, reel })
 }
 
 /// Sets a damaged segment aside, and says so.
@@ -116,7 +132,7 @@ fn id(snapshot: &Snapshot) -> Option<String> {
     snapshot.cluster.get().map(|cluster| cluster.id.clone())
 }
 
-fn folder(id: &str, paths: &Paths) -> Option<PathBuf> {
+pub(super) fn folder(id: &str, paths: &Paths) -> Option<PathBuf> {
     match state::of(id, paths) {
         Ok(state) => Some(state.folder.join(FOLDER)),
         Err(error) => {
@@ -136,13 +152,33 @@ async fn recorded(folder: PathBuf, seconds: i64) -> Option<Recorded> {
     tokio::task::spawn_blocking(load).await.ok()
 }
 
-/// The ring after a sample; a disk that is full now may have room later.
-async fn write(mut ring: Ring, sample: Sample) -> Option<Ring> {
-    let write = move || {
-        if let Err(error) = ring.write(&sample) {
-            tracing::warn!("a sample was not recorded: {error}");
-        }
-        ring
-    };
-    tokio::task::spawn_blocking(write).await.ok()
+/// What a cluster is recorded with; the ring holds the lock for both.
+#[derive(Debug)]
+struct Recording {
+    ring: Ring,
+    reel: Reel,
+}
+
+impl Recording {
+    /// Itself after a sample; a disk that is full now may have room later.
+    async fn write(mut self, sample: Sample) -> Option<Self> {
+        let write = move || {
+            if let Err(error) = self.ring.write(&sample) {
+                tracing::warn!("a sample was not recorded: {error}");
+            }
+            self
+        };
+        tokio::task::spawn_blocking(write).await.ok()
+    }
+
+    /// The same after a snapshot.
+    async fn write_step(mut self, snapshot: Arc<Snapshot>) -> Option<Self> {
+        let write = move || {
+            if let Err(error) = self.reel.write(&snapshot) {
+                tracing::warn!("a snapshot was not recorded: {error}");
+            }
+            self
+        };
+        tokio::task::spawn_blocking(write).await.ok()
+    }
 }

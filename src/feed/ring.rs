@@ -17,8 +17,9 @@ use std::sync::Arc;
 use rustix::fs::{FlockOperation, flock};
 use serde::{Deserialize, Serialize};
 
+use super::reel;
 use crate::model::event::Events;
-use crate::model::history::{Basis, GroupPast, History};
+use crate::model::history::{self, Basis, Gauge, GroupPast, History};
 use crate::model::{BrokerId, Moment, Snapshot};
 
 /// A new segment after so long or so much, so that little is lost with a bad one.
@@ -47,6 +48,8 @@ pub(super) struct Sample {
     pub groups: Vec<(String, i64, i64)>,
     /// Bytes in use.
     pub brokers: Vec<(BrokerId, u64)>,
+    /// The last point of every chart.
+    pub gauges: Vec<(BrokerId, Gauge, history::Sample)>,
     pub pasts: Arc<BTreeMap<String, Arc<GroupPast>>>,
     pub events: Arc<Events>,
 }
@@ -79,6 +82,8 @@ struct Head {
     places: Vec<(String, i32)>,
     groups: Vec<String>,
     brokers: Vec<(BrokerId, u64)>,
+    #[serde(default)]
+    gauges: Vec<(BrokerId, Gauge, history::Sample)>,
     pasts: Option<Arc<BTreeMap<String, Arc<GroupPast>>>>,
     /// Where anything has happened since they were told last.
     #[serde(default)]
@@ -100,6 +105,7 @@ struct Segment {
     bytes: u64,
     told_pasts: Option<Moment>,
     told_events: Option<Arc<Events>>,
+    told_gauges: HashMap<(BrokerId, Gauge), Moment>,
     numbers: Numbers,
 }
 
@@ -130,11 +136,16 @@ impl Sample {
             Some((name.clone(), just(lag)?.value as i64, read.value as i64))
         };
         let bytes = |(id, used): (&BrokerId, &crate::model::history::Series)| Some((*id, just(used)?.value as u64));
+        let last = |(id, all): (&BrokerId, &BTreeMap<Gauge, history::Series>)| {
+            let of = |(gauge, series): (&Gauge, &history::Series)| Some((*id, *gauge, series.latest()?));
+            all.iter().filter_map(of).collect::<Vec<_>>()
+        };
         Self {
             at,
             ends: ends.collect(),
             groups: history.group_lag.iter().filter_map(group).collect(),
             brokers: history.broker_bytes.iter().filter_map(bytes).collect(),
+            gauges: history.gauges.iter().flat_map(last).collect(),
             pasts: Arc::clone(&history.groups),
             events: Arc::clone(&snapshot.events),
         }
@@ -149,6 +160,11 @@ impl Ring {
             lock: None,
             segment: None,
         }
+    }
+
+    /// Whether it is this console that records this cluster.
+    pub fn is_ours(&self) -> bool {
+        self.lock.is_some()
     }
 
     /// Writes a sample, unless another console of this host records this cluster: then `Ok(false)`.
@@ -190,8 +206,14 @@ impl Segment {
             bytes: 0,
             told_pasts: None,
             told_events: None,
+            told_gauges: HashMap::new(),
             numbers: Numbers::default(),
         })
+    }
+
+    /// Whether this point was not written before: CloudWatch has one a minute at most.
+    fn is_new(&self, (id, gauge, point): &(BrokerId, Gauge, history::Sample)) -> bool {
+        self.told_gauges.get(&(*id, *gauge)) != Some(&point.at)
     }
 
     fn write(&mut self, sample: &Sample) -> io::Result<()> {
@@ -208,10 +230,18 @@ impl Segment {
         let mut head = Head {
             at_ms: sample.at.as_millisecond(),
             brokers: sample.brokers.clone(),
+            gauges: sample
+                .gauges
+                .iter()
+                .copied()
+                .filter(|point| self.is_new(point))
+                .collect(),
             pasts,
             events,
             ..Head::default()
         };
+        let points = head.gauges.iter().map(|(id, gauge, point)| ((*id, *gauge), point.at));
+        self.told_gauges.extend(points);
         let numbers = self.numbers.encode(sample, &mut head);
         let mut words = Vec::new();
         ciborium::into_writer(&head, &mut words).map_err(io::Error::other)?;
@@ -330,9 +360,11 @@ fn files(folder: &Path, wanted: &str) -> io::Result<Vec<(Moment, PathBuf)>> {
     Ok(segments)
 }
 
-/// Drops what is too old, and the oldest of what is too much.
+/// Drops what is too old, and the oldest of what is too much, whole snapshots with it.
 fn forget(folder: &Path, now: Moment) -> io::Result<()> {
-    let segments = segments(folder)?;
+    let mut segments = segments(folder)?;
+    segments.extend(files(folder, reel::ENDING)?);
+    segments.sort();
     let mut sizes = Vec::new();
     for (_, path) in &segments {
         sizes.push(fs::metadata(path)?.len());
@@ -340,7 +372,7 @@ fn forget(folder: &Path, now: Moment) -> io::Result<()> {
     let mut all: u64 = sizes.iter().sum();
     for ((began, path), size) in segments.iter().zip(sizes) {
         let old = now.duration_since(*began).as_secs() > KEPT_SECONDS + SEGMENT_SECONDS;
-        if !old && all + SEGMENT_BYTES <= KEPT_BYTES {
+        if !old && all + SEGMENT_BYTES + reel::SEGMENT_BYTES <= KEPT_BYTES {
             break;
         }
         fs::remove_file(path)?;
@@ -371,6 +403,15 @@ impl Ring {
 
 /// What was recorded from `since` on; empty where nothing was. What cannot be read is left out, and named.
 pub(super) fn load(folder: &Path, since: Moment, now: Moment) -> Recorded {
+    load_within(folder, since, now, None)
+}
+
+/// The same as it was at a moment: nothing that was recorded later.
+pub(super) fn load_until(folder: &Path, since: Moment, until: Moment) -> Recorded {
+    load_within(folder, since, until, Some(until))
+}
+
+fn load_within(folder: &Path, since: Moment, now: Moment, until: Option<Moment>) -> Recorded {
     let mut recorded = Recorded::default();
     let segments = segments(folder).unwrap_or_default();
     let mut last: Option<Moment> = None;
@@ -379,8 +420,11 @@ pub(super) fn load(folder: &Path, since: Moment, now: Moment) -> Recorded {
         if segments.get(at + 1).is_some_and(|(next, _)| *next <= since) {
             continue;
         }
+        if until.is_some_and(|until| segments[at].0 > until) {
+            break;
+        }
         let Ok(bytes) = fs::read(path) else { continue };
-        if let Err(at) = replay(&bytes, since, &mut recorded, &mut last) {
+        if let Err(at) = replay(&bytes, (since, until), &mut recorded, &mut last) {
             let path = path.clone();
             recorded.damaged.push(Damaged { path, at });
         }
@@ -400,7 +444,12 @@ pub(super) fn load(folder: &Path, since: Moment, now: Moment) -> Recorded {
 ///
 /// # Errors
 /// The byte from which on it is damaged.
-fn replay(segment: &[u8], since: Moment, recorded: &mut Recorded, last: &mut Option<Moment>) -> Result<(), usize> {
+fn replay(
+    segment: &[u8],
+    (since, until): (Moment, Option<Moment>),
+    recorded: &mut Recorded,
+    last: &mut Option<Moment>,
+) -> Result<(), usize> {
     let mut bytes = segment;
     let mut places: Vec<(String, i32, i64)> = Vec::new();
     let mut groups: Vec<(String, i64)> = Vec::new();
@@ -415,6 +464,9 @@ fn replay(segment: &[u8], since: Moment, recorded: &mut Recorded, last: &mut Opt
         let Ok(at) = Moment::from_millisecond(head.at_ms) else {
             return Err(here);
         };
+        if until.is_some_and(|until| at > until) {
+            return Ok(());
+        }
         recorded.until = Some(at);
         if let Some(events) = head.events {
             recorded.events = Arc::unwrap_or_clone(events);
@@ -464,6 +516,11 @@ fn replay(segment: &[u8], since: Moment, recorded: &mut Recorded, last: &mut Opt
         let broker_bytes = Arc::make_mut(&mut history.broker_bytes);
         for (id, used) in head.brokers {
             broker_bytes.entry(id).or_default().push(at, used as f64);
+        }
+        let gauges = Arc::make_mut(&mut history.gauges);
+        for (id, gauge, point) in head.gauges {
+            let own = gauges.entry(id).or_default();
+            own.entry(gauge).or_default().push(point.at, point.value);
         }
         history.groups = head.pasts.unwrap_or_else(|| std::mem::take(&mut history.groups));
     }
@@ -546,6 +603,7 @@ mod tests {
                 .collect(),
             groups: vec![("g".to_owned(), 100, 5000 + second * 10)],
             brokers: vec![(1, 1 << 30)],
+            gauges: Vec::new(),
             pasts: Arc::default(),
             events: Arc::default(),
         }

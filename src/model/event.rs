@@ -154,6 +154,11 @@ impl Events {
         self.list.iter()
     }
 
+    /// The same, to change what they say.
+    pub fn iter_mut(&mut self) -> impl Iterator<Item = &mut Event> {
+        self.list.iter_mut()
+    }
+
     /// Remembers when a symptom began, and forgets it when it is gone.
     pub fn mark(&mut self, symptom: &Symptom, present: bool, at: Moment, recorded: bool) {
         let name = symptom.to_string();

@@ -1,7 +1,9 @@
 //! The last hours of what matters, bounded: spark lines, rates, ages of offsets, and since when things are as they are.
 
+pub mod gauge;
 mod trail;
 
+pub use gauge::{Gauge, Teller};
 pub use trail::{Sampled, Trail};
 
 use std::collections::{BTreeMap, VecDeque};
@@ -24,6 +26,9 @@ pub struct History {
     pub groups: Arc<BTreeMap<String, Arc<GroupPast>>>,
     /// Bytes in use on a broker's log directories' file systems.
     pub broker_bytes: Arc<BTreeMap<BrokerId, Series>>,
+    /// The numbers whose charts are kept.
+    #[serde(default)]
+    pub gauges: Arc<BTreeMap<BrokerId, BTreeMap<Gauge, Series>>>,
     /// Where logs ended.
     #[serde(default)]
     pub trail: Trail,

@@ -41,10 +41,46 @@ pub struct BrokerMetrics {
     pub cpu_busy: Option<f64>,
     /// By device, between the last two scrapes.
     pub disks: BTreeMap<String, Disk>,
+    /// What clients pushed to it (KIP-714), by the metric's name without `org_apache_kafka_`.
+    #[serde(default)]
+    pub clients: BTreeMap<String, Pushed>,
     /// What the next scrape is compared with.
     pub counters: Counters,
     /// Endpoints of this broker that did not answer beside those that did, one sentence each.
     pub missing: Vec<String>,
+}
+
+/// One metric of several clients.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+pub struct Pushed {
+    /// Series, of which a client may have several.
+    pub clients: u32,
+    pub sum: f64,
+    pub most: f64,
+}
+
+impl Pushed {
+    pub fn add(&mut self, value: f64) {
+        *self = self.with(&Self {
+            clients: 1,
+            sum: value,
+            most: value,
+        });
+    }
+
+    /// Both together.
+    pub fn with(self, other: &Self) -> Self {
+        Self {
+            clients: self.clients + other.clients,
+            sum: self.sum + other.sum,
+            most: self.most.max(other.most),
+        }
+    }
+
+    /// Over all of them; `None` where nobody pushed it.
+    pub fn mean(&self) -> Option<f64> {
+        (self.clients > 0).then(|| self.sum / f64::from(self.clients))
+    }
 }
 
 /// A device of the host.

@@ -147,6 +147,34 @@ pub const NEEDS: &[Need] = &[
         ],
     ),
     reads(
+        "dashboard",
+        &[
+            (Cluster, Describe),
+            (Cluster, DescribeConfigs),
+            (Group, Describe),
+            (Topic, Describe),
+        ],
+    ),
+    reads(
+        "cost",
+        &[
+            (Cluster, Describe),
+            (Cluster, DescribeConfigs),
+            (Topic, Describe),
+            (Group, Describe),
+        ],
+    ),
+    reads(
+        "recorder",
+        &[
+            (Cluster, Describe),
+            (Cluster, DescribeConfigs),
+            (Topic, Describe),
+            (Topic, DescribeConfigs),
+            (Group, Describe),
+        ],
+    ),
+    reads(
         "wait healthy",
         &[
             (Cluster, Describe),
@@ -322,6 +350,7 @@ pub const NEEDS: &[Need] = &[
 /// Verbs that ask a cluster for nothing, or for no more than its name.
 pub const NONE: &[&str] = &[
     "capture show",
+    "replay",
     "check list",
     "check explain",
     "context list",

@@ -67,6 +67,7 @@ pub const PERMISSIONS: &[Permission] = &[
     changes("volume modify", &["ec2:ModifyVolume"]),
     changes("volume modify, volume extend", BY_SSM),
     changes("volume snapshot", &["ec2:CreateSnapshots", "ec2:CreateTags"]),
+    changes("recorder --cloudwatch", &["cloudwatch:PutMetricData"]),
     changes("volume create", &["ec2:CreateVolume", "ec2:CreateTags"]),
     changes("volume attach", &["ec2:AttachVolume"]),
     changes("volume detach", &["ec2:DetachVolume"]),

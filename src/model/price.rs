@@ -45,6 +45,23 @@ pub fn usd_per_gib(volume_type: &str) -> Option<f64> {
     }
 }
 
+/// USD a month of so many custom metrics of CloudWatch, its tiers included (CloudWatch pricing).
+pub fn custom_metrics_usd(metrics: usize) -> f64 {
+    const TIERS: [(f64, f64); 4] = [
+        (10_000.0, 0.30),
+        (240_000.0, 0.10),
+        (750_000.0, 0.05),
+        (f64::INFINITY, 0.02),
+    ];
+    let mut left = metrics as f64;
+    let mut usd = 0.0;
+    for (many, each) in TIERS {
+        usd += left.min(many) * each;
+        left = (left - many).max(0.0);
+    }
+    usd
+}
+
 /// The next sensible step when `kind` binds: twice as much of it on gp3, gp3 instead of an older type. `None` where the
 /// instance binds (no volume helps then), at the maximum, and for types that are not known here.
 pub fn raise(volume: &Volume, kind: LimitKind) -> Option<Raise> {
@@ -104,7 +121,7 @@ fn to_gp3(volume: &Volume) -> Option<Raise> {
 }
 
 /// USD a month for what goes beyond the included throughput and IOPS.
-pub(super) fn gp3_extras(mib: i64, iops: i64) -> f64 {
+pub fn gp3_extras(mib: i64, iops: i64) -> f64 {
     (mib - GP3_MIB).max(0) as f64 * USD_PER_GP3_MIB + (iops - GP3_IOPS).max(0) as f64 * USD_PER_GP3_IOPS
 }
 

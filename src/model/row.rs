@@ -6,6 +6,7 @@ pub mod badge;
 pub mod broker;
 pub mod filling;
 pub mod config;
+pub mod dashboard;
 pub mod difference;
 pub mod group;
 pub mod headroom;

@@ -109,6 +109,19 @@ pub enum Phase {
     Failed,
 }
 
+impl Phase {
+    /// What became of the operation, in words: `finished`, `was aborted`.
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::Running => "runs",
+            Self::Paused => "is paused",
+            Self::Finished => "finished",
+            Self::Aborted => "was aborted",
+            Self::Failed => "failed",
+        }
+    }
+}
+
 /// One step.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "state", rename_all = "snake_case")]

@@ -18,7 +18,7 @@ mod absent;
 mod live;
 
 pub use cache::InstanceCache;
-pub use options::{Invocation, MetricTarget, Options, Order, Scope, Status};
+pub use options::{Datum, Invocation, MetricTarget, Options, Order, Scope, Status};
 
 #[cfg(not(feature = "aws"))]
 pub use absent::Aws;

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::Snapshot;
+use crate::model::{Snapshot, secret};
 use crate::source::Error;
 
 /// The version of the envelope. It is raised when an older Azimuth could misread a newer file.
@@ -36,7 +36,8 @@ struct Body {
     snapshot: Snapshot,
 }
 
-/// Writes `snapshot` to `path`; packed with zstd when the name ends in `.zst`. The file appears whole or not at all.
+/// Writes `snapshot` to `path`, without the secrets in it; packed with zstd when the name ends in `.zst`. The file appears
+/// whole or not at all.
 pub fn save(path: &Path, snapshot: &Snapshot) -> Result<(), Error> {
     let wrong = |what: &str, why: &dyn std::fmt::Display| {
         Error::Local(format!("cannot {what} the capture {}: {why}", path.display()))
@@ -47,7 +48,7 @@ pub fn save(path: &Path, snapshot: &Snapshot) -> Result<(), Error> {
         .unwrap_or(Path::new("."));
     let file = tempfile::NamedTempFile::new_in(folder).map_err(|why| wrong("create", &why))?;
     let packed = path.extension().is_some_and(|extension| extension == "zst");
-    write(file.as_file(), snapshot, packed).map_err(|why| wrong("write", &why))?;
+    write(file.as_file(), &secret::without(snapshot), packed).map_err(|why| wrong("write", &why))?;
     file.as_file().sync_all().map_err(|why| wrong("write", &why))?;
     file.persist(path).map_err(|why| wrong("rename", &why.error))?;
     Ok(())

@@ -13,6 +13,7 @@ use tokio::time::timeout;
 use crate::model::BrokerId;
 use crate::model::broker::Broker;
 use crate::model::metric::{BrokerMetrics, DiskCounters};
+use crate::model::row::dashboard::CLIENTS;
 use crate::settings::context::Endpoints;
 use crate::source::Error;
 use text::Sample;
@@ -124,7 +125,9 @@ fn take(broker: BrokerId, url: &str, body: &str, metrics: &mut BrokerMetrics) ->
 }
 
 fn is_known(name: &str) -> bool {
-    const FAMILIES: [&str; 7] = [
+    const FAMILIES: [&str; 9] = [
+        "org_apache_kafka_producer_",
+        "org_apache_kafka_consumer_",
         "kafka_server_",
         "kafka_network_",
         "node_cpu_",
@@ -172,6 +175,12 @@ fn note(metrics: &mut BrokerMetrics, sample: &Sample<'_>) -> Option<()> {
         "kafka_network_socketserver_networkprocessoravgidle_percent"
         | "kafka_network_socketserver_networkprocessoravgidlepercent" => {
             metrics.network_idle = Some(value.min(1.0));
+        }
+        // As our broker tells them, and exporters that turn dots into underscores.
+        name if name.starts_with("org_apache_kafka_") => {
+            let name = name.trim_start_matches("org_apache_kafka_");
+            let known = CLIENTS.iter().find(|(metric, ..)| *metric == name)?;
+            metrics.clients.entry(known.0.to_owned()).or_default().add(value);
         }
         name if !name.starts_with("node_disk_") => return process(metrics, sample, value),
         name => {

@@ -9,6 +9,7 @@ use tokio::sync::watch;
 use super::app;
 use super::app::first::{First, Item, Pick};
 use super::app::state::Origin;
+use super::past;
 use super::runtime::{Facts, Verbs};
 use super::verbs::Live;
 use super::{Options, Outcome};
@@ -44,6 +45,9 @@ pub enum Ended {
 /// Opens the screens on the cluster of `line`, until the person leaves. Where no cluster is known at all, what was found
 /// on this machine is shown to choose from.
 pub async fn open(line: &Line) -> Result<Ended, Failure> {
+    if let Some(from) = &line.global.from {
+        return past::open(line, from).await;
+    }
     let settings = |error: &dyn std::fmt::Display| Failure::Settings(error.to_string());
     let paths = Paths::of_user().ok_or_else(|| settings(&Error::NoHome))?;
     let environment = |name: &str| std::env::var(name).ok();
@@ -85,6 +89,7 @@ pub async fn open(line: &Line) -> Result<Ended, Failure> {
             contexts: fleet(contexts, &asked, &paths),
             appearance: appearance.clone(),
             paths: Some(paths.clone()),
+            clock: None,
         };
         match super::run(options).await.map_err(Failure::Screens)? {
             Outcome::Quit => return Ok(Ended::Left),
@@ -153,6 +158,7 @@ fn fleet(contexts: Contexts, asked: &Asked, paths: &Paths) -> Vec<app::context::
                 .map_err(|error| error.to_string()),
             aws,
             name,
+            verdict: None,
         }
     };
     contexts.context.into_iter().map(context).collect()
@@ -175,7 +181,7 @@ impl Facts for Shared {
     }
 }
 
-fn asked(global: &Global) -> Asked {
+pub(super) fn asked(global: &Global) -> Asked {
     Asked {
         context: global.context.clone(),
         environment: std::env::var("AZIMUTH_CONTEXT").ok(),

@@ -18,9 +18,11 @@ use crate::model::history::Window;
 use crate::model::row::Rows;
 use crate::model::snapshot::Revision;
 use crate::model::{Moment, Snapshot};
+use crate::operation::fleet;
 use crate::tui::app::field::Tone;
 use crate::tui::app::operation::{self, Operation, Sheet};
 use crate::tui::app::outline::{Made, Outline};
+use crate::tui::app::past::{Past, Travel};
 use crate::tui::app::place::Noun;
 use crate::tui::app::record::Batch;
 use crate::tui::app::table::Table;
@@ -37,6 +39,12 @@ pub trait Facts: Send + Sync + 'static {
     fn focus(&self, sections: BTreeSet<Section>);
     /// Remembers what triage has found.
     fn note(&self, event: Event);
+    /// Moves in what was recorded; what is seen now moves by itself.
+    fn travel(&self, _: Travel) {}
+    /// Where one is in what was recorded, where that is what is shown.
+    fn past(&self) -> Option<watch::Receiver<Past>> {
+        None
+    }
 }
 
 impl Facts for Feed {
@@ -66,6 +74,8 @@ pub trait Verbs: Send + Sync + 'static {
     /// Keeps a text of access rules, and works out what applying it would do.
     fn plan_rules(&self, text: String) -> BoxFuture<'static, Result<Sheet, String>>;
     fn operations(&self) -> watch::Receiver<Arc<Vec<Operation>>>;
+    /// What triage says of every cluster of the context file.
+    fn fleet(&self) -> BoxFuture<'static, Result<Vec<fleet::Line>, String>>;
     /// Begins to read records for the words after `record`.
     fn read(&self, words: &[String]) -> Result<Tail, String>;
 }
@@ -271,6 +281,13 @@ impl Runtime {
         self.verbs.as_ref().map(|verbs| verbs.operations())
     }
 
+    /// Where one is in what was recorded, the present place first.
+    pub fn past(&self) -> Option<watch::Receiver<Past>> {
+        let mut past = self.facts.past()?;
+        past.mark_changed();
+        Some(past)
+    }
+
     /// Carries out what does not concern the terminal.
     pub fn run(&self, effect: Effect) {
         match effect {
@@ -285,6 +302,8 @@ impl Runtime {
                     Err(error) => Message::Notice(Tone::Error, format!("nothing was written: {error}")),
                 }
             }),
+            Effect::Fleet => self.ask(|verbs| verbs.fleet(), Message::Fleet),
+            Effect::Travel(travel) => self.facts.travel(travel),
             Effect::Window(window) => *lock(&self.window) = window,
             Effect::Read(words) => self.read(words),
             Effect::Plan(words) => {
@@ -465,6 +484,30 @@ fn sections(noun: Noun) -> BTreeSet<Section> {
             S::TopicConfigs,
             S::Quorum,
             S::Logdirs,
+            S::Instances,
+            S::Volumes,
+            S::Metrics,
+        ],
+        Noun::Dashboard => &[
+            S::Cluster,
+            S::Groups,
+            S::Offsets,
+            S::Logdirs,
+            S::BrokerMetrics,
+            S::ClientMetrics,
+            S::Instances,
+            S::Volumes,
+            S::Metrics,
+            S::Account,
+        ],
+        Noun::Cost => &[
+            S::Cluster,
+            S::Links,
+            S::Topics,
+            S::Offsets,
+            S::Groups,
+            S::Logdirs,
+            S::BrokerConfigs,
             S::Instances,
             S::Volumes,
             S::Metrics,

@@ -18,6 +18,7 @@ use crate::command::{Command, Line, acl, leader, reassign, record, restart};
 use crate::feed::{self, Overflow, Sources, Tail, TailRequest};
 use crate::model::{Moment, Snapshot};
 use crate::operation::client::Client;
+use crate::operation::fleet;
 use crate::operation::journal::Ask;
 use crate::operation::launch::{self, Launch, Route};
 use crate::operation::{self, Error, Folder, Ground, Id, Phase, Secrets, prepare};
@@ -38,6 +39,8 @@ mod watching;
 
 /// Looking at the cluster for a plan ends within this.
 const PATIENCE: Duration = Duration::from_secs(20);
+/// A cluster of the fleet that has not answered by then is not seen.
+const FLEET: Duration = Duration::from_secs(10);
 /// Records that wait for the screen; a tail drops what is more, and counts it.
 const STREAM: usize = 2000;
 /// So many sheets are remembered; one is on screen.
@@ -113,6 +116,16 @@ impl Verbs for Live {
     fn save(&self, sheet: String) -> BoxFuture<'static, Result<String, String>> {
         let desk = self.desk.clone();
         async move { desk.save(&sheet) }.boxed()
+    }
+
+    fn fleet(&self) -> BoxFuture<'static, Result<Vec<fleet::Line>, String>> {
+        let desk = self.desk.clone();
+        async move {
+            let ground = &desk.ground;
+            let looked = fleet::look(&ground.asked, &ground.paths, FLEET).await;
+            looked.map_err(|error| error.to_string())
+        }
+        .boxed()
     }
 
     fn plan_rules(&self, text: String) -> BoxFuture<'static, Result<Sheet, String>> {

@@ -107,6 +107,7 @@ pub fn contexts() -> Vec<Context> {
         cluster_id: None,
         security: Ok("PLAINTEXT".into()),
         aws: None,
+        verdict: None,
     };
     vec![
         Context {

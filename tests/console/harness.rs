@@ -148,6 +148,15 @@ impl Verbs for FakeVerbs {
         Err(format!("no cluster here to read {} from", words.join(" ")))
     }
 
+    fn fleet(&self) -> BoxFuture<'static, Result<Vec<azimuth::operation::fleet::Line>, String>> {
+        Box::pin(async {
+            Ok(vec![(
+                "staging-eu".to_owned(),
+                Err("cannot reach b-1.staging-eu".to_owned()),
+            )])
+        })
+    }
+
     fn operations(&self) -> watch::Receiver<Arc<Vec<Operation>>> {
         self.operations.clone()
     }
@@ -222,6 +231,19 @@ impl Console {
             left: None,
         };
         console.wait(Duration::from_millis(100)).await;
+        console
+    }
+
+    /// The same on a console that was made elsewhere.
+    pub async fn on(console: run::Console, size: (u16, u16)) -> Self {
+        let mut console = Self {
+            console,
+            terminal: Terminal::new(TestBackend::new(size.0, size.1)).unwrap(),
+            publish: watch::channel(Arc::default()).0,
+            wishes: Arc::default(),
+            left: None,
+        };
+        console.resize(size.0, size.1).await;
         console
     }
 

@@ -47,6 +47,8 @@ mod operations;
 #[cfg(test)]
 mod paced;
 #[cfg(test)]
+mod past;
+#[cfg(test)]
 mod planes;
 #[cfg(test)]
 mod presets;

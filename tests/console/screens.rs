@@ -71,6 +71,13 @@ screens! {
     whatif_80x24: SMALL, ": w h a t i f enter";
     whatif_120x40: USUAL, ": w h a t i f enter";
     whatif_open_120x40: USUAL, ": w h a t i f enter enter";
+    cost_80x24: SMALL, ": c o s t enter";
+    cost_120x40: USUAL, ": c o s t enter";
+    cost_200x50: LARGE, ": c o s t enter";
+    dashboard_80x24: SMALL, ": d a s h b o a r d enter";
+    dashboard_120x40: USUAL, ": d a s h b o a r d enter";
+    dashboard_200x50: LARGE, ": d a s h b o a r d enter";
+    dashboard_open_120x40: USUAL, ": d a s h b o a r d enter j j j j enter";
     context_80x24: SMALL, "0";
     context_120x40: USUAL, "0";
     user_80x24: SMALL, ": u s e r enter";

@@ -122,7 +122,7 @@ impl Writer<'_> {
                 serde_json::json!({"topic": topic, "partition": partition, "offset": offset}).to_string()
             }
             Output::Csv => format!("{topic},{partition},{offset}"),
-            Output::Name | Output::Table | Output::Wide | Output::Prom | Output::Nagios => {
+            Output::Name | Output::Table | Output::Wide | Output::Prom | Output::Nagios | Output::Md => {
                 format!("{topic}:{partition}:{offset}")
             }
         };

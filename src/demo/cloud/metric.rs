@@ -91,6 +91,19 @@ pub(super) fn no_alarms() -> Vec<u8> {
     ]))
 }
 
+/// Values were put; they are kept only as what was asked.
+pub(super) fn taken() -> Vec<u8> {
+    encode(map(Vec::new()))
+}
+
+/// What a request says, as JSON.
+pub(super) fn told(body: &[u8]) -> serde_json::Value {
+    let value: Option<Value> = ciborium::from_reader(body).ok();
+    value
+        .and_then(|value| serde_json::to_value(value).ok())
+        .unwrap_or_default()
+}
+
 /// An error as RPC v2 CBOR carries it.
 pub(super) fn error(refusal: &Refusal) -> Vec<u8> {
     // CloudWatch has words of its own for what EC2 calls otherwise.

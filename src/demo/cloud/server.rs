@@ -147,6 +147,7 @@ fn changed(
 
 async fn cloudwatch(handle: &Handle, operation: &str, body: &[u8]) -> Answer {
     let request = begin(handle, operation).await;
+    handle.remember(operation, || metric::told(body));
     let outcome = {
         let state = handle.state();
         let faults = handle.shared.faults.borrow();
@@ -157,6 +158,7 @@ async fn cloudwatch(handle: &Handle, operation: &str, body: &[u8]) -> Answer {
                 metric::answer(&state, &faults, handle.now(), tempo, page, body)
             }
             (None, "DescribeAlarms") => Ok(metric::no_alarms()),
+            (None, "PutMetricData") => Ok(metric::taken()),
             (None, other) => Err(Refusal::new(
                 404,
                 "UnknownOperationException",

@@ -115,6 +115,19 @@ impl Trail {
         self.ticks.front().map(|tick| tick.at)
     }
 
+    /// Where the logs ended that the last look saw.
+    pub fn ends(&self) -> impl Iterator<Item = (&str, i32, i64)> {
+        let unseen = self.ticks.back().map_or(&[][..], |tick| &tick.unseen);
+        let seen = move |place: u32| unseen.binary_search(&place).is_err();
+        let places = self.places.iter();
+        let all = places.flat_map(|(topic, parts)| parts.iter().map(move |(part, place)| (topic, *part, *place)));
+        all.filter(move |(.., place)| seen(*place))
+            .filter_map(|(topic, part, place)| {
+                let log = self.logs.get(place as usize)?;
+                Some((topic.as_str(), part, log.end))
+            })
+    }
+
     /// Adds one look at all logs that were told; one that is not newer than the last is ignored.
     pub fn push<'a>(&mut self, at: Moment, ends: impl Iterator<Item = (&'a str, i32, i64)>) {
         if self.latest().is_some_and(|latest| latest >= at) {

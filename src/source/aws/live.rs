@@ -10,6 +10,7 @@ mod instance;
 mod instance_type;
 mod metric;
 mod own;
+mod publish;
 mod status;
 mod trial;
 mod volume;
@@ -35,7 +36,7 @@ use crate::model::volume::{Change, EbsSnapshot, Shape};
 use crate::source::Error;
 use connect::Clients;
 
-use super::options::{Invocation, MetricTarget, Options, Order, Scope, Status};
+use super::options::{Datum, Invocation, MetricTarget, Options, Order, Scope, Status};
 
 /// One HTTP exchange with its retry. The feed's own deadline bounds questions of several pages.
 const CALL: Duration = Duration::from_secs(8);
@@ -193,6 +194,14 @@ impl Aws {
     /// As for every call here.
     pub async fn metrics(&self, targets: &[MetricTarget], now: Moment) -> Result<Metrics, Error> {
         metric::metrics(self, targets, now).await
+    }
+
+    /// Puts values of custom metrics, of one moment, 1,000 a request. PutMetricData.
+    ///
+    /// # Errors
+    /// As for every call here; a denial names the missing right.
+    pub async fn put_metrics(&self, namespace: &str, data: &[Datum], at: Moment) -> Result<(), Error> {
+        publish::put(self, namespace, data, at).await
     }
 
     /// Changes a volume, once; the ids of what was made. With `dry_run` only whether it would be done.

@@ -64,6 +64,16 @@ pub struct Status {
     pub events: Vec<Event>,
 }
 
+/// A value of a custom metric.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Datum {
+    pub name: &'static str,
+    pub dimensions: Vec<(&'static str, String)>,
+    /// One of CloudWatch's: `Count`, `Seconds`, `None`, …
+    pub unit: &'static str,
+    pub value: f64,
+}
+
 /// A document to be run on one instance.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Order {

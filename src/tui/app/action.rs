@@ -86,6 +86,16 @@ pub enum Action {
     Window,
     /// What would free the log directory.
     Relieve,
+    /// The next step of what was recorded.
+    Later,
+    /// The step before it.
+    Earlier,
+    /// Where the next finding began or was over.
+    LaterFinding,
+    /// Where the one before did.
+    EarlierFinding,
+    /// Play it: ×1, ×10, ×60, stand still.
+    Speed,
     /// Freeze the screen as it is.
     Freeze,
     /// Ask again now, and order again.

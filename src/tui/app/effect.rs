@@ -2,6 +2,7 @@
 
 use crate::model::history::Window;
 
+use super::past::Travel;
 use super::place::Noun;
 
 /// A wish; whoever carries it out answers with a message, or not at all.
@@ -26,8 +27,12 @@ pub enum Effect {
     Window(Window),
     /// Ask everything of this screen now.
     Refresh(Noun),
+    /// Ask every cluster of the fleet for a verdict.
+    Fleet,
     /// This screen is looked at: its facts are asked for more often.
     Focus(Noun),
+    /// Move in what was recorded.
+    Travel(Travel),
     /// Read records: the words after `record`; none ends what is being read.
     Read(Vec<String>),
     /// Work out a plan for a command line, without the program's name.

@@ -4,13 +4,13 @@ use crate::model::row::group::{
     Behind, BehindBasis, Cause, Drain, Expiry, GroupPartition, GroupRow, MemberRow, Safe, sentence,
 };
 use crate::model::row::{Cell, Rows};
+use crate::model::spark::spark;
 use crate::model::{Moment, Snapshot};
 
 use super::field::{Field, Tone};
 use super::place::{Noun, Place};
 use super::table::{Column, Row, Section, Table};
 use super::text;
-use super::trend::spark;
 
 const SPARK: usize = 8;
 /// Records that are lost within this many seconds are somebody's business now.

@@ -2,11 +2,14 @@
 
 use std::sync::Arc;
 
+use crate::operation::fleet;
+
 use super::action::Action;
 use super::editor::Input;
 use super::field::Tone;
 use super::operation::{Operation, Sheet};
 use super::outline::Made;
+use super::past::Past;
 use super::record::Batch;
 use super::state::Facts;
 
@@ -23,7 +26,11 @@ pub enum Message {
     /// New facts, with their rows, what the rules say of them, and the table that was asked for.
     Facts(Facts, Option<Box<Made>>),
     Operations(Arc<Vec<Operation>>),
+    /// Where one is in what was recorded.
+    Past(Past),
     Records(Batch),
+    /// What triage says of the clusters of the fleet.
+    Fleet(Result<Vec<fleet::Line>, String>),
     /// What became of working out these words.
     Planned(Vec<String>, Result<Sheet, String>),
     Applied(Result<String, String>),

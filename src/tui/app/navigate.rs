@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::check::Facts;
+use crate::check::brief::Brief;
 use crate::model::Moment;
 
 use super::effect::Effect;
@@ -11,8 +12,8 @@ use super::place::{Noun, Place};
 use super::state::State;
 use super::table::Table;
 use super::{
-    acl, broker, check, config, context, group, logdir, operation, quorum, quota, reassignment, record, throttle,
-    topic, transaction, triage, user, volume, whatif,
+    acl, broker, check, config, context, cost, dashboard, group, logdir, operation, quorum, quota, reassignment,
+    record, throttle, topic, transaction, triage, user, volume, whatif,
 };
 
 /// Places remembered; the oldest are forgotten.
@@ -153,6 +154,9 @@ impl State {
             }
             (Noun::Whatif, None) => whatif::list(rows, snapshot),
             (Noun::Whatif, Some(question)) => whatif::open(rows, snapshot, question),
+            (Noun::Dashboard, None) => dashboard::list(rows, snapshot, now),
+            (Noun::Dashboard, Some(name)) => dashboard::open(rows, snapshot, name, now),
+            (Noun::Cost, _) => cost::list(rows, snapshot),
             (Noun::Config, None) => config::list(rows, snapshot, now),
             (Noun::Config, Some(name)) => config::open(snapshot, name, place.tab, now),
             (Noun::Logdir, None) => logdir::list(rows, snapshot),
@@ -165,7 +169,11 @@ impl State {
             (Noun::Transaction, Some(name)) => transaction::open(rows, snapshot, name),
             (Noun::Record, None) => record::open(&self.records, snapshot, "", 0, (now, self.width)),
             (Noun::Record, Some(words)) => record::open(&self.records, snapshot, words, place.tab, (now, self.width)),
-            (Noun::Context, _) => context::list(&self.contexts, &self.origin.context, &self.health()),
+            (Noun::Context, _) => {
+                let triage = self.triage.as_deref();
+                let own = triage.and_then(|triage| Brief::of(snapshot, rows, triage, now).ok());
+                context::list(&self.contexts, &self.origin.context, &self.health(), own.as_ref())
+            }
             (Noun::Operation, None) => operation::list(&self.operations, now),
             (Noun::Operation, Some(name)) => operation::open(&self.operations, name, place.tab),
         }

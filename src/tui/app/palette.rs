@@ -79,7 +79,7 @@ pub(super) fn entries(state: &State) -> Vec<Entry> {
             Noun::Group => state.rows.groups.iter().map(|row| row.name.clone()).collect(),
             Noun::Volume => state.rows.volumes.iter().map(|row| row.id.clone()).collect(),
             Noun::Acl | Noun::User => state.rows.users.iter().map(|row| row.principal.clone()).collect(),
-            Noun::Quota | Noun::Whatif => Vec::new(),
+            Noun::Quota | Noun::Whatif | Noun::Cost | Noun::Dashboard => Vec::new(),
             Noun::Check => crate::check::practice::all().map(|check| check.id.to_owned()).collect(),
             Noun::Transaction => state.rows.transactions.iter().map(|row| row.id.clone()).collect(),
             Noun::Quorum | Noun::Throttle | Noun::Reassignment => Vec::new(),
@@ -246,6 +246,9 @@ impl State {
             ["whatif", verb @ ("az-loss" | "restart" | "add-broker"), subject] => {
                 self.go(now, Place::open(Noun::Whatif, format!("{verb} {subject}")))
             }
+            ["dashboard"] => self.go(now, Place::list(Noun::Dashboard)),
+            ["dashboard", metric] => self.go(now, Place::open(Noun::Dashboard, *metric)),
+            ["cost"] => self.go(now, Place::list(Noun::Cost)),
             ["triage"] => self.go(now, Place::list(Noun::Triage)),
             ["acl", "list", "--principal", name] => self.go(now, Place::open(Noun::Acl, acl::principal(name))),
             ["quorum", "show"] => self.go(now, Place::list(Noun::Quorum)),

@@ -25,6 +25,8 @@ pub enum Noun {
     Transaction,
     Check,
     Whatif,
+    Cost,
+    Dashboard,
     Record,
     Context,
 }
@@ -42,6 +44,8 @@ impl Noun {
             Self::Reassignment => Some("Reassignments in flight, whoever started them."),
             Self::Transaction => Some("Transactions: which are open, which hang."),
             Self::Whatif => Some("What would be: a zone lost, a restart, more brokers."),
+            Self::Dashboard => Some("What the article says to monitor, with charts."),
+            Self::Cost => Some("What it costs: zones, topics, groups, volumes."),
             Self::Logdir => Some("Log directories: what fills them, when full."),
             _ => None,
         }
@@ -58,7 +62,7 @@ impl Noun {
             Self::Operation => &["steps", "log"],
             Self::Acl => &["rules"],
             Self::User => &["rules", "quotas"],
-            Self::Quota | Self::Check | Self::Whatif => &[],
+            Self::Quota | Self::Check | Self::Whatif | Self::Cost | Self::Dashboard => &[],
             Self::Config => &["brokers", "topics"],
             Self::Logdir => &["topics", "replicas", "relieve"],
             Self::Transaction => &["partitions"],
@@ -76,6 +80,7 @@ pub enum Layer {
     Dialog,
     Prompt,
     Editor,
+    Replay,
     Triage,
     Broker,
     Topic,
@@ -93,6 +98,8 @@ pub enum Layer {
     Transaction,
     Check,
     Whatif,
+    Cost,
+    Dashboard,
     Record,
     Context,
     List,
@@ -125,6 +132,8 @@ impl From<Noun> for Layer {
             Noun::Transaction => Self::Transaction,
             Noun::Check => Self::Check,
             Noun::Whatif => Self::Whatif,
+            Noun::Cost => Self::Cost,
+            Noun::Dashboard => Self::Dashboard,
             Noun::Record => Self::Record,
             Noun::Context => Self::Context,
         }
@@ -173,10 +182,12 @@ impl Place {
                 .map(str::to_owned)
                 .collect();
         }
-        let words: Vec<&str> = match (self.noun, &self.name, self.tab) {
+        let words: Vec<&str> = match (self.noun, self.name.as_deref(), self.tab) {
             (Noun::Check, None, _) => vec![noun, "run"],
             (Noun::Check, Some(name), _) => vec![noun, "run", name, "-o", "wide"],
-            (Noun::Triage, ..) => vec![noun],
+            (Noun::Triage | Noun::Cost, ..) | (Noun::Dashboard, None, _) => vec![noun],
+            (Noun::Dashboard, Some("alarms"), _) => vec![noun],
+            (Noun::Dashboard, Some(metric), _) => vec![noun, metric],
             (Noun::Broker, Some(name), 2) => vec![noun, "config", name],
             (Noun::Broker, Some(name), 1) => vec!["logdir", "list", "--broker", name],
             (Noun::Transaction, ..) => vec![noun, "list"],

@@ -52,6 +52,8 @@ fn questions(snapshot: &Snapshot, cluster: &Cluster, noun: Noun) -> Vec<Question
     match noun {
         Noun::Check => vec![topics(), configs(), groups(), logdirs()],
         Noun::Whatif => vec![topics(), logdirs()],
+        Noun::Dashboard => vec![logdirs(), groups()],
+        Noun::Cost => vec![topics(), ends(), groups(), logdirs()],
         Noun::Triage => vec![topics(), groups(), ends(), logdirs()],
         Noun::Broker | Noun::Topic => vec![topics(), logdirs()],
         Noun::Group => vec![groups(), ends()],

@@ -17,6 +17,7 @@ use super::field::{Field, Tone};
 use super::frame::{Frame, Inspect, ROOMY};
 use super::list::List;
 use super::operation::Operation;
+use super::past::Past;
 use super::place::{Layer, Noun, Place};
 use super::prompt::Prompt;
 use super::record::{self, Records};
@@ -78,6 +79,8 @@ pub struct State {
     pub records: Records,
     /// Whether plans can be made and applied here.
     pub verbs: bool,
+    /// What is looked at is over.
+    pub past: Option<Past>,
 
     pub(super) history: Vec<Place>,
     pub(super) at: usize,
@@ -207,8 +210,15 @@ impl State {
             (Some(_), _) => vec![Layer::Dialog],
             (None, Some(_)) => vec![Layer::Prompt],
             (None, None) if self.drafting.is_some() => vec![Layer::Editor],
+            (None, None) if self.is_replay() => {
+                vec![Layer::Replay, self.place().noun.into(), Layer::List, Layer::Global]
+            }
             (None, None) => vec![self.place().noun.into(), Layer::List, Layer::Global],
         }
+    }
+
+    fn is_replay(&self) -> bool {
+        self.past.as_ref().is_some_and(Past::is_replay)
     }
 
     /// Whether a key that is bound to nothing is text.
@@ -218,8 +228,15 @@ impl State {
 
     /// The command that prints what is on screen.
     pub fn command(&self) -> String {
-        let words = self.place_command().into_iter();
+        let words = self.place_command().into_iter().chain(self.moment_words());
         line(words.chain(self.origin.target.iter().cloned()))
+    }
+
+    /// The words that lead to the moment of a recording; a capture is led to by the target's.
+    fn moment_words(&self) -> Vec<String> {
+        let recorded = self.past.as_ref().filter(|past| !past.is_capture);
+        let words = |past: &Past| vec!["--from".to_owned(), past.at.strftime("%FT%H:%M:%S%.3fZ").to_string()];
+        recorded.map(words).unwrap_or_default()
     }
 
     fn place_command(&self) -> Vec<String> {
@@ -235,7 +252,7 @@ impl State {
 
     /// What the rates and trends on screen are over; `None` where there are none.
     pub fn window(&self) -> Option<Window> {
-        (self.place().noun == Noun::Group).then_some(self.rows.window)
+        matches!(self.place().noun, Noun::Group | Noun::Dashboard).then_some(self.rows.window)
     }
 
     /// The same without the words that lead to this cluster, which the header names: for where there is little room.
@@ -288,7 +305,11 @@ impl State {
             Action::Operation => self.verbs,
             Action::Heat => place.noun == Noun::Topic && place.tab == 0,
             // What is frozen is not computed again.
-            Action::Window => place.noun == Noun::Group && self.frozen_at.is_none(),
+            Action::Later | Action::Earlier | Action::LaterFinding | Action::EarlierFinding | Action::Speed => {
+                self.is_replay()
+            }
+            Action::Refresh => self.past.is_none(),
+            Action::Window => self.window().is_some() && self.frozen_at.is_none(),
             Action::Relieve => place.noun == Noun::Logdir,
             Action::Record => self.verbs && matches!(place.noun, Noun::Topic | Noun::Record),
             Action::Unfold => self.table.folds,
@@ -316,6 +337,7 @@ impl State {
     /// Help: for each layer that hears keys on this screen, its chords by action.
     pub fn help(&self) -> Vec<(Layer, Vec<(String, Action)>)> {
         let layers = [
+            Layer::Replay,
             self.place().noun.into(),
             Layer::List,
             Layer::Global,

@@ -10,7 +10,7 @@ use crate::model::row::config::OverrideRow;
 use crate::model::row::partition::PartitionRow;
 use crate::model::row::topic::{TopicCell, TopicRow};
 use crate::model::row::{Cell, Rows};
-use crate::model::{BrokerId, Moment, Snapshot};
+use crate::model::{BrokerId, Moment, Snapshot, spark};
 
 use super::config;
 use super::field::{Field, Tone};
@@ -18,7 +18,6 @@ use super::partition::{self, Badge};
 use super::place::{Noun, Place};
 use super::table::{Column, Row, Table};
 use super::text;
-use super::trend;
 
 /// With more brokers than this the matrix has a column for each zone, and for each faulty or marked broker.
 const WIDE_ABOVE: usize = 20;
@@ -171,7 +170,7 @@ fn warmth(cell: &TopicCell, most: u64) -> Field {
     if cell.replicas == 0 {
         return Field::muted("·").number(0.0);
     }
-    let block = trend::spark(&[most as f64, cell.size_bytes as f64], 2)
+    let block = spark::spark(&[most as f64, cell.size_bytes as f64], 2)
         .chars()
         .last()
         .unwrap_or(' ');

@@ -63,6 +63,18 @@ impl State {
                     return vec![Effect::Refresh(self.place().noun)];
                 }
             }
+            Message::Fleet(Ok(lines)) => {
+                for (name, verdict) in lines {
+                    if let Some(context) = self.contexts.iter_mut().find(|context| context.name == name) {
+                        context.verdict = Some(verdict);
+                    }
+                }
+                if self.place().noun == Noun::Context {
+                    self.rebuild(now);
+                }
+            }
+            Message::Fleet(Err(why)) => self.notify(now, Tone::Error, why),
+            Message::Past(past) => self.travelled(now, past),
             Message::Records(batch) => self.receive(now, batch),
             Message::Planned(words, planned) => self.planned(now, &words, planned),
             Message::Applied(Ok(text)) => self.notify(now, Tone::Ok, text),
@@ -143,11 +155,29 @@ impl State {
                 let zone = if self.local { "the local zone" } else { "UTC" };
                 self.notify(now, Tone::Muted, format!("the clock shows {zone}"));
             }
+            action @ (Action::Later
+            | Action::Earlier
+            | Action::LaterFinding
+            | Action::EarlierFinding
+            | Action::Speed) => return self.travel_in_time(action),
+            Action::Refresh if self.past.is_some() => {
+                self.list_mut().reorder();
+                self.settle(now);
+                self.notify(
+                    now,
+                    Tone::Muted,
+                    "ordered again; what is over is not asked again".to_owned(),
+                );
+            }
             Action::Refresh => {
                 self.list_mut().reorder();
                 self.settle(now);
                 self.notify(now, Tone::Muted, "asking again".to_owned());
-                return vec![Effect::Refresh(self.place().noun)];
+                let refresh = Effect::Refresh(self.place().noun);
+                return match self.place().noun {
+                    Noun::Context => vec![refresh, Effect::Fleet],
+                    _ => vec![refresh],
+                };
             }
             Action::Freeze => self.freeze(now),
             action if action.is_change() => return self.intend(now, action),

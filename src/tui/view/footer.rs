@@ -14,10 +14,13 @@ use crate::tui::theme::{Role, Theme};
 use crate::tui::widget::span::clip;
 
 /// The keys worth a place, most useful first.
-const HINTS: [(Action, &str); 17] = [
+const HINTS: [(Action, &str); 20] = [
     (Action::Propose, "plan"),
     (Action::Complete, "complete"),
     (Action::Cancel, "close"),
+    (Action::Later, "later"),
+    (Action::LaterFinding, "next finding"),
+    (Action::Speed, "play"),
     (Action::Open, "open"),
     (Action::Back, "back"),
     (Action::Filter, "filter"),

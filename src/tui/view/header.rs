@@ -134,7 +134,13 @@ fn right(state: &State, theme: &Theme) -> Vec<Piece> {
         rank: 4,
         spans: vec![Span::raw(clock)],
     });
-    if state.origin.read_only {
+    if let Some(past) = &state.past {
+        // It must never be taken for the present.
+        pieces.push(Piece {
+            rank: 0,
+            spans: vec![Span::styled(format!(" {} ", past.badge()), theme.style(Role::Badge))],
+        });
+    } else if state.origin.read_only {
         pieces.push(Piece {
             rank: 0,
             spans: vec![Span::styled(" READ-ONLY ", theme.style(Role::Badge))],
