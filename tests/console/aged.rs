@@ -7,7 +7,8 @@ use azimuth::source::kafka::{Kafka, Target};
 use azimuth_broker::id::NodeId;
 use serde_json::{Value, json};
 
-use super::operations::{Desk, LOOK, PATIENCE, ours, swapped};
+use super::PATIENCE;
+use super::operations::{Desk, LOOK, ours, swapped};
 use super::throttles::{ROOM, Stranger, topic};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]

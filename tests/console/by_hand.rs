@@ -9,8 +9,9 @@ use azimuth::source::kafka::record::{NewRecord, Producer};
 use futures::future::join_all;
 use serde_json::{Value, json};
 
+use super::PATIENCE;
 use super::kafka;
-use super::operations::{Desk, LOOK, PATIENCE, Screen, ours, shifted, swapped};
+use super::operations::{Desk, LOOK, Screen, ours, shifted, swapped};
 use super::throttles::{Load, nothing_lost};
 
 const PARTITIONS: i32 = 6;

@@ -7,6 +7,7 @@ use azimuth::demo::Demo;
 use serde_json::Value;
 use tokio::time::Instant;
 
+use crate::PATIENCE;
 use crate::drills::GROUND;
 use crate::scripts::{Home, Ran};
 
@@ -189,10 +190,10 @@ const DEMO: &[(&str, &str)] = &[
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_fails_on_the_demo_is_what_the_list_says() {
-    let _alone = GROUND.lock().await;
+    let _room = GROUND.acquire().await.unwrap();
     let demo = Demo::start(None, None).await.unwrap();
     let file = demo.context_file().display().to_string();
-    let until = Instant::now() + Duration::from_secs(60);
+    let until = Instant::now() + PATIENCE;
     let expected: Vec<&str> = DEMO.iter().map(|(id, _)| *id).collect();
     let failing = loop {
         let line = format!("check run --plane kafka,aws -o json --context-file {file}");

@@ -11,8 +11,9 @@ use azimuth_broker::id::NodeId;
 use futures::future::join_all;
 use serde_json::{Value, json};
 
+use super::PATIENCE;
 use super::kafka;
-use super::operations::{Desk, LOOK, PATIENCE, VOLUME_BYTES, ours, shifted, swapped, volumes};
+use super::operations::{Desk, LOOK, VOLUME_BYTES, ours, shifted, swapped, volumes};
 use super::throttles::{FOLLOWER, ROOM, Stranger, topic};
 
 const MIN_ISR: &str = "min.insync.replicas";

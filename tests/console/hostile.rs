@@ -10,6 +10,7 @@ use azimuth_broker::cluster::{Cluster, ClusterConfig};
 use azimuth_broker::wire::{Client, ClientConfig};
 use jiff::SignedDuration;
 
+use crate::PATIENCE;
 use crate::pty::Terminal;
 use crate::rules;
 use crate::scripts::Home;
@@ -29,8 +30,6 @@ const RAW: [&str; 7] = [
 const WIDE: &str = "請求書-γ";
 /// The first lines below the titles, where the rows are.
 const ROWS: std::ops::Range<u16> = 3..6;
-const PATIENCE: Duration = Duration::from_secs(60);
-
 /// Not today, so that the list shows the date.
 fn written() -> Moment {
     Moment::now() - SignedDuration::from_hours(48)

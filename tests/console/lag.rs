@@ -12,10 +12,10 @@ use azimuth::settings::Paths;
 use azimuth::source::kafka::record::{Member, NewRecord, Producer};
 use azimuth::source::kafka::{ConfigChange, Edit, Kafka, NewTopic, Resource, Target};
 
+use super::PATIENCE;
 use super::kafka;
 use super::scripts::Home;
 
-const PATIENCE: Duration = Duration::from_secs(60);
 /// So long ago the records were written, as their timestamps say.
 const AGE_SECONDS: i64 = 600;
 

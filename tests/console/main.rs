@@ -88,3 +88,7 @@ mod volumes;
 mod waits;
 #[cfg(test)]
 mod watch;
+
+/// How long a test waits for what has to come to pass: at once on an idle machine, late on a busy one with two cores.
+#[cfg(test)]
+const PATIENCE: std::time::Duration = std::time::Duration::from_secs(180);

@@ -17,10 +17,9 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 use tokio::process::Command;
 
+use super::PATIENCE;
 use super::kafka;
 
-/// Two busy cores, and debug builds of everything.
-pub(super) const PATIENCE: Duration = Duration::from_secs(60);
 pub(super) const LOOK: Duration = Duration::from_millis(100);
 /// Of each of our brokers: more than the indexes that every log sets aside.
 pub(super) const VOLUME_BYTES: u64 = 64 << 30;

@@ -7,8 +7,9 @@ use azimuth_broker::id::NodeId;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 
+use super::PATIENCE;
 use super::gates::{RECORD_BYTES, fill};
-use super::operations::{Desk, LOOK, PATIENCE, Screen, ours, swapped};
+use super::operations::{Desk, LOOK, Screen, ours, swapped};
 
 const PARTITIONS: u32 = 40;
 

@@ -20,8 +20,9 @@ use tokio::process::Child;
 use tokio::sync::{Mutex, Semaphore};
 use tokio::task::AbortHandle;
 
+use super::PATIENCE;
 use super::kafka;
-use super::operations::{Desk, LOOK, PATIENCE, Screen, ours};
+use super::operations::{Desk, LOOK, Screen, ours};
 use super::throttles::{Load, nothing_lost};
 
 const PARTITIONS: i32 = 6;

@@ -14,8 +14,9 @@ use futures::future::join_all;
 use serde_json::{Value, json};
 use tokio::task::JoinHandle;
 
+use super::PATIENCE;
 use super::kafka;
-use super::operations::{Desk, LOOK, PATIENCE, Screen, ours, shifted, swapped};
+use super::operations::{Desk, LOOK, Screen, ours, shifted, swapped};
 
 pub(super) const FOLLOWER: &str = "follower.replication.throttled";
 

@@ -429,7 +429,7 @@ async fn furnish(demo: &Demo) {
 #[test]
 fn every_screen_of_the_demo() {
     let runtime = Hall::open();
-    let _alone = runtime.block_on(GROUND.lock());
+    let _room = runtime.block_on(GROUND.acquire()).unwrap();
     let demo = runtime.block_on(Demo::start(None, None)).unwrap();
     let home = Home::new();
     let at = format!("--context-file {}", demo.context_file().display());
@@ -449,7 +449,7 @@ fn every_screen_of_the_demo() {
 #[test]
 fn the_screens_of_a_stalled_volume() {
     let runtime = Hall::open();
-    let _alone = runtime.block_on(GROUND.lock());
+    let _room = runtime.block_on(GROUND.acquire()).unwrap();
     let drill = Drill::parse("volume-stalled").unwrap();
     let (call, called) = oneshot::channel::<()>();
     let begin = Begin::When(Box::pin(async move {
