@@ -257,7 +257,12 @@ async fn settle(cluster: &mut Cluster, desk: &Desk) {
         if all().count() > 7 && all().all(|one| one.isr_nodes.len() == one.replica_nodes.len() && one.leader_id.0 > 0) {
             break;
         }
-        tracing::info!("not in sync: {:?}", all().filter(|one| one.isr_nodes.len() < one.replica_nodes.len()).collect::<Vec<_>>());
+        tracing::info!(
+            "not in sync: {:?}",
+            all()
+                .filter(|one| one.isr_nodes.len() < one.replica_nodes.len())
+                .collect::<Vec<_>>()
+        );
     }
     for name in TRANSACTIONS {
         desk.producer_id(Some(name)).await;
@@ -268,7 +273,11 @@ async fn settle(cluster: &mut Cluster, desk: &Desk) {
             if partition.last_stable_offset == partition.high_watermark {
                 break;
             }
-            tracing::info!("open in {place:?}: {} of {}", partition.last_stable_offset, partition.high_watermark);
+            tracing::info!(
+                "open in {place:?}: {} of {}",
+                partition.last_stable_offset,
+                partition.high_watermark
+            );
             desk.pause().await;
         }
     }
