@@ -92,8 +92,15 @@ async fn run(seed: u64) -> (String, bool) {
         clients.spawn(Arc::clone(&desk).commit(group.to_owned(), places(0)[0]));
     }
     let wrong = go_wrong(&mut cluster, &world.chance()).await;
-    clients.shutdown().await;
-    let settled = tokio::time::timeout(WELL, settle(&mut cluster, &desk)).await.is_ok();
+    desk.end_all();
+    let settled = tokio::time::timeout(WELL, async {
+        settle(&mut cluster, &desk).await;
+        while let Some(ended) = clients.join_next().await {
+            ended.expect("a client of its own");
+        }
+        close(&desk).await;
+    });
+    let settled = settled.await.is_ok();
     let mut observed = Observed::default();
     if settled {
         observe(&desk, &mut observed).await;
@@ -103,7 +110,10 @@ async fn run(seed: u64) -> (String, bool) {
     let promises = desk.promises.lock().clone();
     let mut findings = match settled {
         true => judge::judge(&promises, &observed),
-        false => vec![("the cluster does not get well", format!("within {WELL:?}"))],
+        false => vec![(
+            "it does not get well",
+            format!("within {WELL:?}; {} clients wait", clients.len()),
+        )],
     };
     if findings.is_empty() {
         let unnoticed = spoil::unnoticed(&promises, &observed).into_iter();
@@ -239,7 +249,7 @@ async fn go_wrong(cluster: &mut Cluster, random: &Random) -> String {
     format!("{kills} kills, {links} links broken, {clocks} clocks turned")
 }
 
-/// Waits until nothing is wrong any more: every replica in sync, no transaction open.
+/// Waits until every replica is in sync again.
 async fn settle(cluster: &mut Cluster, desk: &Desk) {
     cluster.mend(Selection::All).await.expect("mends");
     loop {
@@ -264,6 +274,10 @@ async fn settle(cluster: &mut Cluster, desk: &Desk) {
                 .collect::<Vec<_>>()
         );
     }
+}
+
+/// Waits until no transaction is open.
+async fn close(desk: &Desk) {
     for name in TRANSACTIONS {
         desk.producer_id(Some(name)).await;
     }
