@@ -21,8 +21,8 @@ use tokio::sync::{Mutex, Semaphore};
 use tokio::task::AbortHandle;
 
 use super::kafka;
+use super::load::{Load, nothing_lost};
 use super::operations::{Desk, LOOK, PATIENCE, Screen, ours};
-use super::throttles::{Load, nothing_lost};
 
 const PARTITIONS: i32 = 6;
 
