@@ -63,6 +63,11 @@ impl Error {
         }
     }
 
+    /// Whether a broker refused it with one of these of Kafka's codes.
+    pub fn is(&self, codes: &[&str]) -> bool {
+        matches!(self, Self::Refused { code, .. } if codes.contains(&code.as_str()))
+    }
+
     /// True when another peer may well answer the same question.
     pub fn is_about_peer(&self) -> bool {
         matches!(

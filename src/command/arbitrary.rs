@@ -6,7 +6,7 @@ use std::time::Duration;
 use clap_complete::Shell;
 use strum::IntoEnumIterator;
 
-use super::schedule::{Until, When};
+use super::schedule::{Begin, Until, When};
 use super::throttle::CatchUpRate;
 use super::value::{Assignment, Brokers, DirName, Offset, PartitionName, Rate, Size, Swap, Time};
 use super::{
@@ -736,10 +736,12 @@ impl Random {
                     topic: self.maybe(|_| "orders-.*|it's".to_owned()),
                     exclude: self.maybe(|_| "-x".to_owned()),
                     overrides: self.gates(),
+                    begin: self.begin(),
                 })
             }
             1 => leader::Verb::Restore {
                 id: self.maybe(Self::text),
+                begin: self.begin(),
             },
             _ => {
                 let unclean = self.flip();
@@ -747,8 +749,16 @@ impl Random {
                     names: self.some(u64::from(unclean), Self::text),
                     unclean,
                     overrides: self.gates(),
+                    begin: self.begin(),
                 }
             }
+        }
+    }
+
+    fn begin(&mut self) -> Begin {
+        Begin {
+            detach: self.flip(),
+            when: self.when(),
         }
     }
 
@@ -895,6 +905,7 @@ impl Random {
                 max_rate: self.maybe(|random| Rate(random.flip().then(|| 1 + random.below(1 << 40)))),
                 max_bytes_in_flight: self.maybe(|random| Size(1 + random.below(1 << 40))),
                 overrides: self.gates(),
+                begin: self.begin(),
             },
             _ => operation::Verb::Engine {
                 id: self.text(),

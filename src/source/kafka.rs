@@ -104,6 +104,11 @@ impl Kafka {
         topic::topics(&self.pool).await
     }
 
+    /// Whether there is a topic of this name, as far as we may see. Metadata, of that topic alone.
+    pub async fn has_topic(&self, name: &str) -> Result<bool, Error> {
+        topic::exists(&self.pool, name).await
+    }
+
     /// The configs of one broker, sorted by name, asked of that broker. DescribeConfigs.
     pub async fn broker_configs(&self, broker: BrokerId) -> Result<Vec<Config>, Error> {
         let peer = self.peer(broker).await?;

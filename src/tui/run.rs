@@ -96,6 +96,7 @@ where
     let mut ticks = time::interval(TICK);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
     let mut operations = console.runtime.operations();
+    let mut operators = console.runtime.operators();
     let mut due = Some(Instant::now());
     console.snapshots.mark_changed();
     loop {
@@ -109,6 +110,7 @@ where
             () = time::sleep_until(digest_at), if console.runtime.is_idle() => Cause::Digest,
             Ok(()) = console.snapshots.changed() => Cause::Fresh,
             operations = next(&mut operations) => Cause::Message(Message::Operations(operations)),
+            operators = next(&mut operators) => Cause::Message(Message::Operators(operators)),
             _ = ticks.tick() => Cause::Tick,
         };
         match cause {

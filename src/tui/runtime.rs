@@ -19,7 +19,7 @@ use crate::model::row::Rows;
 use crate::model::snapshot::Revision;
 use crate::model::{Moment, Snapshot};
 use crate::tui::app::field::Tone;
-use crate::tui::app::operation::{self, Operation, Sheet};
+use crate::tui::app::operation::{self, Operation, Operator, Sheet};
 use crate::tui::app::outline::{Made, Outline};
 use crate::tui::app::place::Noun;
 use crate::tui::app::record::Batch;
@@ -61,11 +61,19 @@ pub trait Verbs: Send + Sync + 'static {
     fn apply(&self, sheet: String, confirm: Option<String>) -> BoxFuture<'static, Result<String, String>>;
     /// The sheet again, with why, and against its soft gates.
     fn reason(&self, sheet: String, reason: String) -> BoxFuture<'static, Result<Sheet, String>>;
+    /// The sheet again, with when its plan may go on, as flags.
+    fn schedule(&self, sheet: String, when: String) -> BoxFuture<'static, Result<Sheet, String>>;
     /// Saves a sheet's plan to a file; the answer says where.
     fn save(&self, sheet: String) -> BoxFuture<'static, Result<String, String>>;
     /// Keeps a text of access rules, and works out what applying it would do.
     fn plan_rules(&self, text: String) -> BoxFuture<'static, Result<Sheet, String>>;
     fn operations(&self) -> watch::Receiver<Arc<Vec<Operation>>>;
+    /// Who else works on the cluster, on this host or another.
+    fn operators(&self) -> watch::Receiver<Arc<Vec<Operator>>>;
+    /// Others see that this is on screen.
+    fn shows(&self, screen: &str);
+    /// Others see that nobody is here any more; returns within a moment.
+    fn leave(&self) -> BoxFuture<'static, ()>;
     /// Begins to read records for the words after `record`.
     fn read(&self, words: &[String]) -> Result<Tail, String>;
 }
@@ -271,13 +279,29 @@ impl Runtime {
         self.verbs.as_ref().map(|verbs| verbs.operations())
     }
 
+    pub fn operators(&self) -> Option<watch::Receiver<Arc<Vec<Operator>>>> {
+        self.verbs.as_ref().map(|verbs| verbs.operators())
+    }
+
+    /// The screens are closed.
+    pub async fn leave(&self) {
+        if let Some(verbs) = &self.verbs {
+            verbs.leave().await;
+        }
+    }
+
     /// Carries out what does not concern the terminal.
     pub fn run(&self, effect: Effect) {
         match effect {
             Effect::Refresh(noun) => sections(noun)
                 .into_iter()
                 .for_each(|section| self.facts.refresh(section)),
-            Effect::Focus(noun) => self.facts.focus(sections(noun)),
+            Effect::Focus(noun) => {
+                if let Some(verbs) = &self.verbs {
+                    verbs.shows(noun.name());
+                }
+                self.facts.focus(sections(noun));
+            }
             Effect::Export { name, text } => self.spawn(async move {
                 match tokio::task::spawn_blocking(move || export(&name, &text)).await {
                     Ok(Ok(path)) => Message::Notice(Tone::Ok, format!("wrote {path}")),
@@ -300,6 +324,10 @@ impl Runtime {
             Effect::Apply { sheet, confirm } => self.ask(|verbs| verbs.apply(sheet, confirm), Message::Applied),
             Effect::Reason { sheet, words, reason } => self.ask(
                 |verbs| verbs.reason(sheet, reason),
+                |planned| Message::Planned(words, planned),
+            ),
+            Effect::Schedule { sheet, words, when } => self.ask(
+                |verbs| verbs.schedule(sheet, when),
                 |planned| Message::Planned(words, planned),
             ),
             Effect::SavePlan(sheet) => self.ask(|verbs| verbs.save(sheet), Message::Applied),

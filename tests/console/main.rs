@@ -36,9 +36,13 @@ mod hostile;
 #[cfg(test)]
 mod kafka;
 #[cfg(test)]
+mod killed;
+#[cfg(test)]
 mod lag;
 #[cfg(test)]
 mod leaders;
+#[cfg(test)]
+mod load;
 #[cfg(test)]
 #[cfg(feature = "aws")]
 mod moto;
@@ -77,6 +81,8 @@ mod stories;
 mod terminal;
 #[cfg(test)]
 mod throttles;
+#[cfg(test)]
+mod together;
 #[cfg(test)]
 mod topics;
 #[cfg(test)]

@@ -22,8 +22,8 @@ use tokio::task::AbortHandle;
 
 use super::PATIENCE;
 use super::kafka;
+use super::load::{Load, nothing_lost};
 use super::operations::{Desk, LOOK, Screen, ours};
-use super::throttles::{Load, nothing_lost};
 
 const PARTITIONS: i32 = 6;
 

@@ -260,7 +260,7 @@ async fn commands(bootstrap: &str) {
     );
 }
 
-const AUTHORIZER: &str = "org.apache.kafka.metadata.authorizer.StandardAuthorizer";
+pub(super) const AUTHORIZER: &str = "org.apache.kafka.metadata.authorizer.StandardAuthorizer";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn our_broker_tells_rules_users_and_quotas() {
@@ -293,6 +293,7 @@ async fn apache_kafka_tells_rules_users_and_quotas() {
     };
     told(&cluster.bootstrap).await;
     grants::changed(&cluster.bootstrap).await;
+    grants::edited(&cluster.bootstrap).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -49,6 +49,12 @@ pub enum Effect {
         words: Vec<String>,
         reason: String,
     },
+    /// Keep with the sheet's plan when it may go on, as flags.
+    Schedule {
+        sheet: String,
+        words: Vec<String>,
+        when: String,
+    },
     /// Save the sheet's plan in the working directory.
     SavePlan(String),
 }

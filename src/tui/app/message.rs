@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::action::Action;
 use super::editor::Input;
 use super::field::Tone;
-use super::operation::{Operation, Sheet};
+use super::operation::{Operation, Operator, Sheet};
 use super::outline::Made;
 use super::record::Batch;
 use super::state::Facts;
@@ -23,6 +23,7 @@ pub enum Message {
     /// New facts, with their rows, what the rules say of them, and the table that was asked for.
     Facts(Facts, Option<Box<Made>>),
     Operations(Arc<Vec<Operation>>),
+    Operators(Arc<Vec<Operator>>),
     Records(Batch),
     /// What became of working out these words.
     Planned(Vec<String>, Result<Sheet, String>),

@@ -166,7 +166,7 @@ impl State {
             (Noun::Record, None) => record::open(&self.records, snapshot, "", 0, (now, self.width)),
             (Noun::Record, Some(words)) => record::open(&self.records, snapshot, words, place.tab, (now, self.width)),
             (Noun::Context, _) => context::list(&self.contexts, &self.origin.context, &self.health()),
-            (Noun::Operation, None) => operation::list(&self.operations, now),
+            (Noun::Operation, None) => operation::list(&self.operations, &self.operators, now),
             (Noun::Operation, Some(name)) => operation::open(&self.operations, name, place.tab),
         }
     }

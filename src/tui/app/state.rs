@@ -16,7 +16,7 @@ use super::dialog::Dialog;
 use super::field::{Field, Tone};
 use super::frame::{Frame, Inspect, ROOMY};
 use super::list::List;
-use super::operation::Operation;
+use super::operation::{Operation, Operator};
 use super::place::{Layer, Noun, Place};
 use super::prompt::Prompt;
 use super::record::{self, Records};
@@ -75,6 +75,8 @@ pub struct State {
     pub(super) opens_triage_until: Option<Moment>,
     pub frozen_at: Option<Moment>,
     pub operations: Arc<Vec<Operation>>,
+    /// Who else works on the cluster.
+    pub operators: Arc<Vec<Operator>>,
     pub records: Records,
     /// Whether plans can be made and applied here.
     pub verbs: bool,

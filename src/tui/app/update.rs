@@ -63,6 +63,12 @@ impl State {
                     return vec![Effect::Refresh(self.place().noun)];
                 }
             }
+            Message::Operators(operators) => {
+                self.operators = operators;
+                if self.place().noun == Noun::Operation {
+                    self.rebuild(now);
+                }
+            }
             Message::Records(batch) => self.receive(now, batch),
             Message::Planned(words, planned) => self.planned(now, &words, planned),
             Message::Applied(Ok(text)) => self.notify(now, Tone::Ok, text),
