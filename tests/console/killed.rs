@@ -10,8 +10,9 @@ use futures::future::join_all;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 
+use super::PATIENCE;
 use super::load::fill;
-use super::operations::{Desk, LOOK, PATIENCE, Screen, ours, swapped, volumes};
+use super::operations::{Desk, LOOK, Screen, ours, swapped, volumes};
 use super::throttles::ROOM;
 
 impl Desk {

@@ -11,7 +11,8 @@ use futures::future::join_all;
 use serde_json::Value;
 use tokio::task::JoinHandle;
 
-use super::operations::{Desk, PATIENCE};
+use super::PATIENCE;
+use super::operations::Desk;
 
 /// So many records wait for their acknowledgement.
 const IN_FLIGHT: usize = 200;

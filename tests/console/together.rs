@@ -4,9 +4,10 @@ use std::time::Instant;
 
 use serde_json::json;
 
+use super::PATIENCE;
 use super::kafka;
 use super::load::fill;
-use super::operations::{Desk, LOOK, PATIENCE, Screen, ours};
+use super::operations::{Desk, LOOK, Screen, ours};
 
 async fn seen(bootstrap: &str) {
     let desk = Desk::of(bootstrap);
