@@ -30,6 +30,7 @@ mod security;
 mod target;
 #[cfg(test)]
 mod tests;
+mod token;
 mod topic;
 mod user;
 mod transaction;
