@@ -3,6 +3,7 @@
 pub mod aws;
 pub mod backoff;
 pub mod capture;
+mod http;
 pub mod kafka;
 pub mod prometheus;
 

@@ -13,9 +13,11 @@ use super::output::{self, Problem};
 use crate::check::triage::{Line as Told, Name, Status};
 use crate::check::{self, Act, Culprit, Dont, Evidence, Findings, Reach, Step};
 use crate::command::triage::{FailOn, Triage};
+use crate::command::value::Time;
 use crate::command::{Line, Output};
 use crate::feed::{Needs, Section};
 use crate::model::event::Since;
+use crate::model::history::Window;
 use crate::model::row::Rows;
 use crate::model::{Moment, Snapshot, foreign};
 use crate::operation::shelf::Shelf;
@@ -55,13 +57,24 @@ pub async fn run(line: &Line, asked: &Triage) -> Result<Exit, Failure> {
     }
     let facts: Seen = gather(line, &asked_for()).await?;
     let needs: Needs = NEEDS.into();
-    let judged = judge(&facts.snapshot, facts.now, asked.strict, &mut Shelf::default());
+    let judged = judge(
+        &facts.snapshot,
+        facts.now,
+        asked.strict,
+        changes(asked),
+        &mut Shelf::default(),
+    );
     let document = Document::of(&judged, &facts.snapshot, problems(&facts.snapshot, &needs), facts.now);
     print(line, &document, false)?;
     if line.global.output == Output::Nagios {
         return Ok(nagios_exit(&document));
     }
     Ok(exit(&judged, document.complete, asked.fail_on))
+}
+
+fn changes(asked: &Triage) -> Window {
+    let seconds = |time: Time| i64::try_from(time.0.as_secs()).unwrap_or(i64::MAX);
+    asked.window.map_or(Window::CHANGES, |time| Window::of(seconds(time)))
 }
 
 fn asked_for() -> Vec<Section> {
@@ -86,8 +99,8 @@ async fn watch(line: &Line, asked: &Triage) -> Result<Exit, Failure> {
     while let Some(snapshot) = live.next().await? {
         let now = Moment::now();
         let seen = Arc::clone(&snapshot);
-        let strict = asked.strict;
-        let judged = tokio::task::spawn_blocking(move || (judge(&seen, now, strict, &mut shelf), shelf));
+        let (strict, changes) = (asked.strict, changes(asked));
+        let judged = tokio::task::spawn_blocking(move || (judge(&seen, now, strict, changes, &mut shelf), shelf));
         let (judged, kept) = judged
             .await
             .map_err(|error| Failure::new(Exit::Bug, format!("the rules broke off: {error}")))?;
@@ -107,8 +120,10 @@ async fn watch(line: &Line, asked: &Triage) -> Result<Exit, Failure> {
     Ok(last)
 }
 
-fn judge(snapshot: &Snapshot, now: Moment, strict: bool, shelf: &mut Shelf) -> check::Triage {
-    with_facts(snapshot, now, strict, shelf, check::Triage::of)
+fn judge(snapshot: &Snapshot, now: Moment, strict: bool, changes: Window, shelf: &mut Shelf) -> check::Triage {
+    with_facts(snapshot, now, strict, shelf, |facts| {
+        check::Triage::of(&check::Facts { changes, ..*facts })
+    })
 }
 
 /// Everything that a rule may look at, of one snapshot; `shelf` keeps the journals for the next. Linear in partitions, so for a thread that may block.
@@ -126,6 +141,7 @@ pub(super) fn with_facts<R>(
         rows: &rows,
         acts: &acts,
         strict,
+        changes: Window::CHANGES,
         now,
     })
 }

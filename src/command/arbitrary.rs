@@ -317,8 +317,12 @@ impl Random {
             5 => Command::Logdir(match self.below(3) {
                 0 => logdir::Verb::List {
                     broker: self.maybe(Self::id),
+                    window: self.maybe(Self::time),
                 },
-                1 => logdir::Verb::Show { name: self.dir() },
+                1 => logdir::Verb::Show {
+                    name: self.dir(),
+                    window: self.maybe(Self::time),
+                },
                 _ => logdir::Verb::Relieve {
                     name: self.dir(),
                     apply: self.maybe(|random| 1 + random.below(9) as u32),
@@ -367,6 +371,7 @@ impl Random {
                 watch: self.flip(),
                 strict: self.flip(),
                 fail_on: self.fail_on(),
+                window: self.maybe(Self::time),
             }),
             20 => Command::Wait(self.wait()),
             22 => Command::Runbook(self.runbook()),
@@ -380,7 +385,8 @@ impl Random {
                 },
             }),
             25 => Command::Check(self.check()),
-            26 => Command::Whatif(match self.below(3) {
+            26 => Command::Whatif(match self.below(4) {
+                3 => whatif::Verb::List,
                 0 => whatif::Verb::AzLoss { zone: self.text() },
                 1 => whatif::Verb::Restart { broker: self.id() },
                 _ => whatif::Verb::AddBroker {
@@ -799,7 +805,9 @@ impl Random {
             overrides: random.gates(),
         };
         match self.below(8) {
-            0 => volume::Verb::List,
+            0 => volume::Verb::List {
+                window: self.maybe(Self::time),
+            },
             7 => volume::Verb::Extend {
                 id: self.text(),
                 driver: self.driver(),
@@ -807,6 +815,7 @@ impl Random {
             },
             1 => volume::Verb::Show {
                 ids: self.some(1, Self::text),
+                window: self.maybe(Self::time),
             },
             2 => volume::Verb::Modify {
                 id: self.text(),

@@ -264,6 +264,11 @@ impl Console {
                     terminal.backend_mut().clear_region(ClearType::All)?;
                     terminal.swap_buffers();
                 }
+                Effect::Make => {
+                    if let (Some(outline), Some(facts)) = (self.state.outline(), self.state.facts()) {
+                        self.runtime.make(outline, (self.clock)(), facts);
+                    }
+                }
                 Effect::Copy(text) => (self.clipboard)(&text),
                 Effect::Theme(name) => match self.look.theme(&name) {
                     Ok(theme) => self.theme = theme,

@@ -23,6 +23,7 @@ use crate::tui::app::operation::{self, Operation, Operator, Sheet};
 use crate::tui::app::outline::{Made, Outline};
 use crate::tui::app::place::Noun;
 use crate::tui::app::record::Batch;
+use crate::tui::app::state::Facts as Known;
 use crate::tui::app::table::Table;
 use crate::tui::app::{Effect, Message};
 
@@ -110,9 +111,16 @@ pub struct Runtime {
     findings: Findings,
     /// The records that are being read.
     reading: Mutex<Option<AbortHandle>>,
-    /// What rates and trends are to be over, and what they are over.
-    window: Mutex<Window>,
-    digested_over: Option<Window>,
+    /// What rates and trends are to be over and what changed is to be told of, and what was digested so.
+    windows: Mutex<Windows>,
+    digested_over: Option<Windows>,
+}
+
+/// The times that are looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Windows {
+    rates: Window,
+    changes: Window,
 }
 
 /// What a snapshot brings beyond the one that was digested last.
@@ -163,7 +171,10 @@ impl Runtime {
                 news: News::Value,
                 findings: Findings::default(),
                 reading: Mutex::default(),
-                window: Mutex::default(),
+                windows: Mutex::new(Windows {
+                    rates: Window::default(),
+                    changes: Window::CHANGES,
+                }),
                 digested_over: None,
             },
             messages,
@@ -177,7 +188,7 @@ impl Runtime {
 
     /// When the next digest begins: what happens is shown at once, numbers that move on and ages as often as they cost little.
     pub fn digest_at(&self) -> Instant {
-        let outdated = self.digested_over.is_some_and(|over| over != *lock(&self.window));
+        let outdated = self.digested_over.is_some_and(|over| over != *lock(&self.windows));
         let rest = match self.news {
             News::Value => self.took * REST,
             _ if outdated => self.took * REST,
@@ -206,22 +217,23 @@ impl Runtime {
             .operations()
             .map(|all| operation::acts(&all.borrow()))
             .unwrap_or_default();
-        let window = *lock(&self.window);
-        self.digested_over = Some(window);
+        let windows = *lock(&self.windows);
+        self.digested_over = Some(windows);
         self.digested = Some(snapshot.revision);
         (self.news, self.began) = (News::Age, Instant::now());
         let before = self.last.take();
         self.digest = Some(tokio::task::spawn_blocking(move || {
             let began = std::time::Instant::now();
             let rows = Arc::new(match &before {
-                Some((before, rows)) => Rows::after(before, rows, &snapshot, now, window),
-                None => Rows::over(&snapshot, now, window),
+                Some((before, rows)) => Rows::after(before, rows, &snapshot, now, windows.rates),
+                None => Rows::to_show(&snapshot, now, windows.rates),
             });
             let triage = Arc::new(Triage::of(&check::Facts {
                 snapshot: &snapshot,
                 rows: &rows,
                 acts: &acts,
                 strict: false,
+                changes: windows.changes,
                 now,
             }));
             let facts = (Arc::clone(&snapshot), Arc::clone(&rows), Arc::clone(&triage));
@@ -264,6 +276,17 @@ impl Runtime {
             }
             Err(error) => Message::Notice(Tone::Error, format!("the rows could not be computed: {error}")),
         }
+    }
+
+    /// Makes a table of facts that the screens have, on a thread that may block.
+    pub fn make(&self, outline: Outline, now: Moment, facts: Known) {
+        let of = Arc::clone(&facts.0);
+        self.spawn(async move {
+            match tokio::task::spawn_blocking(move || outline.make(now, facts)).await {
+                Ok(made) => Message::Made(of, Box::new(made)),
+                Err(error) => Message::Notice(Tone::Error, format!("the table could not be made: {error}")),
+            }
+        });
     }
 
     /// Frees what the screens show no more, where nobody waits: a wide cluster's rows are millions of small pieces, and a
@@ -309,7 +332,8 @@ impl Runtime {
                     Err(error) => Message::Notice(Tone::Error, format!("nothing was written: {error}")),
                 }
             }),
-            Effect::Window(window) => *lock(&self.window) = window,
+            Effect::Rates(window) => lock(&self.windows).rates = window,
+            Effect::Changes(window) => lock(&self.windows).changes = window,
             Effect::Read(words) => self.read(words),
             Effect::Plan(words) => {
                 let asked = words.clone();
@@ -334,6 +358,7 @@ impl Runtime {
             Effect::Quit
             | Effect::SwitchContext(_)
             | Effect::Redraw
+            | Effect::Make
             | Effect::Copy(_)
             | Effect::Page(_)
             | Effect::Theme(_) => {}

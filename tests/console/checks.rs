@@ -149,6 +149,14 @@ fn a_lost_zone_and_a_restart_are_answered_from_a_capture() {
         .sum();
     let offline = loss["offline"].as_u64().unwrap();
     assert_eq!(moved + offline, before, "every leader lands or is lost");
+    let all = on("all-well", "whatif list -o json").envelope("whatif.list");
+    let what: Vec<&str> = all["items"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter_map(|one| one["what"].as_str())
+        .collect();
+    assert!(what.contains(&zone.as_str()) && what.contains(&"broker 1"), "{what:?}");
     let ran = on("all-well", "whatif restart 1");
     assert!(ran.stdout.contains("CLIENTS GO ON"), "{}", ran.stdout);
     let wrong = on("all-well", "whatif az-loss nowhere");

@@ -169,7 +169,7 @@ mod with_aws {
 
     drills! {
         a_broker_in_the_wrong_rack: Expected {
-            drill: "rack-wrong", culprits: &[("broker", "3")], next: "", dont: "", well: None, symptom: seconds(20),
+            drill: "rack-wrong", culprits: &[("broker", "3")], next: "set broker.rack=", dont: "reassign or create topics by rack before", well: None, symptom: seconds(20),
         };
     }
 }

@@ -129,7 +129,23 @@ async fn t_takes_rates_over_a_longer_time_and_the_command_says_so() {
     console.shows("azimuth group list --window 5m --context prod-eu");
     console.press("t").await.shows("rates over 10m");
     console.press("t").await.shows("rates over 1m").hides("--window");
-    console.press("2 t").await.hides("rates over");
+    console.press("2").await.shows("rates over 1m");
+    console.press("t").await.shows("rates over 5m");
+    console.shows("azimuth broker list --window 5m --context prod-eu");
+    console
+        .press("5")
+        .await
+        .shows("azimuth volume list --window 5m --context prod-eu");
+    console.press("enter").await.shows("--window 5m");
+    console
+        .press("3")
+        .await
+        .shows("azimuth topic list --window 5m --context prod-eu");
+    console.press("! t").await.shows("changes of 2h");
+    console.shows("azimuth triage --window 2h --context prod-eu");
+    console.press("t").await.shows("changes of 10m").shows("for 10m");
+    console.press("t").await.hides("changes of").hides("--window");
+    console.press("9 t").await.hides("rates over").hides("--window");
     console.press(":").await.types("group lag billing --window 10m").await;
     console
         .press("enter")

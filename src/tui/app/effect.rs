@@ -22,8 +22,12 @@ pub enum Effect {
         text: String,
     },
     Theme(String),
+    /// Make the table of this place where no key waits for it, from the facts at hand.
+    Make,
     /// Rates and trends are to be over another time.
-    Window(Window),
+    Rates(Window),
+    /// What changed is to be told of another time.
+    Changes(Window),
     /// Ask everything of this screen now.
     Refresh(Noun),
     /// This screen is looked at: its facts are asked for more often.

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use crate::model::Snapshot;
+
 use super::action::Action;
 use super::editor::Input;
 use super::field::Tone;
@@ -22,6 +24,8 @@ pub enum Message {
     Tick,
     /// New facts, with their rows, what the rules say of them, and the table that was asked for.
     Facts(Facts, Option<Box<Made>>),
+    /// The table that [`super::Effect::Make`] wished for, and the facts it was made of.
+    Made(Arc<Snapshot>, Box<Made>),
     Operations(Arc<Vec<Operation>>),
     Operators(Arc<Vec<Operator>>),
     Records(Batch),
