@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::future::Future;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use azimuth::feed::{Cadence, Feed, Needs, Section, Sources, collect};
 use azimuth::model::row::group::{BehindBasis, Expiry, GroupRow, MemberRow, Safe};

@@ -2,7 +2,7 @@
 //! Apache Kafka. One principal and one client id are written as an attacker would.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use azimuth::model::quota::Whom;
 use azimuth::source::kafka::{Kafka, Target};
