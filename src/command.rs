@@ -51,6 +51,7 @@ use std::str::FromStr;
 use clap::{CommandFactory, Parser, Subcommand};
 
 pub use global::{Global, Output};
+use schedule::When;
 use words::Words;
 
 /// One line as typed: a command, if any, and the flags that every command takes.
@@ -245,6 +246,24 @@ impl Command {
             Self::Demo(demo) => demo.words(),
             Self::Completions(completions) => completions.words(),
             Self::Man(man) => man.words(),
+        }
+    }
+
+    /// When what it begins may go on, of verbs that say so themselves. A plan that is kept in a file says it when it is applied.
+    pub fn when(&self) -> Option<&When> {
+        match self {
+            Self::Leader(verb) => Some(&verb.begin().when),
+            Self::Operation(operation::Verb::Undo { begin, .. }) => Some(&begin.when),
+            _ => None,
+        }
+    }
+
+    /// The same, to be set.
+    pub fn when_mut(&mut self) -> Option<&mut When> {
+        match self {
+            Self::Leader(verb) => Some(&mut verb.begin_mut().when),
+            Self::Operation(operation::Verb::Undo { begin, .. }) => Some(&mut begin.when),
+            _ => None,
         }
     }
 

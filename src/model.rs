@@ -22,6 +22,7 @@ pub mod nearest;
 pub mod need;
 pub mod observed;
 pub mod offset;
+mod over;
 pub mod pace;
 mod places;
 pub mod permission;
@@ -42,6 +43,7 @@ pub mod user;
 pub mod volume;
 pub mod transaction;
 pub mod when;
+pub mod write;
 
 pub use nearest::nearest;
 pub use observed::{Health, Observed, Trouble};

@@ -75,6 +75,15 @@ pub enum Kind {
     #[serde(rename = "reassign.plan")]
     #[strum(serialize = "reassign.plan")]
     Reassign,
+    #[serde(rename = "reassign.cancel")]
+    #[strum(serialize = "reassign.cancel")]
+    ReassignCancel,
+    #[serde(rename = "record.send")]
+    #[strum(serialize = "record.send")]
+    RecordSend,
+    #[serde(rename = "record.check")]
+    #[strum(serialize = "record.check")]
+    RecordCheck,
     #[serde(rename = "topic.create")]
     #[strum(serialize = "topic.create")]
     TopicCreate,
@@ -238,6 +247,10 @@ pub enum Step {
     Finalize(feature::Finalize),
     /// Restarts, stops or starts one broker; done when it is back in sync and leads what prefers it, or is gone.
     Restart(restart::Turn),
+    /// What a command did itself while somebody waited for it; no engine takes it up.
+    ByCommand {
+        what: String,
+    },
     /// Changes an EBS volume, or extends the file system on one; done when EC2, or the broker, tells it.
     Volume(volume::Act),
 }

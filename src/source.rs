@@ -3,6 +3,7 @@
 pub mod aws;
 pub mod backoff;
 pub mod capture;
+mod http;
 pub mod kafka;
 pub mod prometheus;
 
@@ -61,6 +62,11 @@ impl Error {
             Self::Refused { code, .. } if code == "REQUEST_TIMED_OUT" => Trouble::TimedOut,
             Self::Refused { .. } | Self::Local(_) => Trouble::Refused,
         }
+    }
+
+    /// Whether a broker refused it with one of these of Kafka's codes.
+    pub fn is(&self, codes: &[&str]) -> bool {
+        matches!(self, Self::Refused { code, .. } if codes.contains(&code.as_str()))
     }
 
     /// True when another peer may well answer the same question.

@@ -61,6 +61,7 @@ pub async fn run(options: Options) -> color_eyre::Result<Outcome> {
     let mut console = console(options)?;
     let outcome = screens(&mut console).await;
     terminal::restore();
+    console.runtime.leave().await;
     for operation in console
         .state
         .operations

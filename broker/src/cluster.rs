@@ -23,6 +23,7 @@ use tokio::sync::watch;
 
 use crate::env::clock::Clock;
 use crate::env::net::Effect;
+use crate::env::world::World;
 use crate::id::NodeId;
 use crate::node::{self, Effects, NewUser, Node, Surroundings, Together};
 use crate::wire;
@@ -196,10 +197,10 @@ impl Cluster {
                     return Ok(());
                 }
                 let config = self.config.parsed(id).ok_or(Error::Unknown(id))??;
-                let started = if self.config.allow_faults {
-                    Hosted::start_apart(config, around, &effects).await
-                } else {
-                    Hosted::start(config, around, &effects).await
+                let started = match (self.config.allow_faults, World::here()) {
+                    (false, _) => Hosted::start(config, around.severable(), &effects).await,
+                    (true, Some(_)) => Hosted::start(config, around.at_fault(), &effects).await,
+                    (true, None) => Hosted::start_apart(config, around, &effects).await,
                 };
                 running.insert(id, started.map_err(|source| Error::Node { id, source })?);
                 Ok(())
@@ -381,10 +382,7 @@ impl Cluster {
     async fn freeze(&mut self, id: NodeId) -> Result<(), Error> {
         let found = match &self.nodes {
             Nodes::Here(running) => match running.get(&id) {
-                Some(node) => {
-                    node.freeze().await;
-                    true
-                }
+                Some(node) => node.freeze().await,
                 None => false,
             },
             Nodes::Apart(processes) => processes.freeze(id),
@@ -392,7 +390,9 @@ impl Cluster {
         if found {
             return Ok(());
         }
-        Err(Error::Fault(format!("node {id} does not run, so it cannot be frozen")))
+        Err(Error::Fault(format!(
+            "node {id} does not run, or not on threads of its own, so it cannot be frozen"
+        )))
     }
 
     fn thaw(&self, id: NodeId) {

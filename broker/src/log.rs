@@ -43,6 +43,7 @@ pub use producer::{Guard, Verify};
 
 use crate::env::clock::Clock;
 use crate::env::disk::Disk;
+use crate::env::random;
 use crate::id::{Epoch, Offset, TopicPartition};
 
 use epoch::Epochs;
@@ -414,7 +415,7 @@ impl Log {
 /// Another name for a log's folder: `NAME.UNIQUE-kind`, with the name cut where that would be too long for a file.
 fn beside(dir: &Path, kind: &str) -> PathBuf {
     const NAME_MAX: usize = 255;
-    let suffix = format!(".{}-{kind}", uuid::Uuid::new_v4().simple());
+    let suffix = format!(".{}-{kind}", random::uuid().simple());
     let name = dir.file_name().unwrap_or_default().to_string_lossy();
     let mut end = name.len().min(NAME_MAX - suffix.len());
     while !name.is_char_boundary(end) {

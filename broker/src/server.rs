@@ -11,11 +11,11 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::{JoinError, JoinHandle, JoinSet};
 use tokio::time::Instant;
 
+use crate::env::net::{Listener, Socket};
 use crate::env::origin;
 use crate::handler::Context;
 use crate::quota::{Denied, Slot};
@@ -62,7 +62,7 @@ impl Server {
     /// # Errors
     /// When the listener has no address.
     pub fn start(
-        listener: TcpListener,
+        listener: Listener,
         name: &str,
         cx: Arc<Context>,
         limits: Limits,
@@ -131,7 +131,7 @@ struct Acceptor {
 }
 
 struct Arrived {
-    stream: TcpStream,
+    stream: Socket,
     client: SocketAddr,
     /// The rate of the listener or of the node lets it in then.
     turn: Instant,
@@ -139,13 +139,13 @@ struct Arrived {
 
 /// What becomes of a connection.
 enum Accepted {
-    Taken(Slot, TcpStream, SocketAddr),
+    Taken(Slot, Socket, SocketAddr),
     /// Closed after a while, so that a client that comes back at once is slowed down.
-    Late(TcpStream, Duration),
+    Late(Socket, Duration),
 }
 
 impl Acceptor {
-    async fn run(mut self, listener: TcpListener) {
+    async fn run(mut self, listener: Listener) {
         // Aborting this task drops the set, and with it every connection.
         let mut connections = JoinSet::new();
         loop {
@@ -195,12 +195,12 @@ impl Acceptor {
     }
 
     /// The next connection, once there is room for it. Dropping this future loses none: what was accepted is kept.
-    async fn accept(&mut self, listener: &TcpListener) -> Option<Accepted> {
+    async fn accept(&mut self, listener: &Listener) -> Option<Accepted> {
         if self.arrived.is_none() {
             match listener.accept().await {
                 Ok((stream, client)) => {
                     // Fails only on a connection that is gone, which its first read tells.
-                    let _ = stream.set_nodelay(true);
+                    let _ = stream.set_nodelay();
                     let turn = Instant::now() + self.cx.connections.arrived(&self.name);
                     self.arrived = Some(Arrived { stream, client, turn });
                 }

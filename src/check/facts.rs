@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::Act;
+use crate::model::history::Window;
 use crate::model::row::Rows;
 use crate::model::row::broker::{BrokerRow, BrokerState};
 use crate::model::row::partition::{Badge, PartitionRow};
@@ -20,6 +21,8 @@ pub struct Facts<'a> {
     pub acts: &'a [Act],
     /// What an operation explains counts like everything else.
     pub strict: bool,
+    /// The time of which CHANGED tells.
+    pub changes: Window,
     pub now: Moment,
 }
 

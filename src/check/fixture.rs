@@ -10,7 +10,7 @@ use crate::model::cluster::Cluster;
 use crate::model::config::{Config, ConfigSource};
 use crate::model::event::{Event, EventKind, Events, Symptom};
 use crate::model::group::{Commit, Group, Member};
-use crate::model::history::{Basis, GroupPast, History, Since, Standing};
+use crate::model::history::{Basis, GroupPast, History, Since, Standing, Window};
 use crate::model::identity::Rules;
 use crate::model::logdir::LogDir;
 use crate::model::offset::{Offsets, Span};
@@ -159,6 +159,7 @@ impl Six {
             rows: &rows,
             acts,
             strict: false,
+            changes: Window::CHANGES,
             now: now(),
         })
     }
@@ -527,7 +528,7 @@ impl Six {
                 ..Volume::default()
             };
             for id in here() {
-                let point = |value| Some(Point { at: ago(60), value });
+                let point = |value| Some(Point::new(ago(60), value));
                 let measured = VolumeMetrics {
                     stalled_io: point(0.0),
                     write_latency_ms: point(1.0),
@@ -576,18 +577,11 @@ impl Six {
     }
 
     pub fn stall(&mut self, id: BrokerId) -> &mut Self {
-        self.measure(id, |metrics| {
-            metrics.stalled_io = Some(Point {
-                at: ago(60),
-                value: 1.0,
-            })
-        })
+        self.measure(id, |metrics| metrics.stalled_io = Some(Point::new(ago(60), 1.0)))
     }
 
     pub fn latency(&mut self, id: BrokerId, ms: f64) -> &mut Self {
-        self.measure(id, |metrics| {
-            metrics.write_latency_ms = Some(Point { at: ago(60), value: ms })
-        })
+        self.measure(id, |metrics| metrics.write_latency_ms = Some(Point::new(ago(60), ms)))
     }
 
     pub fn rack(&mut self, id: BrokerId, rack: &str) -> &mut Self {

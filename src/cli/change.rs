@@ -8,7 +8,7 @@ use futures::FutureExt;
 
 use super::exit::{Exit, Failure, say};
 use super::{consent, facts, follow, output};
-use crate::command::schedule::When;
+use crate::command::schedule::{Begin, When};
 use crate::command::{Command, Global, Line, Output, restart};
 use crate::model::{Moment, Snapshot};
 use crate::operation::launch::{self, Launch, Route};
@@ -44,15 +44,45 @@ pub async fn carry_out(line: &Line, intent: Intent, overrides: &[String]) -> Res
 /// The same, and returns once it runs where it is to be left to itself.
 pub async fn begin(line: &Line, intent: Intent, overrides: &[String], detach: bool) -> Result<Exit, Failure> {
     let wish = Wish {
-        intent,
-        saved: None,
-        overrides,
         detach,
-        schedule: Schedule::default(),
-        skip_drifted: false,
-        secrets: Secrets::default(),
+        ..Wish::of(intent, overrides)
     };
     run(line, wish).await
+}
+
+/// The same, when it may go on.
+pub async fn scheduled(line: &Line, intent: Intent, overrides: &[String], how: &Begin) -> Result<Exit, Failure> {
+    let wish = Wish {
+        detach: how.detach,
+        schedule: how.when.schedule(Moment::now()),
+        ..Wish::of(intent, overrides)
+    };
+    run(line, wish).await
+}
+
+impl<'a> Wish<'a> {
+    /// What is begun at once, and followed to its end.
+    pub fn of(intent: Intent, overrides: &'a [String]) -> Self {
+        Self {
+            intent,
+            saved: None,
+            overrides,
+            detach: false,
+            schedule: Schedule::default(),
+            skip_drifted: false,
+            secrets: Secrets::default(),
+        }
+    }
+
+    /// A plan that was saved.
+    pub fn saved(plan: Plan, overrides: &'a [String], detach: bool, when: &When) -> Self {
+        Self {
+            detach,
+            schedule: when.schedule(Moment::now()),
+            saved: Some(plan.clone()),
+            ..Self::of(Intent::of(&plan), overrides)
+        }
+    }
 }
 
 /// Carries a wish out, from the first look to the last line.

@@ -12,6 +12,7 @@ use crate::command::triage::FailOn;
 use crate::command::{Line, Output};
 use crate::feed::Section;
 use crate::model::{Moment, nearest};
+use crate::operation::shelf::Shelf;
 use crate::settings::state;
 
 /// What the brokers' protocol tells.
@@ -66,9 +67,13 @@ pub async fn run(line: &Line, verb: &Verb) -> Result<Exit, Failure> {
 async fn judge(line: &Line, asked: &Run) -> Result<Exit, Failure> {
     let checks = chosen(asked)?;
     let facts = gather(line, &needs(asked)).await?;
-    let findings = with_facts(&facts.snapshot, facts.now, asked.strict, |facts| {
-        practice::judge(facts, checks.iter().copied())
-    });
+    let findings = with_facts(
+        &facts.snapshot,
+        facts.now,
+        asked.strict,
+        &mut Shelf::default(),
+        |facts| practice::judge(facts, checks.iter().copied()),
+    );
     let report = Report::of(findings, asked, brokers(line, asked, &facts)?);
     let exit = match line.global.output {
         Output::Nagios => report.nagios(asked),

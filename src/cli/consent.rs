@@ -21,7 +21,7 @@ pub fn given(global: &Global) -> Consent {
         dry_run: global.dry_run,
         yes: global.yes,
         confirm: global.confirm.clone(),
-        // Only plans have a journal to keep it in.
+        // Where it is kept in a journal, whoever asks looks for it: [`ask_why`].
         reasoned: true,
     }
 }
@@ -36,6 +36,18 @@ pub fn ask_leave(global: &Global, rule: &Rule, plan: &Plan) -> Result<Permit, Fa
         )));
     }
     ask(global, rule, &plan.title, plan.wants_name())
+}
+
+/// The same as [`ask`] of what a command does itself: with why, where the context wants that.
+pub fn ask_why(global: &Global, rule: &Rule, what: &str) -> Result<Permit, Failure> {
+    let given = Consent {
+        reasoned: global.reason.is_some(),
+        ..given(global)
+    };
+    match rule.verdict(&given) {
+        Verdict::Refused(refusal) => Err(Failure::refused(refusal)),
+        Verdict::DryRun | Verdict::Go | Verdict::Ask(_) => ask(global, rule, what, false),
+    }
 }
 
 /// May `what` (a sentence such as "delete topic orders") be done? Asks on a terminal where the rule wants an answer and

@@ -103,7 +103,7 @@ async fn once(line: &Line, demo: &Demo) -> Result<Exit, Failure> {
                 window: None,
             }),
         ),
-        ("VOLUMES", Command::Volume(volume::Verb::List)),
+        ("VOLUMES", Command::Volume(volume::Verb::List { window: None })),
     ];
     for (title, command) in views {
         println!("{title}   {}", at(line, demo, Some(command.clone())));

@@ -151,8 +151,16 @@ pub fn asked(global: &Global) -> Asked {
 }
 
 impl Facts {
+    /// Rates are over the window that was asked for.
     pub fn rows(&self) -> Rows {
-        Rows::of(&self.snapshot, self.now)
+        Rows::over(&self.snapshot, self.now, self.window)
+    }
+
+    /// The same, with rates over another time, as far as it was recorded.
+    pub fn over(self, window: Option<Time>) -> Self {
+        let seconds = |time: Time| i64::try_from(time.0.as_secs()).unwrap_or(i64::MAX);
+        let window = window.map_or(self.window, |time| Window::of(seconds(time)));
+        Self { window, ..self }
     }
 
     /// Only the groups: a wide cluster's partitions need no rows for them.

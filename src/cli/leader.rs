@@ -12,10 +12,10 @@ use crate::plan::leader;
 pub async fn run(line: &Line, verb: &Verb) -> Result<Exit, Failure> {
     let wish = match (verb.wish(), verb) {
         (Some(wish), _) => wish,
-        (None, Verb::Restore { id }) => saved(line, id.as_deref()).await?,
+        (None, Verb::Restore { id, .. }) => saved(line, id.as_deref()).await?,
         (None, _) => return Err(Failure::usage("that is no wish about leaders")),
     };
-    change::carry_out(line, Intent::Leaders(wish), verb.overrides()).await
+    change::scheduled(line, Intent::Leaders(wish), verb.overrides(), verb.begin()).await
 }
 
 /// The order of a `leader move` in this cluster's journal.

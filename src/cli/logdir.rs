@@ -7,7 +7,7 @@ use super::exit::{Exit, Failure, say};
 use super::facts::{Facts, gather};
 use super::output::{Answer, Block, Column, Data, Field, Rank, Sheet, bytes, duration, mb_per_second, percent};
 use crate::command::logdir::Verb;
-use crate::command::value::DirName;
+use crate::command::value::{DirName, Time};
 use crate::command::{Command, Line, reassign};
 use crate::feed::Section;
 use crate::model::logdir::TopicUse;
@@ -36,13 +36,16 @@ const RELIEF: [Section; 12] = [
 
 pub async fn answer(line: &Line, verb: &Verb) -> Result<Answer, Failure> {
     match verb {
-        Verb::List { broker: None } => {
-            let facts = gather(line, &NEEDS).await?;
+        Verb::List { broker: None, window } => {
+            let facts = gather(line, &NEEDS).await?.over(*window);
             let rows = facts.rows().logdirs;
             Ok(facts.seal(Answer::list(COLUMNS, &rows, "log dir", LogdirRow::name)))
         }
-        Verb::List { broker: Some(id) } => {
-            let facts = about(gather(line, &NEEDS).await?, *id);
+        Verb::List {
+            broker: Some(id),
+            window,
+        } => {
+            let facts = about(gather(line, &NEEDS).await?, *id).over(*window);
             let brokers = facts.snapshot.cluster.get().map_or(&[][..], |cluster| &cluster.brokers);
             if !brokers.iter().any(|broker| broker.id == *id) {
                 return Err(facts.unknown("broker", &id.to_string(), &[]));
@@ -51,7 +54,7 @@ pub async fn answer(line: &Line, verb: &Verb) -> Result<Answer, Failure> {
             let own = rows.iter().filter(|row| row.broker == *id);
             Ok(facts.seal(Answer::list(COLUMNS, own, "log dir", LogdirRow::name)))
         }
-        Verb::Show { name } => show(line, name).await,
+        Verb::Show { name, window } => show(line, name, *window).await,
         Verb::Relieve { name, .. } => advise(line, name).await,
     }
 }
@@ -72,8 +75,8 @@ fn find<'a>(facts: &Facts, rows: &'a Rows, name: &DirName) -> Result<&'a LogdirR
     found.ok_or_else(|| facts.unknown("logdir", &name.to_string(), &known))
 }
 
-async fn show(line: &Line, name: &DirName) -> Result<Answer, Failure> {
-    let facts = about(gather(line, &NEEDS).await?, name.broker);
+async fn show(line: &Line, name: &DirName, window: Option<Time>) -> Result<Answer, Failure> {
+    let facts = about(gather(line, &NEEDS).await?, name.broker).over(window);
     let rows = facts.rows();
     let dir = find(&facts, &rows, name)?;
     let mut answer = Answer::list(COLUMNS, [dir], "log dir", LogdirRow::name);

@@ -1,6 +1,7 @@
 //! `azimuth operation …`
 
 use std::io::Write as _;
+use std::time::Duration;
 
 use futures::FutureExt;
 
@@ -18,7 +19,10 @@ use crate::operation::client::Client;
 use crate::operation::engine::Means;
 use crate::operation::journal::{Ask, Chain};
 use crate::operation::launch::Route;
-use crate::operation::{Entry, Error, Folder, Ground, Id, Journal, Phase, Secrets, Status, StepState, engine, launch};
+use crate::operation::presence::others;
+use crate::operation::{
+    Entry, Error, Folder, Ground, Id, Journal, Phase, Secrets, Status, StepState, Who, engine, launch,
+};
 use crate::plan::summary;
 use crate::settings::rule::Verdict;
 
@@ -63,6 +67,7 @@ pub async fn run(line: &Line, verb: &Verb) -> Result<Exit, Failure> {
             {
                 say(&format!("azimuth: {badge}"));
             }
+            place.tell_of_others().await;
             place.print(list(&place.folder)?)
         }
         Verb::Show { id } => place.print(show(&place.folder, &place.folder.find(id)?)?),
@@ -80,15 +85,19 @@ pub async fn run(line: &Line, verb: &Verb) -> Result<Exit, Failure> {
             max_rate,
             max_bytes_in_flight,
             overrides,
+            begin,
         } => {
             let status = place.folder.status(&place.folder.find(id)?)?;
             let limit = max_bytes_in_flight.map(|size| size.0);
             let intent = status.undoing()?.within(reassign::max_rate(*max_rate), limit);
-            change::carry_out(line, intent, overrides).boxed().await
+            change::scheduled(line, intent, overrides, begin).boxed().await
         }
         Verb::Engine { .. } | Verb::Unit => Ok(Exit::Done),
     }
 }
+
+/// Looking who else is there must not keep anybody waiting who looks at journals while no broker answers.
+const GLANCE: Duration = Duration::from_secs(1);
 
 /// The engine itself. What it says goes to its log.
 async fn carry_out(
@@ -161,6 +170,20 @@ struct Place<'a> {
 }
 
 impl Place<'_> {
+    /// Who else works on this cluster, wherever, as far as it is seen at a glance.
+    async fn tell_of_others(&self) {
+        if !matches!(self.line.global.output, Output::Table | Output::Wide) {
+            return;
+        }
+        let seen = tokio::time::timeout(GLANCE, others(&self.ground.sources.kafka, &self.cluster_id));
+        let Ok(Ok(Some(seen))) = seen.await else { return };
+        // Operations of this host are in the list.
+        let own = Who::me().host;
+        for one in seen.there.iter().filter(|one| !one.is_engine() || one.host != own) {
+            say(&format!("azimuth: also here: {}", one.words()));
+        }
+    }
+
     fn print(&self, mut answer: Answer) -> Result<Exit, Failure> {
         answer.context = Some(self.ground.context.name.clone());
         answer.cluster_id = Some(self.cluster_id.clone());

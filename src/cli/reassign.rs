@@ -13,8 +13,9 @@ use crate::command::reassign::Verb;
 use crate::feed::Section;
 use crate::model::reassignment::Reassignment;
 use crate::model::row::reassignment::{Hold, ReassignmentRow};
-use crate::model::{BrokerId, Moment};
-use crate::operation::{Secrets, cancel_any};
+use crate::model::{BrokerId, Moment, Snapshot};
+use crate::operation::cancel_any;
+use crate::operation::direct::{Act, Direct};
 use crate::plan::Kind;
 use crate::plan::intent::Intent;
 
@@ -54,13 +55,8 @@ pub async fn run(line: &Line, verb: &Verb) -> Result<Exit, Failure> {
         } => {
             let plan = change::load(file, Kind::Reassign)?;
             let wish = Wish {
-                intent: Intent::of(&plan),
-                saved: Some(plan),
-                overrides,
-                detach: *detach,
-                schedule: when.schedule(Moment::now()),
                 skip_drifted: *skip_drifted,
-                secrets: Secrets::default(),
+                ..Wish::saved(plan, overrides, *detach, when)
             };
             change::run(line, wish).await
         }
@@ -145,17 +141,51 @@ async fn cancel(line: &Line, names: &[String], all: bool) -> Result<Exit, Failur
         list.join(", ")
     );
     let rule = ground.rule(&flying.cluster_id)?;
-    if consent::ask(global, &rule, &what, false)? == consent::Permit::DryRun {
+    if consent::ask_why(global, &rule, &what)? == consent::Permit::DryRun {
         say(&format!("would {what}"));
         return Ok(Exit::Done);
     }
+    let act = Act {
+        kind: Kind::ReassignCancel,
+        what,
+        scope: Some("data"),
+        context: &ground.context.name,
+        reason: global.reason.clone(),
+    };
     let folder = ground.folder(&flying.cluster_id)?;
-    let told = cancel_any(&folder, &ground.sources, &chosen).await?;
+    let direct = Direct::begin(&folder, &flying.snapshot, act, Moment::now())?;
+    let told = match cancel_any(&ground.sources, &chosen).await {
+        Ok(told) => told,
+        Err(error) => {
+            direct.failed(error.to_string())?;
+            return Err(error.into());
+        }
+    };
     let refused: Vec<String> = told
         .iter()
         .filter_map(|one| Some(format!("{}:{}: {}", one.topic, one.partition, one.refused.as_ref()?)))
         .collect();
-    let deadline = facts::patience(global);
+    if let Err(left) = gone(line, &chosen, started).await? {
+        direct.failed(left.clone())?;
+        return Err(Failure::partial(format!("{left}; azimuth reassign list")));
+    }
+    let done = told.len() - refused.len();
+    let answer = format!("cancelled {done} of {} reassignments", told.len());
+    match refused.is_empty() {
+        true => direct.done(answer.clone())?,
+        false => direct.failed(format!("{answer}: {}", refused.join("; ")))?,
+    }
+    let answer = format!("{answer}\n");
+    let printed = super::printed(std::io::Write::write_all(&mut super::out::stdout(), answer.as_bytes()))?;
+    match refused.is_empty() {
+        true => Ok(printed),
+        false => Err(Failure::new(Exit::PartWay, refused.join("\n"))),
+    }
+}
+
+/// Waits until none of these is in flight; `Err` names those that still are when the time is up.
+async fn gone(line: &Line, chosen: &[(String, i32)], started: Instant) -> Result<Result<(), String>, Failure> {
+    let deadline = facts::patience(&line.global);
     loop {
         let left = in_flight(line).await?;
         let still = left.moves.iter().filter(|one| {
@@ -165,28 +195,19 @@ async fn cancel(line: &Line, names: &[String], all: bool) -> Result<Exit, Failur
         });
         let still: Vec<String> = still.map(|one| format!("{}:{}", one.topic, one.partition)).collect();
         if still.is_empty() {
-            break;
+            return Ok(Ok(()));
         }
         if started.elapsed() >= deadline {
-            let left = still.join(", ");
-            return Err(Failure::partial(format!(
-                "still in flight: {left}; azimuth reassign list"
-            )));
+            return Ok(Err(format!("still in flight: {}", still.join(", "))));
         }
         tokio::time::sleep(LOOK).await;
-    }
-    let done = told.len() - refused.len();
-    let answer = format!("cancelled {done} of {} reassignments\n", told.len());
-    let printed = super::printed(std::io::Write::write_all(&mut super::out::stdout(), answer.as_bytes()))?;
-    match refused.is_empty() {
-        true => Ok(printed),
-        false => Err(Failure::new(Exit::PartWay, refused.join("\n"))),
     }
 }
 
 struct Flying {
     cluster_id: String,
     moves: Vec<Reassignment>,
+    snapshot: Snapshot,
 }
 
 async fn in_flight(line: &Line) -> Result<Flying, Failure> {
@@ -198,6 +219,7 @@ async fn in_flight(line: &Line) -> Result<Flying, Failure> {
     Ok(Flying {
         cluster_id: cluster.id.clone(),
         moves: moves.ok_or_else(unseen)?,
+        snapshot: facts.snapshot,
     })
 }
 

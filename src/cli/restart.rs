@@ -4,8 +4,6 @@ use super::change::{self, Files, Wish};
 use super::exit::{Exit, Failure};
 use crate::command::Line;
 use crate::command::restart::Verb;
-use crate::model::Moment;
-use crate::operation::Secrets;
 use crate::plan::Kind;
 use crate::plan::intent::Intent;
 
@@ -25,16 +23,7 @@ pub async fn run(line: &Line, verb: &Verb) -> Result<Exit, Failure> {
             when,
         } => {
             let plan = change::load(file, Kind::Restart)?;
-            let wish = Wish {
-                intent: Intent::of(&plan),
-                saved: Some(plan),
-                overrides,
-                detach: *detach,
-                schedule: when.schedule(Moment::now()),
-                skip_drifted: false,
-                secrets: Secrets::default(),
-            };
-            change::run(line, wish).await
+            change::run(line, Wish::saved(plan, overrides, *detach, when)).await
         }
     }
 }

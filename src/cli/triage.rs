@@ -13,11 +13,14 @@ use super::output::{self, Problem};
 use crate::check::triage::{Line as Told, Name, Status};
 use crate::check::{self, Act, Culprit, Dont, Evidence, Findings, Reach, Step};
 use crate::command::triage::{FailOn, Triage};
+use crate::command::value::Time;
 use crate::command::{Line, Output};
 use crate::feed::{Needs, Section};
 use crate::model::event::Since;
+use crate::model::history::Window;
 use crate::model::row::Rows;
 use crate::model::{Moment, Snapshot, foreign};
+use crate::operation::shelf::Shelf;
 use crate::operation::{Folder, Phase};
 use crate::plan::gate::Verdict;
 use crate::settings::state;
@@ -54,13 +57,24 @@ pub async fn run(line: &Line, asked: &Triage) -> Result<Exit, Failure> {
     }
     let facts: Seen = gather(line, &asked_for()).await?;
     let needs: Needs = NEEDS.into();
-    let judged = judge(&facts.snapshot, facts.now, asked.strict);
+    let judged = judge(
+        &facts.snapshot,
+        facts.now,
+        asked.strict,
+        changes(asked),
+        &mut Shelf::default(),
+    );
     let document = Document::of(&judged, &facts.snapshot, problems(&facts.snapshot, &needs), facts.now);
     print(line, &document, false)?;
     if line.global.output == Output::Nagios {
         return Ok(nagios_exit(&document));
     }
     Ok(exit(&judged, document.complete, asked.fail_on))
+}
+
+fn changes(asked: &Triage) -> Window {
+    let seconds = |time: Time| i64::try_from(time.0.as_secs()).unwrap_or(i64::MAX);
+    asked.window.map_or(Window::CHANGES, |time| Window::of(seconds(time)))
 }
 
 fn asked_for() -> Vec<Section> {
@@ -81,14 +95,16 @@ async fn watch(line: &Line, asked: &Triage) -> Result<Exit, Failure> {
     let mut said: Option<String> = None;
     let mut last = Exit::Partial;
     let mut findings = Findings::default();
+    let mut shelf = Shelf::default();
     while let Some(snapshot) = live.next().await? {
         let now = Moment::now();
         let seen = Arc::clone(&snapshot);
-        let strict = asked.strict;
-        let judged = tokio::task::spawn_blocking(move || judge(&seen, now, strict));
-        let judged = judged
+        let (strict, changes) = (asked.strict, changes(asked));
+        let judged = tokio::task::spawn_blocking(move || (judge(&seen, now, strict, changes, &mut shelf), shelf));
+        let (judged, kept) = judged
             .await
             .map_err(|error| Failure::new(Exit::Bug, format!("the rules broke off: {error}")))?;
+        shelf = kept;
         findings
             .news(&judged, now)
             .into_iter()
@@ -112,42 +128,55 @@ pub(super) fn judge_past(snapshot: &Snapshot, now: Moment) -> check::Triage {
         rows: &rows,
         acts: &[],
         strict: false,
+        changes: Window::default(),
         now,
     })
 }
 
-pub(super) fn judge(snapshot: &Snapshot, now: Moment, strict: bool) -> check::Triage {
-    with_facts(snapshot, now, strict, check::Triage::of)
+pub(super) fn judge(
+    snapshot: &Snapshot,
+    now: Moment,
+    strict: bool,
+    changes: Window,
+    shelf: &mut Shelf,
+) -> check::Triage {
+    with_facts(snapshot, now, strict, shelf, |facts| {
+        check::Triage::of(&check::Facts { changes, ..*facts })
+    })
 }
 
-/// Everything that a rule may look at, of one snapshot. Linear in partitions, so for a thread that may block.
+/// Everything that a rule may look at, of one snapshot; `shelf` keeps the journals for the next. Linear in partitions, so for a thread that may block.
 pub(super) fn with_facts<R>(
     snapshot: &Snapshot,
     now: Moment,
     strict: bool,
+    shelf: &mut Shelf,
     judge: impl FnOnce(&check::Facts<'_>) -> R,
 ) -> R {
     let rows = Rows::of(snapshot, now);
-    let acts = acts(snapshot);
+    let acts = acts(snapshot, shelf);
     judge(&check::Facts {
         snapshot,
         rows: &rows,
         acts: &acts,
         strict,
+        changes: Window::CHANGES,
         now,
     })
 }
 
 /// What Azimuth did and does with this cluster, as far as the journals on this host tell.
-fn acts(snapshot: &Snapshot) -> Vec<Act> {
+fn acts(snapshot: &Snapshot, shelf: &mut Shelf) -> Vec<Act> {
     let folder = snapshot
         .cluster
         .get()
         .and_then(|cluster| state::of(&cluster.id, &paths().ok()?).ok());
     let Some(folder) = folder else { return Vec::new() };
-    let all = Folder::new(&folder.folder).all().unwrap_or_default();
-    let known = all.into_iter().filter_map(|(_, status)| status.ok());
+    shelf.look(&Folder::new(&folder.folder));
+    let mut known: Vec<_> = shelf.read().values().map(|(status, _)| status).collect();
+    known.sort_by_key(|status| std::cmp::Reverse(status.begun_at));
     known
+        .into_iter()
         .map(|status| {
             let is_running = status.phase == Phase::Running;
             let how = match status.phase {

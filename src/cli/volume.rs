@@ -19,12 +19,16 @@ const NEEDS: [Section; 7] = [
 ];
 
 pub async fn answer(line: &Line, verb: &Verb) -> Result<Answer, Failure> {
-    let facts = gather(line, &NEEDS).await?;
+    let window = match verb {
+        Verb::List { window } | Verb::Show { window, .. } => *window,
+        _ => None,
+    };
+    let facts = gather(line, &NEEDS).await?.over(window);
     let volumes = facts.rows().volumes;
     let name = |row: &VolumeRow| row.id.clone();
     let mut answer = match verb {
-        Verb::List => Answer::list(COLUMNS, &volumes, "volume", name),
-        Verb::Show { ids } => {
+        Verb::List { .. } => Answer::list(COLUMNS, &volumes, "volume", name),
+        Verb::Show { ids, .. } => {
             let find = |id: &String| {
                 volumes.iter().find(|row| row.id == *id).ok_or_else(|| {
                     let known: Vec<&str> = volumes.iter().map(|row| row.id.as_str()).collect();

@@ -15,6 +15,7 @@ use crate::command::triage::FailOn;
 use crate::command::wait::Verb;
 use crate::feed::{Needs, Section};
 use crate::model::Moment;
+use crate::operation::shelf::Shelf;
 
 /// Waiting ends within this unless `--timeout` says otherwise.
 const PATIENCE: Duration = Duration::from_secs(600);
@@ -40,6 +41,7 @@ pub async fn run(line: &Line, verb: &Verb) -> Result<Exit, Failure> {
     let (needs, beside) = needs(verb);
     let mut live = Live::begin(line, needs, &beside, Some(patience))?;
     let mut talk = Talk::default();
+    let mut shelf = Shelf::default();
     let mut last = State::Unknown("nothing was seen yet".to_owned());
     let mut since: Option<Instant> = None;
     let mut seen: Option<(String, Moment)> = None;
@@ -51,9 +53,12 @@ pub async fn run(line: &Line, verb: &Verb) -> Result<Exit, Failure> {
         seen = snapshot.cluster.get().map(|cluster| (cluster.id.clone(), now));
         let problem = live.problems(&snapshot).into_iter().next();
         let (asked, judged) = (condition.clone(), snapshot.clone());
-        let judge = move || triage::with_facts(&judged, now, strict, |facts| asked.judge(facts));
+        let judge = move || {
+            let state = triage::with_facts(&judged, now, strict, &mut shelf, |facts| asked.judge(facts));
+            (state, shelf)
+        };
         let state = tokio::task::spawn_blocking(judge).await;
-        last = state.map_err(|error| Failure::new(Exit::Bug, format!("the rules broke off: {error}")))?;
+        (last, shelf) = state.map_err(|error| Failure::new(Exit::Bug, format!("the rules broke off: {error}")))?;
         // Health is that of everything: what was not seen may be ill.
         if let (Condition::Healthy { .. }, State::Holds(_), Some(problem)) = (&condition, &last, problem) {
             last = State::Unknown(format!("{}: {}", problem.subjects.join(", "), problem.reason));

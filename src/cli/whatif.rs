@@ -32,6 +32,20 @@ pub async fn answer(line: &Line, verb: &Verb) -> Result<Answer, Failure> {
         Error::Unseen(text) => Failure::partial(text),
     };
     let mut answer = match verb {
+        Verb::List => {
+            let zones = rows
+                .zones
+                .iter()
+                .map(|zone| whatif::zone_loss(&facts.snapshot, &rows, &zone.key));
+            let restarts = rows
+                .brokers
+                .iter()
+                .map(|row| whatif::restart(&facts.snapshot, &rows, row.id));
+            let losses: Vec<Loss> = zones.chain(restarts).collect::<Result<_, _>>().map_err(refused)?;
+            let mut answer = Answer::list(LOSS, &losses, "loss", |loss| loss.what.clone());
+            answer.complete = losses.iter().all(|loss| loss.holds().is_some());
+            answer
+        }
         Verb::AzLoss { zone } => loss(&whatif::zone_loss(&facts.snapshot, &rows, zone).map_err(refused)?),
         Verb::Restart { broker } => loss(&whatif::restart(&facts.snapshot, &rows, *broker).map_err(refused)?),
         Verb::AddBroker { count } => addition(&whatif::add(&facts.snapshot, &rows, *count).map_err(refused)?),

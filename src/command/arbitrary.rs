@@ -6,7 +6,7 @@ use std::time::Duration;
 use clap_complete::Shell;
 use strum::IntoEnumIterator;
 
-use super::schedule::{Until, When};
+use super::schedule::{Begin, Until, When};
 use super::throttle::CatchUpRate;
 use super::value::{Assignment, Brokers, DirName, Offset, PartitionName, Rate, Size, Swap, Time};
 use super::{
@@ -325,8 +325,12 @@ impl Random {
             5 => Command::Logdir(match self.below(3) {
                 0 => logdir::Verb::List {
                     broker: self.maybe(Self::id),
+                    window: self.maybe(Self::time),
                 },
-                1 => logdir::Verb::Show { name: self.dir() },
+                1 => logdir::Verb::Show {
+                    name: self.dir(),
+                    window: self.maybe(Self::time),
+                },
                 _ => logdir::Verb::Relieve {
                     name: self.dir(),
                     apply: self.maybe(|random| 1 + random.below(9) as u32),
@@ -375,6 +379,7 @@ impl Random {
                 watch: self.flip(),
                 strict: self.flip(),
                 fail_on: self.fail_on(),
+                window: self.maybe(Self::time),
             }),
             20 => Command::Wait(self.wait()),
             22 => Command::Runbook(self.runbook()),
@@ -388,7 +393,8 @@ impl Random {
                 },
             }),
             25 => Command::Check(self.check()),
-            26 => Command::Whatif(match self.below(3) {
+            26 => Command::Whatif(match self.below(4) {
+                3 => whatif::Verb::List,
                 0 => whatif::Verb::AzLoss { zone: self.text() },
                 1 => whatif::Verb::Restart { broker: self.id() },
                 _ => whatif::Verb::AddBroker {
@@ -760,10 +766,12 @@ impl Random {
                     topic: self.maybe(|_| "orders-.*|it's".to_owned()),
                     exclude: self.maybe(|_| "-x".to_owned()),
                     overrides: self.gates(),
+                    begin: self.begin(),
                 })
             }
             1 => leader::Verb::Restore {
                 id: self.maybe(Self::text),
+                begin: self.begin(),
             },
             _ => {
                 let unclean = self.flip();
@@ -771,8 +779,16 @@ impl Random {
                     names: self.some(u64::from(unclean), Self::text),
                     unclean,
                     overrides: self.gates(),
+                    begin: self.begin(),
                 }
             }
+        }
+    }
+
+    fn begin(&mut self) -> Begin {
+        Begin {
+            detach: self.flip(),
+            when: self.when(),
         }
     }
 
@@ -813,7 +829,9 @@ impl Random {
             overrides: random.gates(),
         };
         match self.below(8) {
-            0 => volume::Verb::List,
+            0 => volume::Verb::List {
+                window: self.maybe(Self::time),
+            },
             7 => volume::Verb::Extend {
                 id: self.text(),
                 driver: self.driver(),
@@ -821,6 +839,7 @@ impl Random {
             },
             1 => volume::Verb::Show {
                 ids: self.some(1, Self::text),
+                window: self.maybe(Self::time),
             },
             2 => volume::Verb::Modify {
                 id: self.text(),
@@ -919,6 +938,7 @@ impl Random {
                 max_rate: self.maybe(|random| Rate(random.flip().then(|| 1 + random.below(1 << 40)))),
                 max_bytes_in_flight: self.maybe(|random| Size(1 + random.below(1 << 40))),
                 overrides: self.gates(),
+                begin: self.begin(),
             },
             _ => operation::Verb::Engine {
                 id: self.text(),

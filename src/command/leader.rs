@@ -2,6 +2,7 @@
 
 use clap::{Args, Subcommand};
 
+use super::schedule::Begin;
 use super::value::{Brokers, gate, topics};
 use super::words::Words;
 use crate::model::BrokerId;
@@ -15,7 +16,8 @@ pub enum Verb {
 Examples:
   azimuth leader move --from-broker 4 --dry-run
   azimuth leader move --from-az euw1-az2 --context dev --yes
-  azimuth leader move --from-broker 4 --to-broker 5 --topic 'orders|clicks'")]
+  azimuth leader move --from-broker 4 --to-broker 5 --topic 'orders|clicks'
+  azimuth leader move --from-broker 4 --window 22:00-06:00Z --detach --context dev --yes")]
     Move(Move),
     /// The order that an earlier `leader move` found, and its leaders again
     #[command(after_long_help = "\
@@ -26,6 +28,8 @@ Examples:
         /// The operation that moved them; the latest `leader move` without it
         #[arg(value_name = "OPERATION")]
         id: Option<String>,
+        #[command(flatten)]
+        begin: Begin,
     },
     /// The preferred replica leads again, of all partitions or of those that are named
     #[command(after_long_help = "\
@@ -43,6 +47,8 @@ Examples:
         /// Go on against these gates; needs --reason
         #[arg(long = "override", value_name = "GATE", value_delimiter = ',', value_parser = gate)]
         overrides: Vec<String>,
+        #[command(flatten)]
+        begin: Begin,
     },
 }
 
@@ -72,27 +78,34 @@ pub struct Move {
     /// Go on against these gates; needs --reason
     #[arg(long = "override", value_name = "GATE", value_delimiter = ',', value_parser = gate)]
     pub overrides: Vec<String>,
+    #[command(flatten)]
+    pub begin: Begin,
 }
 
 impl Verb {
     pub(super) fn words(&self) -> Words {
         match self {
-            Self::Move(wanted) => Words::new(&["leader", "move"])
-                .option("--from-broker", &wanted.from_broker)
-                .option("--from-az", &wanted.from_az)
-                .option("--to-broker", wanted.to_broker)
-                .option("--topic", &wanted.topic)
-                .option("--exclude", &wanted.exclude)
-                .list("--override", &wanted.overrides),
-            Self::Restore { id } => Words::new(&["leader", "restore"]).names(id),
+            Self::Move(wanted) => wanted.begin.words(
+                Words::new(&["leader", "move"])
+                    .option("--from-broker", &wanted.from_broker)
+                    .option("--from-az", &wanted.from_az)
+                    .option("--to-broker", wanted.to_broker)
+                    .option("--topic", &wanted.topic)
+                    .option("--exclude", &wanted.exclude)
+                    .list("--override", &wanted.overrides),
+            ),
+            Self::Restore { id, begin } => begin.words(Words::new(&["leader", "restore"]).names(id)),
             Self::Elect {
                 names,
                 unclean,
                 overrides,
-            } => Words::new(&["leader", "elect"])
-                .names(names)
-                .flag("--unclean", *unclean)
-                .list("--override", overrides),
+                begin,
+            } => begin.words(
+                Words::new(&["leader", "elect"])
+                    .names(names)
+                    .flag("--unclean", *unclean)
+                    .list("--override", overrides),
+            ),
         }
     }
 
@@ -105,6 +118,7 @@ impl Verb {
             topic: None,
             exclude: None,
             overrides: Vec::new(),
+            begin: Begin::default(),
         })
     }
 
@@ -112,6 +126,19 @@ impl Verb {
         match self {
             Self::Move(Move { overrides, .. }) | Self::Elect { overrides, .. } => overrides,
             Self::Restore { .. } => &[],
+        }
+    }
+
+    /// Whether somebody waits for its end, and when it may go on.
+    pub fn begin(&self) -> &Begin {
+        match self {
+            Self::Move(Move { begin, .. }) | Self::Restore { begin, .. } | Self::Elect { begin, .. } => begin,
+        }
+    }
+
+    pub(super) fn begin_mut(&mut self) -> &mut Begin {
+        match self {
+            Self::Move(Move { begin, .. }) | Self::Restore { begin, .. } | Self::Elect { begin, .. } => begin,
         }
     }
 

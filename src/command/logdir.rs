@@ -2,7 +2,7 @@
 
 use clap::Subcommand;
 
-use super::value::DirName;
+use super::value::{DirName, Time};
 use super::words::Words;
 use crate::model::BrokerId;
 
@@ -13,11 +13,15 @@ pub enum Verb {
     #[command(after_long_help = "\
 Examples:
   azimuth logdir list
-  azimuth logdir list --broker 5")]
+  azimuth logdir list --broker 5
+  azimuth logdir list --window 10m                 growth over the last ten minutes")]
     List {
         /// Only of this broker
         #[arg(long, value_name = "ID", value_parser = clap::value_parser!(BrokerId).range(0..))]
         broker: Option<BrokerId>,
+        /// Growth over so long a time, as far as it was recorded
+        #[arg(long, value_name = "TIME")]
+        window: Option<Time>,
     },
     /// One log directory and its largest topics
     #[command(after_long_help = "\
@@ -28,6 +32,9 @@ Examples:
         /// The broker, and the directory where it has several: 5 or 5:/data
         #[arg(value_name = "BROKER[:DIR]")]
         name: DirName,
+        /// Growth over so long a time, as far as it was recorded
+        #[arg(long, value_name = "TIME")]
+        window: Option<Time>,
     },
     /// What would free a log directory, in time or not; advice, until one of it is to be done
     #[command(after_long_help = "\
@@ -49,8 +56,10 @@ Examples:
 impl Verb {
     pub(super) fn words(&self) -> Words {
         match self {
-            Self::List { broker } => Words::new(&["logdir", "list"]).option("--broker", broker),
-            Self::Show { name } => Words::new(&["logdir", "show"]).name(name),
+            Self::List { broker, window } => Words::new(&["logdir", "list"])
+                .option("--broker", broker)
+                .option("--window", *window),
+            Self::Show { name, window } => Words::new(&["logdir", "show"]).name(name).option("--window", *window),
             Self::Relieve { name, apply } => Words::new(&["logdir", "relieve"]).name(name).option("--apply", *apply),
         }
     }

@@ -2,6 +2,7 @@
 
 use clap::Subcommand;
 
+use super::schedule::Begin;
 use super::value::{Rate, Size, gate};
 use super::words::Words;
 
@@ -67,7 +68,8 @@ Examples:
     #[command(after_long_help = "\
 Examples:
   azimuth operation undo 020313 --dry-run
-  azimuth operation undo 020313 --max-rate 50MB --context dev --yes")]
+  azimuth operation undo 020313 --max-rate 50MB --context dev --yes
+  azimuth operation undo 020313 --window 22:00-06:00Z --detach --context dev --yes")]
     Undo {
         id: String,
         /// Copy at most so fast on each broker; as for reassign plan
@@ -79,6 +81,8 @@ Examples:
         /// Go on against these gates; needs --reason
         #[arg(long = "override", value_name = "GATE", value_delimiter = ',', value_parser = gate)]
         overrides: Vec<String>,
+        #[command(flatten)]
+        begin: Begin,
     },
     /// Carry it out: what a detached engine runs
     #[command(hide = true)]
@@ -119,10 +123,13 @@ impl Verb {
                 max_rate,
                 max_bytes_in_flight,
                 overrides,
-            } => of("undo", id)
-                .option("--max-rate", max_rate)
-                .option("--max-bytes-in-flight", max_bytes_in_flight)
-                .list("--override", overrides),
+                begin,
+            } => begin.words(
+                of("undo", id)
+                    .option("--max-rate", max_rate)
+                    .option("--max-bytes-in-flight", max_bytes_in_flight)
+                    .list("--override", overrides),
+            ),
             Self::Engine {
                 id,
                 cluster,

@@ -3,10 +3,10 @@
 use std::fmt;
 use std::str::FromStr;
 
-use clap::Args;
+use clap::{Args, Parser};
 
 use super::value::{Size, Time};
-use super::words::Words;
+use super::words::{Words, split};
 use crate::model::Moment;
 use crate::plan::schedule::{self, PauseAfter, Schedule, Window};
 
@@ -30,6 +30,22 @@ pub struct When {
     pub soak: Option<Time>,
 }
 
+/// How an operation is begun by a verb that needs no file.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Args)]
+pub struct Begin {
+    /// Do not wait for the end
+    #[arg(long)]
+    pub detach: bool,
+    #[command(flatten)]
+    pub when: When,
+}
+
+impl Begin {
+    pub(super) fn words(&self, words: Words) -> Words {
+        self.when.words(words.flag("--detach", self.detach))
+    }
+}
+
 /// An end: a time of day, the next one, or a moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Until {
@@ -39,6 +55,11 @@ pub enum Until {
 }
 
 impl When {
+    /// As they are typed: `--window 22:00-06:00Z --soak 10m`; nothing where all may go on.
+    pub fn flags(&self) -> String {
+        self.words(Words::new(&[])).to_string()
+    }
+
     pub(super) fn words(&self, words: Words) -> Words {
         words
             .option("--window", self.window)
@@ -58,6 +79,23 @@ impl When {
             // A soak below a second is one.
             soak_seconds: self.soak.map_or(0, |soak| soak.0.as_secs().max(1)),
         }
+    }
+}
+
+/// The flags alone, without a command before them.
+#[derive(Parser)]
+#[command(no_binary_name = true, disable_help_flag = true)]
+struct Alone {
+    #[command(flatten)]
+    when: When,
+}
+
+impl FromStr for When {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let alone = Alone::try_parse_from(split(text)?).map_err(|error| super::sentence(&error))?;
+        Ok(alone.when)
     }
 }
 
@@ -110,5 +148,18 @@ mod tests {
             "2026-12-01T00:00:00Z"
         );
         assert!("06:00".parse::<Until>().is_err() && "tomorrow".parse::<Until>().is_err());
+    }
+
+    #[test]
+    fn the_flags_alone_are_read_as_they_are_typed() {
+        let text = "--window 22:00-06:00Z --outside-rate 20MB --pause-after first --soak 10m";
+        let when: When = text.parse().unwrap();
+        assert_eq!(when.flags().parse(), Ok(when));
+        assert_eq!("".parse(), Ok(When::default()));
+        assert!("--outside-rate 20MB".parse::<When>().is_err());
+        for (wrong, named) in [("--window 22", "22:00-06:00Z"), ("tomorrow", "tomorrow")] {
+            let error = wrong.parse::<When>().unwrap_err();
+            assert!(error.contains(named), "{wrong}: {error}");
+        }
     }
 }

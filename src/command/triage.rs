@@ -2,6 +2,7 @@
 
 use clap::{Args, ValueEnum};
 
+use super::value::Time;
 use super::words::Words;
 
 /// What is wrong, who is at fault, what to do next and what not to do: ten lines.
@@ -17,6 +18,7 @@ With --watch it looks on and prints again whenever the verdict changes; as JSON 
 Examples:
   azimuth triage --context prod-eu
   azimuth triage --fail-on warn -o json
+  azimuth triage --window 2h                       what changed in the last two hours
   azimuth triage --watch -o json | jq -c '{status, culprit}'")]
 pub struct Triage {
     /// Look on, and print again whenever the verdict changes
@@ -28,6 +30,9 @@ pub struct Triage {
     /// What counts as a no
     #[arg(long, value_enum, value_name = "STATUS", default_value_t)]
     pub fail_on: FailOn,
+    /// Tell what changed in so long a time; an hour without it, two at most
+    #[arg(long, value_name = "TIME")]
+    pub window: Option<Time>,
 }
 
 /// From which verdict on the answer is no.
@@ -48,5 +53,6 @@ impl Triage {
             .flag("--watch", self.watch)
             .flag("--strict", self.strict)
             .option("--fail-on", stricter)
+            .option("--window", self.window)
     }
 }

@@ -2,7 +2,7 @@
 
 use clap::{Args, Subcommand};
 
-use super::value::{driver, gate};
+use super::value::{Time, driver, gate};
 use super::words::Words;
 use crate::model::BrokerId;
 use crate::model::driver::DriverName;
@@ -16,8 +16,13 @@ pub enum Verb {
     #[command(after_long_help = "\
 Examples:
   azimuth volume list
+  azimuth volume list --window 10m                 loads and growth over the last ten minutes
   azimuth volume list -o wide                      what raising a limit costs, burst, latency, snapshots")]
-    List,
+    List {
+        /// Loads and growth over so long a time, as far as it was recorded; CloudWatch's newest points without it
+        #[arg(long, value_name = "TIME")]
+        window: Option<Time>,
+    },
     /// Volumes in full
     #[command(after_long_help = "\
 Examples:
@@ -25,6 +30,9 @@ Examples:
     Show {
         #[arg(required = true, value_name = "VOLUME")]
         ids: Vec<String>,
+        /// Loads and growth over so long a time, as far as it was recorded
+        #[arg(long, value_name = "TIME")]
+        window: Option<Time>,
     },
     /// Make a volume larger or faster, or another type, online; then extend its file system
     #[command(after_long_help = "\
@@ -168,8 +176,8 @@ impl Verb {
     pub(super) fn words(&self) -> Words {
         let start = |verb| Words::new(&["volume", verb]);
         match self {
-            Self::List => start("list"),
-            Self::Show { ids } => start("show").names(ids),
+            Self::List { window } => start("list").option("--window", *window),
+            Self::Show { ids, window } => start("show").names(ids).option("--window", *window),
             Self::Modify { id, shape, driver, how } => {
                 how.words(shape.words(start("modify").name(id)).option("--driver", *driver))
             }
@@ -203,7 +211,7 @@ impl Verb {
     pub fn change(&self) -> Option<(Intent, &How)> {
         let wish = |verb| Wish::new(verb);
         let (wish, how) = match self {
-            Self::List | Self::Show { .. } => return None,
+            Self::List { .. } | Self::Show { .. } => return None,
             Self::Modify { id, shape, driver, how } => {
                 let verb = Wanted::Modify {
                     volume: id.clone(),

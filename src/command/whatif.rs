@@ -8,6 +8,12 @@ use crate::model::BrokerId;
 /// What can be asked of a future that is not wanted, or is.
 #[derive(Debug, Clone, PartialEq, Eq, Subcommand)]
 pub enum Verb {
+    /// Every zone lost and every broker restarted, a line for each
+    #[command(after_long_help = "\
+Examples:
+  azimuth whatif list
+  azimuth whatif list -o json")]
+    List,
     /// An availability zone is lost: what stops, where leaders land, limits and disks after
     #[command(after_long_help = "\
 Exit status 1 when clients would be stopped: a partition without a leader or under its min ISR, or no majority of controllers.
@@ -45,6 +51,7 @@ Examples:
 impl Verb {
     pub(super) fn words(&self) -> Words {
         match self {
+            Self::List => Words::new(&["whatif", "list"]),
             Self::AzLoss { zone } => Words::new(&["whatif", "az-loss"]).name(zone),
             Self::Restart { broker } => Words::new(&["whatif", "restart"]).name(broker),
             Self::AddBroker { count } => Words::new(&["whatif", "add-broker"]).name(count),

@@ -83,6 +83,10 @@ async fn run(look: &Look, needs: &Needs) {
     let told = join_all(jobs.chain(rest).map(|(section, broker)| at(look, section, broker)));
     let told = async {
         told.await;
+        // Which partitions refuse writes follows from what was told by now.
+        if wants(Section::Probes) && wants(Section::Offsets) {
+            join_all(brokers.iter().map(|broker| look.last_write(*broker))).await;
+        }
         let late = needs.iter().copied().filter(late);
         let jobs = late.flat_map(|section| match section.is_per_broker() {
             true => brokers.iter().map(|broker| (section, Some(*broker))).collect(),

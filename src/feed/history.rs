@@ -8,6 +8,7 @@ use std::time::Duration;
 use crate::model::ends::Ends;
 use crate::model::group::Group;
 use crate::model::history::{Basis, GroupPast, History, Series, Since, Standing, Trail, gauge};
+use crate::model::logdir::LogDir;
 use crate::model::offset::Span;
 use crate::model::pace::GroupLook;
 use crate::model::{Moment, Snapshot};
@@ -48,6 +49,12 @@ pub(super) fn sample(history: &mut History, snapshot: &Snapshot, at: Moment) {
             .map(|(topic, partition, told)| (topic, partition, told.span.end));
         history.trail.push(at, told);
     }
+    sample_disks(history, snapshot, at);
+    sample_traffic(history, snapshot);
+    sample_gauges(history, snapshot, at);
+}
+
+fn sample_gauges(history: &mut History, snapshot: &Snapshot, at: Moment) {
     let brokers = snapshot
         .cluster
         .get()
@@ -60,18 +67,52 @@ pub(super) fn sample(history: &mut History, snapshot: &Snapshot, at: Moment) {
             own.entry(gauge).or_default().push(at, value);
         }
     }
+}
+
+fn sample_disks(history: &mut History, snapshot: &Snapshot, at: Moment) {
     let broker_bytes = Arc::make_mut(&mut history.broker_bytes);
+    let dir_bytes = Arc::make_mut(&mut history.dir_bytes);
     broker_bytes.retain(|id, _| snapshot.logdirs.contains_key(id));
-    for (id, dirs) in &snapshot.logdirs {
-        let used = dirs.get().filter(|_| dirs.is_fresh()).map(|dirs| {
-            let used = dirs.iter().map(|dir| {
-                dir.used_bytes()
-                    .unwrap_or_else(|| dir.replicas.iter().map(|replica| replica.size_bytes).sum())
-            });
-            used.sum::<u64>()
-        });
-        if let Some(used) = used {
-            broker_bytes.entry(*id).or_default().push(at, used as f64);
+    dir_bytes.retain(|id, _| snapshot.logdirs.contains_key(id));
+    for (id, section) in &snapshot.logdirs {
+        let Some(dirs) = section.get().filter(|_| section.is_fresh()) else {
+            continue;
+        };
+        let replicas = |dir: &LogDir| dir.replicas.iter().map(|replica| replica.size_bytes).sum();
+        let used = |dir: &LogDir| dir.used_bytes().unwrap_or_else(|| replicas(dir));
+        let total: u64 = dirs.iter().map(used).sum();
+        broker_bytes.entry(*id).or_default().push(at, total as f64);
+        let of_broker = dir_bytes.entry(*id).or_default();
+        of_broker.retain(|path, _| dirs.iter().any(|dir| dir.path == *path));
+        for dir in dirs {
+            push(of_broker, &dir.path, at, used(dir) as f64);
+        }
+    }
+}
+
+/// Counters are told when they were scraped, which is more rarely than it is sampled here.
+fn sample_traffic(history: &mut History, snapshot: &Snapshot) {
+    if snapshot.broker_metrics.is_empty() && history.traffic.is_empty() {
+        return;
+    }
+    let traffic = Arc::make_mut(&mut history.traffic);
+    traffic.retain(|id, _| snapshot.broker_metrics.contains_key(id));
+    for (id, section) in &snapshot.broker_metrics {
+        let (Some(metrics), Some(at)) = (section.get(), section.seen_at) else {
+            continue;
+        };
+        let known = traffic.entry(*id).or_default();
+        let counters = [
+            (&mut known.in_bytes, metrics.counters.in_bytes),
+            (&mut known.out_bytes, metrics.counters.out_bytes),
+        ];
+        for (series, total) in counters {
+            let Some(total) = total else { continue };
+            if series.latest().is_some_and(|last| last.value > total) {
+                // The broker was started anew.
+                *series = Series::default();
+            }
+            series.push(at, total);
         }
     }
 }

@@ -60,7 +60,11 @@ impl Look {
                 .store
                 .settle(self.kafka.quotas().await, |snapshot| &mut snapshot.quotas),
             (Section::Links, Some(broker)) => self.link(broker).await,
-            (Section::Offsets, Some(broker)) => self.offsets(broker).await,
+            (Section::Offsets, Some(broker)) => {
+                let seen = self.offsets(broker).await;
+                self.last_write(broker).await;
+                seen
+            }
             (Section::Groups, Some(broker)) => self.groups(broker).await,
             (Section::Backlogs, Some(broker)) => self.backlogs(broker).await,
             (Section::Retentions, _) => self.retentions().await,
@@ -189,6 +193,26 @@ impl Look {
             seen.change
         });
         seen
+    }
+
+    /// Asks nothing while writes are taken, or were seen to stop.
+    pub(super) async fn last_write(&self, leader: BrokerId) {
+        let silenced = self.store.read(|snapshot| snapshot.silenced(leader));
+        let known = self.store.read(|snapshot| snapshot.last_writes.contains_key(&leader));
+        let told = match silenced.is_empty() {
+            true if !known => return,
+            true => None,
+            // Where it is not told, the symptom says since when it was seen.
+            false => self.kafka.last_write(leader, &silenced).await.ok().flatten(),
+        };
+        self.store.edit(|inner| {
+            let writes = &mut inner.snapshot.last_writes;
+            let was = match told {
+                Some(last) => writes.insert(leader, last.clone()).filter(|was| *was == last).is_some(),
+                None => writes.remove(&leader).is_none(),
+            };
+            if was { Change::Nothing } else { Change::Value }
+        });
     }
 
     async fn groups(&self, coordinator: BrokerId) -> Seen {

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::backing::Backing;
+use super::history::Window;
 use super::identity::Identity;
 use super::{BrokerId, Moment, Observed};
 
@@ -284,6 +285,33 @@ pub struct Metrics {
 pub struct Point {
     pub at: Moment,
     pub value: f64,
+    /// The mean of the points of the last five minutes, this one included; one point where they are that far apart.
+    #[serde(default)]
+    pub over_5m: Option<f64>,
+    #[serde(default)]
+    pub over_10m: Option<f64>,
+}
+
+impl Point {
+    /// Nothing is known of the points before it.
+    pub fn new(at: Moment, value: f64) -> Self {
+        Self {
+            at,
+            value,
+            over_5m: None,
+            over_10m: None,
+        }
+    }
+
+    /// The mean over so long a time, or the nearest that was kept; the value itself where none was.
+    pub fn over(&self, window: Window) -> f64 {
+        let mean = match window.seconds() {
+            ..=60 => None,
+            61..=300 => self.over_5m,
+            _ => self.over_10m,
+        };
+        mean.unwrap_or(self.value)
+    }
 }
 
 /// AWS/EC2, dimension InstanceId.
@@ -302,6 +330,18 @@ pub struct InstanceMetrics {
     pub cpu_credit_balance: Option<Point>,
 }
 
+impl InstanceMetrics {
+    /// What a mean can be taken of: rates and loads, no states and no balances.
+    pub fn loads_mut(&mut self) -> impl Iterator<Item = &mut Point> {
+        let loads = [
+            &mut self.cpu_percent,
+            &mut self.network_in_bytes_per_second,
+            &mut self.network_out_bytes_per_second,
+        ];
+        loads.into_iter().flatten()
+    }
+}
+
 /// AWS/EBS. The first group has dimension VolumeId, the second InstanceId and VolumeId.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct VolumeMetrics {
@@ -318,6 +358,22 @@ pub struct VolumeMetrics {
     pub throughput_exceeded: Option<Point>,
     pub read_latency_ms: Option<Point>,
     pub write_latency_ms: Option<Point>,
+}
+
+impl VolumeMetrics {
+    /// As [`InstanceMetrics::loads_mut`].
+    pub fn loads_mut(&mut self) -> impl Iterator<Item = &mut Point> {
+        let loads = [
+            &mut self.read_bytes_per_second,
+            &mut self.write_bytes_per_second,
+            &mut self.read_ops_per_second,
+            &mut self.write_ops_per_second,
+            &mut self.queue_length,
+            &mut self.read_latency_ms,
+            &mut self.write_latency_ms,
+        ];
+        loads.into_iter().flatten()
+    }
 }
 
 /// As whom AWS is asked.

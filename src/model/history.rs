@@ -29,12 +29,25 @@ pub struct History {
     /// The numbers whose charts are kept.
     #[serde(default)]
     pub gauges: Arc<BTreeMap<BrokerId, BTreeMap<Gauge, Series>>>,
+    /// Bytes in use of each log directory, as `broker_bytes`.
+    #[serde(default)]
+    pub dir_bytes: Arc<BTreeMap<BrokerId, BTreeMap<String, Series>>>,
+    /// What clients produced and fetched, where brokers are scraped.
+    #[serde(default)]
+    pub traffic: Arc<BTreeMap<BrokerId, Traffic>>,
     /// Where logs ended.
     #[serde(default)]
     pub trail: Trail,
     /// The first look that is remembered without a gap up to now; `None` before it.
     #[serde(default)]
     pub began: Option<Moment>,
+}
+
+/// Totals of one broker since it started, in bytes; they begin anew when it does.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Traffic {
+    pub in_bytes: Series,
+    pub out_bytes: Series,
 }
 
 /// What a group did, as every answer of its coordinator has told.
@@ -77,19 +90,16 @@ pub struct Since {
 pub enum Basis {
     /// It was seen to begin.
     Recorded,
-    /// The timestamp of the last record before it.
-    LastWrite,
     /// It was there at the first look.
     Seen,
 }
 
 impl Since {
-    /// `since 21:02:10 recorded`, `last write 21:02:08`, `seen 21:04:29`; UTC.
+    /// `since 21:02:10 recorded`, `seen 21:04:29`; UTC.
     pub fn words(&self) -> String {
         let time = self.at.strftime("%H:%M:%S");
         match self.basis {
             Basis::Recorded => format!("since {time} recorded"),
-            Basis::LastWrite => format!("last write {time}"),
             Basis::Seen => format!("seen {time}"),
         }
     }
@@ -110,7 +120,7 @@ impl GroupPast {
     }
 }
 
-/// The time that rates and trends are over.
+/// The time that rates, trends and changes are over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Window {
     /// At least one.
@@ -120,6 +130,10 @@ pub struct Window {
 impl Window {
     /// What the screens go through; the last is as long as a [`Series`] with a sample every five seconds.
     const CHOICES: [i64; 3] = [60, 300, 600];
+
+    /// What changed is told of the last hour, unless somebody wants less or more; nothing is kept for longer than the last.
+    pub const CHANGES: Self = Self { seconds: 3600 };
+    const CHANGES_CHOICES: [i64; 3] = [600, 3600, 7200];
 
     /// So many seconds, at least one.
     pub fn of(seconds: i64) -> Self {
@@ -132,10 +146,19 @@ impl Window {
         self.seconds
     }
 
-    /// The next longer choice; after the longest the shortest.
+    /// The next longer choice for rates; after the longest the shortest.
     pub fn next(self) -> Self {
-        let longer = Self::CHOICES.into_iter().find(|seconds| *seconds > self.seconds);
-        Self::of(longer.unwrap_or(Self::CHOICES[0]))
+        self.after(Self::CHOICES)
+    }
+
+    /// The same for what changed.
+    pub fn next_changes(self) -> Self {
+        self.after(Self::CHANGES_CHOICES)
+    }
+
+    fn after(self, choices: [i64; 3]) -> Self {
+        let longer = choices.into_iter().find(|seconds| *seconds > self.seconds);
+        Self::of(longer.unwrap_or(choices[0]))
     }
 }
 
@@ -148,9 +171,10 @@ impl Default for Window {
 /// As a command takes it: `5m`, `90s`.
 impl std::fmt::Display for Window {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self.seconds % 60 {
-            0 => write!(f, "{}m", self.seconds / 60),
-            _ => write!(f, "{}s", self.seconds),
+        match self.seconds {
+            seconds if seconds % 3600 == 0 => write!(f, "{}h", seconds / 3600),
+            seconds if seconds % 60 == 0 => write!(f, "{}m", seconds / 60),
+            seconds => write!(f, "{seconds}s"),
         }
     }
 }
@@ -248,6 +272,8 @@ mod tests {
             window = window.next();
         }
         assert_eq!(seen, ["1m", "5m", "10m", "1m"]);
+        assert_eq!(Window::CHANGES.next_changes().to_string(), "2h");
+        assert_eq!(Window::CHANGES.next_changes().next_changes().to_string(), "10m");
         assert_eq!(Window::of(90).to_string(), "90s");
         assert_eq!(Window::of(90).next(), Window::of(300));
     }

@@ -125,6 +125,10 @@ pub const NEEDS: &[Need] = &[
         ],
     ),
     reads(
+        "whatif list",
+        &[(Topic, Describe), (Topic, DescribeConfigs), (Cluster, Describe)],
+    ),
+    reads(
         "whatif az-loss",
         &[(Topic, Describe), (Topic, DescribeConfigs), (Cluster, Describe)],
     ),

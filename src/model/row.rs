@@ -51,8 +51,10 @@ use volume::VolumeRow;
 /// All rows of one snapshot, in natural order (broker id, name); faces sort and filter.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Rows {
-    /// What rates and trends of groups are over.
+    /// What rates and trends are over: the usual time, which everything is judged by.
     pub window: Window,
+    /// The same rows over the time that a person wants to see, where it is another: for eyes, never for judging.
+    pub wanted: Option<Arc<Rows>>,
     pub zones: Vec<ZoneRow>,
     pub brokers: Vec<BrokerRow>,
     /// Shared with the rows of the snapshot before, where nothing about topics changed.
@@ -79,11 +81,33 @@ pub struct Rows {
 impl Rows {
     /// Linear in partitions and commits; meant for a blocking thread on wide clusters.
     pub fn of(snapshot: &Snapshot, now: Moment) -> Self {
-        Self::over(snapshot, now, Window::default())
+        Self::within(snapshot, now, Window::default())
     }
 
-    /// The same, with the rates and trends of groups over another time.
+    /// The same, with rates and trends over another time.
     pub fn over(snapshot: &Snapshot, now: Moment, window: Window) -> Self {
+        match window == Window::default() {
+            true => Self::of(snapshot, now),
+            false => Self::within(&snapshot.over(window), now, window),
+        }
+    }
+
+    /// Rows to judge by, with what is to be shown where that is over another time.
+    pub fn to_show(snapshot: &Snapshot, now: Moment, window: Window) -> Self {
+        Self::of(snapshot, now).and_over(snapshot, now, window)
+    }
+
+    fn and_over(mut self, snapshot: &Snapshot, now: Moment, window: Window) -> Self {
+        self.wanted = (window != Window::default()).then(|| Arc::new(Self::over(snapshot, now, window)));
+        self
+    }
+
+    /// What is shown: rates over the time that a person wants.
+    pub fn shown(&self) -> &Self {
+        self.wanted.as_deref().unwrap_or(self)
+    }
+
+    fn within(snapshot: &Snapshot, now: Moment, window: Window) -> Self {
         let ends = Ends::of(snapshot);
         let sizes = Sizes::of(snapshot);
         let partitions = PartitionRow::all(snapshot, &ends, &sizes, now);
@@ -98,15 +122,15 @@ impl Rows {
         Self::with(snapshot, kept, now, window)
     }
 
-    /// The same for a snapshot that follows `before`, whose rows are known: what nothing changed for is taken over.
+    /// [`Rows::to_show`] for a snapshot that follows `before`, whose rows are known: what nothing changed for is taken over.
     pub fn after(before: &Snapshot, rows: &Self, snapshot: &Snapshot, now: Moment, window: Window) -> Self {
         if !placed_alike(before, snapshot) {
-            return Self::over(snapshot, now, window);
+            return Self::to_show(snapshot, now, window);
         }
         let young = now.duration_since(rows.groups_at).as_secs() < GROUP_AGES;
-        let (groups, groups_at) = match young && rows.window == window && groups_alike(before, snapshot) {
+        let (groups, groups_at) = match young && groups_alike(before, snapshot) {
             true => (Arc::clone(&rows.groups), rows.groups_at),
-            false => (Arc::new(GroupRow::all_over(snapshot, now, window)), now),
+            false => (Arc::new(GroupRow::all(snapshot, now)), now),
         };
         let kept = Kept {
             topics: Arc::clone(&rows.topics),
@@ -116,7 +140,7 @@ impl Rows {
             groups,
             groups_at,
         };
-        Self::with(snapshot, kept, now, window)
+        Self::with(snapshot, kept, now, Window::default()).and_over(snapshot, now, window)
     }
 
     fn with(snapshot: &Snapshot, kept: Kept, now: Moment, window: Window) -> Self {
@@ -126,6 +150,7 @@ impl Rows {
         headroom::fill(snapshot, &mut volumes, &mut brokers, now);
         Self {
             window,
+            wanted: None,
             zones: ZoneRow::all(snapshot, &brokers, now),
             users: UserRow::all(snapshot, now),
             quotas: QuotaRow::all(snapshot),

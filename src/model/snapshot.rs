@@ -28,6 +28,7 @@ use super::reassignment::Reassignment;
 use super::topic::{Partition, Topic};
 use super::transaction::Transaction;
 use super::user::User;
+use super::write::LastWrite;
 use super::{BrokerId, Moment, Observed};
 
 /// One cluster, as far as it is known. Sections that come from one broker are kept per broker, so that a
@@ -95,6 +96,9 @@ pub struct Snapshot {
     /// By leader: the last write that was tried.
     #[serde(default)]
     pub probes: BTreeMap<BrokerId, Observed<Probe>>,
+    /// By leader: the newest record of what takes no writes, where nobody saw that begin.
+    #[serde(default)]
+    pub last_writes: BTreeMap<BrokerId, LastWrite>,
     /// By leader: its busiest partitions, at most [`Pace::BUSIEST`].
     #[serde(default)]
     pub paces: BTreeMap<BrokerId, Vec<Pace>>,

@@ -18,7 +18,6 @@ use super::aimd::{Aimd, Sign, is_material};
 use super::driver::Garage;
 use super::folder::Folder;
 use super::journal::{Ask, Event, Journal};
-use super::lease::Holding;
 use super::lock::{self, Lock};
 use super::notify::Notifier;
 use super::pace::Next;
@@ -28,7 +27,7 @@ use super::status::{Phase, Progress, Status, StepState, Wait};
 use super::step::{self, Act, Secrets, Seen, is_passing};
 use super::throttle::{self as throttles, Left};
 use super::watch::{Report, Watch};
-use super::{Error, Id, Who, crash, pace, prepare};
+use super::{Error, Id, Who, crash, lease, pace, prepare};
 use crate::feed::Sources;
 use crate::model::throttle::{self, Rate, Setting};
 use crate::model::{Moment, Snapshot};
@@ -103,7 +102,7 @@ pub async fn run(folder: &Folder, id: &Id, sources: &Sources, means: Means) -> R
         rate: None,
         since: Instant::now(),
     };
-    let holding = Holding::begin(sources.kafka.clone(), &engine.status.borrow().plan, id);
+    let holding = lease::hold(sources.kafka.clone(), &engine.status.borrow().plan, id);
     let outcome = engine.go(sources).await;
     if let Some(holding) = holding {
         holding.end().await;

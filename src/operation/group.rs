@@ -30,7 +30,7 @@ pub(super) async fn reset(kafka: &Kafka, name: &str, offsets: &[Offset]) -> Act 
 fn told(name: &str, failed: &[Error]) -> Act {
     let Some(first) = failed.first() else { return Act::Asked };
     // What Kafka answers who is no member of a group that has some.
-    if failed.iter().any(|error| is(error, "UNKNOWN_MEMBER_ID")) {
+    if failed.iter().any(|error| error.is(&["UNKNOWN_MEMBER_ID"])) {
         return Act::Refused(format!("group {name} has members now; stop them first"));
     }
     let more = match failed.len() {
@@ -78,8 +78,8 @@ pub(super) async fn delete(kafka: &Kafka, name: &str, again: bool) -> Act {
         Err(error) => act_of(error),
         Ok(outcomes) => match outcomes.into_iter().find_map(|(_, outcome)| outcome.err()) {
             None => Act::Asked,
-            Some(error) if again && is(&error, "GROUP_ID_NOT_FOUND") => Act::Asked,
-            Some(error) if is(&error, "NON_EMPTY_GROUP") => {
+            Some(error) if again && error.is(&["GROUP_ID_NOT_FOUND"]) => Act::Asked,
+            Some(error) if error.is(&["NON_EMPTY_GROUP"]) => {
                 Act::Refused(format!("group {name} has members now; stop them first"))
             }
             Some(error) if passes(&error) => Act::Later(error.to_string()),
@@ -115,9 +115,5 @@ fn passes(error: &Error) -> bool {
         "COORDINATOR_LOAD_IN_PROGRESS",
         "COORDINATOR_NOT_AVAILABLE",
     ];
-    is_passing(error) || moving.iter().any(|code| is(error, code))
-}
-
-fn is(error: &Error, wanted: &str) -> bool {
-    matches!(error, Error::Refused { code, .. } if code == wanted)
+    is_passing(error) || error.is(&moving)
 }

@@ -44,6 +44,8 @@ pub fn scopes(plan: &Plan) -> Vec<String> {
         | Step::DeleteTopic { name, .. } => format!("topic-{name}"),
         Step::SetCredential(one) | Step::DeleteCredential(one) => file("user", &one.user),
         Step::Finalize(_) => "feature".to_owned(),
+        // Whoever takes it up does nothing.
+        Step::ByCommand { .. } => "command".to_owned(),
         Step::AlterQuotas(alter) => file("quota", &alter.entity.words()),
         Step::AddAcls(_) | Step::RemoveAcls(_) => "acl".to_owned(),
         Step::AlterConfigs(alter) => file("config", &alter.owner.to_string()),

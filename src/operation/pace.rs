@@ -20,7 +20,7 @@ pub(super) enum Next {
 
 /// Whether the step at `at` may begin now.
 pub(super) fn next(status: &Status, at: usize, now: Moment) -> Next {
-    let Some(step) = status.plan.steps.get(at).filter(|step| is_unit(step)) else {
+    let Some(step) = status.plan.steps.get(at).filter(|_| begins(&status.plan, at)) else {
         return Next::Go;
     };
     let (units, last_done_at) = done(status);
@@ -46,9 +46,8 @@ pub(super) fn next(status: &Status, at: usize, now: Moment) -> Next {
 
 /// How many units are done, and when the last was.
 pub(super) fn done(status: &Status) -> (u32, Option<Moment>) {
-    let pairs = status.plan.steps.iter().zip(&status.steps);
-    let ended = pairs.filter_map(|(step, state)| match state {
-        StepState::Done { at, .. } if is_unit(step) => Some(*at),
+    let ended = status.steps.iter().enumerate().filter_map(|(at, state)| match state {
+        StepState::Done { at: when, .. } if ends(&status.plan, at) => Some(*when),
         _ => None,
     });
     ended.fold((0, None), |(count, last), at| (count + 1, last.max(Some(at))))
@@ -60,6 +59,22 @@ fn is_unit(step: &Step) -> bool {
         step,
         Step::SetThrottle { .. } | Step::ClearThrottle { .. } | Step::AwaitIsr(_)
     )
+}
+
+/// Whether a unit begins with this step.
+fn begins(plan: &Plan, at: usize) -> bool {
+    plan.steps.get(at).is_some_and(is_unit) && !is_second(plan, at)
+}
+
+/// Whether a unit is done with it.
+fn ends(plan: &Plan, at: usize) -> bool {
+    plan.steps.get(at).is_some_and(is_unit) && !is_second(plan, at + 1)
+}
+
+/// The election after a new order of preference: nothing comes between the two, or leaders would be neither here nor there.
+fn is_second(plan: &Plan, at: usize) -> bool {
+    let before = at.checked_sub(1).and_then(|before| plan.steps.get(before));
+    matches!(plan.steps.get(at), Some(Step::Elect { .. })) && matches!(before, Some(Step::Reassign { .. }))
 }
 
 /// The zone that a step works in, where it is one zone.
@@ -135,6 +150,19 @@ mod tests {
         ));
         let resumed = paused.into_iter().chain([Event::Paused { why: None }, Event::Resumed]);
         assert_eq!(next(&status(schedule, resumed.collect()), 1, now()), Next::Go);
+    }
+
+    #[test]
+    fn an_order_and_its_election_are_one() {
+        let mut plan = super::super::testing::plan(&["a", "b"]);
+        plan.steps = (0..2)
+            .flat_map(|_| [Step::Reassign { moves: Vec::new() }, Step::Elect { leads: Vec::new() }])
+            .collect();
+        let at = |whether: fn(&Plan, usize) -> bool| (0..4).filter(|at| whether(&plan, *at)).collect::<Vec<_>>();
+        assert_eq!((at(begins), at(ends)), (vec![0, 2], vec![1, 3]));
+        // An election alone is a unit of its own.
+        plan.steps.remove(0);
+        assert!(begins(&plan, 0) && ends(&plan, 0));
     }
 
     #[test]

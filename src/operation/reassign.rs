@@ -16,11 +16,9 @@ use crate::plan::throttle::per_second;
 use crate::source;
 use crate::source::kafka::{self, Kafka};
 
-use super::folder::Folder;
-use super::lock::Lock;
+use super::Error;
 use super::status::Progress;
 use super::step::{Act, Seen, act_of, is_passing};
-use super::{Error, Id, Who};
 
 /// Asks for what is not yet so. Repeating it is harmless: a partition that is there, or on its way, is left alone. One
 /// that somebody else moved or moves is left alone too, and told.
@@ -181,17 +179,11 @@ async fn astray(kafka: &Kafka, topics: &[Topic], waiting: &[&Move]) -> Result<Op
 }
 
 /// Cancels reassignments in flight, whoever started them, and tells what became of each. What Azimuth itself carries out
-/// is aborted, not cancelled, so the lock of `data` is taken first.
+/// is aborted, not cancelled: whoever calls this holds the lock of `data`.
 ///
 /// # Errors
-/// [`Error::Locked`] by a running operation, or when nobody could be asked.
-pub async fn cancel_any(
-    folder: &Folder,
-    sources: &Sources,
-    partitions: &[(String, i32)],
-) -> Result<Vec<Cancelled>, Error> {
-    folder.prepare()?;
-    let _lock = Lock::take(&folder.locks(), "data", &Id::random(), &Who::me())?;
+/// When nobody could be asked.
+pub async fn cancel_any(sources: &Sources, partitions: &[(String, i32)]) -> Result<Vec<Cancelled>, Error> {
     let cancels: Vec<kafka::Move> = partitions
         .iter()
         .map(|(topic, partition)| kafka::Move {

@@ -26,12 +26,16 @@ struct There {
     empty: BTreeSet<(String, &'static str)>,
     /// Brokers that did not tell.
     silent: BTreeMap<BrokerId, Error>,
+    /// Of the topics: what each has of its own, and what it must have in sync.
+    configs: BTreeMap<String, Vec<Config>>,
 }
 
 /// What is set of what somebody wants to know about, and who did not tell.
 pub(super) struct Read {
     pub settings: Vec<Setting>,
     pub silent: BTreeSet<BrokerId>,
+    /// All configs that these topics have of their own, and what each must have in sync.
+    pub configs: BTreeMap<String, Vec<Config>>,
 }
 
 /// Reads what is set of these brokers and topics, whoever set it.
@@ -40,6 +44,7 @@ pub(super) async fn there(kafka: &Kafka, about: &[Setting]) -> Result<Read, Erro
     Ok(Read {
         settings: there.settings,
         silent: there.silent.into_keys().collect(),
+        configs: there.configs,
     })
 }
 
@@ -299,7 +304,7 @@ async fn alter(kafka: &Kafka, changes: Vec<ConfigChange>) -> Act {
 }
 
 fn is_unknown(error: &Error) -> bool {
-    matches!(error, Error::Refused { code, .. } if code == "UNKNOWN_TOPIC_OR_PARTITION")
+    error.is(&["UNKNOWN_TOPIC_OR_PARTITION"])
 }
 
 /// Reads what is set of the brokers and topics that these settings are about.
@@ -320,6 +325,7 @@ async fn look(kafka: &Kafka, about: &[Setting]) -> Result<There, source::Error> 
         settings: Vec::new(),
         empty: BTreeSet::new(),
         silent: BTreeMap::new(),
+        configs: BTreeMap::new(),
     };
     let told = join_all(brokers.iter().map(|id| kafka.broker_configs(*id))).await;
     for (broker, told) in brokers.into_iter().zip(told) {
@@ -347,6 +353,7 @@ async fn look(kafka: &Kafka, about: &[Setting]) -> Result<There, source::Error> 
                     there.settings.push(Setting::list(&topic, side, entries));
                 }
             }
+            there.configs.insert(topic, configs);
         }
     }
     // What nobody asked about is left out, so that nobody acts on it.

@@ -33,7 +33,7 @@ pub(super) async fn create(kafka: &Kafka, wanted: &Wanted<'_>, again: bool) -> A
         Err(error) => act_of(error),
         Ok(outcomes) => match outcomes.into_iter().find_map(|(_, outcome)| outcome.err()) {
             None => Act::Asked,
-            Some(error) if again && is(&error, "TOPIC_ALREADY_EXISTS") => Act::Asked,
+            Some(error) if again && error.is(&["TOPIC_ALREADY_EXISTS"]) => Act::Asked,
             Some(error) => act_of(error),
         },
     }
@@ -72,7 +72,7 @@ pub(super) async fn delete(kafka: &Kafka, name: &str, id: uuid::Uuid, again: boo
         Err(error) => act_of(error),
         Ok(outcomes) => match outcomes.into_iter().find_map(|(_, outcome)| outcome.err()) {
             None => Act::Asked,
-            Some(error) if again && is(&error, "UNKNOWN_TOPIC_OR_PARTITION") => Act::Asked,
+            Some(error) if again && error.is(&["UNKNOWN_TOPIC_OR_PARTITION"]) => Act::Asked,
             Some(error) => act_of(error),
         },
     }
@@ -148,7 +148,7 @@ pub(super) async fn truncate(kafka: &Kafka, name: &str, id: uuid::Uuid, offsets:
             Ok(outcomes) => failed.extend(outcomes.into_iter().filter_map(|(_, outcome)| outcome.err())),
         }
     }
-    let moved = |error: &crate::source::Error| is_passing(error) || is(error, "NOT_LEADER_OR_FOLLOWER");
+    let moved = |error: &crate::source::Error| is_passing(error) || error.is(&["NOT_LEADER_OR_FOLLOWER"]);
     match failed.first() {
         None => Act::Asked,
         Some(error) if failed.iter().all(moved) => Act::Later(error.to_string()),
@@ -213,8 +213,4 @@ fn waiting(step: usize, note: String) -> Seen {
         note,
         ..Progress::default()
     })
-}
-
-fn is(error: &crate::source::Error, wanted: &str) -> bool {
-    matches!(error, crate::source::Error::Refused { code, .. } if code == wanted)
 }

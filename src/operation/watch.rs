@@ -15,10 +15,11 @@ use super::status::{Phase, Status};
 use super::throttle;
 use crate::feed::{self, Needs, Section, Sources};
 use crate::model::Moment;
+use crate::model::config::{Config, ConfigSource};
 use crate::model::throttle::Setting;
 use crate::plan::gate::{Class, Gate, Verdict};
 use crate::plan::reassign::Throttle;
-use crate::plan::reassign::watch::{self as gates, Baseline, Throttles};
+use crate::plan::reassign::watch::{self as gates, Baseline, Configs, GUARDED, Overrides};
 use crate::plan::throttle::slowing;
 
 /// Between two looks, unless one took long.
@@ -203,14 +204,14 @@ async fn look(
     };
     // Who does not tell its throttles has changed none that we know of.
     let there = there.ok().and_then(Result::ok);
-    let throttles = there.map_or_else(Throttles::default, |there| told(&there, &before, &held));
+    let configs = there.map_or_else(Configs::default, |there| told(&there, &before, &held));
     // Before anything can be seen nothing can be compared with.
     let seen = snapshot.topics.get().is_some() && snapshot.reassignments.get().is_some();
     if own.is_none() {
-        *own = begun.or_else(|| seen.then(|| Baseline::of(&plan, &snapshot, &throttles)));
+        *own = begun.or_else(|| seen.then(|| Baseline::of(&plan, &snapshot, &configs)));
     }
     let baseline = own.clone().unwrap_or_default();
-    let all = gates::gates(&plan, &snapshot, &baseline, &throttles);
+    let all = gates::gates(&plan, &snapshot, &baseline, &configs);
     let is_closed = |gate: &Gate| {
         let shut = matches!(gate.verdict, Verdict::Fail | Verdict::Unknown);
         shut && (gate.class == Class::Hard || !overrides.contains(&gate.name))
@@ -228,7 +229,7 @@ async fn look(
 }
 
 /// What we hold changes while it is looked: what was ours at either end is ours, and is missed only if it was at both.
-fn told(there: &throttle::Read, before: &[Setting], after: &[Setting]) -> Throttles {
+fn told(there: &throttle::Read, before: &[Setting], after: &[Setting]) -> Configs {
     use crate::model::throttle::{among, hold, release};
     let mut ours = before.to_vec();
     hold(&mut ours, after);
@@ -250,7 +251,23 @@ fn told(there: &throttle::Read, before: &[Setting], after: &[Setting]) -> Thrott
         Setting::Rate(rate) => !there.silent.contains(&rate.broker) && !changing(one),
         Setting::List(_) => true,
     });
-    Throttles { strangers, lost }
+    Configs {
+        strangers,
+        lost,
+        overrides: there
+            .configs
+            .iter()
+            .map(|(topic, all)| (topic.clone(), guarding(all)))
+            .collect(),
+    }
+}
+
+/// What a topic has of its own of what guards its records.
+fn guarding(configs: &[Config]) -> Overrides {
+    let own = configs.iter().filter(|config| config.source == ConfigSource::Topic);
+    let own = own.filter(|config| GUARDED.contains(&config.name.as_str()));
+    own.map(|config| (config.name.clone(), config.value.clone().unwrap_or_default()))
+        .collect()
 }
 
 #[cfg(test)]
@@ -263,6 +280,7 @@ mod tests {
         throttle::Read {
             settings,
             silent: BTreeSet::from([9]),
+            configs: Default::default(),
         }
     }
 
@@ -273,19 +291,16 @@ mod tests {
         let ours = [rate(1, 50), rate(9, 50), list("0:1,0:2")];
         let all = |there: Vec<Setting>, before: &[Setting], after: &[Setting]| told(&read(there), before, after);
         // Just set, and just taken away.
-        assert_eq!(all(vec![rate(1, 50)], &[], &ours), Throttles::default());
-        assert_eq!(
-            all(vec![rate(1, 50), list("0:1,0:2")], &ours, &[]),
-            Throttles::default()
-        );
+        assert_eq!(all(vec![rate(1, 50)], &[], &ours), Configs::default());
+        assert_eq!(all(vec![rate(1, 50), list("0:1,0:2")], &ours, &[]), Configs::default());
         // Another height is a stranger's, and ours is lost; who is silent has lost nothing.
         let changed = all(vec![rate(1, 7), list("0:1,0:2,5:5")], &ours, &ours);
         assert_eq!(changed.strangers, [rate(1, 7), list("5:5")]);
         assert_eq!(changed.lost, [rate(1, 50)]);
         // Being changed from one of our heights to another.
         let both = [rate(1, 50), rate(1, 25)];
-        assert_eq!(all(vec![rate(1, 25)], &both, &both), Throttles::default());
-        assert_eq!(all(vec![rate(1, 25)], &both[..1], &both), Throttles::default());
+        assert_eq!(all(vec![rate(1, 25)], &both, &both), Configs::default());
+        assert_eq!(all(vec![rate(1, 25)], &both[..1], &both), Configs::default());
         // One entry went.
         assert_eq!(all(vec![rate(1, 50), list("0:2")], &ours, &ours).lost, [list("0:1")]);
     }

@@ -45,7 +45,7 @@ pub fn since(plan: &Plan, snapshot: &Snapshot, now: Moment) -> Vec<Drift> {
         match step {
             Step::Reassign { moves } => moves.iter().filter_map(|m| moved(m, snapshot)).for_each(&mut material),
             // The engine looks at the volume before it asks for anything.
-            Step::Volume(_) => {}
+            Step::Volume(_) | Step::ByCommand { .. } => {}
             Step::Elect { .. } | Step::AbortTransaction { .. } | Step::AwaitIsr(_) => {}
             Step::ResetOffsets { group, .. } | Step::DeleteGroup { group, .. } => {
                 reads(group, snapshot).into_iter().for_each(&mut material);

@@ -111,6 +111,7 @@ pub fn figures(plan: &Plan) -> String {
         Kind::TopicCreate | Kind::TopicDelete => parts.push(plural(plan.steps.len(), "topic")),
         Kind::ConfigSet | Kind::ConfigUnset | Kind::AclApply => {}
         Kind::UserSet | Kind::UserDelete | Kind::QuotaSet | Kind::FeatureFinalize => {}
+        Kind::ReassignCancel | Kind::RecordSend | Kind::RecordCheck => {}
         Kind::Restart | Kind::BrokerStop | Kind::BrokerStart => parts.extend(restart::figures(plan)),
         Kind::VolumeModify
         | Kind::VolumeSnapshot
@@ -347,6 +348,7 @@ fn step(step: &Step) -> Vec<Line> {
             let lines = volume::lines(act).into_iter();
             return lines.map(|text| Line::new(Mood::Plain, text)).collect();
         }
+        Step::ByCommand { what } => format!("  {what}"),
         Step::AddAcls(all) => return acl::change::lines(all, '+'),
         Step::RemoveAcls(all) => return acl::change::lines(all, '-'),
         Step::CreateTopic {
@@ -415,6 +417,7 @@ pub fn step_name(step: &Step) -> String {
         Step::Finalize(one) => one.words(),
         Step::Restart(turn) => turn.name(),
         Step::Volume(act) => volume::name(act),
+        Step::ByCommand { what } => what.clone(),
         Step::AddAcls(all) => format!("add {}", plural(all.rules.len(), "rule")),
         Step::RemoveAcls(all) => format!("remove {}", plural(all.rules.len(), "rule")),
     }

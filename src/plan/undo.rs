@@ -82,6 +82,7 @@ pub fn intent(plan: &Plan, begun: impl Fn(usize) -> bool) -> Result<Intent, Erro
         Step::CreateTopic { name, .. } => Err(Error::Impossible(format!(
             "azimuth topic delete {name} takes it back, with all records written meanwhile"
         ))),
+        Step::ByCommand { what } => Err(Error::Impossible(format!("it was to {what}, and that has no way back"))),
         Step::AbortTransaction { .. } => Err(Error::Impossible("an aborted transaction stays aborted".to_owned())),
         Step::AddPartitions { topic, .. } => {
             Err(Error::Impossible(format!("no partition of {topic} can be taken away")))

@@ -19,7 +19,7 @@ mod security;
 mod store;
 
 use known::Effect;
-pub use security::{Identity, Mechanism, Sasl, Security, Tls, Trust};
+pub use security::{Identity, Mechanism, Sasl, Security, Tls, TokenEndpoint, Trust};
 
 /// How to connect, for the control plane and for librdkafka alike.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

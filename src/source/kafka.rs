@@ -30,6 +30,7 @@ mod security;
 mod target;
 #[cfg(test)]
 mod tests;
+mod token;
 mod topic;
 mod user;
 mod transaction;
@@ -62,6 +63,7 @@ use crate::model::right::Rights;
 use crate::model::topic::Topic;
 use crate::model::transaction::{Producer, Transaction};
 use crate::model::user::User;
+use crate::model::write::LastWrite;
 use crate::model::{BrokerId, Moment};
 use crate::source::Error;
 use pool::{Peer, Pool};
@@ -102,6 +104,11 @@ impl Kafka {
     /// Every topic with its partitions, sorted by name. Metadata, one request.
     pub async fn topics(&self) -> Result<Vec<Topic>, Error> {
         topic::topics(&self.pool).await
+    }
+
+    /// Whether there is a topic of this name, as far as we may see. Metadata, of that topic alone.
+    pub async fn has_topic(&self, name: &str) -> Result<bool, Error> {
+        topic::exists(&self.pool, name).await
     }
 
     /// The configs of one broker, sorted by name, asked of that broker. DescribeConfigs.
@@ -209,6 +216,12 @@ impl Kafka {
     pub async fn backlogs(&self, leader: BrokerId, unread: &Unread, now: Moment) -> Result<Backlogs, Error> {
         let peer = self.peer(leader).await?;
         backlog::backlogs(&self.pool, &peer, unread, now).await
+    }
+
+    /// The newest record of these partitions, by its timestamp: one request to their leader. ListOffsets.
+    pub async fn last_write(&self, leader: BrokerId, partitions: &Partitions) -> Result<Option<LastWrite>, Error> {
+        let peer = self.peer(leader).await?;
+        offset::last_write(&self.pool, &peer, partitions).await
     }
 
     /// How long these topics keep records, and groups their offsets: a request per thousand topics and one more. DescribeConfigs.

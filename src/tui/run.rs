@@ -97,6 +97,7 @@ where
     ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
     let mut operations = console.runtime.operations();
     let mut past = console.runtime.past();
+    let mut operators = console.runtime.operators();
     let mut due = Some(Instant::now());
     console.snapshots.mark_changed();
     loop {
@@ -111,6 +112,7 @@ where
             Ok(()) = console.snapshots.changed() => Cause::Fresh,
             operations = next(&mut operations) => Cause::Message(Message::Operations(operations)),
             place = next(&mut past) => Cause::Message(Message::Past(place)),
+            operators = next(&mut operators) => Cause::Message(Message::Operators(operators)),
             _ = ticks.tick() => Cause::Tick,
         };
         match cause {
@@ -263,6 +265,11 @@ impl Console {
                     // whoever reads the keys.
                     terminal.backend_mut().clear_region(ClearType::All)?;
                     terminal.swap_buffers();
+                }
+                Effect::Make => {
+                    if let (Some(outline), Some(facts)) = (self.state.outline(), self.state.facts()) {
+                        self.runtime.make(outline, (self.clock)(), facts);
+                    }
                 }
                 Effect::Copy(text) => (self.clipboard)(&text),
                 Effect::Theme(name) => match self.look.theme(&name) {

@@ -20,11 +20,12 @@ use crate::model::snapshot::Revision;
 use crate::model::{Moment, Snapshot};
 use crate::operation::fleet;
 use crate::tui::app::field::Tone;
-use crate::tui::app::operation::{self, Operation, Sheet};
+use crate::tui::app::operation::{self, Operation, Operator, Sheet};
 use crate::tui::app::outline::{Made, Outline};
 use crate::tui::app::past::{Past, Travel};
 use crate::tui::app::place::Noun;
 use crate::tui::app::record::Batch;
+use crate::tui::app::state::Facts as Known;
 use crate::tui::app::table::Table;
 use crate::tui::app::{Effect, Message};
 
@@ -69,6 +70,8 @@ pub trait Verbs: Send + Sync + 'static {
     fn apply(&self, sheet: String, confirm: Option<String>) -> BoxFuture<'static, Result<String, String>>;
     /// The sheet again, with why, and against its soft gates.
     fn reason(&self, sheet: String, reason: String) -> BoxFuture<'static, Result<Sheet, String>>;
+    /// The sheet again, with when its plan may go on, as flags.
+    fn schedule(&self, sheet: String, when: String) -> BoxFuture<'static, Result<Sheet, String>>;
     /// Saves a sheet's plan to a file; the answer says where.
     fn save(&self, sheet: String) -> BoxFuture<'static, Result<String, String>>;
     /// Keeps a text of access rules, and works out what applying it would do.
@@ -76,6 +79,12 @@ pub trait Verbs: Send + Sync + 'static {
     fn operations(&self) -> watch::Receiver<Arc<Vec<Operation>>>;
     /// What triage says of every cluster of the context file.
     fn fleet(&self) -> BoxFuture<'static, Result<Vec<fleet::Line>, String>>;
+    /// Who else works on the cluster, on this host or another.
+    fn operators(&self) -> watch::Receiver<Arc<Vec<Operator>>>;
+    /// Others see that this is on screen.
+    fn shows(&self, screen: &str);
+    /// Others see that nobody is here any more; returns within a moment.
+    fn leave(&self) -> BoxFuture<'static, ()>;
     /// Begins to read records for the words after `record`.
     fn read(&self, words: &[String]) -> Result<Tail, String>;
 }
@@ -112,9 +121,16 @@ pub struct Runtime {
     findings: Findings,
     /// The records that are being read.
     reading: Mutex<Option<AbortHandle>>,
-    /// What rates and trends are to be over, and what they are over.
-    window: Mutex<Window>,
-    digested_over: Option<Window>,
+    /// What rates and trends are to be over and what changed is to be told of, and what was digested so.
+    windows: Mutex<Windows>,
+    digested_over: Option<Windows>,
+}
+
+/// The times that are looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Windows {
+    rates: Window,
+    changes: Window,
 }
 
 /// What a snapshot brings beyond the one that was digested last.
@@ -165,7 +181,10 @@ impl Runtime {
                 news: News::Value,
                 findings: Findings::default(),
                 reading: Mutex::default(),
-                window: Mutex::default(),
+                windows: Mutex::new(Windows {
+                    rates: Window::default(),
+                    changes: Window::CHANGES,
+                }),
                 digested_over: None,
             },
             messages,
@@ -179,7 +198,7 @@ impl Runtime {
 
     /// When the next digest begins: what happens is shown at once, numbers that move on and ages as often as they cost little.
     pub fn digest_at(&self) -> Instant {
-        let outdated = self.digested_over.is_some_and(|over| over != *lock(&self.window));
+        let outdated = self.digested_over.is_some_and(|over| over != *lock(&self.windows));
         let rest = match self.news {
             News::Value => self.took * REST,
             _ if outdated => self.took * REST,
@@ -208,22 +227,23 @@ impl Runtime {
             .operations()
             .map(|all| operation::acts(&all.borrow()))
             .unwrap_or_default();
-        let window = *lock(&self.window);
-        self.digested_over = Some(window);
+        let windows = *lock(&self.windows);
+        self.digested_over = Some(windows);
         self.digested = Some(snapshot.revision);
         (self.news, self.began) = (News::Age, Instant::now());
         let before = self.last.take();
         self.digest = Some(tokio::task::spawn_blocking(move || {
             let began = std::time::Instant::now();
             let rows = Arc::new(match &before {
-                Some((before, rows)) => Rows::after(before, rows, &snapshot, now, window),
-                None => Rows::over(&snapshot, now, window),
+                Some((before, rows)) => Rows::after(before, rows, &snapshot, now, windows.rates),
+                None => Rows::to_show(&snapshot, now, windows.rates),
             });
             let triage = Arc::new(Triage::of(&check::Facts {
                 snapshot: &snapshot,
                 rows: &rows,
                 acts: &acts,
                 strict: false,
+                changes: windows.changes,
                 now,
             }));
             let facts = (Arc::clone(&snapshot), Arc::clone(&rows), Arc::clone(&triage));
@@ -268,6 +288,17 @@ impl Runtime {
         }
     }
 
+    /// Makes a table of facts that the screens have, on a thread that may block.
+    pub fn make(&self, outline: Outline, now: Moment, facts: Known) {
+        let of = Arc::clone(&facts.0);
+        self.spawn(async move {
+            match tokio::task::spawn_blocking(move || outline.make(now, facts)).await {
+                Ok(made) => Message::Made(of, Box::new(made)),
+                Err(error) => Message::Notice(Tone::Error, format!("the table could not be made: {error}")),
+            }
+        });
+    }
+
     /// Frees what the screens show no more, where nobody waits: a wide cluster's rows are millions of small pieces, and a
     /// key must not wait for them.
     pub fn bury(&mut self, table: Option<Table>) {
@@ -288,13 +319,29 @@ impl Runtime {
         Some(past)
     }
 
+    pub fn operators(&self) -> Option<watch::Receiver<Arc<Vec<Operator>>>> {
+        self.verbs.as_ref().map(|verbs| verbs.operators())
+    }
+
+    /// The screens are closed.
+    pub async fn leave(&self) {
+        if let Some(verbs) = &self.verbs {
+            verbs.leave().await;
+        }
+    }
+
     /// Carries out what does not concern the terminal.
     pub fn run(&self, effect: Effect) {
         match effect {
             Effect::Refresh(noun) => sections(noun)
                 .into_iter()
                 .for_each(|section| self.facts.refresh(section)),
-            Effect::Focus(noun) => self.facts.focus(sections(noun)),
+            Effect::Focus(noun) => {
+                if let Some(verbs) = &self.verbs {
+                    verbs.shows(noun.name());
+                }
+                self.facts.focus(sections(noun));
+            }
             Effect::Export { name, text } => self.spawn(async move {
                 match tokio::task::spawn_blocking(move || export(&name, &text)).await {
                     Ok(Ok(path)) => Message::Notice(Tone::Ok, format!("wrote {path}")),
@@ -304,7 +351,8 @@ impl Runtime {
             }),
             Effect::Fleet => self.ask(|verbs| verbs.fleet(), Message::Fleet),
             Effect::Travel(travel) => self.facts.travel(travel),
-            Effect::Window(window) => *lock(&self.window) = window,
+            Effect::Rates(window) => lock(&self.windows).rates = window,
+            Effect::Changes(window) => lock(&self.windows).changes = window,
             Effect::Read(words) => self.read(words),
             Effect::Plan(words) => {
                 let asked = words.clone();
@@ -321,10 +369,15 @@ impl Runtime {
                 |verbs| verbs.reason(sheet, reason),
                 |planned| Message::Planned(words, planned),
             ),
+            Effect::Schedule { sheet, words, when } => self.ask(
+                |verbs| verbs.schedule(sheet, when),
+                |planned| Message::Planned(words, planned),
+            ),
             Effect::SavePlan(sheet) => self.ask(|verbs| verbs.save(sheet), Message::Applied),
             Effect::Quit
             | Effect::SwitchContext(_)
             | Effect::Redraw
+            | Effect::Make
             | Effect::Copy(_)
             | Effect::Page(_)
             | Effect::Theme(_) => {}

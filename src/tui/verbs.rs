@@ -11,8 +11,9 @@ use tokio::sync::watch;
 use tokio::task::AbortHandle;
 
 use super::app::field::{Field, Tone};
-use super::app::operation::{Operation, Sheet};
+use super::app::operation::{Operation, Operator, Sheet};
 use super::runtime::Verbs;
+use crate::command::schedule::When;
 use crate::command::words::{quote, split};
 use crate::command::{Command, Line, acl, leader, reassign, record, restart};
 use crate::feed::{self, Overflow, Sources, Tail, TailRequest};
@@ -22,20 +23,22 @@ use crate::operation::fleet;
 use crate::operation::journal::Ask;
 use crate::operation::launch::{self, Launch, Route};
 use crate::operation::{self, Error, Folder, Ground, Id, Phase, Secrets, prepare};
+use crate::plan::Plan;
 use crate::plan::acl::change::Wish as Rules;
 use crate::plan::acl::text::{Note, Text};
-use crate::plan::gate::{self, Gate};
 use crate::plan::intent::Intent;
 use crate::plan::leader::Wish;
-use crate::plan::schedule::Schedule;
 use crate::plan::summary;
 use crate::plan::user::PASSWORD;
-use crate::plan::{Kind, Plan};
 use crate::settings::file::write_private;
 use crate::settings::rule::{Consent, Refusal, Rule, Verdict};
 use crate::settings::{Class, Secret};
 
+mod present;
+mod sheet;
 mod watching;
+
+use present::Present;
 
 /// Looking at the cluster for a plan ends within this.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -52,6 +55,7 @@ pub struct Live {
     operations: watch::Receiver<Arc<Vec<Operation>>>,
     snapshots: watch::Receiver<Arc<Snapshot>>,
     watcher: AbortHandle,
+    present: Present,
 }
 
 /// What every question needs.
@@ -63,13 +67,18 @@ struct Desk {
 /// What a sheet stands for.
 #[derive(Clone)]
 enum Work {
-    /// And the line that asked for it.
-    Plan(Box<(Line, Launch)>, Secrets),
-    Ask {
-        id: Id,
-        ask: Ask,
-        cluster_id: String,
-    },
+    Plan(Box<Proposal>, Secrets),
+    Ask { id: Id, ask: Ask, cluster_id: String },
+}
+
+/// A plan that is shown, and may be applied.
+#[derive(Clone)]
+struct Proposal {
+    /// That asked for it.
+    line: Line,
+    /// When it may go on, as it was typed.
+    when: When,
+    launch: Launch,
 }
 
 impl Live {
@@ -78,6 +87,7 @@ impl Live {
         let ground = Ground { sources, ..ground };
         let (publish, operations) = watch::channel(Arc::default());
         let watcher = tokio::spawn(watching::watch(ground.clone(), snapshots.clone(), publish)).abort_handle();
+        let present = Present::begin(&ground, snapshots.clone());
         let desk = Arc::new(Desk {
             ground,
             sheets: Mutex::default(),
@@ -87,6 +97,7 @@ impl Live {
             operations,
             snapshots,
             watcher,
+            present,
         }
     }
 }
@@ -113,6 +124,11 @@ impl Verbs for Live {
         async move { desk.reasoned(&sheet, reason) }.boxed()
     }
 
+    fn schedule(&self, sheet: String, when: String) -> BoxFuture<'static, Result<Sheet, String>> {
+        let desk = self.desk.clone();
+        async move { desk.scheduled(&sheet, when.parse()?) }.boxed()
+    }
+
     fn save(&self, sheet: String) -> BoxFuture<'static, Result<String, String>> {
         let desk = self.desk.clone();
         async move { desk.save(&sheet) }.boxed()
@@ -135,6 +151,18 @@ impl Verbs for Live {
 
     fn operations(&self) -> watch::Receiver<Arc<Vec<Operation>>> {
         self.operations.clone()
+    }
+
+    fn operators(&self) -> watch::Receiver<Arc<Vec<Operator>>> {
+        self.present.operators()
+    }
+
+    fn shows(&self, screen: &str) {
+        self.present.shows(screen);
+    }
+
+    fn leave(&self) -> BoxFuture<'static, ()> {
+        self.present.leave()
     }
 
     fn read(&self, words: &[String]) -> Result<Tail, String> {
@@ -259,7 +287,7 @@ impl Desk {
             }
             Some(Command::Leader(verb)) => {
                 let wish = match (verb.wish(), verb) {
-                    (None, leader::Verb::Restore { id }) => self.saved_order(id.as_deref()).await?,
+                    (None, leader::Verb::Restore { id, .. }) => self.saved_order(id.as_deref()).await?,
                     (wish, _) => wish.ok_or("that changes nothing")?,
                 };
                 let overrides = verb.overrides().to_vec();
@@ -270,6 +298,7 @@ impl Desk {
                 max_rate,
                 max_bytes_in_flight,
                 overrides,
+                begin: _,
             })) => {
                 let (_, folder) = self.folder().await?;
                 let status = folder.find(id).and_then(|id| folder.status(&id)).map_err(told)?;
@@ -365,91 +394,20 @@ impl Desk {
         if !overrides.is_empty() && line.global.reason.is_none() {
             return Err("--override needs --reason TEXT; it is kept in the journal".to_owned());
         }
+        let when = line
+            .command
+            .as_ref()
+            .and_then(Command::when)
+            .cloned()
+            .unwrap_or_default();
         let launch = Launch {
             plan,
             reason: line.global.reason.clone(),
             overrides,
-            schedule: Schedule::default(),
+            schedule: when.schedule(Moment::now()),
         };
-        Ok(self.sheet(line, launch, secrets, &rule))
-    }
-
-    /// A plan as it can be read, and remembered until it is applied.
-    fn sheet(&self, line: &Line, launch: Launch, secrets: Secrets, rule: &Rule) -> Sheet {
-        let plan = &launch.plan;
-        let refusal = summary::refusal(plan, &launch.overrides);
-        let closed: Vec<&Gate> = plan.refused_by(&launch.overrides).collect();
-        let soft = closed.iter().all(|gate| gate.class == gate::Class::Soft);
-        let blocked = read_only(rule);
-        let against = match blocked.is_none() && soft {
-            true => closed.iter().map(|gate| gate.name.clone()).collect(),
-            false => Vec::new(),
-        };
-        let by_name = rule.class == Class::Prod || plan.wants_name();
-        let mut lines = vec![Field::new(summary::figures(plan)).tone(Tone::Title)];
-        lines.extend(summary::body(plan).into_iter().map(Field::from));
-        if let Some(reason) = &launch.reason {
-            let why = match launch.overrides.is_empty() {
-                true => format!("because: {reason}"),
-                false => format!("against {}: {reason}", launch.overrides.join(", ")),
-            };
-            lines.push(Field::new(why).tone(Tone::Warn));
-        }
-        let sheet = Sheet {
-            id: uuid::Uuid::new_v4().to_string(),
-            title: summary::title(plan),
-            lines,
-            command: self.same_on_the_command_line(line, plan, &launch.overrides),
-            confirm: by_name.then(|| rule.name.clone()),
-            blocked: blocked.or(refusal),
-            against,
-            wants_reason: rule.reason && launch.reason.is_none(),
-        };
-        self.remember(&sheet.id, Work::Plan(Box::new((line.clone(), launch)), secrets));
-        sheet
-    }
-
-    /// The same plan with why: it goes on against the gates that a reason opens.
-    fn reasoned(&self, sheet: &str, reason: String) -> Result<Sheet, String> {
-        let Some(Work::Plan(work, secrets)) = self.recall(sheet) else {
-            return Err("that plan is no longer at hand; make it again".to_owned());
-        };
-        let (mut line, mut launch) = *work;
-        let rule = self.ground.rule(&launch.plan.cluster_id).map_err(told)?;
-        let closed = launch.plan.refused_by(&launch.overrides);
-        let soft: Vec<String> = closed
-            .filter(|gate| gate.class == gate::Class::Soft)
-            .map(|gate| gate.name.clone())
-            .collect();
-        launch.overrides.extend(soft);
-        line.global.reason = Some(reason.clone());
-        launch.reason = Some(reason);
-        Ok(self.sheet(&line, launch, secrets, &rule))
-    }
-
-    /// The command that does the same, with its context. A reassignment is applied from a file.
-    fn same_on_the_command_line(&self, line: &Line, plan: &Plan, overrides: &[String]) -> String {
-        let target = self.ground.target();
-        let target = target.iter().map(|word| quote(word)).collect::<Vec<_>>().join(" ");
-        let mut line = line.without_consent();
-        let saved = match plan.kind {
-            Kind::Restart => Some("restart"),
-            // Which is not worked out from a goal when it is an undo.
-            Kind::Reassign if matches!(line.command, Some(Command::Reassign(_))) => Some("reassign"),
-            _ => None,
-        };
-        // Where the line itself does not say it.
-        let against = match overrides.is_empty() || line.to_string().contains("--override") {
-            true => String::new(),
-            false => format!(" --override {}", overrides.join(",")),
-        };
-        let Some(noun) = saved else {
-            return format!("{line}{against} {target}");
-        };
-        let why = line.global.reason.take();
-        let why = why.map_or_else(String::new, |why| format!(" --reason {}", quote(&why)));
-        let file = file_name(plan);
-        format!("{line} --out {file} {target} && azimuth {noun} apply {file}{against}{why} {target}")
+        let line = line.clone();
+        Ok(self.sheet(Proposal { line, when, launch }, secrets, &rule))
     }
 
     /// What asking a running, or dead, operation for something would do.
@@ -495,7 +453,7 @@ impl Desk {
             .ok_or("that plan is no longer at hand; make it again")?;
         match work {
             Work::Plan(work, secrets) => {
-                let (_, launch) = *work;
+                let launch = work.launch;
                 let plan = &launch.plan;
                 let rule = self.ground.rule(&plan.cluster_id).map_err(told)?;
                 let typed = plan.wants_name();
@@ -556,7 +514,7 @@ impl Desk {
         let Some(Work::Plan(work, _)) = self.recall(sheet) else {
             return Err("only a plan can be saved".to_owned());
         };
-        let plan = work.1.plan;
+        let plan = work.launch.plan;
         let path = std::env::current_dir().unwrap_or_default().join(file_name(&plan));
         let failed = |error: std::io::Error| format!("{}: {error}", path.display());
         let text = serde_json::to_string_pretty(&plan).map_err(|error| error.to_string())?;

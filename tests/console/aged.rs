@@ -7,8 +7,11 @@ use azimuth::source::kafka::{Kafka, Target};
 use azimuth_broker::id::NodeId;
 use serde_json::{Value, json};
 
-use super::operations::{Desk, LOOK, PATIENCE, ours, swapped};
-use super::throttles::{ROOM, Stranger, topic};
+use super::PATIENCE;
+use super::load::topic;
+use super::operations::{Desk, LOOK, ours, swapped};
+use super::paced::hour;
+use super::throttles::{ROOM, Stranger};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_plan_that_waited_is_refreshed_or_goes_on_without_what_drifted() {
@@ -135,10 +138,6 @@ async fn outside_of_its_hours_a_move_is_slow_and_between_batches_it_soaks() {
         assert!(started.elapsed() < PATIENCE, "the sizes never come: {plan:#}");
         tokio::time::sleep(LOOK).await;
     }
-    let hour = |hours: i64| {
-        let at = Moment::now() + jiff::SignedDuration::from_hours(hours);
-        at.strftime("%H:%M").to_string()
-    };
     let when = format!("--window {}-{}Z --outside-rate 1MB --soak 2s", hour(2), hour(3));
     let line = format!("reassign apply plan.json {when} {ROOM} --detach --yes -o name");
     let id = desk.run(&line).await.ends(0).stdout.trim().to_owned();

@@ -4,20 +4,18 @@
 use std::collections::BTreeMap;
 use std::time::Instant;
 
-use azimuth::source::kafka::Target;
-use azimuth::source::kafka::record::{NewRecord, Producer};
-use futures::future::join_all;
 use serde_json::{Value, json};
 
+use super::PATIENCE;
 use super::kafka;
-use super::operations::{Desk, LOOK, PATIENCE, Screen, ours, shifted, swapped};
-use super::throttles::{Load, nothing_lost};
+use super::load::{Load, fill, nothing_lost};
+use super::operations::{Desk, LOOK, Screen, ours, shifted, swapped};
 
 const PARTITIONS: i32 = 6;
 
 impl Screen {
     /// Plans a command line that is typed, and applies it; where this machine's disk closes a gate, against that.
-    async fn plans(&mut self, line: &str) -> &mut Self {
+    pub(super) async fn plans(&mut self, line: &str) -> &mut Self {
         self.press(&format!(":{line}\r"));
         self.until("a plan", |text| text.contains("PLAN") && text.contains("E edit"))
             .await;
@@ -69,19 +67,7 @@ async fn acted(bootstrap: &str, replication: usize, target: impl Fn(&[Vec<i64>])
     ))
     .await
     .ends(0);
-    let producer = Producer::new(&Target::new(bootstrap), &[]).unwrap();
-    let value = vec![b'x'; 20_000];
-    let sent = (0..3600).map(|at| {
-        producer.send(NewRecord {
-            topic: "load",
-            partition: Some(at % PARTITIONS),
-            value: Some(&value),
-            ..NewRecord::default()
-        })
-    });
-    for sent in join_all(sent).await {
-        sent.unwrap();
-    }
+    fill(bootstrap, "load", PARTITIONS, 3600, 20_000).await;
     let load = Load::on(bootstrap, "load", PARTITIONS);
     let before = desk.placement("load").await;
     let wanted = target(&before);

@@ -2,10 +2,17 @@
 
 use std::time::{Duration, Instant};
 
+use azimuth::model::Moment;
+use azimuth::source::kafka::record::{NewRecord, Producer};
+use azimuth::source::kafka::{Kafka, NewTopic, Target};
 use azimuth_broker::cluster::{Cluster, ClusterConfig};
 use azimuth_broker::id::NodeId;
+use jiff::SignedDuration;
 
 use crate::scripts::{Home, Ran};
+
+/// For whatever a busy machine has to come to.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Three brokers in three racks, on free ports of 127.0.0.1.
 pub async fn start(folder: &std::path::Path) -> Cluster {
@@ -58,6 +65,7 @@ async fn reads_answer_and_a_dead_broker_costs_only_its_own_cells() {
         .map(|row| row["leaders"].as_i64().unwrap());
     assert_eq!(leaders, led.sum::<i64>());
 
+    let written = strict(&bootstrap).await;
     cluster.kill(NodeId(2)).await;
     let started = Instant::now();
     let ran = run(
@@ -80,7 +88,46 @@ async fn reads_answer_and_a_dead_broker_costs_only_its_own_cells() {
     assert_ne!(of(2)["state"], "up");
     assert_eq!(of(1)["state"], "up");
     assert!(of(1)["disk_used_percent"].is_number());
+
+    // Who comes later than the trouble is told when the last record was written.
+    let wanted = format!("last write {} (strict-0)", written.strftime("%H:%M:%S"));
+    let until = Instant::now() + PATIENCE;
+    loop {
+        let ran = run(&home, format!("triage -o json --bootstrap {bootstrap}")).await;
+        let triage = ran.envelope("triage");
+        let headline = triage["lines"][0]["text"].as_str().unwrap().to_owned();
+        if headline.contains("WRITES REFUSED") && headline.contains(&wanted) {
+            break;
+        }
+        assert!(Instant::now() < until, "wanted {wanted}: {headline}");
+    }
     cluster.shutdown().await;
+}
+
+/// A topic that takes writes only while all three are in sync, with a record of a while ago.
+async fn strict(bootstrap: &str) -> Moment {
+    let target = Target::new(bootstrap);
+    let topic = NewTopic {
+        name: "strict".to_owned(),
+        partitions: Some(1),
+        replication_factor: Some(3),
+        configs: [("min.insync.replicas".to_owned(), "3".to_owned())].into(),
+        ..NewTopic::default()
+    };
+    let kafka = Kafka::new(target.clone());
+    for (_, outcome) in kafka.create_topics(&[topic], false).await.unwrap() {
+        outcome.unwrap();
+    }
+    let written = Moment::now() - SignedDuration::from_mins(7);
+    let producer = Producer::new(&target, &[]).unwrap();
+    let record = NewRecord {
+        topic: "strict",
+        value: Some(b"the last"),
+        timestamp_ms: Some(written.as_millisecond()),
+        ..NewRecord::default()
+    };
+    producer.send(record).await.unwrap();
+    written
 }
 
 #[tokio::test(flavor = "multi_thread")]

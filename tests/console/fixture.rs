@@ -733,7 +733,7 @@ fn volume(id: BrokerId) -> Volume {
 }
 
 fn metrics(brokers: &[BrokerId]) -> Metrics {
-    let point = |value: f64| Some(Point { at: ago(120), value });
+    let point = |value: f64| Some(Point::new(ago(120), value));
     let mut metrics = Metrics::default();
     for id in brokers.iter().copied() {
         let n = f64::from(id);

@@ -3,17 +3,17 @@
 
 use std::time::Instant;
 
-use azimuth::source::kafka::record::{NewRecord, Producer};
 use azimuth::source::kafka::{Edit, Kafka, Resource, Target};
 use azimuth_broker::cluster::{Cluster, ClusterConfig, Fault, Selection};
 use azimuth_broker::env::disk::DirFault;
 use azimuth_broker::id::NodeId;
-use futures::future::join_all;
 use serde_json::{Value, json};
 
+use super::PATIENCE;
 use super::kafka;
-use super::operations::{Desk, LOOK, PATIENCE, VOLUME_BYTES, ours, shifted, swapped, volumes};
-use super::throttles::{FOLLOWER, ROOM, Stranger, topic};
+use super::load::{fill, topic};
+use super::operations::{Desk, LOOK, Ran, VOLUME_BYTES, ours, shifted, swapped, volumes};
+use super::throttles::{FOLLOWER, ROOM, Stranger};
 
 const MIN_ISR: &str = "min.insync.replicas";
 const LEADER_RATE: &str = "leader.replication.throttled.rate";
@@ -60,22 +60,6 @@ impl Desk {
     }
 }
 
-/// Something in every partition.
-pub(super) async fn fill(bootstrap: &str, topic: &str, partitions: i32) {
-    let producer = Producer::new(&Target::new(bootstrap), &[]).unwrap();
-    let sent = (0..partitions).map(|partition| {
-        producer.send(NewRecord {
-            topic,
-            partition: Some(partition),
-            value: Some(&[b'x'; RECORD_BYTES as usize]),
-            ..NewRecord::default()
-        })
-    });
-    for sent in join_all(sent).await {
-        sent.unwrap();
-    }
-}
-
 pub(super) const RECORD_BYTES: u64 = 50_000;
 
 /// Brokers whose disks can be filled from outside.
@@ -101,7 +85,7 @@ async fn each_gate_holds_a_running_operation_up_and_lets_it_go_on() {
     desk.run("topic create orders --partitions 100 --replication-factor 3 --yes")
         .await
         .ends(0);
-    fill(&bootstrap, "orders", 100).await;
+    fill(&bootstrap, "orders", 100, 100, RECORD_BYTES as usize).await;
     let wanted = swapped(&desk.placement("orders").await);
     desk.planned("orders", &wanted, "--max-rate none", 50 * RECORD_BYTES)
         .await;
@@ -148,7 +132,7 @@ async fn each_gate_holds_a_running_operation_up_and_lets_it_go_on() {
     let orders = || Resource::Topic("orders".into());
     stranger.changes(orders(), MIN_ISR, Edit::Set("2".to_owned())).await;
     let told = desk.waits_for(&id, "foreign, configs").await;
-    assert!(told.contains("orders 1→2"), "{told}");
+    assert!(told.contains("min.insync.replicas of orders 1→2"), "{told}");
     stranger
         .changes(Resource::Broker(Some(1)), LEADER_RATE, Edit::Unset)
         .await;
@@ -159,6 +143,13 @@ async fn each_gate_holds_a_running_operation_up_and_lets_it_go_on() {
     let told = desk.waits_for(&id, "isr, configs").await;
     assert!(told.contains("broker 2 is missing from"), "{told}");
     stranger.changes(orders(), MIN_ISR, Edit::Unset).await;
+    desk.waits_for(&id, "isr").await;
+    // Or what is deleted of it meanwhile.
+    let kept = Edit::Set("3600000".to_owned());
+    stranger.changes(orders(), "retention.ms", kept).await;
+    let told = desk.waits_for(&id, "isr, configs").await;
+    assert!(told.contains("retention.ms of orders inherited→3600000"), "{told}");
+    stranger.changes(orders(), "retention.ms", Edit::Unset).await;
     desk.waits_for(&id, "isr").await;
 
     // And then one that replicas go to; that no override opens.
@@ -190,6 +181,77 @@ async fn each_gate_holds_a_running_operation_up_and_lets_it_go_on() {
     cluster.shutdown().await;
 }
 
+/// While a batch is in flight: what would fill a disk goes back, and what a dead broker is to get waits for it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn what_is_in_flight_goes_back_from_a_disk_that_fills_and_waits_for_a_broker_that_is_gone() {
+    let (mut cluster, _folder) = faulty().await;
+    let bootstrap = cluster.bootstrap();
+    let desk = Desk::of(&bootstrap);
+    desk.run("topic create orders --partitions 4 --replication-factor 3 --yes")
+        .await
+        .ends(0);
+    fill(&bootstrap, "orders", 4, 80, RECORD_BYTES as usize).await;
+    let home = desk.placement("orders").await;
+    // Everything to the broker whose disk fills.
+    let to_the_full = |ids: &Vec<i64>| ids.iter().map(|id| if *id == 1 { 4 } else { *id }).collect();
+    let wanted: Vec<Vec<i64>> = home.iter().map(to_the_full).collect();
+    assert_ne!(home, wanted);
+    desk.planned("orders", &wanted, "--max-rate 150kB", 20 * RECORD_BYTES)
+        .await;
+    // The gate must close while it runs, so nobody goes on against it.
+    let began = desk
+        .command("anna", "reassign apply plan.json --yes --context dev")
+        .output();
+    let began = tokio::spawn(began);
+    let started = Instant::now();
+    let id = loop {
+        let row = desk.json("operation list").await["items"][0].clone();
+        if row["kind"] == "reassign.plan" {
+            break row["operation"].as_str().unwrap().to_owned();
+        }
+        assert!(started.elapsed() < PATIENCE, "it never begins");
+        tokio::time::sleep(LOOK).await;
+    };
+    let flies = async || {
+        let started = Instant::now();
+        while desk.json("reassign list").await["items"] == json!([]) {
+            assert!(started.elapsed() < PATIENCE, "nothing is in flight");
+            tokio::time::sleep(LOOK).await;
+        }
+    };
+    flies().await;
+    let full = Fault::Dir {
+        dir: None,
+        fault: DirFault::Full(VOLUME_BYTES / 50),
+    };
+    let full = cluster.inject(NodeId(4), full).await.unwrap();
+    let held = tokio::time::timeout(PATIENCE, began).await.unwrap().unwrap().unwrap();
+    Ran::of(held).ends(4).answers("gate disk is closed");
+    let back = |operation: &Value| operation["journal"].to_string().contains("taken back");
+    desk.until(&id, "taking it back", back).await;
+    let started = Instant::now();
+    while desk.json("reassign list").await["items"] != json!([]) || !desk.throttles().await.is_empty() {
+        assert!(started.elapsed() < PATIENCE, "it stays in flight, or throttled");
+        tokio::time::sleep(LOOK).await;
+    }
+    assert_eq!(desk.placement("orders").await, home);
+    desk.waits_for(&id, "disk").await;
+    cluster.mend(Selection::Number(full.number)).await.unwrap();
+
+    // It goes on by itself, and the broker dies meanwhile.
+    flies().await;
+    cluster.kill(NodeId(4)).await;
+    desk.waits_for(&id, "target-alive").await;
+    cluster.restart(NodeId(4)).await.unwrap();
+    desk.run(&format!("operation attach {id}"))
+        .await
+        .ends(0)
+        .answers("finished");
+    assert_eq!(desk.placement("orders").await, wanted);
+    assert!(desk.throttles().await.is_empty());
+    cluster.shutdown().await;
+}
+
 /// Somebody on another host who says that they move data, until they leave.
 async fn elsewhere(
     kafka: &Kafka,
@@ -204,7 +266,7 @@ async fn elsewhere(
     let started = Instant::now();
     // The first asking makes the topic in which groups are kept.
     let mut member = loop {
-        match kafka.join(group, metadata.clone()).await {
+        match kafka.join("azimuth-engine@bastion-c", group, metadata.clone()).await {
             Ok(member) => break member,
             Err(error) => assert!(started.elapsed() < PATIENCE, "never joined: {error}"),
         }

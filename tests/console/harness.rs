@@ -11,7 +11,7 @@ use azimuth::settings::appearance::{Colours, Glyphs};
 use azimuth::settings::keymap::Keymap;
 use azimuth::settings::preset::Preset;
 use azimuth::settings::theme::Theme as ThemeFile;
-use azimuth::tui::app::operation::{Operation, Sheet};
+use azimuth::tui::app::operation::{Operation, Operator, Sheet};
 use azimuth::tui::app::record::Batch;
 use azimuth::tui::app::state::{Origin, Start};
 use azimuth::tui::app::{Message, State};
@@ -35,6 +35,7 @@ pub struct Wishes {
     pub planned: Vec<String>,
     /// Texts of rules that were planned.
     pub reasons: Vec<(String, String)>,
+    pub schedules: Vec<(String, String)>,
     pub rules: Vec<String>,
     pub applied: Vec<(String, Option<String>)>,
     pub copied: Vec<String>,
@@ -62,6 +63,7 @@ pub struct Opening {
     pub verbs: bool,
     pub triage_first: bool,
     pub operations: Vec<Operation>,
+    pub operators: Vec<Operator>,
 }
 
 impl Default for Opening {
@@ -78,6 +80,7 @@ impl Default for Opening {
             verbs: false,
             triage_first: false,
             operations: Vec::new(),
+            operators: Vec::new(),
         }
     }
 }
@@ -99,6 +102,7 @@ struct FakeVerbs {
     wishes: Arc<Mutex<Wishes>>,
     confirm: Option<String>,
     operations: watch::Receiver<Arc<Vec<Operation>>>,
+    operators: watch::Receiver<Arc<Vec<Operator>>>,
 }
 
 impl Verbs for FakeVerbs {
@@ -121,6 +125,7 @@ impl Verbs for FakeVerbs {
                 blocked: closed.then(|| "gate disk is closed: broker 4 at 92%".to_owned()),
                 against: closed.then(|| "disk".to_owned()).into_iter().collect(),
                 wants_reason: false,
+                when: command.starts_with("reassign").then(String::new),
             })
         })
     }
@@ -128,6 +133,11 @@ impl Verbs for FakeVerbs {
     fn reason(&self, sheet: String, reason: String) -> BoxFuture<'static, Result<Sheet, String>> {
         self.wishes.lock().unwrap().reasons.push((sheet, reason));
         self.plan(vec!["with".to_owned(), "reason".to_owned()])
+    }
+
+    fn schedule(&self, sheet: String, when: String) -> BoxFuture<'static, Result<Sheet, String>> {
+        self.wishes.lock().unwrap().schedules.push((sheet, when));
+        self.plan(vec!["with".to_owned(), "hours".to_owned()])
     }
 
     fn apply(&self, sheet: String, confirm: Option<String>) -> BoxFuture<'static, Result<String, String>> {
@@ -160,6 +170,16 @@ impl Verbs for FakeVerbs {
     fn operations(&self) -> watch::Receiver<Arc<Vec<Operation>>> {
         self.operations.clone()
     }
+
+    fn operators(&self) -> watch::Receiver<Arc<Vec<Operator>>> {
+        self.operators.clone()
+    }
+
+    fn shows(&self, _: &str) {}
+
+    fn leave(&self) -> BoxFuture<'static, ()> {
+        Box::pin(async {})
+    }
 }
 
 impl Console {
@@ -176,12 +196,16 @@ impl Console {
         let verbs: Option<Arc<dyn Verbs>> = opening.verbs.then(|| {
             let (keep, mut operations) = watch::channel(Arc::new(opening.operations.clone()));
             operations.mark_changed();
+            let (kept, mut operators) = watch::channel(Arc::new(opening.operators.clone()));
+            operators.mark_changed();
+            std::mem::forget(kept);
             std::mem::forget(keep);
             let confirm = (opening.class == "prod").then(|| "prod-eu".to_owned());
             Arc::new(FakeVerbs {
                 wishes: wishes.clone(),
                 confirm,
                 operations,
+                operators,
             }) as Arc<dyn Verbs>
         });
         let (runtime, messages) = Runtime::new(Arc::new(FakeFacts(wishes.clone())), verbs);

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::future::Future;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use azimuth::feed::{Cadence, Feed, Needs, Section, Sources, collect};
 use azimuth::model::row::group::{BehindBasis, Expiry, GroupRow, MemberRow, Safe};
@@ -12,10 +12,10 @@ use azimuth::settings::Paths;
 use azimuth::source::kafka::record::{Member, NewRecord, Producer};
 use azimuth::source::kafka::{ConfigChange, Edit, Kafka, NewTopic, Resource, Target};
 
+use super::PATIENCE;
 use super::kafka;
 use super::scripts::Home;
 
-const PATIENCE: Duration = Duration::from_secs(60);
 /// So long ago the records were written, as their timestamps say.
 const AGE_SECONDS: i64 = 600;
 

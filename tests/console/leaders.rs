@@ -7,10 +7,10 @@ use azimuth::source::kafka::Target;
 use azimuth::source::kafka::record::{NewRecord, Producer};
 use azimuth_broker::id::NodeId;
 
+use super::PATIENCE;
 use super::kafka;
 use super::operations::{Desk, ours};
 
-const PATIENCE: Duration = Duration::from_secs(60);
 const LOOK: Duration = Duration::from_millis(100);
 
 /// Leader and replicas of each partition.

@@ -36,9 +36,13 @@ mod hostile;
 #[cfg(test)]
 mod kafka;
 #[cfg(test)]
+mod killed;
+#[cfg(test)]
 mod lag;
 #[cfg(test)]
 mod leaders;
+#[cfg(test)]
+mod load;
 #[cfg(test)]
 #[cfg(feature = "aws")]
 mod moto;
@@ -80,6 +84,8 @@ mod terminal;
 #[cfg(test)]
 mod throttles;
 #[cfg(test)]
+mod together;
+#[cfg(test)]
 mod topics;
 #[cfg(test)]
 mod tour;
@@ -90,3 +96,7 @@ mod volumes;
 mod waits;
 #[cfg(test)]
 mod watch;
+
+/// How long a test waits for what has to come to pass: at once on an idle machine, late on a busy one with two cores.
+#[cfg(test)]
+const PATIENCE: std::time::Duration = std::time::Duration::from_secs(180);

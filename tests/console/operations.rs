@@ -17,10 +17,9 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 use tokio::process::Command;
 
+use super::PATIENCE;
 use super::kafka;
 
-/// Two busy cores, and debug builds of everything.
-pub(super) const PATIENCE: Duration = Duration::from_secs(60);
 pub(super) const LOOK: Duration = Duration::from_millis(100);
 /// Of each of our brokers: more than the indexes that every log sets aside.
 pub(super) const VOLUME_BYTES: u64 = 64 << 30;
@@ -671,6 +670,13 @@ impl Screen {
         Self::begin(desk, command)
     }
 
+    /// The same with variables in its environment.
+    pub(super) fn open_with(desk: &Desk, context: &str, variables: &[(&str, String)]) -> Self {
+        let mut command = portable_pty::CommandBuilder::new(env!("CARGO_BIN_EXE_azimuth"));
+        command.args(["--context", context]);
+        Self::begin_with(desk, command, variables)
+    }
+
     /// A login shell, in which they are opened by typing.
     pub(super) fn shell(desk: &Desk) -> Self {
         Self::begin(desk, portable_pty::CommandBuilder::new("/bin/sh"))
@@ -680,7 +686,11 @@ impl Screen {
         self.child.process_id().unwrap()
     }
 
-    fn begin(desk: &Desk, mut command: portable_pty::CommandBuilder) -> Self {
+    fn begin(desk: &Desk, command: portable_pty::CommandBuilder) -> Self {
+        Self::begin_with(desk, command, &[])
+    }
+
+    fn begin_with(desk: &Desk, mut command: portable_pty::CommandBuilder, variables: &[(&str, String)]) -> Self {
         let size = portable_pty::PtySize {
             rows: 40,
             cols: 140,
@@ -692,6 +702,7 @@ impl Screen {
         command.env("USER", "anna");
         command.env("TERM", "xterm-256color");
         command.env("LANG", "C.UTF-8");
+        variables.iter().for_each(|(name, value)| command.env(name, value));
         command.cwd(desk.home.path());
         let child = pty.slave.spawn_command(command).unwrap();
         drop(pty.slave);

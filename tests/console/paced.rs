@@ -7,8 +7,10 @@ use azimuth_broker::id::NodeId;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 
-use super::gates::{RECORD_BYTES, fill};
-use super::operations::{Desk, LOOK, PATIENCE, Screen, ours, swapped};
+use super::PATIENCE;
+use super::gates::RECORD_BYTES;
+use super::load::fill;
+use super::operations::{Desk, LOOK, Screen, ours, swapped};
 
 const PARTITIONS: u32 = 40;
 
@@ -28,9 +30,22 @@ impl Desk {
     async fn topic(&self, bootstrap: &str, name: &str) -> Vec<Vec<i64>> {
         let line = format!("topic create {name} --partitions {PARTITIONS} --replication-factor 3 --yes");
         self.run(&line).await.ends(0);
-        fill(bootstrap, name, PARTITIONS as i32).await;
+        fill(
+            bootstrap,
+            name,
+            PARTITIONS as i32,
+            PARTITIONS as usize,
+            RECORD_BYTES as usize,
+        )
+        .await;
         swapped(&self.placement(name).await)
     }
+}
+
+/// The time of day, so many hours from now.
+pub(super) fn hour(hours: i64) -> String {
+    let at = Moment::now() + jiff::SignedDuration::from_hours(hours);
+    at.strftime("%H:%M").to_string()
 }
 
 /// The words of every entry of an operation's journal.
@@ -128,11 +143,7 @@ async fn an_operation_keeps_its_hours_pauses_after_the_first_and_tells_a_command
         .ends(4)
         .says("no step of this plan works in one zone");
 
-    // Hours that begin in two and end in three; whatever the clock says now.
-    let hour = |hours: i64| {
-        let at = Moment::now() + jiff::SignedDuration::from_hours(hours);
-        at.strftime("%H:%M").to_string()
-    };
+    // Whatever the clock says now.
     let later = format!("{}-{}Z", hour(2), hour(3));
     let line = format!("{apply} --window {later} --detach -o name");
     let id = desk.run(&line).await.ends(0).stdout.trim().to_owned();

@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 
 use portable_pty::{Child, CommandBuilder, MasterPty, PtySize, native_pty_system};
 
-/// Long, because the machine may be slow and busy; what is waited for comes at once on others.
-const PATIENCE: Duration = Duration::from_secs(60);
+use super::PATIENCE;
+
 const LOOK: Duration = Duration::from_millis(20);
 /// A screen that never rests is taken as it is after so many looks.
 const LOOKS_UNTIL_STILL: usize = 50;

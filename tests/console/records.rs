@@ -7,10 +7,10 @@ use azimuth_broker::id::NodeId;
 use serde_json::Value;
 use tokio::io::AsyncWriteExt;
 
+use super::PATIENCE;
 use super::kafka;
 use super::operations::{Desk, Ran, ours};
 
-const PATIENCE: Duration = Duration::from_secs(60);
 const LOOK: Duration = Duration::from_millis(100);
 
 async fn piped(desk: &Desk, line: &str, text: &str) -> Ran {

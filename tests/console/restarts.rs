@@ -20,9 +20,10 @@ use tokio::process::Child;
 use tokio::sync::{Mutex, Semaphore};
 use tokio::task::AbortHandle;
 
+use super::PATIENCE;
 use super::kafka;
-use super::operations::{Desk, LOOK, PATIENCE, Screen, ours};
-use super::throttles::{Load, nothing_lost};
+use super::load::{Load, nothing_lost};
+use super::operations::{Desk, LOOK, Screen, ours};
 
 const PARTITIONS: i32 = 6;
 

@@ -2,7 +2,7 @@
 //! Apache Kafka. One principal and one client id are written as an attacker would.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use azimuth::model::quota::Whom;
 use azimuth::source::kafka::{Kafka, Target};
@@ -14,11 +14,11 @@ use kafka_protocol::messages::create_acls_request::AclCreation;
 use kafka_protocol::messages::{AlterClientQuotasRequest, AlterUserScramCredentialsRequest, CreateAclsRequest};
 use kafka_protocol::protocol::StrBytes;
 
+use crate::PATIENCE;
 use crate::grants;
 use crate::kafka;
 use crate::scripts::{Home, Ran};
 
-const DEADLINE: Duration = Duration::from_secs(60);
 const HOSTILE: &str = "User:\u{1b}]0;owned\u{7}\u{1b}[2Jevil";
 
 fn text(text: &str) -> StrBytes {
@@ -56,7 +56,7 @@ async fn seed(bootstrap: &str) {
         acl(HOSTILE, "*", (read, allow), (topic, literal, "orders-eu")),
     ];
     let done = client
-        .call(CreateAclsRequest::default().with_creations(creations), DEADLINE)
+        .call(CreateAclsRequest::default().with_creations(creations), PATIENCE)
         .await
         .unwrap();
     let codes: Vec<_> = done
@@ -77,7 +77,7 @@ pub async fn limit(client: &Client, client_id: &str) {
         .with_salt(b"of the sea".to_vec().into())
         .with_salted_password(vec![7; 64].into());
     let request = AlterUserScramCredentialsRequest::default().with_upsertions(vec![password]);
-    let done = client.call(request, DEADLINE).await.unwrap();
+    let done = client.call(request, PATIENCE).await.unwrap();
     assert_eq!(ErrorCode::try_from_code(done.results[0].error_code), None);
 
     let entry = |entity: &[(&str, Option<&str>)], key: &str, value: f64| {
@@ -106,7 +106,7 @@ pub async fn limit(client: &Client, client_id: &str) {
         entry(&[("ip", None)], "connection_creation_rate", 100.0),
     ];
     let request = AlterClientQuotasRequest::default().with_entries(entries);
-    let done = client.call(request, DEADLINE).await.unwrap();
+    let done = client.call(request, PATIENCE).await.unwrap();
     for entry in done.entries {
         assert_eq!(
             ErrorCode::try_from_code(entry.error_code),
@@ -137,7 +137,7 @@ async fn told(bootstrap: &str) {
         if all.0.rules.len() == 5 && all.1.len() == 1 && all.2.len() == 5 {
             break all;
         }
-        assert!(started.elapsed() < DEADLINE, "{all:?}");
+        assert!(started.elapsed() < PATIENCE, "{all:?}");
         tokio::time::sleep(kafka::PAUSE).await;
     };
     assert!(acls.authorizer);
@@ -260,7 +260,7 @@ async fn commands(bootstrap: &str) {
     );
 }
 
-const AUTHORIZER: &str = "org.apache.kafka.metadata.authorizer.StandardAuthorizer";
+pub(super) const AUTHORIZER: &str = "org.apache.kafka.metadata.authorizer.StandardAuthorizer";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn our_broker_tells_rules_users_and_quotas() {
@@ -293,6 +293,7 @@ async fn apache_kafka_tells_rules_users_and_quotas() {
     };
     told(&cluster.bootstrap).await;
     grants::changed(&cluster.bootstrap).await;
+    grants::edited(&cluster.bootstrap).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

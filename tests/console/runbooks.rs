@@ -7,7 +7,8 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::process::{Child, Command};
 
-use super::operations::{Desk, PATIENCE, Ran, ours};
+use super::PATIENCE;
+use super::operations::{Desk, Ran, ours};
 
 /// As anna, in the context that may be changed, with a variable of its environment.
 async fn armed(desk: &Desk, line: &str, at: u32) -> Ran {
@@ -320,7 +321,7 @@ impl Demo {
 /// Each shipped runbook once with its process killed in the middle and resumed, once straight, on one demo.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_runbook_of_a_failed_zone_works_in_the_demo() {
-    let _alone = super::drills::GROUND.lock().await;
+    let _room = super::drills::GROUND.acquire().await.unwrap();
     let demo = Demo::start(Some("zone-down")).await;
     let run = "az-failure --set zone=use1-az2 --set catch-up-rate=50MB --set hold=1s --set patience=3m --answer right-zone=yes \
                --answer lost-until-back=yes";
@@ -360,7 +361,7 @@ async fn the_runbook_of_a_failed_zone_works_in_the_demo() {
 /// The disk is not full in truth: what fills the one of the drill is not Kafka's, so no remedy of records would free it.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_runbooks_of_disks_snapshots_and_upgrades_work_in_the_demo() {
-    let _alone = super::drills::GROUND.lock().await;
+    let _room = super::drills::GROUND.acquire().await.unwrap();
     let demo = Demo::start(None).await;
     let disk = "disk-filling --set broker=5 --set patience=3m --answer remedy=retention --answer topic=clicks \
                 --answer retention=3600000 --answer back=yes";

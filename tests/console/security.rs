@@ -1,6 +1,8 @@
 //! TLS, logins and rights: one secured cluster of ours, the console's binary with the property files that people have, and
 //! every way in which a connection is refused.
 
+mod token;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -16,8 +18,6 @@ use azimuth_broker::cluster::{Cluster, ClusterConfig};
 use azimuth_broker::id::NodeId;
 use azimuth_broker::wire::sasl::Sasl;
 use azimuth_broker::wire::{Client, ClientConfig, Security, tls};
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use kafka_protocol::messages::CreateAclsRequest;
 use kafka_protocol::messages::create_acls_request::AclCreation;
 use kafka_protocol::protocol::StrBytes;
@@ -196,7 +196,8 @@ impl Secured {
         let properties = format!(
             "listener.security.protocol.map=CLIENTS:SASL_SSL,MUTUAL:SSL,PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT\n\
              inter.broker.listener.name=PLAINTEXT\n\
-             listener.name.clients.sasl.enabled.mechanisms=PLAIN,SCRAM-SHA-256,SCRAM-SHA-512\n\
+             listener.name.clients.sasl.enabled.mechanisms=PLAIN,SCRAM-SHA-256,SCRAM-SHA-512,OAUTHBEARER\n\
+             listener.name.clients.oauthbearer.sasl.jaas.config={UNSECURED}\n\
              listener.name.clients.plain.sasl.jaas.config={PLAIN}\n\
              listener.name.clients.scram-sha-256.sasl.jaas.config={scram}\n\
              listener.name.clients.scram-sha-512.sasl.jaas.config={scram}\n\
@@ -399,13 +400,7 @@ async fn property_files_of_both_families_lead_into_a_secured_cluster() {
         ran.stderr
     );
 
-    let token = |subject: &str| {
-        let header = URL_SAFE_NO_PAD.encode(br#"{"alg":"none"}"#);
-        let now = jiff::Timestamp::now().as_second();
-        let claims = format!(r#"{{"sub":"{subject}","iat":{now},"exp":{}}}"#, now + 3600);
-        format!("{header}.{}.", URL_SAFE_NO_PAD.encode(claims))
-    };
-    let path = secured.write("token", &format!("{}\n", token("alice")));
+    let path = secured.write("token", &format!("{}\n", token::unsigned("alice")));
     let bearer = format!(
         "-X security.protocol=SASL_SSL -X sasl.mechanism=OAUTHBEARER -X ssl.ca.location={ca} \
          -X sasl.oauthbearer.token.endpoint.url=file://{path}"
@@ -458,6 +453,7 @@ async fn property_files_of_both_families_lead_into_a_secured_cluster() {
         let ran = secured.run(format!("{line} --context-file {contexts}")).await;
         assert_eq!(ran.status, 0, "{line}\n{}{}", ran.stdout, ran.stderr);
     }
+    token::tokens_of_a_server(&secured).await;
     secured.end().await;
 }
 
@@ -606,6 +602,7 @@ async fn who_may_only_describe_sees_that_much_on_apache_kafka() {
     let Some(secured) = Secured::apache().await else { return };
     only_describe(&secured).await;
     mutual(&secured).await;
+    token::tokens_of_a_server(&secured).await;
     secured.end().await;
 }
 

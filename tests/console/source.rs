@@ -16,11 +16,9 @@ use rdkafka::ClientConfig;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
 use strum::IntoEnumIterator;
 
+use crate::PATIENCE;
 use crate::kafka;
 use crate::operations::Desk;
-
-/// For whatever happens in the cluster after an answer.
-const PATIENCE: Duration = Duration::from_secs(60);
 
 const RECORDS: i64 = 120;
 const READ: i64 = 50;

@@ -8,7 +8,8 @@ use azimuth::demo::Demo;
 use azimuth::demo::cloud::{Asked, Fleet, Script};
 use serde_json::{Value, json};
 
-use super::operations::{Desk, LOOK, PATIENCE};
+use super::PATIENCE;
+use super::operations::{Desk, LOOK};
 
 /// The demo, and a home that has its context.
 struct Rig {

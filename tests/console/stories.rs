@@ -11,7 +11,7 @@ use azimuth::settings::keymap::Keymap;
 use azimuth::settings::preset::Preset;
 use azimuth::settings::theme::Theme as ThemeFile;
 use azimuth::tui::app::first::{First, Item, Pick};
-use azimuth::tui::app::operation::{Operation, Step};
+use azimuth::tui::app::operation::{Operation, Operator, Step};
 use azimuth::tui::input::Router;
 use azimuth::tui::run::Leave;
 use azimuth::tui::run::first::choose;
@@ -129,7 +129,23 @@ async fn t_takes_rates_over_a_longer_time_and_the_command_says_so() {
     console.shows("azimuth group list --window 5m --context prod-eu");
     console.press("t").await.shows("rates over 10m");
     console.press("t").await.shows("rates over 1m").hides("--window");
-    console.press("2 t").await.hides("rates over");
+    console.press("2").await.shows("rates over 1m");
+    console.press("t").await.shows("rates over 5m");
+    console.shows("azimuth broker list --window 5m --context prod-eu");
+    console
+        .press("5")
+        .await
+        .shows("azimuth volume list --window 5m --context prod-eu");
+    console.press("enter").await.shows("--window 5m");
+    console
+        .press("3")
+        .await
+        .shows("azimuth topic list --window 5m --context prod-eu");
+    console.press("! t").await.shows("changes of 2h");
+    console.shows("azimuth triage --window 2h --context prod-eu");
+    console.press("t").await.shows("changes of 10m").shows("for 10m");
+    console.press("t").await.hides("changes of").hides("--window");
+    console.press("9 t").await.hides("rates over").hides("--window");
     console.press(":").await.types("group lag billing --window 10m").await;
     console
         .press("enter")
@@ -796,6 +812,84 @@ async fn a_running_operation_is_in_the_header_and_opens_with_its_steps_and_its_l
         .await
         .hides("abort 7f3abc");
     console.press("R").await.shows("PLAN operation resume 7f3abc");
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_else_is_at_work_is_in_the_header_and_among_the_operations() {
+    let screens = Operator {
+        who: "carl@bastion-c".into(),
+        host: "bastion-c".into(),
+        operation: None,
+        does: "has the screens open: topic".into(),
+        since: fixture::now(),
+    };
+    let engine = Operator {
+        operation: Some("5d11aa".into()),
+        does: "drain broker 4".into(),
+        who: "dora@bastion-d".into(),
+        host: "bastion-d".into(),
+        ..screens.clone()
+    };
+    // Ours is in the journals here, and told from there.
+    let ours = Operator {
+        operation: Some("7f3abc".into()),
+        ..engine.clone()
+    };
+    let console = Console::open(Opening {
+        operators: vec![screens.clone()],
+        ..with_verbs("dev")
+    })
+    .await;
+    console.shows("with carl@bastion-c");
+    let mut console = Console::open(Opening {
+        operations: vec![running("running")],
+        operators: vec![screens, ours, engine],
+        size: (160, 40),
+        ..with_verbs("dev")
+    })
+    .await;
+    console.shows("⚙ drain broker 4 dora@bastion-d +1");
+    console
+        .press("6")
+        .await
+        .cursor_on("move 20 partitions of orders")
+        .shows("has the screens open: topic");
+    console
+        .press("j j")
+        .await
+        .cursor_on("5d11aa")
+        .cursor_on("▸ elsewhere")
+        .shows("it is carried out on bastion-d: only there it can be attached to");
+}
+
+#[tokio::test(start_paused = true)]
+async fn when_a_plan_may_go_on_is_said_on_its_sheet() {
+    let mut console = Console::open(with_verbs("dev")).await;
+    console.press("3 C ctrl-u").await.types("topic create x").await;
+    // What is done at once has no hours.
+    console.press("enter").await.shows("E edit").hides("W when");
+    console.press("esc").await;
+    console.wait(Duration::from_millis(400)).await;
+    console
+        .press("esc : ctrl-u")
+        .await
+        .types("reassign plan --spread")
+        .await;
+    console.press("enter").await.shows("W when");
+    console.wait(Duration::from_millis(400)).await;
+    console.press("W").await.shows("when: ");
+    console.types("--window 22").await;
+    console
+        .press("enter")
+        .await
+        .shows("write hours in UTC, for example 22:00-06:00Z");
+    console.types(":00-06:00Z --soak 10m").await.press("enter").await;
+    console.shows("PLAN with hours");
+    let schedules = console.wishes.lock().unwrap().schedules.clone();
+    assert_eq!(
+        schedules,
+        [("plan-1".to_owned(), "--window 22:00-06:00Z --soak 600s".to_owned())]
+    );
 }
 
 #[tokio::test(start_paused = true)]

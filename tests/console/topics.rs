@@ -6,10 +6,10 @@ use azimuth::source::kafka::Target;
 use azimuth::source::kafka::record::{Member, NewRecord, Producer};
 use serde_json::Value;
 
+use super::PATIENCE;
 use super::kafka;
 use super::operations::{Desk, ours};
 
-const PATIENCE: Duration = Duration::from_secs(60);
 const LOOK: Duration = Duration::from_millis(100);
 const RECORDS: i64 = 20;
 

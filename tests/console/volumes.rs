@@ -7,7 +7,8 @@ use azimuth::demo::Demo;
 use azimuth::demo::cloud::{Asked, Fleet, Script};
 use serde_json::{Value, json};
 
-use super::operations::{Desk, LOOK, PATIENCE, Screen};
+use super::PATIENCE;
+use super::operations::{Desk, LOOK, Screen};
 
 struct Rig {
     demo: Demo,

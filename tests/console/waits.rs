@@ -6,10 +6,9 @@ use std::time::{Duration, Instant};
 use azimuth_broker::id::NodeId;
 use tokio::io::{AsyncBufReadExt, BufReader};
 
+use super::PATIENCE;
 use super::kafka;
 use super::operations::{Desk, Ran, ours};
-
-const PATIENCE: Duration = Duration::from_secs(60);
 
 async fn out_of_sync(desk: &Desk) {
     let started = Instant::now();

@@ -11,12 +11,11 @@ use tokio::io::{AsyncBufReadExt, BufReader, Lines};
 use tokio::process::{Child, ChildStdout, Command};
 use tokio::time::{Instant, timeout};
 
+use crate::PATIENCE;
 use crate::kafka;
 use crate::pty::Terminal;
 use crate::scripts::Home;
 
-/// For whatever a busy machine has to come to.
-const PATIENCE: Duration = Duration::from_secs(90);
 /// How long a healthy cluster is watched, with `AZIMUTH_HEAVY`.
 const LONG: Duration = Duration::from_secs(600);
 

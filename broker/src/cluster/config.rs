@@ -56,7 +56,7 @@ const PORTS: std::ops::Range<u64> = 10_000..32_000;
 const PORT_TRIES: usize = 200;
 
 /// Listens on a free port of `host`.
-pub(super) async fn free_port(host: &str, random: &Random) -> std::io::Result<tokio::net::TcpListener> {
+pub(super) async fn free_port(host: &str, random: &Random) -> std::io::Result<net::Listener> {
     let mut refused = None;
     for _ in 0..PORT_TRIES {
         let port = PORTS.start + random.below(PORTS.end - PORTS.start);

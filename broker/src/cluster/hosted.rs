@@ -35,9 +35,12 @@ struct Own {
 }
 
 impl Hosted {
-    /// Starts a node on the caller's threads, where only its links can be cut.
-    pub async fn start(config: Config, around: Surroundings, effects: &Effects) -> Result<Self, node::Error> {
-        let (around, faults) = around.severable();
+    /// Starts a node on the caller's threads, where what can go wrong is what its surroundings have; nothing there may block.
+    pub async fn start(
+        config: Config,
+        (around, faults): (Surroundings, Faults),
+        effects: &Effects,
+    ) -> Result<Self, node::Error> {
         faults.set(effects);
         Ok(Self {
             node: Some(Node::start(config, around).await?),
@@ -89,13 +92,13 @@ impl Hosted {
         self.faults.set(effects);
     }
 
-    /// Nothing reaches the node any more, neither time nor network. Returns when that is so.
-    pub async fn freeze(&self) {
-        if let Some(own) = &self.own
-            && let Some(runtime) = &own.runtime
-        {
-            own.ice.freeze(runtime).await;
-        }
+    /// Nothing reaches the node any more, neither time nor network. Returns when that is so; `false` if it has no threads of
+    /// its own.
+    pub async fn freeze(&self) -> bool {
+        let runtime = self.own.as_ref().and_then(|own| Some((own, own.runtime.as_ref()?)));
+        let Some((own, runtime)) = runtime else { return false };
+        own.ice.freeze(runtime).await;
+        true
     }
 
     pub fn thaw(&self) {

@@ -22,7 +22,7 @@ impl Cluster {
             let config = self.config.parsed(id).ok_or(Error::Unknown(id))??;
             let (around, effects) = (self.surroundings(id)?, self.effects(id));
             starts.push(async move {
-                let node = Hosted::start(config, around, &effects).await;
+                let node = Hosted::start(config, around.severable(), &effects).await;
                 node.map(|node| (id, node)).map_err(|source| Error::Node { id, source })
             });
         }

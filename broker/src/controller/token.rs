@@ -10,9 +10,9 @@ use kafka_protocol::messages::{
     ExpireDelegationTokenResponse, RenewDelegationTokenRequest, RenewDelegationTokenResponse,
 };
 use kafka_protocol::protocol::StrBytes;
-use uuid::Uuid;
 
 use super::{Ask, Decide, Decision, State};
+use crate::env::random;
 use crate::id::Base64Url;
 use crate::image::Record;
 use crate::image::token::{Party, Token, hmac};
@@ -84,7 +84,7 @@ impl Decide for CreateDelegationTokenRequest {
             name: text(&renewer.principal_name),
         });
         let token = Token {
-            id: Base64Url(Uuid::new_v4()).to_string(),
+            id: Base64Url(random::uuid()).to_string(),
             renewers: renewers.collect(),
             issued_ms: now_ms,
             expires_ms: max_ms.min(now_ms.saturating_add(state.config.int("delegation.token.expiry.time.ms"))),

@@ -6,24 +6,30 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use super::world::World;
+
 /// A cheap handle; clones tell the same time.
 #[derive(Debug, Clone, Default)]
 pub struct Clock {
+    world: Option<Arc<World>>,
     manual: Option<Arc<AtomicI64>>,
     skew_ms: Option<Arc<AtomicI64>>,
 }
 
 impl Clock {
-    /// The machine's time.
+    /// The machine's time, or the world's that this thread is in.
     pub fn system() -> Self {
-        Self::default()
+        Self {
+            world: World::here(),
+            ..Self::default()
+        }
     }
 
     /// Stands at `ms` since the Unix epoch until [`Clock::advance_ms`] is called.
     pub fn manual(ms: i64) -> Self {
         Self {
             manual: Some(Arc::new(AtomicI64::new(ms))),
-            skew_ms: None,
+            ..Self::default()
         }
     }
 
@@ -45,9 +51,10 @@ impl Clock {
 
     /// Milliseconds since the Unix epoch.
     pub fn now_ms(&self) -> i64 {
-        let now_ms = match &self.manual {
-            Some(ms) => ms.load(Ordering::SeqCst),
-            None => SystemTime::now()
+        let now_ms = match (&self.manual, &self.world) {
+            (Some(ms), _) => ms.load(Ordering::SeqCst),
+            (None, Some(world)) => world.now_ms(),
+            (None, None) => SystemTime::now()
                 .duration_since(UNIX_EPOCH)
                 .map_or(0, |since| i64::try_from(since.as_millis()).unwrap_or(i64::MAX)),
         };

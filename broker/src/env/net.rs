@@ -5,7 +5,9 @@
 //! have opened it. Clients still reach the node.
 
 mod fault;
+mod memory;
 mod relay;
+mod socket;
 
 use std::future::Future;
 use std::io;
@@ -13,7 +15,12 @@ use std::pin::Pin;
 
 use tokio::net::{TcpListener, TcpStream, lookup_host};
 
+use super::world::World;
+
 pub use fault::{Effect, Faults, Rule};
+pub(super) use memory::Network;
+pub use socket::{Listener, Socket, SocketRead, SocketWrite};
+pub(crate) use socket::{read_through, write_through};
 
 /// One node's way to the network. The default has no faults.
 #[derive(Debug, Clone, Default)]
@@ -23,7 +30,7 @@ pub struct Net {
 
 /// A connection to a peer.
 pub struct Link {
-    pub stream: TcpStream,
+    pub stream: Socket,
     /// Resolves when a fault ends the connection; never, if there is none.
     pub fault: Pin<Box<dyn Future<Output = ()> + Send>>,
 }
@@ -58,9 +65,12 @@ impl Net {
     }
 }
 
-async fn dial(addr: &str) -> io::Result<TcpStream> {
-    let stream = TcpStream::connect(addr).await?;
-    stream.set_nodelay(true)?;
+async fn dial(addr: &str) -> io::Result<Socket> {
+    if let Some(world) = World::here() {
+        return world.network.connect(&world, addr).await;
+    }
+    let stream = Socket::from(TcpStream::connect(addr).await?);
+    stream.set_nodelay()?;
     Ok(stream)
 }
 
@@ -70,7 +80,7 @@ async fn dial(addr: &str) -> io::Result<TcpStream> {
 ///
 /// # Errors
 /// What the system says, with the address in the text.
-pub async fn bind(addr: &str) -> io::Result<TcpListener> {
+pub async fn bind(addr: &str) -> io::Result<Listener> {
     let said = |error: io::Error| {
         let text = match error.kind() {
             io::ErrorKind::AddrInUse => {
@@ -80,11 +90,14 @@ pub async fn bind(addr: &str) -> io::Result<TcpListener> {
         };
         io::Error::new(error.kind(), text)
     };
+    if let Some(world) = World::here() {
+        return world.network.bind(addr).map(Listener::Memory).map_err(said);
+    }
     let mut last = io::Error::from(io::ErrorKind::AddrNotAvailable);
     for resolved in lookup_host(addr).await.map_err(said)? {
         // tokio sets SO_REUSEADDR on Unix.
         match TcpListener::bind(resolved).await {
-            Ok(listener) => return Ok(listener),
+            Ok(listener) => return Ok(Listener::Tcp(listener)),
             Err(error) => last = error,
         }
     }
@@ -104,9 +117,9 @@ mod tests {
         let listener = bind("127.0.0.1:0").await.expect("binds");
         let addr = listener.local_addr().expect("bound").to_string();
         tokio::spawn(async move {
-            while let Ok((mut stream, _)) = listener.accept().await {
+            while let Ok((stream, _)) = listener.accept().await {
                 tokio::spawn(async move {
-                    let (mut input, mut output) = stream.split();
+                    let (mut input, mut output) = stream.into_split();
                     tokio::io::copy(&mut input, &mut output).await
                 });
             }
@@ -114,7 +127,7 @@ mod tests {
         addr
     }
 
-    async fn round(stream: &mut TcpStream, text: &[u8]) -> Vec<u8> {
+    async fn round(stream: &mut Socket, text: &[u8]) -> Vec<u8> {
         stream.write_all(text).await.expect("writes");
         let mut back = vec![0; text.len()];
         stream.read_exact(&mut back).await.expect("reads");

@@ -13,6 +13,8 @@ use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
+use super::world::World;
+
 #[derive(Debug, Clone, Copy, Default)]
 struct Origin {
     node: Option<i32>,
@@ -76,9 +78,12 @@ where
     tokio::spawn(inherited(work))
 }
 
-/// As [`tokio::task::spawn_blocking`], for the node of the caller.
+/// As [`tokio::task::spawn_blocking`], for the node of the caller. In a [`World`] it is a task like others.
 pub fn spawn_blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> JoinHandle<T> {
     let origin = origin();
+    if World::here().is_some() {
+        return tokio::spawn(async move { ORIGIN.sync_scope(origin, work) });
+    }
     tokio::task::spawn_blocking(move || ORIGIN.sync_scope(origin, work))
 }
 

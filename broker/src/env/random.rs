@@ -7,17 +7,27 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use uuid::Uuid;
 
+use super::world::World;
+
 /// A cheap handle; clones draw from the same sequence (SplitMix64).
 #[derive(Debug, Clone)]
 pub struct Random {
     state: Arc<AtomicU64>,
 }
 
+/// A version 4 id of the operating system's, or of the world's that this thread is in.
+pub fn uuid() -> Uuid {
+    World::here().map_or_else(Uuid::new_v4, |world| world.random.uuid())
+}
+
 const STEP: u64 = 0x9E37_79B9_7F4A_7C15;
 
 impl Random {
-    /// Seeded by the operating system.
+    /// Seeded by the operating system, or by the world that this thread is in.
     pub fn system() -> Self {
+        if let Some(world) = World::here() {
+            return world.chance();
+        }
         let (high, low) = Uuid::new_v4().as_u64_pair();
         Self::seeded(high ^ low.rotate_left(32))
     }

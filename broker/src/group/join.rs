@@ -4,11 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 use kafka_protocol::ResponseError;
-use uuid::Uuid;
 
 use super::consumer::Scene;
 use super::member::Member;
 use super::{FirstWait, Group, Groups, Now, Rebalance, Reply, Settings, State, Then, Write};
+use crate::env::random;
 
 /// What a member says of itself.
 #[derive(Debug, Clone)]
@@ -465,5 +465,5 @@ impl Group {
 
 /// Kafka's shape of a member id: what the client calls itself, and something random.
 fn new_id(prefix: &str) -> String {
-    format!("{prefix}-{}", Uuid::new_v4())
+    format!("{prefix}-{}", random::uuid())
 }

@@ -8,10 +8,10 @@ use kafka_protocol::messages::consumer_group_heartbeat_request::TopicPartitions 
 use kafka_protocol::messages::consumer_group_heartbeat_response::{Assignment, TopicPartitions};
 use kafka_protocol::messages::{ConsumerGroupHeartbeatRequest, ConsumerGroupHeartbeatResponse};
 use kafka_protocol::protocol::StrBytes;
-use uuid::Uuid;
 
 use super::{Call, Context, Rights, refuse};
 use crate::auth::Object;
+use crate::env::random;
 use crate::group::{Beat, Beaten, Partitions, Refusal};
 use crate::id::TopicId;
 use crate::image::acl::Operation;
@@ -61,7 +61,7 @@ fn beat(call: &Call, request: ConsumerGroupHeartbeatRequest) -> Beat {
         group: request.group_id.to_string(),
         // From version 1 on the member makes its own (KIP-1082).
         member_id: match joins_without_id {
-            true => Uuid::new_v4().to_string(),
+            true => random::uuid().to_string(),
             false => request.member_id.to_string(),
         },
         epoch: request.member_epoch,

@@ -4,9 +4,9 @@ use std::ops::RangeInclusive;
 
 use kafka_protocol::messages::{GetTelemetrySubscriptionsRequest, GetTelemetrySubscriptionsResponse};
 use kafka_protocol::protocol::StrBytes;
-use uuid::Uuid;
 
 use super::{Call, Context, client_metrics};
+use crate::env::random;
 use crate::record::Compression;
 
 pub const VERSIONS: RangeInclusive<i16> = 0..=0;
@@ -25,7 +25,7 @@ pub async fn handle(
     request: GetTelemetrySubscriptionsRequest,
 ) -> GetTelemetrySubscriptionsResponse {
     let instance = match request.client_instance_id {
-        new if new.is_nil() => Uuid::new_v4(),
+        new if new.is_nil() => random::uuid(),
         known => known,
     };
     let identity = client_metrics::identity(call, instance);

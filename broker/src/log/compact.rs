@@ -96,6 +96,9 @@ impl Log {
             return Ok(None);
         };
         let newest = self.newest(&mut pass)?;
+        for source in &pass.sources {
+            each_header(source, |header| pass.sift.note(header))?;
+        }
         let mut done = Compacted {
             bytes_before: 0,
             bytes_after: 0,
@@ -317,6 +320,21 @@ fn each(source: &Source, mut see: impl FnMut(Batch) -> Result<(), Error>) -> Res
     loop {
         match scan.whole().map_err(Error::io(source.file.path()))? {
             Step::Batch { batch, .. } => see(batch)?,
+            Step::End => return Ok(()),
+            Step::Torn { why } => {
+                let path = source.file.path().to_owned();
+                return Err(Error::Malformed { path, why });
+            }
+        }
+    }
+}
+
+/// Gives the header of every batch of a segment to `see`.
+fn each_header(source: &Source, mut see: impl FnMut(&Header)) -> Result<(), Error> {
+    let mut scan = Scan::new(Arc::clone(&source.file), 0, source.size);
+    loop {
+        match scan.header().map_err(Error::io(source.file.path()))? {
+            Step::Batch { batch, .. } => see(&batch),
             Step::End => return Ok(()),
             Step::Torn { why } => {
                 let path = source.file.path().to_owned();

@@ -12,6 +12,7 @@ use tokio::sync::watch;
 use uuid::Uuid;
 
 use super::Status;
+use crate::env::origin;
 use crate::handler::RemoteController;
 use crate::id::{NodeId, Offset, TopicId, TopicPartition};
 use crate::image::Image;
@@ -32,7 +33,7 @@ pub async fn guard(replicas: Arc<ReplicaManager>, servers: Arc<Mutex<Vec<Server>
         news.mark_unchanged();
         let guarded = Arc::clone(&replicas);
         // Waits for an image that is being applied, which blocks on the disk.
-        if let Err(panic) = tokio::task::spawn_blocking(move || guarded.drop_failed()).await {
+        if let Err(panic) = origin::spawn_blocking(move || guarded.drop_failed()).await {
             tracing::error!("taking a directory's replicas offline failed, which is a bug: {panic}");
         }
         let dirs = replicas.logs().dirs();

@@ -1,16 +1,14 @@
 //! The node's listeners: bound before anything else, so that a port in use is said at once.
 
-use tokio::net::TcpListener;
-
 use super::Error;
-use crate::env::net;
+use crate::env::net::{self, Listener};
 use crate::image::Endpoint;
 use crate::image::property::Config;
 use crate::server::Limits;
 
 /// A port that is taken, and how others reach it.
 pub struct Bound {
-    pub socket: TcpListener,
+    pub socket: Listener,
     pub endpoint: Endpoint,
 }
 

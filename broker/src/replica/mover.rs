@@ -11,6 +11,7 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use super::{Refusal, ReplicaManager};
+use crate::env::origin;
 use crate::id::TopicPartition;
 use crate::log;
 use crate::log::{Future, LogManager, Named};
@@ -155,7 +156,7 @@ impl ReplicaManager {
         let manager = Arc::clone(self);
         let chunk = self.moves.chunk();
         // Copying blocks on the disk.
-        let done = tokio::task::spawn_blocking(move || manager.copy(&future, chunk)).await;
+        let done = origin::spawn_blocking(move || manager.copy(&future, chunk)).await;
         match done {
             Ok(step) => step.map_err(|refusal| refusal.to_string()),
             Err(panic) => Err(format!("it failed, which is a bug: {panic}")),

@@ -10,6 +10,7 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::fetch::Fetched;
+use crate::env::random;
 use crate::id::{Epoch, Offset};
 
 /// A session idle for so long makes room for another: `min.incremental.fetch.session.eviction.ms`.
@@ -162,7 +163,7 @@ impl Sessions {
             cached.remove(&oldest);
         }
         let id = loop {
-            let (_, low) = Uuid::new_v4().as_u64_pair();
+            let (_, low) = random::uuid().as_u64_pair();
             let id = i32::try_from(low & 0x7fff_ffff).unwrap_or(0);
             if id != 0 && !cached.contains_key(&id) {
                 break id;

@@ -7,11 +7,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
-use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
 
 use super::login::Sasl;
 use crate::auth::{self, Mapping, Principal};
+use crate::env::net::Socket;
 use crate::wire::{Stream, tls};
 
 /// From the TCP connection to the end of the handshake, waiting for its turn included.
@@ -75,7 +75,8 @@ impl Entry {
     }
 
     /// Lets a client in; `None` if it does not get in, which is logged.
-    pub async fn admit(&self, stream: TcpStream, client: SocketAddr) -> Option<Admitted> {
+    pub async fn admit(&self, stream: impl Into<Socket>, client: SocketAddr) -> Option<Admitted> {
+        let stream = stream.into();
         let Some(tls) = &self.security.tls else {
             return Some(Admitted {
                 stream: stream.into(),
@@ -141,7 +142,7 @@ impl Tls {
 #[cfg(test)]
 mod tests {
     use rcgen::{CertificateParams, DnType, KeyPair};
-    use tokio::net::TcpListener;
+    use tokio::net::{TcpListener, TcpStream};
 
     use super::*;
 

@@ -11,12 +11,11 @@ use hyper::header::{ALLOW, CONTENT_TYPE};
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
 use super::Exposition;
-use crate::env::net;
+use crate::env::net::{self, Listener, Socket};
 
 /// Scrapers that are served at the same time; the next one waits.
 const CONNECTIONS_MAX: usize = 16;
@@ -32,7 +31,7 @@ type Collect = Arc<dyn Fn(&mut Exposition) + Send + Sync>;
 /// A port that is taken, not served yet.
 #[derive(Debug)]
 pub struct Endpoint {
-    socket: TcpListener,
+    socket: Listener,
     addr: SocketAddr,
 }
 
@@ -77,7 +76,7 @@ impl Endpoint {
     }
 }
 
-async fn converse(stream: TcpStream, collect: Collect) {
+async fn converse(stream: Socket, collect: Collect) {
     let service = service_fn(move |request: Request<hyper::body::Incoming>| {
         let collect = Arc::clone(&collect);
         async move { Ok::<_, Infallible>(answer(request.method(), request.uri().path(), collect).await) }
@@ -133,6 +132,7 @@ fn plain(status: StatusCode, text: String) -> Response<Full<Bytes>> {
 #[cfg(test)]
 mod tests {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpStream;
 
     use super::*;
 

@@ -14,6 +14,7 @@ use super::frame::{FrameError, FrameReader};
 use super::sasl::{Exchange, Sasl};
 use super::stream::Stream;
 use super::{ErrorCode, codec};
+use crate::env::random;
 
 /// Of both requests: every broker since 2.2 has it, and the session's lifetime is in it (KIP-368).
 const VERSION: i16 = 1;
@@ -96,7 +97,7 @@ async fn handshake(channel: &mut (impl Ask + Send), sasl: &Sasl) -> Result<(), E
 
 /// Between 85 and 95 % of a login's time, as Kafka's clients do it.
 fn early(lifetime: Duration) -> Duration {
-    let spread = u32::from(uuid::Uuid::new_v4().as_bytes()[0]) % 11;
+    let spread = u32::from(random::uuid().as_bytes()[0]) % 11;
     (lifetime * (85 + spread) / 100).max(INTERVAL)
 }
 

@@ -5,26 +5,26 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
-use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio_rustls::TlsStream;
+
+use crate::env::net::{Socket, SocketRead, SocketWrite, read_through, write_through};
 
 /// A connection, both ways.
 pub enum Stream {
-    Plain(TcpStream),
-    Tls(Box<TlsStream<TcpStream>>),
+    Plain(Socket),
+    Tls(Box<TlsStream<Socket>>),
 }
 
 /// What arrives.
 pub enum ReadHalf {
-    Plain(OwnedReadHalf),
-    Tls(tokio::io::ReadHalf<TlsStream<TcpStream>>),
+    Plain(SocketRead),
+    Tls(tokio::io::ReadHalf<TlsStream<Socket>>),
 }
 
 /// What is sent. TLS holds bytes back until they are flushed.
 pub enum WriteHalf {
-    Plain(OwnedWriteHalf),
-    Tls(tokio::io::WriteHalf<TlsStream<TcpStream>>),
+    Plain(SocketWrite),
+    Tls(tokio::io::WriteHalf<TlsStream<Socket>>),
 }
 
 impl Stream {
@@ -65,72 +65,13 @@ impl Stream {
     }
 }
 
-impl From<TcpStream> for Stream {
-    fn from(stream: TcpStream) -> Self {
+impl From<Socket> for Stream {
+    fn from(stream: Socket) -> Self {
         Self::Plain(stream)
     }
 }
 
-/// Hands each poll to the variant that is there.
-macro_rules! read_through {
-    ($type:ident) => {
-        impl AsyncRead for $type {
-            fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-                match self.get_mut() {
-                    Self::Plain(stream) => Pin::new(stream).poll_read(cx, into),
-                    Self::Tls(stream) => Pin::new(stream).poll_read(cx, into),
-                }
-            }
-        }
-    };
-}
-
-macro_rules! write_through {
-    ($type:ident) => {
-        impl AsyncWrite for $type {
-            fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-                match self.get_mut() {
-                    Self::Plain(stream) => Pin::new(stream).poll_write(cx, bytes),
-                    Self::Tls(stream) => Pin::new(stream).poll_write(cx, bytes),
-                }
-            }
-
-            fn poll_write_vectored(
-                self: Pin<&mut Self>,
-                cx: &mut Context<'_>,
-                pieces: &[IoSlice<'_>],
-            ) -> Poll<io::Result<usize>> {
-                match self.get_mut() {
-                    Self::Plain(stream) => Pin::new(stream).poll_write_vectored(cx, pieces),
-                    Self::Tls(stream) => Pin::new(stream).poll_write_vectored(cx, pieces),
-                }
-            }
-
-            fn is_write_vectored(&self) -> bool {
-                match self {
-                    Self::Plain(stream) => stream.is_write_vectored(),
-                    Self::Tls(stream) => stream.is_write_vectored(),
-                }
-            }
-
-            fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-                match self.get_mut() {
-                    Self::Plain(stream) => Pin::new(stream).poll_flush(cx),
-                    Self::Tls(stream) => Pin::new(stream).poll_flush(cx),
-                }
-            }
-
-            fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-                match self.get_mut() {
-                    Self::Plain(stream) => Pin::new(stream).poll_shutdown(cx),
-                    Self::Tls(stream) => Pin::new(stream).poll_shutdown(cx),
-                }
-            }
-        }
-    };
-}
-
-read_through!(Stream);
-read_through!(ReadHalf);
-write_through!(Stream);
-write_through!(WriteHalf);
+read_through!(Stream: Plain Tls);
+read_through!(ReadHalf: Plain Tls);
+write_through!(Stream: Plain Tls);
+write_through!(WriteHalf: Plain Tls);

@@ -24,12 +24,12 @@ use rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
 use rustls::time_provider::TimeProvider;
 use rustls::{RootCertStore, SupportedProtocolVersion, version};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
 use tokio_rustls::{TlsAcceptor, TlsConnector};
 
 use super::stream::Stream;
 use crate::env::clock::Clock;
 use crate::env::expiry::Expiry;
+use crate::env::net::Socket;
 
 pub use certificate::Certificate;
 pub use error::{Error, is_tls, sentence};
@@ -120,9 +120,9 @@ impl Acceptor {
     ///
     /// # Errors
     /// What the connection breaks with; [`sentence`] says it for people.
-    pub async fn accept(&self, stream: TcpStream) -> io::Result<Stream> {
+    pub async fn accept(&self, stream: impl Into<Socket>) -> io::Result<Stream> {
         match TlsAcceptor::from(self.shown().config)
-            .accept(stream)
+            .accept(stream.into())
             .into_fallible()
             .await
         {
@@ -136,7 +136,7 @@ impl Acceptor {
 }
 
 /// Lets the client read why it is refused: closing with unread bytes would reset the connection under that answer.
-async fn farewell(mut stream: TcpStream) {
+async fn farewell(mut stream: Socket) {
     let mut rest = [0; 1024];
     let drained = async {
         stream.shutdown().await?;
@@ -182,12 +182,12 @@ impl Connector {
     ///
     /// # Errors
     /// What the connection breaks with; [`sentence`] says it for people.
-    pub async fn connect(&self, addr: &str, stream: TcpStream) -> io::Result<Stream> {
+    pub async fn connect(&self, addr: &str, stream: impl Into<Socket>) -> io::Result<Stream> {
         let host = addr.rsplit_once(':').map_or(addr, |(host, _)| host);
         let host = host.trim_start_matches('[').trim_end_matches(']').to_owned();
         let name = ServerName::try_from(host).map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
         let config = Arc::clone(&self.current.read());
-        let stream = TlsConnector::from(config).connect(name, stream).await?;
+        let stream = TlsConnector::from(config).connect(name, stream.into()).await?;
         Ok(Stream::Tls(Box::new(stream.into())))
     }
 }

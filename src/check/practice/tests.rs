@@ -177,7 +177,7 @@ fn around(six: &mut Six) {
         ..InstanceType::default()
     };
     cloud.types.insert("m7g.xlarge".into(), limits);
-    let point = |value| Some(Point { at: ago(60), value });
+    let point = |value| Some(Point::new(ago(60), value));
     let mut metrics = cloud.metrics.get().unwrap().clone();
     for id in 1..=6 {
         let measured = InstanceMetrics {
@@ -641,12 +641,9 @@ const CASES: &[(&str, Change, Change)] = &[
         "bottleneck",
         |six| {
             measured(six, |all| {
-                all.instances.values_mut().for_each(|one| {
-                    one.network_out_bytes_per_second = Some(Point {
-                        at: ago(60),
-                        value: 2.2e8,
-                    })
-                })
+                all.instances
+                    .values_mut()
+                    .for_each(|one| one.network_out_bytes_per_second = Some(Point::new(ago(60), 2.2e8)))
             })
         },
         no_cloud,
@@ -661,12 +658,9 @@ const CASES: &[(&str, Change, Change)] = &[
         |six| {
             volumes(six, |volume| volume.throughput_mib_per_second = Some(500));
             measured(six, |all| {
-                all.volumes.values_mut().for_each(|one| {
-                    one.write_bytes_per_second = Some(Point {
-                        at: ago(60),
-                        value: 1.5e8,
-                    })
-                })
+                all.volumes
+                    .values_mut()
+                    .for_each(|one| one.write_bytes_per_second = Some(Point::new(ago(60), 1.5e8)))
             })
         },
         no_cloud,
@@ -687,12 +681,9 @@ const CASES: &[(&str, Change, Change)] = &[
         "network-headroom",
         |six| {
             measured(six, |all| {
-                all.instances.values_mut().for_each(|one| {
-                    one.network_in_bytes_per_second = Some(Point {
-                        at: ago(60),
-                        value: 2.2e8,
-                    })
-                })
+                all.instances
+                    .values_mut()
+                    .for_each(|one| one.network_in_bytes_per_second = Some(Point::new(ago(60), 2.2e8)))
             })
         },
         no_cloud,
@@ -815,12 +806,9 @@ const CASES: &[(&str, Change, Change)] = &[
         "cpu",
         |six| {
             measured(six, |all| {
-                all.instances.values_mut().for_each(|one| {
-                    one.cpu_percent = Some(Point {
-                        at: ago(60),
-                        value: 90.0,
-                    })
-                })
+                all.instances
+                    .values_mut()
+                    .for_each(|one| one.cpu_percent = Some(Point::new(ago(60), 90.0)))
             })
         },
         no_cloud,

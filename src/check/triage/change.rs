@@ -1,4 +1,4 @@
-//! What changed in the last hour: seen by the console, done by Azimuth, told by EC2. Before the console's first look it is
+//! What changed in the last hour, or in the time that somebody wants to see: seen by the console, done by Azimuth, told by EC2. Before the console's first look it is
 //! unknown what changed, and the line says so.
 
 use std::collections::BTreeSet;
@@ -8,9 +8,9 @@ use crate::check::finding::subject;
 use crate::check::{Act, Cause, Evidence, Facts};
 use crate::model::Moment;
 use crate::model::event::{Event, EventKind};
+use crate::model::history::Window;
 use crate::plan::gate::Verdict;
 
-const HOUR: i64 = 3600;
 /// Told in the line, the latest first.
 const TOLD: usize = 5;
 
@@ -26,24 +26,27 @@ pub(super) fn line(facts: &Facts<'_>, causes: &[Cause]) -> Line {
     if events.len() > TOLD {
         clauses.push(format!("{} more", events.len() - TOLD));
     }
-    let whole_hour = watched.is_some_and(|at| facts.now.duration_since(at).as_secs() >= HOUR);
+    let window = facts.changes.seconds();
+    let whole = watched.is_some_and(|at| facts.now.duration_since(at).as_secs() >= window);
     if clauses.is_empty() {
-        let since = if whole_hour {
+        let since = if whole && facts.changes == Window::CHANGES {
             "for an hour".to_owned()
+        } else if whole {
+            format!("for {}", facts.changes)
         } else {
             watched.map_or_else(String::new, |at| format!("since {}", clock(at)))
         };
         clauses.push(format!("nothing seen {since}").trim().to_owned());
     }
     let gaps = facts.snapshot.events.gaps.iter();
-    for gap in gaps.filter(|gap| facts.now.duration_since(gap.until).as_secs() < HOUR) {
+    for gap in gaps.filter(|gap| facts.now.duration_since(gap.until).as_secs() < window) {
         clauses.push(format!(
             "unknown {}–{}",
             gap.from.strftime("%H:%M"),
             gap.until.strftime("%H:%M:%S")
         ));
     }
-    if !whole_hour {
+    if !whole {
         clauses.push(match watched {
             Some(at) => format!("unknown before {}", clock(at)),
             None => "unknown: not watched yet".to_owned(),
@@ -63,7 +66,7 @@ pub(super) fn line(facts: &Facts<'_>, causes: &[Cause]) -> Line {
     .at(Evidence::list("operation"))
 }
 
-/// Of the last hour and what is scheduled, the latest first.
+/// Of the time that is looked at, and what is scheduled; the latest first.
 fn recent(facts: &Facts<'_>) -> Vec<Event> {
     let mut events: Vec<Event> = facts.snapshot.events.iter().cloned().collect();
     events.extend(facts.acts.iter().map(Act::event));
@@ -106,7 +109,7 @@ fn recent(facts: &Facts<'_>) -> Vec<Event> {
     }
     events.retain(|event| {
         let age = facts.now.duration_since(event.at).as_secs();
-        (0..=HOUR).contains(&age)
+        (0..=facts.changes.seconds()).contains(&age)
     });
     events.sort_by_key(|event| std::cmp::Reverse(event.at));
     let scheduled = facts

@@ -38,7 +38,19 @@ pub(super) fn line(facts: &Facts<'_>, causes: &[Cause]) -> Line {
         .map(|host| format!(" · seen from {host}"))
         .unwrap_or_default();
     let line = |verdict, text: String, since: Option<Since>| {
-        Line::new(Name::Headline, verdict, format!("{text}{from}"), proof.source)
+        // Nobody saw it begin: the last record that was written tells more than when it was first looked at.
+        let unseen = verdict == Verdict::Fail && since.is_none_or(|since| !since.recorded);
+        let written = snapshot.last_write(facts.now).filter(|_| unseen);
+        let written = written.map(|last| {
+            format!(
+                " · last write {} ({}-{})",
+                last.at.strftime("%H:%M:%S"),
+                last.topic,
+                last.partition
+            )
+        });
+        let text = format!("{text}{}{from}", written.unwrap_or_default());
+        Line::new(Name::Headline, verdict, text, proof.source)
             .since(since)
             .at(Evidence::list("topic"))
     };

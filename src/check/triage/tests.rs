@@ -1,11 +1,15 @@
 //! The ten lines on clusters that are well, half seen, and in trouble.
 
+use std::sync::Arc;
+
 use strum::IntoEnumIterator;
 
-use super::{Name, Status};
-use crate::check::fixture::Six;
-use crate::check::{Culprit, Kind};
-use crate::model::event::Symptom;
+use super::{Name, Status, Triage};
+use crate::check::fixture::{Six, ago};
+use crate::check::{Culprit, Facts, Kind};
+use crate::model::event::{Event, EventKind, Events, Symptom};
+use crate::model::history::Window;
+use crate::model::write::LastWrite;
 use crate::model::{Snapshot, Trouble};
 use crate::plan::gate::Verdict;
 
@@ -163,6 +167,50 @@ fn what_changed_is_unknown_before_the_first_look() {
     let triage = Six::healthy().triage();
     let changed = &triage.line(Name::Changed).unwrap().text;
     assert_eq!(changed, "nothing seen since 20:54:00 · unknown before 20:54:00");
+}
+
+#[test]
+fn what_nobody_saw_begin_goes_by_the_last_write() {
+    let mut six = Six::healthy();
+    six.isr("orders", 0, &[1]);
+    let last = LastWrite {
+        topic: "orders".to_owned(),
+        partition: 0,
+        at: ago(130),
+    };
+    six.snapshot.last_writes.insert(1, last);
+    let headline = |six: &Six| six.triage().line(Name::Headline).unwrap().text.clone();
+    let told = headline(&six);
+    let wanted = format!("last write {} (orders-0)", ago(130).strftime("%H:%M:%S"));
+    assert!(told.contains(&wanted), "{told}");
+
+    // A producer's clock that is ahead proves nothing.
+    six.snapshot.last_writes.get_mut(&1).unwrap().at = ago(-600);
+    assert!(!headline(&six).contains("last write"), "{}", headline(&six));
+    six.snapshot.last_writes.clear();
+    assert!(!headline(&six).contains("last write"));
+}
+
+#[test]
+fn what_changed_is_told_of_the_time_that_is_looked_at() {
+    let mut six = Six::healthy();
+    let mut events = Events::clone(&six.snapshot.events);
+    events.watched_since = Some(ago(90 * 60));
+    events.push(Event::new(ago(70 * 60), EventKind::Topic, "orders", "created", 1));
+    six.snapshot.events = Arc::new(events);
+    let changed = |changes: Window| {
+        six.with(&[], |facts| {
+            let triage = Triage::of(&Facts { changes, ..*facts });
+            triage.line(Name::Changed).unwrap().text.clone()
+        })
+    };
+    assert_eq!(changed(Window::CHANGES), "nothing seen for an hour");
+    assert_eq!(changed(Window::of(600)), "nothing seen for 10m");
+    let told = changed(Window::of(7200));
+    assert!(
+        told.contains("orders created") && told.contains("unknown before"),
+        "{told}"
+    );
 }
 
 #[test]

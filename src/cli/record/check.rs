@@ -15,6 +15,8 @@ use crate::model::record::filter::Filter;
 use crate::model::record::range::{Start, Until};
 use crate::model::row::Cell;
 use crate::model::{BrokerId, Moment, Snapshot};
+use crate::operation::direct::{Act, Direct};
+use crate::plan::Kind;
 
 /// The header by which the records of one check are told from all others; its value is the check's name.
 const HEADER: &str = "azimuth-check";
@@ -59,10 +61,18 @@ pub async fn run(line: &Line, topic: &str, records: u32) -> Result<Exit, Failure
         "write {records} records to each of the {} partitions of {topic}",
         rows.len()
     );
-    if consent::ask(global, &rule, &what, false)? == Permit::DryRun {
+    if consent::ask_why(global, &rule, &what)? == Permit::DryRun {
         say(&format!("azimuth: would {what}"));
         return Ok(Exit::Done);
     }
+    let act = Act {
+        kind: Kind::RecordCheck,
+        what,
+        scope: None,
+        context: &ground.context.name,
+        reason: global.reason.clone(),
+    };
+    let direct = Direct::begin(&ground.folder(&cluster_id)?, &snapshot, act, Moment::now())?;
     let name = uuid::Uuid::new_v4().simple().to_string();
     let began = Moment::now();
     let timeout = ACKNOWLEDGED.min(patience).as_millis().to_string();
@@ -84,6 +94,12 @@ pub async fn run(line: &Line, topic: &str, records: u32) -> Result<Exit, Failure
         for row in rows.iter_mut().filter(|row| row.is_short()) {
             row.problem.get_or_insert(why.clone());
         }
+    }
+    let well = rows.iter().filter(|row| row.is_well()).count();
+    let told = format!("{well} of {} partitions took every record and gave it back", rows.len());
+    match well == rows.len() {
+        true => direct.done(told)?,
+        false => direct.failed(told)?,
     }
     let mut answer = Answer::list(COLUMNS, &rows, "partition", |row| format!("{topic}:{}", row.partition));
     answer.context = Some(ground.context.name.clone());

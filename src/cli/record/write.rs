@@ -11,6 +11,9 @@ use crate::cli::{change, facts};
 use crate::command::record::Send;
 use crate::command::{Line, Output};
 use crate::feed::{self, Delivered, Error, Needs, NewRecord, Producer, Section};
+use crate::model::Moment;
+use crate::operation::direct::{Act, Direct};
+use crate::plan::Kind;
 
 /// So many records wait for their acknowledgement.
 const IN_FLIGHT: usize = 500;
@@ -31,10 +34,18 @@ pub async fn send(line: &Line, wanted: &Send) -> Result<Exit, Failure> {
         true => format!("write a record to {}", wanted.topic),
         false => format!("write each line of stdin to {}", wanted.topic),
     };
-    if consent::ask(global, &rule, &what, false)? == Permit::DryRun {
+    if consent::ask_why(global, &rule, &what)? == Permit::DryRun {
         say(&format!("azimuth: would {what}"));
         return Ok(Exit::Done);
     }
+    let act = Act {
+        kind: Kind::RecordSend,
+        what,
+        scope: None,
+        context: &ground.context.name,
+        reason: global.reason.clone(),
+    };
+    let direct = Direct::begin(&ground.folder(&cluster_id)?, &snapshot, act, Moment::now())?;
     let producer = feed::producer(&ground.sources, &[]).map_err(Failure::partial)?;
     let writer = Writer {
         producer,
@@ -44,11 +55,20 @@ pub async fn send(line: &Line, wanted: &Send) -> Result<Exit, Failure> {
     match one {
         true => {
             let value = wanted.value.as_ref().map(|value| value.as_bytes().to_vec());
-            let delivered = writer.write(value).await.map_err(Failure::partial)?;
-            writer.told(delivered)?;
-            Ok(Exit::Done)
+            match writer.write(value).await {
+                Ok(delivered) => {
+                    let Delivered { partition, offset } = delivered;
+                    direct.done(format!("{}:{partition}:{offset}", wanted.topic))?;
+                    writer.told(delivered)?;
+                    Ok(Exit::Done)
+                }
+                Err(error) => {
+                    direct.failed(error.to_string())?;
+                    Err(Failure::partial(error))
+                }
+            }
         }
-        false => writer.lines(lines()).await,
+        false => writer.lines(lines(), direct).await,
     }
 }
 
@@ -93,7 +113,7 @@ impl Writer<'_> {
     }
 
     /// Until the end of the input, or the first record that is not acknowledged.
-    async fn lines(&self, lines: mpsc::Receiver<std::io::Result<Vec<u8>>>) -> Result<Exit, Failure> {
+    async fn lines(&self, lines: mpsc::Receiver<std::io::Result<Vec<u8>>>, direct: Direct) -> Result<Exit, Failure> {
         let lines = stream::unfold(lines, |mut lines| async { Some((lines.recv().await?, lines)) });
         let lines = lines.map(|line| line.map_err(|error| Error::Local(format!("stdin: {error}"))));
         let written = lines.map(|line| async { self.write(Some(line?)).await });
@@ -103,13 +123,17 @@ impl Writer<'_> {
             match outcome {
                 Ok(delivered) => self.told(delivered)?,
                 Err(error) => {
-                    say(&format!("azimuth: {count} records were acknowledged, then: {error}"));
+                    let told = format!("{count} records were acknowledged, then: {error}");
+                    say(&format!("azimuth: {told}"));
+                    direct.failed(told)?;
                     return Ok(if count == 0 { Exit::Partial } else { Exit::PartWay });
                 }
             }
             count += 1;
         }
-        say(&format!("azimuth: {count} records were acknowledged"));
+        let told = format!("{count} records were acknowledged");
+        say(&format!("azimuth: {told}"));
+        direct.done(told)?;
         Ok(Exit::Done)
     }
 

@@ -57,6 +57,26 @@ pub struct Sampled {
     pub about: Option<Moment>,
 }
 
+/// How fast logs grew.
+#[derive(Debug)]
+pub struct Rates<'a> {
+    trail: &'a Trail,
+    /// By place.
+    grown: Vec<u64>,
+    /// The first look in the time.
+    from: Option<Moment>,
+}
+
+impl Rates<'_> {
+    /// Records per second; `None` where it was not looked at twice.
+    pub fn get(&self, topic: &str, partition: i32) -> Option<f64> {
+        let place = *self.trail.places.get(topic)?.get(&partition)?;
+        let since = self.trail.logs.get(place as usize)?.since.max(self.from?);
+        let seconds = self.trail.latest()?.duration_since(since).as_secs_f64();
+        (seconds > 0.0).then(|| self.grown[place as usize] as f64 / seconds)
+    }
+}
+
 impl Growth {
     fn of(mut grown: Vec<(u32, u32)>, places: usize) -> Self {
         grown.sort_unstable();
@@ -237,6 +257,32 @@ impl Trail {
         })
     }
 
+    /// Records per second over the last `seconds`, of all partitions at once.
+    pub fn rates(&self, seconds: i64) -> Rates<'_> {
+        let mut grown = vec![0_u64; self.logs.len()];
+        let Some(last) = self.latest() else {
+            return Rates {
+                trail: self,
+                grown,
+                from: None,
+            };
+        };
+        let within = |tick: &Tick| last.duration_since(tick.at).as_secs() <= seconds;
+        let first = self.ticks.iter().find(|tick| within(tick)).map(|tick| tick.at);
+        // A tick holds what came since the one before it, so that the first one's growth lies outside.
+        let ticks = self.ticks.iter().rev().take_while(|tick| Some(tick.at) > first);
+        for tick in ticks {
+            for (place, records) in tick.growth.each() {
+                grown[place as usize] += u64::from(records);
+            }
+        }
+        Rates {
+            trail: self,
+            grown,
+            from: first,
+        }
+    }
+
     /// What the ticks take in memory, in bytes; what names take comes on top of it.
     pub fn bytes(&self) -> usize {
         let ticks = self
@@ -293,6 +339,21 @@ mod tests {
         assert_eq!(sampled.about.map(second), Some(123));
         assert_eq!(trail.written("orders", 0, 30_000), None, "not written yet");
         assert_eq!(trail.written("orders", 1, 0), None, "never seen");
+    }
+
+    #[test]
+    fn a_rate_is_over_the_time_that_is_wanted() {
+        let mut trail = steady(1, 600, 100);
+        for now in (610..=660).step_by(10) {
+            trail.push(at(now), [("orders", 0, 60_000), ("late", 3, now * 2)].into_iter());
+        }
+        let rate = |seconds, topic, partition| trail.rates(seconds).get(topic, partition);
+        assert_eq!(rate(60, "orders", 0), Some(0.0), "it stands still by now");
+        assert_eq!(rate(120, "orders", 0), Some(50.0));
+        assert_eq!(rate(600, "late", 3), Some(2.0), "since it is there");
+        assert_eq!(rate(5, "orders", 0), None, "one look is no rate");
+        assert_eq!(rate(600, "orders", 9), None);
+        assert_eq!(Trail::default().rates(60).get("orders", 0), None);
     }
 
     #[test]

@@ -306,7 +306,7 @@ mod machines {
     const GIB: u64 = 1 << 30;
 
     fn point(value: f64) -> Option<Point> {
-        Some(Point { at: at(-60), value })
+        Some(Point::new(at(-60), value))
     }
 
     /// Volumes of 100 GiB; broker 1 leads one partition, 2 another, 3 none.

@@ -34,6 +34,9 @@ pub struct Baseline {
     pub throttles: Vec<Setting>,
     /// `min.insync.replicas` of the moved topics.
     pub min_isr: BTreeMap<String, u32>,
+    /// Of the moved topics.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub overrides: BTreeMap<String, Overrides>,
 }
 
 /// JSON's keys are text, and a journal's line does not turn them back.
@@ -43,14 +46,28 @@ fn by_broker<'de, D: serde::Deserializer<'de>>(source: D) -> Result<BTreeMap<Bro
     texts.into_iter().map(pair).collect()
 }
 
-/// What is throttled of what takes part.
+/// What configs show of what takes part.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Throttles {
-    /// Set by others.
+pub struct Configs {
+    /// Throttles that others have set.
     pub strangers: Vec<Setting>,
     /// Ours that is no longer as it was set.
     pub lost: Vec<Setting>,
+    /// Of each moved topic that tells them.
+    pub overrides: BTreeMap<String, Overrides>,
 }
+
+/// The [`GUARDED`] configs that a topic has of its own.
+pub type Overrides = BTreeMap<String, String>;
+
+/// Topic configs that decide whether records are lost while replicas move, beside `min.insync.replicas`: what a leader may
+/// lack, and what is deleted meanwhile, which no undo brings back.
+pub const GUARDED: [&str; 4] = [
+    "cleanup.policy",
+    "retention.bytes",
+    "retention.ms",
+    "unclean.leader.election.enable",
+];
 
 /// Whether a plan copies anything, so that what others do meanwhile matters to it.
 pub fn is_watched(plan: &Plan) -> bool {
@@ -59,21 +76,22 @@ pub fn is_watched(plan: &Plan) -> bool {
 
 impl Baseline {
     /// Needs topics, reassignments and what the moved topics must have in sync.
-    pub fn of(plan: &Plan, snapshot: &Snapshot, throttles: &Throttles) -> Self {
+    pub fn of(plan: &Plan, snapshot: &Snapshot, configs: &Configs) -> Self {
         Self {
             moving: moving(plan, snapshot),
             missing: missing(plan, snapshot)
                 .into_iter()
                 .map(|(id, names)| (id, names.len() as u32))
                 .collect(),
-            throttles: throttles.strangers.clone(),
+            throttles: configs.strangers.clone(),
             min_isr: min_isr(plan, snapshot),
+            overrides: configs.overrides.clone(),
         }
     }
 }
 
 /// How the gates stand now. Needs cluster, links, topics, reassignments, log dirs and min ISRs.
-pub fn gates(plan: &Plan, snapshot: &Snapshot, baseline: &Baseline, throttles: &Throttles) -> Vec<Gate> {
+pub fn gates(plan: &Plan, snapshot: &Snapshot, baseline: &Baseline, configs: &Configs) -> Vec<Gate> {
     if let Some(blind) = blind(snapshot) {
         return vec![blind];
     }
@@ -86,8 +104,8 @@ pub fn gates(plan: &Plan, snapshot: &Snapshot, baseline: &Baseline, throttles: &
         alive,
         shrunk(plan, snapshot, baseline),
         others(plan, snapshot, baseline),
-        throttled(baseline, throttles),
-        configs(plan, snapshot, baseline),
+        throttled(baseline, configs),
+        guarded(plan, snapshot, baseline, configs),
     ];
     gates.into_iter().chain(disk).collect()
 }
@@ -237,17 +255,17 @@ fn others(plan: &Plan, snapshot: &Snapshot, baseline: &Baseline) -> Gate {
     )
 }
 
-fn throttled(baseline: &Baseline, throttles: &Throttles) -> Gate {
-    let mut new = throttles.strangers.clone();
+fn throttled(baseline: &Baseline, configs: &Configs) -> Gate {
+    let mut new = configs.strangers.clone();
     crate::model::throttle::release(&mut new, &baseline.throttles);
     let mut told = Vec::new();
     if !new.is_empty() {
         told.push(format!("somebody else has set {}", words(&new)));
     }
-    if !throttles.lost.is_empty() {
+    if !configs.lost.is_empty() {
         told.push(format!(
             "somebody else has taken away or changed {}",
-            words(&throttles.lost)
+            words(&configs.lost)
         ));
     }
     match told.is_empty() {
@@ -269,18 +287,32 @@ fn min_isr(plan: &Plan, snapshot: &Snapshot) -> BTreeMap<String, u32> {
     told.collect()
 }
 
-fn configs(plan: &Plan, snapshot: &Snapshot, baseline: &Baseline) -> Gate {
+fn guarded(plan: &Plan, snapshot: &Snapshot, baseline: &Baseline, configs: &Configs) -> Gate {
     let now = min_isr(plan, snapshot);
     let changed = baseline.min_isr.iter().filter_map(|(topic, before)| {
         let now = now.get(topic)?;
-        (now != before).then(|| format!("{topic} {before}→{now}"))
+        (now != before).then(|| format!("min.insync.replicas of {topic} {before}→{now}"))
     });
-    let changed: Vec<String> = changed.collect();
+    let mut changed: Vec<String> = changed.collect();
+    for (topic, before) in &baseline.overrides {
+        // A topic that was deleted has none.
+        let Some(now) = configs.overrides.get(topic) else {
+            continue;
+        };
+        for name in GUARDED {
+            let value = |of: &Overrides| of.get(name).cloned();
+            let (before, now) = (value(before), value(now));
+            if before != now {
+                let word = |value: Option<String>| value.unwrap_or_else(|| "inherited".to_owned());
+                changed.push(format!("{name} of {topic} {}→{}", word(before), word(now)));
+            }
+        }
+    }
     Gate::none_of(
         "configs",
         Class::Soft,
         &changed,
-        "min.insync.replicas of the moved topics is as it was",
-        "topics have another min.insync.replicas since it began",
+        "what guards the records of the moved topics is as it was",
+        "somebody has changed what guards records since it began",
     )
 }

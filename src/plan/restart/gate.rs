@@ -7,7 +7,7 @@ use crate::model::identity::Identity;
 use crate::model::quorum::Quorum;
 use crate::model::snapshot::Snapshot;
 use crate::model::topic::Partition;
-use crate::model::{BrokerId, Observed};
+use crate::model::{BrokerId, Health, Observed, Trouble};
 use crate::plan::gate::{Class, Gate, Verdict, few};
 use crate::plan::reassign::is_dead;
 use crate::plan::summary::plural;
@@ -245,7 +245,8 @@ fn quorum(snapshot: &Snapshot, ids: &[BrokerId]) -> Gate {
     }
     let lost = voters.iter().filter_map(|id| {
         let others = quorum.voters.iter().filter(|voter| voter.id != *id);
-        let level = others.filter(|voter| lag_of_voter(quorum, voter.id).is_some_and(|lag| lag <= LEVEL_MS));
+        let level = others.filter(|voter| !is_gone(snapshot, voter.id));
+        let level = level.filter(|voter| lag_of_voter(quorum, voter.id).is_some_and(|lag| lag <= LEVEL_MS));
         let level = level.count();
         (level * 2 <= total).then(|| format!("without {id} only {level} of {total} voters are level"))
     });
@@ -270,6 +271,18 @@ pub fn lag_of_voter(quorum: &Quorum, id: BrokerId) -> Option<i64> {
         .filter_map(|one| one.last_fetch_ms.or(one.last_caught_up_ms));
     let now = leader.last_caught_up_ms.into_iter().chain(latest).max()?;
     Some((now - voter.last_caught_up_ms?).max(0))
+}
+
+/// Nobody listens where it was: a voter that has just died is level by what the quorum's leader knows for seconds more.
+fn is_gone(snapshot: &Snapshot, id: BrokerId) -> bool {
+    let health = snapshot.links.get(&id).map(|link| &link.health);
+    matches!(
+        health,
+        Some(Health::Failing {
+            trouble: Trouble::Unreachable,
+            ..
+        })
+    )
 }
 
 fn idle(snapshot: &Snapshot, ids: &[BrokerId]) -> Gate {

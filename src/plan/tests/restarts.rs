@@ -129,7 +129,12 @@ fn what_is_missing_for_want_of_the_broker_itself_is_what_it_is_restarted_for() {
         .unwrap()
         .fail(Trouble::Unreachable, "refused", now());
     assert_eq!(closed(&snapshot, 3), Vec::<String>::new());
-    assert_eq!(closed(&snapshot, 1), ["min-isr", "in-sync", "brokers"]);
+    let rest = ["quorum", "min-isr", "in-sync", "brokers"];
+    assert_eq!(
+        closed(&snapshot, 1),
+        rest,
+        "a voter that has just died is level no more"
+    );
 }
 
 #[test]

@@ -41,9 +41,11 @@ const ADMIN: Effect = Effect::Ignored("--timeout bounds the whole command");
 const JAVAS: Effect = Effect::Ignored("rustls and OpenSSL choose for themselves");
 const KERBEROS: Effect = Effect::Ignored("it is about Kerberos");
 const REFRESH: Effect = Effect::Ignored("a token is looked up at every login");
-const FETCHING: Effect = Effect::Ignored("tokens are not fetched here");
-const FETCHES: Effect = Effect::Refused(
-    "tokens are not fetched or made here; name what fetches one in the context: \"sasl.oauthbearer.token\" = { command = \"…\" }",
+const FETCHING: Effect =
+    Effect::Ignored("an answer with a token is waited for 4 s, and asked for again where that may help");
+const MAKES: Effect = Effect::Refused(
+    "tokens are not made here, only asked for; name who gives them with sasl.oauthbearer.token.endpoint.url, or one in the \
+     context: \"sasl.oauthbearer.token\" = { file = \"…\" }",
 );
 
 const NAMES: &[(&str, Effect)] = &[
@@ -59,14 +61,18 @@ const NAMES: &[(&str, Effect)] = &[
     ("sasl.oauthbearer.token", Effect::Secret),
     ("sasl.oauthbearer.token.endpoint.url", Effect::Security),
     ("sasl.oauthbearer.method", Effect::Security),
-    ("sasl.oauthbearer.client.id", FETCHES),
-    ("sasl.oauthbearer.client.secret", FETCHES),
-    ("sasl.oauthbearer.client.credentials.client.id", FETCHES),
-    ("sasl.oauthbearer.client.credentials.client.secret", FETCHES),
-    ("sasl.oauthbearer.scope", FETCHES),
-    ("sasl.oauthbearer.extensions", FETCHES),
-    ("sasl.oauthbearer.config", FETCHES),
-    ("enable.sasl.oauthbearer.unsecure.jwt", FETCHES),
+    ("sasl.oauthbearer.client.id", Effect::Secret),
+    ("sasl.oauthbearer.client.secret", Effect::Secret),
+    ("sasl.oauthbearer.client.credentials.client.id", Effect::Secret),
+    ("sasl.oauthbearer.client.credentials.client.secret", Effect::Secret),
+    ("sasl.oauthbearer.scope", Effect::Security),
+    ("sasl.oauthbearer.extensions", Effect::Security),
+    ("sasl.oauthbearer.header.urlencode", Effect::Security),
+    ("sasl.oauthbearer.grant.type", Effect::Security),
+    ("https.ca.location", Effect::Security),
+    ("https.ca.pem", Effect::Secret),
+    ("sasl.oauthbearer.config", MAKES),
+    ("enable.sasl.oauthbearer.unsecure.jwt", MAKES),
     (
         "sasl.login.class",
         Effect::Refused("a Java class cannot be run here; leave it out, or use mutual TLS"),

@@ -11,6 +11,10 @@ use super::jaas::Jaas;
 use super::{Property, store};
 use crate::settings::secret::Secret;
 
+mod endpoint;
+
+pub use endpoint::TokenEndpoint;
+
 /// How a connection is protected, and how it logs in.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Security {
@@ -27,6 +31,7 @@ impl Security {
             Sasl::Password { user, password, .. } => vec![user.file(), password.file()],
             // Looked up at every login.
             Sasl::Token(_) => Vec::new(),
+            Sasl::Endpoint(endpoint) => endpoint.files(),
         });
         tls.chain(login).flatten().collect()
     }
@@ -99,6 +104,8 @@ pub enum Sasl {
     },
     /// OAUTHBEARER, with a token that is looked up at every login.
     Token(Secret),
+    /// OAUTHBEARER, with tokens that are asked for.
+    Endpoint(Box<TokenEndpoint>),
 }
 
 /// The mechanisms that a user and a password serve.
@@ -123,7 +130,7 @@ impl fmt::Display for Security {
         })?;
         match &self.sasl {
             None => Ok(()),
-            Some(Sasl::Token(_)) => f.write_str(" OAUTHBEARER"),
+            Some(Sasl::Token(_) | Sasl::Endpoint(_)) => f.write_str(" OAUTHBEARER"),
             Some(Sasl::Password { mechanism, .. }) => write!(f, " {mechanism}"),
         }
     }
@@ -143,8 +150,11 @@ const PROTOCOLS: &str = "PLAINTEXT, SSL, SASL_PLAINTEXT, SASL_SSL";
 const KERBEROS: &str = "GSSAPI (Kerberos) is deliberately not supported; use a listener with SCRAM, or mutual TLS";
 const IAM: &str =
     "IAM needs a Java class of AWS; use the cluster's SCRAM listener (port 9096 on MSK) or mutual TLS (9094)";
-const TOKEN: &str = "tokens are not fetched here; name what fetches one in the context: \
-                     \"sasl.oauthbearer.token\" = { command = \"…\" }, or { file = \"…\" } where something else renews it";
+const TOKEN: &str = "it needs a token: sasl.oauthbearer.token.endpoint.url with sasl.oauthbearer.client.id and \
+                     sasl.oauthbearer.client.secret, or in the context \"sasl.oauthbearer.token\" = { command = \"…\" }, or \
+                     { file = \"…\" } where something else renews it";
+const UNSECURED: &str = "tokens are not made here, only asked for; name who gives them with \
+                         sasl.oauthbearer.token.endpoint.url, or one in the context: \"sasl.oauthbearer.token\" = { file = \"…\" }";
 
 impl<'a> Bag<'a> {
     pub fn put(&mut self, property: &'a Property) {
@@ -330,14 +340,15 @@ impl<'a> Bag<'a> {
         if let Some(token) = self.secret("sasl.oauthbearer.token") {
             return Some(Sasl::Token(token));
         }
-        let endpoint = self.text("sasl.oauthbearer.token.endpoint.url");
-        if let Some(path) = endpoint.as_deref().and_then(|url| url.strip_prefix("file://")) {
+        let url = self.text(endpoint::URL);
+        if let Some(path) = url.as_deref().and_then(|url| url.strip_prefix("file://")) {
             return Some(Sasl::Token(Secret::File(PathBuf::from(path))));
         }
-        if endpoint.is_none() && self.jaas().is_ok() {
-            self.fault(key, TOKEN.to_owned());
+        // Already told, with what is possible.
+        if url.as_deref().and_then(endpoint::refusal).is_some() {
+            return None;
         }
-        None
+        self.endpoint(key)
     }
 
     /// `Err` once a fault of it is told.
@@ -406,8 +417,14 @@ fn refusal(key: &str, value: &str) -> Option<String> {
             value if value.ends_with("OAuthBearerLoginCallbackHandler") => return None,
             _ => "a Java class cannot be run here; use PLAIN, SCRAM, or OAUTHBEARER with \"sasl.oauthbearer.token\"",
         },
-        "sasl.oauthbearer.token.endpoint.url" if !value.starts_with("file://") => TOKEN,
-        "sasl.oauthbearer.method" if !value.eq_ignore_ascii_case("default") => TOKEN,
+        endpoint::URL => return endpoint::refusal(value),
+        "sasl.oauthbearer.method" if !["default", "oidc"].contains(&value.to_ascii_lowercase().as_str()) => {
+            return Some(format!("`{value}` is not default or oidc"));
+        }
+        "sasl.oauthbearer.grant.type" if value != "client_credentials" => {
+            "only client_credentials is spoken here; where a token comes of another grant, name what fetches it in the \
+             context: \"sasl.oauthbearer.token\" = { command = \"…\" }"
+        }
         "enable.ssl.certificate.verification" if value != "true" => {
             "certificates are always checked; name who signed the brokers' with ssl.ca.location"
         }
@@ -430,9 +447,9 @@ fn login_module(jaas: &Jaas) -> Option<String> {
             "delegation tokens are not supported; use a SCRAM user of the console's own"
         }
         "ScramLoginModule" => return None,
-        "OAuthBearerLoginModule" => match jaas.options.is_empty() {
-            true => return None,
-            false => TOKEN,
+        "OAuthBearerLoginModule" => match jaas.options.keys().any(|name| name.starts_with("unsecured")) {
+            false => return None,
+            true => UNSECURED,
         },
         "Krb5LoginModule" => KERBEROS,
         "IAMLoginModule" => IAM,

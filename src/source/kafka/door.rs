@@ -59,10 +59,7 @@ pub(super) async fn login(pool: &Pool, address: &str) -> Result<Option<(String, 
         return Ok(None);
     };
     open(pool, address, &config, "the login").await?;
-    Ok(Some((
-        login.mechanism().to_string(),
-        pool.security().now().user.clone(),
-    )))
+    Ok(Some((login.mechanism().to_string(), pool.security().now().user())))
 }
 
 async fn open(pool: &Pool, address: &str, config: &ClientConfig, what: &str) -> Result<wire::Opened, Error> {

@@ -39,6 +39,8 @@ pub(super) async fn groups(pool: &Pool, peer: &Peer, coordinator: BrokerId) -> R
     let mut groups: BTreeMap<String, Group> = response
         .groups
         .into_iter()
+        // Where operators say that they are there; nobody reads topics as a member of it.
+        .filter(|listed| listed.protocol_type.as_str() != super::presence::PROTOCOL)
         .map(|listed| {
             let group = listed_group(listed, coordinator);
             (group.name.clone(), group)

@@ -8,12 +8,16 @@ use kafka_protocol::messages::{BrokerId as WireBroker, ListOffsetsRequest, ListO
 use super::Partitions;
 use super::answer::topic_name;
 use super::pool::{Peer, Pool};
+use crate::model::Moment;
 use crate::model::offset::{Offsets, Span};
+use crate::model::write::LastWrite;
 use crate::source::Error;
 
 /// The protocol's timestamps that stand for an end of the log.
 const LATEST: i64 = -1;
 const EARLIEST: i64 = -2;
+/// The same for its newest record.
+const MAX_TIMESTAMP: i64 = -3;
 
 /// One partition of a topic.
 pub(super) type At = (String, i32);
@@ -59,6 +63,25 @@ pub(super) async fn since(
     let answers = at_times(pool, peer, &asked, READ_UNCOMMITTED).await?;
     let found = |(at, answer): (At, Option<(i64, i64)>)| Some((at, Some(answer?.0).filter(|offset| *offset >= 0)));
     Ok(answers.into_iter().filter_map(found).collect())
+}
+
+/// The newest record of these partitions by its timestamp (KIP-734: offsets of the largest timestamp, Kafka 3.0); `None` where they
+/// are empty, or the broker does not tell.
+pub(super) async fn last_write(pool: &Pool, peer: &Peer, partitions: &Partitions) -> Result<Option<LastWrite>, Error> {
+    let each = partitions
+        .iter()
+        .flat_map(|(topic, all)| all.iter().map(move |partition| (topic.clone(), *partition)));
+    let asked: BTreeMap<At, i64> = each.map(|at| (at, MAX_TIMESTAMP)).collect();
+    if asked.is_empty() {
+        return Ok(None);
+    }
+    let answers = at_times(pool, peer, &asked, READ_UNCOMMITTED).await?;
+    let found = answers.into_iter().filter_map(|((topic, partition), answer)| {
+        let (offset, timestamp) = answer.filter(|(_, timestamp)| *timestamp >= 0)?;
+        let at = Moment::from_millisecond(timestamp).ok()?;
+        (offset >= 0).then_some(LastWrite { topic, partition, at })
+    });
+    Ok(found.max_by_key(|last| last.at))
 }
 
 /// One request for the given times: the first record since then, and its timestamp. `None` for a partition that answers with

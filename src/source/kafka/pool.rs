@@ -300,7 +300,7 @@ impl Pool {
             _ => "",
         };
         let now = self.security.now();
-        advise(peer.refusal(error, now.user.as_deref()), advice)
+        advise(peer.refusal(error, now.user().as_deref()), advice)
     }
 
     fn count(&self, key: i16) {
@@ -372,8 +372,16 @@ impl Peer {
         }
         let refused = matches!(&link.failure, Some((Error::Denied { .. } | Error::Insecure { .. }, _)));
         pool.security.renew(refused).await;
-        pool.count(ApiKey::ApiVersions as i16);
-        match Client::connect(&self.address, &pool.config()).await {
+        let ready = pool.security.ready().await;
+        let connected = match ready {
+            Ok(()) => {
+                pool.count(ApiKey::ApiVersions as i16);
+                let connected = Client::connect(&self.address, &pool.config()).await;
+                connected.map_err(|error| pool.refusal(self, error))
+            }
+            Err(error) => Err(error),
+        };
+        match connected {
             Ok(client) => {
                 link.backoff.succeed();
                 link.failure = None;
@@ -383,7 +391,6 @@ impl Peer {
                 Ok(client)
             }
             Err(error) => {
-                let error = pool.refusal(self, error);
                 let pause = match &error {
                     Error::Denied { .. } => link.backoff.fail().max(REFUSED_LOGIN_RETRY),
                     _ => link.backoff.fail(),

@@ -15,13 +15,13 @@ use kafka_protocol::messages::{
 };
 use kafka_protocol::protocol::{Message, StrBytes};
 
-use super::Kafka;
 use super::answer::{check, text};
 use super::pool::{Peer, Pool};
+use super::{Kafka, Target};
 use crate::source::Error;
 
 /// Of the group's protocol; neither is Kafka's.
-const PROTOCOL: &str = "azimuth";
+pub(super) const PROTOCOL: &str = "azimuth";
 /// Without a beat for so long a member is gone. Above Kafka's default `group.min.session.timeout.ms` of 6 s.
 const SESSION: Duration = Duration::from_secs(15);
 /// How long others may take to join again when somebody comes or goes.
@@ -37,6 +37,8 @@ pub struct Present {
     pub member: String,
     /// The address that it joined from, as the broker saw it.
     pub address: String,
+    /// Its client id, which is told at any time.
+    pub client: String,
     /// What it says of itself; empty while the group changes.
     pub metadata: Vec<u8>,
 }
@@ -70,19 +72,24 @@ impl Kafka {
             present.extend(described.members.into_iter().map(|member| Present {
                 member: member.member_id.to_string(),
                 address: member.client_host.trim_start_matches('/').to_owned(),
+                client: member.client_id.to_string(),
                 metadata: member.member_metadata.to_vec(),
             }));
         }
         Ok(present)
     }
 
-    /// Joins a group over connections of its own: brokers answer the requests of one in turn, and a join waits for others.
+    /// Joins a group under this client id, over connections of its own: brokers answer the requests of one in turn, and a join waits for others.
     ///
     /// # Errors
     /// When the coordinator cannot be asked or refuses.
-    pub async fn join(&self, group: &str, metadata: Vec<u8>) -> Result<Member, Error> {
+    pub async fn join(&self, client: &str, group: &str, metadata: Vec<u8>) -> Result<Member, Error> {
+        let target = Target {
+            client_id: client.to_owned(),
+            ..self.target().clone()
+        };
         let mut member = Member {
-            kafka: Kafka::new(self.target().clone()),
+            kafka: Kafka::new(target),
             group: group.to_owned(),
             metadata: metadata.into(),
             id: String::new(),
@@ -110,6 +117,17 @@ impl Member {
             Err(error) if is_stale(&error) => self.rejoin().await,
             Err(error) => Err(error),
         }
+    }
+
+    /// Says something else of itself from here on, which everybody else in the group joins again for.
+    ///
+    /// # Errors
+    /// When nobody can be told; the next beat tries again.
+    pub async fn say(&mut self, metadata: Vec<u8>) -> Result<(), Error> {
+        self.metadata = metadata.into();
+        // So that a beat joins again where this does not come through.
+        self.generation = -1;
+        self.rejoin().await
     }
 
     /// Leaves, so that nobody waits for its session to end.
@@ -146,7 +164,7 @@ impl Member {
             match self.try_join().await {
                 Ok(()) => return Ok(()),
                 Err(error) if is_stale(&error) => {
-                    if is(&error, &["UNKNOWN_MEMBER_ID"]) {
+                    if error.is(&["UNKNOWN_MEMBER_ID"]) {
                         self.id.clear();
                     }
                     last = Some(error);
@@ -213,18 +231,11 @@ impl Member {
 
 /// The group has changed, or its coordinator has: joining again settles it.
 fn is_stale(error: &Error) -> bool {
-    is(
-        error,
-        &[
-            "REBALANCE_IN_PROGRESS",
-            "ILLEGAL_GENERATION",
-            "UNKNOWN_MEMBER_ID",
-            "MEMBER_ID_REQUIRED",
-            "NOT_COORDINATOR",
-        ],
-    )
-}
-
-fn is(error: &Error, codes: &[&str]) -> bool {
-    matches!(error, Error::Refused { code, .. } if codes.contains(&code.as_str()))
+    error.is(&[
+        "REBALANCE_IN_PROGRESS",
+        "ILLEGAL_GENERATION",
+        "UNKNOWN_MEMBER_ID",
+        "MEMBER_ID_REQUIRED",
+        "NOT_COORDINATOR",
+    ])
 }

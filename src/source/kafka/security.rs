@@ -8,26 +8,20 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime};
 
 use azimuth_broker::wire;
-use azimuth_broker::wire::sasl::{Sasl as Login, Scram, Token, TokenSource};
+use azimuth_broker::wire::sasl::{Sasl as Login, Scram};
 use azimuth_broker::wire::tls;
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use futures::FutureExt;
-use futures::future::BoxFuture;
 use rdkafka::ClientContext;
 use rdkafka::client::OAuthToken;
 use rdkafka::consumer::ConsumerContext;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 
+use super::token::{Tokens, claims};
 use crate::settings::Secret;
 use crate::settings::properties::{self, Identity, Mechanism, Sasl, Tls, Trust};
 use crate::source::Error;
-
-/// A token that does not say when it expires is looked up again after an hour.
-const TOKEN_LIFETIME: Duration = Duration::from_secs(3600);
 
 /// What was refused is looked up again no sooner than this after the last time: a secret may come from a command.
 const AGAIN: Duration = Duration::from_secs(10);
@@ -59,7 +53,7 @@ pub(super) struct Material {
     pub(super) wire: wire::Security,
     pub(super) login: Option<Login>,
     /// For messages: who logs in, where a name is given.
-    pub(super) user: Option<String>,
+    user: Option<String>,
     tokens: Option<Tokens>,
     rdkafka: Vec<(&'static str, String)>,
 }
@@ -69,7 +63,7 @@ impl Security {
     pub fn principal(&self) -> Option<String> {
         let has_certificate = self.settings.tls.as_ref().is_some_and(|tls| tls.identity.is_some());
         match self.settings.sasl.is_some() {
-            true => self.now().user.as_ref().map(|user| format!("User:{user}")),
+            true => self.now().user().map(|user| format!("User:{user}")),
             false if has_certificate => None,
             false => Some("User:ANONYMOUS".to_owned()),
         }
@@ -98,6 +92,17 @@ impl Security {
     /// What was read last.
     pub(super) fn now(&self) -> Arc<Material> {
         Arc::clone(&self.current().material)
+    }
+
+    /// A token for the login that follows, where one is asked for: who gives none is no broker's fault.
+    ///
+    /// # Errors
+    /// There is none; the sentence names the endpoint.
+    pub(super) async fn ready(&self) -> Result<(), Error> {
+        match &self.now().tokens {
+            Some(tokens @ Tokens::Endpoint(_)) => tokens.get().await.map(|_| ()).map_err(Error::Local),
+            _ => Ok(()),
+        }
     }
 
     /// Before connecting anew: reads everything again where a file was replaced, or where the other side has `refused` what
@@ -243,15 +248,24 @@ impl Material {
                 });
             }
             Sasl::Token(secret) => {
-                let tokens = Tokens(secret.clone());
                 // What has no token now is told before anybody is asked.
-                self.user = claims(&tokens.0.reveal()?).subject;
-                self.give("sasl.mechanism", "OAUTHBEARER");
-                self.login = Some(Login::oauth_bearer(Arc::new(tokens.clone())));
-                self.tokens = Some(tokens);
+                self.user = claims(&secret.reveal()?).subject;
+                self.bear(Tokens::Place(secret.clone()));
             }
+            Sasl::Endpoint(endpoint) => self.bear(Tokens::at(endpoint)?),
         }
         Ok(())
+    }
+
+    fn bear(&mut self, tokens: Tokens) {
+        self.give("sasl.mechanism", "OAUTHBEARER");
+        self.login = Some(Login::oauth_bearer(Arc::new(tokens.clone())));
+        self.tokens = Some(tokens);
+    }
+
+    /// Who logs in, as far as it is known by now.
+    pub(super) fn user(&self) -> Option<String> {
+        self.user.clone().or_else(|| self.tokens.as_ref()?.subject())
     }
 }
 
@@ -323,25 +337,6 @@ fn openssl(iana: &str) -> Option<String> {
     Some(format!("ECDHE-{key}-{cipher}"))
 }
 
-/// Tokens for OAUTHBEARER, looked up at each login.
-#[derive(Debug, Clone)]
-struct Tokens(Secret);
-
-impl TokenSource for Tokens {
-    fn token(&self) -> BoxFuture<'_, Result<Token, String>> {
-        let secret = self.0.clone();
-        async move {
-            let looked_up = tokio::task::spawn_blocking(move || secret.reveal()).await;
-            let value = looked_up.map_err(|error| error.to_string())??;
-            Ok(Token {
-                value: value.into(),
-                extensions: BTreeMap::new(),
-            })
-        }
-        .boxed()
-    }
-}
-
 /// What librdkafka calls back while it runs: for a token, and to say why it has no connection.
 #[derive(Debug, Clone)]
 pub(super) struct Callbacks {
@@ -368,63 +363,15 @@ impl ClientContext for Callbacks {
 
     fn generate_oauth_token(&self, _config: Option<&str>) -> Result<OAuthToken, Box<dyn std::error::Error>> {
         let tokens = self.tokens.as_ref().ok_or("no token is set")?;
-        let token = tokens.0.reveal()?;
-        let claims = claims(&token);
-        let lifetime_ms = claims.expires_ms.unwrap_or_else(|| {
-            let later = SystemTime::now() + TOKEN_LIFETIME;
-            let since = later.duration_since(UNIX_EPOCH).unwrap_or_default();
-            i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
-        });
-        Ok(OAuthToken {
-            token,
-            principal_name: claims.subject.unwrap_or_else(|| "unknown".to_owned()),
-            lifetime_ms,
-        })
+        Ok(tokens.for_rdkafka()?)
     }
 }
 
 impl ConsumerContext for Callbacks {}
 
-/// What a token says of itself, unchecked: checking it is the brokers' part.
-#[derive(Debug, Default, PartialEq, Eq)]
-struct Claims {
-    subject: Option<String>,
-    expires_ms: Option<i64>,
-}
-
-/// Nothing is known of a token that is no JWT (RFC 7519).
-fn claims(token: &str) -> Claims {
-    let payload = token.split('.').nth(1);
-    let payload = payload.and_then(|payload| URL_SAFE_NO_PAD.decode(payload.trim_end_matches('=')).ok());
-    let Some(serde_json::Value::Object(claims)) = payload.and_then(|json| serde_json::from_slice(&json).ok()) else {
-        return Claims::default();
-    };
-    Claims {
-        subject: claims
-            .get("sub")
-            .and_then(|subject| subject.as_str())
-            .map(str::to_owned),
-        expires_ms: claims
-            .get("exp")
-            .and_then(serde_json::Value::as_f64)
-            .map(|seconds| (seconds * 1000.0) as i64),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_token_tells_its_subject_and_its_end() {
-        let payload = URL_SAFE_NO_PAD.encode(br#"{"sub":"alice","exp":1800000000}"#);
-        let wanted = Claims {
-            subject: Some("alice".to_owned()),
-            expires_ms: Some(1_800_000_000_000),
-        };
-        assert_eq!(claims(&format!("e30.{payload}.sig")), wanted);
-        assert_eq!(claims("opaque"), Claims::default());
-    }
 
     #[test]
     fn both_clients_are_given_the_same_and_nothing_is_shown() {

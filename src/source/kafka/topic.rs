@@ -9,6 +9,7 @@ use kafka_protocol::messages::create_topics_request::{
 };
 use kafka_protocol::messages::delete_records_request::{DeleteRecordsPartition, DeleteRecordsTopic};
 use kafka_protocol::messages::delete_topics_request::DeleteTopicState;
+use kafka_protocol::messages::metadata_request::MetadataRequestTopic;
 use kafka_protocol::messages::metadata_response::{MetadataResponsePartition, MetadataResponseTopic};
 use kafka_protocol::messages::{
     CreatePartitionsRequest, CreateTopicsRequest, DeleteRecordsRequest, DeleteTopicsRequest, MetadataRequest,
@@ -33,6 +34,22 @@ pub(super) async fn topics(pool: &Pool) -> Result<Vec<Topic>, Error> {
     let mut topics: Vec<_> = response.topics.into_iter().filter_map(topic).collect();
     topics.sort_by(|one, other| one.name.cmp(&other.name));
     Ok(topics)
+}
+
+/// Whether there is a topic of this name, as far as we may see; asking makes none.
+pub(super) async fn exists(pool: &Pool, name: &str) -> Result<bool, Error> {
+    let named = MetadataRequestTopic::default().with_name(Some(topic_name(name)));
+    let request = |version| match version {
+        // From here on the flag can be cleared.
+        4.. => MetadataRequest::default()
+            .with_topics(Some(vec![named.clone()]))
+            .with_allow_auto_topic_creation(false),
+        _ => MetadataRequest::default().with_topics(None),
+    };
+    let (peer, response) = pool.ask_any(request).await?;
+    check(peer.name(), "Metadata", response.error_code, None)?;
+    let mut topics = response.topics.into_iter().filter_map(topic);
+    Ok(topics.any(|topic| topic.name == name))
 }
 
 /// `None` for a topic that vanished while the answer was made.

@@ -1,11 +1,12 @@
-//! One HTTP GET, with a bound on the answer.
+//! One HTTP GET of a page of metrics.
 
-use http_body_util::{BodyExt, Empty, Limited};
+use http_body_util::Full;
 use hyper::body::Bytes;
 use hyper::header::{ACCEPT, HOST};
 use hyper::{Request, Uri};
-use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
+
+use crate::source::http::{self, exchange};
 
 /// The largest answer: 64 MiB, some hundred thousand series.
 const MAX_BYTES: usize = 64 << 20;
@@ -20,6 +21,15 @@ pub enum Failure {
     Url(String),
 }
 
+impl From<http::Failure> for Failure {
+    fn from(failure: http::Failure) -> Self {
+        match failure {
+            http::Failure::Broken(reason) => Self::Unreachable(reason),
+            http::Failure::Unusable(reason) => Self::Refused(reason),
+        }
+    }
+}
+
 /// The body of a page. The caller sets the deadline.
 pub async fn get(url: &str) -> Result<String, Failure> {
     let wrong = |reason: &str| Failure::Url(format!("{url}: {reason}; write http://HOST:PORT/metrics"));
@@ -29,35 +39,18 @@ pub async fn get(url: &str) -> Result<String, Failure> {
     }
     let authority = uri.authority().ok_or_else(|| wrong("it names no host"))?;
     let address = format!("{}:{}", authority.host(), authority.port_u16().unwrap_or(80));
-    let unreachable = |error: &dyn std::fmt::Display| Failure::Unreachable(error.to_string());
     let stream = TcpStream::connect(&address)
         .await
-        .map_err(|error| unreachable(&error))?;
-    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
-        .await
-        .map_err(|error| unreachable(&error))?;
+        .map_err(|error| Failure::Unreachable(error.to_string()))?;
     let path = uri.path_and_query().map_or("/", |path| path.as_str());
     let request = Request::get(path)
         .header(HOST, authority.as_str())
         .header(ACCEPT, "text/plain;version=0.0.4")
-        .body(Empty::<Bytes>::new())
+        .body(Full::<Bytes>::default())
         .map_err(|_| wrong("it is no URL"))?;
-    let exchange = async {
-        let response = sender
-            .send_request(request)
-            .await
-            .map_err(|error| unreachable(&error))?;
-        let status = response.status();
-        if !status.is_success() {
-            return Err(Failure::Refused(format!("it answers {status}")));
-        }
-        let body = Limited::new(response.into_body(), MAX_BYTES).collect().await;
-        let bytes = body.map_err(|error| Failure::Refused(error.to_string()))?.to_bytes();
-        String::from_utf8(bytes.into()).map_err(|_| Failure::Refused("it is not UTF-8".to_owned()))
-    };
-    tokio::select! {
-        answer = exchange => answer,
-        // Ends with the exchange, or before it when the other side hangs up.
-        Err(error) = connection => Err(unreachable(&error)),
+    let (status, body) = exchange(stream, request, MAX_BYTES).await?;
+    match status.is_success() {
+        true => Ok(body),
+        false => Err(Failure::Refused(format!("it answers {status}"))),
     }
 }

@@ -173,6 +173,8 @@ pub enum Action {
     Save,
     /// Say why, and go on against soft gates.
     Override,
+    /// Say when it may go on: hours, pauses.
+    When,
     /// Edit the command, and plan it again.
     Revise,
 }

@@ -1,5 +1,6 @@
 //! What lies above the screen and takes every key: help, a menu, a plan to confirm.
 
+use crate::command::schedule::When;
 use crate::model::Moment;
 
 use super::action::Action;
@@ -113,6 +114,11 @@ impl State {
                 confirm.typed = Some((Answer::Reason, Editor::default()));
                 Vec::new()
             }
+            Action::When if confirm.sheet.when.is_some() && confirm.typed.is_none() => {
+                let known = confirm.sheet.when.as_deref().unwrap_or_default();
+                confirm.typed = Some((Answer::When, Editor::new(known)));
+                Vec::new()
+            }
             Action::Save => vec![Effect::SavePlan(confirm.sheet.id.clone())],
             Action::Apply if confirm.sheet.blocked.is_some() => Vec::new(),
             Action::Apply if confirm.sheet.wants_reason && confirm.typed.is_none() => {
@@ -131,6 +137,19 @@ impl State {
                     self.dialog = Some(Dialog::Planning { words: words.clone() });
                     vec![Effect::Reason { sheet, words, reason }]
                 }
+                (Some((Answer::When, typed)), _) => match typed.text().parse::<When>() {
+                    Ok(when) => {
+                        let (sheet, words) = (confirm.sheet.id.clone(), std::mem::take(&mut confirm.words));
+                        self.dialog = Some(Dialog::Planning { words: words.clone() });
+                        let when = when.flags();
+                        vec![Effect::Schedule { sheet, words, when }]
+                    }
+                    Err(error) => {
+                        confirm.wrong = true;
+                        self.notify(now, Tone::Warn, error);
+                        Vec::new()
+                    }
+                },
                 (Some((Answer::Name, typed)), Some(name)) if typed.text() == name => {
                     let name = name.clone();
                     self.apply(Some(name))

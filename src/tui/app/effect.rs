@@ -23,8 +23,12 @@ pub enum Effect {
         text: String,
     },
     Theme(String),
+    /// Make the table of this place where no key waits for it, from the facts at hand.
+    Make,
     /// Rates and trends are to be over another time.
-    Window(Window),
+    Rates(Window),
+    /// What changed is to be told of another time.
+    Changes(Window),
     /// Ask everything of this screen now.
     Refresh(Noun),
     /// Ask every cluster of the fleet for a verdict.
@@ -53,6 +57,12 @@ pub enum Effect {
         sheet: String,
         words: Vec<String>,
         reason: String,
+    },
+    /// Keep with the sheet's plan when it may go on, as flags.
+    Schedule {
+        sheet: String,
+        words: Vec<String>,
+        when: String,
     },
     /// Save the sheet's plan in the working directory.
     SavePlan(String),

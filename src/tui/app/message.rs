@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
+use crate::model::Snapshot;
 use crate::operation::fleet;
 
 use super::action::Action;
 use super::editor::Input;
 use super::field::Tone;
-use super::operation::{Operation, Sheet};
+use super::operation::{Operation, Operator, Sheet};
 use super::outline::Made;
 use super::past::Past;
 use super::record::Batch;
@@ -25,9 +26,12 @@ pub enum Message {
     Tick,
     /// New facts, with their rows, what the rules say of them, and the table that was asked for.
     Facts(Facts, Option<Box<Made>>),
+    /// The table that [`super::Effect::Make`] wished for, and the facts it was made of.
+    Made(Arc<Snapshot>, Box<Made>),
     Operations(Arc<Vec<Operation>>),
     /// Where one is in what was recorded.
     Past(Past),
+    Operators(Arc<Vec<Operator>>),
     Records(Batch),
     /// What triage says of the clusters of the fleet.
     Fleet(Result<Vec<fleet::Line>, String>),

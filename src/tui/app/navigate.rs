@@ -112,27 +112,47 @@ impl State {
         Vec::new()
     }
 
-    /// Builds the table of the place one is at from the facts at hand.
+    /// Builds the table of the place one is at from the facts at hand. One that takes long to work out is made elsewhere; until
+    /// it is there the old one stands, or a word about it.
     pub(super) fn rebuild(&mut self, now: Moment) {
+        let place = self.place().clone();
+        if place.noun.is_worked_out() && self.snapshot.cluster.get().is_some() {
+            self.wants_table = true;
+            if self.tabled.as_ref() != Some(&place) {
+                self.table = Table {
+                    noun: place.noun.name(),
+                    empty: "working it out …".to_owned(),
+                    ..Table::default()
+                };
+                self.tabled = Some(place);
+                self.settle(now);
+            }
+            return;
+        }
         self.table = self.build(now);
+        self.tabled = Some(place);
         self.table.measure();
         self.settle(now);
     }
 
     pub(super) fn build(&self, now: Moment) -> Table {
-        let (rows, snapshot) = (&self.rows, &self.snapshot);
+        let (rows, snapshot) = (&*self.rows, &self.snapshot);
+        // Rates over the time that the person wants; what judges goes by the usual one.
+        let shown = rows.shown();
         let place = self.place();
         let heat = self.list().heat;
         match (place.noun, &place.name) {
             (Noun::Triage, _) => triage::list(self.triage.as_deref()),
-            (Noun::Broker, None) => broker::list(rows),
-            (Noun::Broker, Some(name)) => broker::open(rows, snapshot, name, place.tab, now),
-            (Noun::Topic, None) => topic::list(rows, self.marked_brokers(), heat),
-            (Noun::Topic, Some(name)) => topic::open(rows, snapshot, name, place.tab, self.marked_brokers(), heat, now),
-            (Noun::Group, None) => group::list(rows, now),
-            (Noun::Group, Some(name)) => group::open(rows, snapshot, name, place.tab, now),
-            (Noun::Volume, None) => volume::list(rows, snapshot),
-            (Noun::Volume, Some(name)) => volume::open(rows, snapshot, name, now),
+            (Noun::Broker, None) => broker::list(shown),
+            (Noun::Broker, Some(name)) => broker::open(shown, snapshot, name, place.tab, now),
+            (Noun::Topic, None) => topic::list(shown, self.marked_brokers(), heat),
+            (Noun::Topic, Some(name)) => {
+                topic::open(shown, snapshot, name, place.tab, self.marked_brokers(), heat, now)
+            }
+            (Noun::Group, None) => group::list(shown, now),
+            (Noun::Group, Some(name)) => group::open(shown, snapshot, name, place.tab, now),
+            (Noun::Volume, None) => volume::list(shown, snapshot),
+            (Noun::Volume, Some(name)) => volume::open(shown, snapshot, name, now),
             (Noun::Acl, None) => acl::list(snapshot, now),
             (Noun::Acl, Some(name)) => acl::open(snapshot, name, now),
             (Noun::User, None) => user::list(rows, snapshot),
@@ -145,6 +165,7 @@ impl State {
                     rows,
                     acts: &acts,
                     strict: false,
+                    changes: self.changes,
                     now,
                 };
                 match name {
@@ -159,8 +180,8 @@ impl State {
             (Noun::Cost, _) => cost::list(rows, snapshot),
             (Noun::Config, None) => config::list(rows, snapshot, now),
             (Noun::Config, Some(name)) => config::open(snapshot, name, place.tab, now),
-            (Noun::Logdir, None) => logdir::list(rows, snapshot),
-            (Noun::Logdir, Some(name)) => logdir::open(rows, snapshot, name, place.tab, now),
+            (Noun::Logdir, None) => logdir::list(shown, snapshot),
+            (Noun::Logdir, Some(name)) => logdir::open(shown, snapshot, name, place.tab, now),
             // Their rows open what they are about.
             (Noun::Quorum, _) => quorum::list(snapshot, now),
             (Noun::Throttle, _) => throttle::list(rows, snapshot, &operation::claims(&self.operations)),
@@ -174,7 +195,7 @@ impl State {
                 let own = triage.and_then(|triage| Brief::of(snapshot, rows, triage, now).ok());
                 context::list(&self.contexts, &self.origin.context, &self.health(), own.as_ref())
             }
-            (Noun::Operation, None) => operation::list(&self.operations, now),
+            (Noun::Operation, None) => operation::list(&self.operations, &self.operators, now),
             (Noun::Operation, Some(name)) => operation::open(&self.operations, name, place.tab),
         }
     }

@@ -28,6 +28,8 @@ pub struct Sheet {
     pub against: Vec<String>,
     /// The context asks why, and nobody has said.
     pub wants_reason: bool,
+    /// The flags that say when it may go on; `None` of what is done at once.
+    pub when: Option<String>,
 }
 
 impl Sheet {
@@ -61,6 +63,25 @@ pub struct Operation {
     pub steps: Vec<Step>,
     /// Its journal in words, the latest first.
     pub log: Vec<(Moment, String)>,
+}
+
+/// Somebody else who works on the cluster, as they say themselves.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Operator {
+    /// `carl@bastion-c`
+    pub who: String,
+    pub host: String,
+    /// Of an engine.
+    pub operation: Option<String>,
+    /// What the operation does, or what is on the screens.
+    pub does: String,
+    pub since: Moment,
+}
+
+/// Those whose operations are not among ours: engines of other hosts, and everybody's screens.
+pub fn elsewhere<'a>(operators: &'a [Operator], operations: &'a [Operation]) -> impl Iterator<Item = &'a Operator> {
+    let known = |one: &Operator| operations.iter().any(|own| Some(&own.id) == one.operation.as_ref());
+    operators.iter().filter(move |one| !known(one))
 }
 
 /// One step of an operation.
@@ -111,6 +132,8 @@ pub enum Answer {
     Name,
     /// Why.
     Reason,
+    /// When it may go on, as flags.
+    When,
 }
 
 /// A plan on its way to being applied.
@@ -146,8 +169,9 @@ impl Confirm {
     }
 }
 
-/// Operations, live ones first.
-pub fn list(operations: &[Operation], now: Moment) -> Table {
+/// Operations, live ones first, and after those what others are at.
+pub fn list(operations: &[Operation], operators: &[Operator], now: Moment) -> Table {
+    let others: Vec<&Operator> = elsewhere(operators, operations).collect();
     let columns = vec![
         Column::new("id", "id", 0).width(4, 14),
         Column::new("state", "state", 0).width(9, 11),
@@ -160,17 +184,59 @@ pub fn list(operations: &[Operation], now: Moment) -> Table {
     ];
     let mut operations: Vec<&Operation> = operations.iter().collect();
     operations.sort_by_key(|operation| (!operation.is_live(), std::cmp::Reverse(operation.started_at)));
+    let live = operations.iter().take_while(|operation| operation.is_live()).count();
+    let own = |some: &[&Operation]| some.iter().map(|operation| row(operation, now)).collect::<Vec<_>>();
+    let mut rows = own(&operations[..live]);
+    rows.extend(others.iter().map(|one| operator(one, now)));
+    rows.extend(own(&operations[live..]));
     Table {
         columns,
-        rows: operations.into_iter().map(|operation| row(operation, now)).collect(),
+        rows,
         noun: "operation",
         empty: "nothing has been changed from here, and nothing runs".to_owned(),
         ..Table::default()
     }
 }
 
+/// What somebody is at who has no journal here.
+fn operator(one: &Operator, now: Moment) -> Row {
+    let (id, word, note) = match &one.operation {
+        Some(id) => (
+            id.clone(),
+            "▸ elsewhere",
+            format!(
+                "it is carried out on {}: only there it can be attached to, paused or aborted",
+                one.host
+            ),
+        ),
+        None => (
+            "–".to_owned(),
+            "· present",
+            "their plans and yours do not wait for each other; talk before both change something".to_owned(),
+        ),
+    };
+    Row {
+        key: format!("{id} {} {}", one.who, one.since),
+        fields: vec![
+            Field::new(id),
+            Field::new(word).tone(Tone::Accent),
+            Field::none(),
+            Field::new(one.does.clone()),
+            Field::none(),
+            Field::none(),
+            Field::new(one.who.clone()),
+            ago(one.since, now),
+        ],
+        notes: vec![note],
+        ..Row::default()
+    }
+}
+
+fn ago(at: Moment, now: Moment) -> Field {
+    Field::new(format!("{} ago", text::age(now.duration_since(at).as_secs())))
+}
+
 fn row(operation: &Operation, now: Moment) -> Row {
-    let ago = |at: Moment| Field::new(format!("{} ago", text::age(now.duration_since(at).as_secs())));
     let percent = operation.percent.map_or_else(Field::none, |percent| Field {
         gauge: Some(percent / 100.0),
         ..Field::new(text::percent(percent)).number(percent)
@@ -189,7 +255,7 @@ fn row(operation: &Operation, now: Moment) -> Row {
                 None => Field::none(),
             },
             Field::new(operation.by.clone()),
-            operation.started_at.map_or_else(Field::none, ago),
+            operation.started_at.map_or_else(Field::none, |at| ago(at, now)),
         ],
         notes: operation.note.iter().cloned().collect(),
         opens: Some(Place::open(Noun::Operation, operation.id.clone())),

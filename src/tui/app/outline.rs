@@ -44,6 +44,7 @@ impl State {
                 width: self.width,
                 origin: self.origin.clone(),
                 rows: Arc::clone(&self.rows),
+                changes: self.changes,
                 operations: Arc::clone(&self.operations),
                 contexts: self.contexts.clone(),
                 history: vec![place],
@@ -64,6 +65,7 @@ impl State {
             return stands;
         };
         self.spent = Some(std::mem::replace(&mut self.table, table));
+        self.tabled = Some(self.place().clone());
         let ready = std::mem::take(outline.list_mut());
         self.with_list(|list, table| {
             if !list.take_over(ready, table) {
@@ -81,11 +83,12 @@ impl State {
             let brokers = rows.brokers.iter();
             brokers.map(|row| (row.id, row.zone.clone(), row.state)).collect()
         };
+        let (was, rows) = (self.rows.shown(), rows.shown());
         place.noun == Noun::Topic
             && place.name.is_none()
-            && Arc::ptr_eq(&self.rows.topics, &rows.topics)
-            && self.rows.zones == rows.zones
-            && placement(&self.rows) == placement(rows)
+            && Arc::ptr_eq(&was.topics, &rows.topics)
+            && was.zones == rows.zones
+            && placement(was) == placement(rows)
     }
 
     /// The table that was on screen before, to be freed where nobody waits.
@@ -177,6 +180,34 @@ mod tests {
         state.update(now(), news);
         assert_eq!(state.table.noun, "broker");
         assert_eq!(state.table.rows.len(), 6);
+    }
+
+    #[test]
+    fn judgements_are_made_elsewhere_and_no_key_waits_for_them() {
+        use crate::tui::app::{Action, Effect};
+        let mut state = at_topics();
+        let effects = state.update(now(), Message::Act(Action::Check));
+        assert!(effects.contains(&Effect::Make), "{effects:?}");
+        assert_eq!(
+            (state.table.rows.len(), state.table.empty.as_str()),
+            (0, "working it out …")
+        );
+        let six = Six::healthy();
+        let made = state.outline().unwrap().make(now(), facts(&six));
+        let older = Arc::new(six.snapshot.clone());
+        state.update(now(), Message::Made(older, Box::new(made)));
+        assert_eq!(state.table.rows.len(), 0, "of facts that are no longer here");
+        let made = state.outline().unwrap().make(now(), state.facts().unwrap());
+        let of = Arc::clone(&state.snapshot);
+        state.update(now(), Message::Made(of, Box::new(made)));
+        assert!(state.table.rows.len() > 50, "{}", state.table.rows.len());
+        assert!(!state.list().rows().is_empty());
+
+        // Facts that come with a table of another place find the one that is there.
+        let before = state.table.clone();
+        let effects = state.update(now(), Message::Facts(facts(&six), None));
+        assert!(effects.contains(&Effect::Make));
+        assert_eq!(state.table, before);
     }
 
     #[test]

@@ -15,6 +15,7 @@ use super::effect::Effect;
 use super::field::Tone;
 use super::place::{Noun, Place};
 use super::state::State;
+use super::text;
 
 /// One thing that the palette can do.
 #[derive(Debug, Clone, PartialEq)]
@@ -231,12 +232,18 @@ impl State {
             .filter(|word| *word != "azimuth")
             .collect();
         let noun = |word: &str| word.parse::<Noun>().ok();
-        if let ["group", rest @ .., "--window", time] = words.as_slice()
+        if let [rest @ .., "--window", time] = words.as_slice()
+            && let ["triage" | "broker" | "topic" | "group" | "volume" | "logdir", ..] = rest
             && let Ok(Time(time)) = time.parse()
         {
-            let shown = self.run_words(now, &["group", &rest.join(" ")].join(" "));
+            let quoted: Vec<String> = rest.iter().map(|word| text::word(word)).collect();
+            let shown = self.run_words(now, &quoted.join(" "));
             let window = Window::of(i64::try_from(time.as_secs()).unwrap_or(i64::MAX));
-            return [shown, vec![Effect::Window(window)]].concat();
+            let over = match self.place().noun {
+                Noun::Triage => self.set_changes(now, window),
+                _ => vec![Effect::Rates(window)],
+            };
+            return [shown, over].concat();
         }
         match words.as_slice() {
             [] => Vec::new(),

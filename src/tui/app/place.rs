@@ -51,6 +51,11 @@ impl Noun {
         }
     }
 
+    /// Its tables are judgements over the whole cluster, which a key cannot wait for.
+    pub fn is_worked_out(self) -> bool {
+        matches!(self, Self::Check | Self::Whatif)
+    }
+
     /// The pages of one opened thing; the first opens first.
     pub fn tabs(self) -> &'static [&'static str] {
         match self {
@@ -203,5 +208,48 @@ impl Place {
             (_, None, _) => vec![noun, "list"],
         };
         words.into_iter().map(str::to_owned).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use strum::IntoEnumIterator;
+
+    use super::*;
+    use crate::command::Line;
+
+    /// Something of each noun that can be opened.
+    fn opened(noun: Noun) -> Option<&'static str> {
+        Some(match noun {
+            Noun::Broker => "4",
+            Noun::Topic | Noun::Group => "orders",
+            Noun::Volume => "vol-07",
+            Noun::Operation => "7f3",
+            Noun::Acl | Noun::User => "User:billing",
+            Noun::Config => "min.insync.replicas",
+            Noun::Logdir => "5:/data",
+            Noun::Check => "rack-awareness",
+            Noun::Whatif => "az-loss euw1-az2",
+            Noun::Record => "tail orders",
+            _ => return None,
+        })
+    }
+
+    #[test]
+    fn every_screen_shows_a_command_that_there_is() {
+        for noun in Noun::iter() {
+            let open = opened(noun).map(|name| Place::open(noun, name));
+            let pages = open
+                .into_iter()
+                .flat_map(|place| (0..noun.tabs().len().max(1)).map(move |tab| Place { tab, ..place.clone() }));
+            // Records are always of a topic.
+            let list = (noun != Noun::Record).then(|| Place::list(noun));
+            for place in list.into_iter().chain(pages) {
+                let words = place.command();
+                let line = std::iter::once("azimuth".to_owned()).chain(words.clone());
+                let parsed = Line::of_arguments(line.map(Into::into));
+                assert!(parsed.is_ok(), "{words:?}: {}", parsed.unwrap_err());
+            }
+        }
     }
 }

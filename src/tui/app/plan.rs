@@ -1,6 +1,7 @@
 //! Capitals: each turns into a command line, which is worked out into a plan, read, and confirmed.
 
 use crate::command::reassign::{Intent, Verb};
+use crate::command::schedule::Begin;
 use crate::command::throttle::Verb as Throttle;
 use crate::command::value::{Assignment, Brokers};
 use crate::command::words::quote;
@@ -161,6 +162,7 @@ impl State {
                         max_rate: None,
                         max_bytes_in_flight: None,
                         overrides: Vec::new(),
+                        begin: Begin::default(),
                     },
                     _ => operation::Verb::Abort { id },
                 };

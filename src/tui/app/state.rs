@@ -16,7 +16,7 @@ use super::dialog::Dialog;
 use super::field::{Field, Tone};
 use super::frame::{Frame, Inspect, ROOMY};
 use super::list::List;
-use super::operation::Operation;
+use super::operation::{Operation, Operator};
 use super::past::Past;
 use super::place::{Layer, Noun, Place};
 use super::prompt::Prompt;
@@ -75,7 +75,11 @@ pub struct State {
     /// Until then triage opens by itself when something is wrong; `None` once a key was pressed or all was seen.
     pub(super) opens_triage_until: Option<Moment>,
     pub frozen_at: Option<Moment>,
+    /// The time of which triage tells what changed.
+    pub changes: Window,
     pub operations: Arc<Vec<Operation>>,
+    /// Who else works on the cluster.
+    pub operators: Arc<Vec<Operator>>,
     pub records: Records,
     /// Whether plans can be made and applied here.
     pub verbs: bool,
@@ -86,6 +90,10 @@ pub struct State {
     pub(super) at: usize,
     pub(super) lists: HashMap<Place, List>,
     pub table: Table,
+    /// The place that `table` is of.
+    pub(super) tabled: Option<Place>,
+    /// The table of this place is to be made elsewhere.
+    pub(super) wants_table: bool,
     /// The table before, until somebody frees it.
     pub(super) spent: Option<Table>,
     pub inspect: Inspect,
@@ -156,10 +164,17 @@ impl State {
             opens_triage_until: start
                 .triage_first
                 .then(|| start.now + jiff::SignedDuration::from_secs(OPENING)),
+            changes: Window::CHANGES,
             ..Self::default()
         };
         state.rebuild(start.now);
         state
+    }
+
+    /// What is on screen was made of them; `None` before the first.
+    pub fn facts(&self) -> Option<Facts> {
+        let triage = self.triage.clone()?;
+        Some((Arc::clone(&self.snapshot), Arc::clone(&self.rows), triage))
     }
 
     pub fn place(&self) -> &Place {
@@ -244,15 +259,36 @@ impl State {
             return words;
         }
         let mut words = self.place().command();
-        if let Some(window) = self.window().filter(|window| *window != Window::default()) {
+        let usual = match self.place().noun {
+            Noun::Triage => Window::CHANGES,
+            _ => Window::default(),
+        };
+        if let Some(window) = self.window().filter(|window| *window != usual) {
             words.extend(["--window".to_owned(), window.to_string()]);
         }
         words
     }
 
-    /// What the rates and trends on screen are over; `None` where there are none.
+    /// What the rates and trends on screen are over, or what changed is told of; `None` where there is neither.
     pub fn window(&self) -> Option<Window> {
-        matches!(self.place().noun, Noun::Group | Noun::Dashboard).then_some(self.rows.window)
+        let Place { noun, name, tab } = self.place();
+        match (noun, name, tab) {
+            (Noun::Triage, ..) => Some(self.changes),
+            // Configs, members, remedies.
+            (Noun::Broker, Some(_), 2) | (Noun::Topic, Some(_), 1) | (Noun::Logdir, Some(_), 2) => None,
+            (Noun::Broker | Noun::Topic | Noun::Group | Noun::Volume | Noun::Logdir | Noun::Dashboard, ..) => {
+                Some(self.rows.shown().window)
+            }
+            _ => None,
+        }
+    }
+
+    /// Since when it was looked at, where that is less than the time that rates are over.
+    pub fn seen_for(&self) -> Option<i64> {
+        let window = self.window().filter(|_| self.place().noun != Noun::Triage)?;
+        let oldest = self.snapshot.history.trail.oldest()?;
+        let seen = self.now.duration_since(oldest).as_secs();
+        (seen < window.seconds()).then_some(seen.max(0))
     }
 
     /// The same without the words that lead to this cluster, which the header names: for where there is little room.

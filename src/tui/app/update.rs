@@ -1,9 +1,11 @@
 //! The one function that changes the state: a message in, wishes out.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::check::triage::Status;
 use crate::model::Moment;
+use crate::model::history::Window;
 use crate::model::row::broker::BrokerState;
 
 use super::action::Action;
@@ -23,6 +25,14 @@ use super::text;
 impl State {
     /// Waits for nothing and touches nothing outside itself.
     pub fn update(&mut self, now: Moment, message: Message) -> Vec<Effect> {
+        let mut effects = self.hear(now, message);
+        if std::mem::take(&mut self.wants_table) {
+            effects.push(Effect::Make);
+        }
+        effects
+    }
+
+    fn hear(&mut self, now: Moment, message: Message) -> Vec<Effect> {
         self.now = now;
         match message {
             Message::Act(action) => return self.act(now, action),
@@ -51,6 +61,12 @@ impl State {
             }
             Message::Tick => self.expire(now),
             Message::Facts(facts, made) => return self.learn(now, facts, made),
+            // Newer facts came with a table of their own, or wished for one.
+            Message::Made(of, made) => {
+                if Arc::ptr_eq(&of, &self.snapshot) {
+                    self.adopt(now, *made);
+                }
+            }
             Message::Operations(operations) => {
                 let live = |all: &[Operation]| all.iter().filter(|one| one.is_live()).count();
                 let ended = live(&operations) < live(&self.operations);
@@ -75,6 +91,12 @@ impl State {
             }
             Message::Fleet(Err(why)) => self.notify(now, Tone::Error, why),
             Message::Past(past) => self.travelled(now, past),
+            Message::Operators(operators) => {
+                self.operators = operators;
+                if self.place().noun == Noun::Operation {
+                    self.rebuild(now);
+                }
+            }
             Message::Records(batch) => self.receive(now, batch),
             Message::Planned(words, planned) => self.planned(now, &words, planned),
             Message::Applied(Ok(text)) => self.notify(now, Tone::Ok, text),
@@ -119,7 +141,7 @@ impl State {
             Action::Group => return self.go(now, Place::list(Noun::Group)),
             Action::Volume => return self.go(now, Place::list(Noun::Volume)),
             Action::Relieve => return self.open_page(now, 2),
-            Action::Window if self.offers(action) => return vec![Effect::Window(self.rows.window.next())],
+            Action::Window if self.offers(action) => return self.widen(now),
             Action::Config => return self.go(now, Place::list(Noun::Config)),
             Action::Operation if self.verbs => return self.go(now, Place::list(Noun::Operation)),
             Action::Acl => return self.go(now, Place::list(Noun::Acl)),
@@ -286,6 +308,21 @@ impl State {
                 self.rebuild(now);
             }
         }
+    }
+
+    /// The next longer time for what is on screen.
+    fn widen(&mut self, now: Moment) -> Vec<Effect> {
+        match (self.place().noun, self.window()) {
+            (Noun::Triage, Some(window)) => self.set_changes(now, window.next_changes()),
+            (_, Some(window)) => vec![Effect::Rates(window.next())],
+            (_, None) => Vec::new(),
+        }
+    }
+
+    pub(super) fn set_changes(&mut self, now: Moment, window: Window) -> Vec<Effect> {
+        self.changes = window;
+        self.notify(now, Tone::Muted, format!("CHANGED tells of the last {window}"));
+        vec![Effect::Changes(window)]
     }
 
     fn sort_menu(&self) -> Menu {

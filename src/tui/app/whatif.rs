@@ -21,7 +21,7 @@ pub fn list(rows: &Rows, snapshot: &Snapshot) -> Table {
         Column::new("under_min_isr", "under min ISR", 0).width(13, 13).right(),
         Column::new("at_min_isr", "at min ISR", 2).width(10, 10).right(),
         Column::new("leaders", "leaders move", 1).width(12, 12).right(),
-        Column::new("because", "because", 1).width(10, 80),
+        Column::new("because", "because", 0).width(10, 80),
     ];
     let zones = rows.zones.iter().map(|zone| {
         (
@@ -197,7 +197,7 @@ fn lost(loss: &Loss) -> Table {
         Column::new("leaders", "leaders", 0).width(7, 14).right(),
         Column::new("limit", "limit", 0).width(7, 16).right(),
         Column::new("disk", "disk", 0).width(7, 16).right(),
-        Column::new("detail", "", 1).width(10, 120),
+        Column::new("detail", "why, and where", 0).width(14, 120),
     ];
     let mut rows: Vec<Row> = Vec::new();
     let all = loss

@@ -1,8 +1,5 @@
 //! The operations of a cluster as they change, whoever started them: their journals, and what live engines tell.
 
-use std::collections::BTreeMap;
-use std::fs::Metadata;
-use std::os::unix::fs::MetadataExt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,10 +8,10 @@ use tokio::time::timeout;
 
 use crate::check::Reach;
 use crate::model::Snapshot;
-use crate::model::throttle::{Claim, Setting};
+use crate::model::throttle::Setting;
 use crate::operation::client::Client;
-use crate::operation::folder::ledger;
-use crate::operation::{Entry, Folder, Ground, Id, Journal, Status, StepState};
+use crate::operation::shelf::Shelf;
+use crate::operation::{Entry, Folder, Ground, Id, Status, StepState};
 use crate::plan::summary;
 use crate::plan::{Kind, Plan};
 use crate::tui::app::operation::{Operation, Step};
@@ -23,15 +20,6 @@ use crate::tui::app::operation::{Operation, Step};
 const LOOK: Duration = Duration::from_secs(1);
 /// How long an engine may take to tell.
 const TELL: Duration = Duration::from_millis(500);
-
-/// What of a journal tells whether it has changed.
-type Mark = (u64, i64, i64);
-
-/// Journals as they were read last. Those that are over are not read again.
-#[derive(Default)]
-struct Shelf {
-    read: BTreeMap<Id, (Mark, Status, Vec<Entry>)>,
-}
 
 /// Publishes the operations whenever they change, until nobody listens.
 pub async fn watch(
@@ -52,7 +40,7 @@ pub async fn watch(
         shelf = looked.await.unwrap_or_default();
         let claims = shelf.claims();
         let mut operations = Vec::new();
-        for (id, (_, status, entries)) in &shelf.read {
+        for (id, (status, entries)) in shelf.read() {
             let live = if status.alive { live(&folder, id).await } else { None };
             let held = claims.iter().filter(|claim| claim.operation == id.as_str());
             let held = held.map(|claim| claim.setting.clone()).collect();
@@ -93,41 +81,6 @@ async fn live(folder: &Folder, id: &Id) -> Option<Status> {
     timeout(TELL, told).await.ok()?
 }
 
-impl Shelf {
-    /// Which operation holds which throttle.
-    fn claims(&self) -> Vec<Claim> {
-        let told = self.read.iter();
-        let told: Vec<_> = told
-            .map(|(id, (_, status, entries))| {
-                let about = entries.iter().filter(|entry| entry.event.is_about_throttles());
-                (id.clone(), status.phase.is_over(), about.cloned().collect())
-            })
-            .collect();
-        ledger(&told)
-    }
-
-    fn look(&mut self, folder: &Folder) {
-        let ids = folder.ids().unwrap_or_default();
-        self.read.retain(|id, _| ids.contains(id));
-        for id in ids {
-            let path = folder.journal(&id);
-            let Ok(mark) =
-                std::fs::metadata(&path).map(|file: Metadata| (file.size(), file.mtime(), file.mtime_nsec()))
-            else {
-                continue;
-            };
-            let known = self.read.get(&id);
-            if known.is_some_and(|(before, status, _)| *before == mark && status.phase.is_over()) {
-                continue;
-            }
-            // One that cannot be read is told by the command line; it must not hide the others here.
-            if let (Ok(status), Ok(entries)) = (folder.status(&id), Journal::read(&path)) {
-                self.read.insert(id, (mark, status, entries));
-            }
-        }
-    }
-}
-
 fn shape(status: &Status, entries: &[Entry], held: Vec<Setting>) -> Operation {
     let progress = status.progress.as_ref().filter(|_| !status.phase.is_over());
     Operation {
@@ -162,7 +115,8 @@ fn waits(status: &Status) -> Option<String> {
 
 fn verb(plan: &Plan) -> &'static str {
     match plan.kind {
-        Kind::Reassign => "reassign",
+        Kind::Reassign | Kind::ReassignCancel => "reassign",
+        Kind::RecordSend | Kind::RecordCheck => "record",
         Kind::LeaderMove | Kind::LeaderRestore | Kind::LeaderElect => "leader",
         Kind::GroupReset | Kind::GroupDelete => "group",
         Kind::TransactionAbort => "transaction",

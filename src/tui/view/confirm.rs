@@ -53,6 +53,7 @@ pub fn render(frame: &mut Frame<'_>, confirm: &Confirm, state: &State, theme: &T
             let ask = match (answer, &sheet.confirm) {
                 (Answer::Name, name) => format!("type {} to apply: ", name.as_deref().unwrap_or_default()),
                 (Answer::Reason, _) if sheet.against.is_empty() => "why: ".to_owned(),
+                (Answer::When, _) => "when: ".to_owned(),
                 (Answer::Reason, _) => format!("why go on against {}: ", sheet.against.join(", ")),
             };
             let cursor = inside.x + ask.width() as u16 + typed.cursor() as u16;
@@ -82,6 +83,7 @@ fn keys<'a>(confirm: &Confirm, state: &State, theme: &Theme) -> Line<'a> {
     let keys = [
         ("A", apply, sheet.blocked.is_none()),
         ("O", against, !sheet.against.is_empty()),
+        ("W", "when".to_owned(), sheet.when.is_some()),
         ("E", "edit".to_owned(), true),
         ("S", "save".to_owned(), true),
         ("esc", "leave".to_owned(), true),

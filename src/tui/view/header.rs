@@ -7,6 +7,7 @@ use unicode_width::UnicodeWidthStr;
 
 use super::style;
 use crate::tui::app::State;
+use crate::tui::app::operation::elsewhere;
 use crate::tui::theme::{Role, Theme};
 use crate::tui::widget::span::clip;
 
@@ -120,6 +121,12 @@ fn right(state: &State, theme: &Theme) -> Vec<Piece> {
             spans: vec![Span::styled(text, theme.style(role))],
         });
     }
+    if let Some(text) = others(state) {
+        pieces.push(Piece {
+            rank: 2,
+            spans: vec![Span::styled(text, theme.style(Role::Accent))],
+        });
+    }
     if let Some(spans) = findings(state, theme) {
         pieces.push(Piece { rank: 1, spans });
     }
@@ -147,6 +154,20 @@ fn right(state: &State, theme: &Theme) -> Vec<Piece> {
         });
     }
     pieces
+}
+
+/// Who else is at work: what an engine of another host does, or whose screens are open.
+fn others(state: &State) -> Option<String> {
+    let others: Vec<_> = elsewhere(&state.operators, &state.operations).collect();
+    let first = others.iter().find(|one| one.operation.is_some()).or(others.first())?;
+    let what = match first.operation {
+        Some(_) => format!("⚙ {} {}", clip(&first.does, 28), first.who),
+        None => format!("with {}", first.who),
+    };
+    Some(match others.len() {
+        1 => what,
+        many => format!("{what} +{}", many - 1),
+    })
 }
 
 /// How much triage has found, the gravest first; `!` leads there.

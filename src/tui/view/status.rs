@@ -5,6 +5,7 @@ use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 
 use super::style;
+use crate::model::history::Window;
 use crate::tui::app::State;
 use crate::tui::app::place::Noun;
 use crate::tui::app::text;
@@ -128,8 +129,17 @@ fn right(state: &State, theme: &Theme) -> Vec<(u8, Span<'static>)> {
     if list.heat {
         spans.push((0, Span::styled("heat: bytes", theme.style(Role::Match))));
     }
-    if let Some(window) = state.window() {
-        spans.push((1, Span::raw(format!("rates over {window}"))));
+    // Triage says itself that it tells of the last hour.
+    let told = |window: &Window| state.place().noun != Noun::Triage || *window != Window::CHANGES;
+    if let Some(window) = state.window().filter(told) {
+        let what = match state.place().noun {
+            Noun::Triage => "changes of",
+            _ => "rates over",
+        };
+        let seen = state.seen_for().map(|seconds| format!(", {} seen", text::age(seconds)));
+        // The usual time is worth a word only where there is room.
+        let rank = if window == Window::default() { 4 } else { 1 };
+        spans.push((rank, Span::raw(format!("{what} {window}{}", seen.unwrap_or_default()))));
     }
     if state.table.rows.len() > 1 {
         spans.extend(order(state, theme));

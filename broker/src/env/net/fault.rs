@@ -7,6 +7,9 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
+use crate::env::random::Random;
+use crate::env::world::World;
+
 /// What happens on a link.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -65,6 +68,7 @@ impl Faults {
         Way {
             addr: addr.into(),
             rules: self.rules.subscribe(),
+            latency: None,
         }
     }
 }
@@ -74,9 +78,44 @@ impl Faults {
 pub(super) struct Way {
     addr: Arc<str>,
     rules: watch::Receiver<Vec<Rule>>,
+    latency: Option<Latency>,
+}
+
+/// How long things take on a link of a [`World`].
+#[derive(Debug, Clone)]
+pub(super) struct Latency {
+    random: Random,
+    link: u64,
+}
+
+impl Latency {
+    pub fn of(random: Random, link: u64) -> Self {
+        Self { random, link }
+    }
+
+    /// Half a millisecond as a rule, now and then forty.
+    fn draw(&self) -> Duration {
+        let most = if self.random.below(50) == 0 { 40_000 } else { 1_000 };
+        Duration::from_micros(self.random.below(most))
+    }
 }
 
 impl Way {
+    /// The same, on which things take time.
+    pub fn slowly(self, latency: Latency) -> Self {
+        Self {
+            latency: Some(latency),
+            ..self
+        }
+    }
+
+    /// Notes what arrives, where that is kept.
+    pub fn passes(&self, bytes: &[u8]) {
+        if let (Some(latency), Some(world)) = (&self.latency, World::here()) {
+            world.pass(latency.link, bytes);
+        }
+    }
+
     /// Waits as long as it takes to connect, beyond what the system needs.
     ///
     /// # Errors
@@ -113,7 +152,8 @@ impl Way {
             Effect::Delay(ms) => Some(Duration::from_millis(ms)),
             _ => None,
         });
-        delays.max().unwrap_or_default()
+        let latency = self.latency.as_ref().map(Latency::draw).unwrap_or_default();
+        latency + delays.max().unwrap_or_default()
     }
 
     fn has(&self, wanted: Effect) -> bool {

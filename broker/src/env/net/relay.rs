@@ -5,26 +5,30 @@ use std::io;
 use bytes::{Bytes, BytesMut};
 use futures::future::{Either, select, try_join};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use super::fault::Way;
+use super::memory;
+use super::socket::{Socket, SocketRead, SocketWrite};
 
 const CHUNK: usize = 64 << 10;
 /// Chunks on their way in one direction; the sender waits beyond that, as on any link with a finite window.
 const ON_THE_WAY: usize = 64;
 
 /// The near end of a connection whose far end is `peer`.
-pub(super) async fn through(peer: TcpStream, way: Way) -> io::Result<TcpStream> {
-    let (near, inner) = pair().await?;
+pub(super) async fn through(peer: Socket, way: Way) -> io::Result<Socket> {
+    let (near, inner) = match peer {
+        Socket::Tcp(_) => pair().await?,
+        Socket::Memory(_) => memory::pair(),
+    };
     tokio::spawn(run(inner, peer, way));
     Ok(near)
 }
 
 /// Two ends of one connection within this process.
-async fn pair() -> io::Result<(TcpStream, TcpStream)> {
+async fn pair() -> io::Result<(Socket, Socket)> {
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let near = TcpStream::connect(listener.local_addr()?).await?;
     loop {
@@ -33,13 +37,13 @@ async fn pair() -> io::Result<(TcpStream, TcpStream)> {
         if from == near.local_addr()? {
             near.set_nodelay(true)?;
             inner.set_nodelay(true)?;
-            return Ok((near, inner));
+            return Ok((near.into(), inner.into()));
         }
     }
 }
 
 /// Passes everything on until both sides are done, one breaks, or the way is cut.
-async fn run(near: TcpStream, far: TcpStream, mut way: Way) {
+pub(super) async fn run(near: Socket, far: Socket, mut way: Way) {
     let (near_in, near_out) = near.into_split();
     let (far_in, far_out) = far.into_split();
     let both = try_join(pass(near_in, far_out, way.clone()), pass(far_in, near_out, way.clone()));
@@ -49,7 +53,7 @@ async fn run(near: TcpStream, far: TcpStream, mut way: Way) {
     }
 }
 
-async fn pass(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, mut way: Way) -> io::Result<()> {
+async fn pass(mut from: SocketRead, mut to: SocketWrite, mut way: Way) -> io::Result<()> {
     let (queue, mut queued) = mpsc::channel::<(Instant, Bytes)>(ON_THE_WAY);
     let mut delays = way.clone();
     let taken = async move {
@@ -69,6 +73,7 @@ async fn pass(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, mut way: Way) -> 
                 tokio::time::sleep_until(due).await;
             }
             way.heard().await;
+            way.passes(&chunk);
             to.write_all(&chunk).await?;
         }
         way.heard().await;

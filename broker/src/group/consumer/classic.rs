@@ -4,10 +4,10 @@
 use std::collections::BTreeSet;
 
 use kafka_protocol::ResponseError;
-use uuid::Uuid;
 
 use super::migration::{by_id, by_name};
 use super::{ClassicMember, Consumer, Progress, Scene, Subscriber, Told, Turn};
+use crate::env::random;
 use crate::group::embedded::{self, Subscription};
 use crate::group::{Group, JoinRequest, Joined, Leaver, Reply, SyncRequest, Synced, Write};
 
@@ -191,7 +191,7 @@ impl Consumer {
             .map(str::to_owned);
         let known = self.members.contains_key(&id) || former.is_some();
         self.has_room(scene, known).map_err(|(error, _)| (error, None))?;
-        let new_id = |prefix: &str| format!("{prefix}-{}", Uuid::new_v4());
+        let new_id = |prefix: &str| format!("{prefix}-{}", random::uuid());
         match (&request.instance, former) {
             (None, _) if id.is_empty() => match request.needs_known_id {
                 true => Err((ResponseError::MemberIdRequired, Some(new_id(&request.client_id)))),

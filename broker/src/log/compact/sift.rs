@@ -18,6 +18,8 @@ pub(super) struct Sift {
     aborted: HashMap<i64, Vec<(Offset, Offset)>>,
     /// By producer: what it is remembered by.
     last: HashMap<i64, LastBatch>,
+    /// By producer: the last offset of its data within the pass.
+    last_here: HashMap<i64, Offset>,
     /// Producers of which data was seen since their last marker.
     seen: HashSet<i64>,
     /// Markers that stay, by producer and offset.
@@ -43,11 +45,27 @@ impl Sift {
         Self {
             aborted: by_producer,
             last,
+            last_here: HashMap::new(),
             seen: HashSet::new(),
             markers: HashSet::new(),
             now_ms,
             retention_ms,
         }
+    }
+
+    /// Sees the header of every batch of the pass, before any is judged.
+    pub fn note(&mut self, header: &Header) {
+        if header.has_producer() && !header.is_control() {
+            self.last_here.insert(header.producer_id, header.last_offset());
+        }
+    }
+
+    /// Whether a producer that is still known would be forgotten without this batch. What it wrote after the pass may be
+    /// truncated yet, and then this is its last: Kafka's cleaner does not keep it, and such a producer is refused for good.
+    fn is_remembered_by(&self, header: &Header) -> bool {
+        let known = self.last.get(&header.producer_id);
+        let last_here = self.last_here.get(&header.producer_id) == Some(&header.last_offset());
+        header.has_producer() && (is_last_of(header, known) || (known.is_some() && last_here))
     }
 
     /// Whether a batch of data belongs to an aborted transaction.
@@ -128,7 +146,7 @@ impl Sift {
     fn remember(&self, batch: Batch, newest: &Newest) -> Result<Option<Batch>, Error> {
         let header = &batch.header;
         let last_of_all = header.next_offset() == newest.end();
-        let needed = last_of_all || (header.has_producer() && is_last_of(header, self.last.get(&header.producer_id)));
+        let needed = last_of_all || self.is_remembered_by(header);
         match needed {
             true if header.count == 0 => Ok(Some(batch)),
             true => Ok(Some(batch.with_only(&[], None)?)),

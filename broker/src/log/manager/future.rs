@@ -11,6 +11,7 @@ use uuid::Uuid;
 
 use super::directory::Directory;
 use super::{Entry, LogManager, directory};
+use crate::env::random;
 use crate::id::TopicPartition;
 use crate::log::{Error, Log, LogConfig};
 
@@ -59,7 +60,7 @@ pub fn can_move(topic: &str, partition: i32) -> bool {
 }
 
 fn name(topic: &str, partition: i32) -> String {
-    format!("{topic}-{partition}.{}{SUFFIX}", Uuid::new_v4().simple())
+    format!("{topic}-{partition}.{}{SUFFIX}", random::uuid().simple())
 }
 
 impl LogManager {

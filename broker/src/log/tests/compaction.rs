@@ -240,6 +240,40 @@ fn aborted_records_go_and_markers_stay_as_long_as_they_are_needed() {
     assert_eq!(log.last_stable(log.end()), log.end());
 }
 
+/// What a producer wrote after the last that is compacted may not be committed yet.
+#[test]
+fn a_producer_is_remembered_by_what_precedes_a_truncation() {
+    let home = bench(600);
+    let log = home.open(true);
+    let write = |producer: i64, sequence: i32, key: u8| {
+        let mut batch = BatchBuilder::new().producer(producer, 0, sequence);
+        batch.add(NOW, Some(&[key]), Some(&[0; 40]));
+        log.append_as_leader(batch.build().unwrap(), 0).unwrap();
+    };
+    // The producer's first record is the newest of its key, its others are not.
+    write(7, 0, 100);
+    for sequence in 1..12 {
+        write(7, sequence, 1);
+        write(8, sequence - 1, 1);
+    }
+    let committed = log.end();
+    write(7, 12, 1);
+    log.set_high_watermark(committed);
+    assert!(log.compact().unwrap().is_some());
+    let end = log.cleaned_to();
+    assert!(end > 2 && end < committed);
+    let last_within = |log: &Log| {
+        let known = log.active_producers();
+        known.iter().find(|it| it.id == 7).map(|it| it.last_sequence)
+    };
+    log.truncate_to(end).unwrap();
+    // Two producers took turns after the first record.
+    let expected = i32::try_from(end / 2).unwrap();
+    assert_eq!(last_within(&log), Some(expected));
+    drop(log);
+    assert_eq!(last_within(&home.open(false)), Some(expected));
+}
+
 #[test]
 fn a_crash_at_any_step_of_a_swap_is_made_good_by_the_next_start() {
     let mut home = bench(600);

@@ -102,6 +102,31 @@ fn a_token_comes_from_a_file_or_a_command() {
 }
 
 #[test]
+fn a_token_endpoint_is_named_in_javas_words_and_in_librdkafkas() {
+    let head = "security.protocol=SASL_SSL\nsasl.mechanism=OAUTHBEARER\n\
+                sasl.oauthbearer.token.endpoint.url=https://idp/token\n";
+    let java = "sasl.jaas.config=org.apache.kafka.common.security.oauthbearer.OAuthBearerLoginModule required \
+                clientId=\"azimuth\" clientSecret=\"open sesame\" scope=\"kafka\" extension_logicalCluster=\"lkc-1\";\n";
+    let librdkafka = "sasl.oauthbearer.method=oidc\nsasl.oauthbearer.client.id=azimuth\n\
+                      sasl.oauthbearer.client.secret=open sesame\nsasl.oauthbearer.scope=kafka\n\
+                      sasl.oauthbearer.extensions=logicalCluster=lkc-1\n";
+    let wanted = Sasl::Endpoint(Box::new(TokenEndpoint {
+        url: "https://idp/token".to_owned(),
+        client_id: Secret::text("azimuth"),
+        client_secret: Secret::text("open sesame"),
+        scope: Some("kafka".to_owned()),
+        extensions: [("logicalCluster".to_owned(), "lkc-1".to_owned())].into(),
+        trust: None,
+        encodes_header: false,
+    }));
+    for lines in [java, librdkafka] {
+        let found = security(&format!("{head}{lines}")).unwrap();
+        assert_eq!(found.sasl.as_ref(), Some(&wanted));
+        assert!(!format!("{found:?}").contains("sesame"));
+    }
+}
+
+#[test]
 fn what_cannot_be_honoured_names_the_line_and_the_way_round() {
     let head = "security.protocol=SASL_SSL\n";
     for (lines, wanted) in [
@@ -126,7 +151,15 @@ fn what_cannot_be_honoured_names_the_line_and_the_way_round() {
         ),
         (
             "sasl.mechanism=OAUTHBEARER\nsasl.oauthbearer.token.endpoint.url=https://idp/token\n",
-            "f:3: sasl.oauthbearer.token.endpoint.url: tokens are not fetched",
+            "sasl.oauthbearer.token.endpoint.url: it needs a client and its secret",
+        ),
+        (
+            "sasl.mechanism=OAUTHBEARER\nsasl.oauthbearer.token.endpoint.url=idp/token\n",
+            "f:3: sasl.oauthbearer.token.endpoint.url: `idp/token` is no URL",
+        ),
+        (
+            "sasl.mechanism=OAUTHBEARER\nsasl.jaas.config=a.OAuthBearerLoginModule required unsecuredLoginStringClaim_sub=\"x\";\n",
+            "f:3: sasl.jaas.config: tokens are not made here",
         ),
         (
             "enable.ssl.certificate.verification=false\n",

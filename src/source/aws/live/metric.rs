@@ -227,12 +227,24 @@ fn entry<'a, T: Default>(map: &'a mut BTreeMap<String, T>, id: &str) -> &'a mut 
 fn newest(points: impl Iterator<Item = (i64, f64)>, series: &Series<'_>, now: i64, clock_factor: u32) -> Option<Point> {
     let period = i64::from(series.period);
     let is_sum = series.stat == "Sum";
-    let (at, value) = points
-        .filter(|(at, _)| !is_sum || at + (period + SETTLE_SECONDS) / i64::from(clock_factor) <= now)
-        .max_by_key(|(at, _)| *at)?;
+    let factor = i64::from(clock_factor);
+    let settled = |(at, _): &(i64, f64)| !is_sum || at + (period + SETTLE_SECONDS) / factor <= now;
+    let value = |value: f64| if is_sum { value / period as f64 } else { value };
+    let points: Vec<(i64, f64)> = points.filter(settled).map(|(at, of)| (at, value(of))).collect();
+    let (at, value) = points.iter().copied().max_by_key(|(at, _)| *at)?;
+    // The points whose periods lie in the time that ends with the newest one's.
+    let mean = |seconds: i64| {
+        let within = points
+            .iter()
+            .filter(|(other, _)| at - other <= (seconds - period).max(0) / factor);
+        let (sum, count) = within.fold((0.0, 0), |(sum, count), (_, value)| (sum + value, count + 1));
+        (count > 0).then(|| sum / f64::from(count))
+    };
     Some(Point {
         at: Moment::from_second(at).ok()?,
-        value: if is_sum { value / period as f64 } else { value },
+        value,
+        over_5m: mean(300),
+        over_10m: mean(600),
     })
 }
 
@@ -252,6 +264,24 @@ mod tests {
             "the last minutes of 900 may not have arrived"
         );
         assert_eq!(at(100), None);
+    }
+
+    #[test]
+    fn means_are_of_the_periods_that_lie_in_their_time() {
+        let minutes = &attachment_series("vol-1", "i-1")[4];
+        let points = (0..20).map(|minute| (minute * 60, minute as f64));
+        let point = newest(points, minutes, 19 * 60 + 1, 1).unwrap();
+        assert_eq!(
+            (point.value, point.over_5m, point.over_10m),
+            (19.0, Some(17.0), Some(14.5))
+        );
+        let five = &volume_series("vol-1", "gp3")[0];
+        let points = [(900, 30_000.0), (600, 60_000.0), (300, 90_000.0)];
+        let point = newest(points.into_iter(), five, 1260, 1).unwrap();
+        assert_eq!(
+            (point.value, point.over_5m, point.over_10m),
+            (100.0, Some(100.0), Some(150.0))
+        );
     }
 
     #[test]
