@@ -19,8 +19,10 @@ use crate::check::{Findings, Triage};
 use crate::command::recorder::Recorder;
 use crate::command::words::quote;
 use crate::command::{Line, Output};
+use crate::model::history::Window;
 use crate::model::row::group::GroupRow;
 use crate::model::{Moment, Snapshot};
+use crate::operation::shelf::Shelf;
 use crate::settings::pin::Pins;
 
 /// How often CloudWatch is told: the resolution of its standard metrics.
@@ -78,6 +80,7 @@ pub async fn run(line: &Line, asked: &Recorder) -> Result<Exit, Failure> {
     let ended = ended();
     tokio::pin!(ended);
     let mut findings = Findings::default();
+    let mut shelf = Shelf::default();
     let (mut said, mut last) = (None::<String>, Exit::Done);
     loop {
         let snapshot = tokio::select! {
@@ -91,11 +94,13 @@ pub async fn run(line: &Line, asked: &Recorder) -> Result<Exit, Failure> {
         let looked = Arc::clone(&snapshot);
         let worked = tokio::task::spawn_blocking(move || {
             let groups = GroupRow::all_over(&looked, now, Default::default());
-            (judge(&looked, now, false), groups)
+            let judged = judge(&looked, now, false, Window::CHANGES, &mut shelf);
+            (judged, groups, shelf)
         });
-        let (judged, groups) = worked
+        let (judged, groups, kept) = worked
             .await
             .map_err(|error| Failure::new(Exit::Bug, format!("the rules broke off: {error}")))?;
+        shelf = kept;
         findings
             .news(&judged, now)
             .into_iter()

@@ -128,7 +128,7 @@ pub(super) fn judge_past(snapshot: &Snapshot, now: Moment) -> check::Triage {
         rows: &rows,
         acts: &[],
         strict: false,
-        changes: Window::default(),
+        changes: Window::CHANGES,
         now,
     })
 }

@@ -8,6 +8,7 @@ use crate::check::brief::Brief;
 use crate::check::{Facts, Triage};
 use crate::feed::{Needs, Section, Sources, collect};
 use crate::model::Moment;
+use crate::model::history::Window;
 use crate::model::row::Rows;
 use crate::settings::context::Contexts;
 use crate::settings::target::{self, Asked};
@@ -59,6 +60,7 @@ async fn one(name: &str, asked: &Asked, paths: &Paths, deadline: Duration) -> Re
             rows: &rows,
             acts: &[],
             strict: false,
+            changes: Window::CHANGES,
             now,
         });
         Brief::of(&snapshot, &rows, &triage, now)
