@@ -69,6 +69,7 @@ mod tests {
             rows: &rows,
             acts: &[],
             strict: false,
+            changes: crate::model::history::Window::CHANGES,
             now: now(),
         });
         assert!(Brief::of(&nothing, &rows, &triage, now()).is_err());

@@ -235,7 +235,7 @@ mod tests {
     #[test]
     fn scrapes_and_points_become_gauges_with_their_own_moments() {
         let at = Moment::from_second(1_800_000_000).unwrap();
-        let point = |value| Some(Point { at, value });
+        let point = |value| Some(Point::new(at, value));
         let told = InstanceMetrics {
             cpu_percent: point(12.0),
             ..InstanceMetrics::default()
