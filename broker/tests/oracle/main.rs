@@ -19,7 +19,6 @@
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::print_stdout,
-    clippy::print_stderr,
     reason = "a test may stop at the first surprise, and tells what it finds"
 )]
 
