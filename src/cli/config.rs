@@ -12,7 +12,6 @@ use crate::model::row::config::{ConfigCell, ConfigRow, Held, OverrideRow, docume
 use crate::model::{BrokerId, Snapshot};
 use crate::operation::prepare;
 use crate::plan::intent::Intent;
-use crate::plan::schedule::Schedule;
 use crate::settings::Secret;
 
 pub async fn answer(line: &Line, verb: &Verb) -> Result<Answer, Failure> {
@@ -38,13 +37,8 @@ pub async fn change(line: &Line, verb: &Verb, intent: Intent, overrides: &[Strin
     let files = verb.files().into_iter();
     let files = files.map(|(name, file)| (name, Secret::File(file.into())));
     let wish = Wish {
-        intent,
-        saved: None,
-        overrides,
-        detach: false,
-        schedule: Schedule::default(),
-        skip_drifted: false,
         secrets: prepare::secrets(files).map_err(Failure::usage)?,
+        ..Wish::of(intent, overrides)
     };
     change::run(line, wish).await
 }

@@ -15,7 +15,6 @@ use crate::model::row::user::UserRow;
 use crate::model::user::Credential;
 use crate::operation::{Secrets, prepare};
 use crate::plan::intent::Intent;
-use crate::plan::schedule::Schedule;
 use crate::plan::user::PASSWORD;
 use crate::settings::Secret;
 
@@ -46,13 +45,8 @@ pub async fn change(line: &Line, verb: &Verb, intent: Intent, overrides: &[Strin
         _ => Secrets::default(),
     };
     let wish = Wish {
-        intent,
-        saved: None,
-        overrides,
-        detach: false,
-        schedule: Schedule::default(),
-        skip_drifted: false,
         secrets,
+        ..Wish::of(intent, overrides)
     };
     change::run(line, wish).await
 }

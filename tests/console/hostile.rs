@@ -222,7 +222,6 @@ fn what_strangers_write_acts_on_no_terminal_and_moves_no_column() {
         "check run",
         "quota list -o csv",
         "group list -o csv",
-        "group list -o yaml",
         "group list -o name",
         "broker list -o wide",
         "config list -o csv",

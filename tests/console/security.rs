@@ -193,11 +193,13 @@ impl Secured {
         let store = folder.path().join("broker.pem");
         fs::write(&store, format!("{key}{chain}")).unwrap();
         let scram = "org.apache.kafka.common.security.scram.ScramLoginModule required;";
+        // Its brokers log in too, unless there is nothing at all to log in with.
+        let unsecured = UNSECURED.replace(';', " unsecuredLoginStringClaim_sub=\"node\";");
         let properties = format!(
             "listener.security.protocol.map=CLIENTS:SASL_SSL,MUTUAL:SSL,PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT\n\
              inter.broker.listener.name=PLAINTEXT\n\
              listener.name.clients.sasl.enabled.mechanisms=PLAIN,SCRAM-SHA-256,SCRAM-SHA-512,OAUTHBEARER\n\
-             listener.name.clients.oauthbearer.sasl.jaas.config={UNSECURED}\n\
+             listener.name.clients.oauthbearer.sasl.jaas.config={unsecured}\n\
              listener.name.clients.plain.sasl.jaas.config={PLAIN}\n\
              listener.name.clients.scram-sha-256.sasl.jaas.config={scram}\n\
              listener.name.clients.scram-sha-512.sasl.jaas.config={scram}\n\

@@ -196,25 +196,6 @@ const TOUR: &[Stop] = &[
         ("config ▸ ", "config show min.insync.replicas"),
         &["brokers have"],
     ),
-    stop("check", "7", ("check", "check run"), &["Deployment", "pass"]).by_name(":check\r"),
-    stop(
-        "check-one",
-        ":check run rack-awareness\r",
-        ("check ▸ rack-awareness", "check run rack-awareness"),
-        &["evidence", "said in 2018"],
-    ),
-    stop(
-        "whatif",
-        ":whatif\r",
-        ("whatif", "whatif list"),
-        &["a zone is lost", "restart 6", "add-broker 3"],
-    ),
-    stop(
-        "whatif-az-loss",
-        ":whatif az-loss use1-az1\r",
-        ("whatif ▸ az-loss use1-az1", "whatif az-loss use1-az1"),
-        &["clients go on"],
-    ),
     stop("context", "0", ("context", "context list"), &["demo"]).by_name(":context\r"),
     stop(
         "operation",
@@ -248,14 +229,7 @@ const TOUR: &[Stop] = &[
         &["orders:0:0"],
     ),
     stop("record-hex", "\t\t", ("record ▸ ", "record read orders"), &["00000000"]),
-    stop(
-        "plan",
-        ":leader move --from-broker 5\r",
-        ("record ▸ ", ""),
-        &["leader move --from-broker 5", "undo"],
-    ),
-    stop("acl-rules", "q8E", ("acl", ""), &["scope all"]),
-    stop("help", "\u{1b}2?", ("broker", ""), &["keys on broker"]),
+    stop("help", "2?", ("broker", ""), &["keys on broker"]),
     stop(
         "palette",
         "q:",

@@ -9,7 +9,7 @@
 mod keys;
 mod sift;
 
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -97,7 +97,10 @@ impl Log {
         };
         let newest = self.newest(&mut pass)?;
         for source in &pass.sources {
-            each_header(source, |header| pass.sift.note(header))?;
+            each(source, Scan::header, |header| {
+                pass.sift.note(&header);
+                Ok(())
+            })?;
         }
         let mut done = Compacted {
             bytes_before: 0,
@@ -190,7 +193,7 @@ impl Log {
                 if newest.len() >= KEYS_MAX {
                     break;
                 }
-                each(source, |batch| {
+                each(source, Scan::whole, |batch| {
                     self.go_on()?;
                     if batch.header.is_control() || pass.sift.is_aborted(&batch.header) {
                         return Ok(());
@@ -218,7 +221,7 @@ impl Log {
         let mut waiting: Vec<Batch> = Vec::new();
         let mut waiting_bytes = 0;
         for source in group {
-            each(source, |batch| {
+            each(source, Scan::whole, |batch| {
                 self.go_on()?;
                 let Some(kept) = sift.keep(batch, newest)? else {
                     return Ok(());
@@ -314,27 +317,16 @@ impl Log {
     }
 }
 
-/// Gives every batch of a segment to `see`.
-fn each(source: &Source, mut see: impl FnMut(Batch) -> Result<(), Error>) -> Result<(), Error> {
+/// Gives every batch of a segment to `see`: whole, or as much of it as `next` reads.
+fn each<T>(
+    source: &Source,
+    next: fn(&mut Scan) -> io::Result<Step<T>>,
+    mut see: impl FnMut(T) -> Result<(), Error>,
+) -> Result<(), Error> {
     let mut scan = Scan::new(Arc::clone(&source.file), 0, source.size);
     loop {
-        match scan.whole().map_err(Error::io(source.file.path()))? {
+        match next(&mut scan).map_err(Error::io(source.file.path()))? {
             Step::Batch { batch, .. } => see(batch)?,
-            Step::End => return Ok(()),
-            Step::Torn { why } => {
-                let path = source.file.path().to_owned();
-                return Err(Error::Malformed { path, why });
-            }
-        }
-    }
-}
-
-/// Gives the header of every batch of a segment to `see`.
-fn each_header(source: &Source, mut see: impl FnMut(&Header)) -> Result<(), Error> {
-    let mut scan = Scan::new(Arc::clone(&source.file), 0, source.size);
-    loop {
-        match scan.header().map_err(Error::io(source.file.path()))? {
-            Step::Batch { batch, .. } => see(&batch),
             Step::End => return Ok(()),
             Step::Torn { why } => {
                 let path = source.file.path().to_owned();

@@ -187,16 +187,21 @@ impl Segment {
         if self.size == 0 {
             self.first_timestamp = batch.max_timestamp;
         }
-        if batch.max_timestamp > self.max_timestamp {
-            self.max_timestamp = batch.max_timestamp;
-            self.max_timestamp_offset = batch.last_offset();
-        }
+        self.note_time(batch);
         if self.since_index > u64::from(interval) {
             self.push_index(batch);
             self.since_index = 0;
         }
         self.size += batch.size() as u64;
         self.since_index += batch.size() as u64;
+    }
+
+    /// A batch that compaction has left without records has a time, but nothing that is found by it.
+    fn note_time(&mut self, batch: &Header) {
+        if batch.count > 0 && batch.max_timestamp > self.max_timestamp {
+            self.max_timestamp = batch.max_timestamp;
+            self.max_timestamp_offset = batch.last_offset();
+        }
     }
 
     fn push_index(&mut self, batch: &Header) {
@@ -384,10 +389,7 @@ impl Segment {
         loop {
             match scan.header()? {
                 Step::Batch { batch, .. } => {
-                    if batch.max_timestamp > self.max_timestamp {
-                        self.max_timestamp = batch.max_timestamp;
-                        self.max_timestamp_offset = batch.last_offset();
-                    }
+                    self.note_time(&batch);
                     next = batch.next_offset();
                 }
                 Step::End => break,

@@ -14,11 +14,9 @@ use crate::command::Line;
 use crate::command::acl::Verb;
 use crate::feed::Section;
 use crate::model::acl::Rule;
-use crate::operation::Secrets;
 use crate::plan::acl::change::{Difference, Wish as Rules, in_scope};
 use crate::plan::acl::text::{self, Scope, Text};
 use crate::plan::intent::Intent;
-use crate::plan::schedule::Schedule;
 use crate::plan::{Kind, Plan};
 
 /// What `acl apply` and `acl edit` do.
@@ -32,13 +30,9 @@ pub async fn run(line: &Line, verb: &Verb) -> Result<Exit, Failure> {
         } => {
             let (intent, saved) = load(file, *prune)?;
             let wish = Wish {
-                intent,
                 saved,
-                overrides,
                 detach: *detach,
-                schedule: Schedule::default(),
-                skip_drifted: false,
-                secrets: Secrets::default(),
+                ..Wish::of(intent, overrides)
             };
             change::run(line, wish).boxed().await
         }
@@ -173,15 +167,7 @@ async fn edit(line: &Line, scope: Scope, overrides: &[String]) -> Result<Exit, F
 
 async fn carry_out(line: &Line, path: &Path, text: &str, overrides: &[String]) -> Result<Exit, Failure> {
     let text = rules(path, text)?;
-    let wish = Wish {
-        intent: Intent::Acl(Rules::Text { text, prune: true }),
-        saved: None,
-        overrides,
-        detach: false,
-        schedule: Schedule::default(),
-        skip_drifted: false,
-        secrets: Secrets::default(),
-    };
+    let wish = Wish::of(Intent::Acl(Rules::Text { text, prune: true }), overrides);
     change::run(line, wish).boxed().await
 }
 

@@ -1,8 +1,10 @@
-//! Items as comma-separated values, RFC 4180: null is empty, a list has spaces between, what is nested deeper is JSON.
+//! Items as comma-separated values, RFC 4180: null is empty, a list has spaces between, what is nested deeper is JSON. What
+//! would act on a terminal is replaced: who needs every byte takes JSON.
 
 use std::io::{self, Write};
 
 use super::Data;
+use crate::model::foreign::{json, plain};
 
 pub fn print(out: &mut dyn Write, items: &[Data]) -> io::Result<()> {
     let mut writer = csv::Writer::from_writer(out);
@@ -20,9 +22,9 @@ fn text(value: &Data) -> String {
     let is_flat = |list: &[Data]| !list.iter().any(|one| matches!(one, Data::List(_) | Data::Map(_)));
     match value {
         Data::Null => String::new(),
-        Data::Text(text) => text.clone(),
+        Data::Text(text) => plain(text).into_owned(),
         Data::List(list) if is_flat(list) => list.iter().map(text).collect::<Vec<_>>().join(" "),
-        other => serde_json::to_string(other).unwrap_or_default(),
+        other => json(&serde_json::to_string(other).unwrap_or_default()).into_owned(),
     }
 }
 

@@ -129,7 +129,7 @@ fn what_is_missing_for_want_of_the_broker_itself_is_what_it_is_restarted_for() {
         .unwrap()
         .fail(Trouble::Unreachable, "refused", now());
     assert_eq!(closed(&snapshot, 3), Vec::<String>::new());
-    let rest = ["quorum", "min-isr", "in-sync", "brokers"];
+    let rest = ["min-isr", "in-sync", "brokers", "quorum"];
     assert_eq!(
         closed(&snapshot, 1),
         rest,

@@ -46,6 +46,7 @@ impl State {
                 rows: Arc::clone(&self.rows),
                 changes: self.changes,
                 operations: Arc::clone(&self.operations),
+                operators: Arc::clone(&self.operators),
                 contexts: self.contexts.clone(),
                 history: vec![place],
                 lists,
@@ -60,7 +61,8 @@ impl State {
         let stands = self.place() == outline.place()
             && self.list().heat == outline.list().heat
             && self.marked_brokers() == outline.marked_brokers()
-            && Arc::ptr_eq(&self.operations, &outline.operations);
+            && Arc::ptr_eq(&self.operations, &outline.operations)
+            && Arc::ptr_eq(&self.operators, &outline.operators);
         let Some(table) = table.filter(|_| stands) else {
             return stands;
         };

@@ -240,7 +240,7 @@ impl State {
             let shown = self.run_words(now, &quoted.join(" "));
             let window = Window::of(i64::try_from(time.as_secs()).unwrap_or(i64::MAX));
             let over = match self.place().noun {
-                Noun::Triage => self.set_changes(now, window),
+                Noun::Triage => self.set_changes(window),
                 _ => vec![Effect::Rates(window)],
             };
             return [shown, over].concat();

@@ -141,7 +141,7 @@ impl State {
             Action::Group => return self.go(now, Place::list(Noun::Group)),
             Action::Volume => return self.go(now, Place::list(Noun::Volume)),
             Action::Relieve => return self.open_page(now, 2),
-            Action::Window if self.offers(action) => return self.widen(now),
+            Action::Window if self.offers(action) => return self.widen(),
             Action::Config => return self.go(now, Place::list(Noun::Config)),
             Action::Operation if self.verbs => return self.go(now, Place::list(Noun::Operation)),
             Action::Acl => return self.go(now, Place::list(Noun::Acl)),
@@ -311,17 +311,16 @@ impl State {
     }
 
     /// The next longer time for what is on screen.
-    fn widen(&mut self, now: Moment) -> Vec<Effect> {
+    fn widen(&mut self) -> Vec<Effect> {
         match (self.place().noun, self.window()) {
-            (Noun::Triage, Some(window)) => self.set_changes(now, window.next_changes()),
+            (Noun::Triage, Some(window)) => self.set_changes(window.next_changes()),
             (_, Some(window)) => vec![Effect::Rates(window.next())],
             (_, None) => Vec::new(),
         }
     }
 
-    pub(super) fn set_changes(&mut self, now: Moment, window: Window) -> Vec<Effect> {
+    pub(super) fn set_changes(&mut self, window: Window) -> Vec<Effect> {
         self.changes = window;
-        self.notify(now, Tone::Muted, format!("CHANGED tells of the last {window}"));
         vec![Effect::Changes(window)]
     }
 

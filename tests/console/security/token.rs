@@ -67,6 +67,8 @@ async fn server(authority: &Authority) -> (String, Arc<AtomicUsize>) {
                 );
                 // Who left wants no answer.
                 let _ = stream.write_all(format!("{head}{body}").as_bytes()).await;
+                // TLS keeps it back until then.
+                let _ = stream.shutdown().await;
             });
         }
     });
