@@ -31,7 +31,7 @@ pub struct Step {
 #[derive(Debug)]
 enum Source {
     Capture(Arc<Snapshot>),
-    Recording(Player),
+    Recording(Box<Player>),
 }
 
 impl Past {
@@ -151,7 +151,7 @@ impl Past {
         });
         Ok(Self {
             steps: steps.collect(),
-            source: Source::Recording(player),
+            source: Source::Recording(Box::new(player)),
         })
     }
 

@@ -47,9 +47,12 @@ struct Step {
     read: BTreeMap<String, More>,
     bytes: BTreeMap<BrokerId, More>,
     gauges: BTreeMap<BrokerId, BTreeMap<Gauge, More>>,
-    /// The last tick of the trail, where it is new: when, and where logs ended.
-    tick: Option<(Moment, Vec<(String, i32, i64)>)>,
+    /// The last tick of the trail, where it is new.
+    tick: Option<Tick>,
 }
+
+/// When, and where the log of each partition ended.
+type Tick = (Moment, Vec<(String, i32, i64)>);
 
 /// Samples that a series has gained.
 #[derive(Serialize, Deserialize)]
@@ -245,7 +248,7 @@ fn gained_gauges(before: &History, now: &History) -> BTreeMap<BrokerId, BTreeMap
 }
 
 /// The last tick of the trail, unless the step before told it.
-fn tick(before: &History, now: &History) -> Option<(Moment, Vec<(String, i32, i64)>)> {
+fn tick(before: &History, now: &History) -> Option<Tick> {
     let latest = now
         .trail
         .latest()

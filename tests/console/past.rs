@@ -14,6 +14,7 @@ use azimuth::model::cloud::{Event, Instance};
 use azimuth::model::config::{Config, ConfigSource, Synonym};
 use azimuth::model::event::{Event as Change, EventKind, Events};
 use azimuth::model::group::{Commit, Member};
+use azimuth::model::history::Window;
 use azimuth::model::row::Rows;
 use azimuth::model::{Moment, Observed, Snapshot, Trouble, need};
 use azimuth::settings::Paths;
@@ -22,6 +23,7 @@ use azimuth::tui;
 use serde_json::Value;
 use tokio::sync::oneshot;
 
+use crate::PATIENCE;
 use crate::drills::GROUND;
 use crate::fixture;
 use crate::harness::Console;
@@ -255,18 +257,25 @@ fn judge(snapshot: &Snapshot, now: Moment) -> Triage {
         rows: &Rows::of(snapshot, now),
         acts: &[],
         strict: false,
+        changes: Window::CHANGES,
         now,
     })
 }
 
-/// How long the drill may take to be found, on a machine that does something else too.
-const FOUND: Duration = Duration::from_secs(120);
+/// Whether the finding of a drill is among the steps, and not the last thing that is.
+fn recorded(id: &str, paths: &Paths) -> bool {
+    let Ok(past) = Past::of_cluster(id, paths, None, None) else {
+        return false;
+    };
+    let (first, steps) = (past.steps().iter().position(|step| step.finding), past.steps().len());
+    first.is_some_and(|first| first + 1 < steps)
+}
 
 /// A broker of the demo is killed while a console looks on and records. What triage said then of each snapshot is what it says
 /// of the same step of the recording: through the library, through the command, and on the screens.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_drill_is_replayed_as_it_was_shown() {
-    let _alone = GROUND.lock().await;
+    let _room = GROUND.acquire().await.unwrap();
     let home = tempfile::tempdir().unwrap();
     // As the command finds them by XDG_STATE_HOME.
     let paths = Paths {
@@ -286,6 +295,7 @@ async fn a_drill_is_replayed_as_it_was_shown() {
         ..Asked::default()
     };
     let context = target::resolve(&asked, &paths).unwrap();
+    let id = context.cluster_id.clone().unwrap();
     let sources = Sources::of(&context, None).unwrap().recorded(&context, &paths);
     let feed = Feed::start(sources, Cadence::default());
     let mut published = feed.snapshots();
@@ -293,7 +303,7 @@ async fn a_drill_is_replayed_as_it_was_shown() {
     let mut findings = check::Findings::default();
     let (began, mut call, mut found, mut last) = (Instant::now(), Some(call), None, Instant::now());
     loop {
-        assert!(began.elapsed() < FOUND, "the drill was not found in {FOUND:?}");
+        assert!(began.elapsed() < PATIENCE, "the drill was not found in {PATIENCE:?}");
         let _ = tokio::time::timeout(Duration::from_secs(1), published.changed()).await;
         let snapshot = published.borrow_and_update().clone();
         let Some(at) = snapshot.taken_at else { continue };
@@ -315,7 +325,8 @@ async fn a_drill_is_replayed_as_it_was_shown() {
         {
             call.send(()).unwrap();
         }
-        if found.is_some_and(|found| found.elapsed() > Duration::from_secs(8)) {
+        // Steps are rarer where writing them is slow.
+        if found.is_some() && recorded(&id, &paths) {
             break;
         }
     }
@@ -332,7 +343,6 @@ async fn a_drill_is_replayed_as_it_was_shown() {
         tokio::task::spawn_blocking(move || command.args(["-o", form]).output().unwrap())
     };
     let json = replayed(command, "json").await.unwrap();
-    let id = context.cluster_id.clone().unwrap();
     let markdown = {
         let folder = paths.state.join(&id).join("history");
         let mut command = Command::new(env!("CARGO_BIN_EXE_azimuth"));
@@ -351,27 +361,28 @@ async fn a_drill_is_replayed_as_it_was_shown() {
     let mut past = Past::of_cluster(&id, &paths, None, None).unwrap();
     assert_eq!(steps.len(), past.steps().len());
     let mut rules = BTreeSet::new();
-    let mut compared = 0;
-    for step in 0..steps.len() {
+    let (mut compared, mut well) = (0, false);
+    for (step, told) in steps.iter().enumerate() {
         let replayed = past.look(step).unwrap();
         let at = replayed.taken_at.unwrap();
         let Some(live) = shown.get(&at) else { continue };
         let (live, again) = (judge(live, at), judge(&replayed, at));
         assert_eq!(again, live, "step {step} at {at}");
-        assert_eq!(steps[step]["taken_at"], at.to_string());
+        assert_eq!(told["taken_at"], at.to_string());
         let lines: Vec<&str> = live.lines.iter().map(|line| line.text.as_str()).collect();
-        let printed = steps[step]["lines"].as_array().unwrap();
+        let printed = told["lines"].as_array().unwrap();
         let printed: Vec<&str> = printed.iter().map(|line| line["text"].as_str().unwrap()).collect();
         assert_eq!(printed, lines, "step {step} by the command");
+        well |= !live.causes.iter().any(|cause| cause.rule == "broker-down");
         rules.extend(live.causes.iter().map(|cause| cause.rule));
         compared += 1;
     }
-    println!("{compared} of {} steps compared", steps.len());
     assert!(
-        compared >= 8 && compared * 2 >= steps.len(),
-        "{compared} of {}",
+        compared >= 3 && compared * 2 >= steps.len(),
+        "{compared} of {} steps were compared",
         steps.len()
     );
+    assert!(well, "no step before the drill was compared");
     assert!(rules.contains("broker-down"), "{rules:?}");
     let text = String::from_utf8(markdown.stdout).unwrap();
     assert!(text.starts_with("# Timeline of demo\n"), "{text}");
@@ -389,18 +400,18 @@ async fn a_drill_is_replayed_as_it_was_shown() {
     let mut screens = Console::on(tui::past::console(past, 0).unwrap(), (120, 40)).await;
     screens.press("1").await;
     screens
-        .shows(&format!(" 1/{all} "))
+        .shows(&format!("Z 1/{all}"))
         .shows("REPLAY 20")
         .hides("READ-ONLY");
-    screens.press(">").await.shows(&format!(" 2/{all} "));
-    screens.press("<").await.shows(&format!(" 1/{all} "));
+    screens.press(">").await.shows(&format!("Z 2/{all}"));
+    screens.press("<").await.shows(&format!("Z 1/{all}"));
     screens.press("<").await.shows("this is the first step");
     // To the last finding, and no further.
     for _ in 0..=past_findings {
         screens.press("n").await;
     }
     screens.shows("nothing was found or over after this step");
-    screens.shows(&format!(" {}/{all} ", marked + 1));
+    screens.shows(&format!("Z {}/{all}", marked + 1));
 }
 
 /// A page over HTTP, as a scraper asks for it; `None` where it does not answer.
@@ -418,7 +429,7 @@ fn page(address: &str) -> Option<String> {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_recorder_tells_prometheus_and_cloudwatch_and_says_what_that_costs() {
     use tokio::io::{AsyncBufReadExt, BufReader};
-    let _alone = GROUND.lock().await;
+    let _room = GROUND.acquire().await.unwrap();
     let demo = Demo::start(None, None).await.unwrap();
     let home = tempfile::tempdir().unwrap();
     let mut recorder = tokio::process::Command::new(env!("CARGO_BIN_EXE_azimuth"))
@@ -445,7 +456,7 @@ async fn a_recorder_tells_prometheus_and_cloudwatch_and_says_what_that_costs() {
             }
         }
     };
-    let priced = tokio::time::timeout(FOUND, priced).await;
+    let priced = tokio::time::timeout(PATIENCE, priced).await;
     assert!(priced.is_ok(), "{told:?}");
     let address = address.unwrap_or_else(|| panic!("{told:?}"));
     let began = Instant::now();
@@ -459,7 +470,7 @@ async fn a_recorder_tells_prometheus_and_cloudwatch_and_says_what_that_costs() {
         if text.contains("azimuth_group_lag_records{") {
             break text;
         }
-        assert!(began.elapsed() < FOUND, "{text}");
+        assert!(began.elapsed() < PATIENCE, "{text}");
         tokio::time::sleep(Duration::from_millis(100)).await;
     };
     assert!(text.starts_with("HTTP/1.1 200 OK"), "{text}");
@@ -480,7 +491,7 @@ async fn a_recorder_tells_prometheus_and_cloudwatch_and_says_what_that_costs() {
         if let Some(put) = put {
             break put.parameters.to_string();
         }
-        assert!(began.elapsed() < FOUND, "nothing was put");
+        assert!(began.elapsed() < PATIENCE, "nothing was put");
         tokio::time::sleep(Duration::from_millis(100)).await;
     };
     for word in ["\"Azimuth\"", "TriageStatus", "Findings", "\"demo\""] {

@@ -33,9 +33,9 @@ pub fn list(contexts: &[Context], open: &str, health: &Field, own: Option<&Brief
         Column::new("class", "class", 0).width(7, 8),
         Column::new("changes", "changes", 0).width(9, 9),
         Column::new("health", "health", 0).width(9, 24),
-        Column::new("verdict", "verdict", 0).width(9, 60),
+        Column::new("verdict", "verdict", 0).width(24, 60),
         Column::new("cluster_id", "cluster id", 2).width(10, 24),
-        Column::new("security", "security", 2).width(9, 30),
+        Column::new("security", "security", 1).width(9, 30),
         Column::new("bootstrap", "bootstrap", 3).width(10, 60),
         Column::new("aws", "aws", 3).width(3, 24),
     ];
