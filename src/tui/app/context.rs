@@ -100,7 +100,8 @@ fn row(context: &Context, open: &str, health: &Field, own: Option<&Brief>) -> Ro
             Field::new(context.bootstrap.clone()),
             maybe(&context.aws),
         ],
-        badness: u64::from(context.security.is_err())
+        // What cannot be opened may be anything.
+        badness: 3 * u64::from(context.security.is_err())
             + match verdict {
                 Some(Ok(brief)) => brief.status as u64,
                 Some(Err(_)) => 1,
