@@ -744,8 +744,9 @@ impl Screen {
         self
     }
 
-    /// Applies the plan on screen: `A` is not heard in its first 400 ms.
+    /// Applies the plan on screen: `A` is not heard in its first 400 ms. What is read of a frame may end above its last line.
     pub(super) async fn apply(&mut self) -> &mut Self {
+        self.shows("A apply").await;
         let started = Instant::now();
         while self.text().contains("A apply") {
             assert!(started.elapsed() < PATIENCE, "never applied:\n{}", self.text());
