@@ -16,13 +16,27 @@ const PARTITIONS: i32 = 6;
 const UNHEARD: Duration = Duration::from_secs(5);
 
 impl Screen {
-    /// Plans a command line that is typed, and applies it; where this machine's disk closes a gate, against that.
+    /// Plans a command line that is typed, and applies it; where this machine's disk closes a gate, against that. What was
+    /// moved just now may hold up another move for a moment: then it is planned again.
     pub(super) async fn plans(&mut self, line: &str) -> &mut Self {
-        self.press(&format!(":{line}\r"));
-        self.until("a plan", |text| text.contains("PLAN") && text.contains("E edit"))
-            .await;
+        let started = Instant::now();
+        let is_sheet = |text: &str| text.contains("PLAN") && text.contains("E edit");
+        loop {
+            self.press(&format!(":{line}\r"));
+            // The keys stand in one line, and `A` and `O` before `E`.
+            self.until("a plan", is_sheet).await;
+            let text = self.text();
+            if text.contains("A apply") || text.contains("O go on against disk") {
+                break;
+            }
+            assert!(started.elapsed() < PATIENCE, "never applicable:\n{text}");
+            while is_sheet(&self.text()) {
+                assert!(started.elapsed() < PATIENCE, "it stays:\n{}", self.text());
+                self.press("\x1b");
+                tokio::time::sleep(LOOK).await;
+            }
+        }
         if self.text().contains("O go on against disk") {
-            let started = Instant::now();
             while !self.text().contains("why go on against disk") {
                 assert!(started.elapsed() < PATIENCE, "never asked why:\n{}", self.text());
                 self.press("O");
