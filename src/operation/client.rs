@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::time::{Instant, sleep};
 
-use super::folder::Folder;
+use super::folder::{Folder, START};
 use super::journal::Ask;
 use super::socket::{self, Request};
 use super::status::Status;
@@ -13,6 +14,7 @@ use super::{Error, Id, Who};
 
 /// How long an engine may take to answer what it is asked.
 const ANSWER: Duration = Duration::from_secs(5);
+const LOOK: Duration = Duration::from_millis(20);
 
 /// A connection to one operation's engine. Dropping it leaves the operation alone.
 #[derive(Debug)]
@@ -23,15 +25,24 @@ pub struct Client {
 }
 
 impl Client {
+    /// An engine that starts is waited for.
+    ///
     /// # Errors
     /// [`Error::Dead`] with what the journal says when no engine listens.
     pub async fn connect(folder: &Folder, id: &Id) -> Result<Self, Error> {
-        match Self::reach(folder, id).await {
-            Some(client) => Ok(client),
-            None => Err(Error::Dead {
-                id: id.clone(),
-                what: folder.status(id)?.summary(),
-            }),
+        let began = Instant::now();
+        loop {
+            if let Some(client) = Self::reach(folder, id).await {
+                return Ok(client);
+            }
+            let status = folder.status(id)?;
+            if !status.alive || status.phase.is_over() || began.elapsed() >= START {
+                return Err(Error::Dead {
+                    id: id.clone(),
+                    what: status.summary(),
+                });
+            }
+            sleep(LOOK).await;
         }
     }
 

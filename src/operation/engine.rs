@@ -60,6 +60,7 @@ const FAREWELL: Duration = Duration::from_millis(200);
 pub async fn run(folder: &Folder, id: &Id, sources: &Sources, means: Means) -> Result<Status, Error> {
     crash::arm();
     let mut journal = Journal::take_up(&folder.journal(id), id)?;
+    folder.started(id);
     let status = Status::of(journal.entries(), id).ok_or_else(|| Error::Unknown(id.to_string()))?;
     if status.phase.is_over() {
         return Err(Error::Over {

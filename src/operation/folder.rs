@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use rustix::fs::{FlockOperation, flock};
+use rustix::io::Errno;
+use rustix::process::{Pid, test_kill_process};
 
 use super::journal::{Entry, Event, Journal};
 use super::status::Status;
@@ -15,6 +17,9 @@ use crate::model::throttle::{self, Claim, Setting};
 
 /// An operation and how it stands, or why that cannot be told.
 pub type Told = (Id, Result<Status, Error>);
+
+/// How long an engine may take until it listens.
+pub(super) const START: Duration = Duration::from_secs(10);
 
 /// The operations of one cluster: `operation/` in its state folder.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -61,6 +66,41 @@ impl Folder {
 
     pub fn socket(&self, id: &Id) -> PathBuf {
         self.of(id).join("engine.sock")
+    }
+
+    /// Who starts an engine or is one that starts: its process id, until the engine holds the journal. Between the two
+    /// nobody does, and yet the operation is nobody's to take up.
+    fn start(&self, id: &Id) -> PathBuf {
+        self.of(id).join("engine.start")
+    }
+
+    /// An engine is about to be started by this process, or is it.
+    pub(super) fn starts(&self, id: &Id, process: u32) -> Result<(), Error> {
+        let path = self.start(id);
+        let made = path.with_extension("new");
+        // Another operator's may be there, whose mode is not ours to set.
+        let _ = fs::remove_file(&made);
+        fs::write(&made, process.to_string()).map_err(Error::file(&made))?;
+        share(&made)?;
+        fs::rename(&made, &path).map_err(Error::file(&path))
+    }
+
+    /// It holds the journal, or will not.
+    pub(super) fn started(&self, id: &Id) {
+        // A leftover says nothing once it is old, or its process is gone.
+        let _ = fs::remove_file(self.start(id));
+    }
+
+    fn is_starting(&self, id: &Id) -> bool {
+        let path = self.start(id);
+        let age = fs::metadata(&path)
+            .and_then(|file| file.modified())
+            .map(|at| at.elapsed());
+        let young = age.is_ok_and(|age| age.is_ok_and(|age| age < START));
+        let process = || fs::read_to_string(&path).ok()?.parse().ok().and_then(Pid::from_raw);
+        // Another user's may not be asked, which says that it is there.
+        let lives = |process| test_kill_process(process) != Err(Errno::SRCH);
+        young && process().is_some_and(lives)
     }
 
     /// What the engine says beside its journal: crashes, mostly.
@@ -123,11 +163,12 @@ impl Folder {
         Ok(ledger(&told))
     }
 
-    /// One operation, as its journal tells it, and whether its engine lives.
+    /// One operation, as its journal tells it, and whether its engine lives or starts.
     pub fn status(&self, id: &Id) -> Result<Status, Error> {
         let path = self.journal(id);
         let mut status = Status::of(&Journal::read(&path)?, id).ok_or_else(|| Error::Unknown(id.to_string()))?;
-        status.alive = Journal::is_held(&path)?;
+        // In this order: an engine holds the journal before it takes away that it starts.
+        status.alive = self.is_starting(id) || Journal::is_held(&path)?;
         Ok(status)
     }
 

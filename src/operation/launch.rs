@@ -11,7 +11,7 @@ use tokio::io::AsyncWriteExt as _;
 use tokio::process::Command;
 
 use super::client::Client;
-use super::folder::{self, Folder};
+use super::folder::{self, Folder, START};
 use super::journal::{Ask, Event, Journal};
 use super::lock::{self, Lock};
 use super::{Error, Id, Secrets, Who, pace};
@@ -19,8 +19,6 @@ use crate::model::Moment;
 use crate::plan::Plan;
 use crate::plan::schedule::Schedule;
 
-/// How long an engine may take until it listens.
-const START: Duration = Duration::from_secs(10);
 const LOOK: Duration = Duration::from_millis(20);
 
 /// An operation to begin.
@@ -76,6 +74,7 @@ pub fn begin(folder: &Folder, launch: Launch, now: Moment) -> Result<Id, Error> 
         overrides: launch.overrides,
         schedule: launch.schedule,
     };
+    folder.starts(&id, std::process::id())?;
     Journal::create(&folder.journal(&id), begun, now)?;
     Ok(id)
 }
@@ -157,7 +156,14 @@ pub async fn start(folder: &Folder, id: &Id, route: &Route) -> Result<Client, Er
     let cluster = folder.status(id)?.plan.cluster_id;
     let mut command = engine(&program, id, &cluster, route);
     command.stdout(log).stderr(errors);
-    let mut child = command.spawn().map_err(Error::file(&program))?;
+    folder.starts(id, std::process::id())?;
+    let mut child = command
+        .spawn()
+        .inspect_err(|_| folder.started(id))
+        .map_err(Error::file(&program))?;
+    if let Some(process) = child.id() {
+        folder.starts(id, process)?;
+    }
     if let Some(mut pipe) = child.stdin.take() {
         let told = route.told();
         // An engine that ended before it read them says why in its log.
@@ -263,7 +269,31 @@ fn last_words(folder: &Folder, id: &Id) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::super::testing;
     use super::*;
+
+    #[test]
+    fn what_was_begun_is_nobodys_only_once_nobody_starts_it() {
+        let state = tempfile::tempdir().unwrap();
+        let folder = Folder::new(state.path());
+        let launch = Launch {
+            plan: testing::plan(&["a"]),
+            reason: None,
+            overrides: Vec::new(),
+            schedule: Schedule::default(),
+        };
+        let id = begin(&folder, launch, Moment::now()).unwrap();
+        assert_eq!(folder.status(&id).unwrap().word(), "running");
+        // A process that was there, and is not any more.
+        let mut gone = std::process::Command::new("true").spawn().unwrap();
+        gone.wait().unwrap();
+        folder.starts(&id, gone.id()).unwrap();
+        assert_eq!(folder.status(&id).unwrap().word(), "orphaned");
+        folder.starts(&id, std::process::id()).unwrap();
+        assert!(folder.status(&id).unwrap().alive);
+        folder.started(&id);
+        assert!(folder.status(&id).unwrap().is_orphaned());
+    }
 
     #[test]
     fn no_argument_of_an_engine_holds_a_secret() {

@@ -200,8 +200,9 @@ impl Runtime {
     pub fn digest_at(&self) -> Instant {
         let outdated = self.digested_over.is_some_and(|over| over != *lock(&self.windows));
         let rest = match self.news {
+            // Somebody asked for another window, and waits.
+            _ if outdated => Duration::ZERO,
             News::Value => self.took * REST,
-            _ if outdated => self.took * REST,
             News::Drift => DRIFTING.min(self.took * REST_DRIFTING),
             News::Age => AGEING.max(self.took * REST_AGEING),
         };

@@ -293,15 +293,7 @@ async fn whole(bootstrap: &str, replication: usize, target: impl Fn(&[Vec<i64>])
     let wanted = target(&before);
     let id = desk.begin("orders", &wanted).await;
     let half = |operation: &Value| operation["steps_done"] != json!(0) || operation["state"] == "finished";
-    let running = desk.until(&id, "half done", |operation| {
-        operation["journal"]
-            .as_array()
-            .unwrap()
-            .iter()
-            .any(|entry| entry["event"].as_str().unwrap().contains("step 1 done"))
-    });
-    let running = running.await;
-    assert!(half(&running));
+    let running = desk.until(&id, "half done", half).await;
     desk.kill_engine(&running);
 
     let attached = desk.run(&format!("operation attach {id}")).await.ends(5);

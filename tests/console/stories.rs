@@ -855,7 +855,7 @@ async fn who_else_is_at_work_is_in_the_header_and_among_the_operations() {
         .cursor_on("move 20 partitions of orders")
         .shows("has the screens open: topic");
     console
-        .press("j j")
+        .press("j")
         .await
         .cursor_on("5d11aa")
         .cursor_on("▸ elsewhere")

@@ -51,7 +51,7 @@ async fn seen(bootstrap: &str) {
 
     // A console that only looks sees them, and is seen by nobody.
     let mut viewer = Screen::open_with(&desk, "viewer", &[("USER", "dora".to_owned())]);
-    viewer.press("2").shows("with anna@").await;
+    viewer.press("2").shows("with anna@").await.shows(" +1 ").await;
     viewer.quit().await;
     carl.quit().await;
     anna.until("alone", |text| !text.contains("with carl@")).await;

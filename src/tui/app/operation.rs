@@ -169,9 +169,11 @@ impl Confirm {
     }
 }
 
-/// Operations, live ones first, and after those what others are at.
+/// Operations, live ones first, and after those what others carry out; whose screens are open comes last, where the cursor
+/// does not begin.
 pub fn list(operations: &[Operation], operators: &[Operator], now: Moment) -> Table {
-    let others: Vec<&Operator> = elsewhere(operators, operations).collect();
+    let (engines, screens): (Vec<_>, Vec<_>) =
+        elsewhere(operators, operations).partition(|one| one.operation.is_some());
     let columns = vec![
         Column::new("id", "id", 0).width(4, 14),
         Column::new("state", "state", 0).width(9, 11),
@@ -186,9 +188,14 @@ pub fn list(operations: &[Operation], operators: &[Operator], now: Moment) -> Ta
     operations.sort_by_key(|operation| (!operation.is_live(), std::cmp::Reverse(operation.started_at)));
     let live = operations.iter().take_while(|operation| operation.is_live()).count();
     let own = |some: &[&Operation]| some.iter().map(|operation| row(operation, now)).collect::<Vec<_>>();
-    let mut rows = own(&operations[..live]);
-    rows.extend(others.iter().map(|one| operator(one, now)));
-    rows.extend(own(&operations[live..]));
+    let told = |some: &[&Operator]| some.iter().map(|one| operator(one, now)).collect::<Vec<_>>();
+    let rows = [
+        own(&operations[..live]),
+        told(&engines),
+        own(&operations[live..]),
+        told(&screens),
+    ]
+    .concat();
     Table {
         columns,
         rows,

@@ -97,7 +97,9 @@ async fn begin(
 
 async fn translate(mut others: watch::Receiver<Arc<Vec<Presence>>>, publish: watch::Sender<Arc<Vec<Operator>>>) {
     while others.changed().await.is_ok() {
-        let there: Vec<Operator> = others.borrow_and_update().iter().map(operator).collect();
+        let mut there: Vec<Operator> = others.borrow_and_update().iter().map(operator).collect();
+        // The group tells them in any order, and another each time.
+        there.sort_by(|a, b| (&a.who, a.since).cmp(&(&b.who, b.since)));
         if publish.send(Arc::new(there)).is_err() {
             return;
         }
