@@ -21,6 +21,7 @@ mod group;
 mod leader;
 mod live;
 mod logdir;
+mod mirror;
 mod missing;
 mod operation;
 mod out;
@@ -182,6 +183,7 @@ async fn answer(line: &Line) -> Result<Exit, Failure> {
         Command::Capture(verb) => capture::answer(line, verb).await?,
         Command::Replay(asked) => return replay::run(line, asked).boxed().await,
         Command::Recorder(asked) => return recorder::run(line, asked).boxed().await,
+        Command::Mirror(verb) => mirror::answer(line, verb).boxed().await?,
         Command::Context(verb) => context::answer(line, verb).await?,
         Command::Wait(verb) => return wait::run(line, verb).boxed().await,
         Command::Triage(asked) => return triage::run(line, asked).boxed().await,

@@ -19,6 +19,7 @@ pub mod group;
 pub mod leader;
 pub mod logdir;
 pub mod man;
+pub mod mirror;
 pub mod operation;
 pub mod partition;
 pub mod quorum;
@@ -173,6 +174,9 @@ pub enum Command {
     Replay(replay::Replay),
     /// Record without screens, and tell other monitors what is found
     Recorder(recorder::Recorder),
+    /// Mirrors by MirrorMaker 2: how far behind, where groups would go on
+    #[command(subcommand)]
+    Mirror(mirror::Verb),
     /// Clusters to work with
     #[command(subcommand)]
     Context(context::Verb),
@@ -239,6 +243,7 @@ impl Command {
             Self::Dashboard(dashboard) => dashboard.words(),
             Self::Replay(replay) => replay.words(),
             Self::Recorder(recorder) => recorder.words(),
+            Self::Mirror(verb) => verb.words(),
             Self::Context(verb) => verb.words(),
             Self::Check(verb) => verb.words(),
             Self::Whatif(verb) => verb.words(),

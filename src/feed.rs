@@ -9,6 +9,7 @@ mod event;
 mod history;
 mod live;
 mod look;
+pub mod mirror;
 mod pace;
 pub mod past;
 mod rate;

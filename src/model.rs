@@ -18,6 +18,7 @@ pub mod limit;
 pub mod history;
 pub mod logdir;
 pub mod metric;
+pub mod mirror;
 pub mod nearest;
 pub mod need;
 pub mod observed;

@@ -38,7 +38,7 @@ pub async fn answer(line: &Line, verb: &Verb) -> Result<Answer, Failure> {
             let (context, _) = chosen(&line.global, name.as_ref())?;
             test::answer(&line.global, &context).await
         }
-        Verb::Diff { a, b, only } => diff::answer(&line.global, [a, b], only).await,
+        Verb::Diff { a, b, only, mirror } => diff::answer(&line.global, [a, b], only, mirror.as_deref()).await,
         Verb::Add(new) => add(&line.global, new),
     }
 }

@@ -100,6 +100,21 @@ async fn look(global: &Global, needs: &Needs, window: Option<Duration>) -> Resul
     Ok(snapshot)
 }
 
+/// A look at the cluster of the context of this name, or of the line's own, with whom was asked.
+pub async fn look_at(global: &Global, name: Option<&str>, needs: &Needs) -> Result<(Snapshot, Sources), Failure> {
+    let paths = paths()?;
+    let mut asked = asked(global);
+    if let Some(name) = name {
+        (asked.context, asked.bootstrap) = (Some(name.to_owned()), None);
+    }
+    let context = target::resolve(&asked, &paths)?;
+    let mut pins = Pins::load(&paths)?;
+    let sources = sources(&context, &pins, &paths)?;
+    let snapshot = feed::collect(&sources, needs, patience(global)).await;
+    hold_to_pin(&context, &mut pins, &snapshot)?;
+    Ok((snapshot, sources))
+}
+
 /// Where facts of a context come from.
 pub fn sources(context: &Context, pins: &Pins, paths: &Paths) -> Result<Sources, Failure> {
     let folder = pins.expected(context).and_then(|id| state::of(id, paths).ok());

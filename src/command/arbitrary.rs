@@ -11,8 +11,8 @@ use super::throttle::CatchUpRate;
 use super::value::{Assignment, Brokers, DirName, Offset, PartitionName, Rate, Size, Swap, Time};
 use super::{
     Command, Global, Line, Output, acl, broker, capture, check, completions, config, context, cost, dashboard, demo,
-    feature, group, leader, logdir, man, operation, partition, quorum, quota, reassign, record, recorder, replay,
-    restart, runbook, throttle, topic, transaction, triage, user, volume, wait, whatif,
+    feature, group, leader, logdir, man, mirror, operation, partition, quorum, quota, reassign, record, recorder,
+    replay, restart, runbook, throttle, topic, transaction, triage, user, volume, wait, whatif,
 };
 use crate::model::Moment;
 use crate::model::acl::Operation;
@@ -259,7 +259,7 @@ impl Random {
     }
 
     fn command(&mut self) -> Command {
-        match self.below(31) {
+        match self.below(32) {
             0 => Command::Broker(match self.below(5) {
                 0 => broker::Verb::List {
                     window: self.maybe(Self::time),
@@ -401,6 +401,14 @@ impl Random {
                     count: 1 + self.below(1000) as u32,
                 },
             }),
+            31 => {
+                let source = self.maybe(Self::text);
+                Command::Mirror(mirror::Verb::List {
+                    alias: source.is_some().then(|| self.maybe(Self::text)).flatten(),
+                    this: source.is_some().then(|| self.maybe(Self::text)).flatten(),
+                    source,
+                })
+            }
             30 => Command::Dashboard(dashboard::Dashboard {
                 metric: self.maybe(Self::text),
                 window: self.maybe(Self::time),
@@ -954,6 +962,7 @@ impl Random {
             4 => context::Verb::Diff {
                 a: self.text(),
                 b: self.text(),
+                mirror: self.maybe(Self::text),
                 only: self.some(0, |_| Part::Configs),
             },
             0 => context::Verb::List { verdict: self.flip() },

@@ -42,6 +42,7 @@ Examples:
 Examples:
   azimuth context diff blue green
   azimuth context diff blue green --only topics,configs,acls,quotas,users
+  azimuth context diff primary standby --mirror primary      what the standby misses
   azimuth context diff blue green --only offsets -o json | jq '.items[] | select(.side != \"differs\")'")]
     Diff {
         #[arg(value_name = "A")]
@@ -51,6 +52,9 @@ Examples:
         /// Only these parts: topics, configs, acls, quotas, users, offsets
         #[arg(long, value_name = "PART", value_delimiter = ',', value_parser = part)]
         only: Vec<Part>,
+        /// B is a mirror of A by MirrorMaker 2, which calls A this: NAME.orders there is orders here
+        #[arg(long, value_name = "NAME")]
+        mirror: Option<String>,
     },
     /// Add a context to the file; --bootstrap and --command-config say how to reach it
     #[command(after_long_help = "\
@@ -106,9 +110,13 @@ impl Verb {
             Self::List { verdict } => Words::new(&["context", "list"]).flag("--verdict", *verdict),
             Self::Show { name } => Words::new(&["context", "show"]).names(name),
             Self::Test { name } => Words::new(&["context", "test"]).names(name),
-            Self::Diff { a, b, only } => {
+            Self::Diff { a, b, only, mirror } => {
                 let only: Vec<String> = only.iter().map(Part::to_string).collect();
-                Words::new(&["context", "diff"]).name(a).name(b).list("--only", &only)
+                Words::new(&["context", "diff"])
+                    .name(a)
+                    .name(b)
+                    .list("--only", &only)
+                    .option("--mirror", mirror)
             }
             Self::Add(entry) => Words::new(&["context", "add"])
                 .name(&entry.name)

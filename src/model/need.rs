@@ -100,6 +100,10 @@ pub const NEEDS: &[Need] = &[
             (Group, Describe),
         ],
     ),
+    reads(
+        "mirror list",
+        &[(Topic, Describe), (Topic, Read), (Group, Describe), (Cluster, Describe)],
+    ),
     reads("quota list", &[(Cluster, DescribeConfigs)]),
     reads(
         "throttle list",

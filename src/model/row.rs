@@ -12,6 +12,7 @@ pub mod group;
 pub mod headroom;
 pub mod join;
 pub mod logdir;
+pub mod mirror;
 pub mod partition;
 pub mod placement;
 pub mod quota;

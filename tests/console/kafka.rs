@@ -28,7 +28,7 @@ static ROOM: Semaphore = Semaphore::const_new(1);
 const INSIDE: &str = "PLAINTEXT";
 
 /// Rack by node, as the zones of a region.
-const RACKS: [(i32, &str); 3] = [(1, "a"), (2, "b"), (3, "c")];
+const RACKS: [&str; 3] = ["a", "b", "c"];
 
 /// A running cluster. Its processes end and its folder goes when it is dropped.
 pub struct Cluster {
@@ -59,15 +59,17 @@ pub struct Shape<'a> {
     pub format: &'a [&'a str],
     /// Node 1 is the only broker, and [`VOTERS`] are the controllers.
     pub apart: bool,
+    /// Other racks than [`RACKS`] for nodes 1, 2 and 3.
+    pub racks: Option<[&'a str; 3]>,
 }
 
 /// The controllers of a cluster that has them apart.
 pub const VOTERS: [i32; 3] = [101, 102, 103];
 
 /// One node as it is to be.
-struct Seat {
+struct Seat<'a> {
     id: i32,
-    rack: &'static str,
+    rack: &'a str,
     roles: &'static str,
     broker: String,
     controller: String,
@@ -116,6 +118,11 @@ impl Cluster {
     /// `host:port` of every broker, with commas, at this listener.
     pub fn at(&self, listener: &str) -> &str {
         &self.listeners[listener]
+    }
+
+    /// A program of Kafka's, to be told which and with what.
+    pub fn java(&self) -> Command {
+        java(&self.jars, self.folder.path())
     }
 
     pub fn target(&self) -> Target {
@@ -265,7 +272,7 @@ impl Cluster {
     }
 }
 
-fn seats(shape: &Shape<'_>) -> Vec<Seat> {
+fn seats<'a>(shape: &Shape<'a>) -> Vec<Seat<'a>> {
     let seat = |id, zone, rack, roles| Seat {
         id,
         rack,
@@ -278,11 +285,12 @@ fn seats(shape: &Shape<'_>) -> Vec<Seat> {
             .map(|name| format!("{name}://{}", free(zone)))
             .collect(),
     };
-    let combined = RACKS.map(|(id, rack)| (id, id, rack, "broker,controller"));
+    let racks = shape.racks.unwrap_or(RACKS);
+    let combined = [1, 2, 3].map(|id| (id, id, racks[id as usize - 1], "broker,controller"));
     let apart = VOTERS.map(|id| (id, id - 100, "", "controller"));
     let all: Vec<_> = match shape.apart {
         false => combined.to_vec(),
-        true => [(1, 1, "a", "broker")].into_iter().chain(apart).collect(),
+        true => [(1, 1, racks[0], "broker")].into_iter().chain(apart).collect(),
     };
     all.into_iter()
         .map(|(id, zone, rack, roles)| seat(id, zone, rack, roles))
@@ -347,9 +355,9 @@ fn java(jars: &Path, root: &Path) -> Command {
     command
 }
 
-/// A free port on the loopback address that stands for the node's zone, as `address:port`.
+/// A free port on the loopback address that stands for the node's instance, as `address:port`: that of the seed of moto too.
 fn free(id: i32) -> String {
-    let listener = TcpListener::bind((format!("127.0.{id}.10"), 0)).unwrap();
+    let listener = TcpListener::bind((format!("127.0.{id}.{}", 10 + id), 0)).unwrap();
     listener.local_addr().unwrap().to_string()
 }
 

@@ -44,6 +44,8 @@ mod leaders;
 #[cfg(test)]
 mod load;
 #[cfg(test)]
+mod mirror;
+#[cfg(test)]
 #[cfg(feature = "aws")]
 mod moto;
 #[cfg(test)]

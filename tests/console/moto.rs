@@ -17,13 +17,19 @@ const GIB: u64 = 1 << 30;
 /// Of the instance that is nobody's broker.
 const STRANGER: &str = "127.0.1.200";
 
-/// The source, or `None` and a word about it where there is no moto.
-fn moto() -> Option<Aws> {
-    let Ok(url) = std::env::var("AZIMUTH_MOTO_URL") else {
+/// Where it is, or `None` and a word about it where there is none.
+pub fn url() -> Option<String> {
+    let url = std::env::var("AZIMUTH_MOTO_URL").ok();
+    if url.is_none() {
         assert!(std::env::var_os("CI").is_none(), "AZIMUTH_MOTO_URL names no moto");
         eprintln!("not run on moto: AZIMUTH_MOTO_URL names none; tests/run sets it");
-        return None;
-    };
+    }
+    url
+}
+
+/// The source, or `None` where there is no moto.
+fn moto() -> Option<Aws> {
+    let url = url()?;
     let options = Options {
         endpoint_url: Some(url),
         region: Some("us-east-1".to_owned()),

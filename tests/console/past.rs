@@ -170,7 +170,7 @@ fn line(verb: &str) -> Option<String> {
         "whatif az-loss" => " euw1-az1",
         "whatif restart" => " 1",
         // They look at two clusters, at records, or on until something becomes true.
-        "context diff" | "record read" | "record tail" | "recorder" | "acl diff" => return None,
+        "context diff" | "mirror list" | "record read" | "record tail" | "recorder" | "acl diff" => return None,
         "wait healthy" | "wait lag" | "wait isr" | "wait reassigned" => return None,
         // The way from a capture to another.
         "capture save" => return None,

@@ -57,7 +57,7 @@ fn prepare() -> (TempDir, Authority, String, String) {
     let folder = tempfile::tempdir().unwrap();
     let authority = Authority::new(folder.path(), "ca");
     let (key, chain) = authority.sign(
-        &["127.0.0.1", "127.0.1.10", "127.0.2.10", "127.0.3.10", "localhost"],
+        &["127.0.0.1", "127.0.1.11", "127.0.2.12", "127.0.3.13", "localhost"],
         2099,
     );
     (folder, authority, key, chain)
@@ -215,7 +215,7 @@ impl Secured {
             listeners: &["CLIENTS", "MUTUAL"],
             properties: &properties,
             format: &["--add-scram", ALICE, "--add-scram", DORA, "--add-scram", SAM],
-            apart: false,
+            ..kafka::Shape::default()
         })
         .await?;
         Some(Self {

@@ -1,21 +1,20 @@
 //! `azimuth context diff`: two clusters beside each other.
 
+use futures::FutureExt;
 use futures::future::join;
 use strum::VariantArray;
 
 use crate::cli::exit::Failure;
-use crate::cli::facts::{asked, hold_to_pin, paths, patience, sources};
+use crate::cli::facts::look_at;
 use crate::cli::missing::problems;
 use crate::cli::output::{Answer, Column, Data, Field, Rank};
 use crate::command::Global;
-use crate::feed::{self, Needs, Section};
-use crate::model::row::difference::{Difference, Part, Side, between};
-use crate::model::{Moment, Snapshot};
-use crate::settings::pin::Pins;
-use crate::settings::target;
+use crate::feed::{Needs, Section};
+use crate::model::Moment;
+use crate::model::row::difference::{Difference, Part, Side, between, between_mirrored};
 
 /// 0 the same, 1 not, 3 where not everything could be seen and nothing differs.
-pub async fn answer(global: &Global, names: [&str; 2], only: &[Part]) -> Result<Answer, Failure> {
+pub async fn answer(global: &Global, names: [&str; 2], only: &[Part], mirror: Option<&str>) -> Result<Answer, Failure> {
     if global.context.is_some() || global.bootstrap.is_some() || global.from.is_some() {
         return Err(Failure::usage(
             "context diff names both contexts itself; leave out --context, --bootstrap and --from",
@@ -26,9 +25,16 @@ pub async fn answer(global: &Global, names: [&str; 2], only: &[Part]) -> Result<
         false => only,
     };
     let needs: Needs = parts.iter().flat_map(|part| sections(*part)).copied().collect();
-    let (a, b) = join(look(global, names[0], &needs), look(global, names[1], &needs)).await;
-    let (a, b) = (a?, b?);
-    let differences = between(&a, &b, parts);
+    let (a, b) = join(
+        look_at(global, Some(names[0]), &needs).boxed(),
+        look_at(global, Some(names[1]), &needs).boxed(),
+    )
+    .await;
+    let ((a, _), (b, _)) = (a?, b?);
+    let differences = match mirror {
+        Some(alias) => between_mirrored(&a, &b, alias, parts),
+        None => between(&a, &b, parts),
+    };
     let mut answer = Answer::list(COLUMNS, &differences, "difference", |one| {
         format!("{} {} {}", one.part, one.name, one.field).trim_end().to_owned()
     });
@@ -48,18 +54,6 @@ pub async fn answer(global: &Global, names: [&str; 2], only: &[Part]) -> Result<
     answer.is_no = !differences.is_empty();
     answer.taken_at = Some(Moment::now());
     Ok(answer)
-}
-
-async fn look(global: &Global, name: &str, needs: &Needs) -> Result<Snapshot, Failure> {
-    let paths = paths()?;
-    let mut asked = asked(global);
-    asked.context = Some(name.to_owned());
-    let context = target::resolve(&asked, &paths)?;
-    let mut pins = Pins::load(&paths)?;
-    let sources = sources(&context, &pins, &paths)?;
-    let snapshot = feed::collect(&sources, needs, patience(global)).await;
-    hold_to_pin(&context, &mut pins, &snapshot)?;
-    Ok(snapshot)
 }
 
 fn sections(part: Part) -> &'static [Section] {

@@ -5,9 +5,11 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::acl::Rule;
+use crate::model::acl::{Acls, ResourceKind, Rule};
 use crate::model::config::{Config, ConfigSource};
+use crate::model::mirror::{is_own, original};
 use crate::model::snapshot::Snapshot;
+use crate::model::topic::Topic;
 
 /// What is compared.
 #[derive(
@@ -70,6 +72,55 @@ pub fn between(a: &Snapshot, b: &Snapshot, parts: &[Part]) -> Vec<Difference> {
         .collect();
     differences.sort();
     differences
+}
+
+/// The same where `b` is a mirror of `a` by MirrorMaker 2 under this alias: a copy goes by the name of what it copies, and
+/// MirrorMaker's own topics are left out. Offsets are those of another log, so that only a commit that is missing differs.
+pub fn between_mirrored(a: &Snapshot, b: &Snapshot, alias: &str, parts: &[Part]) -> Vec<Difference> {
+    let (a, b) = (
+        renamed(a, str::to_owned),
+        renamed(b, |topic| original(alias, topic).to_owned()),
+    );
+    let mut differences = between(&a, &b, parts);
+    differences.retain(|one| one.part != Part::Offsets || one.side != Side::Differs);
+    differences
+}
+
+/// Without MirrorMaker's own topics, and with other names for the rest.
+fn renamed(snapshot: &Snapshot, name: impl Fn(&str) -> String) -> Snapshot {
+    let mut snapshot = snapshot.clone();
+    if let Some(value) = snapshot.topics.value.take() {
+        let mut topics: Vec<Topic> = value.iter().filter(|topic| !is_own(&topic.name)).cloned().collect();
+        for topic in &mut topics {
+            topic.name = name(&topic.name);
+        }
+        topics.sort_by(|one, other| one.name.cmp(&other.name));
+        snapshot.topics.value = Some(topics.into());
+    }
+    if let Some(value) = snapshot.topic_configs.value.take() {
+        let kept = value.iter().filter(|(topic, _)| !is_own(topic));
+        let configs: BTreeMap<_, _> = kept.map(|(topic, configs)| (name(topic), configs.clone())).collect();
+        snapshot.topic_configs.value = Some(configs.into());
+    }
+    if let Some(value) = snapshot.groups.value.take() {
+        let mut groups = Vec::clone(&value);
+        for commit in groups.iter_mut().flat_map(|group| &mut group.commits) {
+            commit.topic = name(&commit.topic);
+        }
+        snapshot.groups.value = Some(groups.into());
+    }
+    if let Some(value) = snapshot.acls.value.take() {
+        let mut acls = Acls::clone(&value);
+        for rule in acls
+            .rules
+            .iter_mut()
+            .filter(|rule| rule.resource == ResourceKind::Topic)
+        {
+            rule.name = name(&rule.name);
+        }
+        snapshot.acls.value = Some(acls.into());
+    }
+    snapshot
 }
 
 fn compared(part: Part, a: &Facts, b: &Facts) -> Vec<Difference> {
@@ -189,7 +240,7 @@ fn rules(rule: &Rule) -> Vec<((String, String), String)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::topic::{Partition, Topic};
+    use crate::model::topic::Partition;
     use crate::model::user::{Credential, User};
     use crate::model::{Moment, Observed};
 
@@ -253,5 +304,18 @@ mod tests {
             ]
         );
         assert_eq!(between(&a, &a, &parts), []);
+    }
+
+    #[test]
+    fn a_copy_goes_by_the_name_of_what_it_copies() {
+        let a = snapshot(vec![topic("clicks", 3), topic("orders", 6)], 4096);
+        let own = ["mm2-status.a.internal", "a.heartbeats", "a.checkpoints.internal"].map(|name| topic(name, 1));
+        let mut topics = vec![topic("a.orders", 6)];
+        topics.extend(own);
+        topics.sort_by(|one, other| one.name.cmp(&other.name));
+        let b = snapshot(topics, 4096);
+        let told = between_mirrored(&a, &b, "a", &[Part::Topics]);
+        let told: Vec<_> = told.iter().map(|one| (one.name.as_str(), one.side)).collect();
+        assert_eq!(told, [("clicks", Side::OnlyA)]);
     }
 }
