@@ -13,6 +13,7 @@ pub mod context;
 pub mod cost;
 pub mod dashboard;
 pub mod demo;
+pub mod dns;
 pub mod feature;
 pub mod global;
 pub mod group;
@@ -163,6 +164,9 @@ pub enum Command {
     /// Operations that Azimuth started: list, attach, pause, resume, abort
     #[command(subcommand)]
     Operation(operation::Verb),
+    /// The name that clients find the cluster by: weights between a blue and a green one
+    #[command(subcommand)]
+    Dns(dns::Verb),
     /// Until the cluster is healthy, lag is gone, replicas are in sync, moves are over
     #[command(subcommand)]
     Wait(wait::Verb),
@@ -233,6 +237,7 @@ impl Command {
             Self::Runbook(verb) => verb.words(),
             Self::Leader(verb) => verb.words(),
             Self::Operation(verb) => verb.words(),
+            Self::Dns(verb) => verb.words(),
             Self::Wait(verb) => verb.words(),
             Self::Capture(verb) => verb.words(),
             Self::Cost(cost) => cost.words(),
@@ -284,6 +289,7 @@ impl Command {
             Self::Restart(verb) => matches!(verb, restart::Verb::Plan(_)),
             Self::Broker(verb) => verb.change().is_some(),
             Self::Volume(verb) => verb.change().is_some(),
+            Self::Dns(verb) => verb.is_change(),
             _ => false,
         }
     }

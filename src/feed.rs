@@ -8,6 +8,7 @@ mod collect;
 mod event;
 mod history;
 mod live;
+pub mod mirror;
 mod look;
 mod pace;
 pub mod past;

@@ -16,6 +16,8 @@ pub(super) enum Standing {
         percent: Option<i64>,
     },
     Done(String),
+    /// The same, with the ids of what it made.
+    Made(String, Vec<String>),
     /// It cannot come to be by itself: somebody has changed something else.
     Astray(String),
 }
@@ -92,7 +94,7 @@ async fn snapshotted(aws: &Aws, volumes: &[String], token: &str) -> Result<Stand
     };
     let pending: Vec<_> = ours.iter().copied().filter(|one| one.state != "completed").collect();
     Ok(match pending.is_empty() {
-        true => Standing::Done(named(&ours)),
+        true => Standing::Made(named(&ours), ours.iter().map(|one| one.id.clone()).collect()),
         false => Standing::Underway {
             note: format!("the moment is taken, it is copied: {}", named(&pending)),
             percent: pending.iter().filter_map(|one| one.progress_percent).min(),
@@ -106,7 +108,8 @@ async fn created(aws: &Aws, made: Option<&String>) -> Result<Standing, Error> {
     };
     Ok(match aws.volume(id).await? {
         Some(volume) if matches!(volume.state.as_str(), "available" | "in-use") => {
-            Standing::Done(format!("{id} is {} in {}", Shape::of(&volume).words(), volume.zone))
+            let words = format!("{id} is {} in {}", Shape::of(&volume).words(), volume.zone);
+            Standing::Made(words, vec![id.clone()])
         }
         Some(volume) if volume.state == "error" => Standing::Astray(format!("{id} could not be made")),
         // EC2 may not know yet what it has just made.

@@ -118,6 +118,7 @@ async fn create(aws: &Aws, what: &str, change: &Change, token: &str, dry_run: bo
         zone,
         shape,
         encrypted,
+        kms_key,
         tags,
     } = change
     else {
@@ -135,6 +136,7 @@ async fn create(aws: &Aws, what: &str, change: &Change, token: &str, dry_run: bo
         .set_iops(differs(None, shape.iops))
         .set_throughput(differs(None, shape.throughput_mib_per_second))
         .set_encrypted(encrypted.then_some(true))
+        .set_kms_key_id(kms_key.clone())
         .tag_specifications(marked(ResourceType::Volume, token, tags))
         .client_token(token)
         .dry_run(dry_run);
