@@ -79,7 +79,15 @@ pub const PERMISSIONS: &[Permission] = &[
     changes("volume create", &["ec2:CreateVolume", "ec2:CreateTags"]),
     changes("volume attach", &["ec2:AttachVolume"]),
     changes("volume detach", &["ec2:DetachVolume"]),
-    changes("broker replace", &["ec2:DetachVolume", "ec2:AttachVolume"]),
+    changes(
+        "broker replace",
+        &[
+            "ec2:DetachVolume",
+            "ec2:AttachVolume",
+            "ec2:CreateTags",
+            "ec2:DeleteTags",
+        ],
+    ),
     changes(
         "volume encrypt",
         &[
@@ -113,7 +121,7 @@ mod tests {
     fn an_action_leads_to_the_verbs_that_lack_it() {
         assert_eq!(
             verbs("ec2:CreateTags", true),
-            ["volume snapshot", "volume create", "volume encrypt"]
+            ["volume snapshot", "volume create", "broker replace", "volume encrypt"]
         );
         assert!(verbs("ec2:CreateTags", false).is_empty());
         assert_eq!(verbs("cloudwatch:GetMetricData", false).len(), 1);

@@ -71,6 +71,13 @@ pub enum Change {
         instance: String,
         device: String,
     },
+    /// What says whose an instance is, which goes from one to another with the broker.
+    Tag {
+        key: String,
+        value: String,
+        from: String,
+        to: String,
+    },
 }
 
 /// What an earlier step of a plan makes, where its id is not known before.
@@ -242,7 +249,7 @@ impl Change {
         let id = match &mut change {
             Self::Create { snapshot, .. } => snapshot,
             Self::Modify { volume, .. } | Self::Attach { volume, .. } | Self::Detach { volume, .. } => volume,
-            Self::Snapshot { .. } => return Ok(change),
+            Self::Snapshot { .. } | Self::Tag { .. } => return Ok(change),
         };
         if let Some(step) = step_of(id) {
             *id = made(step).ok_or(step)?;
@@ -258,6 +265,7 @@ impl Change {
             Self::Create { .. } => "CreateVolume",
             Self::Attach { .. } => "AttachVolume",
             Self::Detach { .. } => "DetachVolume",
+            Self::Tag { .. } => "CreateTags",
         }
     }
 
@@ -289,6 +297,7 @@ impl Change {
                 instance,
                 device,
             } => format!("detach {volume} from {instance} ({device})"),
+            Self::Tag { key, value, from, to } => format!("give {to} the tag {key}={value} of {from}"),
         }
     }
 
@@ -355,6 +364,9 @@ impl Change {
             Self::Detach { volume, instance, .. } => {
                 aws(format!("detach-volume --volume-id {volume} --instance-id {instance}"))
             }
+            Self::Tag { key, value, from, to } => aws(format!(
+                "create-tags --resources {to} --tags Key={key},Value={value}; aws ec2 delete-tags --resources {from} --tags Key={key},Value={value}"
+            )),
         }
     }
 }

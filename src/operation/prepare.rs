@@ -546,6 +546,7 @@ async fn host(sources: &Sources, id: &str) -> Result<Box<swap::Host>, String> {
     Ok(Box::new(swap::Host {
         instance: found.ok_or_else(|| format!("there is no instance {id}"))?,
         volumes: volumes.into_values().collect(),
+        broker_tag: aws.broker_tag().to_owned(),
     }))
 }
 

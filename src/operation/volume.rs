@@ -3,7 +3,7 @@
 use crate::model::BrokerId;
 use crate::model::volume::{Change, Shape};
 use crate::source::Error;
-use crate::source::aws::Aws;
+use crate::source::aws::{Aws, Scope};
 use crate::source::kafka::Kafka;
 
 /// How a change stands.
@@ -34,6 +34,7 @@ pub(super) async fn look(aws: Aws, change: Change, token: String, made: Vec<Stri
             device,
         } => attached(&aws, volume, instance, device).await,
         Change::Detach { volume, instance, .. } => detached(&aws, volume, instance).await,
+        Change::Tag { key, value, from, to } => tagged(&aws, (key, value), from, to).await,
     }
 }
 
@@ -158,6 +159,17 @@ async fn detached(aws: &Aws, id: &str, instance: &str) -> Result<Standing, Error
             percent: None,
         },
         (Some(_), _) => Standing::Ready,
+    })
+}
+
+async fn tagged(aws: &Aws, (key, value): (&str, &str), from: &str, to: &str) -> Result<Standing, Error> {
+    let found = aws.instances(&Scope::Ids(vec![from.to_owned(), to.to_owned()])).await?;
+    let of = |id: &str| found.get(id).and_then(|one| one.tags.get(key)).map(String::as_str);
+    Ok(match (found.contains_key(to), of(to), of(from)) {
+        (false, ..) => Standing::Astray(format!("instance {to} is gone")),
+        (_, Some(other), _) if other != value => Standing::Astray(format!("{to} has the tag {key}={other} by now")),
+        (_, Some(_), own) if own != Some(value) => Standing::Done(format!("{to} has the tag {key}={value}")),
+        _ => Standing::Ready,
     })
 }
 

@@ -50,6 +50,8 @@ pub enum What {
 pub struct Host {
     pub instance: Instance,
     pub volumes: Vec<Volume>,
+    /// Of the context: the tag that holds the id of an instance's broker.
+    pub broker_tag: String,
 }
 
 impl Wish {
@@ -183,6 +185,18 @@ impl Wish {
                 volume: next.clone(),
                 instance: to.clone(),
                 device: device(volume)?,
+            }));
+        }
+        // Where instances are told apart by it, it would speak for the old one.
+        let key = self.found.as_ref().map_or("", |host| host.broker_tag.as_str());
+        if to != old.id
+            && let Some(value) = old.tags.get(key)
+        {
+            steps.push(change(Change::Tag {
+                key: key.to_owned(),
+                value: value.clone(),
+                from: old.id.clone(),
+                to: to.clone(),
             }));
         }
         steps.extend(turn(Action::Start).map(Step::Restart));

@@ -314,6 +314,7 @@ pub fn plan(snapshot: &Snapshot, wish: &Wish, context: &str, now: Moment) -> Res
         Change::Create { .. } => Kind::VolumeCreate,
         Change::Attach { .. } => Kind::VolumeAttach,
         Change::Detach { .. } => Kind::VolumeDetach,
+        Change::Tag { .. } => Kind::BrokerReplace,
     };
     let broker = match &wish.verb {
         Verb::Snapshot { broker } | Verb::Create { broker, .. } | Verb::Attach { broker, .. } => Some(*broker),
@@ -408,6 +409,8 @@ fn verb_of(change: &Change, broker: BrokerId) -> Verb {
             device: Some(device),
         },
         Change::Detach { volume, .. } => Verb::Detach { volume },
+        // Part of what moves a broker, which is no plan of this module.
+        Change::Tag { .. } => Verb::Detach { volume: String::new() },
     }
 }
 
@@ -442,6 +445,9 @@ fn undo(change: &Change) -> Undo {
         Change::Detach { volume, device, .. } => Undo::Full {
             how: format!("azimuth volume attach {volume} --device {device}"),
         },
+        Change::Tag { value, from, .. } => Undo::Full {
+            how: format!("azimuth broker replace {value} --instance {from}"),
+        },
     }
 }
 
@@ -474,6 +480,9 @@ pub(super) fn undoing(steps: &[&Step]) -> Result<Wish, Error> {
         },
         Change::Snapshot { .. } => no("aws ec2 delete-snapshot takes each away; nothing here deletes a backup"),
         Change::Create { .. } => no("aws ec2 delete-volume takes it away; nothing here deletes data"),
+        Change::Tag { value, from, .. } => no(&format!(
+            "azimuth broker replace {value} --instance {from} moves it back"
+        )),
     }
 }
 
@@ -624,10 +633,15 @@ pub fn verified(snapshot: &Snapshot, verify: &Verify, cluster_id: &str) -> Resul
     }
     match snapshot.cloud.identities.get(broker) {
         Some(Identity::Identified { instance: on, .. }) if on == instance => {}
-        Some(other) => {
-            let on = other.instance().unwrap_or("an instance that is not known");
+        Some(Identity::Identified { instance: on, .. }) => {
             return Err(format!(
                 "broker {broker} is taken to run on {on}, by the address that it advertises; its name or address must lead to {instance}"
+            ));
+        }
+        Some(other) => {
+            let why = other.problem().unwrap_or_default();
+            return Err(format!(
+                "whether broker {broker} runs on {instance} is not known: {why}"
             ));
         }
         None => return Err(format!("which instance broker {broker} runs on is not known")),

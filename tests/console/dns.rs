@@ -382,8 +382,9 @@ async fn the_runbooks_of_mirrors_and_of_a_restack_go_on_where_they_stopped_or_we
     rig.resumes("").await;
     rig.has(20, 100).await;
     let before = rig.batches().len();
+    // Before the question was answered.
     rig.killed(&restack, 9).await;
-    rig.resumes("").await;
+    rig.resumes("--answer agreed=yes").await;
     rig.has(20, 100).await;
     assert_eq!(
         rig.batches().len(),

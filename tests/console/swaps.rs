@@ -137,6 +137,12 @@ async fn a_broker_moves_with_its_volume_and_back_and_an_engine_may_die_over_any_
         rig.changed()
     );
     assert_eq!(
+        (count("CreateTags"), count("DeleteTags")),
+        (1, 1),
+        "{:?}",
+        rig.changed()
+    );
+    assert_eq!(
         count("SendCommand"),
         2,
         "stopped once, started once: {:?}",
@@ -150,7 +156,7 @@ async fn a_broker_moves_with_its_volume_and_back_and_an_engine_may_die_over_any_
     // And back, as the plan said, straight.
     rig.plan(&format!("broker replace 2 --instance {old}")).await;
     let back = rig.desk.run(&format!("broker replace 2 --instance {old} --yes")).await;
-    back.ends(0).answers("finished (5 of 5 steps done)");
+    back.ends(0).answers("finished (6 of 6 steps done)");
     rig.shows(2, |row| row["instance"] == old.as_str() && row["state"] == "up")
         .await;
 

@@ -44,6 +44,7 @@ fn host(id: &str, zone: &str) -> Host {
             ..Instance::default()
         },
         volumes: Vec::new(),
+        broker_tag: "kafka:broker-id".to_owned(),
     }
 }
 
@@ -113,6 +114,19 @@ fn a_broker_is_stopped_where_it_was_and_started_where_its_volumes_are() {
         crate::plan::drift::since(&plan, &well(), now())
             .iter()
             .all(|drift| !drift.material)
+    );
+    // The tag goes with the broker, before it starts.
+    let mut tagged = well();
+    for seen in tagged.cloud.instances.values_mut() {
+        let mut all = seen.get().unwrap().clone();
+        for one in all.values_mut().filter(|one| one.id == "i-1") {
+            one.tags.insert("kafka:broker-id".to_owned(), "1".to_owned());
+        }
+        *seen = Observed::fresh(all, now());
+    }
+    assert_eq!(
+        names(&planned(&tagged, &moved()))[3],
+        "give i-2 the tag kafka:broker-id=1 of i-1"
     );
     // Whoever is down is not stopped.
     let mut down = well();

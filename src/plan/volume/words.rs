@@ -55,7 +55,7 @@ fn of_change(change: &Change) -> Vec<String> {
             ],
             None => vec!["price not known here".to_owned()],
         },
-        Change::Attach { .. } | Change::Detach { .. } => Vec::new(),
+        Change::Attach { .. } | Change::Detach { .. } | Change::Tag { .. } => Vec::new(),
     }
 }
 

@@ -54,6 +54,10 @@ impl Aws {
         match *self {}
     }
 
+    pub fn broker_tag(&self) -> &str {
+        match *self {}
+    }
+
     pub async fn instances(&self, _scope: &Scope) -> Result<BTreeMap<String, Instance>, Error> {
         match *self {}
     }

@@ -342,6 +342,11 @@ impl Aws {
         dns::state(self, id).await
     }
 
+    /// The instance tag with the broker id.
+    pub fn broker_tag(&self) -> &str {
+        self.shared.options.broker_tag()
+    }
+
     async fn clients(&self) -> Result<&Clients, Error> {
         let Shared { options, clients, .. } = &*self.shared;
         clients.get_or_try_init(|| connect::clients(options)).await
