@@ -13,6 +13,7 @@ mod context;
 mod cost;
 mod dashboard;
 pub mod demo;
+mod dns;
 mod exit;
 mod facts;
 mod feature;
@@ -50,7 +51,7 @@ use std::io::{ErrorKind, IsTerminal, Write};
 
 use futures::FutureExt;
 
-use crate::command::{Command, Line, Output, check as checks};
+use crate::command::{Command, Line, Output, check as checks, context as contexts};
 use crate::model::Moment;
 use output::Answer;
 
@@ -112,13 +113,22 @@ async fn answer(line: &Line) -> Result<Exit, Failure> {
             "-o {form} is for check run and triage; -o json has every answer"
         )));
     }
+    let is_diff = matches!(command, Command::Context(contexts::Verb::Diff { .. }));
+    if line.global.output == Output::Plan && !is_diff {
+        return Err(Failure::usage(
+            "-o plan is for context diff; a plan of a change is shown by --dry-run, -o json prints it whole",
+        ));
+    }
     let answer = match command {
         Command::Check(verb) => return check::run(line, verb).boxed().await,
         Command::Whatif(verb) => whatif::answer(line, verb).boxed().await?,
         Command::Dashboard(asked) => dashboard::answer(line, asked).boxed().await?,
         Command::Cost(asked) => cost::answer(line, asked).boxed().await?,
         Command::Broker(verb) => match verb.change() {
-            Some((intent, overrides)) => return change::carry_out(line, intent, overrides).boxed().await,
+            Some((intent, overrides)) => {
+                let begun = change::begin(line, intent, overrides, verb.detach());
+                return begun.boxed().await;
+            }
             None => broker::answer(line, verb).await?,
         },
         Command::Topic(verb) => match verb.intent(Moment::now()) {
@@ -181,10 +191,17 @@ async fn answer(line: &Line) -> Result<Exit, Failure> {
         Command::Leader(verb) => return leader::run(line, verb).boxed().await,
         Command::Operation(verb) => return operation::run(line, verb).boxed().await,
         Command::Capture(verb) => capture::answer(line, verb).await?,
+        Command::Context(contexts::Verb::Diff { a, b, only }) if line.global.output == Output::Plan => {
+            let (text, exit) = context::diff::plan(&line.global, [a, b], only).boxed().await?;
+            let mut out = out::stdout();
+            printed(out.write_all(text.as_bytes()).and_then(|()| out.flush()))?;
+            return Ok(exit);
+        }
         Command::Replay(asked) => return replay::run(line, asked).boxed().await,
         Command::Recorder(asked) => return recorder::run(line, asked).boxed().await,
         Command::Mirror(verb) => mirror::answer(line, verb).boxed().await?,
         Command::Context(verb) => context::answer(line, verb).await?,
+        Command::Dns(verb) => return dns::run(line, verb).boxed().await,
         Command::Wait(verb) => return wait::run(line, verb).boxed().await,
         Command::Triage(asked) => return triage::run(line, asked).boxed().await,
         Command::Record(verb) => return record::run(line, verb).await,

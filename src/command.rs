@@ -13,6 +13,7 @@ pub mod context;
 pub mod cost;
 pub mod dashboard;
 pub mod demo;
+pub mod dns;
 pub mod feature;
 pub mod global;
 pub mod group;
@@ -164,6 +165,9 @@ pub enum Command {
     /// Operations that Azimuth started: list, attach, pause, resume, abort
     #[command(subcommand)]
     Operation(operation::Verb),
+    /// The name that clients find the cluster by: weights between a blue and a green one
+    #[command(subcommand)]
+    Dns(dns::Verb),
     /// Until the cluster is healthy, lag is gone, replicas are in sync, moves are over
     #[command(subcommand)]
     Wait(wait::Verb),
@@ -237,6 +241,7 @@ impl Command {
             Self::Runbook(verb) => verb.words(),
             Self::Leader(verb) => verb.words(),
             Self::Operation(verb) => verb.words(),
+            Self::Dns(verb) => verb.words(),
             Self::Wait(verb) => verb.words(),
             Self::Capture(verb) => verb.words(),
             Self::Cost(cost) => cost.words(),
@@ -289,6 +294,7 @@ impl Command {
             Self::Restart(verb) => matches!(verb, restart::Verb::Plan(_)),
             Self::Broker(verb) => verb.change().is_some(),
             Self::Volume(verb) => verb.change().is_some(),
+            Self::Dns(verb) => verb.is_change(),
             _ => false,
         }
     }

@@ -26,7 +26,7 @@ use crate::model::BrokerId;
 use crate::settings::context::{Aws, Class, Contexts, Entry};
 use crate::settings::{Paths, state};
 use crate::source::kafka::Kafka;
-use cloud::{Fleet, Simulation};
+use cloud::{Fleet, Machine, Simulation};
 
 pub use drill::Drill;
 use drill::Ground;
@@ -142,7 +142,13 @@ impl Demo {
         };
         let cluster = Cluster::start(config).await?;
         let bootstrap = cluster.bootstrap();
-        let cloud = Simulation::start_at_tempo(fleet.clone(), clock_factor).await?;
+        // In each zone an instance is there that a broker may move to.
+        let mut machines = fleet.clone();
+        let spares = fleet.zones.iter().enumerate();
+        machines
+            .machines
+            .extend(spares.map(|(index, zone)| Machine::spare(zone, index, now)));
+        let cloud = Simulation::start_at_tempo(machines, clock_factor).await?;
         let kafka = Kafka::new(guard::target(&bootstrap, guard.as_ref())?);
         workload::create_topics(&kafka).await?;
         let socket = folder.path().join("control.sock");

@@ -10,6 +10,7 @@ mod history;
 mod live;
 mod look;
 pub mod mirror;
+pub mod mirrored;
 mod pace;
 pub mod past;
 mod rate;

@@ -10,6 +10,7 @@ mod acl;
 mod aimd;
 pub mod client;
 mod config;
+pub mod dns;
 pub mod engine;
 pub mod feature;
 pub mod fleet;
@@ -28,6 +29,7 @@ pub mod presence;
 pub mod crash;
 pub mod direct;
 pub mod driver;
+mod outlive;
 mod quota;
 mod reassign;
 mod restart;
@@ -48,6 +50,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+pub use dns::saved_switch;
 pub use folder::Folder;
 pub use ground::Ground;
 pub use journal::{Entry, Event, Journal, Log, Told};

@@ -6,6 +6,7 @@
 pub mod acl;
 pub mod config;
 pub mod cost;
+pub mod dns;
 pub mod drift;
 pub mod feature;
 pub mod gate;
@@ -19,6 +20,7 @@ pub mod relieve;
 pub mod restart;
 pub mod schedule;
 pub mod summary;
+pub mod swap;
 pub mod throttle;
 pub mod topic;
 pub mod transaction;
@@ -150,6 +152,12 @@ pub enum Kind {
     #[serde(rename = "broker.start")]
     #[strum(serialize = "broker.start")]
     BrokerStart,
+    #[serde(rename = "broker.replace")]
+    #[strum(serialize = "broker.replace")]
+    BrokerReplace,
+    #[serde(rename = "volume.encrypt")]
+    #[strum(serialize = "volume.encrypt")]
+    VolumeEncrypt,
     #[serde(rename = "volume.modify")]
     #[strum(serialize = "volume.modify")]
     VolumeModify,
@@ -168,6 +176,12 @@ pub enum Kind {
     #[serde(rename = "volume.detach")]
     #[strum(serialize = "volume.detach")]
     VolumeDetach,
+    #[serde(rename = "dns.switch")]
+    #[strum(serialize = "dns.switch")]
+    DnsSwitch,
+    #[serde(rename = "dns.rollback")]
+    #[strum(serialize = "dns.rollback")]
+    DnsRollback,
 }
 
 /// One act: what is sent to Kafka at once, and verified before the next.
@@ -253,6 +267,8 @@ pub enum Step {
     },
     /// Changes an EBS volume, or extends the file system on one; done when EC2, or the broker, tells it.
     Volume(volume::Act),
+    /// Changes which cluster a name leads to; done when all of Route 53 answers so, or resolvers have had the time to ask again.
+    Dns(dns::Act),
 }
 
 /// One partition's way.
@@ -386,6 +402,11 @@ impl Plan {
             aim: None,
             throttle: None,
         })
+    }
+
+    /// Whether it takes a broker from its instance or volumes, so that it starts elsewhere than it was seen.
+    pub fn is_swap(&self) -> bool {
+        matches!(self.kind, Kind::BrokerReplace | Kind::VolumeEncrypt)
     }
 
     /// Whether the context's name must be typed, whatever its class: what is done cannot be undone, or whatever a file

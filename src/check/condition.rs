@@ -8,6 +8,7 @@ use super::{Facts, Verdict};
 use crate::model::BrokerId;
 use crate::model::row::group::GroupRow;
 use crate::model::row::partition::PartitionRow;
+use crate::plan::dns::still;
 
 /// So many names are told of each kind.
 const NAMED: usize = 3;
@@ -26,6 +27,8 @@ pub enum Condition {
     },
     /// No reassignment is in flight; of these topics, where they are named.
     Reassigned { topics: Vec<String> },
+    /// No group has a member, and nothing is written.
+    Quiet,
 }
 
 /// The answer of one look, with what it rests on.
@@ -55,6 +58,7 @@ impl Condition {
             Self::Lag { groups, below } => lag(facts, groups, *below),
             Self::Isr { topics, broker } => isr(facts, topics, *broker),
             Self::Reassigned { topics } => reassigned(facts, topics),
+            Self::Quiet => quiet(facts),
         }
     }
 }
@@ -168,6 +172,30 @@ fn reassigned(facts: &Facts<'_>, topics: &[String]) -> State {
             text::plural(asked.len(), "reassignment"),
             some(asked.iter().map(|one| format!("{}-{}", one.topic, one.partition)))
         )),
+    }
+}
+
+fn quiet(facts: &Facts<'_>) -> State {
+    let seen = [
+        (
+            "topics",
+            facts.snapshot.topics.is_fresh(),
+            facts.snapshot.topics.problem(),
+        ),
+        (
+            "groups",
+            facts.snapshot.groups.is_fresh(),
+            facts.snapshot.groups.problem(),
+        ),
+    ];
+    if let Some((what, _, why)) = seen.iter().find(|(_, fresh, _)| !fresh) {
+        return State::Unknown(unseen(what, why.clone()));
+    }
+    let still = still(facts.snapshot, facts.rows);
+    match (still.is_nobody(), still.is_quiet()) {
+        (true, _) => State::Holds(still.words()),
+        (false, true) => State::Unknown(still.words()),
+        _ => State::No(still.words()),
     }
 }
 

@@ -103,6 +103,7 @@ impl Six {
             high_watermark: 5_000,
             voters: vec![voter(101), voter(102), voter(103)],
             observers: Vec::new(),
+            ..Quorum::default()
         };
         let mut events = Events::default();
         events.watched_since = Some(ago(600));

@@ -46,7 +46,9 @@ pub async fn answer(line: &Line, verb: &Verb) -> Result<Answer, Failure> {
         }
         Verb::Show { id, window } => show(line, *id, *window).await,
         Verb::Config { id, all, key } => config(line, *id, *all, key.as_deref()).await,
-        Verb::Stop(_) | Verb::Start(_) => Err(Failure::usage("that is a change, not a question")),
+        Verb::Stop(_) | Verb::Start(_) | Verb::Replace { .. } => {
+            Err(Failure::usage("that is a change, not a question"))
+        }
     }
 }
 

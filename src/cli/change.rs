@@ -379,7 +379,7 @@ fn show(line: &Line, plan: &Plan) -> Result<Exit, Failure> {
                 steps.map(|step| format!("{step}\n")).collect()
             }
         },
-        Output::Prom | Output::Nagios | Output::Md => {
+        Output::Prom | Output::Nagios | Output::Md | Output::Plan => {
             return Err(Failure::usage("a plan is nothing to monitor; -o json prints it whole"));
         }
         Output::Csv => return Err(Failure::usage("a plan is no table; -o json prints it whole")),

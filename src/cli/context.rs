@@ -1,6 +1,7 @@
 //! `azimuth context …`
 
-mod diff;
+pub(super) mod diff;
+mod missing;
 mod test;
 
 use std::path::Path;

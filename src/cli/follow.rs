@@ -120,7 +120,14 @@ pub fn report(line: &Line, status: &Status) -> Result<Exit, Failure> {
             let mut out = super::out::stdout();
             super::printed(writeln!(out, "{}", sentence(status)).and_then(|()| out.flush()))?;
         }
-        Output::Json | Output::Yaml | Output::Csv | Output::Name | Output::Prom | Output::Nagios | Output::Md => {
+        Output::Json
+        | Output::Yaml
+        | Output::Csv
+        | Output::Name
+        | Output::Prom
+        | Output::Nagios
+        | Output::Md
+        | Output::Plan => {
             let answer = shapes::answer_of(std::slice::from_ref(status));
             let kind = line.command.as_ref().map_or_else(String::new, |command| command.kind());
             let mut out = super::out::stdout();

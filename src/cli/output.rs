@@ -286,7 +286,7 @@ pub fn print(out: &mut dyn Write, line: &Line, kind: &str, answer: &Answer) -> s
         }
         Output::Table => table::print(out, &answer.blocks, Rank::Usual, width())?,
         // Those two have pages of their own, made by the commands that have them.
-        Output::Wide | Output::Prom | Output::Nagios | Output::Md => {
+        Output::Wide | Output::Prom | Output::Nagios | Output::Md | Output::Plan => {
             table::print(out, &answer.blocks, Rank::Wide, None)?
         }
     }

@@ -133,7 +133,7 @@ fn print(record: &Record, output: Output, form: Option<Form>) -> Result<bool, Fa
         Output::Yaml => format!("---\n{}", output::yaml(&data(record)).unwrap_or_default().trim_end()),
         Output::Csv => csv(record),
         Output::Name => format!("{}:{}:{}", record.topic, record.partition, record.offset),
-        Output::Table | Output::Wide | Output::Prom | Output::Nagios | Output::Md => match form {
+        Output::Table | Output::Wide | Output::Prom | Output::Nagios | Output::Md | Output::Plan => match form {
             None => text(record),
             Some(form) => whole(record, form),
         },

@@ -365,7 +365,9 @@ pub(super) fn print(line: &Line, document: &Document<'_>, watching: bool) -> Res
         Output::Yaml => output::yaml(document).map_err(|error| failed(&error))?,
         Output::Prom => prometheus(document),
         Output::Nagios => nagios(document),
-        Output::Table | Output::Wide | Output::Csv | Output::Name | Output::Md => plain(document, watching),
+        Output::Table | Output::Wide | Output::Csv | Output::Name | Output::Md | Output::Plan => {
+            plain(document, watching)
+        }
     };
     super::printed(out.write_all(text.as_bytes()).and_then(|()| out.flush()))
 }

@@ -1,5 +1,7 @@
 //! `azimuth wait …`: looks on until something is true, for as long as it is given.
 
+mod mirrored;
+
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -28,7 +30,6 @@ pub async fn run(line: &Line, verb: &Verb) -> Result<Exit, Failure> {
             "a capture does not change, so nothing in it can be waited for; leave --from out",
         ));
     }
-    let (condition, strict) = condition(verb);
     let patience = line.global.timeout.map_or(PATIENCE, |time| time.0);
     let hold = verb.how().hold.map_or(Duration::ZERO, |time| time.0);
     if hold >= patience {
@@ -38,6 +39,10 @@ pub async fn run(line: &Line, verb: &Verb) -> Result<Exit, Failure> {
             duration(patience.as_secs_f64())
         )));
     }
+    if let Verb::Mirrored(wish) = verb {
+        return mirrored::run(line, wish, patience, hold).await;
+    }
+    let (condition, strict) = condition(verb);
     let (needs, beside) = needs(verb);
     let mut live = Live::begin(line, needs, &beside, Some(patience))?;
     let mut talk = Talk::default();
@@ -103,6 +108,8 @@ fn condition(verb: &Verb) -> (Condition, bool) {
             (Condition::Isr { topics, broker }, false)
         }
         Verb::Reassigned { topics, .. } => (Condition::Reassigned { topics: topics.clone() }, false),
+        // A mirror is two clusters, and waited for by itself.
+        Verb::Quiet { .. } | Verb::Mirrored(_) => (Condition::Quiet, false),
     }
 }
 
@@ -110,7 +117,7 @@ fn needs(verb: &Verb) -> (Needs, Needs) {
     let of = |sections: &[Section]| sections.iter().copied().collect();
     match verb {
         Verb::Healthy { .. } => (of(&triage::NEEDS), of(&triage::BESIDE)),
-        Verb::Lag { .. } => {
+        Verb::Lag { .. } | Verb::Quiet { .. } | Verb::Mirrored(_) => {
             let needs = [Section::Cluster, Section::Topics, Section::Groups, Section::Offsets];
             (of(&needs), Needs::new())
         }

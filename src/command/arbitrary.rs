@@ -11,7 +11,7 @@ use super::throttle::CatchUpRate;
 use super::value::{Assignment, Brokers, DirName, Offset, PartitionName, Rate, Size, Swap, Time};
 use super::{
     Command, Global, Line, Output, acl, broker, capture, check, completions, config, context, cost, dashboard, demo,
-    feature, group, leader, logdir, man, mirror, operation, partition, quorum, quota, reassign, record, recorder,
+    dns, feature, group, leader, logdir, man, mirror, operation, partition, quorum, quota, reassign, record, recorder,
     replay, restart, runbook, throttle, topic, transaction, triage, user, volume, wait, whatif,
 };
 use crate::model::Moment;
@@ -91,7 +91,7 @@ impl Random {
         let how = wait::How {
             hold: self.maybe(Self::time),
         };
-        match self.below(4) {
+        match self.below(6) {
             0 => wait::Verb::Healthy {
                 fail_on: self.fail_on(),
                 strict: self.flip(),
@@ -111,6 +111,14 @@ impl Random {
                 broker: self.maybe(|any| any.below(1000) as i32),
                 how,
             },
+            3 => wait::Verb::Quiet { how },
+            4 => wait::Verb::Mirrored(wait::Mirrored {
+                topics: self.some(0, Self::text),
+                source: self.text(),
+                prefix: self.maybe(Self::text).unwrap_or_default(),
+                below: self.maybe(Self::time),
+                how,
+            }),
             _ => wait::Verb::Reassigned {
                 topics: self.some(0, Self::text),
                 how,
@@ -260,7 +268,7 @@ impl Random {
 
     fn command(&mut self) -> Command {
         match self.below(32) {
-            0 => Command::Broker(match self.below(5) {
+            0 => Command::Broker(match self.below(6) {
                 0 => broker::Verb::List {
                     window: self.maybe(Self::time),
                 },
@@ -270,6 +278,11 @@ impl Random {
                 },
                 2 => broker::Verb::Stop(self.drive()),
                 3 => broker::Verb::Start(self.drive()),
+                4 => broker::Verb::Replace {
+                    drive: self.drive(),
+                    instance: format!("i-{:017x}", self.below(1 << 40)),
+                    detach: self.flip(),
+                },
                 _ => broker::Verb::Config {
                     id: self.id(),
                     all: self.flip(),
@@ -381,7 +394,10 @@ impl Random {
                 fail_on: self.fail_on(),
                 window: self.maybe(Self::time),
             }),
-            20 => Command::Wait(self.wait()),
+            20 => match self.below(4) {
+                0 => Command::Dns(self.dns()),
+                _ => Command::Wait(self.wait()),
+            },
             22 => Command::Runbook(self.runbook()),
             24 => Command::Man(man::Man { dir: self.path() }),
             23 => Command::Feature(match self.flip() {
@@ -825,6 +841,37 @@ impl Random {
         }
     }
 
+    fn dns(&mut self) -> dns::Verb {
+        let how = |random: &mut Self| dns::How {
+            detach: random.flip(),
+            overrides: random.gates(),
+        };
+        let name = |random: &mut Self| format!("a{}.kafka.internal", random.below(100));
+        let record = name(self);
+        match self.below(3) {
+            0 => dns::Verb::Show {
+                record,
+                zone: self.maybe(Self::text),
+            },
+            1 => dns::Verb::Switch(dns::Switch {
+                record,
+                weights: self.some(1, |random| format!("set-{}={}", random.below(9), random.below(256))),
+                target: self.some(0, |random| format!("set={}", name(random))),
+                green: self.maybe(Self::text),
+                zone: self.maybe(Self::text),
+                how: how(self),
+            }),
+            _ => {
+                let id = self.maybe(Self::text);
+                dns::Verb::Rollback {
+                    record: id.is_none().then_some(record),
+                    id,
+                    how: how(self),
+                }
+            }
+        }
+    }
+
     fn volume(&mut self) -> volume::Verb {
         let shape = |random: &mut Self| volume::ShapeFlags {
             size: random.maybe(|random| 1 + random.below(60_000) as i64),
@@ -836,9 +883,15 @@ impl Random {
             detach: random.flip(),
             overrides: random.gates(),
         };
-        match self.below(8) {
+        match self.below(9) {
             0 => volume::Verb::List {
                 window: self.maybe(Self::time),
+            },
+            8 => volume::Verb::Encrypt {
+                broker: self.id(),
+                kms_key: self.maybe(Self::text),
+                driver: self.driver(),
+                how: how(self),
             },
             7 => volume::Verb::Extend {
                 id: self.text(),
@@ -903,13 +956,15 @@ impl Random {
                 when: self.when(),
             };
         }
-        let whom = self.below(3);
+        let whom = self.below(4);
         restart::Verb::Plan(restart::Roll {
             broker: (whom == 0).then(|| self.brokers()),
             az: (whom == 1).then(|| self.text()),
             all: whom == 2,
+            controllers: whom == 3,
             driver: self.driver(),
             drain_leaders: self.flip(),
+            upgrade_to: self.maybe(|random| format!("4.{}.{}", random.below(9), random.below(9))),
             soak: self.maybe(Self::time),
             out: self.maybe(Self::path),
         })

@@ -8,6 +8,7 @@ use crate::model::BrokerId;
 use crate::model::driver::{Action, DriverName};
 use crate::plan::intent::Intent;
 use crate::plan::restart::{Whom, Wish};
+use crate::plan::swap;
 
 /// What can be done with brokers.
 #[derive(Debug, Clone, PartialEq, Eq, Subcommand)]
@@ -66,6 +67,23 @@ Examples:
 Examples:
   azimuth broker start 4 --context dev --yes")]
     Start(Drive),
+    /// Move a broker to another instance with its volumes: stopped, detached, attached, started, verified
+    #[command(after_long_help = "\
+The instance runs already, in the zone of the volumes, set up for this broker but not started; its name or address must lead there.
+
+Examples:
+  azimuth broker replace 4 --instance i-0c3fd1a2b4c5d6e7f --dry-run
+  azimuth broker replace 4 --instance i-0c3fd1a2b4c5d6e7f --confirm prod-eu")]
+    Replace {
+        #[command(flatten)]
+        drive: Drive,
+        /// Where it shall run
+        #[arg(long, value_name = "INSTANCE", value_parser = instance)]
+        instance: String,
+        /// Do not wait for the end
+        #[arg(long)]
+        detach: bool,
+    },
 }
 
 /// One broker, and how its host is reached.
@@ -93,7 +111,20 @@ impl Verb {
             }
             Self::Stop(drive) => drive.words("stop"),
             Self::Start(drive) => drive.words("start"),
+            Self::Replace {
+                drive,
+                instance,
+                detach,
+            } => drive
+                .words("replace")
+                .option("--instance", Some(instance))
+                .flag("--detach", *detach),
         }
+    }
+
+    /// Whether it is begun and left to itself.
+    pub fn detach(&self) -> bool {
+        matches!(self, Self::Replace { detach: true, .. })
     }
 
     /// What it changes, and against which gates; `None` of what only reads.
@@ -101,6 +132,13 @@ impl Verb {
         let (action, drive) = match self {
             Self::Stop(drive) => (Action::Stop, drive),
             Self::Start(drive) => (Action::Start, drive),
+            Self::Replace { drive, instance, .. } => {
+                let wish = swap::Wish {
+                    driver: drive.driver,
+                    ..swap::Wish::new(drive.id, swap::What::Instance(instance.clone()))
+                };
+                return Some((Intent::Swap(wish), &drive.overrides));
+            }
             Self::List { .. } | Self::Show { .. } | Self::Config { .. } => return None,
         };
         let wish = Wish {
@@ -108,6 +146,15 @@ impl Verb {
             ..Wish::new(action, Whom::Brokers(vec![drive.id]))
         };
         Some((Intent::Restart(wish), &drive.overrides))
+    }
+}
+
+/// An instance's id, as EC2 writes it.
+fn instance(text: &str) -> Result<String, String> {
+    let digits = text.strip_prefix("i-").unwrap_or_default();
+    match !digits.is_empty() && digits.chars().all(|c| c.is_ascii_hexdigit()) {
+        true => Ok(text.to_owned()),
+        false => Err("write an instance's id, for example i-0c3fd1a2b4c5d6e7f".to_owned()),
     }
 }
 

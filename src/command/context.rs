@@ -43,6 +43,7 @@ Examples:
   azimuth context diff blue green
   azimuth context diff blue green --only topics,configs,acls,quotas,users
   azimuth context diff primary standby --mirror primary      what the standby misses
+  azimuth context diff blue green --only topics,configs,quotas -o plan > green.yaml     what green lacks, as a runbook
   azimuth context diff blue green --only offsets -o json | jq '.items[] | select(.side != \"differs\")'")]
     Diff {
         #[arg(value_name = "A")]

@@ -96,6 +96,8 @@ pub enum Output {
     Prom,
     /// Of check run and triage: a line and an exit status as Nagios reads them
     Nagios,
+    /// Of context diff: a runbook that makes what B lacks of A
+    Plan,
     /// Of replay: the timeline as Markdown
     Md,
 }

@@ -19,6 +19,8 @@ pub enum Verb {
 Examples:
   azimuth restart plan --all --out roll.json
   azimuth restart plan --az euw1-az2 --drain-leaders --soak 5m --out roll.json
+  azimuth restart plan --all --upgrade-to 4.3.1 --driver ssm --out roll.json
+  azimuth restart plan --controllers --out controllers.json
   azimuth restart plan --broker 4,5 --driver ssh -o json")]
     Plan(Roll),
     /// Carry out a plan; it goes on when the terminal is lost
@@ -50,16 +52,19 @@ pub struct Roll {
     #[arg(
         long,
         value_name = "ID,ID|A..B",
-        required_unless_present_any = ["az", "all"],
-        conflicts_with_all = ["az", "all"]
+        required_unless_present_any = ["az", "all", "controllers"],
+        conflicts_with_all = ["az", "all", "controllers"]
     )]
     pub broker: Option<Brokers>,
     /// All brokers of this zone: its id, its name, or the brokers' rack
-    #[arg(long, value_name = "AZ", conflicts_with = "all")]
+    #[arg(long, value_name = "AZ", conflicts_with_all = ["all", "controllers"])]
     pub az: Option<String>,
     /// All brokers, zone by zone, the active controller last
-    #[arg(long)]
+    #[arg(long, conflicts_with = "controllers")]
     pub all: bool,
+    /// The controllers that are no brokers, one voter at a time, the active one last
+    #[arg(long)]
+    pub controllers: bool,
     /// How their hosts are reached; the context's only driver without it
     #[arg(long, value_name = "command|ssh|ssm", value_parser = driver)]
     pub driver: Option<DriverName>,
@@ -69,9 +74,23 @@ pub struct Roll {
     /// Watch each broker for so long after it is back, before the next; as the context says without it
     #[arg(long, value_name = "TIME")]
     pub soak: Option<Time>,
+    /// Each broker comes back with this release: the driver's `upgrade` stops it, puts the version in place and starts it, as one act
+    #[arg(long, value_name = "VERSION", value_parser = version)]
+    pub upgrade_to: Option<String>,
     /// Save the plan to this file
     #[arg(long, value_name = "FILE")]
     pub out: Option<PathBuf>,
+}
+
+/// A release of Kafka: `4.3`, `4.3.1`, `4.3.1-ours`.
+fn version(text: &str) -> Result<String, String> {
+    let mut parts = text.splitn(3, '.');
+    let is_number = |part: Option<&str>| part.is_some_and(|part| part.parse::<u32>().is_ok());
+    let plain = text.chars().all(|c| c.is_ascii_alphanumeric() || "._-".contains(c));
+    match is_number(parts.next()) && is_number(parts.next()) && plain {
+        true => Ok(text.to_owned()),
+        false => Err("write a release, for example 4.3.1".to_owned()),
+    }
 }
 
 impl Verb {
@@ -81,9 +100,11 @@ impl Verb {
                 .option("--broker", &roll.broker)
                 .option("--az", &roll.az)
                 .flag("--all", roll.all)
+                .flag("--controllers", roll.controllers)
                 .option("--driver", roll.driver)
                 .flag("--drain-leaders", roll.drain_leaders)
                 .option("--soak", roll.soak)
+                .option("--upgrade-to", &roll.upgrade_to)
                 .option("--out", roll.out.as_ref().map(|path| path.display())),
             Self::Apply {
                 file,
@@ -113,12 +134,14 @@ impl Roll {
         let whom = match (&self.broker, &self.az) {
             (Some(brokers), _) => Whom::Brokers(brokers.0.clone()),
             (None, Some(zone)) => Whom::Zone(zone.clone()),
+            (None, None) if self.controllers => Whom::Controllers,
             (None, None) => Whom::All,
         };
         Wish {
             driver: self.driver,
             drain: self.drain_leaders,
             soak_seconds: self.soak.map(|time| time.0.as_secs()),
+            upgrade_to: self.upgrade_to.clone(),
             ..Wish::new(Action::Restart, whom)
         }
     }

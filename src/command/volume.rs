@@ -7,6 +7,7 @@ use super::words::Words;
 use crate::model::BrokerId;
 use crate::model::driver::DriverName;
 use crate::plan::intent::Intent;
+use crate::plan::swap;
 use crate::plan::volume::{Verb as Wanted, Wanted as Shape, Wish};
 
 /// What can be done with EBS volumes.
@@ -88,6 +89,25 @@ Examples:
         broker: BrokerId,
         #[command(flatten)]
         shape: ShapeFlags,
+        #[command(flatten)]
+        how: How,
+    },
+    /// Exchange the volumes of a broker that are not encrypted for copies that are; it stops only for the exchange
+    #[command(after_long_help = "\
+The old volumes stay, detached, until somebody deletes them. What is written meanwhile comes from the other replicas.
+
+Examples:
+  azimuth volume encrypt --broker 4 --dry-run
+  azimuth volume encrypt --broker 4 --kms-key alias/kafka --confirm prod-eu")]
+    Encrypt {
+        #[arg(long, value_name = "ID", value_parser = clap::value_parser!(BrokerId).range(0..))]
+        broker: BrokerId,
+        /// Its id, ARN or alias; the account's key for EBS without it
+        #[arg(long, value_name = "KEY")]
+        kms_key: Option<String>,
+        /// What stops and starts the broker; the context's only driver without it
+        #[arg(long, value_name = "command|ssh|ssm", value_parser = driver)]
+        driver: Option<DriverName>,
         #[command(flatten)]
         how: How,
     },
@@ -194,6 +214,15 @@ impl Verb {
                     .option("--broker", Some(*broker));
                 how.words(shape.words(words))
             }
+            Self::Encrypt {
+                broker,
+                kms_key,
+                driver,
+                how,
+            } => {
+                let words = start("encrypt").option("--broker", Some(*broker));
+                how.words(words.option("--kms-key", kms_key).option("--driver", *driver))
+            }
             Self::Attach {
                 id,
                 broker,
@@ -212,6 +241,19 @@ impl Verb {
         let wish = |verb| Wish::new(verb);
         let (wish, how) = match self {
             Self::List { .. } | Self::Show { .. } => return None,
+            Self::Encrypt {
+                broker,
+                kms_key,
+                driver,
+                how,
+            } => {
+                let kms_key = kms_key.clone();
+                let wish = swap::Wish {
+                    driver: *driver,
+                    ..swap::Wish::new(*broker, swap::What::Encrypt { kms_key })
+                };
+                return Some((Intent::Swap(wish), how));
+            }
             Self::Modify { id, shape, driver, how } => {
                 let verb = Wanted::Modify {
                     volume: id.clone(),

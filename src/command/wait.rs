@@ -69,6 +69,44 @@ Examples:
         #[command(flatten)]
         how: How,
     },
+    /// Until this cluster has the newest records of the one that it mirrors, by their timestamps
+    #[command(after_long_help = "\
+MirrorMaker 2 keeps partitions and timestamps. Its default policy puts the source's alias in front of names: --prefix primary.
+
+Examples:
+  azimuth wait mirrored --source primary --prefix primary. --context standby
+  azimuth wait mirrored orders payments --source primary --below 5s --timeout 30m")]
+    Mirrored(Mirrored),
+    /// Until no group has a member here and nothing is written: the cluster may go
+    #[command(after_long_help = "\
+Kafka names no producer, so a writer shows by the records it writes; let it hold for longer than the slowest one rests.
+
+Examples:
+  azimuth wait quiet --hold 10m --timeout 2h
+  azimuth wait quiet --context blue --hold 10m --timeout 24h")]
+    Quiet {
+        #[command(flatten)]
+        how: How,
+    },
+}
+
+/// What is mirrored, and from where.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Args)]
+pub struct Mirrored {
+    /// By their names at the source; all of them without any
+    #[arg(value_name = "TOPIC")]
+    pub topics: Vec<String>,
+    /// The context of the cluster that is copied
+    #[arg(long, value_name = "CONTEXT")]
+    pub source: String,
+    /// What the mirror puts in front of names
+    #[arg(long, value_name = "TEXT", default_value = "")]
+    pub prefix: String,
+    /// So far behind is fine
+    #[arg(long, value_name = "TIME")]
+    pub below: Option<Time>,
+    #[command(flatten)]
+    pub how: How,
 }
 
 /// How it is waited.
@@ -85,7 +123,9 @@ impl Verb {
             Self::Healthy { how, .. }
             | Self::Lag { how, .. }
             | Self::Isr { how, .. }
-            | Self::Reassigned { how, .. } => how,
+            | Self::Reassigned { how, .. }
+            | Self::Quiet { how } => how,
+            Self::Mirrored(mirrored) => &mirrored.how,
         }
     }
 
@@ -100,6 +140,12 @@ impl Verb {
                 .option("--below", (*below > 0).then_some(*below)),
             Self::Isr { topics, broker, .. } => Words::new(&["wait", "isr"]).names(topics).option("--broker", *broker),
             Self::Reassigned { topics, .. } => Words::new(&["wait", "reassigned"]).names(topics),
+            Self::Quiet { .. } => Words::new(&["wait", "quiet"]),
+            Self::Mirrored(mirrored) => Words::new(&["wait", "mirrored"])
+                .names(&mirrored.topics)
+                .option("--source", Some(&mirrored.source))
+                .option("--prefix", (!mirrored.prefix.is_empty()).then_some(&mirrored.prefix))
+                .option("--below", mirrored.below),
         };
         words.option("--hold", self.how().hold)
     }

@@ -1,4 +1,4 @@
-//! The simulated cloud: EC2, EBS, CloudWatch and Systems Manager on a loopback port, for the demo and for tests. The real AWS SDK talks
+//! The simulated cloud: EC2, EBS, CloudWatch, Route 53 and Systems Manager on a loopback port, for the demo and for tests. The real AWS SDK talks
 //! to it.
 //!
 //! It answers what [`Fleet`] describes and what [`Handle`] is told of the work the brokers do, at AWS's periods and
@@ -8,6 +8,7 @@
 //! tag `azimuth:simulated`, so that nobody takes it for AWS. It checks no credentials and listens on 127.0.0.1 only.
 
 mod credit;
+pub mod dns;
 mod ec2;
 mod fault;
 mod fleet;
@@ -74,6 +75,7 @@ struct State {
     /// Client token to what it made.
     tokens: BTreeMap<String, String>,
     commands: ssm::Commands,
+    names: dns::Names,
     requests: u64,
     asked: VecDeque<Asked>,
 }
@@ -128,6 +130,7 @@ impl Simulation {
             history: Vec::new(),
             tokens: BTreeMap::new(),
             commands: ssm::Commands::default(),
+            names: dns::Names::default(),
             requests: 0,
             asked: VecDeque::new(),
         };
@@ -234,6 +237,33 @@ impl Handle {
         let machine = state.fleet.machine(instance)?;
         let holds = |disk: &&Disk| disk.tags.get("kafka:log-dir").is_some_and(|dir| dir == log_dir);
         machine.disks.iter().find(holds).map(|disk| disk.size_gib)
+    }
+
+    /// The log directories whose volumes an instance has now, by their tags.
+    pub fn log_dirs(&self, instance: &str) -> Vec<String> {
+        let state = self.state();
+        let disks = state
+            .fleet
+            .machine(instance)
+            .into_iter()
+            .flat_map(|machine| &machine.disks);
+        disks
+            .filter_map(|disk| disk.tags.get("kafka:log-dir").cloned())
+            .collect()
+    }
+
+    /// An address goes to another instance, which gives its own for it: what follows a broker that moved.
+    pub fn lend_address(&self, address: &str, to: &str) {
+        let mut state = self.state();
+        let machines = &mut state.fleet.machines;
+        let from = machines.iter().position(|machine| machine.address == address);
+        let to = machines.iter().position(|machine| machine.id == to);
+        if let (Some(from), Some(to)) = (from, to)
+            && from != to
+        {
+            let own = std::mem::replace(&mut machines[to].address, address.to_owned());
+            machines[from].address = own;
+        }
     }
 
     /// The last requests that change or command anything, the oldest first.

@@ -16,7 +16,7 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::Mutex;
 use tokio::sync::mpsc::UnboundedReceiver;
 
-use super::cloud::{Fleet, Handle, Task};
+use super::cloud::{Fleet, Handle, Machine, Task};
 use crate::model::BrokerId;
 use crate::model::driver::Action;
 use crate::settings::driver::Drivers;
@@ -31,7 +31,10 @@ const SOAK: jiff::SignedDuration = jiff::SignedDuration::from_secs(5);
 pub(super) fn driver(_socket: &Path) -> std::io::Result<Drivers> {
     Ok(Drivers {
         soak: Some(SOAK),
-        ssm: Some(crate::settings::driver::Document::default()),
+        ssm: Some(crate::settings::driver::Document {
+            upgrade_document: Some("azimuth-upgrade".to_owned()),
+            ..crate::settings::driver::Document::default()
+        }),
         ..Drivers::default()
     })
 }
@@ -86,7 +89,13 @@ pub(super) async fn obey(
     disk: Disk,
 ) {
     while let Some(task) = tasks.recv().await {
-        let broker = fleet.machines.iter().position(|machine| machine.id == task.instance);
+        // A broker is where its volume is.
+        let there = cloud.log_dirs(&task.instance);
+        let holds = |machine: &Machine| {
+            let own = machine.disks.iter().filter_map(|disk| disk.tags.get("kafka:log-dir"));
+            own.into_iter().any(|dir| there.contains(dir))
+        };
+        let broker = fleet.machines.iter().position(holds);
         if let Some(path) = task.parameters.get("path").and_then(|values| values.first()) {
             let size = cloud.size_gib(&task.instance, path);
             let bytes = size.map(|gib| ((gib << 30) as f64 * super::FILE_SYSTEM_SHARE) as u64);
@@ -97,7 +106,12 @@ pub(super) async fn obey(
             continue;
         }
         let told = match (broker, asked(&task)) {
-            (Some(at), Some(action)) => act(&cluster, action, at as BrokerId + 1).await,
+            (Some(at), Some(action)) => {
+                let done = act(&cluster, action, at as BrokerId + 1).await;
+                cloud.lend_address(&fleet.machines[at].address, &task.instance);
+                done
+            }
+            (None, Some(_)) => Err(format!("{} has no volume with a log directory", task.instance)),
             _ => Err(format!(
                 "{} is not told what to do: {:?}",
                 task.instance, task.parameters
@@ -113,6 +127,10 @@ pub(super) async fn obey(
 /// What a document does here: its parameter `action`, or what its command has systemd do.
 fn asked(task: &Task) -> Option<Action> {
     let of = |name: &str| task.parameters.get(name).and_then(|values| values.first());
+    // There is but one version here, so that a new one is a restart.
+    if of("version").is_some() {
+        return Some(Action::Restart);
+    }
     if let Some(action) = of("action") {
         return action.parse().ok();
     }

@@ -87,9 +87,18 @@ pub struct Way {
     pub soak_seconds: u64,
     /// What extends the file system of a log directory to its volume; `None` where the context says nothing of it.
     pub grow: Option<Vec<String>>,
+    /// What stops a broker, puts another version in its place and starts it, as one act; `None` where the context says nothing of it.
+    pub upgrade: Option<Vec<String>>,
 }
 
-const NAMES: [&str; 6] = ["broker", "host", "instance", "az", "action", "path"];
+/// What a template may ask for beside the broker.
+#[derive(Debug, Clone, Copy, Default)]
+struct More<'a> {
+    path: Option<&'a str>,
+    version: Option<&'a str>,
+}
+
+const NAMES: [&str; 7] = ["broker", "host", "instance", "az", "action", "path", "version"];
 
 impl Way {
     /// What is run for this, word by word.
@@ -105,7 +114,7 @@ impl Way {
         })?;
         template
             .iter()
-            .map(|word| fill(word, &action.to_string(), place, None))
+            .map(|word| fill(word, &action.to_string(), place, More::default()))
             .collect()
     }
 
@@ -114,8 +123,32 @@ impl Way {
     /// # Errors
     /// As [`Way::words`].
     pub fn growing(&self, place: &Place, path: &str) -> Option<Result<Vec<String>, String>> {
+        let path = Some(path);
+        let more = More {
+            path,
+            ..More::default()
+        };
         let words = self.grow.as_ref()?.iter();
-        Some(words.map(|word| fill(word, "grow", place, Some(path))).collect())
+        Some(words.map(|word| fill(word, "grow", place, more)).collect())
+    }
+
+    /// What is run to have a broker of another version, word by word: one act that ends with it started, or with the old one.
+    ///
+    /// # Errors
+    /// As [`Way::words`].
+    pub fn upgrading(&self, place: &Place, version: &str) -> Result<Vec<String>, String> {
+        let template = self.upgrade.as_ref().ok_or_else(|| {
+            format!(
+                "the {} driver of the context says nothing of how to upgrade a broker: write upgrade into [context.NAME.driver.{}]",
+                self.driver, self.driver
+            )
+        })?;
+        let version = Some(version);
+        let more = More {
+            version,
+            ..More::default()
+        };
+        template.iter().map(|word| fill(word, "upgrade", place, more)).collect()
     }
 }
 
@@ -134,7 +167,7 @@ pub fn check(template: &str) -> Result<(), String> {
     })
 }
 
-fn fill(template: &str, action: &str, place: &Place, path: Option<&str>) -> Result<String, String> {
+fn fill(template: &str, action: &str, place: &Place, more: More<'_>) -> Result<String, String> {
     check(template)?;
     let id = place.broker;
     let known = |value: &Option<String>, what: &str| {
@@ -147,7 +180,8 @@ fn fill(template: &str, action: &str, place: &Place, path: Option<&str>) -> Resu
         "host" => Ok(place.host.clone()),
         "instance" => known(&place.instance, "instance"),
         "az" => known(&place.az, "availability zone"),
-        "path" => known(&path.map(ToOwned::to_owned), "log directory"),
+        "path" => known(&more.path.map(ToOwned::to_owned), "log directory"),
+        "version" => known(&more.version.map(ToOwned::to_owned), "version"),
         _ => Ok(action.to_owned()),
     };
     let mut filled = String::new();
@@ -156,8 +190,8 @@ fn fill(template: &str, action: &str, place: &Place, path: Option<&str>) -> Resu
             Part::Text(text) => filled.push_str(text),
             Part::Name(name) => {
                 let value = value(name)?;
-                let more = if name == "path" { "._:-/" } else { "._:-" };
-                let plain = |letter: char| letter.is_ascii_alphanumeric() || more.contains(letter);
+                let signs = if name == "path" { "._:-/" } else { "._:-" };
+                let plain = |letter: char| letter.is_ascii_alphanumeric() || signs.contains(letter);
                 if value.is_empty() || value.starts_with('-') || !value.chars().all(plain) {
                     return Err(format!(
                         "the {name} of broker {id} is {value:?}, which is not put into a command"
@@ -221,14 +255,14 @@ mod tests {
     fn a_template_is_filled_and_what_is_the_shells_stays() {
         let text = "ctl {action} {host}:{broker} ${HOME} {az} ${host} {} {A}";
         assert_eq!(
-            fill(text, "restart", &place(), None).unwrap(),
+            fill(text, "restart", &place(), More::default()).unwrap(),
             "ctl restart b4.internal:4 ${HOME} euw1-az2 ${host} {} {A}"
         );
     }
 
     #[test]
     fn what_is_not_known_or_would_be_a_command_itself_is_refused() {
-        let told = |text: &str, place: &Place| fill(text, "stop", place, None).unwrap_err();
+        let told = |text: &str, place: &Place| fill(text, "stop", place, More::default()).unwrap_err();
         assert!(told("x {instance}", &place()).contains("instance of broker 4, which is not known"));
         assert!(told("x {brokr}", &place()).contains("`{brokr}`"));
         for host in ["a; rm -rf /", "$(id)", "", "-oProxyCommand=x", "a b", "a'b"] {
@@ -239,7 +273,18 @@ mod tests {
             assert!(told("ssh {host}", &evil).contains("not put into a command"), "{host}");
         }
         assert!(check("{host} {action}").is_ok());
-        let path = |path: &str| fill("grow {path}", "grow", &place(), Some(path));
+        let path = |path: &str| {
+            let path = Some(path);
+            fill(
+                "grow {path}",
+                "grow",
+                &place(),
+                More {
+                    path,
+                    ..More::default()
+                },
+            )
+        };
         assert_eq!(path("/data/kafka-1").unwrap(), "grow /data/kafka-1");
         assert!(path("/data/$(id)").unwrap_err().contains("not put into a command"));
         assert!(told("x {path}", &place()).contains("log directory of broker 4, which is not known"));

@@ -91,10 +91,13 @@ pub struct Evidence<'a> {
     pub rules: &'a Rules,
 }
 
+/// The instance tag with the broker id, where a context names no other.
+pub const BROKER_TAG: &str = "kafka:broker-id";
+
 impl Default for Rules {
     fn default() -> Self {
         Self {
-            broker_tag: "kafka:broker-id".to_owned(),
+            broker_tag: BROKER_TAG.to_owned(),
             log_dir_tag: "kafka:log-dir".to_owned(),
             map: BTreeMap::new(),
         }

@@ -195,6 +195,9 @@ pub const NEEDS: &[Need] = &[
     reads("wait lag", &[(Group, Describe), (Topic, Describe)]),
     reads("wait isr", &[(Topic, Describe)]),
     reads("wait reassigned", &[(Cluster, Describe), (Topic, Describe)]),
+    reads("wait quiet", &[(Group, Describe), (Topic, Describe)]),
+    reads("wait mirrored", &[(Cluster, Describe), (Topic, Describe)]),
+    reads("dns show", &[(Group, Describe), (Topic, Describe)]),
     reads(
         "capture save",
         &[
@@ -267,12 +270,44 @@ pub const NEEDS: &[Need] = &[
             (Topic, DescribeConfigs),
         ],
     ),
+    changes(
+        "broker replace",
+        &[
+            (Cluster, Alter),
+            (Cluster, Describe),
+            (Topic, Describe),
+            (Topic, DescribeConfigs),
+        ],
+    ),
+    changes(
+        "volume encrypt",
+        &[
+            (Cluster, Alter),
+            (Cluster, Describe),
+            (Topic, Describe),
+            (Topic, DescribeConfigs),
+        ],
+    ),
     changes("volume modify", &[(Cluster, Describe), (Topic, Describe)]),
     changes("volume extend", &[(Cluster, Describe), (Topic, Describe)]),
     changes("volume snapshot", &[(Cluster, Describe), (Topic, Describe)]),
     changes("volume create", &[(Cluster, Describe), (Topic, Describe)]),
     changes("volume attach", &[(Cluster, Describe), (Topic, Describe)]),
     changes("volume detach", &[(Cluster, Describe), (Topic, Describe)]),
+    changes(
+        "dns switch",
+        &[
+            (Cluster, Describe),
+            (Cluster, DescribeConfigs),
+            (Topic, Describe),
+            (Topic, DescribeConfigs),
+            (Group, Describe),
+        ],
+    ),
+    changes(
+        "dns rollback",
+        &[(Cluster, Describe), (Topic, Describe), (Group, Describe)],
+    ),
     changes(
         "reassign apply",
         &[

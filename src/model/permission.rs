@@ -63,6 +63,14 @@ pub const PERMISSIONS: &[Permission] = &[
             "cloudwatch:DescribeAlarms",
         ],
     ),
+    reads(
+        "dns show",
+        &[
+            "route53:ListHostedZonesByName",
+            "route53:GetHostedZone",
+            "route53:ListResourceRecordSets",
+        ],
+    ),
     changes("restart apply, broker stop, broker start", BY_SSM),
     changes("volume modify", &["ec2:ModifyVolume"]),
     changes("volume modify, volume extend", BY_SSM),
@@ -71,6 +79,30 @@ pub const PERMISSIONS: &[Permission] = &[
     changes("volume create", &["ec2:CreateVolume", "ec2:CreateTags"]),
     changes("volume attach", &["ec2:AttachVolume"]),
     changes("volume detach", &["ec2:DetachVolume"]),
+    changes(
+        "broker replace",
+        &[
+            "ec2:DetachVolume",
+            "ec2:AttachVolume",
+            "ec2:CreateTags",
+            "ec2:DeleteTags",
+        ],
+    ),
+    changes(
+        "volume encrypt",
+        &[
+            "ec2:CreateSnapshots",
+            "ec2:CreateTags",
+            "ec2:CreateVolume",
+            "ec2:DetachVolume",
+            "ec2:AttachVolume",
+        ],
+    ),
+    changes("broker replace, volume encrypt", BY_SSM),
+    changes(
+        "dns switch, dns rollback",
+        &["route53:ChangeResourceRecordSets", "route53:GetChange"],
+    ),
 ];
 
 /// The verbs that need this; with `changes` those too that change something.
@@ -87,7 +119,10 @@ mod tests {
 
     #[test]
     fn an_action_leads_to_the_verbs_that_lack_it() {
-        assert_eq!(verbs("ec2:CreateTags", true), ["volume snapshot", "volume create"]);
+        assert_eq!(
+            verbs("ec2:CreateTags", true),
+            ["volume snapshot", "volume create", "broker replace", "volume encrypt"]
+        );
         assert!(verbs("ec2:CreateTags", false).is_empty());
         assert_eq!(verbs("cloudwatch:GetMetricData", false).len(), 1);
     }

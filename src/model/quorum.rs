@@ -1,5 +1,7 @@
 //! The controller quorum. From DescribeQuorum.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use super::BrokerId;
@@ -12,6 +14,9 @@ pub struct Quorum {
     pub high_watermark: i64,
     pub voters: Vec<Voter>,
     pub observers: Vec<Voter>,
+    /// `host:port` of each voter's first listener (KIP-853); empty where the quorum does not tell (before Kafka 3.9).
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub addresses: BTreeMap<BrokerId, String>,
 }
 
 /// A voter or an observer and how far it has read.

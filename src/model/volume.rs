@@ -55,6 +55,9 @@ pub enum Change {
         zone: String,
         shape: Shape,
         encrypted: bool,
+        /// What it is encrypted with; the account's key for EBS without it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        kms_key: Option<String>,
         #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
         tags: BTreeMap<String, String>,
     },
@@ -68,6 +71,33 @@ pub enum Change {
         instance: String,
         device: String,
     },
+    /// What says whose an instance is, which goes from one to another with the broker.
+    Tag {
+        key: String,
+        value: String,
+        from: String,
+        to: String,
+    },
+}
+
+/// What an earlier step of a plan makes, where its id is not known before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, strum::Display)]
+#[strum(serialize_all = "SCREAMING_SNAKE_CASE")]
+pub enum Made {
+    Snapshot,
+    Volume,
+}
+
+impl Made {
+    /// What stands for the id until then; steps count from 1: `VOLUME_OF_STEP_2`.
+    pub fn of_step(self, step: usize) -> String {
+        format!("{self}_OF_STEP_{step}")
+    }
+}
+
+/// The step, counted from 1, whose id this stands for; `None` of an id.
+pub fn step_of(id: &str) -> Option<usize> {
+    id.rsplit_once("_OF_STEP_")?.1.parse().ok()
 }
 
 /// A snapshot as EC2 tells it.
@@ -210,6 +240,23 @@ impl Shape {
 }
 
 impl Change {
+    /// With the ids that earlier steps made.
+    ///
+    /// # Errors
+    /// The step, counted from 1, that made none as far as is known.
+    pub fn resolved(&self, made: impl Fn(usize) -> Option<String>) -> Result<Self, usize> {
+        let mut change = self.clone();
+        let id = match &mut change {
+            Self::Create { snapshot, .. } => snapshot,
+            Self::Modify { volume, .. } | Self::Attach { volume, .. } | Self::Detach { volume, .. } => volume,
+            Self::Snapshot { .. } | Self::Tag { .. } => return Ok(change),
+        };
+        if let Some(step) = step_of(id) {
+            *id = made(step).ok_or(step)?;
+        }
+        Ok(change)
+    }
+
     /// As EC2 and its policies name it.
     pub fn operation(&self) -> &'static str {
         match self {
@@ -218,6 +265,7 @@ impl Change {
             Self::Create { .. } => "CreateVolume",
             Self::Attach { .. } => "AttachVolume",
             Self::Detach { .. } => "DetachVolume",
+            Self::Tag { .. } => "CreateTags",
         }
     }
 
@@ -230,9 +278,14 @@ impl Change {
                 many => format!("snapshot {} volumes of {instance} at one moment", many.len()),
             },
             Self::Create {
-                snapshot, zone, shape, ..
+                snapshot,
+                zone,
+                shape,
+                encrypted,
+                ..
             } => {
-                format!("create a volume from {snapshot} in {zone}, {}", shape.words())
+                let how = if *encrypted { ", encrypted" } else { "" };
+                format!("create a volume from {snapshot} in {zone}, {}{how}", shape.words())
             }
             Self::Attach {
                 volume,
@@ -244,6 +297,7 @@ impl Change {
                 instance,
                 device,
             } => format!("detach {volume} from {instance} ({device})"),
+            Self::Tag { key, value, from, to } => format!("give {to} the tag {key}={value} of {from}"),
         }
     }
 
@@ -283,11 +337,23 @@ impl Change {
                 ))
             }
             Self::Create {
-                snapshot, zone, shape, ..
-            } => aws(format!(
-                "create-volume --snapshot-id {snapshot} --availability-zone {zone} --volume-type {} --size {}",
-                shape.volume_type, shape.size_gib
-            )),
+                snapshot,
+                zone,
+                shape,
+                encrypted,
+                kms_key,
+                ..
+            } => {
+                let how = if *encrypted { " --encrypted" } else { "" };
+                let key = kms_key
+                    .as_ref()
+                    .map(|key| format!(" --kms-key-id {key}"))
+                    .unwrap_or_default();
+                aws(format!(
+                    "create-volume --snapshot-id {snapshot} --availability-zone {zone} --volume-type {} --size {}{how}{key}",
+                    shape.volume_type, shape.size_gib
+                ))
+            }
             Self::Attach {
                 volume,
                 instance,
@@ -298,6 +364,9 @@ impl Change {
             Self::Detach { volume, instance, .. } => {
                 aws(format!("detach-volume --volume-id {volume} --instance-id {instance}"))
             }
+            Self::Tag { key, value, from, to } => aws(format!(
+                "create-tags --resources {to} --tags Key={key},Value={value}; aws ec2 delete-tags --resources {from} --tags Key={key},Value={value}"
+            )),
         }
     }
 }
@@ -342,6 +411,21 @@ mod tests {
         assert_eq!(gp3(100, 3000, 125).usd_per_month(), Some(8.0));
         let usd = gp3(100, 4000, 250).usd_per_month().unwrap();
         assert!((usd - (8.0 + 5.0 + 5.0)).abs() < 1e-9, "{usd}");
+    }
+
+    #[test]
+    fn what_a_step_makes_stands_for_its_id_until_it_is_known() {
+        assert_eq!(Made::Volume.of_step(2), "VOLUME_OF_STEP_2");
+        assert_eq!((step_of("VOLUME_OF_STEP_12"), step_of("vol-12")), (Some(12), None));
+        let attach = |volume: &str| Change::Attach {
+            volume: volume.to_owned(),
+            instance: "i-1".to_owned(),
+            device: "/dev/sdf".to_owned(),
+        };
+        let made = |step: usize| (step == 2).then(|| "vol-new".to_owned());
+        assert_eq!(attach("VOLUME_OF_STEP_2").resolved(made), Ok(attach("vol-new")));
+        assert_eq!(attach("VOLUME_OF_STEP_3").resolved(made), Err(3));
+        assert_eq!(attach("vol-7").resolved(made), Ok(attach("vol-7")));
     }
 
     #[test]

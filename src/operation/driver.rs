@@ -140,7 +140,10 @@ impl Garage {
                 .entry(turn.driver)
                 .or_insert_with(|| self.drivers.way(Some(turn.driver)));
             let now = match way {
-                Ok(way) => way.words(turn.action, &turn.place),
+                Ok(way) => match &turn.upgrade_to {
+                    Some(version) => way.upgrading(&turn.place, version),
+                    None => way.words(turn.action, &turn.place),
+                },
                 Err(why) => Err(why.clone()),
             };
             match now {

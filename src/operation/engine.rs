@@ -2,6 +2,7 @@
 //!
 //! It listens all the time: an operator who asks something while a broker does not answer is heard at once.
 
+mod dns;
 mod drain;
 mod roll;
 mod volume;
@@ -251,8 +252,9 @@ impl Engine {
                 }
                 self.carry_out(at, step, again).await
             }
-            Step::Restart(turn) => self.take_turn(at, turn).await,
+            Step::Restart(turn) => self.take_turn(at, turn).boxed().await,
             Step::Volume(act) => self.volume(at, act).boxed().await,
+            Step::Dns(act) => self.dns(at, act).boxed().await,
             _ => self.carry_out(at, step, again).await,
         }
     }
@@ -516,6 +518,7 @@ impl Engine {
             Some((_, Step::Volume(_))) => {
                 "what EC2 or a host has taken goes on by itself; azimuth volume list shows it".to_owned()
             }
+            Some((_, Step::Dns(_))) => "what Route 53 has taken stays; azimuth dns rollback takes it back".to_owned(),
             Some(_) => {
                 "the step that was begun cannot be taken back, and what became of it was not verified".to_owned()
             }
@@ -680,7 +683,7 @@ impl Engine {
         match step {
             _ if next != Next::Go => return Ok(Ok(next)),
             Step::Reassign { .. } => {}
-            Step::Restart(turn) => return self.before_turn(at, turn).await,
+            Step::Restart(turn) => return self.before_turn(at, turn).boxed().await,
             Step::Volume(act) => return self.before_volume(act).await,
             _ => return Ok(Ok(next)),
         }

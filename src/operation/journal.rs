@@ -165,6 +165,11 @@ pub enum Event {
         /// The broker was seen to be away meanwhile, or to be another process.
         gone: bool,
     },
+    /// AWS made these for the step; later steps name them by it.
+    Made {
+        step: usize,
+        ids: Vec<String>,
+    },
     /// What the step had in flight is back where it was; the step is next again.
     TakenBack {
         step: usize,
@@ -265,6 +270,7 @@ impl std::fmt::Display for Event {
                     false => write!(f, ": {said}"),
                 }
             }
+            Self::Made { step, ids } => write!(f, "step {} made {}", step + 1, ids.join(", ")),
             Self::TakenBack { step } => write!(f, "step {} taken back", step + 1),
             Self::Aborted { left } => write!(f, "aborted: {left}"),
             Self::Failed { step, reason } => write!(f, "failed at step {}: {reason}", step + 1),

@@ -43,6 +43,7 @@ pub fn scopes(plan: &Plan) -> Vec<String> {
         | Step::CreateTopic { name, .. }
         | Step::DeleteTopic { name, .. } => format!("topic-{name}"),
         Step::SetCredential(one) | Step::DeleteCredential(one) => file("user", &one.user),
+        Step::Dns(act) => file("dns", act.record()),
         Step::Finalize(_) => "feature".to_owned(),
         // Whoever takes it up does nothing.
         Step::ByCommand { .. } => "command".to_owned(),

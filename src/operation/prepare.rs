@@ -9,12 +9,13 @@ use futures::FutureExt;
 use futures::future::join_all;
 use tokio::time::timeout;
 
-use super::{Error, Folder, Secrets, feature, lease};
+use super::{Error, Folder, Secrets, dns, feature, lease, outlive};
 use crate::feed::{self, Needs, Section, Sources};
 use crate::model::config::Owner;
 use crate::model::driver::DriverName;
 use crate::model::identity::Identity;
 use crate::model::transaction::Producer;
+use crate::model::volume::Change;
 use crate::model::{BrokerId, Moment, Observed, Snapshot, Trouble};
 use crate::plan::group::{Reset, To};
 use crate::plan::intent::Intent;
@@ -23,9 +24,10 @@ use crate::plan::reassign::{Goal, MaxRate};
 use crate::plan::restart;
 use crate::plan::throttle::{Clear, Set};
 use crate::plan::topic::Truncate;
-use crate::plan::{Kind, Plan, Step, volume};
+use crate::plan::{Kind, Plan, Step, swap, volume};
 use crate::settings::secret::Program;
 use crate::settings::{Context, Secret};
+use crate::source::aws::Scope;
 
 /// Names what is only tried to EC2.
 const TRIAL: &str = "azimuth-trial";
@@ -46,6 +48,17 @@ pub async fn asked(sources: &Sources, mut intent: Intent, snapshot: &Snapshot) -
     if let Intent::Volume(wish) = &mut intent {
         // What asks AWS is too large to lie on the stack of whoever waits for it.
         tried(sources, wish, snapshot).boxed().await;
+        return intent;
+    }
+    if let Intent::Swap(wish) = &mut intent {
+        if let swap::What::Instance(id) = &wish.what {
+            wish.found = host(sources, id).boxed().await;
+        }
+        wish.trials = swapped(sources, wish, snapshot).boxed().await;
+        return intent;
+    }
+    if let Intent::Dns(wish) = &mut intent {
+        wish.found = dns::found(sources, &wish.record, wish.zone.as_deref()).boxed().await;
         return intent;
     }
     let (topics, to): (BTreeSet<String>, &mut To) = match &mut intent {
@@ -139,6 +152,10 @@ pub fn equipped(intent: Intent, context: &Context) -> Result<Intent, Error> {
                 (way, _) => Intent::Volume(volume::Wish { way, ..wish }),
             }
         }
+        Intent::Swap(wish) => Intent::Swap(swap::Wish {
+            way: Ok(context.way(wish.driver).map_err(Error::Undriven)?),
+            ..wish
+        }),
         other => other,
     })
 }
@@ -176,6 +193,11 @@ pub async fn look(sources: &Sources, intent: &Intent, deadline: Duration) -> Sna
     let needs = |sections: &[Section]| sections.iter().copied().collect::<Needs>();
     match intent {
         Intent::Feature(_) => feed::collect(sources, &needs(&[Section::Cluster]), deadline).await,
+        Intent::Dns(_) => {
+            let mut snapshot = feed::collect(sources, &needs(&[Section::Cluster]), deadline / 2).await;
+            ask_credentials(sources, &mut snapshot, deadline / 2).boxed().await;
+            snapshot
+        }
         Intent::CreateTopic(_) => feed::collect(sources, &needs(&[Section::Cluster, Section::Topics]), deadline).await,
         Intent::DeleteTopics(_) => {
             let needs = needs(&[Section::Cluster, Section::Topics, Section::Groups, Section::Offsets]);
@@ -271,14 +293,35 @@ pub async fn look(sources: &Sources, intent: &Intent, deadline: Duration) -> Sna
         Intent::Restart(wish) => {
             let mut snapshot = collected(sources, about_restarts(sources), deadline / 2).await;
             let driver = wish.driver.or(wish.way.as_ref().map(|way| way.driver));
-            ask_reach(sources, &mut snapshot, driver, deadline / 2).boxed().await;
+            let reach = deadline / 2;
+            ask_reach(sources, &mut snapshot, driver, None, reach).boxed().await;
+            if !restart::apart::chosen_of(&snapshot, &wish.whom).is_empty() {
+                ask_controllers(sources, &mut snapshot, reach).await;
+            }
             snapshot
         }
         Intent::Volume(wish) => {
             let mut snapshot = collected(sources, about_volumes(), deadline / 2).await;
             let driver = wish.driver.or(wish.way.as_ref().ok().map(|way| way.driver));
             let driver = driver.filter(|_| is_growing(wish));
-            ask_reach(sources, &mut snapshot, driver, deadline / 4).boxed().await;
+            ask_reach(sources, &mut snapshot, driver, None, deadline / 4)
+                .boxed()
+                .await;
+            ask_credentials(sources, &mut snapshot, deadline / 4).boxed().await;
+            snapshot
+        }
+        Intent::Swap(wish) => {
+            let mut needs = about_restarts(sources);
+            needs.extend(about_volumes());
+            let mut snapshot = collected(sources, needs, deadline / 2).await;
+            let driver = wish.driver.or(wish.way.as_ref().ok().map(|way| way.driver));
+            let more = match &wish.what {
+                swap::What::Instance(id) => Some(id.clone()),
+                swap::What::Encrypt { .. } => None,
+            };
+            ask_reach(sources, &mut snapshot, driver, more, deadline / 4)
+                .boxed()
+                .await;
             ask_credentials(sources, &mut snapshot, deadline / 4).boxed().await;
             snapshot
         }
@@ -323,10 +366,14 @@ pub fn secret(file: Option<&Path>, variable: Option<&str>, command: Option<&str>
     file.or_else(variable).or_else(command)
 }
 
-/// The same plan with the gate of the lease, where it wants to be alone on the cluster.
+/// The same plan with the gate of the lease, where it wants to be alone on the cluster, and what this host's session says of what it is
+/// carried out with.
 pub async fn leased(sources: &Sources, mut plan: Plan) -> Plan {
     plan.gates.retain(|gate| gate.name != lease::GATE);
     plan.gates.extend(lease::gate(&sources.kafka, &plan).await);
+    if lease::is_leased(&plan) {
+        plan.gates.extend(outlive::gate(&plan));
+    }
     plan
 }
 
@@ -376,18 +423,40 @@ fn owner(step: &Step) -> Option<&Owner> {
 }
 
 /// Looks, from the bottom of a stack of its own: reading what AWS says nests deep.
-async fn collected(sources: &Sources, needs: Needs, deadline: Duration) -> Snapshot {
+pub(super) async fn collected(sources: &Sources, needs: Needs, deadline: Duration) -> Snapshot {
     let sources = sources.clone();
     let look = tokio::spawn(async move { feed::collect(&sources, &needs, deadline).await });
     // Where it panicked nothing was seen, and plans say so.
     look.await.unwrap_or_default()
 }
 
-/// Asks AWS what a driver of its kind needs: which agents answer, and how long our credentials last.
+/// Asks the controllers that are no brokers whether they answer; where they listen is told by the quorum.
+pub(super) async fn ask_controllers(sources: &Sources, snapshot: &mut Snapshot, deadline: Duration) {
+    let addresses = snapshot
+        .quorum
+        .get()
+        .map(|quorum| quorum.addresses.clone())
+        .unwrap_or_default();
+    let apart = restart::apart::ids(snapshot);
+    let asked = addresses
+        .into_iter()
+        .filter(|(id, _)| apart.contains(id))
+        .map(async |(id, address)| {
+            let told = timeout(deadline, sources.kafka.controller_link(&address)).await;
+            (
+                id,
+                told.map_or_else(|_| late(), |told| observed(told.map(|probe| probe.link))),
+            )
+        });
+    snapshot.links.extend(join_all(asked).await);
+}
+
+/// Asks AWS what a driver of its kind needs: which agents answer, that of `more` too, and how long our credentials last.
 pub(super) async fn ask_reach(
     sources: &Sources,
     snapshot: &mut Snapshot,
     driver: Option<DriverName>,
+    more: Option<String>,
     deadline: Duration,
 ) {
     if driver != Some(DriverName::Ssm) {
@@ -395,7 +464,8 @@ pub(super) async fn ask_reach(
     }
     let cloud = &snapshot.cloud;
     let known = cloud.identities.values().filter_map(Identity::instance);
-    let instances: Vec<String> = known.map(ToOwned::to_owned).collect();
+    let instances: BTreeSet<String> = known.map(ToOwned::to_owned).chain(more).collect();
+    let instances: Vec<String> = instances.into_iter().collect();
     let (agents, credentials) = match &sources.aws {
         Ok(aws) => {
             let asked = async { futures::join!(aws.agents(&instances), aws.credentials()) };
@@ -464,6 +534,53 @@ async fn tried(sources: &Sources, wish: &mut volume::Wish, snapshot: &Snapshot) 
         let tried = tried.map_err(|error| error.to_string());
         wish.trial = Some(tried.and_then(|tried| tried.map(drop).map_err(|error| error.to_string())));
     }
+}
+
+/// An instance that no broker is known to run on, and what is attached to it.
+async fn host(sources: &Sources, id: &str) -> Result<Box<swap::Host>, String> {
+    let aws = sources.aws.as_ref().map_err(Clone::clone)?;
+    let ids = [id.to_owned()];
+    let found = aws.instances(&Scope::Ids(ids.to_vec())).await;
+    let found = found.map_err(|error| error.to_string())?.remove(id);
+    let volumes = aws.volumes(&ids).await.map_err(|error| error.to_string())?;
+    Ok(Box::new(swap::Host {
+        instance: found.ok_or_else(|| format!("there is no instance {id}"))?,
+        volumes: volumes.into_values().collect(),
+        broker_tag: aws.broker_tag().to_owned(),
+    }))
+}
+
+/// What EC2 says to each kind of call of such a plan. It looks at rights before it looks at states, which are others when the call is
+/// made, so that any other refusal than a denial says that the right is there.
+#[cfg_attr(
+    not(feature = "aws"),
+    expect(unused_variables, reason = "without AWS there is none to ask")
+)]
+async fn swapped(sources: &Sources, wish: &swap::Wish, snapshot: &Snapshot) -> BTreeMap<String, Result<(), String>> {
+    let mut trials = BTreeMap::new();
+    let (Ok(aws), Ok(changes)) = (&sources.aws, wish.changes(snapshot)) else {
+        return trials;
+    };
+    for change in changes {
+        let name = change.operation().to_owned();
+        if trials.contains_key(&name) {
+            continue;
+        }
+        // What a step before will make; EC2 reads an id of the wrong kind before it looks at rights.
+        let nobodys = match &change {
+            Change::Create { .. } => "snap-00000000000000000",
+            _ => "vol-00000000000000000",
+        };
+        let change = change.resolved(|_| Some(nobodys.to_owned())).unwrap_or(change);
+        let tried = aws.change(&change, TRIAL, true).boxed().await;
+        let tried = match tried {
+            Err(crate::source::Error::Refused { code, .. }) if code != "no DryRun" => Ok(()),
+            Err(error) => Err(error.to_string()),
+            Ok(_) => Ok(()),
+        };
+        trials.insert(name, tried);
+    }
+    trials
 }
 
 fn observed<T>(answer: Result<T, crate::source::Error>) -> Observed<T> {

@@ -29,6 +29,8 @@ pub(super) struct Sight {
     voter_lag_ms: Option<i64>,
     /// What could not be looked at.
     unknown: Option<String>,
+    /// It is a controller, and no broker.
+    apart: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -49,8 +51,11 @@ struct Placed {
     to_elect: Vec<(String, i32)>,
 }
 
-/// Looks at a broker.
-pub(super) async fn look(kafka: Kafka, id: BrokerId) -> Sight {
+/// Looks at a broker, or at a controller that listens `apart`.
+pub(super) async fn look(kafka: Kafka, id: BrokerId, apart: Option<String>) -> Sight {
+    if let Some(address) = apart {
+        return controller(kafka, id, &address).await;
+    }
     let (link, cluster, topics, quorum) = join!(kafka.link(id), kafka.cluster(), kafka.topics(), kafka.quorum());
     let mut sight = Sight {
         answer: Some(link.map(drop).map_err(|error| error.to_string())),
@@ -76,6 +81,30 @@ pub(super) async fn look(kafka: Kafka, id: BrokerId) -> Sight {
         let own = quorum.observers.iter().chain(&quorum.voters).find(|one| one.id == id);
         sight.fetched_ms = own.and_then(|one| one.last_fetch_ms);
         sight.voter_lag_ms = lag_of_voter(&quorum, id);
+    }
+    sight
+}
+
+/// What the quorum says of a voter, and whether it answers. It holds no replica, and is counted on while it answers.
+async fn controller(kafka: Kafka, id: BrokerId, address: &str) -> Sight {
+    let (link, quorum) = join!(kafka.controller_link(address), kafka.quorum());
+    let mut sight = Sight {
+        answer: Some(link.map(drop).map_err(|error| error.to_string())),
+        placed: Some(Placed::default()),
+        apart: true,
+        ..Sight::default()
+    };
+    sight.standing = Some(match sight.answers() {
+        true => Standing::Counted,
+        false => Standing::Fenced,
+    });
+    match quorum {
+        Ok(quorum) => {
+            let own = quorum.voters.iter().find(|one| one.id == id);
+            sight.fetched_ms = own.and_then(|one| one.last_fetch_ms);
+            sight.voter_lag_ms = lag_of_voter(&quorum, id);
+        }
+        Err(error) => sight.unknown = Some(error.to_string()),
     }
     sight
 }
@@ -183,6 +212,17 @@ impl Sight {
     pub fn note(&self, action: Action) -> String {
         if let (Some(why), None) = (&self.unknown, &self.placed) {
             return format!("the cluster does not tell: {why}");
+        }
+        if self.apart {
+            let level = match (self.voter_lag_ms, &self.unknown) {
+                (Some(lag), _) => format!("level with the quorum {lag} ms ago"),
+                (None, Some(why)) => format!("the quorum does not tell: {why}"),
+                (None, None) => "when it was level with the quorum is not known".to_owned(),
+            };
+            return match &self.answer {
+                Some(Err(why)) => format!("it does not answer ({why}), {level}"),
+                _ => format!("it answers, {level}"),
+            };
         }
         let counted = match self.standing {
             Some(Standing::Unregistered) => "not registered",

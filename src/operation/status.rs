@@ -222,6 +222,7 @@ impl Status {
                 },
             ),
             Event::Drained { .. } | Event::Undrained { .. } | Event::Run { .. } | Event::Ran { .. } => {}
+            Event::Made { .. } => {}
             Event::TakenBack { step } => set(*step, StepState::Next),
             Event::Throttled { settings } => throttle::hold(&mut self.held, settings),
             Event::Unthrottled { settings } => throttle::release(&mut self.held, settings),

@@ -67,8 +67,8 @@ pub(super) async fn act(kafka: Kafka, step: Step, again: bool, secrets: Secrets)
         Step::ByCommand { what } => Act::Refused(format!(
             "the command that was to {what} ended before it could say how far it came; look, and run it again"
         )),
-        // The engine does them itself: setting by setting, and with a driver.
-        Step::ClearThrottle { .. } | Step::Restart(_) | Step::Volume(_) => Act::Asked,
+        // The engine does them itself: setting by setting, and with a driver, and at AWS.
+        Step::ClearThrottle { .. } | Step::Restart(_) | Step::Volume(_) | Step::Dns(_) => Act::Asked,
     }
 }
 
@@ -93,7 +93,7 @@ pub(super) async fn look(kafka: Kafka, step: Step, at: usize) -> Seen {
         Step::AlterConfigs(alter) => config::look(&kafka, alter, at).await,
         Step::SetThrottle { settings } => throttle::is_set(&kafka, settings, at).await,
         Step::AwaitIsr(back) => throttle::is_back(&kafka, back, at).await,
-        Step::ClearThrottle { .. } | Step::Restart(_) | Step::Volume(_) | Step::ByCommand { .. } => {
+        Step::ClearThrottle { .. } | Step::Restart(_) | Step::Volume(_) | Step::Dns(_) | Step::ByCommand { .. } => {
             Seen::Done(String::new())
         }
     }

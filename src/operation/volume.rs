@@ -3,7 +3,7 @@
 use crate::model::BrokerId;
 use crate::model::volume::{Change, Shape};
 use crate::source::Error;
-use crate::source::aws::Aws;
+use crate::source::aws::{Aws, Scope};
 use crate::source::kafka::Kafka;
 
 /// How a change stands.
@@ -16,6 +16,8 @@ pub(super) enum Standing {
         percent: Option<i64>,
     },
     Done(String),
+    /// The same, with the ids of what it made.
+    Made(String, Vec<String>),
     /// It cannot come to be by itself: somebody has changed something else.
     Astray(String),
 }
@@ -32,6 +34,7 @@ pub(super) async fn look(aws: Aws, change: Change, token: String, made: Vec<Stri
             device,
         } => attached(&aws, volume, instance, device).await,
         Change::Detach { volume, instance, .. } => detached(&aws, volume, instance).await,
+        Change::Tag { key, value, from, to } => tagged(&aws, (key, value), from, to).await,
     }
 }
 
@@ -92,7 +95,7 @@ async fn snapshotted(aws: &Aws, volumes: &[String], token: &str) -> Result<Stand
     };
     let pending: Vec<_> = ours.iter().copied().filter(|one| one.state != "completed").collect();
     Ok(match pending.is_empty() {
-        true => Standing::Done(named(&ours)),
+        true => Standing::Made(named(&ours), ours.iter().map(|one| one.id.clone()).collect()),
         false => Standing::Underway {
             note: format!("the moment is taken, it is copied: {}", named(&pending)),
             percent: pending.iter().filter_map(|one| one.progress_percent).min(),
@@ -106,7 +109,8 @@ async fn created(aws: &Aws, made: Option<&String>) -> Result<Standing, Error> {
     };
     Ok(match aws.volume(id).await? {
         Some(volume) if matches!(volume.state.as_str(), "available" | "in-use") => {
-            Standing::Done(format!("{id} is {} in {}", Shape::of(&volume).words(), volume.zone))
+            let words = format!("{id} is {} in {}", Shape::of(&volume).words(), volume.zone);
+            Standing::Made(words, vec![id.clone()])
         }
         Some(volume) if volume.state == "error" => Standing::Astray(format!("{id} could not be made")),
         // EC2 may not know yet what it has just made.
@@ -155,6 +159,17 @@ async fn detached(aws: &Aws, id: &str, instance: &str) -> Result<Standing, Error
             percent: None,
         },
         (Some(_), _) => Standing::Ready,
+    })
+}
+
+async fn tagged(aws: &Aws, (key, value): (&str, &str), from: &str, to: &str) -> Result<Standing, Error> {
+    let found = aws.instances(&Scope::Ids(vec![from.to_owned(), to.to_owned()])).await?;
+    let of = |id: &str| found.get(id).and_then(|one| one.tags.get(key)).map(String::as_str);
+    Ok(match (found.contains_key(to), of(to), of(from)) {
+        (false, ..) => Standing::Astray(format!("instance {to} is gone")),
+        (_, Some(other), _) if other != value => Standing::Astray(format!("{to} has the tag {key}={other} by now")),
+        (_, Some(_), own) if own != Some(value) => Standing::Done(format!("{to} has the tag {key}={value}")),
+        _ => Standing::Ready,
     })
 }
 

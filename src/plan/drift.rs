@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::gate::Verdict;
 use super::{Move, Plan, Step, acl, config, quota, reassign, restart, user};
 use crate::model::Moment;
+use crate::model::driver::Action;
 use crate::model::snapshot::Snapshot;
 
 /// One thing that is not as the plan saw it.
@@ -44,8 +45,8 @@ pub fn since(plan: &Plan, snapshot: &Snapshot, now: Moment) -> Vec<Drift> {
     for step in &plan.steps {
         match step {
             Step::Reassign { moves } => moves.iter().filter_map(|m| moved(m, snapshot)).for_each(&mut material),
-            // The engine looks at the volume before it asks for anything.
-            Step::Volume(_) | Step::ByCommand { .. } => {}
+            // The engine looks at the volume, and at the record sets, before it asks for anything.
+            Step::Volume(_) | Step::Dns(_) | Step::ByCommand { .. } => {}
             Step::Elect { .. } | Step::AbortTransaction { .. } | Step::AwaitIsr(_) => {}
             Step::ResetOffsets { group, .. } | Step::DeleteGroup { group, .. } => {
                 reads(group, snapshot).into_iter().for_each(&mut material);
@@ -60,6 +61,8 @@ pub fn since(plan: &Plan, snapshot: &Snapshot, now: Moment) -> Vec<Drift> {
             Step::AddAcls(_) | Step::RemoveAcls(_) => {
                 acl::change::drift(step, snapshot).into_iter().for_each(&mut material);
             }
+            // It starts where it is not yet.
+            Step::Restart(turn) if plan.is_swap() && turn.action == Action::Start => {}
             Step::Restart(turn) => restart::drift(turn, snapshot).into_iter().for_each(&mut material),
             Step::AlterConfigs(alter) => config::drift(alter, snapshot).into_iter().for_each(&mut material),
             // The engine looks what is set before it sets or clears anything.
@@ -110,6 +113,7 @@ fn is_beside_topics(step: &Step) -> bool {
             | Step::Finalize(_)
             | Step::Restart(_)
             | Step::Volume(_)
+            | Step::Dns(_)
     )
 }
 

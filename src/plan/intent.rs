@@ -5,7 +5,7 @@ use super::throttle::{self, Clear, Set};
 use super::topic::{self, NewTopic};
 use super::transaction;
 use super::{Error, Kind, Plan, Step};
-use super::{acl, config, feature, group, leader, quota, restart, user, volume};
+use super::{acl, config, dns, feature, group, leader, quota, restart, swap, user, volume};
 use crate::model::Moment;
 use crate::model::snapshot::Snapshot;
 
@@ -31,6 +31,8 @@ pub enum Intent {
     Restart(restart::Wish),
     Volume(volume::Wish),
     Feature(feature::Wish),
+    Dns(dns::Wish),
+    Swap(swap::Wish),
 }
 
 impl Intent {
@@ -118,6 +120,8 @@ impl Intent {
                 | Kind::VolumeDetach,
                 _,
             ) => Self::Volume(volume::wish_of(plan)),
+            (Kind::BrokerReplace | Kind::VolumeEncrypt, _) => Self::Swap(swap::wish_of(plan)),
+            (Kind::DnsSwitch | Kind::DnsRollback, _) => Self::Dns(dns::wish_of(plan)),
             (Kind::GroupReset, _) => Self::ResetGroup(group::Reset::of(plan)),
             (Kind::GroupDelete, _) => Self::DeleteGroups(group::names(plan)),
             (Kind::LeaderMove | Kind::LeaderRestore | Kind::LeaderElect, _) => Self::Leaders(leader::Wish::of(plan)),
@@ -168,6 +172,8 @@ impl Intent {
             Self::Quota(wish) => quota::plan(snapshot, wish, context, now),
             Self::Restart(wish) => restart::plan(snapshot, wish, context, now),
             Self::Volume(wish) => volume::plan(snapshot, wish, context, now),
+            Self::Dns(wish) => dns::plan(snapshot, wish, context, now),
+            Self::Swap(wish) => swap::plan(snapshot, wish, context, now),
             Self::Feature(wish) => feature::plan(snapshot, wish, context, now),
         }
     }

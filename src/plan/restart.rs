@@ -3,6 +3,7 @@
 //! Promises: a step is one act that ends with the broker as wanted, so there is none between stop and start; what is run
 //! is in the plan, word by word; the gates are those of one broker, and are looked at again before each.
 
+pub mod apart;
 mod gate;
 pub mod reach;
 
@@ -34,6 +35,8 @@ pub struct Wish {
     pub drain: bool,
     /// How long each broker is watched after it is back; as the context says without.
     pub soak_seconds: Option<u64>,
+    /// The release that each broker runs afterwards.
+    pub upgrade_to: Option<String>,
 }
 
 /// Which brokers.
@@ -43,6 +46,8 @@ pub enum Whom {
     Brokers(Vec<BrokerId>),
     /// By id, name, or rack.
     Zone(String),
+    /// The voters of the metadata quorum that are no brokers.
+    Controllers,
 }
 
 /// One broker's part of a plan.
@@ -65,6 +70,12 @@ pub struct Turn {
     pub voter: bool,
     /// It led the quorum when the plan was made.
     pub controller: bool,
+    /// Where it listens, of a controller that is no broker; what is said of brokers is said of it by the quorum.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub apart: Option<String>,
+    /// The release that it runs afterwards.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub upgrade_to: Option<String>,
     /// As it was seen.
     pub leaders: u32,
     pub replicas: u32,
@@ -79,6 +90,7 @@ impl Wish {
             way: None,
             drain: false,
             soak_seconds: None,
+            upgrade_to: None,
         }
     }
 }
@@ -90,7 +102,30 @@ impl Turn {
 
     /// `restart broker 4`.
     pub fn name(&self) -> String {
-        format!("{} broker {}", self.action, self.broker())
+        match &self.upgrade_to {
+            Some(version) => format!("upgrade {} to {version}", self.who()),
+            None => format!("{} {}", self.action, self.who()),
+        }
+    }
+
+    /// `broker 4`, or `controller 101` of one that is no broker.
+    pub fn who(&self) -> String {
+        let role = if self.apart.is_some() { "controller" } else { "broker" };
+        format!("{role} {}", self.broker())
+    }
+}
+
+/// Whether a broker's release, as far as Kafka tells it (`4.3`, or `> 4.3` of one that is newer than this program), is of a version
+/// such as `4.3.1`. The third number is told by nobody.
+pub fn is_of(release: &str, version: &str) -> bool {
+    let numbers = |text: &str| {
+        let mut parts = text.split('.').map(|part| part.parse::<u32>().ok());
+        Some((parts.next()??, parts.next()??))
+    };
+    match (release.strip_prefix("> "), numbers(version)) {
+        (Some(last), Some(version)) => numbers(last).is_some_and(|last| version > last),
+        (None, Some(version)) => numbers(release) == Some(version),
+        (_, None) => false,
     }
 }
 
@@ -109,15 +144,38 @@ pub fn plan(snapshot: &Snapshot, wish: &Wish, context: &str, now: Moment) -> Res
     let rows = Rows::of(snapshot, now);
     let brokers = order(snapshot, chosen(snapshot, &rows, &wish.whom)?);
     let turns = brokers.iter().map(|row| turn(snapshot, wish, way, row));
+    // After the brokers, so that what they need is there while they restart.
+    let controllers = apart::chosen(snapshot, &wish.whom)?.into_iter();
+    let turns = turns.chain(controllers.map(|id| apart::turn(snapshot, wish, way, id)));
     let turns = turns.collect::<Result<Vec<Turn>, Error>>()?;
     let ids: Vec<BrokerId> = turns.iter().map(Turn::broker).collect();
+    let title = match &wish.upgrade_to {
+        Some(version) => format!(
+            "kafka {}→{version}, {}",
+            releases(snapshot, &ids),
+            title(wish.action, &turns)
+        ),
+        None => title(wish.action, &turns),
+    };
     Ok(Plan {
-        title: title(wish.action, &turns),
+        title,
         gates: all_gates(snapshot, wish.action, &turns, now),
         undo: undo(wish.action, &ids),
         steps: turns.into_iter().map(Step::Restart).collect(),
         ..Plan::draft(snapshot, kind(wish.action), context, now)?
     })
+}
+
+/// What brokers run now: `4.2`, or `4.2, 4.3` in the middle of an upgrade.
+fn releases(snapshot: &Snapshot, ids: &[BrokerId]) -> String {
+    let told = ids
+        .iter()
+        .filter_map(|id| snapshot.links.get(id)?.get()?.release.as_deref());
+    let all: BTreeSet<&str> = told.collect();
+    match all.is_empty() {
+        true => "?".to_owned(),
+        false => all.into_iter().collect::<Vec<&str>>().join(", "),
+    }
 }
 
 /// The same plan with its gates as they stand now; what it does is pinned.
@@ -134,6 +192,7 @@ pub(super) fn renew(plan: &Plan, snapshot: &Snapshot, now: Moment) -> Plan {
 pub fn all_gates(snapshot: &Snapshot, action: Action, turns: &[Turn], now: Moment) -> Vec<Gate> {
     let ids: Vec<BrokerId> = turns.iter().map(Turn::broker).collect();
     let mut all = gates(snapshot, action, &ids);
+    all.extend(apart::gate(snapshot, turns));
     all.extend(reach::gates(snapshot, &turns.iter().collect::<Vec<_>>(), now));
     all
 }
@@ -153,6 +212,7 @@ pub(super) fn wish_of(plan: &Plan) -> Wish {
         driver: first.map(|turn| turn.driver),
         drain: first.is_some_and(|turn| turn.drain),
         soak_seconds: first.map(|turn| turn.soak_seconds),
+        upgrade_to: first.and_then(|turn| turn.upgrade_to.clone()),
         ..Wish::new(
             first.map_or(Action::Restart, |turn| turn.action),
             Whom::Brokers(turns(plan).map(Turn::broker).collect()),
@@ -163,6 +223,9 @@ pub(super) fn wish_of(plan: &Plan) -> Wish {
 /// What has changed about a turn's broker since: it is elsewhere, or gone.
 pub(super) fn drift(turn: &Turn, snapshot: &Snapshot) -> Option<String> {
     let id = turn.broker();
+    if turn.apart.is_some() {
+        return None;
+    }
     let brokers = &snapshot.cluster.get()?.brokers;
     match brokers.iter().find(|broker| broker.id == id) {
         None if turn.action == Action::Start => None,
@@ -189,18 +252,28 @@ fn kind(action: Action) -> Kind {
 }
 
 fn title(action: Action, turns: &[Turn]) -> String {
-    let zones: BTreeSet<&str> = turns.iter().map(|turn| turn.zone.as_str()).collect();
-    match turns {
-        [only] => format!("broker {} ({})", only.broker(), only.zone),
-        many => {
-            let how = if action == Action::Restart { ", one by one" } else { "" };
-            format!(
-                "{} in {}{how}",
-                summary::plural(many.len(), "broker"),
-                summary::plural(zones.len(), "zone")
-            )
-        }
+    let brokers: Vec<&Turn> = turns.iter().filter(|turn| turn.apart.is_none()).collect();
+    let zones: BTreeSet<&str> = brokers.iter().map(|turn| turn.zone.as_str()).collect();
+    if let [only] = turns {
+        return format!("{} ({})", only.who(), only.zone);
     }
+    let how = if action == Action::Restart { ", one by one" } else { "" };
+    let controllers = summary::plural(turns.len() - brokers.len(), "controller");
+    let told = match brokers.len() {
+        0 => controllers,
+        many => {
+            let told = format!(
+                "{} in {}",
+                summary::plural(many, "broker"),
+                summary::plural(zones.len(), "zone")
+            );
+            match many == turns.len() {
+                true => told,
+                false => format!("{told} and {controllers}"),
+            }
+        }
+    };
+    format!("{told}{how}")
 }
 
 fn undo(action: Action, ids: &[BrokerId]) -> Undo {
@@ -240,8 +313,10 @@ fn chosen<'a>(snapshot: &Snapshot, rows: &'a Rows, whom: &Whom) -> Result<Vec<&'
     let all = || rows.brokers.iter();
     match whom {
         Whom::All => Ok(all().collect()),
+        Whom::Controllers => Ok(Vec::new()),
         Whom::Brokers(ids) => ids
             .iter()
+            .filter(|id| !apart::is(snapshot, **id))
             .map(|id| {
                 all()
                     .find(|row| row.id == *id)
@@ -299,7 +374,8 @@ fn order<'a>(snapshot: &Snapshot, mut brokers: Vec<&'a BrokerRow>) -> Vec<&'a Br
     brokers
 }
 
-fn turn(snapshot: &Snapshot, wish: &Wish, way: &Way, row: &BrokerRow) -> Result<Turn, Error> {
+/// One broker's turn, where it runs now.
+pub(super) fn turn(snapshot: &Snapshot, wish: &Wish, way: &Way, row: &BrokerRow) -> Result<Turn, Error> {
     let id = row.id;
     let instance = match snapshot.cloud.identities.get(&id) {
         Some(Identity::Identified { instance, .. }) => Some(instance.clone()),
@@ -318,7 +394,12 @@ fn turn(snapshot: &Snapshot, wish: &Wish, way: &Way, row: &BrokerRow) -> Result<
         action: wish.action,
         zone: row.zone.clone(),
         driver: way.driver,
-        words: way.words(wish.action, &place).map_err(Error::Impossible)?,
+        words: match &wish.upgrade_to {
+            Some(version) => way.upgrading(&place, version),
+            None => way.words(wish.action, &place),
+        }
+        .map_err(Error::Impossible)?,
+        upgrade_to: wish.upgrade_to.clone(),
         deadline_seconds: way.deadline_seconds,
         soak_seconds: match wish.action {
             Action::Stop => 0,
@@ -327,6 +408,7 @@ fn turn(snapshot: &Snapshot, wish: &Wish, way: &Way, row: &BrokerRow) -> Result<
         drain: wish.drain && wish.action == Action::Restart,
         voter: quorum.is_some_and(|quorum| quorum.voters.iter().any(|voter| voter.id == id)),
         controller: quorum.and_then(|quorum| quorum.leader) == Some(id),
+        apart: None,
         leaders: leaders.count() as u32,
         replicas: replicas.count() as u32,
         place,
@@ -337,7 +419,11 @@ fn turn(snapshot: &Snapshot, wish: &Wish, way: &Way, row: &BrokerRow) -> Result<
 pub(super) fn figures(plan: &Plan) -> Vec<String> {
     let soak: u64 = turns(plan).map(|turn| turn.soak_seconds).sum();
     let count = turns(plan).count();
-    let mut parts = vec![summary::plural(count, "broker"), "no data moved".to_owned()];
+    let controllers = turns(plan).filter(|turn| turn.apart.is_some()).count();
+    let counts = [(count - controllers, "broker"), (controllers, "controller")];
+    let counted = counts.into_iter().filter(|(many, _)| *many > 0);
+    let mut parts: Vec<String> = counted.map(|(many, noun)| summary::plural(many, noun)).collect();
+    parts.push("no data moved".to_owned());
     if soak > 0 {
         let each = turns(plan).next().map_or(0, |turn| turn.soak_seconds);
         let span = super::reassign::throttle::span;
@@ -360,6 +446,11 @@ pub(super) fn line(turn: &Turn) -> String {
         (false, true) => ", controller",
         (false, false) => "",
     };
+    if turn.apart.is_some() {
+        let active = if turn.controller { "active" } else { "voter" };
+        let run = spoken(&turn.words);
+        return format!("  {}  {}  {active}  by {}: {run}", turn.who(), turn.zone, turn.driver);
+    }
     let drain = if turn.drain { ", leaders leave first" } else { "" };
     format!(
         "  broker {}  {}  {}, {}{role}{drain}  by {}: {}",

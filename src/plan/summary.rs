@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::gate::{Class, Gate, Verdict};
 use super::group::Offset;
 use super::impact::Load;
-use super::{Kind, Lead, Move, Plan, Step, Undo, acl, config, quota, reassign, restart, throttle, user, volume};
+use super::{Kind, Lead, Move, Plan, Step, Undo, acl, config, quota, reassign, restart, swap, throttle, user, volume};
 use crate::model::BrokerId;
 use crate::model::throttle::Setting;
 
@@ -68,6 +68,10 @@ pub fn title(plan: &Plan) -> String {
         | Kind::VolumeAttach
         | Kind::VolumeExtend
         | Kind::VolumeDetach => volume::title(plan),
+        Kind::DnsSwitch => format!("switch {}", plan.title),
+        Kind::BrokerReplace => format!("move {}", plan.title),
+        Kind::VolumeEncrypt => format!("exchange {}", plan.title),
+        Kind::DnsRollback => format!("switch back {}", plan.title),
         _ => plan.title.clone(),
     }
 }
@@ -119,6 +123,8 @@ pub fn figures(plan: &Plan) -> String {
         | Kind::VolumeAttach
         | Kind::VolumeExtend
         | Kind::VolumeDetach => parts.extend(volume::figures(plan)),
+        Kind::BrokerReplace | Kind::VolumeEncrypt => parts.extend(swap::figures(plan)),
+        Kind::DnsSwitch | Kind::DnsRollback => parts.push("connections that stand stay".to_owned()),
         Kind::ThrottleSet | Kind::ThrottleClear => {
             parts.push(plural(throttle::settings_of(plan).len(), "setting"));
         }
@@ -348,6 +354,7 @@ fn step(step: &Step) -> Vec<Line> {
             let lines = volume::lines(act).into_iter();
             return lines.map(|text| Line::new(Mood::Plain, text)).collect();
         }
+        Step::Dns(act) => return act.lines(),
         Step::ByCommand { what } => format!("  {what}"),
         Step::AddAcls(all) => return acl::change::lines(all, '+'),
         Step::RemoveAcls(all) => return acl::change::lines(all, '-'),
@@ -417,6 +424,7 @@ pub fn step_name(step: &Step) -> String {
         Step::Finalize(one) => one.words(),
         Step::Restart(turn) => turn.name(),
         Step::Volume(act) => volume::name(act),
+        Step::Dns(act) => act.name(),
         Step::ByCommand { what } => what.clone(),
         Step::AddAcls(all) => format!("add {}", plural(all.rules.len(), "rule")),
         Step::RemoveAcls(all) => format!("remove {}", plural(all.rules.len(), "rule")),

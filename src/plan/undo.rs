@@ -3,7 +3,9 @@
 use super::intent::Intent;
 use super::reassign::{Goal, Target};
 use super::throttle::{self, Set};
-use super::{Error, Kind, Move, Plan, Step, acl, config, feature, group, leader, quota, restart, user, volume};
+use super::{
+    Error, Kind, Move, Plan, Step, acl, config, dns, feature, group, leader, quota, restart, swap, user, volume,
+};
 
 /// What takes back the steps of a plan that were begun.
 ///
@@ -20,6 +22,9 @@ pub fn intent(plan: &Plan, begun: impl Fn(usize) -> bool) -> Result<Intent, Erro
     let Some(first) = steps.first() else {
         return Err(Error::Nothing("no step of it was begun".to_owned()));
     };
+    if plan.is_swap() {
+        return Err(swap::undoing(plan));
+    }
     if matches!(plan.kind, Kind::LeaderMove | Kind::LeaderRestore | Kind::LeaderElect) {
         let back = |one: &Move| Target::new(&one.topic, one.partition, one.from.clone());
         let order: Vec<Target> = plan.moves().map(back).collect();
@@ -76,6 +81,9 @@ pub fn intent(plan: &Plan, begun: impl Fn(usize) -> bool) -> Result<Intent, Erro
         Step::Finalize(one) => Ok(Intent::Feature(feature::undoing(one))),
         Step::AlterQuotas(alter) => Ok(Intent::Quota(quota::undoing(alter))),
         Step::Volume(_) => Ok(Intent::Volume(volume::undoing(&steps)?)),
+        Step::Dns(_) => dns::undoing("that is undone", &steps)
+            .map(Intent::Dns)
+            .ok_or_else(|| Error::Nothing("no record set was changed".to_owned())),
         Step::Restart(turn) => Ok(Intent::Restart(restart::undoing(turn)?)),
         Step::AddAcls(_) | Step::RemoveAcls(_) => Ok(Intent::Acl(acl::change::undoing(&steps))),
         Step::AlterConfigs(alter) => Ok(Intent::Config(config::undoing(alter)?)),

@@ -5,7 +5,7 @@
 
 mod gate;
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 mod words;
 
 use serde::{Deserialize, Serialize};
@@ -99,6 +99,17 @@ pub enum Act {
         change: Change,
     },
     Extend(Extend),
+    Verify(Verify),
+}
+
+/// A broker runs where it shall, as who it was, with every log directory that it had; done when Kafka and EC2 tell so.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Verify {
+    pub broker: BrokerId,
+    pub instance: String,
+    /// Its log directories.
+    pub paths: Vec<String>,
 }
 
 /// A file system grows to the size of its volume; done when the broker tells of more bytes.
@@ -232,6 +243,7 @@ impl Wish {
                     snapshot: id.clone(),
                     zone: instance.zone.clone(),
                     encrypted: false,
+                    kms_key: None,
                     tags: tags.map(|(key, value)| (key.clone(), value.clone())).collect(),
                     shape,
                 })
@@ -302,6 +314,7 @@ pub fn plan(snapshot: &Snapshot, wish: &Wish, context: &str, now: Moment) -> Res
         Change::Create { .. } => Kind::VolumeCreate,
         Change::Attach { .. } => Kind::VolumeAttach,
         Change::Detach { .. } => Kind::VolumeDetach,
+        Change::Tag { .. } => Kind::BrokerReplace,
     };
     let broker = match &wish.verb {
         Verb::Snapshot { broker } | Verb::Create { broker, .. } | Verb::Attach { broker, .. } => Some(*broker),
@@ -396,6 +409,8 @@ fn verb_of(change: &Change, broker: BrokerId) -> Verb {
             device: Some(device),
         },
         Change::Detach { volume, .. } => Verb::Detach { volume },
+        // Part of what moves a broker, which is no plan of this module.
+        Change::Tag { .. } => Verb::Detach { volume: String::new() },
     }
 }
 
@@ -430,6 +445,9 @@ fn undo(change: &Change) -> Undo {
         Change::Detach { volume, device, .. } => Undo::Full {
             how: format!("azimuth volume attach {volume} --device {device}"),
         },
+        Change::Tag { value, from, .. } => Undo::Full {
+            how: format!("azimuth broker replace {value} --instance {from}"),
+        },
     }
 }
 
@@ -462,11 +480,14 @@ pub(super) fn undoing(steps: &[&Step]) -> Result<Wish, Error> {
         },
         Change::Snapshot { .. } => no("aws ec2 delete-snapshot takes each away; nothing here deletes a backup"),
         Change::Create { .. } => no("aws ec2 delete-volume takes it away; nothing here deletes data"),
+        Change::Tag { value, from, .. } => no(&format!(
+            "azimuth broker replace {value} --instance {from} moves it back"
+        )),
     }
 }
 
 /// The instance of a broker, known beyond doubt and seen.
-fn instance(snapshot: &Snapshot, broker: BrokerId) -> Result<&Instance, Error> {
+pub(super) fn instance(snapshot: &Snapshot, broker: BrokerId) -> Result<&Instance, Error> {
     match snapshot.cloud.identities.get(&broker) {
         Some(Identity::Identified { instance, .. }) => snapshot
             .cloud
@@ -479,7 +500,7 @@ fn instance(snapshot: &Snapshot, broker: BrokerId) -> Result<&Instance, Error> {
 }
 
 /// The volumes behind the log directories of a broker.
-fn data_volumes(snapshot: &Snapshot, broker: BrokerId) -> Result<Vec<String>, Error> {
+pub(super) fn data_volumes(snapshot: &Snapshot, broker: BrokerId) -> Result<Vec<String>, Error> {
     let backings = snapshot.cloud.backings.get(&broker).filter(|dirs| !dirs.is_empty());
     let Some(backings) = backings else {
         return Err(Error::Impossible(format!(
@@ -575,6 +596,60 @@ fn file_system(
         least_bytes: (size_gib as f64 * GIB * LEAST_SHARE) as u64,
         run,
     })
+}
+
+/// How a broker stands that was moved: the words that say it is well, or what is not so yet.
+///
+/// # Errors
+/// The first thing that is not as it shall be.
+pub fn verified(snapshot: &Snapshot, verify: &Verify, cluster_id: &str) -> Result<String, String> {
+    let Verify {
+        broker,
+        instance,
+        paths,
+    } = verify;
+    let cluster = snapshot.cluster.get();
+    let cluster = cluster.ok_or_else(|| snapshot.cluster.problem().unwrap_or_default())?;
+    if cluster.id != cluster_id {
+        return Err(format!("the cluster is {}, not {cluster_id}", cluster.id));
+    }
+    match cluster.brokers.iter().find(|one| one.id == *broker) {
+        None => return Err(format!("broker {broker} is not registered")),
+        Some(one) if one.fenced => return Err(format!("broker {broker} is fenced")),
+        Some(_) => {}
+    }
+    let dirs = snapshot.logdirs.get(broker);
+    let told = dirs.filter(|dirs| dirs.is_fresh()).and_then(|dirs| dirs.get());
+    let told = told.ok_or_else(|| format!("broker {broker} does not tell of its log directories"))?;
+    for path in paths {
+        match told.iter().find(|dir| dir.path == *path) {
+            None => return Err(format!("broker {broker} has no log directory {path} any more")),
+            Some(dir) => {
+                if let Some(error) = &dir.error {
+                    return Err(format!("log directory {path} of broker {broker}: {error}"));
+                }
+            }
+        }
+    }
+    match snapshot.cloud.identities.get(broker) {
+        Some(Identity::Identified { instance: on, .. }) if on == instance => {}
+        Some(Identity::Identified { instance: on, .. }) => {
+            return Err(format!(
+                "broker {broker} is taken to run on {on}, by the address that it advertises; its name or address must lead to {instance}"
+            ));
+        }
+        Some(other) => {
+            let why = other.problem().unwrap_or_default();
+            return Err(format!(
+                "whether broker {broker} runs on {instance} is not known: {why}"
+            ));
+        }
+        None => return Err(format!("which instance broker {broker} runs on is not known")),
+    }
+    Ok(format!(
+        "broker {broker} runs on {instance}, in cluster {cluster_id}, with {} online",
+        paths.join(", ")
+    ))
 }
 
 /// What is run on hosts by such a plan.

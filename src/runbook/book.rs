@@ -142,7 +142,7 @@ const UNFIT: [&str; 11] = [
 /// Commands that write nothing but what may be written again.
 const AGAIN: [&str; 4] = ["capture.save", "record.check", "operation.pause", "operation.resume"];
 /// A value of some kind for what is not known before the run.
-const SAMPLES: [&str; 9] = [
+const SAMPLES: [&str; 10] = [
     "1",
     "orders",
     "10m",
@@ -152,6 +152,7 @@ const SAMPLES: [&str; 9] = [
     "orders:0=1,2,3",
     "1=2",
     "use1-az1",
+    "i-0c3fd1a2b4c5d6e7f",
 ];
 
 impl Book {

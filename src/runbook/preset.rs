@@ -7,11 +7,17 @@ use crate::settings::Paths;
 
 /// Shipped runbooks, by their names.
 pub const SHIPPED: &[(&str, &str)] = &[
+    ("all-active-restack", include_str!("presets/all-active-restack.yaml")),
     ("az-failure", include_str!("presets/az-failure.yaml")),
+    ("blue-green", include_str!("presets/blue-green.yaml")),
+    ("broker-replacement", include_str!("presets/broker-replacement.yaml")),
     ("disk-filling", include_str!("presets/disk-filling.yaml")),
     ("downtime-upgrade", include_str!("presets/downtime-upgrade.yaml")),
+    ("encrypt-volumes", include_str!("presets/encrypt-volumes.yaml")),
+    ("mirror-backup", include_str!("presets/mirror-backup.yaml")),
     ("rolling-upgrade", include_str!("presets/rolling-upgrade.yaml")),
     ("snapshot-backup", include_str!("presets/snapshot-backup.yaml")),
+    ("standby-failover", include_str!("presets/standby-failover.yaml")),
 ];
 
 /// Where one comes from.

@@ -68,6 +68,9 @@ pub struct Local {
     /// Extends the file system of `{path}` to its volume. Without it a person does.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub grow: Option<Vec<String>>,
+    /// Stops the broker, puts `{version}` in its place and starts it, or starts the old one and fails: one act.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub upgrade: Option<Vec<String>>,
     /// Variables that the program gets; what they hold is in no plan, journal or log.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub environment: BTreeMap<String, Secret>,
@@ -80,6 +83,9 @@ pub struct Remote {
     /// Extends the file system of `{path}` to its volume; growpart and xfs_growfs or resize2fs by sudo unless stated.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub grow: Option<String>,
+    /// Stops the broker, puts `{version}` in its place and starts it, or starts the old one and fails: one act.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub upgrade: Option<String>,
     /// As ssh finds it: a name of its config, or an address; `{host}` unless stated.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub host: Option<String>,
@@ -107,6 +113,13 @@ pub struct Document {
     /// The document that extends a file system, told `path`; `azimuth-grow` unless stated.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub grow_document: Option<String>,
+    /// The document that stops the broker, puts another version in its place and starts it, or starts the old one and fails; told
+    /// `version`. Of `AWS-RunShellScript` what is run is in `upgrade`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub upgrade_document: Option<String>,
+    /// Of `AWS-RunShellScript`: the command for it, with `{version}`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub upgrade: Option<String>,
     /// What it is told; `action = "{action}"` unless stated.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub parameters: BTreeMap<String, String>,
@@ -142,13 +155,20 @@ impl Drivers {
     pub fn way(&self, name: Option<DriverName>) -> Result<Way, String> {
         let driver = name.map_or_else(|| self.only(), Ok)?;
         let deadline = self.deadline.unwrap_or(DEADLINE);
-        let (templates, grow) = match (driver, &self.command, &self.ssh, &self.ssm) {
-            (DriverName::Command, Some(local), ..) => (local.templates(), local.grow.clone()),
-            (DriverName::Ssh, _, Some(remote), _) => (remote.templates(), Some(remote.growing())),
-            (DriverName::Ssm, .., Some(document)) => (document.templates(deadline)?, Some(document.growing(deadline))),
+        let (templates, grow, upgrade) = match (driver, &self.command, &self.ssh, &self.ssm) {
+            (DriverName::Command, Some(local), ..) => (local.templates(), local.grow.clone(), local.upgrade.clone()),
+            (DriverName::Ssh, _, Some(remote), _) => {
+                let upgrade = remote.upgrade.clone().map(|command| remote.ssh(command));
+                (remote.templates(), Some(remote.growing()), upgrade)
+            }
+            (DriverName::Ssm, .., Some(document)) => (
+                document.templates(deadline)?,
+                Some(document.growing(deadline)),
+                document.upgrading(deadline),
+            ),
             _ => return Err(format!("the context has no driver {driver}; {}", how(driver))),
         };
-        for word in templates.values().chain(&grow).flatten() {
+        for word in templates.values().chain(&grow).chain(&upgrade).flatten() {
             check(word).map_err(|fault| format!("the driver {driver} of the context: {fault}"))?;
         }
         if let Some(action) = templates
@@ -167,6 +187,7 @@ impl Drivers {
             deadline_seconds: seconds(self.deadline, DEADLINE)?,
             soak_seconds: seconds(self.soak, SOAK)?,
             grow,
+            upgrade,
         })
     }
 
@@ -255,6 +276,22 @@ impl Document {
             false => vec!["path={path}".to_owned()],
         };
         [document, "{instance}".to_owned()].into_iter().chain(told).collect()
+    }
+
+    fn upgrading(&self, deadline: SignedDuration) -> Option<Vec<String>> {
+        let (document, told) = match (&self.upgrade_document, &self.upgrade) {
+            (Some(document), _) => (document.clone(), vec!["version={version}".to_owned()]),
+            (None, Some(command)) => (
+                SHELL.to_owned(),
+                vec![
+                    format!("commands={command}"),
+                    format!("executionTimeout={}", deadline.as_secs().max(1)),
+                ],
+            ),
+            (None, None) => return None,
+        };
+        let words = [document, "{instance}".to_owned()].into_iter();
+        Some(words.chain(told).collect())
     }
 
     /// The document, the instance, and each parameter as `name=value`.
@@ -373,6 +410,24 @@ mod tests {
         assert_eq!((way.soak_seconds, way.deadline_seconds), (10, 900));
         assert_eq!(way.words(Action::Stop, &place()).unwrap(), ["halt", "4"]);
         assert_eq!(way.words(Action::Start, &place()).unwrap(), ["ctl", "start"]);
+    }
+
+    #[test]
+    fn an_upgrade_is_told_its_version_where_the_context_says_how() {
+        let at = Place {
+            instance: Some("i-0abc".into()),
+            ..place()
+        };
+        let words = |text: &str| drivers(text).way(None).unwrap().upgrading(&at, "4.3.1");
+        let own = "[command]\nrun = [\"ctl\"]\nupgrade = [\"up\", \"{broker}\", \"{version}\"]";
+        assert_eq!(words(own).unwrap(), ["up", "4", "4.3.1"]);
+        let document = words("[ssm]\nupgrade_document = \"kafka-upgrade\"").unwrap();
+        assert_eq!(document, ["kafka-upgrade", "i-0abc", "version=4.3.1"]);
+        let ssh = words("[ssh]\nupgrade = \"kafka-to {version}\"").unwrap();
+        assert_eq!(ssh.last().unwrap(), "kafka-to 4.3.1");
+        assert!(words("[ssm]").unwrap_err().contains("nothing of how to upgrade"));
+        let evil = drivers(own).way(None).unwrap().upgrading(&at, "4; reboot");
+        assert!(evil.unwrap_err().contains("not put into a command"));
     }
 
     #[test]

@@ -186,6 +186,17 @@ impl Kafka {
         offset::since(&self.pool, &peer, partitions, time_ms).await
     }
 
+    /// The timestamp of the newest record of each partition that a leader leads, in ms; `None` of one without any. ListOffsets
+    /// (KIP-734).
+    pub async fn newest(
+        &self,
+        leader: BrokerId,
+        partitions: &[(String, i32)],
+    ) -> Result<BTreeMap<(String, i32), Option<i64>>, Error> {
+        let peer = self.peer(leader).await?;
+        offset::newest(&self.pool, &peer, partitions).await
+    }
+
     /// Aborts the producer's open transaction in its partition, whatever its coordinator knows. WriteTxnMarkers, to the leader.
     pub async fn abort_transaction(&self, leader: BrokerId, producer: &Producer) -> Result<(), Error> {
         let peer = self.peer(leader).await?;
@@ -300,6 +311,16 @@ impl Kafka {
     pub async fn link(&self, broker: BrokerId) -> Result<Probe, Error> {
         let peer = self.peer(broker).await?;
         link::link(&self.pool, &peer).await
+    }
+
+    /// The same of a controller that is no broker, at its own listener. It may want another login than brokers do, or none that we have.
+    pub async fn controller_link(&self, address: &str) -> Result<Probe, Error> {
+        link::link(&self.pool, &self.pool.controller(address)).await
+    }
+
+    /// As [`Self::connections`], of a controller that is no broker.
+    pub fn controller_connections(&self, address: &str) -> u64 {
+        self.pool.controller(address).connections()
     }
 
     /// How many connections were made to this broker. While the process that we talk to lives, and nobody is impatient with

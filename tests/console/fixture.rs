@@ -509,6 +509,7 @@ fn quorum() -> Quorum {
         observers: (1..=6)
             .map(|id| node(id, i64::from(id == DEAD) * 590, if id == DEAD { 39_000 } else { 240 }))
             .collect(),
+        ..Quorum::default()
     }
 }
 

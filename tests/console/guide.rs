@@ -189,7 +189,7 @@ fn every_call_to_aws_is_one_that_a_policy_names() {
     let mut called = BTreeSet::new();
     // A constant is the name for the calls that follow it.
     let marks = regex::Regex::new(
-        r#"const WHAT: &str = "(?<constant>\w+)"|\.ask\(\s*"(?<service>EC2|CloudWatch|SSM|STS)",\s*(?:WHAT|what|"(?<name>\w+)")"#,
+        r#"const WHAT: &str = "(?<constant>\w+)"|\.ask\(\s*"(?<service>EC2|CloudWatch|SSM|STS|Route53)",\s*(?:WHAT|what|"(?<name>\w+)")"#,
     )
     .unwrap();
     for entry in std::fs::read_dir(folder).unwrap() {

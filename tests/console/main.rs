@@ -16,6 +16,9 @@ mod cluster;
 #[cfg(test)]
 mod cost;
 #[cfg(test)]
+#[cfg(feature = "aws")]
+mod dns;
+#[cfg(test)]
 mod drills;
 #[cfg(test)]
 mod features;
@@ -81,6 +84,9 @@ mod source;
 mod ssm;
 #[cfg(test)]
 mod stories;
+#[cfg(test)]
+#[cfg(feature = "aws")]
+mod swaps;
 #[cfg(test)]
 mod terminal;
 #[cfg(test)]

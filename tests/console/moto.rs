@@ -7,6 +7,7 @@ use azimuth::model::backing::{Backing, BackingMethod};
 use azimuth::model::broker::Broker;
 use azimuth::model::cloud::{Instance, Volume};
 use azimuth::model::cluster::Cluster;
+use azimuth::model::dns::RecordSet;
 use azimuth::model::identity::{Confidence, Identity, Method, Rules};
 use azimuth::model::logdir::LogDir;
 use azimuth::model::volume::{Change, Shape};
@@ -379,4 +380,53 @@ async fn a_volume_is_tried_modified_and_found_as_ec2_has_it() {
     assert_eq!(aws.modifications(&ids).await.unwrap()[&first.id].state, "completed");
 
     assert_eq!(aws.volume("vol-00000000000000bad").await.unwrap(), None);
+}
+
+/// moto answers INSYNC at once, to whatever change it is asked about, and takes any weight; what Route 53 refuses and delays is the
+/// simulated one's part (`dns.rs`).
+#[tokio::test]
+async fn weighted_record_sets_are_made_changed_and_found_again_as_route_53_has_them() {
+    let Some(aws) = moto() else { return };
+    let record = format!("kafka-{}.test.internal", uuid::Uuid::new_v4());
+    let found = aws.records(&record, None).await.unwrap();
+    assert_eq!((found.zone.name.as_str(), found.zone.private), ("test.internal", true));
+    assert_eq!(found.sets, Vec::<RecordSet>::new(), "nothing of the zone's other names");
+    let set = |name: &str, weight: i64| RecordSet {
+        name: record.clone(),
+        kind: "CNAME".to_owned(),
+        set: Some(name.to_owned()),
+        weight: Some(weight),
+        ttl_seconds: Some(30),
+        values: vec![format!("{name}-b1.kafka.internal")],
+        alias: None,
+        health_check: None,
+    };
+    let has = async |sets: &[RecordSet], zone: Option<&str>| {
+        let found = aws.records(&record, zone).await.unwrap();
+        assert_eq!(found.sets, sets);
+    };
+    let zone = found.zone.id.as_str();
+    for weights in [[100, 0], [10, 90]] {
+        let sets = [set("blue", weights[0]), set("green", weights[1])];
+        let change = aws.upsert(zone, &sets, "azimuth test").await.unwrap();
+        assert_eq!(aws.dns_change(&change).await.unwrap(), Some(true));
+        has(&sets, None).await;
+        has(&sets, Some(zone)).await;
+    }
+    // A set more, the others as they are.
+    let more = set("red", 0);
+    aws.upsert(zone, std::slice::from_ref(&more), "azimuth test")
+        .await
+        .unwrap();
+    has(&[set("blue", 10), set("green", 90), more], None).await;
+
+    let why = aws.records("kafka.twice.test", None).await.unwrap_err().to_string();
+    assert!(
+        why.contains("2 hosted zones are named twice.test") && why.contains("(public)"),
+        "{why}"
+    );
+    let why = aws.records("kafka.nowhere.org", None).await.unwrap_err().to_string();
+    assert!(why.contains("no hosted zone of this account holds"), "{why}");
+    let why = aws.records(&record, Some("Z0NOWHERE")).await.unwrap_err().to_string();
+    assert!(why.contains("NoSuchHostedZone"), "{why}");
 }

@@ -288,6 +288,46 @@ async fn a_roll_of_apache_kafka_loses_nothing() {
     }
 }
 
+/// The controllers of a cluster that has them apart restart one by one, the active one last, and none without the majority.
+pub(super) async fn controllers_roll(cluster: kafka::Cluster) {
+    let manager = Manager::of(Hosts::Kafka(cluster));
+    let desk = manager.desk().await;
+    plan(&desk, "--controllers --soak 1s").await;
+    let plan: Value = serde_json::from_str(&std::fs::read_to_string(desk.path("roll.json")).unwrap()).unwrap();
+    let steps = plan["steps"].as_array().unwrap();
+    let active: Vec<bool> = steps.iter().map(|step| step["controller"].as_bool().unwrap()).collect();
+    assert_eq!(active, [false, false, true]);
+    let ran = desk.run("restart apply roll.json --yes").await;
+    let ran = ran.ends(0).answers("finished (3 of 3 steps done)");
+    assert!(
+        ran.stderr.contains("level with the quorum, watched for 1 s"),
+        "{}",
+        ran.stderr
+    );
+    let wanted: Vec<String> = steps
+        .iter()
+        .map(|step| format!("restart {}", step["place"]["broker"]))
+        .collect();
+    assert_eq!(manager.asked().await, wanted);
+
+    let [gone, next] = [101, 102];
+    manager.kill(gone).await;
+    let started = Instant::now();
+    loop {
+        let ran = desk.run(&format!("restart plan --broker {next} --out one.json")).await;
+        let ran = ran.ends(0);
+        if format!("{}{}", ran.stdout, ran.stderr).contains("of 3 voters are level") {
+            break;
+        }
+        assert!(started.elapsed() < PATIENCE, "{}", ran.stderr);
+        tokio::time::sleep(LOOK).await;
+    }
+    let ran = desk
+        .run("restart apply one.json --override quorum,controllers --reason test --yes")
+        .await;
+    ran.ends(4).says("it cannot be overridden");
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_broker_that_dies_by_hand_holds_up_the_roll_until_it_is_back() {
     let (manager, _folder) = our_hosts().await;

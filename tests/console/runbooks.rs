@@ -197,10 +197,14 @@ struct Demo {
 
 impl Demo {
     async fn start(drill: Option<&str>) -> Self {
+        Self::start_with(&drill.map_or(Vec::new(), |drill| vec!["--drill", drill])).await
+    }
+
+    async fn start_with(flags: &[&str]) -> Self {
         let desk = Desk::of("127.0.0.1:1");
         let mut command = Command::new(env!("CARGO_BIN_EXE_azimuth"));
         command.args(["demo", "--headless", "--context-file", "demo.toml"]);
-        command.args(drill.map(|drill| ["--drill", drill]).into_iter().flatten());
+        command.args(flags);
         command
             .current_dir(desk.path(""))
             .env("HOME", desk.path(""))
@@ -373,6 +377,9 @@ async fn the_runbooks_of_disks_snapshots_and_upgrades_work_in_the_demo() {
         "set once, taken back once"
     );
     demo.straight(disk).await;
+    let grow = "disk-filling --set broker=4 --set patience=3m --answer remedy=grow --answer size=2";
+    demo.straight(grow).await;
+    assert_eq!(demo.operations("1→2 GiB").await, 1);
 
     // Killed right after a snapshot was made: it is not made again.
     demo.killed("snapshot-backup --set brokers=3", 11).await;
@@ -424,5 +431,40 @@ async fn the_runbooks_of_disks_snapshots_and_upgrades_work_in_the_demo() {
         acts.split_whitespace().collect::<Vec<_>>(),
         ["stop", "start", "stop", "start"]
     );
+    demo.end().await;
+}
+
+/// EC2's minutes pass sixty times as fast.
+#[cfg(feature = "aws")]
+#[tokio::test(flavor = "multi_thread")]
+async fn the_runbooks_of_instances_and_volumes_work_in_the_demo() {
+    use azimuth::demo::cloud::Fleet;
+
+    let _room = super::drills::GROUND.acquire().await.unwrap();
+    let demo = Demo::start_with(&["--clock-factor", "60"]).await;
+    let fleet = Fleet::of_brokers(6, 1, |_| String::new(), 0);
+    let spare = format!("i-0{:016x}", 0x00c0_ffee_0000_i64 + 90 + Fleet::zone_index(2) as i64);
+    let run = |instance: &str| {
+        format!(
+            "broker-replacement --set broker=2 --set instance={instance} --set hold=1s --set patience=3m --answer agreed=yes"
+        )
+    };
+    // Killed right after the broker had moved: it does not move again.
+    demo.killed(&run(&spare), 13).await;
+    assert_eq!(demo.operations("broker 2 from").await, 1);
+    demo.straight(&run(&fleet.machines[1].id)).await;
+
+    for broker in [3, 4] {
+        let volume = &fleet.machines[broker - 1].disks[1].id;
+        demo.cloud(&format!(r#"{{"plain":"{volume}"}}"#)).await;
+    }
+    let encrypt = "encrypt-volumes --set hold=1s --set patience=3m --answer left=yes";
+    demo.killed(encrypt, 13).await;
+    assert_eq!(
+        demo.operations("copies that are encrypted").await,
+        2,
+        "one for each broker"
+    );
+    demo.straight(encrypt).await;
     demo.end().await;
 }

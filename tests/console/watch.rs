@@ -153,6 +153,8 @@ async fn a_lost_voter_of_apache_kafka_is_named_with_what_to_do_and_what_not() {
     watch
         .comes_to("well again", |verdict| verdict["culprit"]["kind"] == "none")
         .await;
+    drop(watch);
+    super::restarts::controllers_roll(cluster).await;
 }
 
 /// The quorum's command and screen, with a voter that is silent.

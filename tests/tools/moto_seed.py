@@ -7,7 +7,8 @@ Six brokers in three zones at 127.0.ZONE.(10 + id), each with a data volume:
     4, 5     one untagged data volume                                     -> joined by size, or as the only volume
     6        two untagged data volumes of one size                        -> ambiguous
 
-A seventh instance belongs to nobody. Metrics of the last ten minutes are put for broker 1 and its volume. Prints one
+A seventh instance belongs to nobody. Route 53 has the private zone test.internal for names of clusters, and two zones, a
+private and a public one, of the name twice.test. Metrics of the last ten minutes are put for broker 1 and its volume. Prints one
 JSON object: brokers with address, instance, zone, zone id, and volumes.
 
     moto_seed.py http://127.0.0.1:5000 [--log-dir '/data/{id}'] [--size-gib 100]
@@ -96,6 +97,13 @@ def put_metrics(cloudwatch, instance, volume):
     put(cloudwatch, "AWS/EBS", "VolumeStalledIOCheck", attachment, [0.0] * minutes)
 
 
+def zones(route53, vpc):
+    """For names that lead to clusters: one that a name's end tells, and two of one name."""
+    of_vpc = {"VPC": {"VPCRegion": "us-east-1", "VPCId": vpc}, "HostedZoneConfig": {"PrivateZone": True}}
+    for number, (name, more) in enumerate([("test.internal", of_vpc), ("twice.test", of_vpc), ("twice.test", {})]):
+        route53.create_hosted_zone(Name=name, CallerReference=f"seed-{number}", **more)
+
+
 def broker(ec2, image, subnets, number, log_dir, size_gib):
     zone = ZONES[(number - 1) % 3]
     address = f"127.0.{(number - 1) % 3 + 1}.{10 + number}"
@@ -119,6 +127,7 @@ def main():
     ec2, cloudwatch = client("ec2", given.endpoint), client("cloudwatch", given.endpoint)
     image = "ami-12c6146b"  # moto does not look it up
     vpc, subnets = network(ec2)
+    zones(client("route53", given.endpoint), vpc)
     brokers = [broker(ec2, image, subnets, number, given.log_dir.replace("{id}", str(number)), given.size_gib)
                for number in BROKERS]
     run_instance(ec2, image, subnets[ZONES[0]], "127.0.1.200", {"Name": "somebody-else"})

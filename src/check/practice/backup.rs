@@ -123,7 +123,7 @@ fn snapshots(facts: &Facts<'_>) -> Outcome {
         let age = all.get(&row.id).map(|at| facts.now.duration_since(*at).as_secs());
         let fits = age.is_some_and(|age| age <= DAY_SECONDS);
         if !fits {
-            first = first.take().or_else(|| row.instance.clone());
+            first = first.or(row.broker);
         }
         let value = age.map_or_else(
             || "none in a month".to_owned(),
@@ -134,7 +134,7 @@ fn snapshots(facts: &Facts<'_>) -> Outcome {
     survey
         .end("every data volume has a fresh snapshot", "no snapshot of the last day")
         .fix(format!(
-            "aws ec2 create-snapshots --instance-specification InstanceId={},ExcludeBootVolume=true",
+            "azimuth volume snapshot --broker {}",
             first.unwrap_or_default()
         ))
 }

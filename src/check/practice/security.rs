@@ -137,13 +137,13 @@ fn volume_encryption(facts: &Facts<'_>) -> Outcome {
     let mut first = None;
     volumes(facts, &mut survey, |survey, row| {
         if !row.encrypted {
-            first.get_or_insert_with(|| row.id.clone());
+            first = first.or(row.broker);
         }
         survey.add(row.encrypted, &row.id, row.encrypted.to_string(), None);
     });
     survey
         .end("all data volumes are encrypted", "not encrypted")
-        .fix(format!("aws ec2 create-snapshot --volume-id {}; copy it with --encrypted, make a volume of it, swap broker by broker", first.unwrap_or_default()))
+        .fix(format!("azimuth volume encrypt --broker {}", first.unwrap_or_default()))
 }
 
 fn encryption_default(facts: &Facts<'_>) -> Outcome {

@@ -246,7 +246,7 @@ fn volume_type(facts: &Facts<'_>) -> Outcome {
         survey.add(fits, &row.id, &row.volume_type, None);
     });
     let fix = format!(
-        "aws ec2 modify-volume --volume-id {} --volume-type gp3 --throughput 250",
+        "azimuth volume modify {} --type gp3 --throughput 250",
         first.unwrap_or_default()
     );
     let severity = if slow { Severity::High } else { Severity::Medium };

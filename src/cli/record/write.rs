@@ -146,7 +146,7 @@ impl Writer<'_> {
                 serde_json::json!({"topic": topic, "partition": partition, "offset": offset}).to_string()
             }
             Output::Csv => format!("{topic},{partition},{offset}"),
-            Output::Name | Output::Table | Output::Wide | Output::Prom | Output::Nagios | Output::Md => {
+            Output::Name | Output::Table | Output::Wide | Output::Prom | Output::Nagios | Output::Md | Output::Plan => {
                 format!("{topic}:{partition}:{offset}")
             }
         };

@@ -14,7 +14,7 @@ use crate::cli::exit::{Exit, Failure, say};
 use crate::cli::{answer, facts, follow, out};
 use crate::command::value::Time;
 use crate::command::words::quote;
-use crate::command::{Global, Line, Output};
+use crate::command::{Command, Global, Line, Output, context};
 use crate::operation::{Folder, Phase, Status};
 use crate::runbook::book::{Changes, Parameter};
 use crate::runbook::run::{Hands, Order, Outcome, exit};
@@ -87,6 +87,10 @@ impl Console {
             if self.global.context.as_ref() != Some(context) {
                 global.confirm = self.also_confirm.iter().find(|name| *name == context).cloned();
             }
+        }
+        // It names both of its contexts itself.
+        if matches!(&parsed.command, Some(Command::Context(context::Verb::Diff { .. }))) {
+            (global.context, global.bootstrap) = (None, None);
         }
         Ok(Line {
             command: parsed.command,

@@ -37,6 +37,8 @@ pub struct Script {
     pub event: Option<EventScript>,
     /// A volume is modified; optimizing takes minutes.
     pub modify: Option<ModifyScript>,
+    /// The volume was made without encryption.
+    pub plain: Option<String>,
     /// The SSM agent of an instance is not heard any more.
     pub offline: Option<String>,
     /// The SSM agent of an instance is heard again.
@@ -224,6 +226,10 @@ pub(super) fn apply(script: &Script, state: &mut State, faults: &mut Faults, now
 fn change_machines(script: &Script, state: &mut State, now: i64) -> Result<(), String> {
     if let Some(change) = &script.state {
         machine(state, &change.instance)?.state = change.state.clone();
+    }
+    if let Some(volume) = &script.plain {
+        let disk = state.fleet.disk_mut(volume);
+        disk.ok_or_else(|| format!("there is no volume {volume}"))?.encrypted = false;
     }
     if let Some(event) = &script.event {
         machine(state, &event.instance)?.events.push(event.clone());

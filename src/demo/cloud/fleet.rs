@@ -187,6 +187,17 @@ impl Fleet {
 }
 
 impl Machine {
+    /// One that runs and is nobody's, in a zone, with nothing but its root volume.
+    pub fn spare(zone: &Place, index: usize, now: i64) -> Self {
+        let broker = 90 + index as BrokerId;
+        let mut machine = Self::of_broker(broker, zone, index, 1, String::new(), now);
+        machine.disks.truncate(1);
+        machine.tags.remove("kafka:broker-id");
+        machine.tags.insert("Name".to_owned(), "spare".to_owned());
+        machine.instance_type = "m7g.large".to_owned();
+        machine
+    }
+
     fn of_broker(broker: BrokerId, zone: &Place, index: usize, size_gib: i64, log_dir: String, now: i64) -> Self {
         let tag = |key: &str, value: String| (key.to_owned(), value);
         let id = format!("i-0{:016x}", 0x00c0_ffee_0000 + i64::from(broker));

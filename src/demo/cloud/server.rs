@@ -16,7 +16,7 @@ use tokio::task::JoinSet;
 
 use super::fault::{Faults, Refusal, Script};
 use super::query::Query;
-use super::{Handle, State, ec2, metric, ssm};
+use super::{Handle, State, dns, ec2, metric, ssm};
 
 /// A full GetMetricData request is a tenth of this.
 const MAX_BODY: usize = 1 << 20;
@@ -61,6 +61,9 @@ async fn answer(handle: Handle, request: Request<Incoming>) -> Result<Answer, In
     if let Some(operation) = target.and_then(|target| target.strip_prefix("AmazonSSM.")) {
         return Ok(systems_manager(&handle, operation, &body).await);
     }
+    if let Some(operation) = dns::operation(head.method == Method::POST, path) {
+        return Ok(route_53(&handle, operation, &head.uri, &body).await);
+    }
     Ok(match (&head.method, path.strip_prefix(CLOUDWATCH)) {
         (&Method::POST, Some(operation)) => cloudwatch(&handle, operation, &body).await,
         (&Method::POST, None) if path == "/" => query(&handle, &body).await,
@@ -69,7 +72,7 @@ async fn answer(handle: Handle, request: Request<Incoming>) -> Result<Answer, In
         (&Method::GET, None) if path == "/_asked" => told(serde_json::to_vec(&handle.asked())),
         _ => plain(
             StatusCode::NOT_FOUND,
-            "this is the simulated cloud of azimuth demo: EC2, STS and SSM at /, CloudWatch by RPC v2, faults at /_script, changes at /_asked\n",
+            "this is the simulated cloud of azimuth demo: EC2, STS and SSM at /, CloudWatch by RPC v2, Route 53 by its paths, faults at /_script, changes at /_asked\n",
         ),
     })
 }
@@ -211,6 +214,34 @@ async fn systems_manager(handle: &Handle, operation: &str, body: &[u8]) -> Answe
         Err(refusal) => ssm::spoken(&refusal),
     };
     respond(status, "application/x-amz-json-1.1", &request, text.to_string().into())
+}
+
+async fn route_53(handle: &Handle, operation: &str, uri: &hyper::Uri, body: &[u8]) -> Answer {
+    let request = begin(handle, operation).await;
+    let body = String::from_utf8_lossy(body);
+    handle.remember(operation, || serde_json::json!({ "path": uri.path(), "body": body }));
+    let outcome = {
+        let mut state = handle.state();
+        let faults = handle.shared.faults.borrow();
+        let query = Query::parse(uri.query().unwrap_or_default().as_bytes());
+        let done = match faults.refusal(operation) {
+            Some(refusal) => Err(refusal),
+            None => state.names.answer(operation, uri.path(), &query, &body, handle.now()),
+        };
+        match faults.lost.contains(operation) {
+            true => done.and(Err(Refusal::new(
+                500,
+                "InternalError",
+                "it was done, and the answer was lost",
+            ))),
+            false => done,
+        }
+    };
+    let (status, text) = match outcome {
+        Ok(text) => (200, text),
+        Err(refusal) => dns::spoken(&refusal, &request),
+    };
+    respond(status, "text/xml", &request, text.into())
 }
 
 /// Counts the call, waits as scripted, and names the request so that nobody takes it for AWS's.

@@ -13,7 +13,7 @@ use super::fleet::Fleet;
 use super::time::Tempo;
 
 /// Documents that exist here.
-const DOCUMENTS: [&str; 3] = ["azimuth-kafka", "azimuth-grow", "AWS-RunShellScript"];
+const DOCUMENTS: [&str; 4] = ["azimuth-kafka", "azimuth-grow", "azimuth-upgrade", "AWS-RunShellScript"];
 /// So many of them are kept, the newest.
 const KEPT: usize = 1000;
 

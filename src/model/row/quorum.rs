@@ -172,6 +172,7 @@ mod tests {
                 voter(2, 90, Some(59_800), Some(58_000)),
             ],
             observers: vec![voter(4, -1, None, None)],
+            ..Quorum::default()
         };
         Snapshot {
             quorum: Observed::fresh(quorum, at(0)),

@@ -6,6 +6,7 @@
 
 use std::time::Duration;
 
+use futures::FutureExt;
 use tokio::time::{Instant, sleep};
 
 use super::drain::Order;
@@ -21,7 +22,7 @@ use crate::operation::status::{Progress, Wait};
 use crate::operation::{Error, crash, prepare};
 use crate::plan::Move;
 use crate::plan::gate::{Class, Gate, Verdict};
-use crate::plan::restart::{Turn, all_gates};
+use crate::plan::restart::{Turn, all_gates, is_of};
 use crate::source::kafka::Kafka;
 
 /// A gate that closed is looked at for so long before anybody is told: a broker that has just come back makes others
@@ -42,6 +43,8 @@ const BLIND: Duration = Duration::from_secs(60);
 pub(super) const ELECTION: Duration = Duration::from_secs(60);
 /// What a person overrides to have it run again.
 const DRIVER: &str = "driver";
+/// What a person overrides to go on with a broker that came back with another release.
+const VERSION: &str = "version";
 
 /// What the journal tells of a turn's acts.
 #[derive(Debug, Default, PartialEq)]
@@ -123,13 +126,20 @@ impl Engine {
         loop {
             let sources = self.sources.clone();
             let needs = prepare::about_restarts(&sources);
-            let driver = turn.driver;
+            let (driver, instance) = (turn.driver, turn.place.instance.clone());
+            let apart = turn.apart.is_some();
             let look = async move {
                 let mut snapshot = feed::collect(&sources, &needs, GATES).await;
-                prepare::ask_reach(&sources, &mut snapshot, Some(driver), GATES).await;
+                prepare::ask_reach(&sources, &mut snapshot, Some(driver), instance, GATES).await;
+                if apart {
+                    prepare::ask_controllers(&sources, &mut snapshot, GATES).await;
+                }
                 snapshot
             };
-            let snapshot = match self.hear(look).await? {
+            // Reading what AWS says nests deep; where it panicked nothing was seen, and gates say so.
+            let look = tokio::spawn(look);
+            let look = async move { look.await.unwrap_or_default() };
+            let snapshot = match self.hear(look.boxed()).await? {
                 Ok(snapshot) => snapshot,
                 Err(stop) => return Ok(Err(stop)),
             };
@@ -191,6 +201,13 @@ impl Engine {
         if turn.action == Action::Stop {
             return Ok(super::End::Done(back));
         }
+        let runs = match &turn.upgrade_to {
+            None => String::new(),
+            Some(version) => match self.speaks(turn, version).await? {
+                Ok(release) => format!(", runs {release}"),
+                Err(stop) => return Ok(super::End::Stopped(stop)),
+            },
+        };
         if let Some(moves) = past.drained.as_ref().filter(|_| !past.undrained) {
             match self.undrain(at, turn, moves).await? {
                 Order::There => {}
@@ -209,7 +226,15 @@ impl Engine {
             0 => String::new(),
             soak => format!(", watched for {}", seconds(Duration::from_secs(soak))),
         };
-        Ok(super::End::Done(format!("{back}, {leads}{watched}")))
+        Ok(super::End::Done(format!("{back}{runs}, {leads}{watched}")))
+    }
+
+    /// How many were made to it.
+    fn connections(&self, turn: &Turn) -> u64 {
+        match &turn.apart {
+            None => self.kafka.connections(turn.broker()),
+            Some(address) => self.kafka.controller_connections(address),
+        }
     }
 
     pub(super) fn past(&self, at: usize) -> Past {
@@ -227,7 +252,7 @@ impl Engine {
         };
         // Asked now, there is a connection that can break.
         let answered = self.attend(link(self.kafka.clone(), turn)).await?;
-        let connections = self.kafka.connections(turn.broker());
+        let connections = self.connections(turn);
         let state = match found {
             true => self.attend(driver.look(&run)).await?,
             false => {
@@ -312,13 +337,13 @@ impl Engine {
                 return Ok(nobody_knows(format!("it still runs after {after}, and is left alone")));
             }
             let answers = self.attend(link(self.kafka.clone(), turn)).await?;
-            *gone |= !answers || self.kafka.connections(turn.broker()) != connections;
+            *gone |= !answers || self.connections(turn) != connections;
             let how = if answers { "answers" } else { "does not answer" };
             let runs = match blind {
                 None => format!("runs for {}", seconds(started.elapsed())),
                 Some(why) => format!("does not tell ({why})"),
             };
-            let note = format!("{} {runs}, broker {} {how}", turn.driver, turn.broker());
+            let note = format!("{} {runs}, {} {how}", turn.driver, turn.who());
             self.tell(at, turn, None, note);
             self.attend(sleep(pace.next())).await?;
         }
@@ -326,17 +351,20 @@ impl Engine {
 
     /// Looks at the broker until it is as wanted, by its progress and not by the clock.
     async fn come_back(&mut self, at: usize, turn: &Turn, ran: Ran) -> Result<Back, Error> {
-        let connections = self.kafka.connections(turn.broker());
+        let connections = self.connections(turn);
         let mut gone = ran.gone;
         let (mut agree, mut unchanged) = (0, 0);
         let (mut best, mut idle) = (Sight::default(), Instant::now());
         let mut pace = Pace::new();
         loop {
-            let sight = match self.hear(look(self.kafka.clone(), turn.broker())).await? {
+            let sight = match self
+                .hear(look(self.kafka.clone(), turn.broker(), turn.apart.clone()))
+                .await?
+            {
                 Ok(sight) => sight,
                 Err(stop) => return Ok(Back::Stopped(stop)),
             };
-            gone |= !sight.answers() || self.kafka.connections(turn.broker()) != connections;
+            gone |= !sight.answers() || self.connections(turn) != connections;
             if sight.is_further_than(&best) {
                 (best, idle) = (sight.clone(), Instant::now());
             }
@@ -388,13 +416,65 @@ impl Engine {
         }
     }
 
+    /// Waits until the broker tells of the release that it was to get. Where it came back with another one nothing more is upgraded
+    /// before a person has said so.
+    async fn speaks(&mut self, turn: &Turn, version: &str) -> Result<Result<String, Stop>, Error> {
+        let since = Instant::now();
+        let mut pace = Pace::new();
+        loop {
+            let (kafka, who) = (self.kafka.clone(), turn.who());
+            let (id, apart) = (turn.broker(), turn.apart.clone());
+            let asked = async move {
+                match apart {
+                    None => kafka.features(id).await.map(|told| told.release),
+                    Some(address) => kafka.controller_link(&address).await.map(|probe| probe.link.release),
+                }
+            };
+            let told = match self.hear(asked.boxed()).await? {
+                Ok(told) => told,
+                Err(stop) => return Ok(Err(stop)),
+            };
+            let release = told.map(|release| release.unwrap_or_else(|| "an unknown release".to_owned()));
+            let why = match release {
+                Ok(release) if is_of(&release, version) => {
+                    self.go_on()?;
+                    return Ok(Ok(release));
+                }
+                Ok(release) if self.status.borrow().overrides.iter().any(|gate| gate == VERSION) => {
+                    self.go_on()?;
+                    return Ok(Ok(format!("{release}, and not {version}, as was overridden")));
+                }
+                Ok(release) => format!("{who} came back with {release}, and not with {version}"),
+                Err(error) => error.to_string(),
+            };
+            match since.elapsed() >= GRACE {
+                false => self.wait_for(why),
+                true => self.stand(Wait {
+                    for_: VERSION.to_owned(),
+                    why,
+                    until: None,
+                    gate: true,
+                })?,
+            }
+            if let Wish::Stop(stop) = self.pass(pace.next()).await? {
+                return Ok(Err(stop));
+            }
+        }
+    }
+
     /// The leaders that prefer it come back. Whoever may not ask for elections leaves that to Kafka's own.
     async fn lead_again(&mut self, at: usize, turn: &Turn) -> Result<Result<String, Stop>, Error> {
+        if turn.apart.is_some() {
+            return Ok(Ok("level with the quorum".to_owned()));
+        }
         let since = Instant::now();
         let mut refused = None;
         let mut pace = Pace::new();
         loop {
-            let sight = match self.hear(look(self.kafka.clone(), turn.broker())).await? {
+            let sight = match self
+                .hear(look(self.kafka.clone(), turn.broker(), turn.apart.clone()))
+                .await?
+            {
                 Ok(sight) => sight,
                 Err(stop) => return Ok(Err(stop)),
             };
@@ -428,7 +508,10 @@ impl Engine {
         let soak = Duration::from_secs(turn.soak_seconds);
         let mut since = Instant::now();
         while since.elapsed() < soak {
-            let sight = match self.hear(look(self.kafka.clone(), turn.broker())).await? {
+            let sight = match self
+                .hear(look(self.kafka.clone(), turn.broker(), turn.apart.clone()))
+                .await?
+            {
                 Ok(sight) => sight,
                 Err(stop) => return Ok(Err(stop)),
             };
@@ -496,18 +579,21 @@ impl Engine {
         match self.past(at) {
             Past { runs: 0, .. } => "nothing was in flight".to_owned(),
             Past { ended: Some(ran), .. } => format!(
-                "broker {}: {} ended ({}), that it is back was not awaited",
-                turn.broker(),
+                "{}: {} ended ({}), that it is back was not awaited",
+                turn.who(),
                 turn.action,
                 ran.exit
             ),
-            Past { ended: None, .. } => format!("broker {}: what was begun goes on by itself", turn.broker()),
+            Past { ended: None, .. } => format!("{}: what was begun goes on by itself", turn.who()),
         }
     }
 }
 
 async fn link(kafka: Kafka, turn: &Turn) -> bool {
-    kafka.link(turn.broker()).await.is_ok()
+    match &turn.apart {
+        None => kafka.link(turn.broker()).await.is_ok(),
+        Some(address) => kafka.controller_link(address).await.is_ok(),
+    }
 }
 
 fn done(action: Action) -> &'static str {
@@ -519,7 +605,7 @@ fn done(action: Action) -> &'static str {
 
 /// Why a person is needed.
 fn why(turn: &Turn, exit: &Exit, sight: &Sight, idle: Duration) -> String {
-    let id = turn.broker();
+    let who = turn.who();
     let what = match turn.action {
         Action::Restart if sight.answers() && !sight.is_there(turn.action, turn.voter) => {
             format!("it gets no further: {}", sight.note(turn.action))
@@ -529,7 +615,7 @@ fn why(turn: &Turn, exit: &Exit, sight: &Sight, idle: Duration) -> String {
         _ => format!("{}, for {}", sight.note(turn.action), seconds(idle)),
     };
     format!(
-        "broker {id}: {what}; {} ended with {exit}; overriding this gate runs it again, and the roll goes on by itself when broker {id} is as wanted",
+        "{who}: {what}; {} ended with {exit}; overriding this gate runs it again, and the roll goes on by itself when {who} is as wanted",
         turn.driver
     )
 }

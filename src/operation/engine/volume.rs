@@ -9,7 +9,6 @@ use futures::FutureExt;
 use tokio::time::Instant;
 
 use super::{End, Engine, GATES, Pace, Stop, Wish};
-use crate::feed;
 use crate::model::volume::Change;
 use crate::operation::driver::{Exit, Run, State};
 use crate::operation::journal::Event;
@@ -20,7 +19,7 @@ use crate::operation::volume::{Standing, file_system, look};
 use crate::operation::{Error, crash, prepare};
 use crate::plan::gate::Verdict;
 use crate::plan::summary::size;
-use crate::plan::volume::{Act, Extend, standing};
+use crate::plan::volume::{Act, Extend, Verify, standing, verified};
 use crate::source::Error as Trouble;
 
 /// So long EC2 may not show what it has taken. Source: EC2 API reference, "Eventual consistency".
@@ -28,6 +27,9 @@ const UNSEEN: Duration = Duration::from_secs(60);
 /// So long a broker may go on telling the old size after its file system was extended.
 const TOLD: Duration = Duration::from_secs(60);
 const DRIVER: &str = "driver";
+const VERIFY: &str = "verified";
+/// So long EC2 and names may be behind before a person is told.
+const VERIFIED: Duration = Duration::from_secs(120);
 
 impl Engine {
     /// What stands in the way of a volume's change right now.
@@ -41,7 +43,7 @@ impl Engine {
         let sources = self.sources.clone();
         let needs = prepare::about_volumes();
         let snapshot = match self
-            .hear(async move { feed::collect(&sources, &needs, GATES).await })
+            .hear(async move { prepare::collected(&sources, needs, GATES).await })
             .await?
         {
             Ok(snapshot) => snapshot,
@@ -57,11 +59,12 @@ impl Engine {
         match act {
             Act::Change { change, .. } => self.change_volume(at, change).await,
             Act::Extend(extend) => self.extend(at, extend).await,
+            Act::Verify(verify) => self.verify(verify).await,
         }
     }
 
     /// Names an act to EC2: this operation's step.
-    fn token(&self, at: usize) -> String {
+    pub(super) fn token(&self, at: usize) -> String {
         let operation = self.folder.file_name().and_then(|name| name.to_str()).unwrap_or("?");
         format!("azimuth-{operation}-{}", at + 1)
     }
@@ -75,8 +78,16 @@ impl Engine {
             Ok(aws) => aws.clone(),
             Err(why) => return Ok(End::Failed(why.clone())),
         };
+        let change = match change.resolved(|step| self.made(step.checked_sub(1)?).into_iter().next()) {
+            Ok(change) => change,
+            Err(step) => {
+                let why = format!("what step {step} made is not in the journal");
+                return Ok(End::Failed(why));
+            }
+        };
+        let change = &change;
         let token = self.token(at);
-        let mut made: Vec<String> = Vec::new();
+        let mut made = self.made(at);
         let mut asked: Option<Instant> = None;
         let mut pace = Pace::new();
         loop {
@@ -84,6 +95,10 @@ impl Engine {
             match self.hear(looked.boxed()).await? {
                 Err(stop) => return Ok(End::Stopped(stop)),
                 Ok(Ok(Standing::Done(words))) => return Ok(End::Done(words)),
+                Ok(Ok(Standing::Made(words, ids))) => {
+                    self.keep(at, &ids)?;
+                    return Ok(End::Done(words));
+                }
                 Ok(Ok(Standing::Astray(why))) => return Ok(End::Failed(why)),
                 Ok(Ok(Standing::Underway { note, percent })) => {
                     asked.get_or_insert_with(Instant::now);
@@ -102,6 +117,7 @@ impl Engine {
                 }
                 Ok(Ok(Standing::Ready)) => match self.ask_ec2(&aws, change, &token).await? {
                     Ok(ids) => {
+                        self.keep(at, &ids)?;
                         made = ids;
                         asked = Some(Instant::now());
                     }
@@ -114,6 +130,69 @@ impl Engine {
                 },
                 Ok(Err(error)) if passes(&error) => self.wait_for(error.to_string()),
                 Ok(Err(error)) => return Ok(End::Failed(error.to_string())),
+            }
+            if let Wish::Stop(stop) = self.pass(pace.next()).await? {
+                return Ok(End::Stopped(stop));
+            }
+        }
+    }
+
+    /// The ids of what a step has made, as the journal tells.
+    fn made(&self, at: usize) -> Vec<String> {
+        let told = self
+            .journal
+            .entries()
+            .iter()
+            .rev()
+            .find_map(|entry| match &entry.event {
+                Event::Made { step, ids } if *step == at => Some(ids.clone()),
+                _ => None,
+            });
+        told.unwrap_or_default()
+    }
+
+    /// Notes what a step has made, unless that is known.
+    fn keep(&mut self, at: usize, ids: &[String]) -> Result<(), Error> {
+        if ids.is_empty() || self.made(at) == ids {
+            return Ok(());
+        }
+        self.note(Event::Made {
+            step: at,
+            ids: ids.to_vec(),
+        })
+    }
+
+    /// Looks until a broker runs where it shall, with what it had. Names and addresses may take a while.
+    async fn verify(&mut self, verify: &Verify) -> Result<End, Error> {
+        let since = Instant::now();
+        let mut pace = Pace::new();
+        loop {
+            let sources = self.sources.clone();
+            let needs = prepare::about_volumes();
+            let looked = async move { prepare::collected(&sources, needs, GATES).await };
+            let snapshot = match self.hear(looked.boxed()).await? {
+                Ok(snapshot) => snapshot,
+                Err(stop) => return Ok(End::Stopped(stop)),
+            };
+            let cluster = self.status.borrow().plan.cluster_id.clone();
+            let why = match verified(&snapshot, verify, &cluster) {
+                Ok(words) => {
+                    self.go_on()?;
+                    return Ok(End::Done(words));
+                }
+                Err(why) => why,
+            };
+            if self.status.borrow().overrides.iter().any(|gate| gate == VERIFY) {
+                return Ok(End::Done(format!("overridden: {why}")));
+            }
+            match since.elapsed() >= VERIFIED {
+                false => self.wait_for(why),
+                true => self.stand(Wait {
+                    for_: VERIFY.to_owned(),
+                    why,
+                    until: None,
+                    gate: true,
+                })?,
             }
             if let Wish::Stop(stop) = self.pass(pace.next()).await? {
                 return Ok(End::Stopped(stop));
@@ -270,7 +349,7 @@ enum Asked {
 }
 
 /// Whether the same question may be answered later; credentials may come back, too.
-fn passes(error: &Trouble) -> bool {
+pub(super) fn passes(error: &Trouble) -> bool {
     is_passing(error)
         || matches!(error, Trouble::Expired { .. })
         || matches!(error, Trouble::Refused { code, .. } if is_theirs(code))

@@ -240,7 +240,7 @@ fn quorum(snapshot: &Snapshot, ids: &[BrokerId]) -> Gate {
             "quorum",
             Class::Hard,
             Verdict::Pass,
-            "no broker of the plan is a controller",
+            "nobody of the plan is a controller",
         );
     }
     let lost = voters.iter().filter_map(|id| {

@@ -8,7 +8,7 @@ use crate::model::config::{Config, ConfigSource};
 use crate::model::driver::{Action, DriverName, Way};
 use crate::model::identity::{Confidence, Identity, Method};
 use crate::model::quorum::{Quorum, Voter};
-use crate::plan::restart::{Turn, Whom, Wish, gates, plan, turns};
+use crate::plan::restart::{Turn, Whom, Wish, gates, is_of, plan, turns};
 
 /// As long as all is well: min ISR 2, one voter of three brokers is the active controller.
 fn well() -> Snapshot {
@@ -64,6 +64,7 @@ fn wish(whom: Whom) -> Wish {
             deadline_seconds: 900,
             soak_seconds: 60,
             grow: None,
+            upgrade: None,
         }),
         ..Wish::new(Action::Restart, whom)
     }
@@ -94,6 +95,98 @@ fn brokers_go_zone_by_zone_and_the_active_controller_last() {
     // What is saved is what is run.
     let text = serde_json::to_string(&plan).unwrap();
     assert_eq!(serde_json::from_str::<Plan>(&text).unwrap(), plan);
+}
+
+#[test]
+fn controllers_that_are_no_brokers_go_one_by_one_the_active_one_last_and_never_against_the_majority() {
+    let mut seen = well();
+    quorum(&mut seen, |quorum| {
+        for (voter, id) in quorum.voters.iter_mut().zip(101..) {
+            voter.id = id;
+        }
+        quorum.leader = Some(101);
+        quorum.addresses = (101..=103).map(|id| (id, format!("10.0.0.{id}:9093"))).collect();
+    });
+    let why = plan(&well(), &wish(Whom::Controllers), "dev", now())
+        .unwrap_err()
+        .to_string();
+    assert!(why.contains("is a broker, too"), "{why}");
+    let planned = |seen: &Snapshot, whom| plan(seen, &wish(whom), "dev", now()).unwrap();
+    let blind = planned(&seen, Whom::Controllers);
+    assert_eq!(turns(&blind).map(Turn::broker).collect::<Vec<_>>(), [102, 103, 101]);
+    assert_eq!(blind.title, "3 controllers, one by one");
+    let last = turns(&blind).last().unwrap();
+    assert_eq!(
+        (last.name().as_str(), last.controller, last.voter),
+        ("restart controller 101", true, true)
+    );
+    assert_eq!(
+        (last.place.host.as_str(), last.apart.as_deref()),
+        ("10.0.0.101", Some("10.0.0.101:9093"))
+    );
+    assert_eq!(
+        blind.closed_gates().map(|gate| gate.name.as_str()).collect::<Vec<_>>(),
+        ["controllers"]
+    );
+
+    let link = Link {
+        rtt_ms: 1.0,
+        release: None,
+    };
+    for id in 101..=103 {
+        seen.links.insert(id, Observed::fresh(link.clone(), now()));
+    }
+    assert_eq!(planned(&seen, Whom::Controllers).closed_gates().count(), 0);
+    let mixed = planned(&seen, Whom::Brokers(vec![102, 4]));
+    assert_eq!(mixed.title, "1 broker in 1 zone and 1 controller, one by one");
+    assert_eq!(turns(&mixed).map(Turn::broker).collect::<Vec<_>>(), [4, 102]);
+    assert_eq!(planned(&seen, Whom::All).title, "6 brokers in 3 zones, one by one");
+
+    // One that does not answer is gone, whatever the quorum's leader still thinks of it.
+    seen.links
+        .get_mut(&103)
+        .unwrap()
+        .fail(Trouble::Unreachable, "refused", now());
+    let refused = planned(&seen, Whom::Brokers(vec![102]));
+    assert_eq!(
+        refused
+            .closed_gates()
+            .map(|gate| gate.name.as_str())
+            .collect::<Vec<_>>(),
+        ["quorum"]
+    );
+    quorum(&mut seen, |quorum| quorum.addresses.clear());
+    let why = plan(&seen, &wish(Whom::Controllers), "dev", now());
+    assert!(why.unwrap_err().to_string().contains("where controller 102 listens"));
+}
+
+#[test]
+fn an_upgrade_is_a_roll_with_other_words_and_a_release_that_must_be_told() {
+    let mut wanted = wish(Whom::All);
+    wanted.upgrade_to = Some("4.3.1".to_owned());
+    let why = plan(&well(), &wanted, "dev", now()).unwrap_err().to_string();
+    assert!(why.contains("nothing of how to upgrade"), "{why}");
+    let words = ["up", "{broker}", "{version}"].map(str::to_owned).to_vec();
+    wanted.way.as_mut().unwrap().upgrade = Some(words);
+    let plan = plan(&well(), &wanted, "dev", now()).unwrap();
+    assert!(
+        plan.title.starts_with("kafka ") && plan.title.contains("→4.3.1, 6 brokers"),
+        "{}",
+        plan.title
+    );
+    let last = turns(&plan).last().unwrap();
+    assert_eq!(last.words, ["up", "2", "4.3.1"]);
+    assert_eq!(last.name(), "upgrade broker 2 to 4.3.1");
+    for (release, version, is) in [
+        ("4.3", "4.3.1", true),
+        ("4.3", "4.3", true),
+        ("4.2", "4.3.1", false),
+        ("> 4.3", "4.4.0", true),
+        ("> 4.3", "4.3.1", false),
+        ("?", "4.3", false),
+    ] {
+        assert_eq!(is_of(release, version), is, "{release} {version}");
+    }
 }
 
 #[test]

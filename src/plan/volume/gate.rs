@@ -57,7 +57,7 @@ pub(super) fn gates(
             let text = format!("the snapshot is {state}, the volume gets {}", shape.words());
             gates.push(Gate::new("snapshot", Class::Hard, verdict, text));
         }
-        Change::Snapshot { .. } => {}
+        Change::Snapshot { .. } | Change::Tag { .. } => {}
     }
     gates.extend(extend.and_then(|extend| agent(snapshot, extend)));
     gates.push(reach::lasting(snapshot, SECONDS, now));

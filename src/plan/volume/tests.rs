@@ -32,7 +32,7 @@ fn gp3(id: &str, device: &str) -> Volume {
 }
 
 /// Broker 1 on i-1, with its log directory on vol-1.
-fn well() -> Snapshot {
+pub(in crate::plan) fn well() -> Snapshot {
     let mut snapshot = Snapshot::default();
     let broker = Broker {
         id: 1,
@@ -108,6 +108,7 @@ fn tried(verb: Verb) -> Wish {
             deadline_seconds: 60,
             soak_seconds: 0,
             grow: Some(["grow", "{path}", "{instance}"].map(str::to_owned).to_vec()),
+            upgrade: None,
         }),
         ..Wish::new(verb)
     }

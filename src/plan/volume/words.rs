@@ -55,7 +55,7 @@ fn of_change(change: &Change) -> Vec<String> {
             ],
             None => vec!["price not known here".to_owned()],
         },
-        Change::Attach { .. } | Change::Detach { .. } => Vec::new(),
+        Change::Attach { .. } | Change::Detach { .. } | Change::Tag { .. } => Vec::new(),
     }
 }
 
@@ -67,6 +67,7 @@ pub fn name(act: &Act) -> String {
             "extend {} of broker {} to {} GiB",
             extend.path, extend.broker, extend.size_gib
         ),
+        Act::Verify(verify) => format!("verify that broker {} runs on {}", verify.broker, verify.instance),
     }
 }
 
@@ -83,6 +84,11 @@ pub fn lines(act: &Act) -> Vec<String> {
             )],
             None => by_hand(extend),
         },
+        Act::Verify(verify) => vec![format!(
+            "  then {}, registered as who it was, with {} online",
+            name(act),
+            verify.paths.join(", ")
+        )],
     }
 }
 

@@ -72,6 +72,7 @@ fn cluster(partitions: &[&[BrokerId]]) -> Snapshot {
                 high_watermark: 5,
                 voters: vec![voter(1), voter(3), voter(5)],
                 observers: Vec::new(),
+                ..Quorum::default()
             },
             at(),
         ),

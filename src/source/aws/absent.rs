@@ -7,6 +7,7 @@ use crate::model::cloud::{
     Agent, Alarm, Caller, Cost, Credentials, Instance, InstanceType, Metrics, Modification, SecurityGroup, Subnet,
     Volume, Zone,
 };
+use crate::model::dns::{RecordSet, Records};
 use crate::model::volume::{Change, EbsSnapshot};
 use crate::source::Error;
 
@@ -50,6 +51,10 @@ impl Aws {
     }
 
     pub async fn zones(&self) -> Result<BTreeMap<String, Zone>, Error> {
+        match *self {}
+    }
+
+    pub fn broker_tag(&self) -> &str {
         match *self {}
     }
 
@@ -126,6 +131,18 @@ impl Aws {
     }
 
     pub async fn alarms(&self) -> Result<Vec<Alarm>, Error> {
+        match *self {}
+    }
+
+    pub async fn records(&self, _record: &str, _zone: Option<&str>) -> Result<Records, Error> {
+        match *self {}
+    }
+
+    pub async fn upsert(&self, _zone: &str, _sets: &[RecordSet], _comment: &str) -> Result<String, Error> {
+        match *self {}
+    }
+
+    pub async fn dns_change(&self, _id: &str) -> Result<Option<bool>, Error> {
         match *self {}
     }
 

@@ -5,6 +5,7 @@ mod caller;
 mod change;
 mod command;
 mod connect;
+mod dns;
 mod failure;
 mod instance;
 mod instance_type;
@@ -32,6 +33,7 @@ use crate::model::cloud::{
     Agent, Alarm, Caller, Cost, Credentials, Instance, InstanceType, Metrics, Modification, SecurityGroup, Subnet,
     Volume, Zone,
 };
+use crate::model::dns::{RecordSet, Records};
 use crate::model::volume::{Change, EbsSnapshot, Shape};
 use crate::source::Error;
 use connect::Clients;
@@ -312,6 +314,37 @@ impl Aws {
     /// As for every call here.
     pub async fn alarms(&self) -> Result<Vec<Alarm>, Error> {
         account::alarms(self).await
+    }
+
+    /// The record sets of a name, in this hosted zone, or in the one whose name is the longest end of it. ListHostedZonesByName,
+    /// ListResourceRecordSets.
+    ///
+    /// # Errors
+    /// As for every call here; when no zone holds the name, or several do.
+    pub async fn records(&self, record: &str, zone: Option<&str>) -> Result<Records, Error> {
+        dns::records(self, record, zone).await
+    }
+
+    /// Makes record sets so, all of them or none; the id of the change. ChangeResourceRecordSets, UPSERT alone, so that asking twice
+    /// changes nothing.
+    ///
+    /// # Errors
+    /// As for every call here.
+    pub async fn upsert(&self, zone: &str, sets: &[RecordSet], comment: &str) -> Result<String, Error> {
+        dns::upsert(self, zone, sets, comment).await
+    }
+
+    /// Whether all of Route 53 has a change; `None` while it is not known. GetChange.
+    ///
+    /// # Errors
+    /// As for every call here.
+    pub async fn dns_change(&self, id: &str) -> Result<Option<bool>, Error> {
+        dns::state(self, id).await
+    }
+
+    /// The instance tag with the broker id.
+    pub fn broker_tag(&self) -> &str {
+        self.shared.options.broker_tag()
     }
 
     async fn clients(&self) -> Result<&Clients, Error> {

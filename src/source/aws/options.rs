@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::model::cloud::Event;
+use crate::model::identity::BROKER_TAG;
 
 /// Where and as whom to ask. Everything unset comes from the standard chains: environment, profile, container, IMDS.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -24,6 +25,13 @@ pub struct Options {
     /// Sign with made-up credentials. For the endpoint of `azimuth demo`, which checks none: real ones are then never
     /// read, let alone sent there.
     pub simulated: bool,
+}
+
+impl Options {
+    /// The instance tag with the broker id.
+    pub fn broker_tag(&self) -> &str {
+        self.broker_tag.as_deref().unwrap_or(BROKER_TAG)
+    }
 }
 
 /// Which instances are asked for.

@@ -16,7 +16,7 @@ use crate::source::Error;
 /// The protocol's timestamps that stand for an end of the log.
 const LATEST: i64 = -1;
 const EARLIEST: i64 = -2;
-/// The same for its newest record.
+/// The record with the highest timestamp (KIP-734).
 const MAX_TIMESTAMP: i64 = -3;
 
 /// One partition of a topic.
@@ -63,6 +63,25 @@ pub(super) async fn since(
     let answers = at_times(pool, peer, &asked, READ_UNCOMMITTED).await?;
     let found = |(at, answer): (At, Option<(i64, i64)>)| Some((at, Some(answer?.0).filter(|offset| *offset >= 0)));
     Ok(answers.into_iter().filter_map(found).collect())
+}
+
+/// The timestamp of the newest record of each partition; `None` of one without any. A partition that answers with an error is one.
+pub(super) async fn newest(pool: &Pool, peer: &Peer, partitions: &[At]) -> Result<BTreeMap<At, Option<i64>>, Error> {
+    let asked: BTreeMap<At, i64> = partitions.iter().map(|at| (at.clone(), MAX_TIMESTAMP)).collect();
+    if asked.is_empty() {
+        return Ok(BTreeMap::new());
+    }
+    let answers = at_times(pool, peer, &asked, READ_UNCOMMITTED).await?;
+    let read = |(at, answer): (At, Option<(i64, i64)>)| {
+        let Some((offset, timestamp)) = answer else {
+            return Err(Error::Local(format!(
+                "{}-{} does not tell its newest record",
+                at.0, at.1
+            )));
+        };
+        Ok((at, (offset >= 0 && timestamp >= 0).then_some(timestamp)))
+    };
+    answers.into_iter().map(read).collect()
 }
 
 /// The newest record of these partitions by its timestamp (KIP-734: offsets of the largest timestamp, Kafka 3.0); `None` where they

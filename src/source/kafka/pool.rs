@@ -45,6 +45,8 @@ pub(super) struct Pool {
     deadlines: Deadlines,
     seeds: Vec<Arc<Peer>>,
     brokers: Mutex<BTreeMap<BrokerId, Arc<Peer>>>,
+    /// Controllers that are no brokers, by address.
+    controllers: Mutex<BTreeMap<String, Arc<Peer>>>,
     /// By API key.
     requests: Mutex<BTreeMap<i16, u64>>,
 }
@@ -96,6 +98,7 @@ impl Pool {
         Self {
             seeds: seeds.collect(),
             brokers: Mutex::default(),
+            controllers: Mutex::default(),
             requests: Mutex::default(),
             security: target.security.clone(),
             config,
@@ -142,6 +145,13 @@ impl Pool {
 
     pub fn broker(&self, id: BrokerId) -> Option<Arc<Peer>> {
         locked(&self.brokers).get(&id).cloned()
+    }
+
+    /// A controller that no broker lists.
+    pub fn controller(&self, address: &str) -> Arc<Peer> {
+        let mut controllers = locked(&self.controllers);
+        let fresh = || Arc::new(Peer::new(address.to_owned(), self.deadlines.retry));
+        Arc::clone(controllers.entry(address.to_owned()).or_insert_with(fresh))
     }
 
     /// The broker that is likeliest to answer.

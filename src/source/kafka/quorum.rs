@@ -4,10 +4,11 @@ use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use kafka_protocol::messages::DescribeQuorumRequest;
 use kafka_protocol::messages::describe_quorum_request::{PartitionData, TopicData};
-use kafka_protocol::messages::describe_quorum_response::ReplicaState;
+use kafka_protocol::messages::describe_quorum_response::{Node, ReplicaState};
 
 use super::answer::{check, known, topic_name};
 use super::pool::Pool;
+use crate::model::BrokerId;
 use crate::model::quorum::{Quorum, Voter};
 use crate::source::Error;
 
@@ -24,6 +25,7 @@ pub(super) async fn quorum(pool: &Pool) -> Result<Quorum, Error> {
         .await?;
     let what = "DescribeQuorum";
     check(peer.name(), what, response.error_code, response.error_message.as_ref())?;
+    let addresses = response.nodes.iter().filter_map(address).collect();
     let partition = response.topics.into_iter().flat_map(|topic| topic.partitions).next();
     let Some(partition) = partition else {
         return Err(Error::Unsupported {
@@ -43,7 +45,18 @@ pub(super) async fn quorum(pool: &Pool) -> Result<Quorum, Error> {
         high_watermark: partition.high_watermark,
         voters: voters(partition.current_voters),
         observers: voters(partition.observers),
+        addresses,
     })
+}
+
+/// Where a voter listens first.
+fn address(node: &Node) -> Option<(BrokerId, String)> {
+    let listener = node.listeners.first()?;
+    let host = match listener.host.contains(':') {
+        true => format!("[{}]", listener.host.as_str()),
+        false => listener.host.to_string(),
+    };
+    Some((node.node_id.0, format!("{host}:{}", listener.port)))
 }
 
 fn voters(states: Vec<ReplicaState>) -> Vec<Voter> {

@@ -139,6 +139,9 @@ fn verb(plan: &Plan) -> &'static str {
         | Kind::VolumeAttach
         | Kind::VolumeExtend
         | Kind::VolumeDetach => "volume",
+        Kind::DnsSwitch | Kind::DnsRollback => "dns",
+        Kind::BrokerReplace => "replace",
+        Kind::VolumeEncrypt => "encrypt",
     }
 }
 

@@ -37,6 +37,7 @@ pub(in crate::demo::cloud) fn act(
         "CreateVolume" => create(ground, query),
         "AttachVolume" => attach(ground, query),
         "DetachVolume" => detach(ground, query),
+        "CreateTags" | "DeleteTags" => tag(ground, action, query),
         _ => return None,
     })
 }
@@ -283,6 +284,31 @@ fn detach(ground: &mut Ground<'_>, query: &Query) -> Result<String, Refusal> {
         &device,
         "detaching",
     ))
+}
+
+/// One tag of one instance, as a plan asks for it.
+fn tag(ground: &mut Ground<'_>, action: &str, query: &Query) -> Result<String, Refusal> {
+    let id = query.get("ResourceId.1").unwrap_or_default().to_owned();
+    let of = |part: &str| query.get(&format!("Tag.1.{part}")).unwrap_or_default().to_owned();
+    let (key, value) = (of("Key"), of("Value"));
+    let Some(machine) = ground.fleet.machines.iter_mut().find(|machine| machine.id == id) else {
+        let message = format!("The instance ID '{id}' does not exist");
+        return refuse("InvalidInstanceID.NotFound", message);
+    };
+    dry(query)?;
+    match action {
+        "CreateTags" => {
+            machine.tags.insert(key, value);
+        }
+        // Only while it has this value.
+        _ if machine.tags.get(&key) == Some(&value) => {
+            machine.tags.remove(&key);
+        }
+        _ => {}
+    }
+    Ok(Xml::answer(action, ground.request, |xml| {
+        xml.leaf("return", "true");
+    }))
 }
 
 fn attachment(action: &str, request: &str, volume: &str, instance: &str, device: &str, status: &str) -> String {

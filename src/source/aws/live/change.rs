@@ -57,6 +57,7 @@ async fn call(aws: &Aws, change: &Change, token: &str, dry_run: bool) -> Result<
             device,
         } => attach(aws, what, (volume, instance, device), dry_run).boxed().await,
         Change::Detach { volume, instance, .. } => detach(aws, what, volume, instance, dry_run).boxed().await,
+        Change::Tag { key, value, from, to } => tag(aws, (key, value), from, to, dry_run).boxed().await,
     }
 }
 
@@ -118,6 +119,7 @@ async fn create(aws: &Aws, what: &str, change: &Change, token: &str, dry_run: bo
         zone,
         shape,
         encrypted,
+        kms_key,
         tags,
     } = change
     else {
@@ -135,6 +137,7 @@ async fn create(aws: &Aws, what: &str, change: &Change, token: &str, dry_run: bo
         .set_iops(differs(None, shape.iops))
         .set_throughput(differs(None, shape.throughput_mib_per_second))
         .set_encrypted(encrypted.then_some(true))
+        .set_kms_key_id(kms_key.clone())
         .tag_specifications(marked(ResourceType::Volume, token, tags))
         .client_token(token)
         .dry_run(dry_run);
@@ -163,6 +166,21 @@ async fn detach(aws: &Aws, what: &str, volume: &str, instance: &str, dry_run: bo
     let call = ec2.detach_volume().volume_id(volume).instance_id(instance);
     let call = call.dry_run(dry_run).customize().config_override(once());
     aws.ask("EC2", what, call.send().boxed()).await.map(|_| Vec::new())
+}
+
+/// Both calls may be made twice. In between both instances have it, which is what is seen of one that was cut short.
+async fn tag(aws: &Aws, (key, value): (&str, &str), from: &str, to: &str, dry_run: bool) -> Result<Vec<String>, Error> {
+    let ec2 = &aws.clients().await?.ec2;
+    let tag = Tag::builder().key(key).value(value).build();
+    let call = ec2.create_tags().resources(to).tags(tag.clone()).dry_run(dry_run);
+    match aws.ask("EC2", "CreateTags", call.send().boxed()).await {
+        Err(Error::Refused { code, .. }) if dry_run && code == WOULD_DO => {}
+        other => other.map(drop)?,
+    }
+    let call = ec2.delete_tags().resources(from).tags(tag).dry_run(dry_run);
+    aws.ask("EC2", "DeleteTags", call.send().boxed())
+        .await
+        .map(|_| Vec::new())
 }
 
 /// A volume by its id, whatever it is attached to; `None` where there is none.

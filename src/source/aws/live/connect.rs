@@ -23,6 +23,7 @@ pub(super) struct Clients {
     pub(super) cloudwatch: aws_sdk_cloudwatch::Client,
     pub(super) sts: aws_sdk_sts::Client,
     pub(super) ssm: aws_sdk_ssm::Client,
+    pub(super) route53: aws_sdk_route53::Client,
     pub(super) region: String,
     credentials: Option<SharedCredentialsProvider>,
 }
@@ -42,6 +43,7 @@ pub(super) async fn clients(options: &Options) -> Result<Clients, Error> {
         cloudwatch: aws_sdk_cloudwatch::Client::new(&config),
         sts: aws_sdk_sts::Client::new(&config),
         ssm: aws_sdk_ssm::Client::new(&config),
+        route53: aws_sdk_route53::Client::new(&config),
         region,
         credentials: config.credentials_provider(),
     })

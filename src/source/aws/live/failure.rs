@@ -72,6 +72,7 @@ fn way_out(peer: &str, what: &str, code: &str) -> String {
                 Some("CloudWatch") => "cloudwatch",
                 Some("STS") => "sts",
                 Some("SSM") => "ssm",
+                Some("Route53") => "route53",
                 _ => "ec2",
             };
             format!("the policy lacks {service}:{what}")
@@ -91,6 +92,8 @@ fn trouble(code: &str) -> Trouble {
         | "RequestThrottledException"
         | "TooManyRequestsException"
         | "SlowDown"
+        // Route 53 works on one change of a zone after the other.
+        | "PriorRequestNotComplete"
         | "LimitExceededFault" => Trouble::Throttled,
         "UnauthorizedOperation"
         | "AccessDenied"

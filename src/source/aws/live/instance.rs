@@ -6,7 +6,6 @@ use aws_sdk_ec2::operation::describe_instances::DescribeInstancesOutput;
 use aws_sdk_ec2::types;
 
 use crate::model::cloud::Instance;
-use crate::model::identity::Rules;
 use crate::source::Error;
 
 use super::super::options::{Options, Scope};
@@ -102,16 +101,13 @@ fn join(mut all: BTreeMap<String, Instance>, addresses: &[String], options: &Opt
     if addresses.is_empty() {
         return all;
     }
-    let tag = options
-        .broker_tag
-        .clone()
-        .unwrap_or_else(|| Rules::default().broker_tag);
+    let tag = options.broker_tag();
     let wanted: BTreeSet<&str> = addresses.iter().map(String::as_str).collect();
     let found = all.values().any(|instance| has_one_of(instance, &wanted));
     all.retain(|id, instance| {
         let fits = match found {
             true => has_one_of(instance, &wanted),
-            false => instance.tags.contains_key(&tag),
+            false => instance.tags.contains_key(tag),
         };
         fits || options.mapped.contains(id)
     });

@@ -67,6 +67,7 @@ pub(super) async fn trials(aws: &Aws, about: &About<'_>) -> Vec<(&'static str, O
                 zone: about.zone.to_owned(),
                 shape: about.shape.clone(),
                 encrypted: false,
+                kms_key: None,
                 tags: std::collections::BTreeMap::new(),
             },
         ),
