@@ -1,5 +1,7 @@
 //! One partition: where its replicas are, which are in sync, and what is wrong with it.
 
+#[cfg(test)]
+use std::collections::HashSet;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -65,6 +67,14 @@ impl PartitionRow {
     /// Records per second.
     pub fn rate(&self) -> Cell<f64> {
         self.span.cell(ONCE, |span| span.rate)
+    }
+
+    /// As if its leader had told this just now.
+    #[cfg(test)]
+    pub fn tell(&mut self, span: Span, size_bytes: u64) {
+        let mut doubts = HashSet::new();
+        self.span = Told::of(&Cell::known(span), &mut doubts);
+        self.size_bytes = Told::of(&Cell::known(size_bytes), &mut doubts);
     }
 
     /// Bytes of the leader's replica.
