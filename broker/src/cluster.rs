@@ -39,6 +39,8 @@ use process::Processes;
 pub const CONTROLLER: NodeId = NodeId(1000);
 
 const READY_DEADLINE: Duration = Duration::from_secs(60);
+/// And so much longer for each broker: after a crash of all of them each takes its turn at the controller.
+const READY_DEADLINE_EACH: Duration = Duration::from_secs(1);
 
 /// Why a cluster does not start, or a node of it not again.
 #[derive(Debug, thiserror::Error)]
@@ -86,7 +88,7 @@ impl Cluster {
     /// Starts the controller and all brokers, and waits until every broker knows of every other.
     ///
     /// # Errors
-    /// A port or folder is in use, a property is bad, or it is not ready within a minute.
+    /// A port or folder is in use, a property is bad, or it is not ready within a minute and a second for each broker.
     pub async fn start(mut config: ClusterConfig) -> Result<Self, Error> {
         users(&config)?;
         if config.wide && config.processes.is_some() {
@@ -134,7 +136,8 @@ impl Cluster {
         let Some(id) = ids.first() else { return Ok(()) };
         let config = self.config.parsed(*id).ok_or(Error::Unknown(*id))??;
         let addresses: Vec<_> = ids.iter().filter_map(|id| self.config.peer_address_of(*id)).collect();
-        Ok(node::until_known(&addresses, &config, brokers, READY_DEADLINE).await?)
+        let deadline = READY_DEADLINE + READY_DEADLINE_EACH * u32::try_from(brokers).unwrap_or(u32::MAX);
+        Ok(node::until_known(&addresses, &config, brokers, deadline).await?)
     }
 
     /// The links between the brokers of a wide cluster; others keep one to each leader.

@@ -23,7 +23,7 @@ use crate::env::clock::Clock;
 use crate::env::origin;
 use crate::group::record::partition_of;
 use crate::group::{Now, Settings};
-use crate::id::{Epoch, NodeId, TopicId, TopicPartition};
+use crate::id::{Epoch, NodeId, TopicPartition};
 use crate::image::Image;
 use crate::replica::ReplicaManager;
 
@@ -136,12 +136,19 @@ impl GroupCoordinator {
                 shard
             });
         }
-        let changes = image.changed_since(previous);
-        let moved = changes.topics.iter().any(|id| size(image, *id) != size(previous, *id));
+        // What moved besides may be thousands of leaders, which are no business of groups: after a crash of many nodes each of
+        // them is told of all, again and again.
+        let resized = image.is_resized_since(previous);
         for shard in shards.values() {
-            shard.see(image, moved);
+            shard.see(image, resized);
         }
-        if changes.topics.iter().any(|id| image.topic(*id).is_none()) {
+        if resized
+            && image
+                .changed_since(previous)
+                .topics
+                .iter()
+                .any(|id| image.topic(*id).is_none())
+        {
             for shard in shards.values() {
                 shard.topics_changed(image);
             }
@@ -222,10 +229,6 @@ impl Base {
 }
 
 /// How many partitions a topic has; `None` if it is not there.
-fn size(image: &Image, id: TopicId) -> Option<usize> {
-    image.topic(id).map(|topic| topic.partitions.len())
-}
-
 /// The partitions of a coordinators' topic that `node` leads, each with its identity and epoch.
 fn led_by(image: &Image, topic: &str, node: NodeId) -> BTreeMap<i32, (TopicPartition, Epoch)> {
     let Some(topic) = image.topic_named(topic) else {

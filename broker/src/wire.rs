@@ -15,7 +15,7 @@ mod stream;
 pub mod tls;
 mod version;
 
-pub use client::{Client, ClientConfig, Security};
+pub use client::{Answer, Client, ClientConfig, Security};
 pub use codec::{Header, decode_header, decode_message, decode_response, encode_request, encode_response};
 pub use dial::{Opened, open};
 pub use error::Error;

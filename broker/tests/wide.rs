@@ -330,7 +330,14 @@ async fn a_filled_cluster_is_found_again_and_not_filled_twice() {
     cluster.shutdown().await;
 }
 
-/// A cluster as its own process; ended with this value.
+/// The size that consoles are measured on, with a hundred brokers.
+const FULL: Content = Content {
+    topics: 10_000,
+    partitions: 10,
+    groups: 1_000,
+};
+
+/// A cluster as its own process; killed with this value.
 struct Process {
     child: Child,
     bootstrap: Vec<String>,
@@ -338,11 +345,16 @@ struct Process {
 }
 
 impl Process {
-    fn start(dir: &Path) -> Self {
+    fn start(dir: &Path, nodes: usize, content: Content) -> Self {
         let began = Instant::now();
         let program = env!("CARGO_BIN_EXE_azimuth-broker");
+        let Content {
+            topics,
+            partitions,
+            groups,
+        } = content;
         let line = format!(
-            "ulimit -n 4096 && exec {program} cluster --wide --nodes 100 --topics 10000 --partitions 10 --groups 1000 --port 0 --dir {}",
+            "ulimit -n 4096 && exec {program} cluster --wide --nodes {nodes} --topics {topics} --partitions {partitions} --groups {groups} --port 0 --dir {}",
             dir.display()
         );
         let mut child = Command::new("sh")
@@ -395,7 +407,7 @@ async fn a_hundred_brokers_and_a_hundred_thousand_partitions_fit_into_one_proces
         return;
     }
     let dir = tempfile::tempdir().expect("a folder");
-    let process = Process::start(dir.path());
+    let process = Process::start(dir.path(), 100, FULL);
     let memory = process.status("VmHWM") / 1024;
     let pid = process.child.id().to_string();
     println!(
@@ -437,4 +449,44 @@ async fn a_hundred_brokers_and_a_hundred_thousand_partitions_fit_into_one_proces
     );
     assert!(descriptors(&pid) < 4_096);
     assert!(partition_dirs(dir.path()).len() <= 3 * (TOPICS_WITH_RECORDS * 10 + OFFSETS_PARTITIONS));
+}
+
+/// Waits until every partition has a leader and all its replicas in sync, asked of the first broker.
+async fn until_whole(process: &Process, deadline: Duration) {
+    let client = connect(&process.bootstrap[0]).await;
+    let until = Instant::now() + deadline;
+    loop {
+        let metadata = all_topics(&client).await;
+        let partitions = || metadata.topics.iter().flat_map(|topic| &topic.partitions);
+        let lacking = partitions().filter(|one| one.leader_id.0 < 0 || one.isr_nodes.len() < one.replica_nodes.len());
+        match lacking.count() {
+            0 => return,
+            lacking => assert!(
+                Instant::now() < until,
+                "{lacking} partitions are not whole after {deadline:?}"
+            ),
+        }
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_cluster_whose_nodes_were_all_killed_is_whole_again_after_its_next_start() {
+    let heavy = std::env::var_os("AZIMUTH_HEAVY").is_some();
+    let few = Content {
+        topics: 300,
+        partitions: 10,
+        groups: 30,
+    };
+    let (nodes, content, deadline) = match heavy {
+        true => (100, FULL, Duration::from_secs(240)),
+        false => (30, few, DEADLINE),
+    };
+    let dir = tempfile::tempdir().expect("a folder");
+    // Dropped at once, which kills it.
+    drop(Process::start(dir.path(), nodes, content));
+    let process = Process::start(dir.path(), nodes, content);
+    println!("ready again after {:?}", process.started);
+    until_whole(&process, deadline).await;
+    println!("whole again, with {:?} of processor", process.cpu());
 }

@@ -93,7 +93,7 @@ fn lag(facts: &Facts<'_>, names: &[String], below: u64) -> State {
         return State::No(format!("there is no group {missing}"));
     }
     let asked: Vec<&GroupRow> = match names.is_empty() {
-        true => facts.rows.groups.iter().filter(|row| !row.parts.is_empty()).collect(),
+        true => facts.rows.groups.iter().filter(|row| row.has_parts()).collect(),
         false => names.iter().filter_map(row).collect(),
     };
     let is_behind = |row: &&&GroupRow| row.lag_records.value.is_some_and(|lag| lag.unsigned_abs() > below);
@@ -138,7 +138,7 @@ fn isr(facts: &Facts<'_>, topics: &[String], broker: Option<BrokerId>) -> State 
         let mut missing = row
             .replicas
             .iter()
-            .filter(|id| !row.isr.contains(id) && !row.adding.contains(id));
+            .filter(|id| !row.isr.contains(id) && !row.adding().contains(id));
         match broker {
             Some(broker) => missing.any(|id| *id == broker),
             None => missing.next().is_some() || row.leader.is_none(),

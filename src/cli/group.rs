@@ -102,10 +102,10 @@ fn lag(facts: Facts, chosen: &[&GroupRow]) -> Answer {
     let parts: Vec<Part> = chosen
         .iter()
         .flat_map(|group| {
-            let parts = group.parts.iter();
+            let parts = group.parts();
             parts.map(|part| Part {
                 group: group.name.clone(),
-                part: part.clone(),
+                part,
             })
         })
         .collect();

@@ -116,14 +116,14 @@ pub const ADDING: Column<PartitionRow> = Column {
     key: "adding",
     title: "ADDING",
     rank: Rank::Wide,
-    field: |row| Field::list(&row.adding),
+    field: |row| Field::list(row.adding()),
 };
 
 pub const REMOVING: Column<PartitionRow> = Column {
     key: "removing",
     title: "REMOVING",
     rank: Rank::Wide,
-    field: |row| Field::list(&row.removing),
+    field: |row| Field::list(row.removing()),
 };
 
 const MIN_ISR: Column<PartitionRow> = Column {

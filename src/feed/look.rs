@@ -11,6 +11,7 @@ use crate::model::backlog::Backlogs;
 use crate::model::broker::Link;
 use crate::model::group::Group;
 use crate::model::logdir::{Copying, LogDir};
+use crate::model::name::Names;
 use crate::model::quorum::{Quorum, Voter};
 use crate::model::{BrokerId, Moment, Observed, Snapshot};
 use crate::settings::Paths;
@@ -70,7 +71,11 @@ impl Look {
             (Section::Retentions, _) => self.retentions().await,
             (Section::Logdirs, Some(broker)) => self.logdirs(broker).await,
             (Section::BrokerConfigs, Some(broker)) => {
-                let configs = self.kafka.broker_configs(broker).await;
+                let mut configs = self.kafka.broker_configs(broker).await;
+                if let Ok(configs) = &mut configs {
+                    self.store
+                        .share(configs.iter_mut().filter_map(|config| config.documentation.as_mut()));
+                }
                 self.store
                     .settle(configs, |snapshot| snapshot.broker_configs.entry(broker).or_default())
             }
@@ -115,7 +120,19 @@ impl Look {
     }
 
     async fn topics(&self) -> Seen {
-        let topics = self.kafka.topics().await;
+        // Of a section that fails the next answer is news, whatever it says.
+        let known = self.store.topics_mark();
+        let topics = match self.kafka.topics_unless(known).await {
+            Ok(None) => return self.store.affirm(|snapshot| &mut snapshot.topics),
+            Ok(Some((mark, topics))) => {
+                self.store.edit(|inner| {
+                    inner.topics_mark = Some(mark);
+                    Change::Nothing
+                });
+                Ok(topics)
+            }
+            Err(error) => Err(error),
+        };
         let seen = self.store.settle(topics, |snapshot| &mut snapshot.topics);
         if seen.change == Change::Value {
             self.store.edit(|inner| {
@@ -251,8 +268,21 @@ impl Look {
             true => Ok(Backlogs::default()),
             false => self.kafka.backlogs(leader, &unread, now).await,
         };
-        self.store
-            .settle(backlogs, |snapshot| snapshot.backlogs.entry(leader).or_default())
+        let at = Moment::now();
+        let mut seen = Seen::default();
+        self.store.edit(|inner| {
+            let section = inner.snapshot.backlogs.entry(leader).or_default();
+            let backlogs = backlogs.map(|backlogs| match section.get() {
+                Some(before) => backlogs.after(before),
+                None => backlogs,
+            });
+            seen = settle_by(section, backlogs, at, |was, is| match was.pins().eq(is.pins()) {
+                true => Change::Drift,
+                false => Change::Value,
+            });
+            seen.change
+        });
+        seen
     }
 
     async fn retentions(&self) -> Seen {
@@ -269,7 +299,7 @@ impl Look {
         let mut seen = Seen::default();
         self.store.edit(|inner| {
             let dirs = dirs.map(|mut dirs| {
-                share(&inner.snapshot, broker, &mut dirs);
+                share(&mut inner.names, &inner.snapshot, broker, &mut dirs);
                 copies(&inner.snapshot, broker, &mut dirs);
                 inner.rates.logdirs(broker, &mut dirs, at);
                 dirs
@@ -307,8 +337,17 @@ impl Look {
                 match partition {
                     Ok((partition, _)) => {
                         let outcome = prober.probe(partition, all).await.map(steady_probe);
-                        self.store
-                            .settle(outcome, |snapshot| snapshot.probes.entry(broker).or_default())
+                        let at = Moment::now();
+                        let mut seen = Seen::default();
+                        self.store.edit(|inner| {
+                            let section = inner.snapshot.probes.entry(broker).or_default();
+                            seen = settle_by(section, outcome, at, |was, is| match as_quick(was, is) {
+                                true => Change::Drift,
+                                false => Change::Value,
+                            });
+                            seen.change
+                        });
+                        seen
                     }
                     Err(reason) => {
                         self.store.edit(|inner| {
@@ -393,12 +432,15 @@ impl Look {
 
 /// Replicas that are as they were keep their place in memory: most of what a broker tells of its disks never changes, and the
 /// free space around it always does.
-fn share(snapshot: &Snapshot, broker: BrokerId, dirs: &mut [LogDir]) {
+/// What is new shares its names with all that others tell of the topics.
+fn share(names: &mut Names, snapshot: &Snapshot, broker: BrokerId, dirs: &mut [LogDir]) {
     let before = snapshot.logdirs.get(&broker).and_then(Observed::get);
     for dir in dirs {
         let mut known = before.into_iter().flatten();
         if let Some(known) = known.find(|known| known.path == dir.path && known.replicas == dir.replicas) {
             dir.replicas = Arc::clone(&known.replicas);
+        } else if let Some(replicas) = Arc::get_mut(&mut dir.replicas) {
+            replicas.iter_mut().for_each(|replica| names.share(&mut replica.topic));
         }
     }
 }
@@ -460,7 +502,7 @@ fn copies(snapshot: &Snapshot, broker: BrokerId, dirs: &mut [LogDir]) {
             .filter(|replica| replica.future || coming.contains(&(replica.topic.as_str(), replica.partition)));
         dir.copies = moving
             .map(|replica| Copying {
-                topic: replica.topic.clone(),
+                topic: replica.topic.to_string(),
                 partition: replica.partition,
                 size_bytes: replica.size_bytes,
                 future: replica.future,
@@ -489,6 +531,14 @@ fn steady(recent: &mut VecDeque<f64>, before: Option<&Link>, probe: Probe) -> Li
         None => two_digits(median),
     };
     Link { rtt_ms, ..link }
+}
+
+/// Whether two writes took about the same: how long one takes is a number that never rests.
+fn as_quick(was: &crate::model::probe::Probe, is: &crate::model::probe::Probe) -> bool {
+    /// Nobody waits for less.
+    const SHORT_MS: f64 = 20.0;
+    let (least, most) = (was.append_ms.min(is.append_ms), was.append_ms.max(is.append_ms));
+    was.partition == is.partition && (most <= SHORT_MS || most <= 2.0 * least)
 }
 
 /// Milliseconds in two digits: what wavers by less is the same.

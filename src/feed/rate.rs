@@ -1,6 +1,6 @@
 //! Changes per second of numbers that are looked at every few seconds.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::model::logdir::LogDir;
@@ -32,51 +32,128 @@ const COPY: Window = Window {
     points: 6,
 };
 
+/// A number, and when it was seen.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+struct Point {
+    at_ms: i64,
+    value: f64,
+}
+
+/// Oldest first. Two take no room beside the list: most of a wide cluster stands still, which two points say.
+#[derive(Debug)]
+enum Points {
+    Few { count: u8, points: [Point; 2] },
+    Many(Vec<Point>),
+}
+
+impl Points {
+    fn as_slice(&self) -> &[Point] {
+        match self {
+            Self::Few { count, points } => &points[..usize::from(*count)],
+            Self::Many(points) => points,
+        }
+    }
+
+    fn as_mut_slice(&mut self) -> &mut [Point] {
+        match self {
+            Self::Few { count, points } => &mut points[..usize::from(*count)],
+            Self::Many(points) => points,
+        }
+    }
+
+    fn push(&mut self, point: Point) {
+        match self {
+            Self::Few { count, points } => match points.get_mut(usize::from(*count)) {
+                Some(room) => {
+                    *room = point;
+                    *count += 1;
+                }
+                None => *self = Self::Many(vec![points[0], points[1], point]),
+            },
+            Self::Many(points) => points.push(point),
+        }
+    }
+
+    /// Forgets the oldest ones.
+    fn forget(&mut self, some: usize) {
+        let kept = self.as_slice().get(some..).unwrap_or_default();
+        match kept {
+            [] => *self = Self::default(),
+            [one] => *self = Self::of(1, [*one, Point::default()]),
+            [one, other] => *self = Self::of(2, [*one, *other]),
+            _ => {
+                if let Self::Many(points) = self {
+                    points.drain(..some);
+                }
+            }
+        }
+    }
+
+    fn of(count: u8, points: [Point; 2]) -> Self {
+        Self::Few { count, points }
+    }
+}
+
+impl Default for Points {
+    fn default() -> Self {
+        Self::of(0, [Point::default(); 2])
+    }
+}
+
 /// The last points of one number.
 #[derive(Debug, Default)]
 struct Slope {
-    points: VecDeque<(Moment, f64)>,
+    points: Points,
 }
 
 impl Slope {
     /// The change per second since the oldest point within the window; `None` on the first look.
     fn add(&mut self, window: Window, at: Moment, value: f64) -> Option<f64> {
-        let age = |from: Moment| at.duration_since(from).as_secs_f64();
+        let at_ms = at.as_millisecond();
+        let age = |point: &Point| (at_ms - point.at_ms) as f64 / 1e3;
         let length = window.length.as_secs_f64();
         // The first point outside of the window stays: it is where the window's first change starts from.
-        while self.points.len() > 1 && age(self.points[1].0) >= length {
-            self.points.pop_front();
+        let old = self
+            .points
+            .as_slice()
+            .iter()
+            .skip(1)
+            .take_while(|point| age(point) >= length)
+            .count();
+        if old > 0 {
+            self.points.forget(old);
         }
         if self
             .points
-            .front()
-            .is_some_and(|(oldest, _)| age(*oldest) > 2.0 * length)
+            .as_slice()
+            .first()
+            .is_some_and(|oldest| age(oldest) > 2.0 * length)
         {
             // Nobody looked for so long that a mean would say nothing of now.
-            self.points.clear();
+            self.points = Points::default();
         }
-        let rate = self.points.front().and_then(|(from, before)| {
-            let seconds = age(*from);
-            (seconds > 0.0).then(|| (value - before) / seconds)
+        let rate = self.points.as_slice().first().and_then(|from| {
+            let seconds = age(from);
+            (seconds > 0.0).then(|| (value - from.value) / seconds)
         });
         let spacing = length / f64::from(window.points);
-        // Of what stands still the first and the last point say everything, and most of a wide cluster does.
-        let still = self.points.len() >= 2 && self.points.iter().rev().take(2).all(|(_, before)| *before == value);
-        if still {
-            if let (2, Ok(begin)) = (self.points.len(), at.checked_sub(window.length)) {
-                self.points[0].0 = self.points[0].0.max(begin);
+        match self.points.as_mut_slice() {
+            // Of what stands still the first and the last point say everything.
+            [rest @ .., one, last] if one.value == value && last.value == value => {
+                if rest.is_empty() {
+                    let begin = i64::try_from(window.length.as_millis()).map_or(i64::MIN, |length| at_ms - length);
+                    one.at_ms = one.at_ms.max(begin);
+                }
+                last.at_ms = at_ms;
             }
-            if let Some(last) = self.points.back_mut() {
-                last.0 = at;
-            }
-        } else if self.points.back().is_none_or(|(last, _)| age(*last) >= spacing) {
-            self.points.push_back((at, value));
+            [.., last] if age(last) < spacing => {}
+            _ => self.points.push(Point { at_ms, value }),
         }
         rate
     }
 
     fn last(&self) -> Option<f64> {
-        self.points.back().map(|(_, value)| *value)
+        self.points.as_slice().last().map(|point| point.value)
     }
 }
 
@@ -230,9 +307,9 @@ mod tests {
             slope.add(RECORDS, at, millis as f64);
         }
         assert!(
-            slope.points.len() <= RECORDS.points as usize + 2,
+            slope.points.as_slice().len() <= RECORDS.points as usize + 2,
             "{}",
-            slope.points.len()
+            slope.points.as_slice().len()
         );
     }
 
@@ -242,11 +319,25 @@ mod tests {
         slope.add(RECORDS, at(0), 50.0);
         for second in (5..=3600).step_by(5) {
             assert_eq!(slope.add(RECORDS, at(second), 100.0), slope_to(50.0, second));
-            assert!(slope.points.len() <= 3);
+            assert!(slope.points.as_slice().len() <= 3);
         }
-        assert_eq!(slope.points.len(), 2);
+        assert_eq!(slope.points.as_slice().len(), 2);
         let rate = slope.add(RECORDS, at(3605), 750.0).unwrap();
         assert!((rate - 10.0).abs() < 1.0, "{rate}: 650 in the last minute");
+    }
+
+    #[test]
+    fn a_number_that_stands_still_takes_a_few_words() {
+        assert!(size_of::<Slope>() <= 40, "{}", size_of::<Slope>());
+        let mut slope = Slope::default();
+        for second in 0..30 {
+            slope.add(RECORDS, at(second * 20), f64::from(second as u8));
+        }
+        assert!(matches!(slope.points, Points::Many(_)));
+        for second in (600..800).step_by(20) {
+            slope.add(RECORDS, at(second), 29.0);
+        }
+        assert!(matches!(slope.points, Points::Few { count: 2, .. }), "{slope:?}");
     }
 
     /// Of 50 more since the first second, as long as that is within the window.

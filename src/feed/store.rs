@@ -15,6 +15,7 @@ use crate::model::event::{Event, Events};
 use crate::model::group::Group;
 use crate::model::history::History;
 use crate::model::identity::Rules;
+use crate::model::name::{Name, Names};
 use crate::model::offset::Offsets;
 use crate::model::topic::Topic;
 use crate::model::{BrokerId, Health, Moment, Observed, Snapshot};
@@ -52,8 +53,9 @@ pub(super) struct Store {
     changed: Notify,
 }
 
-/// Partitions by leader, and the topics that they were taken from.
-type Led = Option<(Arc<Vec<Topic>>, BTreeMap<BrokerId, Arc<Partitions>>)>;
+/// Partitions by leader, and the topics that they were taken from. Names would be most of it, so that there are only the topics'
+/// places.
+type Led = Option<(Arc<Vec<Topic>>, BTreeMap<BrokerId, Vec<(u32, i32)>>)>;
 
 /// What groups have not read, and what that was worked out from.
 #[derive(Debug)]
@@ -117,6 +119,10 @@ pub(super) struct Inner {
     pub surges: pace::Surges,
     /// So many there are.
     pub partitions: usize,
+    /// What was told by many.
+    pub names: Names,
+    /// Of the answer that the topics were taken from.
+    pub topics_mark: Option<u64>,
     /// The last round trips of each broker, in ms.
     pub rtts: BTreeMap<BrokerId, VecDeque<f64>>,
     /// What was published last: the next one is compared with it.
@@ -224,22 +230,18 @@ fn unread_by_leader(snapshot: &Snapshot) -> UnreadBy {
     unread.into_iter().map(|(id, unread)| (id, Arc::new(unread))).collect()
 }
 
-/// All partitions by their leaders, in one pass however many leaders there are.
-fn by_leader(topics: &[Topic]) -> BTreeMap<BrokerId, Arc<Partitions>> {
-    let mut led: BTreeMap<BrokerId, Partitions> = BTreeMap::new();
-    for topic in topics {
+/// All partitions by their leaders, with the places of their topics, in one pass however many leaders there are.
+fn by_leader(topics: &[Topic]) -> BTreeMap<BrokerId, Vec<(u32, i32)>> {
+    let mut led: BTreeMap<BrokerId, Vec<(u32, i32)>> = BTreeMap::new();
+    for (at, topic) in (0..).zip(topics) {
         for partition in &topic.partitions {
-            let Some(leader) = partition.leader else { continue };
-            let own = led.entry(leader).or_default();
-            match own.get_mut(&topic.name) {
-                Some(partitions) => partitions.push(partition.partition),
-                None => {
-                    own.insert(topic.name.clone(), vec![partition.partition]);
-                }
+            if let Some(leader) = partition.leader {
+                led.entry(leader).or_default().push((at, partition.partition));
             }
         }
     }
-    led.into_iter().map(|(id, own)| (id, Arc::new(own))).collect()
+    led.values_mut().for_each(Vec::shrink_to_fit);
+    led
 }
 
 impl Store {
@@ -293,13 +295,37 @@ impl Store {
         seen
     }
 
+    /// Puts texts that were told before into the memory of those.
+    pub fn share<'a>(&self, texts: impl Iterator<Item = &'a mut Name>) {
+        let mut inner = self.lock();
+        texts.for_each(|text| inner.names.share(text));
+    }
+
+    /// The same where the answer is the one that the section holds already.
+    pub fn affirm<T>(&self, section: impl FnOnce(&mut Snapshot) -> &mut Observed<T>) -> Seen {
+        let change = self.edit(|inner| {
+            section(&mut inner.snapshot).seen_at = Some(Moment::now());
+            Change::Age
+        });
+        Seen {
+            change,
+            ..Seen::default()
+        }
+    }
+
+    /// The mark of the answer that the topics were taken from; `None` while they are not fresh.
+    pub fn topics_mark(&self) -> Option<u64> {
+        let inner = self.lock();
+        inner.topics_mark.filter(|_| inner.snapshot.topics.is_fresh())
+    }
+
     /// See [`Inner::stretch`].
     pub fn stretch(&self) -> f64 {
         self.lock().stretch()
     }
 
     /// The partitions that `broker` leads; `None` until the topics are known.
-    pub fn led_by(&self, broker: BrokerId) -> Option<Arc<Partitions>> {
+    pub fn led_by(&self, broker: BrokerId) -> Option<Partitions> {
         let mut inner = self.lock();
         let topics = Arc::clone(inner.snapshot.topics.value.as_ref()?);
         let (of, led) = inner.led.get_or_insert_with(Default::default);
@@ -307,7 +333,16 @@ impl Store {
             *led = by_leader(&topics);
             *of = topics;
         }
-        Some(led.get(&broker).cloned().unwrap_or_default())
+        let own = led.get(&broker).cloned().unwrap_or_default();
+        let topics = Arc::clone(of);
+        drop(inner);
+        let by_topic = own.chunk_by(|(one, _), (other, _)| one == other);
+        let named = by_topic.filter_map(|own| {
+            let (at, _) = own.first()?;
+            let name = topics.get(*at as usize)?.name.clone();
+            Some((name, own.iter().map(|(_, partition)| *partition).collect()))
+        });
+        Some(named.collect())
     }
 
     /// The offsets that groups have committed and not passed in partitions that `leader` leads; `None` until groups and
@@ -388,6 +423,7 @@ impl Store {
     /// Adds a sample to the history.
     pub fn sample(&self, at: Moment) {
         self.edit(|inner| {
+            inner.names.forget_unused();
             let snapshot = inner.merged();
             let mut next = History::clone(&snapshot.history);
             history::sample(&mut next, snapshot, at);

@@ -65,6 +65,46 @@ impl Backlogs {
     pub fn get(&self, topic: &str, partition: i32) -> Option<&Backlog> {
         self.topics.get(topic)?.get(&partition)
     }
+
+    /// The same, with what was found out `before` where that is as good: a record's timestamp stays what it is, and every search
+    /// for it ends at other bounds.
+    pub fn after(mut self, before: &Self) -> Self {
+        for (topic, partitions) in &mut self.topics {
+            for (partition, backlog) in partitions {
+                if let Some(known) = before.get(topic, *partition) {
+                    backlog.unread.iter_mut().for_each(|written| written.settle(known));
+                }
+            }
+        }
+        self
+    }
+
+    /// Every open transaction, with the partition that it holds back.
+    pub fn pins(&self) -> impl Iterator<Item = (&str, i32, Pin)> {
+        self.topics.iter().flat_map(|(topic, partitions)| {
+            let pin = move |(partition, backlog): (&i32, &Backlog)| Some((topic.as_str(), *partition, backlog.pin?));
+            partitions.iter().filter_map(pin)
+        })
+    }
+}
+
+impl Written {
+    /// Takes over what was known of the same record, unless this is far closer.
+    fn settle(&mut self, known: &Backlog) {
+        let Ok(at) = known
+            .unread
+            .binary_search_by_key(&self.offset, |written| written.offset)
+        else {
+            return;
+        };
+        let before = known.unread[at];
+        let width = |written: &Self| written.latest.duration_since(written.earliest);
+        // Bounds that do not meet are of another record: the topic was created anew.
+        let meet = before.earliest <= self.latest && self.earliest <= before.latest;
+        if meet && width(&before) <= width(self) * 2 {
+            *self = before;
+        }
+    }
 }
 
 impl Backlog {
@@ -79,6 +119,36 @@ impl Backlog {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_a_record_was_found_to_be_stays_until_it_is_known_better() {
+        let at = |second: i64| Moment::from_second(1_800_000_000 + second).unwrap();
+        let found = |offset, from, to| Backlogs {
+            topics: BTreeMap::from([(
+                "orders".to_owned(),
+                BTreeMap::from([(
+                    0,
+                    Backlog {
+                        unread: vec![Written {
+                            offset,
+                            earliest: at(from),
+                            latest: at(to),
+                        }],
+                        pin: None,
+                    },
+                )]),
+            )]),
+        };
+        let known = found(7, 100, 110);
+        for (told, kept) in [
+            (found(7, 98, 106), known.clone()),
+            (found(7, 105, 107), found(7, 105, 107)),
+            (found(7, 200, 210), found(7, 200, 210)),
+            (found(8, 98, 106), found(8, 98, 106)),
+        ] {
+            assert_eq!(told.after(&known), kept);
+        }
+    }
 
     #[test]
     fn a_group_that_moved_on_is_held_to_where_it_was() {

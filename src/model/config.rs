@@ -5,6 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::BrokerId;
+use super::name::Name;
 
 /// One config entry.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -15,7 +16,7 @@ pub struct Config {
     pub source: ConfigSource,
     pub sensitive: bool,
     pub read_only: bool,
-    pub documentation: Option<String>,
+    pub documentation: Option<Name>,
     /// Where the value could come from, the highest precedence first; empty when there is only one place.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub synonyms: Vec<Synonym>,

@@ -6,6 +6,8 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::name::Name;
+
 /// One log directory of one broker. From DescribeLogDirs v4 (KIP-827).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct LogDir {
@@ -52,7 +54,7 @@ pub struct Copying {
 /// One replica's log in a directory.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Replica {
-    pub topic: String,
+    pub topic: Name,
     pub partition: i32,
     pub size_bytes: u64,
     /// Records behind the high watermark, or behind the current replica for a future one.

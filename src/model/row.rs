@@ -26,7 +26,7 @@ pub mod volume;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
 
 use serde::Serialize;
@@ -326,6 +326,105 @@ impl<T> Cell<T> {
 impl<T: Copy> Cell<T> {
     pub fn get(&self) -> Option<T> {
         self.value
+    }
+}
+
+/// Why a value is missing or old, for all that share the reason: a wide cluster has a hundred thousand values of one broker.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
+struct Doubt {
+    /// The age of what is old.
+    stale_seconds: Option<i64>,
+    reason: Option<String>,
+}
+
+impl Doubt {
+    /// What a section casts on everything in it; `None` for a fresh one.
+    fn of<T>(section: &Observed<T>, now: Moment) -> Option<Arc<Self>> {
+        let reason = section.problem()?;
+        let stale_seconds = match section.health {
+            Health::Failing { .. } => section.age_seconds(now),
+            _ => None,
+        };
+        Some(Arc::new(Self {
+            stale_seconds,
+            reason: Some(reason),
+        }))
+    }
+
+    fn why(reason: impl Into<String>) -> Arc<Self> {
+        Arc::new(Self {
+            stale_seconds: None,
+            reason: Some(reason.into()),
+        })
+    }
+}
+
+/// A [`Cell`] whose doubt is shared.
+#[derive(Debug, Clone, PartialEq)]
+struct Told<T> {
+    value: Option<T>,
+    doubt: Option<Arc<Doubt>>,
+}
+
+impl<T> Told<T> {
+    fn unknown(doubt: Arc<Doubt>) -> Self {
+        Self {
+            value: None,
+            doubt: Some(doubt),
+        }
+    }
+
+    /// The cell with its reason shared among `doubts`.
+    fn of(cell: &Cell<T>, doubts: &mut HashSet<Arc<Doubt>>) -> Self
+    where
+        T: Clone,
+    {
+        let doubt = match (cell.stale_seconds, &cell.reason) {
+            (None, None) => None,
+            (stale_seconds, reason) => Some(Doubt {
+                stale_seconds,
+                reason: reason.clone(),
+            }),
+        };
+        let doubt = doubt.map(|doubt| match doubts.get(&doubt) {
+            Some(known) => Arc::clone(known),
+            None => {
+                let doubt = Arc::new(doubt);
+                doubts.insert(Arc::clone(&doubt));
+                doubt
+            }
+        });
+        Self {
+            value: cell.value.clone(),
+            doubt,
+        }
+    }
+
+    /// The cell that it was made of.
+    fn whole(&self) -> Cell<T>
+    where
+        T: Clone,
+    {
+        let doubt = self.doubt.as_deref();
+        Cell {
+            value: self.value.clone(),
+            stale_seconds: doubt.and_then(|doubt| doubt.stale_seconds),
+            reason: doubt.and_then(|doubt| doubt.reason.clone()),
+        }
+    }
+
+    /// A part of the value; `missing` says why one that is beyond doubt has none.
+    fn cell<U>(&self, missing: &str, take: impl FnOnce(&T) -> Option<U>) -> Cell<U> {
+        let value = self.value.as_ref().and_then(take);
+        let reason = self.doubt.as_ref().and_then(|doubt| doubt.reason.clone());
+        Cell {
+            stale_seconds: match value {
+                Some(_) => self.doubt.as_ref().and_then(|doubt| doubt.stale_seconds),
+                None => None,
+            },
+            reason: reason.or_else(|| value.is_none().then(|| missing.to_owned())),
+            value,
+        }
     }
 }
 

@@ -167,12 +167,12 @@ struct Placed {
 
 /// Bytes a second that are written to a partition; `None` where its records or its size are not known.
 fn written(row: &PartitionRow) -> Option<f64> {
-    let rate = row.rate.value?;
+    let rate = row.rate().value?;
     if rate <= 0.0 {
         return Some(0.0);
     }
-    let records = row.end.value? - row.start.value?;
-    let size = row.size_bytes.value?;
+    let records = row.end().value? - row.start().value?;
+    let size = row.size_bytes().value?;
     (records > 0 && size > 0).then(|| rate * size as f64 / records as f64)
 }
 
@@ -310,15 +310,18 @@ mod tests {
 
     use super::*;
     use crate::check::fixture::{Six, now};
-    use crate::model::row::Cell;
+    use crate::model::offset::Span;
 
     /// Every partition gets 1,000 records of 100 bytes a second.
     fn bill_of(six: &Six) -> Bill {
         let mut rows = Rows::of(&six.snapshot, now());
         for row in Arc::make_mut(&mut rows.partitions) {
-            row.rate = Cell::known(1000.0);
-            (row.start, row.end) = (Cell::known(0), Cell::known(1_000_000));
-            row.size_bytes = Cell::known(100_000_000);
+            let span = Span {
+                start: 0,
+                end: 1_000_000,
+                rate: Some(1000.0),
+            };
+            row.tell(span, 100_000_000);
         }
         bill(&six.snapshot, &rows).unwrap()
     }

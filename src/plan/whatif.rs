@@ -175,8 +175,8 @@ pub fn blocked(rows: &Rows) -> BTreeMap<BrokerId, Vec<Struck>> {
             all.entry(*id).or_default().push(Struck {
                 topic: Arc::clone(&row.topic),
                 partition: row.partition,
-                replicas: row.replicas.clone(),
-                isr: row.isr.clone(),
+                replicas: row.replicas.to_vec(),
+                isr: row.isr.to_vec(),
                 left,
                 min_isr: row.min_isr.value,
                 rule,
@@ -251,8 +251,8 @@ fn one(loss: &mut Loss, row: &PartitionRow, down: &BTreeSet<BrokerId>) -> Option
     let struck = |rule: String| Struck {
         topic: Arc::clone(&row.topic),
         partition: row.partition,
-        replicas: row.replicas.clone(),
-        isr: row.isr.clone(),
+        replicas: row.replicas.to_vec(),
+        isr: row.isr.to_vec(),
         left: left.clone(),
         min_isr,
         rule,

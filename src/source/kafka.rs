@@ -103,7 +103,13 @@ impl Kafka {
 
     /// Every topic with its partitions, sorted by name. Metadata, one request.
     pub async fn topics(&self) -> Result<Vec<Topic>, Error> {
-        topic::topics(&self.pool).await
+        let topics = topic::topics(&self.pool, None).await?;
+        Ok(topics.map(|(_, topics)| topics).unwrap_or_default())
+    }
+
+    /// The same with a mark of the answer; `None` where it is the answer that had the mark `known`.
+    pub async fn topics_unless(&self, known: Option<u64>) -> Result<Option<(u64, Vec<Topic>)>, Error> {
+        topic::topics(&self.pool, known).await
     }
 
     /// Whether there is a topic of this name, as far as we may see. Metadata, of that topic alone.

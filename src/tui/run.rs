@@ -104,7 +104,7 @@ where
         let digest_at = console.runtime.digest_at();
         let cause = tokio::select! {
             biased;
-            () = time::sleep_until(due.unwrap_or(digest_at)), if due.is_some() => Cause::Draw,
+            () = until(due), if due.is_some() => Cause::Draw,
             event = input.next() => Cause::Event(event),
             Some(message) = console.messages.recv() => Cause::Message(message),
             message = console.runtime.digested() => Cause::Message(message),
@@ -160,6 +160,16 @@ enum Cause {
     Digest,
     Fresh,
     Tick,
+}
+
+/// Resolves at `due`; at once when that is over. A timer would wait for the next millisecond, and for a thread of the runtime that
+/// has time to look at its timers: when all of them take answers of a wide cluster apart, a key's frame would wait for them.
+async fn until(due: Option<Instant>) {
+    match due {
+        Some(due) if due > Instant::now() => time::sleep_until(due).await,
+        Some(_) => {}
+        None => std::future::pending().await,
+    }
 }
 
 /// The next value of a watch that may not be there; forever pending when it is gone.
@@ -282,5 +292,20 @@ impl Console {
             }
         }
         Ok(None)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn what_is_due_waits_for_no_timer() {
+        let mut due = std::pin::pin!(until(Some(Instant::now())));
+        assert!(poll!(&mut due).is_ready());
+        let mut later = std::pin::pin!(until(Some(Instant::now() + Duration::from_secs(3600))));
+        assert!(poll!(&mut later).is_pending());
+        let mut never = std::pin::pin!(until(None));
+        assert!(poll!(&mut never).is_pending());
     }
 }

@@ -396,7 +396,7 @@ fn logdirs(id: BrokerId, topics: &[Topic]) -> Vec<LogDir> {
         {
             let size_bytes = size + size / 50 * (partition.partition % 7) as u64;
             replicas.push(Replica {
-                topic: topic.name.clone(),
+                topic: topic.name.clone().into(),
                 partition: partition.partition,
                 size_bytes,
                 lag_records: 0,

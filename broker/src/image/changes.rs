@@ -41,12 +41,15 @@ struct Step {
     topics: Vec<TopicId>,
     brokers: Vec<NodeId>,
     defaults: bool,
+    /// Topics came, went or got partitions.
+    resized: bool,
 }
 
 impl History {
     /// Notes a record that is about to be applied to an image that is at `after`.
-    fn note(&mut self, after: Offset, topic: Option<TopicId>, broker: Option<NodeId>, defaults: bool) {
+    fn note(&mut self, after: Offset, topic: Option<TopicId>, broker: Option<NodeId>, defaults: bool, resized: bool) {
         let step = self.open(after);
+        step.resized |= resized;
         step.to = after + 1;
         step.topics.extend(topic.filter(|id| step.topics.last() != Some(id)));
         step.brokers.extend(broker.filter(|id| step.brokers.last() != Some(id)));
@@ -66,6 +69,7 @@ impl History {
                 topics: Vec::new(),
                 brokers: Vec::new(),
                 defaults: false,
+                resized: false,
             }));
         }
         let last = self.steps.len() - 1;
@@ -94,7 +98,28 @@ impl Image {
             // Nothing that a replica or its settings depend on.
             _ => return,
         };
-        self.history.note(self.offset, topic, broker, defaults);
+        let resized = match record {
+            Record::Topic { .. } | Record::DeleteTopic { .. } => true,
+            Record::Partition { topic, partition, .. } => {
+                let known = self.topics.get(topic).map_or(0, |topic| topic.partitions.len());
+                usize::try_from(*partition).is_ok_and(|at| at >= known)
+            }
+            _ => false,
+        };
+        self.history.note(self.offset, topic, broker, defaults, resized);
+    }
+
+    /// Whether topics came, went or got partitions since `previous`; a look at the last steps only, however many partitions changed
+    /// their leaders meanwhile.
+    pub fn is_resized_since(&self, previous: &Self) -> bool {
+        let known = Arc::ptr_eq(&self.history.log, &previous.history.log) && previous.offset <= self.offset;
+        if known && let Some(first) = self.history.since(previous.offset) {
+            let mut steps = self.history.steps.range(first..);
+            return steps.any(|step| step.to > previous.offset && step.resized);
+        }
+        let size = |image: &Self, id: &TopicId| image.topics.get(id).map(|topic| topic.partitions.len());
+        let mut all = previous.topics.keys().chain(self.topics.keys());
+        all.any(|id| size(previous, id) != size(self, id))
     }
 
     /// What may differ from `previous`, an earlier image of the same or another log.
@@ -204,6 +229,29 @@ mod tests {
         assert_eq!(topics(&image, &first), [1, 2, 3]);
         assert_eq!(topics(&image, &image), [] as [u128; 0]);
         assert_eq!(topics(&image, &Image::empty()), [2, 3], "compared whole");
+    }
+
+    #[test]
+    fn leaders_that_move_resize_nothing() {
+        let mut image = Image::empty();
+        apply(&mut image, &[created(1), state(1)]);
+        let first = image.clone();
+        apply(&mut image, &[state(1)]);
+        let second = image.clone();
+        assert!(!second.is_resized_since(&first));
+        apply(&mut image, &[created(2)]);
+        let third = image.clone();
+        apply(&mut image, &[state(2)]);
+        let fourth = image.clone();
+        apply(&mut image, &[Record::DeleteTopic { id: topic(1) }]);
+        assert!(third.is_resized_since(&second), "a topic came");
+        assert!(fourth.is_resized_since(&third), "a partition came");
+        assert!(image.is_resized_since(&fourth), "a topic went");
+        assert!(image.is_resized_since(&first));
+        assert!(second.is_resized_since(&Image::empty()), "compared whole");
+        let mut other = Image::empty();
+        apply(&mut other, &[created(1), state(1)]);
+        assert!(!other.is_resized_since(&first), "compared whole");
     }
 
     #[test]

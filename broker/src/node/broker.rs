@@ -365,7 +365,12 @@ pub(super) fn serve(
 fn remote(config: &Config, around: &Surroundings, security: &Security, purpose: &str) -> RemoteController {
     let client_id = format!("broker-{}-{purpose}", config.node_id());
     let client = security.client(config.controller_listener(), client_id, CONNECT_DEADLINE);
-    RemoteController::new(config.controller_address().to_owned(), around.net.clone(), client)
+    RemoteController::new(
+        config.controller_address().to_owned(),
+        around.net.clone(),
+        client,
+        around.random.clone(),
+    )
 }
 
 /// Of the data folders; of the controller, when they are new.

@@ -13,6 +13,7 @@ use super::{Config, Error, metadata};
 use crate::env::clock::Clock;
 use crate::env::expiry::Expiry;
 use crate::env::net::Net;
+use crate::env::random::Random;
 use crate::handler::RemoteController;
 use crate::id::NodeId;
 use crate::replica::{Links, Nearby};
@@ -40,7 +41,12 @@ impl Together {
             "brokers-metadata".to_owned(),
             CONNECT_DEADLINE,
         );
-        let link = RemoteController::new(config.controller_address().to_owned(), Net::default(), client);
+        let link = RemoteController::new(
+            config.controller_address().to_owned(),
+            Net::default(),
+            client,
+            Random::system(),
+        );
         let mut follower = Tasks::default();
         for keys in security.keys() {
             follower.spawn(keys.run());

@@ -44,7 +44,7 @@ fn how(row: &GroupRow) -> Option<(String, Option<Since>)> {
             Some(("no-members: its last member left".to_owned(), Some(recorded(since.at))))
         }
         group::Cause::OnePartition { topic, partition, .. } => {
-            let mut parts = row.parts.iter();
+            let mut parts = row.parts();
             let part = parts.find(|part| part.topic == *topic && part.partition == *partition);
             let since = part
                 .and_then(|part| part.standing)
@@ -120,7 +120,7 @@ fn losing(row: &GroupRow, lag: i64) -> Cause {
         lag,
         &format!("already losing: {lost} of them were deleted unread"),
     );
-    let mut parts = row.parts.iter();
+    let mut parts = row.parts();
     if let Some(part) = parts.find(|part| part.safe.value == Some(Safe::Losing)) {
         cause.next.push(Step::new(
             format!("let {} be kept longer", part.topic),

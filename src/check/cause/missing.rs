@@ -25,7 +25,7 @@ pub(super) fn judge(facts: &Facts<'_>) -> Vec<Cause> {
         for id in row
             .replicas
             .iter()
-            .filter(|id| !row.isr.contains(id) && !row.adding.contains(id))
+            .filter(|id| !row.isr.contains(id) && !row.adding().contains(id))
         {
             *misses.entry(*id).or_default() += 1;
         }

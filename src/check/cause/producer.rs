@@ -2,6 +2,7 @@
 
 use crate::check::{Cause, Culprit, Dont, Evidence, Facts, Kind, Step, text};
 use crate::model::event::Since;
+use crate::model::row::partition::PartitionRow;
 use crate::plan::gate::Verdict;
 
 /// Times the usual rate.
@@ -36,7 +37,8 @@ fn cause(facts: &Facts<'_>, topic: &str, rate: f64, usual: f64, since: Since) ->
         text::scaled(usual)
     )];
     let hottest = facts.rows.partitions.iter().filter(|row| *row.topic == *topic);
-    if let Some(row) = hottest.max_by(|a, b| a.rate.value.unwrap_or(0.0).total_cmp(&b.rate.value.unwrap_or(0.0))) {
+    let rate = |row: &PartitionRow| row.rate().value.unwrap_or(0.0);
+    if let Some(row) = hottest.max_by(|a, b| rate(a).total_cmp(&rate(b))) {
         let led = row
             .leader
             .map_or_else(String::new, |id| format!(", led by broker {id}"));

@@ -26,7 +26,7 @@ pub(super) fn judge(facts: &Facts<'_>) -> Vec<Cause> {
             row.replicas
                 .iter()
                 .copied()
-                .filter(|id| !row.isr.contains(id) && !row.adding.contains(id))
+                .filter(|id| !row.isr.contains(id) && !row.adding().contains(id))
         })
         .collect();
     let guilty = zones.iter().filter(|(zone, brokers)| {

@@ -270,7 +270,7 @@ fn catch_up_throttle(facts: &Facts<'_>) -> Outcome {
     let mut unsized_ = 0;
     for row in facts.shrunk() {
         for id in row.replicas.iter().filter(|id| !row.isr.contains(id)) {
-            match row.size_bytes.value {
+            match row.size_bytes().value {
                 Some(size) => *missing.entry(*id).or_default() += size,
                 None => unsized_ += 1,
             }

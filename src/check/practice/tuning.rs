@@ -106,7 +106,7 @@ fn batching(facts: &Facts<'_>) -> Outcome {
         |metrics| metrics.in_bytes_per_second,
         |survey, id, bytes, seen| {
             let led = facts.rows.partitions.iter().filter(|row| row.leader == Some(id));
-            let records: Option<f64> = led.map(|row| row.rate.value).sum();
+            let records: Option<f64> = led.map(|row| row.rate().value).sum();
             match records {
                 Some(records) => {
                     let mean = bytes / records.max(1.0);

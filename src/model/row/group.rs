@@ -1,5 +1,6 @@
 //! One consumer group as a story: how far it is behind, whether that grows, why, and when records are lost.
 
+mod kept;
 mod member;
 mod part;
 mod sentence;
@@ -21,6 +22,7 @@ use crate::model::group::Group;
 use crate::model::history::{GroupPast, Series, Since, Window};
 use crate::model::snapshot::Snapshot;
 use crate::model::{BrokerId, Moment};
+use kept::{Common, Kept};
 use part::Ground;
 
 /// A lag below this many records is no news when it grows.
@@ -71,7 +73,8 @@ pub struct GroupRow {
     pub since: Option<Since>,
     /// Its lag over the last minutes, oldest first.
     pub trend: Vec<f64>,
-    pub parts: Vec<GroupPartition>,
+    #[serde(skip)]
+    parts: Kept,
 }
 
 /// When the lag is gone at the present pace.
@@ -176,10 +179,12 @@ impl GroupRow {
     pub(super) fn all_at(snapshot: &Snapshot, ends: &Ends<'_>, now: Moment, window: Window) -> Vec<Self> {
         let ground = Ground::new(snapshot, ends, now);
         let groups = snapshot.groups.get().map_or(&[][..], Vec::as_slice);
-        groups.iter().map(|group| Self::of(&ground, group, window)).collect()
+        let mut common = Common::default();
+        let row = |group| Self::of(&ground, group, window, &mut common);
+        groups.iter().map(row).collect()
     }
 
-    fn of(ground: &Ground<'_>, group: &Group, window: Window) -> Self {
+    fn of(ground: &Ground<'_>, group: &Group, window: Window, common: &mut Common) -> Self {
         let (snapshot, now) = (ground.snapshot, ground.now);
         let parts = parts(ground, group);
         let worst = parts
@@ -222,7 +227,7 @@ impl GroupRow {
                 .into_iter()
                 .flat_map(|lags| lags.within(window.seconds()))
                 .collect(),
-            parts,
+            parts: Kept::of(&parts, common),
         };
         // What a coordinator that does not answer told before stands still for that reason.
         let seen_at = match coordinator {
@@ -230,8 +235,8 @@ impl GroupRow {
             Some(told) => told.seen_at.filter(|_| told.is_fresh()),
         };
         let paced = past.map(|past| past.as_ref()).zip(seen_at);
-        row.stopped_since = paced.and_then(|(past, seen_at)| stopped(&row, past, seen_at));
-        row.cause = cause(ground, &row, past.map(|past| past.as_ref()), seen_at);
+        row.stopped_since = paced.and_then(|(past, seen_at)| stopped(&row, &parts, past, seen_at));
+        row.cause = cause(ground, &row, &parts, past.map(|past| past.as_ref()), seen_at);
         row
     }
 
@@ -243,13 +248,23 @@ impl GroupRow {
         }
     }
 
+    /// The partitions that it commits or is assigned, in order of topic and partition.
+    pub fn parts(&self) -> impl Iterator<Item = GroupPartition> {
+        self.parts.each()
+    }
+
+    /// Whether there is any.
+    pub fn has_parts(&self) -> bool {
+        !self.parts.is_empty()
+    }
+
     /// Unread records that are already deleted, over all partitions.
     pub fn lost_records(&self) -> i64 {
-        let lost = |part: &GroupPartition| match part.safe.value {
+        let lost = |part: GroupPartition| match part.safe.value {
             Some(Safe::Losing) => Some(part.start.value? - part.committed.value?),
             _ => None,
         };
-        self.parts.iter().filter_map(lost).sum()
+        self.parts().filter_map(lost).sum()
     }
 }
 
@@ -393,7 +408,7 @@ fn expiry(snapshot: &Snapshot, group: &Group, past: Option<&GroupPast>, now: Mom
 }
 
 /// Since when a group with members and unread records has committed nothing, if that is longer than usual.
-fn stopped(row: &GroupRow, past: &GroupPast, seen_at: Moment) -> Option<Moment> {
+fn stopped(row: &GroupRow, parts: &[GroupPartition], past: &GroupPast, seen_at: Moment) -> Option<Moment> {
     if row.members == 0 || row.state != "Stable" || row.lag_records.value.unwrap_or(0) == 0 {
         return None;
     }
@@ -401,10 +416,16 @@ fn stopped(row: &GroupRow, past: &GroupPast, seen_at: Moment) -> Option<Moment> 
         let standing = part.standing.filter(|standing| standing.end > 0);
         standing.is_some_and(|standing| part.end.value > Some(standing.end))
     };
-    past.pace.stopped_since(seen_at, row.parts.iter().any(grows))
+    past.pace.stopped_since(seen_at, parts.iter().any(grows))
 }
 
-fn cause(ground: &Ground<'_>, row: &GroupRow, past: Option<&GroupPast>, seen_at: Option<Moment>) -> Option<Cause> {
+fn cause(
+    ground: &Ground<'_>,
+    row: &GroupRow,
+    parts: &[GroupPartition],
+    past: Option<&GroupPast>,
+    seen_at: Option<Moment>,
+) -> Option<Cause> {
     let seen = past.map_or(0, |past| past.rebalances(ground.now));
     let lag = row.lag_records.value.unwrap_or(0);
     match row.state.as_str() {
@@ -417,14 +438,10 @@ fn cause(ground: &Ground<'_>, row: &GroupRow, past: Option<&GroupPast>, seen_at:
         _ if seen >= MANY_REBALANCES => return Some(Cause::Rebalancing { seen }),
         _ => {}
     }
-    if let Some(cause) = pinned(ground, row) {
+    if let Some(cause) = pinned(ground, parts) {
         return Some(cause);
     }
-    let behind: Vec<&GroupPartition> = row
-        .parts
-        .iter()
-        .filter(|part| part.lag_records.value > Some(0))
-        .collect();
+    let behind: Vec<&GroupPartition> = parts.iter().filter(|part| part.lag_records.value > Some(0)).collect();
     let stands = |part: &&&GroupPartition| match (part.standing, past.zip(seen_at)) {
         (Some(_), Some(_)) if row.stopped_since.is_some() => true,
         (Some(standing), Some((past, seen_at))) => past.pace.is_part_stopped(standing.since, seen_at),
@@ -433,7 +450,7 @@ fn cause(ground: &Ground<'_>, row: &GroupRow, past: Option<&GroupPast>, seen_at:
     let standing: Vec<&&GroupPartition> = behind.iter().filter(stands).collect();
     let grows = row.lag_change.value.is_some_and(|change| change > 0.0);
     match standing.as_slice() {
-        [one] if row.parts.len() > 1 => Some(Cause::OnePartition {
+        [one] if parts.len() > 1 => Some(Cause::OnePartition {
             topic: one.topic.clone(),
             partition: one.partition,
             offset: one.committed.value.unwrap_or_default(),
@@ -445,7 +462,7 @@ fn cause(ground: &Ground<'_>, row: &GroupRow, past: Option<&GroupPast>, seen_at:
 }
 
 /// A partition whose reader stands at an open transaction.
-fn pinned(ground: &Ground<'_>, row: &GroupRow) -> Option<Cause> {
+fn pinned(ground: &Ground<'_>, parts: &[GroupPartition]) -> Option<Cause> {
     let pin = |part: &GroupPartition| -> Option<(Pin, Option<i64>)> {
         let leader = ground.snapshot.topic(&part.topic)?.partition(part.partition)?.leader?;
         let backlog = ground
@@ -460,7 +477,7 @@ fn pinned(ground: &Ground<'_>, row: &GroupRow) -> Option<Cause> {
         let seconds = began.map(|began| ground.now.duration_since(began).as_secs().max(0));
         Some((pin, seconds))
     };
-    let mut pins: Vec<_> = row.parts.iter().filter_map(pin).collect();
+    let mut pins: Vec<_> = parts.iter().filter_map(pin).collect();
     pins.retain(|(_, seconds)| seconds.is_none_or(|seconds| seconds >= PINNED_SECONDS));
     pins.sort_by_key(|(_, seconds)| std::cmp::Reverse(*seconds));
     let (pin, seconds) = pins.first()?;

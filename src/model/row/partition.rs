@@ -1,16 +1,19 @@
 //! One partition: where its replicas are, which are in sync, and what is wrong with it.
 
+#[cfg(test)]
+use std::collections::HashSet;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::Cell;
 pub use super::badge::{Badge, Badges};
-use crate::model::ends::{self, Ends, Told};
+use super::{Cell, Doubt, Told};
+use crate::model::ends::{self, Ends};
+use crate::model::offset::Span;
 use crate::model::places::{Cursor, Places};
 use crate::model::reassignment::Reassignment;
 use crate::model::snapshot::Snapshot;
 use crate::model::topic::{Partition, Role};
-use crate::model::{BrokerId, Moment};
+use crate::model::{BrokerId, BrokerIds, Moment};
 
 /// One partition, ready to show. Small, because a wide cluster has a hundred thousand.
 #[derive(Debug, Clone, PartialEq)]
@@ -20,19 +23,68 @@ pub struct PartitionRow {
     pub partition: i32,
     pub leader: Option<BrokerId>,
     pub leader_epoch: i32,
-    pub replicas: Vec<BrokerId>,
-    pub isr: Vec<BrokerId>,
-    pub adding: Vec<BrokerId>,
-    pub removing: Vec<BrokerId>,
-    pub min_isr: Cell<u32>,
-    pub start: Cell<i64>,
-    pub end: Cell<i64>,
-    /// Records per second.
-    pub rate: Cell<f64>,
-    /// Of the leader's replica.
-    pub size_bytes: Cell<u64>,
+    /// In order of preference.
+    pub replicas: BrokerIds,
+    pub isr: BrokerIds,
+    /// Shared by the topic's partitions.
+    pub min_isr: Arc<Cell<u32>>,
     pub badges: Badges,
+    /// `None` where nothing is being reassigned.
+    moving: Option<Box<Moving>>,
+    span: Told<Span>,
+    /// Of the leader's replica.
+    size_bytes: Told<u64>,
 }
+
+/// What a reassignment adds to a partition and takes from it.
+#[derive(Debug, Clone, PartialEq)]
+struct Moving {
+    adding: Vec<BrokerId>,
+    removing: Vec<BrokerId>,
+}
+
+impl PartitionRow {
+    /// Replicas that a reassignment adds.
+    pub fn adding(&self) -> &[BrokerId] {
+        self.moving.as_ref().map_or(&[], |moving| &moving.adding)
+    }
+
+    /// Replicas that a reassignment takes away.
+    pub fn removing(&self) -> &[BrokerId] {
+        self.moving.as_ref().map_or(&[], |moving| &moving.removing)
+    }
+
+    /// The first offset.
+    pub fn start(&self) -> Cell<i64> {
+        self.span.cell(ONCE, |span| Some(span.start))
+    }
+
+    /// The next offset.
+    pub fn end(&self) -> Cell<i64> {
+        self.span.cell(ONCE, |span| Some(span.end))
+    }
+
+    /// Records per second.
+    pub fn rate(&self) -> Cell<f64> {
+        self.span.cell(ONCE, |span| span.rate)
+    }
+
+    /// As if its leader had told this just now.
+    #[cfg(test)]
+    pub fn tell(&mut self, span: Span, size_bytes: u64) {
+        let mut doubts = HashSet::new();
+        self.span = Told::of(&Cell::known(span), &mut doubts);
+        self.size_bytes = Told::of(&Cell::known(size_bytes), &mut doubts);
+    }
+
+    /// Bytes of the leader's replica.
+    pub fn size_bytes(&self) -> Cell<u64> {
+        self.size_bytes.cell("not in the leader's log dirs", |size| Some(*size))
+    }
+}
+
+/// Why there is no rate yet.
+const ONCE: &str = "seen only once yet";
 
 impl PartitionRow {
     /// What each replica is, in order of preference.
@@ -49,9 +101,9 @@ impl PartitionRow {
         let in_sync = self.isr.contains(&id);
         if self.leader == Some(id) {
             Role::Leader
-        } else if self.removing.contains(&id) {
+        } else if self.removing().contains(&id) {
             Role::Removing
-        } else if self.adding.contains(&id) && !in_sync {
+        } else if self.adding().contains(&id) && !in_sync {
             Role::Adding
         } else if in_sync {
             Role::InSync
@@ -104,13 +156,14 @@ impl PartitionRow {
     /// In order of topic and partition.
     pub(super) fn all(snapshot: &Snapshot, ends: &Ends<'_>, sizes: &Sizes<'_>, now: Moment) -> Vec<Self> {
         let racks = Racks::of(snapshot);
+        let doubts = Doubts::of(snapshot, now);
         let moves = reassignments(snapshot);
         let min_isr = MinIsr::of(snapshot);
         let mut rows = Vec::with_capacity(snapshot.topics().iter().map(|topic| topic.partitions.len()).sum());
         for topic in snapshot.topics() {
             // What is the same for all partitions of a topic is looked up once.
             let (told, sizes) = (ends.of_topic(&topic.name), sizes.of_topic(&topic.name));
-            let min_isr = min_isr.of_topic(&topic.name);
+            let min_isr = Arc::new(min_isr.of_topic(&topic.name));
             let name: Arc<str> = topic.name.as_str().into();
             rows.extend(topic.partitions.iter().map(|partition| {
                 let moving = match moves.is_empty() {
@@ -122,47 +175,45 @@ impl PartitionRow {
                     told: ends::of(told, partition.partition),
                     moving,
                     sizes,
-                    min_isr: min_isr.clone(),
-                    now,
+                    min_isr: &min_isr,
+                    doubts: &doubts,
                 };
-                Self::of(snapshot, &name, partition, facts)
+                Self::of(&name, partition, &facts)
             }));
         }
         rows
     }
 
-    fn of(snapshot: &Snapshot, topic: &Arc<str>, partition: &Partition, facts: Facts<'_>) -> Self {
-        let (adding, removing) = facts
-            .moving
-            .map_or_else(Default::default, |m| (m.adding.clone(), m.removing.clone()));
-        let badges = badges(partition, &facts);
+    fn of(topic: &Arc<str>, partition: &Partition, facts: &Facts<'_>) -> Self {
         Self {
             topic: Arc::clone(topic),
             partition: partition.partition,
             leader: partition.leader,
             leader_epoch: partition.leader_epoch,
-            replicas: partition.replicas.clone(),
-            isr: partition.isr.clone(),
-            adding,
-            removing,
-            start: offset(snapshot, partition, &facts, |span| Some(span.start)),
-            end: offset(snapshot, partition, &facts, |span| Some(span.end)),
-            rate: offset(snapshot, partition, &facts, |span| span.rate),
-            size_bytes: leader_size(snapshot, partition, &facts),
-            min_isr: facts.min_isr,
-            badges,
+            replicas: partition.replicas.as_slice().into(),
+            isr: partition.isr.as_slice().into(),
+            min_isr: Arc::clone(facts.min_isr),
+            badges: badges(partition, facts),
+            moving: facts.moving.map(|moving| {
+                Box::new(Moving {
+                    adding: moving.adding.clone(),
+                    removing: moving.removing.clone(),
+                })
+            }),
+            span: facts.doubts.span(partition, facts.told),
+            size_bytes: facts.doubts.size(partition, facts.sizes),
         }
     }
 }
 
 struct Facts<'a> {
     racks: &'a Racks,
-    told: Option<Told>,
+    told: Option<ends::Told>,
     moving: Option<&'a Reassignment>,
     /// Of this topic.
     sizes: &'a [(i32, BrokerId, u64)],
-    min_isr: Cell<u32>,
-    now: Moment,
+    min_isr: &'a Arc<Cell<u32>>,
+    doubts: &'a Doubts,
 }
 
 fn badges(partition: &Partition, facts: &Facts<'_>) -> Badges {
@@ -249,43 +300,102 @@ fn reassignments(snapshot: &Snapshot) -> BTreeMap<(&str, i32), &Reassignment> {
         .collect()
 }
 
-fn offset<T>(
-    snapshot: &Snapshot,
-    partition: &Partition,
-    facts: &Facts<'_>,
-    take: impl FnOnce(crate::model::offset::Span) -> Option<T>,
-) -> Cell<T> {
-    let section = partition.leader.and_then(|leader| snapshot.offsets.get(&leader));
-    match (section, facts.told) {
-        (Some(section), Some(told)) if Some(told.by) == partition.leader => {
-            Cell::from(section, facts.now, "seen only once yet", |_| take(told.span))
+/// Why what leaders told is in doubt, once for each.
+struct Doubts {
+    /// Of brokers that were asked for offsets.
+    offsets: BTreeMap<BrokerId, Asked>,
+    /// Of brokers that were asked for their log directories.
+    logdirs: BTreeMap<BrokerId, Option<Arc<Doubt>>>,
+    /// Of others that lead.
+    unasked: BTreeMap<BrokerId, Unasked>,
+    offline: Arc<Doubt>,
+    moved: Arc<Doubt>,
+}
+
+/// A broker that was asked for offsets.
+struct Asked {
+    /// On what it told.
+    told: Option<Arc<Doubt>>,
+    /// Where it told nothing.
+    untold: Arc<Doubt>,
+}
+
+/// A broker that leads and was not asked.
+struct Unasked {
+    offsets: Arc<Doubt>,
+    logdirs: Arc<Doubt>,
+}
+
+impl Doubts {
+    fn of(snapshot: &Snapshot, now: Moment) -> Self {
+        let offsets = snapshot.offsets.iter().map(|(id, section)| {
+            let untold = match section.problem() {
+                Some(problem) => format!("broker {id}: {problem}"),
+                None => untold(*id),
+            };
+            let asked = Asked {
+                told: Doubt::of(section, now),
+                untold: Doubt::why(untold),
+            };
+            (*id, asked)
+        });
+        let logdirs = snapshot.logdirs.iter();
+        let leaders: BTreeSet<BrokerId> = snapshot.partitions().filter_map(|(_, part)| part.leader).collect();
+        let known = |id: &BrokerId| snapshot.offsets.contains_key(id) && snapshot.logdirs.contains_key(id);
+        let unasked = leaders.into_iter().filter(|id| !known(id)).map(|id| {
+            let unasked = Unasked {
+                offsets: Doubt::why(untold(id)),
+                logdirs: Doubt::why(format!("broker {id} has not told its log dirs")),
+            };
+            (id, unasked)
+        });
+        Self {
+            offsets: offsets.collect(),
+            logdirs: logdirs.map(|(id, dirs)| (*id, Doubt::of(dirs, now))).collect(),
+            unasked: unasked.collect(),
+            offline: Doubt::why("the partition is offline"),
+            moved: Doubt::why("told by the previous leader"),
         }
-        // The leader has just moved: what the old leader told is still the best that is known.
-        (_, Some(told)) => Cell {
-            value: take(told.span),
-            stale_seconds: None,
-            reason: Some("told by the previous leader".to_owned()),
-        },
-        (section, None) => Cell::unknown(
-            match (partition.leader, section.and_then(|section| section.problem())) {
-                (None, _) => "the partition is offline".to_owned(),
-                (Some(leader), Some(problem)) => format!("broker {leader}: {problem}"),
-                (Some(leader), None) => format!("broker {leader} has not told its offsets"),
+    }
+
+    fn span(&self, partition: &Partition, told: Option<ends::Told>) -> Told<Span> {
+        let asked = partition.leader.and_then(|leader| self.offsets.get(&leader));
+        match (asked, told) {
+            (Some(asked), Some(told)) if Some(told.by) == partition.leader => Told {
+                value: Some(told.span),
+                doubt: asked.told.clone(),
             },
-        ),
+            // The leader has just moved: what the old leader told is still the best that is known.
+            (_, Some(told)) => Told {
+                value: Some(told.span),
+                doubt: Some(Arc::clone(&self.moved)),
+            },
+            (Some(asked), None) => Told::unknown(Arc::clone(&asked.untold)),
+            (None, None) => Told::unknown(self.unasked(partition, |unasked| &unasked.offsets)),
+        }
+    }
+
+    fn size(&self, partition: &Partition, sizes: &[(i32, BrokerId, u64)]) -> Told<u64> {
+        let Some(leader) = partition.leader else {
+            return Told::unknown(Arc::clone(&self.offline));
+        };
+        match self.logdirs.get(&leader) {
+            Some(doubt) => Told {
+                value: size_of(sizes, leader, partition.partition),
+                doubt: doubt.clone(),
+            },
+            None => Told::unknown(self.unasked(partition, |unasked| &unasked.logdirs)),
+        }
+    }
+
+    fn unasked(&self, partition: &Partition, which: impl FnOnce(&Unasked) -> &Arc<Doubt>) -> Arc<Doubt> {
+        let leader = partition.leader.and_then(|leader| self.unasked.get(&leader));
+        Arc::clone(leader.map_or(&self.offline, which))
     }
 }
 
-fn leader_size(snapshot: &Snapshot, partition: &Partition, facts: &Facts<'_>) -> Cell<u64> {
-    let Some(leader) = partition.leader else {
-        return Cell::unknown("the partition is offline");
-    };
-    let Some(section) = snapshot.logdirs.get(&leader) else {
-        return Cell::unknown(format!("broker {leader} has not told its log dirs"));
-    };
-    Cell::from(section, facts.now, "not in the leader's log dirs", |_| {
-        size_of(facts.sizes, leader, partition.partition)
-    })
+fn untold(leader: BrokerId) -> String {
+    format!("broker {leader} has not told its offsets")
 }
 
 /// `min.insync.replicas` by topic.
@@ -308,5 +418,16 @@ impl<'a> MinIsr<'a> {
             Some(value) => Cell::known(value),
             None => Cell::unknown(self.problem.clone()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_hundred_thousand_rows_take_sixteen_megabytes() {
+        let bytes = std::mem::size_of::<PartitionRow>();
+        assert!(bytes <= 160, "{bytes}");
     }
 }

@@ -31,7 +31,7 @@ impl Placed {
                 let leads = row.leader == Some(*id);
                 here.replicas += 1;
                 here.leaders += u32::from(leads);
-                here.misses += u32::from(!row.isr.contains(id) && !row.adding.contains(id));
+                here.misses += u32::from(!row.isr.contains(id) && !row.adding().contains(id));
                 here.led_elsewhere += u32::from(at == 0 && !leads);
                 here.rack_violations += u32::from(violates);
             }

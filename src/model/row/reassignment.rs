@@ -332,7 +332,7 @@ mod tests {
 
     fn dir(size_bytes: u64, copy: Option<f64>) -> LogDir {
         let replica = Replica {
-            topic: "orders".to_owned(),
+            topic: "orders".into(),
             partition: 0,
             size_bytes,
             lag_records: 0,

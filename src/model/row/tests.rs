@@ -245,7 +245,8 @@ fn a_replica_that_is_being_added_is_no_fault() {
     snapshot.reassignments = Observed::fresh(vec![moving], at(0));
     let rows = Rows::of(&snapshot, at(0));
     assert!(!rows.partitions[1].badges.contains(Badge::UnderReplicated));
-    assert_eq!(rows.topics[1].cells.get(3).unwrap().adding, 1);
+    let cells = topic::cells(&snapshot, &rows.partitions, &[&[1, 2], &[3]]);
+    assert_eq!((cells[2].replicas, cells[3].adding), (2, 1));
     assert_eq!(rows.brokers[2].isr_misses.value, Some(0));
 }
 

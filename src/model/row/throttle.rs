@@ -325,7 +325,7 @@ fn log_dirs(snapshot: &Snapshot, broker: BrokerId) -> Verdict {
         .flat_map(|dir| dir.replicas.iter())
         .filter(|replica| replica.future)
         .map(|replica| Slowed {
-            topic: replica.topic.clone(),
+            topic: replica.topic.to_string(),
             partition: replica.partition,
             replica: broker,
         })

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use serde::{Serialize, Serializer};
+use serde::Serialize;
 
 use super::Cell;
 use super::badge::{Badge, Badges};
@@ -34,31 +34,10 @@ pub struct TopicRow {
     /// Records per second over all partitions.
     pub rate: Cell<f64>,
     pub badges: Badges,
-    pub cells: TopicCells,
 }
 
-/// By broker that holds a replica. A list and no map, which for a wide cluster's ten thousand topics would be half empty.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct TopicCells {
-    /// Sorted by broker.
-    all: Box<[(BrokerId, TopicCell)]>,
-}
-
-impl TopicCells {
-    pub fn get(&self, broker: BrokerId) -> Option<&TopicCell> {
-        let at = self.all.binary_search_by_key(&broker, |(id, _)| *id).ok()?;
-        Some(&self.all[at].1)
-    }
-}
-
-impl Serialize for TopicCells {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_map(self.all.iter().map(|(id, cell)| (id, cell)))
-    }
-}
-
-/// What one broker holds of one topic.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+/// What some brokers hold of one topic.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct TopicCell {
     pub leaders: u32,
     pub replicas: u32,
@@ -79,39 +58,67 @@ impl TopicRow {
             rest = others;
             let count = |badge| own.iter().filter(|row| row.badges.contains(badge)).count() as u32;
             let sizes = sizes.of_topic(&topic.name);
-            let mut cells: BTreeMap<BrokerId, TopicCell> = BTreeMap::new();
-            for row in own {
-                for (id, role) in row.roles() {
-                    let size = size_of(sizes, id, row.partition).unwrap_or(0);
-                    cells.entry(id).or_default().add(role, size);
-                }
-            }
             rows.push(Self {
                 name: topic.name.clone(),
                 id: topic.id,
                 internal: topic.internal,
                 partitions: topic.partitions.len() as u32,
                 replication_factor: own.iter().map(|row| row.replicas.len() as u32).max().unwrap_or(0),
-                min_isr: own.first().map(|row| row.min_isr.clone()).unwrap_or_default(),
+                min_isr: own.first().map(|row| Cell::clone(&row.min_isr)).unwrap_or_default(),
                 offline: count(Badge::Offline),
                 under_min_isr: count(Badge::UnderMinIsr),
                 at_min_isr: count(Badge::AtMinIsr),
                 under_replicated: count(Badge::UnderReplicated),
                 rack_violations: count(Badge::RackViolation),
                 leaders_not_preferred: count(Badge::LeaderNotPreferred),
-                size_bytes: size(&cells, &silent),
+                size_bytes: size(own, sizes, &silent),
                 rate: rate(own),
                 badges: own.iter().fold(Badges::default(), |all, row| all.union(row.badges)),
-                cells: TopicCells {
-                    all: cells.into_iter().collect(),
-                },
             });
         }
         rows
     }
 }
 
+/// What groups of brokers hold of each topic: a cell for each group, topic by topic in the order of their rows. `partitions`
+/// are the rows of the same snapshot. Not kept with the rows: of a wide cluster it would be most of them.
+pub fn cells(snapshot: &Snapshot, partitions: &[PartitionRow], groups: &[&[BrokerId]]) -> Vec<TopicCell> {
+    let all = groups.iter().enumerate();
+    let group_of: BTreeMap<BrokerId, usize> = all
+        .flat_map(|(at, group)| group.iter().map(move |id| (*id, at)))
+        .collect();
+    let sizes = Sizes::of(snapshot);
+    let mut cells = Vec::with_capacity(snapshot.topics().len() * groups.len());
+    let mut rest = partitions;
+    for topic in snapshot.topics() {
+        let (own, others) = rest.split_at(topic.partitions.len().min(rest.len()));
+        rest = others;
+        let first = cells.len();
+        cells.resize(first + groups.len(), TopicCell::default());
+        let sizes = sizes.of_topic(&topic.name);
+        for row in own {
+            for (id, role) in row.roles() {
+                if let Some(at) = group_of.get(&id) {
+                    let size = size_of(sizes, id, row.partition).unwrap_or(0);
+                    cells[first + at].add(role, size);
+                }
+            }
+        }
+    }
+    cells
+}
+
 impl TopicCell {
+    /// Both together.
+    pub fn join(&mut self, other: &Self) {
+        self.leaders += other.leaders;
+        self.replicas += other.replicas;
+        self.out_of_sync += other.out_of_sync;
+        self.adding += other.adding;
+        self.removing += other.removing;
+        self.size_bytes += other.size_bytes;
+    }
+
     fn add(&mut self, role: Role, size_bytes: u64) {
         self.replicas += 1;
         self.size_bytes += size_bytes;
@@ -140,23 +147,33 @@ fn silent_brokers(snapshot: &Snapshot) -> BTreeMap<BrokerId, String> {
 }
 
 /// A sum that misses a broker is no answer, so it is unknown and names the broker.
-fn size(cells: &BTreeMap<BrokerId, TopicCell>, silent: &BTreeMap<BrokerId, String>) -> Cell<u64> {
-    match cells.keys().find_map(|id| silent.get(id).map(|why| (id, why))) {
+fn size(own: &[PartitionRow], sizes: &[(i32, BrokerId, u64)], silent: &BTreeMap<BrokerId, String>) -> Cell<u64> {
+    let replicas = || {
+        own.iter()
+            .flat_map(|row| row.replicas.iter().map(|id| (row.partition, *id)))
+    };
+    let unknown = match silent.is_empty() {
+        true => None,
+        false => replicas().filter_map(|(_, id)| silent.get_key_value(&id)).min(),
+    };
+    match unknown {
         Some((id, why)) => Cell::unknown(format!("log dirs of broker {id}: {why}")),
-        None => Cell::known(cells.values().map(|cell| cell.size_bytes).sum()),
+        None => Cell::known(
+            replicas()
+                .filter_map(|(partition, id)| size_of(sizes, id, partition))
+                .sum(),
+        ),
     }
 }
 
 fn rate(partitions: &[PartitionRow]) -> Cell<f64> {
-    match partitions.iter().find(|row| row.rate.value.is_none()) {
-        Some(row) => Cell {
-            value: None,
-            ..row.rate.clone()
-        },
+    let rates: Vec<Cell<f64>> = partitions.iter().map(PartitionRow::rate).collect();
+    match rates.iter().find(|rate| rate.value.is_none()) {
+        Some(unknown) => unknown.clone(),
         None => Cell {
-            value: Some(partitions.iter().filter_map(|row| row.rate.value).sum()),
-            stale_seconds: partitions.iter().filter_map(|row| row.rate.stale_seconds).max(),
-            reason: partitions.iter().find_map(|row| row.rate.reason.clone()),
+            value: Some(rates.iter().filter_map(|rate| rate.value).sum()),
+            stale_seconds: rates.iter().filter_map(|rate| rate.stale_seconds).max(),
+            reason: rates.into_iter().find_map(|rate| rate.reason),
         },
     }
 }

@@ -81,7 +81,7 @@ impl Spec {
             let partition = partitions.len() as i32;
             for id in replicas {
                 let replica = size.map(|size_bytes| Replica {
-                    topic: name(*topic),
+                    topic: name(*topic).into(),
                     partition,
                     size_bytes,
                     lag_records: 0,

@@ -30,7 +30,7 @@ fn broker(id: BrokerId, rack: &str) -> Broker {
 
 fn dir(replicas: &[(&str, i32, u64)], used: u64, growth: f64) -> LogDir {
     let replica = |(topic, partition, size_bytes): &(&str, i32, u64)| Replica {
-        topic: (*topic).to_owned(),
+        topic: (*topic).into(),
         partition: *partition,
         size_bytes: *size_bytes,
         lag_records: 0,

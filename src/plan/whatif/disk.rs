@@ -27,11 +27,11 @@ pub(super) fn rebuild(rows: &Rows, loss: &mut Loss) {
         if lost == 0 || !copied_from {
             continue;
         }
-        let Some(size) = row.size_bytes.value else {
+        let Some(size) = row.size_bytes().value else {
             unsized_ += 1;
             continue;
         };
-        let mut taken: Vec<BrokerId> = row.replicas.clone();
+        let mut taken: Vec<BrokerId> = row.replicas.to_vec();
         for _ in 0..lost {
             let Some(&(used, id)) = queue.iter().find(|(_, id)| !taken.contains(id)) else {
                 break;

@@ -17,6 +17,7 @@ use super::pool::{Peer, Pool};
 use crate::model::BrokerId;
 use crate::model::backlog::{Retention, Retentions};
 use crate::model::config::{Config, ConfigSource, Synonym};
+use crate::model::name::Name;
 use crate::source::Error;
 
 /// Topics per request: an answer has some 3 kB per topic.
@@ -215,7 +216,7 @@ fn config(entry: DescribeConfigsResourceResult) -> Config {
         source: source(entry.config_source),
         sensitive,
         read_only: entry.read_only,
-        documentation: entry.documentation.map(|words| words.to_string()),
+        documentation: entry.documentation.map(|words| Name::from(words.as_str())),
         synonyms: if synonyms.len() > 1 { synonyms } else { Vec::new() },
     }
 }

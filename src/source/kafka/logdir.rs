@@ -6,6 +6,7 @@ use kafka_protocol::messages::describe_log_dirs_response::DescribeLogDirsResult;
 use super::answer::{check, code_name};
 use super::pool::{Peer, Pool};
 use crate::model::logdir::{LogDir, Replica};
+use crate::model::name::Name;
 use crate::source::Error;
 
 /// The broker's directories, sorted by path, replicas sorted by topic and partition.
@@ -24,7 +25,7 @@ fn logdir(result: DescribeLogDirsResult) -> LogDir {
         .topics
         .into_iter()
         .flat_map(|topic| {
-            let name = topic.name.to_string();
+            let name = Name::from(topic.name.as_str());
             topic.partitions.into_iter().map(move |partition| Replica {
                 topic: name.clone(),
                 partition: partition.partition_index,

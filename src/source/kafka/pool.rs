@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use azimuth_broker::wire;
-use azimuth_broker::wire::{Client, ClientConfig};
+use azimuth_broker::wire::{Answer, Client, ClientConfig};
 use futures::future::BoxFuture;
 use futures::stream::FuturesUnordered;
 use futures::{FutureExt, StreamExt};
@@ -186,6 +186,18 @@ impl Pool {
         deadline: Duration,
         build: impl FnOnce(i16) -> R,
     ) -> Result<R::Response, Error> {
+        let answer = self.answer_at(peer, ours, deadline, build).await?;
+        answer.decode().map_err(|error| peer.error(error, &api_name(R::KEY)))
+    }
+
+    /// The same, with the answer as it came.
+    async fn answer_at<R: Request>(
+        &self,
+        peer: &Peer,
+        ours: VersionRange,
+        deadline: Duration,
+        build: impl FnOnce(i16) -> R,
+    ) -> Result<Answer<R>, Error> {
         let started = Instant::now();
         let what = api_name(R::KEY);
         let client = self.connected(peer, deadline, &what).await?;
@@ -193,11 +205,11 @@ impl Pool {
         let _busy = Arc::clone(&peer.in_flight);
         self.count(R::KEY);
         let left = deadline.saturating_sub(started.elapsed());
-        match client.call_at(build(version), version, left).await {
-            Ok(response) => {
+        match client.ask_at(build(version), version, left).await {
+            Ok(answer) => {
                 peer.suspect.store(false, Ordering::Relaxed);
                 peer.served.store(true, Ordering::Relaxed);
-                Ok(response)
+                Ok(answer)
             }
             Err(error) => {
                 if client.is_closed() || matches!(error, wire::Error::TimedOut { .. }) {
@@ -253,6 +265,32 @@ impl Pool {
         // Boxed: rustc cannot prove the bare closure's future `Send` for every lifetime.
         let attempt =
             |peer: Arc<Peer>| async move { self.ask_at(&peer, R::VERSIONS, self.deadlines.call, build).await }.boxed();
+        hedged(peers, stagger, attempt).await
+    }
+
+    /// The same; `None` where the answer is the one that was marked so before.
+    pub async fn ask_any_unless<R>(
+        &self,
+        known: Option<u64>,
+        build: impl Fn(i16) -> R + Sync,
+    ) -> Result<(Arc<Peer>, Option<(u64, R::Response)>), Error>
+    where
+        R: Request<Response: Send> + Send + Sync,
+    {
+        let (peers, stagger) = self.candidates();
+        let build = &build;
+        let attempt = |peer: Arc<Peer>| {
+            async move {
+                let answer = self.answer_at(&peer, R::VERSIONS, self.deadlines.call, build).await?;
+                let mark = answer.mark();
+                if Some(mark) == known {
+                    return Ok(None);
+                }
+                let response = answer.decode().map_err(|error| peer.error(error, &api_name(R::KEY)))?;
+                Ok(Some((mark, response)))
+            }
+            .boxed()
+        };
         hedged(peers, stagger, attempt).await
     }
 

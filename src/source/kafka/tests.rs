@@ -91,6 +91,20 @@ async fn questions_about_the_cluster_go_round_a_broker_that_hangs() {
 }
 
 #[tokio::test]
+async fn an_answer_that_is_the_last_one_is_not_taken_apart_again() {
+    let fake = Fake::start(Shape::default()).await;
+    let kafka = Kafka::new(fake.target());
+    kafka.cluster().await.unwrap();
+    let (mark, topics) = kafka.topics_unless(None).await.unwrap().unwrap();
+    assert_eq!(topics.len(), 4);
+    for _ in 0..3 {
+        assert_eq!(kafka.topics_unless(Some(mark)).await.unwrap(), None);
+    }
+    let (again, topics) = kafka.topics_unless(Some(mark ^ 1)).await.unwrap().unwrap();
+    assert_eq!((again, topics.len()), (mark, 4));
+}
+
+#[tokio::test]
 async fn a_change_that_may_have_been_made_is_not_sent_again() {
     let fake = Fake::start(Shape::default()).await;
     let kafka = Kafka::new(fake.target());

@@ -21,19 +21,22 @@ use super::pool::{Peer, Pool};
 use crate::model::topic::{Partition, Topic};
 use crate::source::Error;
 
-/// Every topic, sorted by name, partitions sorted.
-pub(super) async fn topics(pool: &Pool) -> Result<Vec<Topic>, Error> {
+/// Every topic, sorted by name, partitions sorted, with the answer's mark; `None` where it is the answer that was `known` before.
+pub(super) async fn topics(pool: &Pool, known: Option<u64>) -> Result<Option<(u64, Vec<Topic>)>, Error> {
     // Before version 4 the flag cannot be cleared; asking for all topics creates none anyway.
     let request = |version| {
         MetadataRequest::default()
             .with_topics(None)
             .with_allow_auto_topic_creation(version < 4)
     };
-    let (peer, response) = pool.ask_any(request).await?;
+    let (peer, answer) = pool.ask_any_unless(known, request).await?;
+    let Some((mark, response)) = answer else {
+        return Ok(None);
+    };
     check(peer.name(), "Metadata", response.error_code, None)?;
     let mut topics: Vec<_> = response.topics.into_iter().filter_map(topic).collect();
     topics.sort_by(|one, other| one.name.cmp(&other.name));
-    Ok(topics)
+    Ok(Some((mark, topics)))
 }
 
 /// Whether there is a topic of this name, as far as we may see; asking makes none.

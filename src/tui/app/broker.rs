@@ -385,7 +385,7 @@ fn partitions(rows: &Rows, snapshot: &Snapshot, id: BrokerId, now: Moment) -> Ta
                 } else {
                     share.tone(Tone::Plain)
                 },
-                Field::of(&part.rate, |rate| Field::new(text::scaled(*rate)).number(*rate)),
+                Field::of(&part.rate(), |rate| Field::new(text::scaled(*rate)).number(*rate)),
                 partition::badges(part.badges),
             ],
             notes: partition::notes(part),
@@ -447,7 +447,7 @@ fn configs(snapshot: &Snapshot, id: BrokerId, now: Moment) -> Table {
                 },
                 Field::muted(if config.read_only { "with restart" } else { "live" }),
             ],
-            notes: config.documentation.iter().cloned().collect(),
+            notes: config.documentation.iter().map(|words| words.to_string()).collect(),
             opens: Some(Place::open(Noun::Config, config.name.clone())),
             ..Row::default()
         }

@@ -142,7 +142,7 @@ fn badness(group: &GroupRow, now: Moment) -> u64 {
         Some(Safe::Until(at)) if is_soon(&group.behind, at, now) => 350,
         _ => 0,
     };
-    loses + stuck + u64::from(group.lag_records.value.is_none() && !group.parts.is_empty()) * 50
+    loses + stuck + u64::from(group.lag_records.value.is_none() && group.has_parts()) * 50
 }
 
 /// Whether unread records are lost so soon that it is somebody's business: not while the reader is behind by a small part of
@@ -272,10 +272,10 @@ fn partitions(rows: &Rows, name: &str, now: Moment) -> Table {
         Column::new("member", "member", 4).width(8, 48),
     ];
     let group = rows.groups.iter().find(|group| group.name == name);
-    let parts = group.map_or(&[][..], |group| &group.parts);
+    let mut parts: Vec<GroupPartition> = group.into_iter().flat_map(|group| group.parts()).collect();
     let total: i64 = parts.iter().filter_map(|part| part.lag_records.value).sum();
     let offset = |cell: &Cell<i64>| Field::of(cell, |offset| Field::count(*offset));
-    let row = |part: &&GroupPartition| {
+    let row = |part: &GroupPartition| {
         let share = part
             .lag_records
             .map(|lag| (total > 0).then(|| *lag as f64 * 100.0 / total as f64));
@@ -317,7 +317,6 @@ fn partitions(rows: &Rows, name: &str, now: Moment) -> Table {
             ..Row::default()
         }
     };
-    let mut parts: Vec<&GroupPartition> = parts.iter().collect();
     parts.sort_by_key(|part| std::cmp::Reverse(part.lag_records.value));
     Table {
         columns,

@@ -281,7 +281,7 @@ fn replicas(snapshot: &Snapshot, dir: &LogdirRow) -> Table {
             if replica.future { "-future" } else { "" }
         ),
         fields: vec![
-            Field::new(replica.topic.clone()),
+            Field::new(replica.topic.as_str()),
             Field::id(replica.partition),
             Field {
                 age: dir.stale_seconds,
@@ -293,7 +293,7 @@ fn replicas(snapshot: &Snapshot, dir: &LogdirRow) -> Table {
                 false => Field::default(),
             },
         ],
-        opens: Some(Place::open(Noun::Topic, replica.topic.clone())),
+        opens: Some(Place::open(Noun::Topic, replica.topic.as_str())),
         ..Row::default()
     };
     Table {

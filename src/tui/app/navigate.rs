@@ -145,7 +145,7 @@ impl State {
             (Noun::Triage, _) => triage::list(self.triage.as_deref()),
             (Noun::Broker, None) => broker::list(shown),
             (Noun::Broker, Some(name)) => broker::open(shown, snapshot, name, place.tab, now),
-            (Noun::Topic, None) => topic::list(shown, self.marked_brokers(), heat),
+            (Noun::Topic, None) => topic::list(shown, snapshot, self.marked_brokers(), heat),
             (Noun::Topic, Some(name)) => {
                 topic::open(shown, snapshot, name, place.tab, self.marked_brokers(), heat, now)
             }

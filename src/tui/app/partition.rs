@@ -116,11 +116,11 @@ pub fn skew(percent: f64) -> String {
 pub fn notes(part: &PartitionRow) -> Vec<String> {
     let ids = |ids: &[i32]| ids.iter().map(i32::to_string).collect::<Vec<_>>().join(" ");
     let mut notes = vec![format!("replicas {} · in sync {}", ids(&part.replicas), ids(&part.isr))];
-    if !part.adding.is_empty() || !part.removing.is_empty() {
+    if !part.adding().is_empty() || !part.removing().is_empty() {
         notes.push(format!(
             "adding {} · removing {}",
-            ids(&part.adding),
-            ids(&part.removing)
+            ids(part.adding()),
+            ids(part.removing())
         ));
     }
     notes

@@ -237,7 +237,7 @@ impl State {
             .map(|row| Assignment {
                 topic: row.topic.to_string(),
                 partition: row.partition,
-                replicas: row.replicas.clone(),
+                replicas: row.replicas.to_vec(),
             })
             .collect();
         if moves.is_empty() || moves.len() > MOVES {

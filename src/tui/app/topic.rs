@@ -8,7 +8,7 @@ use crate::model::config::ConfigSource;
 use crate::model::row::broker::{BrokerState, ZoneRow};
 use crate::model::row::config::OverrideRow;
 use crate::model::row::partition::PartitionRow;
-use crate::model::row::topic::{TopicCell, TopicRow};
+use crate::model::row::topic::{self, TopicCell, TopicRow};
 use crate::model::row::{Cell, Rows};
 use crate::model::{BrokerId, Moment, Snapshot, spark};
 
@@ -33,7 +33,7 @@ struct Slot {
 }
 
 /// All topics. `marked` are brokers marked on their own screen; `heat` shows bytes instead of roles.
-pub fn list(rows: &Rows, marked: &BTreeSet<String>, heat: bool) -> Table {
+pub fn list(rows: &Rows, snapshot: &Snapshot, marked: &BTreeSet<String>, heat: bool) -> Table {
     let slots = slots(rows, marked);
     let mut bare: Vec<Row> = rows.topics.iter().map(row).collect();
     let longest = rows.topics.iter().map(|topic| topic.name.width()).max().unwrap_or(0);
@@ -48,15 +48,15 @@ pub fn list(rows: &Rows, marked: &BTreeSet<String>, heat: bool) -> Table {
     ];
     let fixed = columns.len();
     columns.extend(slot_columns(&slots));
-    let sums: Vec<Vec<TopicCell>> = rows
-        .topics
-        .iter()
-        .map(|topic| slots.iter().map(|slot| sum(topic, slot)).collect())
-        .collect();
-    let most = sums.iter().flatten().map(|cell| cell.size_bytes).max().unwrap_or(0);
-    for (row, cells) in bare.iter_mut().zip(&sums) {
+    let brokers: Vec<&[BrokerId]> = slots.iter().map(|slot| slot.brokers.as_slice()).collect();
+    let cells = topic::cells(snapshot, &rows.partitions, &brokers);
+    let most = cells.iter().map(|cell| cell.size_bytes).max().unwrap_or(0);
+    let mut totals = vec![TopicCell::default(); slots.len()];
+    // Without slots there is no cell, and every topic is as it is.
+    for (row, cells) in bare.iter_mut().zip(cells.chunks(slots.len().max(1))) {
         let shown = |cell: &TopicCell| if heat { warmth(cell, most) } else { roles(cell) };
         row.fields.extend(cells.iter().map(shown));
+        totals.iter_mut().zip(cells).for_each(|(total, cell)| total.join(cell));
     }
     // A cell that is cut says nothing.
     for (at, column) in columns.iter_mut().enumerate().skip(fixed) {
@@ -69,7 +69,7 @@ pub fn list(rows: &Rows, marked: &BTreeSet<String>, heat: bool) -> Table {
     }
     Table {
         rows: bare,
-        feet: feet(rows, &slots, fixed),
+        feet: feet(rows, &slots, &totals, fixed),
         columns,
         noun: "topic",
         empty: "there are no topics".to_owned(),
@@ -122,19 +122,6 @@ fn slot_columns(slots: &[Slot]) -> Vec<Column> {
         Column::new(&id, &slot.title, 1).width(least, 12).group(&slot.group)
     };
     slots.iter().map(column).collect()
-}
-
-fn sum(topic: &TopicRow, slot: &Slot) -> TopicCell {
-    let mut total = TopicCell::default();
-    for cell in slot.brokers.iter().filter_map(|id| topic.cells.get(*id)) {
-        total.leaders += cell.leaders;
-        total.replicas += cell.replicas;
-        total.out_of_sync += cell.out_of_sync;
-        total.adding += cell.adding;
-        total.removing += cell.removing;
-        total.size_bytes += cell.size_bytes;
-    }
-    total
 }
 
 /// How many replicas in each role: `L2●4○1`. One partition has no numbers.
@@ -251,23 +238,14 @@ fn counts(topic: &TopicRow) -> Vec<String> {
 }
 
 /// Below each broker: skew of bytes against the mean, leaders, replicas, bytes, over all topics; then the zones.
-fn feet(rows: &Rows, slots: &[Slot], fixed: usize) -> Vec<Vec<Field>> {
-    let total = |slot: &Slot| {
-        rows.topics
-            .iter()
-            .map(|topic| sum(topic, slot))
-            .fold((0u32, 0u32, 0u64), |(l, r, b), cell| {
-                (l + cell.leaders, r + cell.replicas, b + cell.size_bytes)
-            })
-    };
-    let totals: Vec<(u32, u32, u64)> = slots.iter().map(total).collect();
+fn feet(rows: &Rows, slots: &[Slot], totals: &[TopicCell], fixed: usize) -> Vec<Vec<Field>> {
     let brokers: usize = slots.iter().map(|slot| slot.brokers.len()).sum();
-    let mean = totals.iter().map(|(_, _, bytes)| *bytes as f64).sum::<f64>() / brokers.max(1) as f64;
-    let skew = |(slot, (_, _, bytes)): (&Slot, &(u32, u32, u64))| {
+    let mean = totals.iter().map(|total| total.size_bytes as f64).sum::<f64>() / brokers.max(1) as f64;
+    let skew = |(slot, total): (&Slot, &TopicCell)| {
         if mean <= 0.0 {
             return Field::none();
         }
-        let skew = (*bytes as f64 / slot.brokers.len() as f64 / mean - 1.0) * 100.0;
+        let skew = (total.size_bytes as f64 / slot.brokers.len() as f64 / mean - 1.0) * 100.0;
         Field::new(partition::skew(skew)).tone(unequal(skew)).number(skew)
     };
     let line = |label: &str, fields: Vec<Field>| {
@@ -282,18 +260,12 @@ fn feet(rows: &Rows, slots: &[Slot], fixed: usize) -> Vec<Vec<Field>> {
     let [zone_skew, zone_leaders, zone_replicas, zone_bytes] = zones;
     // The frame shows as many as it has room for, the first ones first.
     vec![
-        line("skew of bytes", slots.iter().zip(&totals).map(skew).collect()),
-        line(
-            "leaders",
-            totals.iter().map(|(leaders, _, _)| count(*leaders)).collect(),
-        ),
+        line("skew of bytes", slots.iter().zip(totals).map(skew).collect()),
+        line("leaders", totals.iter().map(|total| count(total.leaders)).collect()),
         line("AZ skew of bytes", zone_skew),
         line("AZ leaders", zone_leaders),
-        line(
-            "replicas",
-            totals.iter().map(|(_, replicas, _)| count(*replicas)).collect(),
-        ),
-        line("bytes", totals.iter().map(|(_, _, total)| bytes(*total)).collect()),
+        line("replicas", totals.iter().map(|total| count(total.replicas)).collect()),
+        line("bytes", totals.iter().map(|total| bytes(total.size_bytes)).collect()),
         line("AZ replicas", zone_replicas),
         line("AZ bytes", zone_bytes),
     ]
@@ -447,12 +419,12 @@ fn partition_row(part: &PartitionRow) -> Row {
             },
             Field::count(i64::from(part.leader_epoch)),
             partition::isr(part),
-            Field::of(&part.size_bytes, |size| {
+            Field::of(&part.size_bytes(), |size| {
                 Field::new(text::bytes(*size as f64)).number(*size as f64)
             }),
-            Field::of(&part.rate, |rate| Field::new(text::scaled(*rate)).number(*rate)),
-            offset(&part.start),
-            offset(&part.end),
+            Field::of(&part.rate(), |rate| Field::new(text::scaled(*rate)).number(*rate)),
+            offset(&part.start()),
+            offset(&part.end()),
             partition::badges(part.badges),
         ],
         notes: partition::notes(part),

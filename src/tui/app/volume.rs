@@ -361,7 +361,7 @@ pub fn open(rows: &Rows, snapshot: &Snapshot, name: &str, now: Moment) -> Table 
         Row {
             key: format!("{}-{}", replica.topic, replica.partition),
             fields: vec![
-                Field::new(replica.topic.clone()),
+                Field::new(replica.topic.as_str()),
                 Field::id(replica.partition),
                 Field {
                     age: *age,
@@ -370,7 +370,7 @@ pub fn open(rows: &Rows, snapshot: &Snapshot, name: &str, now: Moment) -> Table 
                 share,
                 Field::count(replica.lag_records),
             ],
-            opens: Some(Place::open(Noun::Topic, replica.topic.clone())),
+            opens: Some(Place::open(Noun::Topic, replica.topic.as_str())),
             ..Row::default()
         }
     };

@@ -52,7 +52,7 @@ pub fn cluster(brokers: usize, used: usize, topics: usize) -> Snapshot {
             let size_bytes = typical + random.below(typical as usize) as u64;
             for id in &replicas {
                 logs.entry(*id).or_default().push(Replica {
-                    topic: name.clone(),
+                    topic: name.clone().into(),
                     partition: partition as i32,
                     size_bytes,
                     lag_records: 0,

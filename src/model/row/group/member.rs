@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::GroupRow;
+use super::{GroupPartition, GroupRow};
 use crate::model::row::Cell;
 use crate::model::snapshot::Snapshot;
 
@@ -28,9 +28,9 @@ impl MemberRow {
         let found = groups.binary_search_by(|group| group.name.as_str().cmp(&row.name));
         let Ok(at) = found else { return Vec::new() };
         let zones = zones(snapshot);
+        let parts: Vec<GroupPartition> = row.parts().collect();
         let member = |member: &crate::model::group::Member| {
-            let own = row
-                .parts
+            let own = parts
                 .iter()
                 .filter(|part| part.member.as_deref() == Some(member.id.as_str()));
             let lag: Option<i64> = own.map(|part| part.lag_records.value).sum();

@@ -45,7 +45,7 @@ pub fn sentence(snapshot: &Snapshot, group: &GroupRow, now: Moment) -> String {
 
 /// As many bytes as the records of these partitions have on average; `None` where a size was not told.
 fn unread_bytes(snapshot: &Snapshot, group: &GroupRow) -> Option<f64> {
-    let of = |part: &GroupPartition| -> Option<f64> {
+    let of = |part: GroupPartition| -> Option<f64> {
         let leader = snapshot.topic(&part.topic)?.partition(part.partition)?.leader?;
         let dirs = snapshot.logdirs.get(&leader)?.get()?;
         let mut replicas = dirs.iter().flat_map(|dir| dir.replicas.iter());
@@ -54,7 +54,7 @@ fn unread_bytes(snapshot: &Snapshot, group: &GroupRow) -> Option<f64> {
         let records = (part.end.value? - part.start.value?).max(1);
         Some(own.size_bytes as f64 / records as f64 * part.lag_records.value? as f64)
     };
-    let behind = group.parts.iter().filter(|part| part.lag_records.value > Some(0));
+    let behind = group.parts().filter(|part| part.lag_records.value > Some(0));
     behind.map(of).sum()
 }
 
