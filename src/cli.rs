@@ -191,7 +191,12 @@ async fn answer(line: &Line) -> Result<Exit, Failure> {
         Command::Leader(verb) => return leader::run(line, verb).boxed().await,
         Command::Operation(verb) => return operation::run(line, verb).boxed().await,
         Command::Capture(verb) => capture::answer(line, verb).await?,
-        Command::Context(contexts::Verb::Diff { a, b, only }) if line.global.output == Output::Plan => {
+        Command::Context(contexts::Verb::Diff { a, b, only, mirror }) if line.global.output == Output::Plan => {
+            if mirror.is_some() {
+                return Err(Failure::usage(
+                    "MirrorMaker makes what a mirror lacks, no runbook does: leave --mirror or -o plan out",
+                ));
+            }
             let (text, exit) = context::diff::plan(&line.global, [a, b], only).boxed().await?;
             let mut out = out::stdout();
             printed(out.write_all(text.as_bytes()).and_then(|()| out.flush()))?;

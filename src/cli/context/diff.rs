@@ -11,8 +11,8 @@ use crate::cli::missing::problems;
 use crate::cli::output::{Answer, Column, Data, Field, Rank};
 use crate::command::Global;
 use crate::feed::{Needs, Section};
-use crate::model::{Moment, Snapshot};
 use crate::model::row::difference::{Difference, Part, Side, between, between_mirrored};
+use crate::model::{Moment, Snapshot};
 
 /// What B lacks of A, as a runbook; 0 nothing, 1 something, 3 where not everything could be seen.
 pub async fn plan(global: &Global, names: [&str; 2], only: &[Part]) -> Result<(String, Exit), Failure> {
