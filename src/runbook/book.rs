@@ -142,7 +142,7 @@ const UNFIT: [&str; 11] = [
 /// Commands that write nothing but what may be written again.
 const AGAIN: [&str; 4] = ["capture.save", "record.check", "operation.pause", "operation.resume"];
 /// A value of some kind for what is not known before the run.
-const SAMPLES: [&str; 10] = [
+const SAMPLES: [&str; 11] = [
     "1",
     "orders",
     "10m",
@@ -153,6 +153,7 @@ const SAMPLES: [&str; 10] = [
     "1=2",
     "use1-az1",
     "i-0c3fd1a2b4c5d6e7f",
+    "4.3.1",
 ];
 
 impl Book {

@@ -246,7 +246,7 @@ fn a_replica_that_is_being_added_is_no_fault() {
     let rows = Rows::of(&snapshot, at(0));
     assert!(!rows.partitions[1].badges.contains(Badge::UnderReplicated));
     let cells = topic::cells(&snapshot, &rows.partitions, &[&[1, 2], &[3]]);
-    assert_eq!((cells[2].replicas, cells[3].adding), (2, 1));
+    assert_eq!((cells[2].replicas, cells[3].adding), (4, 1));
     assert_eq!(rows.brokers[2].isr_misses.value, Some(0));
 }
 

@@ -111,7 +111,15 @@ fn controllers_that_are_no_brokers_go_one_by_one_the_active_one_last_and_never_a
         .unwrap_err()
         .to_string();
     assert!(why.contains("is a broker, too"), "{why}");
-    let planned = |seen: &Snapshot, whom| plan(seen, &wish(whom), "dev", now()).unwrap();
+    // Kafka tells no rack of a controller that is no broker, so a driver cannot be told its zone.
+    let zoned = plan(&seen, &wish(Whom::Controllers), "dev", now()).unwrap_err();
+    assert!(zoned.to_string().contains("availability zone of broker 102"), "{zoned}");
+    let planned = |seen: &Snapshot, whom| {
+        let mut wish = wish(whom);
+        let words = ["ctl", "{action}", "{broker}"].map(str::to_owned).to_vec();
+        wish.way.as_mut().unwrap().templates = BTreeMap::from([(Action::Restart, words)]);
+        plan(seen, &wish, "dev", now()).unwrap()
+    };
     let blind = planned(&seen, Whom::Controllers);
     assert_eq!(turns(&blind).map(Turn::broker).collect::<Vec<_>>(), [102, 103, 101]);
     assert_eq!(blind.title, "3 controllers, one by one");
