@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use azimuth::model::{BrokerId, Moment};
+use azimuth::model::Moment;
 use azimuth::source::kafka::record::{NewRecord, Producer};
 use azimuth::source::kafka::{Kafka, NewTopic, Target};
 use azimuth_broker::cluster::{Cluster, ClusterConfig};
@@ -111,7 +111,7 @@ async fn strict(bootstrap: &str) -> Moment {
         name: "strict".to_owned(),
         // Led by one that lives on: a follower that takes over may never have heard that the record is committed, and while its
         // min ISR is missed its high watermark stands still (KIP-966).
-        assignments: vec![vec![BrokerId(1), BrokerId(2), BrokerId(3)]],
+        assignments: vec![vec![1, 2, 3]],
         configs: [("min.insync.replicas".to_owned(), "3".to_owned())].into(),
         ..NewTopic::default()
     };
