@@ -190,11 +190,22 @@ pub(super) fn renew(plan: &Plan, snapshot: &Snapshot, now: Moment) -> Plan {
 
 /// Of the brokers, and of what reaches them.
 pub fn all_gates(snapshot: &Snapshot, action: Action, turns: &[Turn], now: Moment) -> Vec<Gate> {
-    let ids: Vec<BrokerId> = turns.iter().map(Turn::broker).collect();
+    let stays = |turn: &&Turn| !is_started_elsewhere(snapshot, turn);
+    let ids: Vec<BrokerId> = turns.iter().filter(stays).map(Turn::broker).collect();
     let mut all = gates(snapshot, action, &ids);
     all.extend(apart::gate(snapshot, turns));
     all.extend(reach::gates(snapshot, &turns.iter().collect::<Vec<_>>(), now));
     all
+}
+
+/// What is against an instance that a stopped broker has left for another holds nothing up: its registration is from there, until
+/// it registers anew.
+fn is_started_elsewhere(snapshot: &Snapshot, turn: &Turn) -> bool {
+    let left = match snapshot.cloud.identities.get(&turn.broker()) {
+        Some(Identity::Mismatch { instance, .. }) => instance,
+        _ => return false,
+    };
+    turn.action == Action::Start && turn.place.instance.as_ref().is_some_and(|to| to != left)
 }
 
 /// The brokers of a plan, in turn.

@@ -8,7 +8,7 @@ use crate::model::config::{Config, ConfigSource};
 use crate::model::driver::{Action, DriverName, Way};
 use crate::model::identity::{Confidence, Identity, Method};
 use crate::model::quorum::{Quorum, Voter};
-use crate::plan::restart::{Turn, Whom, Wish, gates, is_of, plan, turns};
+use crate::plan::restart::{Turn, Whom, Wish, all_gates, gates, is_of, plan, turns};
 
 /// As long as all is well: min ISR 2, one voter of three brokers is the active controller.
 fn well() -> Snapshot {
@@ -315,4 +315,17 @@ fn reassignments_and_what_ec2_announces_are_heeded() {
     };
     snapshot.cloud.identities.insert(6, mismatch);
     assert!(closed(&snapshot, 6).contains(&"identity".to_owned()));
+
+    // A broker that was moved registers from its new instance only once it runs there.
+    let plan = plan_of(Whom::Brokers(vec![6]));
+    let mut turn = turns(&plan).next().unwrap().clone();
+    let mut holds = |action, on: &str| {
+        (turn.action, turn.place.instance) = (action, Some(on.to_owned()));
+        let all = all_gates(&snapshot, action, std::slice::from_ref(&turn), now());
+        all.iter()
+            .any(|gate| gate.name == "identity" && gate.verdict == Verdict::Fail)
+    };
+    assert!(!holds(Action::Start, "i-2"), "started elsewhere");
+    assert!(holds(Action::Start, "i-1"));
+    assert!(holds(Action::Stop, "i-2"));
 }
