@@ -97,7 +97,7 @@ def put_metrics(cloudwatch, instance, volume):
     put(cloudwatch, "AWS/EBS", "VolumeStalledIOCheck", attachment, [0.0] * minutes)
 
 
-def zones(route53, vpc):
+def hosted_zones(route53, vpc):
     """For names that lead to clusters: one that a name's end tells, and two of one name."""
     of_vpc = {"VPC": {"VPCRegion": "us-east-1", "VPCId": vpc}, "HostedZoneConfig": {"PrivateZone": True}}
     for number, (name, more) in enumerate([("test.internal", of_vpc), ("twice.test", of_vpc), ("twice.test", {})]):
@@ -127,7 +127,7 @@ def main():
     ec2, cloudwatch = client("ec2", given.endpoint), client("cloudwatch", given.endpoint)
     image = "ami-12c6146b"  # moto does not look it up
     vpc, subnets = network(ec2)
-    zones(client("route53", given.endpoint), vpc)
+    hosted_zones(client("route53", given.endpoint), vpc)
     brokers = [broker(ec2, image, subnets, number, given.log_dir.replace("{id}", str(number)), given.size_gib)
                for number in BROKERS]
     run_instance(ec2, image, subnets[ZONES[0]], "127.0.1.200", {"Name": "somebody-else"})

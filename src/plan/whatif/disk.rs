@@ -1,7 +1,8 @@
 //! Disks after everything lost was copied anew: each replica goes to the broker that is left with the least, as an operator who
 //! restores the replication factor would place it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BinaryHeap};
 
 use super::Loss;
 use crate::model::BrokerId;
@@ -13,14 +14,16 @@ pub(super) fn rebuild(rows: &Rows, loss: &mut Loss) {
     let mut total = 0_u64;
     let mut gains: BTreeMap<BrokerId, u64> = BTreeMap::new();
     // The one with the least first; few steps find one that does not hold the partition yet.
-    let mut queue: BTreeSet<(u64, BrokerId)> = loss
+    let mut queue: BinaryHeap<Reverse<(u64, BrokerId)>> = loss
         .left
         .iter()
         .map(|after| {
             let row = rows.brokers.iter().find(|row| row.id == after.broker);
-            (row.and_then(|row| row.used_bytes.value).unwrap_or(0), after.broker)
+            Reverse((row.and_then(|row| row.used_bytes.value).unwrap_or(0), after.broker))
         })
         .collect();
+    // Those of the queue that hold the partition at hand: they are put back for the next.
+    let mut held = Vec::new();
     for row in rows.partitions.iter() {
         let lost = row.replicas.iter().filter(|id| loss.brokers.contains(id)).count();
         let copied_from = row.isr.iter().any(|id| !loss.brokers.contains(id));
@@ -31,17 +34,15 @@ pub(super) fn rebuild(rows: &Rows, loss: &mut Loss) {
             unsized_ += 1;
             continue;
         };
-        let mut taken: Vec<BrokerId> = row.replicas.to_vec();
         for _ in 0..lost {
-            let Some(&(used, id)) = queue.iter().find(|(_, id)| !taken.contains(id)) else {
+            let Some(Reverse((used, id))) = next(&mut queue, &mut held, &row.replicas) else {
                 break;
             };
-            queue.remove(&(used, id));
-            queue.insert((used + size, id));
-            taken.push(id);
+            held.push(Reverse((used + size, id)));
             *gains.entry(id).or_default() += size;
             total += size;
         }
+        queue.extend(held.drain(..));
     }
     if unsized_ > 0 {
         let why = format!("the size of {unsized_} partitions is not known");
@@ -60,5 +61,21 @@ pub(super) fn rebuild(rows: &Rows, loss: &mut Loss) {
             (Some(now), Some(disk)) => Cell::known(now + gain as f64 * 100.0 / disk as f64),
             _ => after.used_now_percent.clone(),
         };
+    }
+}
+
+/// Takes the one with the least that holds no replica of a partition; those before it go to `held`.
+fn next(
+    queue: &mut BinaryHeap<Reverse<(u64, BrokerId)>>,
+    held: &mut Vec<Reverse<(u64, BrokerId)>>,
+    replicas: &[BrokerId],
+) -> Option<Reverse<(u64, BrokerId)>> {
+    loop {
+        let first = queue.pop()?;
+        let Reverse((_, id)) = first;
+        if !replicas.contains(&id) {
+            return Some(first);
+        }
+        held.push(first);
     }
 }
