@@ -171,7 +171,9 @@ fn line(verb: &str) -> Option<String> {
         "whatif restart" => " 1",
         // They look at two clusters, at records, or on until something becomes true.
         "context diff" | "mirror list" | "record read" | "record tail" | "recorder" | "acl diff" => return None,
-        "wait healthy" | "wait lag" | "wait isr" | "wait reassigned" => return None,
+        "wait healthy" | "wait lag" | "wait isr" | "wait reassigned" | "wait quiet" | "wait mirrored" => return None,
+        // Names are asked for where they are.
+        "dns show" => return None,
         // The way from a capture to another.
         "capture save" => return None,
         // A plan is made for a cluster, whose rules and lock it needs.
