@@ -44,7 +44,12 @@ impl Hosts {
     async fn start(&mut self, id: i32) {
         match self {
             Self::Ours(cluster) => {
-                cluster.restart(NodeId(id)).await.unwrap();
+                // What the stopped node still had at hand lets go of its log directories a moment later.
+                let since = Instant::now();
+                while let Err(error) = cluster.restart(NodeId(id)).await {
+                    assert!(since.elapsed() < PATIENCE, "{error}");
+                    tokio::time::sleep(LOOK).await;
+                }
             }
             Self::Kafka(cluster) => cluster.launch(id),
         }
