@@ -330,7 +330,7 @@ async fn context_test_names_the_right_that_is_missing_and_the_verbs_that_lack_it
 
     rig.script(json!({ "deny": "DetachVolume" }));
     let missing = rights().await;
-    let wanted = "warn ec2:DetachVolume is denied; volume detach need it";
+    let wanted = "warn ec2:DetachVolume is denied; volume detach, broker replace, volume encrypt need it";
     assert!(missing.iter().any(|line| line == wanted), "{missing:#?}");
     rig.script(json!({ "recover": true, "deny": "DescribeInstanceInformation" }));
     let missing = rights().await;
