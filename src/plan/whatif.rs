@@ -200,12 +200,9 @@ fn loss(
         let why = snapshot.topics.problem().unwrap_or_default();
         return Err(Error::Unseen(format!("topics: {why}")));
     }
-    let gone = rows
-        .brokers
-        .iter()
-        .filter(|row| row.state.is_down() || lost.contains(&row.id))
-        .map(|row| row.id);
-    let gone: Vec<BrokerId> = gone.collect::<BTreeSet<_>>().into_iter().collect();
+    let down = rows.brokers.iter().filter(|row| row.state.is_down());
+    let there = Among::of(lost.iter().copied());
+    let gone = Among::of(down.map(|row| row.id).chain(lost.iter().copied()));
     let mut loss = Loss {
         quorum: QuorumLoss::of(snapshot, rows, &lost, rebuilds),
         what,
@@ -221,7 +218,7 @@ fn loss(
     };
     let mut leaders: BTreeMap<BrokerId, (u32, u32)> = BTreeMap::new();
     for row in rows.partitions.iter() {
-        let leader = one(&mut loss, row, &gone);
+        let leader = one(&mut loss, row, &there, &gone);
         if let Some(now) = row.leader {
             leaders.entry(now).or_default().0 += 1;
         }
@@ -231,18 +228,53 @@ fn loss(
     }
     loss.left = survivors(rows, &loss.brokers, &leaders);
     if rebuilds {
-        disk::rebuild(rows, &mut loss);
+        disk::rebuild(rows, &mut loss, &there);
     }
     Ok(loss)
 }
 
-/// Counts what becomes of one partition, and tells who leads it then. `gone` are the lost and those that are down already, sorted.
-/// Of 100,000 partitions most are judged without a list of their own.
-fn one(loss: &mut Loss, row: &PartitionRow, gone: &[BrokerId]) -> Option<BrokerId> {
-    if !row.replicas.iter().any(|id| loss.brokers.contains(id)) {
+/// Ids that are looked for with every replica of a cluster: those that are small, which is nearly all, by their place.
+#[derive(Debug, Default)]
+struct Among {
+    small: Vec<bool>,
+    others: BTreeSet<BrokerId>,
+}
+
+impl Among {
+    /// Ids from here on are searched for.
+    const SMALL: usize = 1 << 16;
+
+    fn of(ids: impl Iterator<Item = BrokerId>) -> Self {
+        let mut among = Self::default();
+        for id in ids {
+            match usize::try_from(id) {
+                Ok(at) if at < Self::SMALL => {
+                    among.small.resize(among.small.len().max(at + 1), false);
+                    among.small[at] = true;
+                }
+                _ => {
+                    among.others.insert(id);
+                }
+            }
+        }
+        among
+    }
+
+    fn has(&self, id: BrokerId) -> bool {
+        match usize::try_from(id) {
+            Ok(at) if at < self.small.len() => self.small[at],
+            _ => !self.others.is_empty() && self.others.contains(&id),
+        }
+    }
+}
+
+/// Counts what becomes of one partition, and tells who leads it then. `there` are the lost, `gone` they
+/// and those that are down already. Of 100,000 partitions most are judged without a list of their own.
+fn one(loss: &mut Loss, row: &PartitionRow, there: &Among, gone: &Among) -> Option<BrokerId> {
+    if !row.replicas.iter().any(|id| there.has(*id)) {
         return row.leader;
     }
-    let is_left = |id: &BrokerId| gone.binary_search(id).is_err();
+    let is_left = |id: &BrokerId| !gone.has(*id);
     let left = row.isr.iter().filter(|id| is_left(id)).count() as u32;
     let stays = row.leader.filter(is_left);
     let next = || row.replicas.iter().find(|id| is_left(id) && row.isr.contains(id));

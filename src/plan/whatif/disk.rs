@@ -4,12 +4,12 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
 
-use super::Loss;
+use super::{Among, Loss};
 use crate::model::BrokerId;
 use crate::model::row::{Cell, Rows};
 
 /// Fills in what must be copied, and the disks after it.
-pub(super) fn rebuild(rows: &Rows, loss: &mut Loss) {
+pub(super) fn rebuild(rows: &Rows, loss: &mut Loss, there: &Among) {
     let mut unsized_ = 0_u64;
     let mut total = 0_u64;
     let mut gains: BTreeMap<BrokerId, u64> = BTreeMap::new();
@@ -25,8 +25,8 @@ pub(super) fn rebuild(rows: &Rows, loss: &mut Loss) {
     // Those of the queue that hold the partition at hand: they are put back for the next.
     let mut held = Vec::new();
     for row in rows.partitions.iter() {
-        let lost = row.replicas.iter().filter(|id| loss.brokers.contains(id)).count();
-        let copied_from = row.isr.iter().any(|id| !loss.brokers.contains(id));
+        let lost = row.replicas.iter().filter(|id| there.has(**id)).count();
+        let copied_from = row.isr.iter().any(|id| !there.has(*id));
         if lost == 0 || !copied_from {
             continue;
         }

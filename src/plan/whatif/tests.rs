@@ -214,3 +214,15 @@ fn more_brokers_share_what_there_is() {
     assert_eq!(more.command, "reassign plan --add-broker 7..9");
     assert_eq!(more.copied_bytes.value, None, "sizes were not seen");
 }
+
+#[test]
+fn ids_of_every_size_are_found_again() {
+    let ids = [0, 7, 1001, 65_535, 65_536, i32::MAX];
+    let among = Among::of(ids.into_iter());
+    assert!(ids.into_iter().all(|id| among.has(id)));
+    assert!(
+        [1, 1000, 65_534, 65_537, i32::MAX - 1, -1]
+            .into_iter()
+            .all(|id| !among.has(id))
+    );
+}
