@@ -41,12 +41,9 @@ pub async fn run(line: &Line, verb: &Verb) -> Result<Exit, Failure> {
     }
 }
 
-/// Another context, for which nothing of the line but the file of contexts is meant.
+/// Another context than the line's own.
 fn ground_of(line: &Line, name: &str) -> Result<Ground, Failure> {
-    let mut asked = facts::asked(&line.global);
-    asked.context = Some(name.to_owned());
-    asked.bootstrap = None;
-    Ok(Ground::of(asked, facts::paths()?)?)
+    Ok(Ground::of(facts::asked_for(&line.global, Some(name)), facts::paths()?)?)
 }
 
 /// The cluster that clients move to: whether a record goes through it, how it differs, and how far it was written.

@@ -102,17 +102,28 @@ async fn look(global: &Global, needs: &Needs, window: Option<Duration>) -> Resul
 
 /// A look at the cluster of the context of this name, or of the line's own, with whom was asked.
 pub async fn look_at(global: &Global, name: Option<&str>, needs: &Needs) -> Result<(Snapshot, Sources), Failure> {
+    let (context, mut pins, sources) = way_to(global, name)?;
+    let snapshot = feed::collect(&sources, needs, patience(global)).await;
+    hold_to_pin(&context, &mut pins, &snapshot)?;
+    Ok((snapshot, sources))
+}
+
+/// The context of this name, or the line's own: what it is, what is pinned, and whom to ask.
+pub fn way_to(global: &Global, name: Option<&str>) -> Result<(Context, Pins, Sources), Failure> {
     let paths = paths()?;
+    let context = target::resolve(&asked_for(global, name), &paths)?;
+    let pins = Pins::load(&paths)?;
+    let sources = sources(&context, &pins, &paths)?;
+    Ok((context, pins, sources))
+}
+
+/// The flags about the target; of a context that is named beside the line's own, the file of contexts alone is meant.
+pub fn asked_for(global: &Global, name: Option<&str>) -> Asked {
     let mut asked = asked(global);
     if let Some(name) = name {
         (asked.context, asked.bootstrap) = (Some(name.to_owned()), None);
     }
-    let context = target::resolve(&asked, &paths)?;
-    let mut pins = Pins::load(&paths)?;
-    let sources = sources(&context, &pins, &paths)?;
-    let snapshot = feed::collect(&sources, needs, patience(global)).await;
-    hold_to_pin(&context, &mut pins, &snapshot)?;
-    Ok((snapshot, sources))
+    asked
 }
 
 /// Where facts of a context come from.

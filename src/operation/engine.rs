@@ -852,6 +852,16 @@ impl Engine {
         }
     }
 
+    /// Waits, in the journal, until what closes this gate has passed or a person overrides it.
+    fn stand_at(&mut self, gate: &str, why: String) -> Result<(), Error> {
+        self.stand(Wait {
+            for_: gate.to_owned(),
+            why,
+            until: None,
+            gate: true,
+        })
+    }
+
     /// Notes that nothing is waited for any more.
     fn go_on(&mut self) -> Result<(), Error> {
         if self.status.borrow().waits.is_some() {

@@ -7,7 +7,7 @@ use tokio::time::{Instant, sleep};
 use super::{End, Talk, print};
 use crate::check::State;
 use crate::cli::exit::{Exit, Failure};
-use crate::cli::facts::{asked, hold_to_pin, paths, sources};
+use crate::cli::facts::{hold_to_pin, way_to};
 use crate::command::Line;
 use crate::command::wait::Mirrored;
 use crate::feed::Sources;
@@ -16,8 +16,8 @@ use crate::model::Moment;
 use crate::model::mirrored::{Newest, compared};
 use crate::model::snapshot::Snapshot;
 use crate::plan::gate::few;
+use crate::settings::Context;
 use crate::settings::pin::Pins;
-use crate::settings::{Context, target};
 
 /// Between two looks.
 const PACE: Duration = Duration::from_secs(1);
@@ -122,15 +122,7 @@ struct Side {
 
 impl Side {
     fn of(line: &Line, name: Option<&str>) -> Result<Self, Failure> {
-        let paths = paths()?;
-        let mut asked = asked(&line.global);
-        if let Some(name) = name {
-            asked.context = Some(name.to_owned());
-            asked.bootstrap = None;
-        }
-        let context = target::resolve(&asked, &paths)?;
-        let pins = Pins::load(&paths)?;
-        let sources = sources(&context, &pins, &paths)?;
+        let (context, pins, sources) = way_to(&line.global, name)?;
         Ok(Self { context, pins, sources })
     }
 

@@ -389,12 +389,7 @@ impl Engine {
             };
             if !there && (unchanged >= UNCHANGED || idle.elapsed() >= patience) {
                 let why = why(turn, &ran.exit, &sight, idle.elapsed());
-                self.stand(Wait {
-                    for_: DRIVER.to_owned(),
-                    why,
-                    until: None,
-                    gate: true,
-                })?;
+                self.stand_at(DRIVER, why)?;
             }
             if self.past(at).again {
                 self.go_on()?;
@@ -449,12 +444,7 @@ impl Engine {
             };
             match since.elapsed() >= GRACE {
                 false => self.wait_for(why),
-                true => self.stand(Wait {
-                    for_: VERSION.to_owned(),
-                    why,
-                    until: None,
-                    gate: true,
-                })?,
+                true => self.stand_at(VERSION, why)?,
             }
             if let Wish::Stop(stop) = self.pass(pace.next()).await? {
                 return Ok(Err(stop));

@@ -187,12 +187,7 @@ impl Engine {
             }
             match since.elapsed() >= VERIFIED {
                 false => self.wait_for(why),
-                true => self.stand(Wait {
-                    for_: VERIFY.to_owned(),
-                    why,
-                    until: None,
-                    gate: true,
-                })?,
+                true => self.stand_at(VERIFY, why)?,
             }
             if let Wish::Stop(stop) = self.pass(pace.next()).await? {
                 return Ok(End::Stopped(stop));
@@ -272,12 +267,7 @@ impl Engine {
                                     ran.exit,
                                     size(Some(extend.least_bytes))
                                 );
-                                self.stand(Wait {
-                                    for_: DRIVER.to_owned(),
-                                    why,
-                                    until: None,
-                                    gate: true,
-                                })?;
+                                self.stand_at(DRIVER, why)?;
                             } else {
                                 self.wait_for(note);
                             }
