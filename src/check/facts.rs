@@ -103,43 +103,11 @@ impl<'a> Facts<'a> {
 
     /// May every leader on these brokers move to another replica that is in sync and answers?
     pub fn gate_leaders_can_move(&self, from: &BTreeSet<BrokerId>) -> Gate {
-        let down = self.down();
-        let led: Vec<&PartitionRow> = self
-            .rows
-            .partitions
-            .iter()
+        let rows = self.rows.partitions.iter();
+        let led: Vec<&PartitionRow> = rows
             .filter(|row| row.leader.is_some_and(|id| from.contains(&id)))
             .collect();
-        let stuck: Vec<String> = led
-            .iter()
-            .filter(|row| !row.isr.iter().any(|id| !from.contains(id) && !down.contains(id)))
-            .map(|row| format!("{}-{}", row.topic, row.partition))
-            .collect();
-        match (led.len(), stuck.len()) {
-            (0, _) => Gate::new("leaders", Class::Hard, Verdict::Fail, "it leads nothing"),
-            (all, stuck) if stuck == all => Gate::none_of(
-                "isr",
-                Class::Hard,
-                &led_names(&led),
-                "",
-                "leaders have no other replica in sync",
-            ),
-            (all, 0) => Gate::new(
-                "isr",
-                Class::Hard,
-                Verdict::Pass,
-                format!("all {all} have another replica in sync"),
-            ),
-            (all, few) => Gate::new(
-                "isr",
-                Class::Hard,
-                Verdict::Warn,
-                format!(
-                    "{few} of {all} stay: no other replica in sync ({})",
-                    crate::plan::gate::few(&stuck)
-                ),
-            ),
-        }
+        gate_led_can_move(&led, from, &self.down())
     }
 
     /// Is each partition on this broker in sync on another broker that answers?
@@ -198,6 +166,40 @@ impl<'a> Facts<'a> {
                 )
             }
         }
+    }
+}
+
+/// The same where it is known what they lead and who is down.
+pub(super) fn gate_led_can_move(led: &[&PartitionRow], from: &BTreeSet<BrokerId>, down: &BTreeSet<BrokerId>) -> Gate {
+    let stuck: Vec<String> = led
+        .iter()
+        .filter(|row| !row.isr.iter().any(|id| !from.contains(id) && !down.contains(id)))
+        .map(|row| format!("{}-{}", row.topic, row.partition))
+        .collect();
+    match (led.len(), stuck.len()) {
+        (0, _) => Gate::new("leaders", Class::Hard, Verdict::Fail, "it leads nothing"),
+        (all, stuck) if stuck == all => Gate::none_of(
+            "isr",
+            Class::Hard,
+            &led_names(led),
+            "",
+            "leaders have no other replica in sync",
+        ),
+        (all, 0) => Gate::new(
+            "isr",
+            Class::Hard,
+            Verdict::Pass,
+            format!("all {all} have another replica in sync"),
+        ),
+        (all, few) => Gate::new(
+            "isr",
+            Class::Hard,
+            Verdict::Warn,
+            format!(
+                "{few} of {all} stay: no other replica in sync ({})",
+                crate::plan::gate::few(&stuck)
+            ),
+        ),
     }
 }
 

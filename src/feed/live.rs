@@ -24,6 +24,13 @@ const UNSTARTED: Duration = Duration::from_secs(1);
 /// Ages alone are published this often: less than half of the shortest cadence, so that no live cell looks old.
 const AGES: Duration = Duration::from_millis(900);
 
+/// What is asked for again before its time waits for so many times as long as the last answer took: when a hundred brokers come and
+/// go, each of them is a reason to ask for all partitions.
+const BREATH: u32 = 9;
+
+/// A wide cluster in which nothing happens is asked for what is much up to so many times more rarely.
+const STILL: u32 = 6;
+
 /// What steers the pollers from outside, and what they tell each other.
 #[derive(Debug)]
 pub(super) struct Control {
@@ -106,11 +113,14 @@ impl Control {
         }
     }
 
-    /// How long to leave a section alone after an answer.
-    fn pause_after(&self, job: Job, store: &Store) -> Duration {
+    /// How long to leave a section alone after so many answers that told nothing new, one after the other. A wide cluster is asked
+    /// more rarely for what is much, and where nothing happens more rarely still.
+    fn pause_after(&self, job: Job, store: &Store, still: u32) -> Duration {
         let pause = self.pause_of(job, store);
-        match job.section.is_bulk() {
-            true => pause.mul_f64(store.stretch()),
+        let stretch = store.stretch();
+        match job.section.is_bulk() && stretch > 1.0 {
+            true if suspects(job, store) => pause.mul_f64(stretch),
+            true => pause.mul_f64(stretch) * still.clamp(1, STILL),
             false => pause,
         }
     }
@@ -125,9 +135,7 @@ impl Control {
             Section::Offsets if self.focus.borrow().contains(&section) => cadence.offsets,
             Section::Offsets => cadence.offsets_unseen,
             // One that may have just stopped is looked at again soon.
-            Section::Groups if store.read(|snapshot| has_suspects(snapshot, job.broker)) => {
-                cadence.links.min(cadence.groups)
-            }
+            Section::Groups if suspects(job, store) => cadence.links.min(cadence.groups),
             Section::Groups => cadence.groups,
             // What they are about is not known yet; looking costs no request.
             Section::Backlogs if store.read(|snapshot| snapshot.backlogs.is_empty()) => cadence.groups.min(UNSTARTED),
@@ -189,6 +197,11 @@ impl Control {
 
 fn tempo(store: &Store) -> u32 {
     store.read(|snapshot| snapshot.cloud.clock_factor).max(1)
+}
+
+/// Whether it is asked about a group that is about to be found stuck.
+fn suspects(job: Job, store: &Store) -> bool {
+    job.section == Section::Groups && store.read(|snapshot| has_suspects(snapshot, job.broker))
 }
 
 /// Whether a group of this coordinator is about to be found stuck.
@@ -278,8 +291,9 @@ async fn poll(look: Look, control: Arc<Control>, job: Job) {
     let wake = control.enrol(job);
     let mut paused = control.paused.subscribe();
     let mut focus = control.focus.subscribe();
-    let usual = control.pause_after(job, &look.store);
+    let usual = control.pause_after(job, &look.store, 0);
     let mut backoff = Backoff::new(usual, control.longest_pause(job.section, usual));
+    let mut still = 0;
     loop {
         // Fails only when the feed is gone, and then this task is aborted anyway.
         let _ = paused.wait_for(|paused| !paused).await;
@@ -288,7 +302,12 @@ async fn poll(look: Look, control: Arc<Control>, job: Job) {
             let _ = focus.wait_for(|focus| focus.contains(&job.section)).await;
         }
         // Apart, because a thousand pollers that rest must not each hold the room for every kind of look.
+        let asked = Instant::now();
         let seen = Box::pin(look.at(job)).await;
+        // One that came back may answer at once.
+        let times = if seen.failed { 1 } else { BREATH };
+        let breath = Instant::now() + asked.elapsed() * times;
+        still = if seen.change > Change::Age { 0 } else { still + 1 };
         control.follow(job, seen);
         if job.section == Section::Topics
             && look
@@ -303,17 +322,18 @@ async fn poll(look: Look, control: Arc<Control>, job: Job) {
             Seen { failed: true, .. } => backoff.fail(),
             _ => {
                 backoff.succeed();
-                let usual = control.pause_after(job, &look.store);
+                let usual = control.pause_after(job, &look.store, still);
                 usual.mul_f64(0.9) + backoff.jitter(usual.mul_f64(0.1))
             }
         };
-        let until = Instant::now() + pause;
+        let mut until = Instant::now() + pause;
         loop {
             tokio::select! {
                 () = tokio::time::sleep_until(until) => break,
-                () = wake.notified() => break,
+                () = wake.notified() => until = until.min(breath),
                 Ok(()) = focus.changed() => {
                     if focus.borrow_and_update().contains(&job.section) {
+                        still = 0;
                         break;
                     }
                 }

@@ -19,7 +19,7 @@ pub struct Broker {
 /// How a broker answered the last ApiVersions round trip.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Link {
-    /// Milliseconds from request to answer on a warm connection.
+    /// Milliseconds from request to answer on a warm connection; of a feed the median of the last few, and at least 1.
     pub rtt_ms: f64,
     /// The software's own name and version where it can be told, for example from finalised features.
     pub release: Option<String>,

@@ -97,7 +97,7 @@ const REST_DRIFTING: u32 = 60;
 /// The same where nothing has changed, but time.
 const REST_AGEING: u32 = 150;
 /// Numbers that have moved on are shown after so long at the latest.
-const DRIFTING: Duration = Duration::from_secs(15);
+const DRIFTING: Duration = Duration::from_secs(30);
 /// Ages are counted again at most this often.
 const AGEING: Duration = Duration::from_secs(5);
 

@@ -18,6 +18,7 @@ use uuid::Uuid;
 use super::placement::Placer;
 use super::{Ask, Decide, Decision, State, config, election, reassignment};
 use crate::id::{NodeId, TopicId};
+use crate::image::property::Inherited;
 use crate::image::{Image, Partition, Record, Resource, Topic};
 
 type Refusal = (ErrorCode, String);
@@ -249,8 +250,9 @@ fn created(
 fn effective(state: &State, name: &str, given: &[(String, Option<String>)]) -> Vec<CreatableTopicConfigs> {
     const FROM_TOPIC: i8 = 1;
     let text = |value: &String| StrBytes::from_string(value.clone());
-    let entries = state.config.topic_entries(&state.image, name).into_iter();
+    let entries = Inherited::new(&state.config, &state.image).topic_entries(name, |_| true);
     entries
+        .into_iter()
         .map(|entry| {
             let set = given.iter().find(|(key, _)| key == entry.property.name);
             let (value, source) = match set {

@@ -12,9 +12,8 @@ use kafka_protocol::protocol::StrBytes;
 use super::broker_logger::{self, BROKER_LOGGER};
 use super::rights::config_object;
 use super::{Call, Context, Rights, refuse};
-use crate::image::Image;
 use crate::image::acl::Operation;
-use crate::image::property::{Config, Entry};
+use crate::image::property::{Config, Entry, Inherited};
 use crate::wire::ErrorCode;
 
 pub const VERSIONS: RangeInclusive<i16> = 1..=4;
@@ -35,6 +34,7 @@ pub async fn handle(
         request.include_synonyms,
         request.include_documentation && call.version >= 3,
     );
+    let mut inherited = Inherited::new(&cx.config, &image);
     let results = request.resources.into_iter().map(|asked| {
         let mut result = DescribeConfigsResult::default()
             .with_resource_type(asked.resource_type)
@@ -56,13 +56,11 @@ pub async fn handle(
             }
             return result;
         }
-        match entries(cx, &image, &asked) {
+        let keys = asked.configuration_keys.as_ref().filter(|keys| !keys.is_empty());
+        let wanted = |name: &str| keys.is_none_or(|keys| keys.iter().any(|key| key.as_str() == name));
+        match entries(cx, &mut inherited, &asked, &wanted) {
             Ok(entries) => {
-                let keys = asked.configuration_keys.as_ref();
-                let wanted = |entry: &Entry| {
-                    keys.is_none_or(|keys| keys.is_empty() || keys.iter().any(|key| key.as_str() == entry.name))
-                };
-                let shown = entries.into_iter().filter(wanted);
+                let shown = entries.into_iter().filter(|entry| wanted(&entry.name));
                 result.configs = shown
                     .map(|entry| described(entry, synonyms, docs, call.version))
                     .collect();
@@ -77,10 +75,17 @@ pub async fn handle(
     DescribeConfigsResponse::default().with_results(results.collect())
 }
 
-fn entries(cx: &Context, image: &Image, asked: &DescribeConfigsResource) -> Result<Vec<Entry>, (ErrorCode, String)> {
+/// At least the `wanted` ones.
+fn entries(
+    cx: &Context,
+    inherited: &mut Inherited<'_>,
+    asked: &DescribeConfigsResource,
+    wanted: impl Fn(&str) -> bool,
+) -> Result<Vec<Entry>, (ErrorCode, String)> {
     let name = asked.resource_name.as_str();
+    let image = inherited.image();
     match asked.resource_type {
-        TOPIC if image.topic_named(name).is_some() => Ok(cx.config.topic_entries(image, name)),
+        TOPIC if image.topic_named(name).is_some() => Ok(inherited.topic_entries(name, wanted)),
         TOPIC => Err((
             ErrorCode::UnknownTopicOrPartition,
             format!("The topic {name} does not exist."),

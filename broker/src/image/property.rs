@@ -16,7 +16,7 @@ use std::fmt;
 use std::net::IpAddr;
 
 pub use config::{Config, Role, TopicSettings, escaped};
-pub use effective::{Entry, Source};
+pub use effective::{Entry, Inherited, Source};
 pub use listener::{Listener, Protocol, listener_key, listener_property};
 pub use resource::client_match;
 

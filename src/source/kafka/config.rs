@@ -79,13 +79,14 @@ pub(super) async fn of_topics(pool: &Pool, topics: &[String], of: Of) -> Result<
         let (peer, response) = pool.ask_any(|_| request()).await?;
         let mut refusal = None;
         let mut answered = false;
-        for result in response.results {
+        for mut result in response.results {
+            // Most of what is told of ten thousand topics they inherit.
+            result
+                .configs
+                .retain(|entry| source(entry.config_source) == ConfigSource::Topic || entry.name.as_str() == ALWAYS);
             match read(peer.name(), result) {
                 Ok((topic, mut all)) => {
-                    all.retain(|config| config.source == ConfigSource::Topic || config.name == ALWAYS);
                     all.sort_by(|one, other| one.name.cmp(&other.name));
-                    // Most of what was told is not kept, nor is the room for it.
-                    all.shrink_to_fit();
                     configs.insert(topic, all);
                     answered = true;
                 }

@@ -48,7 +48,15 @@ pub(super) struct Pool {
     /// Controllers that are no brokers, by address.
     controllers: Mutex<BTreeMap<String, Arc<Peer>>>,
     /// By API key.
-    requests: Mutex<BTreeMap<i16, u64>>,
+    asked: Mutex<BTreeMap<i16, Asked>>,
+}
+
+/// What was asked of all brokers with one API.
+#[derive(Debug, Clone, Copy, Default)]
+struct Asked {
+    requests: u64,
+    /// How long the answer to a large question takes: the slowest, forgotten by a tenth with each answer.
+    takes: Duration,
 }
 
 /// One address and the connection to it.
@@ -99,7 +107,7 @@ impl Pool {
             seeds: seeds.collect(),
             brokers: Mutex::default(),
             controllers: Mutex::default(),
-            requests: Mutex::default(),
+            asked: Mutex::default(),
             security: target.security.clone(),
             config,
             deadlines,
@@ -162,8 +170,9 @@ impl Pool {
     }
 
     pub fn requests(&self) -> BTreeMap<String, u64> {
-        let counts = locked(&self.requests);
-        counts.iter().map(|(key, count)| (api_name(*key), *count)).collect()
+        let asked = locked(&self.asked);
+        let counts = asked.iter().map(|(key, asked)| (api_name(*key), asked.requests));
+        counts.collect()
     }
 
     /// How long a broker may wait for the controller before it answers us, a little less than we wait for it.
@@ -204,9 +213,11 @@ impl Pool {
         let version = common::<R>(&client, ours).map_err(|error| peer.error(error, &what))?;
         let _busy = Arc::clone(&peer.in_flight);
         self.count(R::KEY);
+        let began = Instant::now();
         let left = deadline.saturating_sub(started.elapsed());
         match client.ask_at(build(version), version, left).await {
             Ok(answer) => {
+                self.answered(R::KEY, began.elapsed());
                 peer.suspect.store(false, Ordering::Relaxed);
                 peer.served.store(true, Ordering::Relaxed);
                 Ok(answer)
@@ -260,7 +271,7 @@ impl Pool {
     where
         R: Request<Response: Send> + Send + Sync,
     {
-        let (peers, stagger) = self.candidates();
+        let (peers, stagger) = self.candidates(R::KEY);
         let build = &build;
         // Boxed: rustc cannot prove the bare closure's future `Send` for every lifetime.
         let attempt =
@@ -277,7 +288,7 @@ impl Pool {
     where
         R: Request<Response: Send> + Send + Sync,
     {
-        let (peers, stagger) = self.candidates();
+        let (peers, stagger) = self.candidates(R::KEY);
         let build = &build;
         let attempt = |peer: Arc<Peer>| {
             async move {
@@ -297,15 +308,16 @@ impl Pool {
     /// Sends a change to one broker. The next is tried only while it is certain that nobody got it.
     pub async fn tell<R: Request>(&self, build: impl FnOnce(i16) -> R) -> Result<(Arc<Peer>, R::Response), Error> {
         let deadline = self.deadlines.change;
-        let (peers, stagger) = self.candidates();
+        let (peers, stagger) = self.candidates(R::KEY);
         let attempt = |peer: Arc<Peer>| async move { self.connected(&peer, deadline, &api_name(R::KEY)).await }.boxed();
         let (peer, _) = hedged(peers, stagger, attempt).await?;
         let response = self.ask_at(&peer, R::VERSIONS, deadline, build).await?;
         Ok((peer, response))
     }
 
-    /// Everybody who may know, the likeliest first, and how long to wait for each.
-    fn candidates(&self) -> (Vec<Arc<Peer>>, Duration) {
+    /// Everybody who may know, the likeliest first, and how long to wait for the first of them: a broker that needs a second for all
+    /// of a wide cluster's partitions is not slow, and a second one would be kept as busy.
+    fn candidates(&self, key: i16) -> (Vec<Arc<Peer>>, Duration) {
         let mut peers: Vec<_> = locked(&self.brokers).values().cloned().collect();
         let known: BTreeSet<_> = peers.iter().map(|peer| peer.address.clone()).collect();
         peers.sort_by_key(|peer| peer.rank());
@@ -313,7 +325,12 @@ impl Pool {
         peers.extend(seeds.cloned());
         let stagger = match known.is_empty() {
             true => BOOTSTRAP_STAGGER,
-            false => self.deadlines.hedge,
+            false => {
+                let takes = locked(&self.asked)
+                    .get(&key)
+                    .map_or(Duration::ZERO, |asked| asked.takes);
+                self.deadlines.hedge.max(takes * 2)
+            }
         };
         (peers, stagger)
     }
@@ -352,7 +369,13 @@ impl Pool {
     }
 
     fn count(&self, key: i16) {
-        *locked(&self.requests).entry(key).or_default() += 1;
+        locked(&self.asked).entry(key).or_default().requests += 1;
+    }
+
+    fn answered(&self, key: i16, took: Duration) {
+        let mut asked = locked(&self.asked);
+        let takes = &mut asked.entry(key).or_default().takes;
+        *takes = took.max(takes.mul_f64(0.9));
     }
 }
 
@@ -520,10 +543,11 @@ impl Peer {
     }
 }
 
-/// Tries the peers in order, the next one whenever one fails or `stagger` has passed; the first answer wins.
+/// Tries the peers in order, the next one whenever one fails or the wait is over; the first answer wins. Each wait is twice the
+/// one before: where all are slow, asking more of them makes them slower.
 async fn hedged<'a, T>(
     peers: Vec<Arc<Peer>>,
-    stagger: Duration,
+    mut stagger: Duration,
     attempt: impl Fn(Arc<Peer>) -> BoxFuture<'a, Result<T, Error>>,
 ) -> Result<(Arc<Peer>, T), Error> {
     let mut waiting = peers.into_iter();
@@ -554,7 +578,7 @@ async fn hedged<'a, T>(
                     failures.push(error);
                 }
             },
-            () = tokio::time::sleep(stagger), if waiting.len() > 0 => {}
+            () = tokio::time::sleep(stagger), if waiting.len() > 0 => stagger *= 2,
         }
     }
 }

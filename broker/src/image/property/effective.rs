@@ -1,7 +1,7 @@
 //! Which value of a property is in force, where it comes from, and what else it could have been.
 
 use std::borrow::Cow;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Config, Property, Scope, broker, listener_property, resource, topic};
 use crate::id::NodeId;
@@ -35,21 +35,46 @@ pub struct Entry {
 /// A place where a value is set: name, value, source.
 type Set = (Cow<'static, str>, Option<String>, Source);
 
-impl Config {
-    /// All configs of a topic; of one that does not exist, what it would get.
-    pub fn topic_entries(&self, image: &Image, name: &str) -> Vec<Entry> {
-        let resource = Resource::Topic(name.to_owned());
-        topic::TABLE
-            .iter()
-            .map(|property| {
-                let set = image.config(&resource, property.name);
-                let own = set.map(|value| (property.name.into(), Some(value.to_owned()), Source::Topic));
-                let synonyms: Vec<_> = own.into_iter().chain(self.inherited(image, property)).collect();
-                entry(property.name.into(), property, synonyms, false)
-            })
-            .collect()
+/// What topics get from the brokers' properties, worked out once for all topics that are asked about together.
+pub struct Inherited<'a> {
+    config: &'a Config,
+    image: &'a Image,
+    known: BTreeMap<&'static str, Vec<Set>>,
+}
+
+impl<'a> Inherited<'a> {
+    pub fn new(config: &'a Config, image: &'a Image) -> Self {
+        Self {
+            config,
+            image,
+            known: BTreeMap::new(),
+        }
     }
 
+    pub fn image(&self) -> &'a Image {
+        self.image
+    }
+
+    fn of(&mut self, property: &'static Property) -> &[Set] {
+        let known = self.known.entry(property.name);
+        known.or_insert_with(|| self.config.inherited(self.image, property))
+    }
+
+    /// The `wanted` configs of a topic; of one that does not exist, what it would get.
+    pub fn topic_entries(&mut self, name: &str, wanted: impl Fn(&str) -> bool) -> Vec<Entry> {
+        let resource = Resource::Topic(name.to_owned());
+        let entries = topic::TABLE.iter().filter(|property| wanted(property.name));
+        let entries = entries.map(|property| {
+            let set = self.image.config(&resource, property.name);
+            let own = set.map(|value| (property.name.into(), Some(value.to_owned()), Source::Topic));
+            let synonyms: Vec<_> = own.into_iter().chain(self.of(property).iter().cloned()).collect();
+            entry(property.name.into(), property, synonyms, false)
+        });
+        entries.collect()
+    }
+}
+
+impl Config {
     /// All configs of a group, also of one that does not exist.
     pub fn group_entries(&self, image: &Image, name: &str) -> Vec<Entry> {
         let of = Resource::Group(name.to_owned());
@@ -225,7 +250,8 @@ mod tests {
             config.topic_value(&image, "orders", "retention.ms").as_deref(),
             Some("7200000")
         );
-        let entries = config.topic_entries(&image, "orders");
+        let entries = Inherited::new(&config, &image).topic_entries("orders", |key| key != "flush.ms");
+        assert!(entries.iter().all(|entry| entry.name != "flush.ms"));
         let entry = entries
             .iter()
             .find(|entry| entry.property.name == "retention.ms")
