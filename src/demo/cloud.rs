@@ -76,7 +76,7 @@ struct State {
     tokens: BTreeMap<String, String>,
     commands: ssm::Commands,
     names: dns::Names,
-    requests: u64,
+    requests: BTreeMap<String, u64>,
     asked: VecDeque<Asked>,
 }
 
@@ -131,7 +131,7 @@ impl Simulation {
             tokens: BTreeMap::new(),
             commands: ssm::Commands::default(),
             names: dns::Names::default(),
-            requests: 0,
+            requests: BTreeMap::new(),
             asked: VecDeque::new(),
         };
         let shared = Shared {
@@ -288,9 +288,9 @@ impl Handle {
         });
     }
 
-    /// Requests answered so far, refused ones included.
-    pub fn requests(&self) -> u64 {
-        self.state().requests
+    /// Requests answered so far by operation, refused ones included.
+    pub fn requests(&self) -> BTreeMap<String, u64> {
+        self.state().requests.clone()
     }
 
     /// By the cloud's own clock.

@@ -64,6 +64,9 @@ mod presets;
 #[cfg(test)]
 mod pty;
 #[cfg(test)]
+#[cfg(feature = "aws")]
+mod rates;
+#[cfg(test)]
 mod records;
 #[cfg(test)]
 mod restarts;

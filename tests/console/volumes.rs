@@ -10,15 +10,18 @@ use serde_json::{Value, json};
 use super::PATIENCE;
 use super::operations::{Desk, LOOK, Screen};
 
-struct Rig {
-    demo: Demo,
-    desk: Desk,
+/// So many times as fast as AWS.
+pub(super) const TEMPO: u32 = 60;
+
+pub(super) struct Rig {
+    pub(super) demo: Demo,
+    pub(super) desk: Desk,
 }
 
 impl Rig {
-    /// EC2's minutes pass sixty times as fast.
-    async fn start() -> Self {
-        let demo = Demo::start_at_tempo(None, None, 60).await.unwrap();
+    /// EC2's minutes are seconds.
+    pub(super) async fn start() -> Self {
+        let demo = Demo::start_at_tempo(None, None, TEMPO).await.unwrap();
         let desk = Desk::in_demo(&demo);
         Self { demo, desk }
     }
@@ -40,7 +43,7 @@ impl Rig {
     }
 
     /// Waits until AWS's plane has told of the volume what is wanted.
-    async fn shows(&self, volume: &str, wanted: impl Fn(&Value) -> bool) -> Value {
+    pub(super) async fn shows(&self, volume: &str, wanted: impl Fn(&Value) -> bool) -> Value {
         let started = Instant::now();
         loop {
             let shown = self.desk.json(&format!("volume show {volume}")).await;
@@ -54,12 +57,12 @@ impl Rig {
     }
 }
 
-fn volume(broker: i32) -> String {
+pub(super) fn volume(broker: i32) -> String {
     let fleet = Fleet::of_brokers(6, 1, |_| String::new(), 0);
     fleet.machines[broker as usize - 1].disks[1].id.clone()
 }
 
-fn instance(broker: i32) -> String {
+pub(super) fn instance(broker: i32) -> String {
     let fleet = Fleet::of_brokers(6, 1, |_| String::new(), 0);
     fleet.machines[broker as usize - 1].id.clone()
 }

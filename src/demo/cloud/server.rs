@@ -248,8 +248,8 @@ async fn route_53(handle: &Handle, operation: &str, uri: &hyper::Uri, body: &[u8
 async fn begin(handle: &Handle, operation: &str) -> String {
     let number = {
         let mut state = handle.state();
-        state.requests += 1;
-        state.requests
+        *state.requests.entry(operation.to_owned()).or_default() += 1;
+        state.requests.values().sum::<u64>()
     };
     let delay = handle.shared.faults.borrow().delay(operation);
     if delay > 0 {
