@@ -13,6 +13,7 @@ mod context;
 mod cost;
 mod dashboard;
 pub mod demo;
+mod direct;
 mod dns;
 mod exit;
 mod facts;

@@ -290,7 +290,7 @@ impl Command {
             Self::Feature(verb) => verb.change().is_some(),
             Self::Acl(verb) => matches!(verb, acl::Verb::Apply { .. }),
             Self::Transaction(verb) => verb.change().is_some(),
-            Self::Reassign(verb) => matches!(verb, reassign::Verb::Plan(_)),
+            Self::Reassign(verb) => matches!(verb, reassign::Verb::Plan(_) | reassign::Verb::Cancel { .. }),
             Self::Restart(verb) => matches!(verb, restart::Verb::Plan(_)),
             Self::Broker(verb) => verb.change().is_some(),
             Self::Volume(verb) => verb.change().is_some(),

@@ -55,7 +55,6 @@ pub use folder::Folder;
 pub use ground::Ground;
 pub use journal::{Entry, Event, Journal, Log, Told};
 pub use leader::saved_order;
-pub use reassign::{Cancelled, cancel_any};
 pub use status::{Phase, Progress, Status, StepState, Wait};
 pub use step::Secrets;
 

@@ -192,6 +192,11 @@ pub enum Step {
     Reassign {
         moves: Vec<Move>,
     },
+    /// Sends back what is in flight, whoever started it: from where each partition goes to where it was. Done when none is
+    /// in flight any more.
+    CancelReassign {
+        moves: Vec<Move>,
+    },
     /// Elects leaders; done when each partition is led as wanted.
     Elect {
         leads: Vec<Lead>,

@@ -9,7 +9,7 @@ use super::exit::{Exit, Failure, say};
 use super::operation as shapes;
 use super::output::{self, duration};
 use crate::command::{Line, Output};
-use crate::operation::client::Client;
+use crate::operation::client::{self, Client};
 use crate::operation::{Error, Folder, Id, Phase, Status, StepState};
 use crate::plan::summary;
 
@@ -93,21 +93,17 @@ pub async fn follow(line: &Line, folder: &Folder, id: &Id, mut client: Client, s
 /// The status once the engine that stopped talking is gone: a process that was killed holds its journal for a moment more.
 pub async fn settled(folder: &Folder, id: &Id) -> Result<Status, Failure> {
     const PATIENCE: Duration = Duration::from_secs(3);
-    const LOOK: Duration = Duration::from_millis(20);
-    let began = Instant::now();
-    loop {
+    let look = || async {
         let status = folder.status(id)?;
-        if status.phase.is_over() || status.is_orphaned() {
-            return Ok(status);
-        }
-        if began.elapsed() >= PATIENCE {
-            let log = folder.log(id).display().to_string();
-            return Err(Failure::partial(format!(
-                "operation {id} has an engine that does not answer; its log is {log}"
-            )));
-        }
-        tokio::time::sleep(LOOK).await;
-    }
+        Ok::<_, Failure>((status.phase.is_over() || status.is_orphaned()).then_some(status))
+    };
+    let stuck = || {
+        let log = folder.log(id).display().to_string();
+        Failure::partial(format!(
+            "operation {id} has an engine that does not answer; its log is {log}"
+        ))
+    };
+    client::until(PATIENCE, look).await?.ok_or_else(stuck)
 }
 
 /// The operation as the answer, and what its state means to a script.

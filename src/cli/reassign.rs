@@ -1,26 +1,19 @@
 //! `azimuth reassign …`
 
 use std::collections::BTreeSet;
-use std::time::{Duration, Instant};
 
 use super::change::{self, Files, Wish};
-use super::exit::{Exit, Failure, say};
-use super::facts::{self, gather};
+use super::exit::{Exit, Failure};
+use super::facts::gather;
 use super::output::{Answer, Column, Field, Rank, bytes, duration, mb_per_second, percent};
-use super::{consent, print};
+use super::print;
 use crate::command::Line;
 use crate::command::reassign::Verb;
 use crate::feed::Section;
-use crate::model::reassignment::Reassignment;
+use crate::model::BrokerId;
 use crate::model::row::reassignment::{Hold, ReassignmentRow};
-use crate::model::{BrokerId, Moment, Snapshot};
-use crate::operation::cancel_any;
-use crate::operation::direct::{Act, Direct};
 use crate::plan::Kind;
 use crate::plan::intent::Intent;
-
-/// Between two looks whether what was cancelled is gone.
-const LOOK: Duration = Duration::from_millis(300);
 
 pub async fn run(line: &Line, verb: &Verb) -> Result<Exit, Failure> {
     match verb {
@@ -67,7 +60,12 @@ pub async fn run(line: &Line, verb: &Verb) -> Result<Exit, Failure> {
                 None => Ok(answer.exit()),
             }
         }
-        Verb::Cancel { names, all } => cancel(line, names, *all).await,
+        Verb::Cancel { overrides, .. } => {
+            let intent = verb
+                .cancel()
+                .ok_or_else(|| Failure::usage("name what is to be cancelled, or --all"))?;
+            change::carry_out(line, intent, overrides).await
+        }
     }
 }
 
@@ -105,122 +103,6 @@ async fn list(line: &Line) -> Result<Answer, Failure> {
 
 fn rows(moves: &[ReassignmentRow]) -> Answer {
     Answer::list(COLUMNS, moves, "partition", ReassignmentRow::name)
-}
-
-/// Cancels what is in flight and waits until it is gone.
-async fn cancel(line: &Line, names: &[String], all: bool) -> Result<Exit, Failure> {
-    let global = &line.global;
-    if global.from.is_some() {
-        return Err(Failure::usage("a capture cannot be changed; leave out --from"));
-    }
-    let started = Instant::now();
-    let ground = change::ground(global)?;
-    let flying = in_flight(line).await?;
-    let named = |one: &&Reassignment| {
-        let partition = format!("{}:{}", one.topic, one.partition);
-        all || names.iter().any(|name| *name == one.topic || *name == partition)
-    };
-    let chosen: Vec<(String, i32)> = flying
-        .moves
-        .iter()
-        .filter(named)
-        .map(|one| (one.topic.clone(), one.partition))
-        .collect();
-    if chosen.is_empty() {
-        return Err(Failure::new(
-            Exit::No,
-            "nothing that was named is being reassigned; azimuth reassign list",
-        ));
-    }
-    let list: Vec<String> = chosen
-        .iter()
-        .map(|(topic, partition)| format!("{topic}:{partition}"))
-        .collect();
-    let what = format!(
-        "cancel the reassignment of {}; they go back to where they were",
-        list.join(", ")
-    );
-    let rule = ground.rule(&flying.cluster_id)?;
-    if consent::ask_why(global, &rule, &what)? == consent::Permit::DryRun {
-        say(&format!("would {what}"));
-        return Ok(Exit::Done);
-    }
-    let act = Act {
-        kind: Kind::ReassignCancel,
-        what,
-        scope: Some("data"),
-        context: &ground.context.name,
-        reason: global.reason.clone(),
-    };
-    let folder = ground.folder(&flying.cluster_id)?;
-    let direct = Direct::begin(&folder, &flying.snapshot, act, Moment::now())?;
-    let told = match cancel_any(&ground.sources, &chosen).await {
-        Ok(told) => told,
-        Err(error) => {
-            direct.failed(error.to_string())?;
-            return Err(error.into());
-        }
-    };
-    let refused: Vec<String> = told
-        .iter()
-        .filter_map(|one| Some(format!("{}:{}: {}", one.topic, one.partition, one.refused.as_ref()?)))
-        .collect();
-    if let Err(left) = gone(line, &chosen, started).await? {
-        direct.failed(left.clone())?;
-        return Err(Failure::partial(format!("{left}; azimuth reassign list")));
-    }
-    let done = told.len() - refused.len();
-    let answer = format!("cancelled {done} of {} reassignments", told.len());
-    match refused.is_empty() {
-        true => direct.done(answer.clone())?,
-        false => direct.failed(format!("{answer}: {}", refused.join("; ")))?,
-    }
-    let answer = format!("{answer}\n");
-    let printed = super::printed(std::io::Write::write_all(&mut super::out::stdout(), answer.as_bytes()))?;
-    match refused.is_empty() {
-        true => Ok(printed),
-        false => Err(Failure::new(Exit::PartWay, refused.join("\n"))),
-    }
-}
-
-/// Waits until none of these is in flight; `Err` names those that still are when the time is up.
-async fn gone(line: &Line, chosen: &[(String, i32)], started: Instant) -> Result<Result<(), String>, Failure> {
-    let deadline = facts::patience(&line.global);
-    loop {
-        let left = in_flight(line).await?;
-        let still = left.moves.iter().filter(|one| {
-            chosen
-                .iter()
-                .any(|(topic, p)| *topic == one.topic && *p == one.partition)
-        });
-        let still: Vec<String> = still.map(|one| format!("{}:{}", one.topic, one.partition)).collect();
-        if still.is_empty() {
-            return Ok(Ok(()));
-        }
-        if started.elapsed() >= deadline {
-            return Ok(Err(format!("still in flight: {}", still.join(", "))));
-        }
-        tokio::time::sleep(LOOK).await;
-    }
-}
-
-struct Flying {
-    cluster_id: String,
-    moves: Vec<Reassignment>,
-    snapshot: Snapshot,
-}
-
-async fn in_flight(line: &Line) -> Result<Flying, Failure> {
-    let facts = gather(line, &[Section::Cluster, Section::Reassignments]).await?;
-    let cluster = facts.snapshot.cluster.get();
-    let cluster = cluster.ok_or_else(|| Failure::partial(facts.snapshot.cluster.problem().unwrap_or_default()))?;
-    let moves = facts.snapshot.reassignments.get().cloned();
-    let unseen = || Failure::partial(facts.snapshot.reassignments.problem().unwrap_or_default());
-    Ok(Flying {
-        cluster_id: cluster.id.clone(),
-        moves: moves.ok_or_else(unseen)?,
-        snapshot: facts.snapshot,
-    })
 }
 
 /// Everything that a move holds: what it has and what is being added.

@@ -719,10 +719,12 @@ impl Random {
             3 => reassign::Verb::Cancel {
                 names: Vec::new(),
                 all: true,
+                overrides: self.gates(),
             },
             _ => reassign::Verb::Cancel {
                 names: self.some(1, Self::text),
                 all: false,
+                overrides: self.gates(),
             },
         }
     }

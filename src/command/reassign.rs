@@ -7,7 +7,8 @@ use clap::{Args, Subcommand};
 use super::schedule::When;
 use super::value::{Assignment, Brokers, DirName, Rate, Size, Swap, Time, gate, topics};
 use super::words::Words;
-use crate::plan::reassign::{Goal, MaxRate, Measure, Target, Wish, parse};
+use crate::plan::intent;
+use crate::plan::reassign::{Cancel, Goal, MaxRate, Measure, Target, Wish, parse};
 
 /// What can be done about where replicas are.
 #[expect(
@@ -67,6 +68,9 @@ Examples:
         /// Everything in flight
         #[arg(long)]
         all: bool,
+        /// Go on against these gates; needs --reason
+        #[arg(long = "override", value_name = "GATE", value_delimiter = ',', value_parser = gate)]
+        overrides: Vec<String>,
     },
 }
 
@@ -193,8 +197,21 @@ impl Verb {
                     .list("--override", overrides),
             ),
             Self::List => Words::new(&["reassign", "list"]),
-            Self::Cancel { names, all } => Words::new(&["reassign", "cancel"]).names(names).flag("--all", *all),
+            Self::Cancel { names, all, overrides } => Words::new(&["reassign", "cancel"])
+                .names(names)
+                .flag("--all", *all)
+                .list("--override", overrides),
         }
+    }
+
+    /// What it sends back; `None` of another verb.
+    pub fn cancel(&self) -> Option<intent::Intent> {
+        let wish = match self {
+            Self::Cancel { all: true, .. } => Cancel::All,
+            Self::Cancel { names, .. } => Cancel::Named(names.clone()),
+            _ => return None,
+        };
+        Some(intent::Intent::CancelReassign(wish))
     }
 }
 

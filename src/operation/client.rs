@@ -14,7 +14,26 @@ use super::{Error, Id, Who};
 
 /// How long an engine may take to answer what it is asked.
 const ANSWER: Duration = Duration::from_secs(5);
+/// Between two looks.
 const LOOK: Duration = Duration::from_millis(20);
+
+/// Looks at an engine that starts or ends until there is something to tell of it; `None` when that takes longer than
+/// `patience`. An engine says nothing of either: its process, its socket and its journal do.
+pub async fn until<T, E, F>(patience: Duration, mut look: impl FnMut() -> F) -> Result<Option<T>, E>
+where
+    F: Future<Output = Result<Option<T>, E>>,
+{
+    let began = Instant::now();
+    loop {
+        if let Some(found) = look().await? {
+            return Ok(Some(found));
+        }
+        if began.elapsed() >= patience {
+            return Ok(None);
+        }
+        sleep(LOOK).await;
+    }
+}
 
 /// A connection to one operation's engine. Dropping it leaves the operation alone.
 #[derive(Debug)]
@@ -30,19 +49,19 @@ impl Client {
     /// # Errors
     /// [`Error::Dead`] with what the journal says when no engine listens.
     pub async fn connect(folder: &Folder, id: &Id) -> Result<Self, Error> {
-        let began = Instant::now();
-        loop {
+        let look = || async {
             if let Some(client) = Self::reach(folder, id).await {
-                return Ok(client);
+                return Ok(Some(Some(client)));
             }
             let status = folder.status(id)?;
-            if !status.alive || status.phase.is_over() || began.elapsed() >= START {
-                return Err(Error::Dead {
-                    id: id.clone(),
-                    what: status.summary(),
-                });
-            }
-            sleep(LOOK).await;
+            Ok::<_, Error>((!status.alive || status.phase.is_over()).then_some(None))
+        };
+        match until(START, look).await?.flatten() {
+            Some(client) => Ok(client),
+            None => Err(Error::Dead {
+                id: id.clone(),
+                what: folder.status(id)?.summary(),
+            }),
         }
     }
 

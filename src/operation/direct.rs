@@ -5,7 +5,6 @@
 //! nobody else knows what was to be written.
 
 use super::journal::{Event, Journal};
-use super::lock::Lock;
 use super::{Error, Folder, Id, Who};
 use crate::model::{Moment, Snapshot};
 use crate::plan::schedule::Schedule;
@@ -16,7 +15,6 @@ use crate::plan::{Kind, Plan, Step, Undo};
 pub struct Direct {
     journal: Journal,
     id: Id,
-    _lock: Option<Lock>,
 }
 
 /// What is to be done, and why.
@@ -25,8 +23,6 @@ pub struct Act<'a> {
     pub kind: Kind,
     /// A sentence such as `write a record to orders`. Nothing of what is written is in it.
     pub what: String,
-    /// The lock scope that it needs for itself; records are written by many at once.
-    pub scope: Option<&'static str>,
     pub context: &'a str,
     pub reason: Option<String>,
 }
@@ -35,12 +31,11 @@ impl Direct {
     /// Writes down what is about to be done; only then it may be asked for.
     ///
     /// # Errors
-    /// [`Error::Locked`] with the holder, when the journal cannot be written, or the cluster is not known.
+    /// When the journal cannot be written, or the cluster is not known.
     pub fn begin(folder: &Folder, snapshot: &Snapshot, act: Act<'_>, now: Moment) -> Result<Self, Error> {
         let Act {
             kind,
             what,
-            scope,
             context,
             reason,
         } = act;
@@ -56,9 +51,6 @@ impl Direct {
         let id = Id::random();
         let by = Who::me();
         folder.prepare()?;
-        let lock = scope
-            .map(|scope| Lock::take(&folder.locks(), scope, &id, &by))
-            .transpose()?;
         folder.make(&id)?;
         let begun = Event::Begun {
             plan: Box::new(plan),
@@ -70,11 +62,7 @@ impl Direct {
         let mut journal = Journal::create(&folder.journal(&id), begun, now)?;
         journal.append(Event::Engine { by }, now)?;
         journal.append(Event::Step { step: 0 }, now)?;
-        Ok(Self {
-            journal,
-            id,
-            _lock: lock,
-        })
+        Ok(Self { journal, id })
     }
 
     pub fn id(&self) -> &Id {
@@ -123,7 +111,6 @@ mod tests {
         let act = || Act {
             kind: Kind::RecordSend,
             what: "write a record to orders".into(),
-            scope: None,
             context: "dev",
             reason: Some("a test".into()),
         };

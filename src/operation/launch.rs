@@ -5,12 +5,11 @@ use std::io::Read as _;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::process::Stdio;
-use std::time::Duration;
 
 use tokio::io::AsyncWriteExt as _;
 use tokio::process::Command;
 
-use super::client::Client;
+use super::client::{self, Client};
 use super::folder::{self, Folder, START};
 use super::journal::{Ask, Event, Journal};
 use super::lock::{self, Lock};
@@ -18,8 +17,6 @@ use super::{Error, Id, Secrets, Who, pace};
 use crate::model::Moment;
 use crate::plan::Plan;
 use crate::plan::schedule::Schedule;
-
-const LOOK: Duration = Duration::from_millis(20);
 
 /// An operation to begin.
 #[derive(Debug, Clone)]
@@ -169,34 +166,34 @@ pub async fn start(folder: &Folder, id: &Id, route: &Route) -> Result<Client, Er
         // An engine that ended before it read them says why in its log.
         let _ = tokio::time::timeout(START, pipe.write_all(told.as_bytes())).await;
     }
-    let listening = async {
-        loop {
-            if let Some(client) = Client::reach(folder, id).await {
-                return Ok(client);
+    let look = || {
+        // A short operation may be over before we look, and a bad one may be over at once.
+        let ended = matches!(child.try_wait(), Ok(Some(_)));
+        async move {
+            match Client::reach(folder, id).await {
+                None if ended => Err(over(folder, id)?),
+                listening => Ok(listening),
             }
-            // A short operation may be over before we look, and a bad one may be over at once.
-            if let Ok(Some(_)) = child.try_wait() {
-                let status = folder.status(id)?;
-                return Err(match status.phase.is_over() {
-                    true => Error::Over {
-                        id: id.clone(),
-                        phase: status.phase,
-                    },
-                    false => Error::Dead {
-                        id: id.clone(),
-                        what: last_words(folder, id),
-                    },
-                });
-            }
-            tokio::time::sleep(LOOK).await;
         }
     };
-    let late = Error::NotStarted {
+    let late = || Error::NotStarted {
         id: id.clone(),
         seconds: START.as_secs(),
         log: folder.log(id),
     };
-    tokio::time::timeout(START, listening).await.unwrap_or(Err(late))
+    client::until(START, look).await?.ok_or_else(late)
+}
+
+/// Why an engine that has ended does not listen.
+fn over(folder: &Folder, id: &Id) -> Result<Error, Error> {
+    let (id, phase) = (id.clone(), folder.status(id)?.phase);
+    Ok(match phase.is_over() {
+        true => Error::Over { id, phase },
+        false => Error::Dead {
+            what: last_words(folder, &id),
+            id,
+        },
+    })
 }
 
 /// This program as an engine, with what it is to hear on stdin.

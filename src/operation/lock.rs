@@ -29,6 +29,7 @@ const CATCH_UP: &str = "catch-up";
 pub fn scopes(plan: &Plan) -> Vec<String> {
     let scope = |step: &Step| match step {
         Step::Reassign { .. }
+        | Step::CancelReassign { .. }
         | Step::Elect { .. }
         | Step::SetThrottle { .. }
         | Step::ClearThrottle { .. }

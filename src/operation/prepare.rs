@@ -203,6 +203,10 @@ pub async fn look(sources: &Sources, intent: &Intent, deadline: Duration) -> Sna
             let needs = needs(&[Section::Cluster, Section::Topics, Section::Groups, Section::Offsets]);
             feed::collect_rates(sources, &needs, deadline, APART).await
         }
+        Intent::CancelReassign(_) => {
+            let needs = needs(&[Section::Cluster, Section::Topics, Section::Reassignments]);
+            feed::collect(sources, &needs, deadline).await
+        }
         Intent::AbortTransaction(_) => {
             let needs = needs(&[Section::Cluster, Section::Topics, Section::Transactions]);
             feed::collect(sources, &needs, deadline).await

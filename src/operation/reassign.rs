@@ -6,7 +6,6 @@ use std::time::Duration;
 use futures::future::join_all;
 use tokio::time::Instant;
 
-use crate::feed::Sources;
 use crate::model::BrokerId;
 use crate::model::logdir::LogDir;
 use crate::model::reassignment::Reassignment;
@@ -16,7 +15,6 @@ use crate::plan::throttle::per_second;
 use crate::source;
 use crate::source::kafka::{self, Kafka};
 
-use super::Error;
 use super::status::Progress;
 use super::step::{Act, Seen, act_of, is_passing};
 
@@ -178,35 +176,98 @@ async fn astray(kafka: &Kafka, topics: &[Topic], waiting: &[&Move]) -> Result<Op
     Ok((!lost.is_empty()).then(|| format!("{} is no longer being moved; somebody cancelled it", lost.join(", "))))
 }
 
-/// Cancels reassignments in flight, whoever started them, and tells what became of each. What Azimuth itself carries out
-/// is aborted, not cancelled: whoever calls this holds the lock of `data`.
-///
-/// # Errors
-/// When nobody could be asked.
-pub async fn cancel_any(sources: &Sources, partitions: &[(String, i32)]) -> Result<Vec<Cancelled>, Error> {
-    let cancels: Vec<kafka::Move> = partitions
+/// What of `moves`, which lead from where each was seen to go to where it was, is still on that way.
+fn unsent<'a>(flying: &'a [Reassignment], moves: &[Move]) -> (Vec<&'a Reassignment>, Vec<String>) {
+    let of = |r: &Reassignment| moves.iter().find(|m| m.topic == r.topic && m.partition == r.partition);
+    let named: Vec<(&Reassignment, &Move)> = flying.iter().filter_map(|r| Some((r, of(r)?))).collect();
+    let (same, other): (Vec<_>, Vec<_>) = named.into_iter().partition(|(r, m)| set(&target(r)) == set(&m.from));
+    let told = |(r, m): (&Reassignment, &Move)| format!("{} goes to {:?} by now", m.name(), target(r));
+    (
+        same.into_iter().map(|(r, _)| r).collect(),
+        other.into_iter().map(told).collect(),
+    )
+}
+
+/// Cancels what is in flight as it was seen, whoever started it. What has ended meanwhile is left as it is, and what goes
+/// elsewhere by now was never meant.
+pub(super) async fn send_back(kafka: &Kafka, moves: &[Move]) -> Act {
+    let flying = match kafka.reassignments().await {
+        Ok(flying) => flying,
+        Err(error) => return act_of(error),
+    };
+    let (left, other) = unsent(&flying, moves);
+    if !other.is_empty() {
+        return Act::Refused(format!("somebody else changed it: {}", other.join("; ")));
+    }
+    if left.is_empty() {
+        return Act::Asked;
+    }
+    let cancels: Vec<kafka::Move> = left
         .iter()
-        .map(|(topic, partition)| kafka::Move {
-            topic: topic.clone(),
-            partition: *partition,
+        .map(|r| kafka::Move {
+            topic: r.topic.clone(),
+            partition: r.partition,
             replicas: None,
         })
         .collect();
-    let outcomes = sources.kafka.alter_partition_reassignments(&cancels).await?;
-    let told = |((topic, partition), outcome): ((String, i32), Result<(), source::Error>)| Cancelled {
-        topic,
-        partition,
-        refused: outcome.err().map(|error| error.to_string()),
-    };
-    Ok(outcomes.into_iter().map(told).collect())
+    match kafka.alter_partition_reassignments(&cancels).await {
+        Err(error) => act_of(error),
+        Ok(outcomes) => {
+            // One that has ended since the look is an error, and is in flight no more.
+            let still = kafka.reassignments().await.unwrap_or(flying);
+            let (left, _) = unsent(&still, moves);
+            let is_left = |topic: &str, partition| left.iter().any(|r| r.topic == topic && r.partition == partition);
+            let failed: Vec<(String, source::Error)> = outcomes
+                .into_iter()
+                .filter(|((topic, partition), _)| is_left(topic, *partition))
+                .filter_map(|((topic, partition), outcome)| Some((format!("{topic}-{partition}"), outcome.err()?)))
+                .collect();
+            let told: Vec<String> = failed.iter().map(|(name, error)| format!("{name}: {error}")).collect();
+            match failed.iter().all(|(_, error)| is_passing(error)) {
+                _ if failed.is_empty() => Act::Asked,
+                true => Act::Later(told.join("; ")),
+                false => Act::Refused(told.join("; ")),
+            }
+        }
+    }
 }
 
-/// What became of cancelling one reassignment.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Cancelled {
-    pub topic: String,
-    pub partition: i32,
-    pub refused: Option<String>,
+/// Whether nothing of it is in flight any more, on the way that was seen.
+pub(super) async fn is_back(kafka: &Kafka, moves: &[Move], step: usize) -> Seen {
+    let flying = match kafka.reassignments().await {
+        Ok(flying) => flying,
+        Err(error) => return Seen::Unknown(error.to_string()),
+    };
+    let (left, _) = unsent(&flying, moves);
+    if let Some(first) = left.first() {
+        return Seen::Waiting(Progress {
+            step,
+            done: (moves.len() - left.len()) as u32,
+            total: moves.len() as u32,
+            note: format!("{}-{} is still in flight", first.topic, first.partition),
+            ..Progress::default()
+        });
+    }
+    let topics = match kafka.topics().await {
+        Ok(topics) => topics,
+        Err(error) => return Seen::Unknown(error.to_string()),
+    };
+    let is = |m: &&Move, wanted: &[BrokerId]| find(&topics, m).is_some_and(|p| set(&p.replicas) == set(wanted));
+    let back = moves.iter().filter(|m| is(m, &m.to)).count();
+    let arrived: Vec<String> = moves.iter().filter(|m| is(m, &m.from)).map(Move::name).collect();
+    let lost = |m: &&Move| !is(m, &m.to) && !is(m, &m.from);
+    if let Some(lost) = moves.iter().find(lost) {
+        // Brokers learn of the end one after the other; when it stays so, somebody has moved it meanwhile.
+        return Seen::Astray(format!(
+            "{} is neither where it was nor where it was going",
+            lost.name()
+        ));
+    }
+    let arrived = match arrived.is_empty() {
+        true => String::new(),
+        false => format!(", {} had arrived before", arrived.join(", ")),
+    };
+    Seen::Done(format!("{back} of {} partitions are back{arrived}", moves.len()))
 }
 
 /// Takes back what is in flight of this step, and only what is ours.

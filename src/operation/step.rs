@@ -34,6 +34,7 @@ pub type Secrets = BTreeMap<String, String>;
 pub(super) async fn act(kafka: Kafka, step: Step, again: bool, secrets: Secrets) -> Act {
     match &step {
         Step::Reassign { moves } => reassign::act(&kafka, moves).await,
+        Step::CancelReassign { moves } => reassign::send_back(&kafka, moves).await,
         Step::Elect { leads } => leader::act(&kafka, leads).await,
         Step::ResetOffsets { group, offsets } => group::reset(&kafka, group, offsets).await,
         Step::DeleteGroup { group, .. } => group::delete(&kafka, group, again).await,
@@ -76,6 +77,7 @@ pub(super) async fn act(kafka: Kafka, step: Step, again: bool, secrets: Secrets)
 pub(super) async fn look(kafka: Kafka, step: Step, at: usize) -> Seen {
     match &step {
         Step::Reassign { moves } => reassign::look(&kafka, moves, at).await,
+        Step::CancelReassign { moves } => reassign::is_back(&kafka, moves, at).await,
         Step::Elect { leads } => leader::look(&kafka, leads, at).await,
         Step::ResetOffsets { group, offsets } => group::is_reset(&kafka, group, offsets, at).await,
         Step::DeleteGroup { group, .. } => group::is_deleted(&kafka, group, at).await,

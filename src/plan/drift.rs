@@ -48,6 +48,8 @@ pub fn since(plan: &Plan, snapshot: &Snapshot, now: Moment) -> Vec<Drift> {
             // The engine looks at the volume, and at the record sets, before it asks for anything.
             Step::Volume(_) | Step::Dns(_) | Step::ByCommand { .. } => {}
             Step::Elect { .. } | Step::AbortTransaction { .. } | Step::AwaitIsr(_) => {}
+            // The engine looks what is in flight before it sends anything back.
+            Step::CancelReassign { .. } => {}
             Step::ResetOffsets { group, .. } | Step::DeleteGroup { group, .. } => {
                 reads(group, snapshot).into_iter().for_each(&mut material);
             }

@@ -1,6 +1,6 @@
 //! What somebody wants changed, before it is worked out: the input of every plan, and what a saved plan is worked out from again.
 
-use super::reassign::{self, Goal, MaxRate, Target, Wish};
+use super::reassign::{self, Cancel, Goal, MaxRate, Target, Wish};
 use super::throttle::{self, Clear, Set};
 use super::topic::{self, NewTopic};
 use super::transaction;
@@ -22,6 +22,7 @@ pub enum Intent {
     ResetGroup(group::Reset),
     DeleteGroups(Vec<String>),
     Reassign(Wish),
+    CancelReassign(Cancel),
     Config(config::Wish),
     SetThrottle(Set),
     ClearThrottle(Clear),
@@ -78,6 +79,7 @@ impl Intent {
                     ..Goal::Assign(plan.moves().map(target).collect()).into()
                 })
             }
+            (Kind::ReassignCancel, _) => Self::CancelReassign(Cancel::of(plan)),
             (Kind::TopicAddPartitions, _) => {
                 let wanted = plan.steps.iter().find_map(|step| match step {
                     Step::AddPartitions { topic, to, .. } => Some((topic.clone(), *to)),
@@ -164,6 +166,7 @@ impl Intent {
             Self::DeleteGroups(names) => group::delete(snapshot, names, context, now),
             Self::Leaders(wish) => leader::plan(snapshot, wish, context, now),
             Self::Reassign(wish) => reassign::plan(snapshot, wish, context, now),
+            Self::CancelReassign(wish) => reassign::cancel(snapshot, wish, context, now),
             Self::Config(wish) => config::plan(snapshot, wish, context, now),
             Self::SetThrottle(wish) => throttle::set(snapshot, wish, context, now),
             Self::ClearThrottle(wish) => throttle::clear(snapshot, wish, context, now),

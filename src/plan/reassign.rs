@@ -6,6 +6,7 @@
 //! another preferred leader only where the goal needs one; nothing for brokers that are dead, fenced or being emptied, nor
 //! for disks that it would fill beyond their limit.
 
+mod cancel;
 pub(super) mod disk;
 mod drain;
 mod factor;
@@ -25,6 +26,7 @@ mod wish;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+pub use cancel::{Cancel, cancel};
 pub use json::{parse, write};
 pub use outcome::{Aim, Least, Skew};
 pub use throttle::{MaxRate, Throttle};

@@ -115,7 +115,8 @@ pub fn figures(plan: &Plan) -> String {
         Kind::TopicCreate | Kind::TopicDelete => parts.push(plural(plan.steps.len(), "topic")),
         Kind::ConfigSet | Kind::ConfigUnset | Kind::AclApply => {}
         Kind::UserSet | Kind::UserDelete | Kind::QuotaSet | Kind::FeatureFinalize => {}
-        Kind::ReassignCancel | Kind::RecordSend | Kind::RecordCheck => {}
+        Kind::ReassignCancel => parts.push("what has been copied is dropped".to_owned()),
+        Kind::RecordSend | Kind::RecordCheck => {}
         Kind::Restart | Kind::BrokerStop | Kind::BrokerStart => parts.extend(restart::figures(plan)),
         Kind::VolumeModify
         | Kind::VolumeSnapshot
@@ -243,12 +244,7 @@ fn brokers(plan: &Plan) -> Vec<Line> {
 /// What each step does.
 pub fn steps(plan: &Plan) -> Vec<Line> {
     let mut lines: Vec<Line> = plan.moves().take(MOVES).map(one_move).collect();
-    if let Some(more) = plan.moves().count().checked_sub(MOVES).filter(|more| *more > 0) {
-        lines.push(Line::new(
-            Mood::Muted,
-            format!("  … and {}", plural(more, "more partition")),
-        ));
-    }
+    lines.extend(more_moves(plan.moves().count()));
     lines.extend(leads(plan));
     lines.extend(offsets(plan));
     lines.extend(plan.steps.iter().flat_map(step));
@@ -310,6 +306,13 @@ fn leads(plan: &Plan) -> Vec<Line> {
     lines
 }
 
+/// How many are not shown.
+fn more_moves(all: usize) -> Option<Line> {
+    let more = all.checked_sub(MOVES).filter(|more| *more > 0)?;
+    let text = format!("  … and {}", plural(more, "more partition"));
+    Some(Line::new(Mood::Muted, text))
+}
+
 fn one_move(m: &Move) -> Line {
     if m.is_order() {
         let text = format!("  {}  prefers {} → {}", m.name(), ids(&m.from), ids(&m.to));
@@ -334,6 +337,11 @@ fn step(step: &Step) -> Vec<Line> {
         | Step::Truncate { .. }
         | Step::SetThrottle { .. }
         | Step::ClearThrottle { .. } => return Vec::new(),
+        Step::CancelReassign { moves } => {
+            let one = |m: &Move| format!("  {}  {} → {}", m.name(), ids(&m.from), ids(&m.to));
+            let shown = moves.iter().take(MOVES).map(|m| Line::new(Mood::Plain, one(m)));
+            return shown.chain(more_moves(moves.len())).collect();
+        }
         Step::AwaitIsr(back) => format!("  {}", back.words()),
         Step::AddPartitions { topic, from, to, .. } => format!("  {topic}  {from} → {to} partitions"),
         Step::AbortTransaction { producer } => format!(
@@ -394,6 +402,10 @@ pub fn step_name(step: &Step) -> String {
                 last.name()
             ),
             [] => "move nothing".to_owned(),
+        },
+        Step::CancelReassign { moves } => match moves.as_slice() {
+            [only] => format!("send {} back to {}", only.name(), ids(&only.to)),
+            many => format!("send {} back", plural(many.len(), "partition")),
         },
         Step::Elect { leads } => match leads.as_slice() {
             [only] => format!("elect a leader for {}", only.name()),

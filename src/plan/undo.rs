@@ -60,6 +60,10 @@ pub fn intent(plan: &Plan, begun: impl Fn(usize) -> bool) -> Result<Intent, Erro
             let back = |one: &Move| Target::new(&one.topic, one.partition, one.from.clone());
             Ok(Intent::Reassign(Goal::Assign(moves.map(back).collect()).into()))
         }
+        Step::CancelReassign { moves } => {
+            let on = |one: &Move| Target::new(&one.topic, one.partition, one.from.clone());
+            Ok(Intent::Reassign(Goal::Assign(moves.iter().map(on).collect()).into()))
+        }
         Step::ResetOffsets { group, .. } | Step::DeleteGroup { group, .. } => {
             if steps.len() > 1 {
                 return Err(Error::Impossible(

@@ -226,6 +226,10 @@ impl Desk {
                 let wish = wanted.wish(file.as_deref()).map_err(|error| error.to_string())?;
                 self.work_out(&line, Intent::Reassign(wish), Vec::new()).await
             }
+            Some(Command::Reassign(verb @ reassign::Verb::Cancel { overrides, .. })) => {
+                let intent = verb.cancel().ok_or("that changes nothing")?;
+                self.work_out(&line, intent, overrides.clone()).await
+            }
             Some(Command::Restart(restart::Verb::Plan(wanted))) => {
                 if wanted.out.is_some() {
                     return Err("files are saved on the command line; S saves the plan that is shown".to_owned());

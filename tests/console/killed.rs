@@ -1,18 +1,20 @@
 //! Engines, screens and login shells that are killed at every step of an operation: what is shown then is so, somebody takes
 //! the operation up or takes it back, and nothing is left set.
 
+mod deed;
+#[cfg(feature = "aws")]
+mod volume;
+
 use std::collections::BTreeMap;
-use std::path::Path;
 use std::time::Instant;
 
-use azimuth_broker::cluster::{Cluster, ClusterConfig};
 use futures::future::join_all;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 
 use super::PATIENCE;
 use super::load::fill;
-use super::operations::{Desk, LOOK, Screen, ours, swapped, volumes};
+use super::operations::{Desk, LOOK, Screen, ours, swapped};
 use super::throttles::ROOM;
 
 impl Desk {
@@ -58,7 +60,7 @@ struct Killed {
 /// What the tests print: everything that was killed.
 fn print(table: &[&Killed]) {
     println!(
-        "{:<14} | {:<11} | {:>2} | {:<47} | {:<11} | and it ended",
+        "{:<18} | {:<11} | {:>2} | {:<47} | {:<11} | and it ended",
         "operation", "killed", "at", "what was found", "then"
     );
     for one in table {
@@ -70,7 +72,7 @@ fn print(table: &[&Killed]) {
             way,
             end,
         } = one;
-        println!("{kind:<14} | {whom:<11} | {at:>2} | {found:<47} | {way:<11} | {end}");
+        println!("{kind:<18} | {whom:<11} | {at:>2} | {found:<47} | {way:<11} | {end}");
     }
 }
 
@@ -321,12 +323,14 @@ async fn walk_aborts() -> Vec<Killed> {
 
 const LANES: u32 = 3;
 
-/// On how many lanes one walks: on one, so over every third point, where people wait for it; `tests/run --heavy` takes all.
+/// `tests/run --heavy` kills at every point; where people wait for it, one in [`LANES`] does.
+fn is_heavy() -> bool {
+    std::env::var_os("AZIMUTH_HEAVY").is_some()
+}
+
+/// On how many lanes one walks.
 fn lanes() -> u32 {
-    match std::env::var_os("AZIMUTH_HEAVY") {
-        Some(_) => LANES,
-        None => 1,
-    }
+    if is_heavy() { LANES } else { 1 }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
@@ -344,188 +348,6 @@ async fn an_engine_may_be_killed_anywhere() {
     assert!(table.len() >= least, "{} points of a whole operation", table.len());
     assert!(three.len() >= 6, "{} points of an abort", three.len());
     assert!(four.len() >= 6, "{} points on the way into a pause", four.len());
-}
-
-/// Something else than moving data: how it is done, how it is taken back, and what tells whether it is done.
-struct Deed {
-    kind: &'static str,
-    line: &'static str,
-    /// The line that brings back what was before; `ID` is the operation. It may find nothing to do.
-    back: &'static str,
-    look: &'static str,
-    /// What the answer of `look` holds when it is done.
-    done: fn(&Value) -> bool,
-}
-
-const DEEDS: [Deed; 7] = [
-    Deed {
-        kind: "topic create",
-        line: "topic create made --partitions 2 --replication-factor 3",
-        back: "topic delete made --confirm dev",
-        look: "topic list --name made",
-        done: |told| told["items"] != json!([]),
-    },
-    Deed {
-        kind: "topic delete",
-        line: "topic delete gone --confirm dev",
-        back: "topic create gone --partitions 2 --replication-factor 3 --yes",
-        look: "topic list --name gone",
-        done: |told| told["items"] == json!([]),
-    },
-    Deed {
-        kind: "config set",
-        line: "config set retention.ms=3600000 --topic kept",
-        back: "config unset retention.ms --topic kept --yes",
-        look: "config list --topic kept",
-        done: |told| told.to_string().contains("3600000"),
-    },
-    Deed {
-        kind: "leader move",
-        line: "leader move --from-broker 1 --topic led",
-        back: "operation undo ID --yes",
-        look: "topic show led",
-        done: |told| {
-            let mut led = told["items"][0]["partitions"].as_array().unwrap().iter();
-            led.all(|one| one["leader"] != json!(1) && one["replicas"][0] != json!(1))
-        },
-    },
-    Deed {
-        kind: "group reset",
-        line: "group reset billing --to earliest",
-        back: "group reset billing --to latest --yes",
-        look: "group lag billing",
-        done: |told| {
-            let mut rows = told["items"].as_array().unwrap().iter();
-            rows.all(|row| row["committed_offset"] == json!(0))
-        },
-    },
-    Deed {
-        kind: "acl apply",
-        line: "acl apply more.acl",
-        back: "acl apply none.acl --prune --yes",
-        look: "acl list --principal etl",
-        done: |told| told["items"] != json!([]),
-    },
-    Deed {
-        kind: "quota set",
-        line: "quota set producer_byte_rate=1000000 --user etl",
-        back: "quota unset producer_byte_rate --user etl --yes",
-        look: "quota list",
-        done: |told| told.to_string().contains("etl"),
-    },
-];
-
-impl Deed {
-    /// Kills the engine at every point of its way, until one comes to its end before; resumes and aborts in turn.
-    async fn walk(&self, desk: &Desk) -> Vec<Killed> {
-        let mut table = Vec::new();
-        for at in 1.. {
-            let before = desk.latest().await;
-            desk.dying(at, self.line).await;
-            let (id, shown) = desk.settled().await;
-            assert_ne!(before.as_ref(), Some(&id), "{}: nothing was begun at {at}", self.kind);
-            let is_done = async || (self.done)(&desk.json(self.look).await);
-            if shown["state"] == "finished" {
-                assert!(is_done().await, "{}: {shown:#}", self.kind);
-                self.take_back(desk, &id).await;
-                return table;
-            }
-            assert_eq!(shown["state"], "orphaned", "{}: {shown:#}", self.kind);
-            let done = shown["steps_done"].as_u64().unwrap();
-            let all = shown["steps"].as_array().unwrap().len() as u64;
-            if done == all {
-                assert!(is_done().await, "what is told as done is: {shown:#}");
-            }
-            let found = format!("{done} of {all} done");
-            let way = if at.is_multiple_of(2) { "abort" } else { "resume" };
-            let ran = desk.run(&format!("operation {way} {id} --yes")).await.ends(0);
-            let ended = desk.operation(&id).await["state"].clone();
-            if way == "resume" {
-                assert_eq!(ended, json!("finished"), "{}", self.kind);
-                assert!(is_done().await, "{}: it was finished at {at}", self.kind);
-            } else {
-                assert_eq!(ended, json!("aborted"), "{}", self.kind);
-            }
-            table.push(Killed {
-                kind: self.kind,
-                whom: "engine",
-                at,
-                found,
-                way,
-                end: Killed::end(&ran.stdout),
-            });
-            self.take_back(desk, &id).await;
-        }
-        table
-    }
-
-    /// As it was before, whatever became of the last one.
-    async fn take_back(&self, desk: &Desk, id: &str) {
-        let line = self.back.replace("ID", id);
-        let started = Instant::now();
-        loop {
-            // What was aborted half way may need it although it is not done.
-            desk.run(&line).await;
-            if !(self.done)(&desk.json(self.look).await) {
-                return;
-            }
-            assert!(started.elapsed() < PATIENCE, "{} cannot be taken back", self.kind);
-        }
-    }
-}
-
-/// Four brokers with access rules, at which nobody is refused.
-async fn ruled(folder: &Path) -> Cluster {
-    let racks = ["a", "b", "c", "a"].map(str::to_owned);
-    let mut config = ClusterConfig::local(4, &racks, folder, 0);
-    volumes(&mut config, folder);
-    let properties = [
-        ("authorizer.class.name", super::rules::AUTHORIZER),
-        ("super.users", "User:ANONYMOUS"),
-    ];
-    config.overrides = properties.map(|(key, value)| (key.to_owned(), value.to_owned())).into();
-    Cluster::start(config).await.unwrap()
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn engines_of_other_operations_may_be_killed_anywhere() {
-    let folder = tempfile::Builder::new().prefix("azimuth-killed-").tempdir().unwrap();
-    let cluster = ruled(folder.path()).await;
-    let bootstrap = cluster.bootstrap();
-    let desk = Desk::of(&bootstrap);
-    for topic in ["gone", "kept", "led", "read"] {
-        // Enough for broker 1 to lead some.
-        let partitions = if topic == "led" { 8 } else { 2 };
-        let line = format!("topic create {topic} --partitions {partitions} --replication-factor 3 --yes");
-        desk.run(&line).await.ends(0);
-    }
-    fill(&bootstrap, "read", 2, 4, 100).await;
-    // A group with commits and without members.
-    let started = Instant::now();
-    while desk
-        .run("group reset billing --topic read --to latest --override exists --reason test --yes")
-        .await
-        .status
-        != 0
-    {
-        assert!(started.elapsed() < PATIENCE, "the group is never made");
-        tokio::time::sleep(LOOK).await;
-    }
-    let walks = DEEDS.iter().map(async |deed| {
-        let desk = Desk::of(&bootstrap);
-        let rules = "scope principal User:etl\n";
-        std::fs::write(desk.path("none.acl"), rules).unwrap();
-        let rules = format!("{rules}allow User:etl to Read on topic read\n");
-        std::fs::write(desk.path("more.acl"), rules).unwrap();
-        deed.walk(&desk).await
-    });
-    let table: Vec<Killed> = join_all(walks).await.into_iter().flatten().collect();
-    print(&table.iter().collect::<Vec<_>>());
-    for deed in &DEEDS {
-        let points = table.iter().filter(|killed| killed.kind == deed.kind).count();
-        assert!(points >= 8, "{points} points of a {}", deed.kind);
-    }
-    cluster.shutdown().await;
 }
 
 /// The engine of an operation, when it has stopped itself; `None` once it is gone.

@@ -2,7 +2,7 @@
 //! Apache Kafka. One principal and one client id are written as an attacker would.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use azimuth::model::quota::Whom;
 use azimuth::source::kafka::{Kafka, Target};
@@ -17,6 +17,7 @@ use kafka_protocol::protocol::StrBytes;
 use crate::PATIENCE;
 use crate::grants;
 use crate::kafka;
+use crate::operations::{Desk, Screen};
 use crate::scripts::{Home, Ran};
 
 const HOSTILE: &str = "User:\u{1b}]0;owned\u{7}\u{1b}[2Jevil";
@@ -262,15 +263,20 @@ async fn commands(bootstrap: &str) {
 
 pub(super) const AUTHORIZER: &str = "org.apache.kafka.metadata.authorizer.StandardAuthorizer";
 
-#[tokio::test(flavor = "multi_thread")]
-async fn our_broker_tells_rules_users_and_quotas() {
+/// Three of our brokers with access rules, at which nobody is refused.
+async fn authorizing() -> (Cluster, tempfile::TempDir) {
     let folder = tempfile::tempdir().unwrap();
     let racks = ["a", "b", "c"].map(str::to_owned);
     let mut config = ClusterConfig::local(3, &racks, folder.path(), 0);
     config.overrides = [("authorizer.class.name", AUTHORIZER), ("super.users", "User:ANONYMOUS")]
         .map(|(key, value)| (key.to_owned(), value.to_owned()))
         .into();
-    let cluster = Cluster::start(config).await.unwrap();
+    (Cluster::start(config).await.unwrap(), folder)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn our_broker_tells_rules_users_and_quotas() {
+    let (cluster, _folder) = authorizing().await;
     told(&cluster.bootstrap()).await;
     grants::changed(&cluster.bootstrap()).await;
     grants::edited(&cluster.bootstrap()).await;
@@ -322,5 +328,75 @@ async fn a_cluster_without_an_authorizer_says_so() {
         "{}",
         ran.stderr
     );
+    cluster.shutdown().await;
+}
+
+/// A key is seen so soon on a machine that has little else to do: a frame, and the way through a terminal.
+const SOON: Duration = Duration::from_millis(100);
+const MANY: usize = 5000;
+
+/// Presses keys and tells how long it takes until the screen shows what comes of them.
+async fn seen_after(screen: &mut Screen, keys: &str, what: &str, wanted: impl Fn(&str) -> bool) -> Duration {
+    let started = Instant::now();
+    screen.press(keys);
+    while !wanted(&screen.text()) {
+        assert!(started.elapsed() < PATIENCE, "never {what}:\n{}", screen.text());
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    started.elapsed()
+}
+
+/// Many rules are listed, filtered, edited and compared as quickly as few. Its times mean something alone, so `tests/run`
+/// leaves it to `--heavy`.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn five_thousand_rules_are_seen_filtered_and_edited_at_once() {
+    if std::env::var_os("AZIMUTH_HEAVY").is_none() {
+        return;
+    }
+    let (cluster, _folder) = authorizing().await;
+    let desk = Desk::of(&cluster.bootstrap());
+    let rules: String = (0..MANY)
+        .map(|at| format!("allow User:u{:04} to Read on topic t{at:04}\n", at % 997))
+        .collect();
+    std::fs::write(desk.path("many.acl"), format!("scope all\n{rules}")).unwrap();
+    let began = Instant::now();
+    desk.run("acl apply many.acl --yes --timeout 300s").await.ends(0);
+    let applied = began.elapsed();
+    let began = Instant::now();
+    desk.run("acl diff many.acl").await.ends(0);
+    let compared = began.elapsed();
+
+    let mut screen = Screen::open(&desk, "dev");
+    screen.shows("azimuth  dev ").await;
+    let listed = seen_after(&mut screen, "8", "listed", |text| text.contains("User:u0000")).await;
+    let filtered = seen_after(&mut screen, "/t4999", "filtered", |text| text.contains("1 of 5000")).await;
+    let opened = seen_after(&mut screen, "\x1b", "all of them again", |text| {
+        text.contains("User:u0001")
+    })
+    .await;
+    let edited = seen_after(&mut screen, "E", "the text", |text| {
+        text.contains("has exactly these rules")
+    })
+    .await;
+    let mut typed: Vec<Duration> = Vec::new();
+    for letter in ["# a", "b", "c", "d", "e", "f", "g", "h"] {
+        let so_far = format!("# {}", &"abcdefgh"[..typed.len() + 1]);
+        typed.push(seen_after(&mut screen, letter, "typed", |text| text.contains(&so_far)).await);
+    }
+    typed.sort_unstable();
+    let gains = seen_after(
+        &mut screen,
+        "\rallow User:tui to Read on topic orders\r",
+        "the difference",
+        |text| text.contains("User:tui gains Read on topic orders"),
+    )
+    .await;
+    println!(
+        "{MANY} rules: applied in {applied:?}, diff in {compared:?}; listed {listed:?}, filtered {filtered:?}, back {opened:?}, \
+         editor {edited:?}, a key in it {:?} (worst {:?}), the difference of a line {gains:?}",
+        typed[typed.len() / 2],
+        typed[typed.len() - 1]
+    );
+    assert!(typed[typed.len() / 2] < SOON, "{typed:?}");
     cluster.shutdown().await;
 }

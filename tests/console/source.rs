@@ -683,7 +683,7 @@ async fn aborted_by_hand(bootstrap: &str, producer: i64) {
 }
 
 /// One record in a transaction that stays open.
-async fn transact(bootstrap: &str, id: &str, topic: &'static str) -> BaseProducer {
+pub(super) async fn transact(bootstrap: &str, id: &str, topic: &'static str) -> BaseProducer {
     let mut config = ClientConfig::new();
     config
         .set("bootstrap.servers", bootstrap)

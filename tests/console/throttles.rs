@@ -59,6 +59,11 @@ impl Stranger {
 }
 
 impl Desk {
+    /// Whether anything is in flight.
+    async fn is_moving(&self) -> bool {
+        self.json("reassign list").await["items"] != json!([])
+    }
+
     /// Everything that is set: `broker 4 leader` to value and whose.
     pub(super) async fn throttles(&self) -> BTreeMap<String, (String, String)> {
         let listed = self.json("throttle list").await;
@@ -108,6 +113,31 @@ async fn mine_and_foreign(bootstrap: &str) {
     ];
     assert_eq!(theirs(desk.throttles().await), foreign);
 
+    // It is sent back, whoever has begun it; and begun again.
+    desk.run("reassign cancel nothing --yes")
+        .await
+        .ends(1)
+        .says("nothing of nothing is being reassigned");
+    desk.run("reassign cancel slow:0 --dry-run")
+        .await
+        .ends(0)
+        .answers("PLAN cancel the reassignment of slow-0")
+        .answers("undo: full (move on to where they were going)");
+    assert!(desk.is_moving().await, "a dry run cancels nothing");
+    desk.run("reassign cancel slow --yes")
+        .await
+        .ends(0)
+        .says("1 of 1 partitions are back");
+    assert!(!desk.is_moving().await);
+    let mut back = desk.placement("slow").await.remove(0);
+    back.sort_unstable();
+    assert_eq!(back, [1, 2]);
+    desk.run("reassign cancel --all --yes")
+        .await
+        .ends(1)
+        .says("nothing is being reassigned");
+    stranger.moves("slow", &[3, 2]).await;
+
     // What the stranger throttles is left as it is, and told.
     let set = "throttle set --rate 50kB";
     desk.run(&format!("{set} --dry-run"))
@@ -146,13 +176,13 @@ async fn mine_and_foreign(bootstrap: &str) {
         .says("2 settings of others");
 
     // Named, they go, and the move ends.
-    assert_eq!(desk.json("reassign list").await["items"].as_array().unwrap().len(), 1);
+    assert!(desk.is_moving().await);
     desk.run("throttle clear --broker 3 --topic slow --override serving --reason test --yes")
         .await
         .ends(0);
     assert_eq!(desk.throttles().await, BTreeMap::new());
     let started = Instant::now();
-    while desk.placement("slow").await != [[3, 2]] || desk.json("reassign list").await["items"] != json!([]) {
+    while desk.placement("slow").await != [[3, 2]] || desk.is_moving().await {
         assert!(started.elapsed() < PATIENCE, "the move never ends");
         tokio::time::sleep(LOOK).await;
     }
@@ -333,7 +363,7 @@ async fn a_throttled_move_under_load_on_apache_kafka_is_the_same() {
     throttled(&cluster.bootstrap, 2, |placement| shifted(placement, &[1, 2, 3])).await;
 }
 
-/// From the screens: a stranger's throttle goes when its row is chosen.
+/// From the screens: a stranger's move is sent back and a stranger's throttle goes when their rows are chosen.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn throttles_from_the_screens() {
     let (cluster, _folder) = ours().await;
@@ -344,9 +374,36 @@ async fn throttles_from_the_screens() {
     stranger
         .sets(Resource::Broker(Some(2)), format!("{FOLLOWER}.rate"), "7000")
         .await;
+    topic(&stranger.kafka, &bootstrap, "slow", &[1, 4], 12).await;
+    let listed = Resource::Topic("slow".into());
+    stranger.sets(listed, format!("{FOLLOWER}.replicas"), "*").await;
+    stranger.moves("slow", &[1, 2]).await;
     let mut screen = Screen::open(&desk, "dev");
     // Triage is first where something is wrong, as on a host whose disk is nearly full.
     screen.press("2").shows("4 brokers").await;
+    screen.press(":reassignment\r").shows("1,4 → 1,2").await;
+    screen.press("X").shows("PLAN cancel the reassignment of slow-0").await;
+    screen.shows("azimuth reassign cancel slow:0").await.apply().await;
+    let started = Instant::now();
+    while desk.is_moving().await {
+        assert!(started.elapsed() < PATIENCE, "it stays in flight:\n{}", screen.text());
+        tokio::time::sleep(LOOK).await;
+    }
+    let id = desk.json("operation list").await["items"][0]["operation"].clone();
+    let id = id.as_str().unwrap();
+    desk.run(&format!("operation attach {id}")).await.ends(0);
+    assert_eq!(desk.placement("slow").await, [[1, 4]]);
+    stranger
+        .changes(
+            Resource::Topic("slow".into()),
+            &format!("{FOLLOWER}.replicas"),
+            Edit::Unset,
+        )
+        .await;
+    let undo = format!("operation undo {id} --max-rate none {ROOM} --yes");
+    desk.run(&undo).await.ends(0).answers("finished");
+    assert_eq!(desk.placement("slow").await, [[1, 2]], "it goes where it was going");
+
     screen.press(":throttle\r").shows("foreign").await;
     screen.press("D").shows("PLAN clear 7.0 kB/s on broker 2").await;
     screen.shows("azimuth throttle clear --broker 2").await.apply().await;

@@ -5,17 +5,16 @@ use std::time::{Duration, Instant};
 
 use futures::future::join_all;
 
-use crate::cli::consent::{self, Permit};
-use crate::cli::exit::{Exit, Failure, say};
+use crate::cli::direct::Here;
+use crate::cli::exit::{Exit, Failure};
 use crate::cli::output::{Answer, Column, Field, Rank};
-use crate::cli::{change, facts, print};
+use crate::cli::{facts, print};
 use crate::command::Line;
-use crate::feed::{self, Needs, NewRecord, Overflow, Producer, Section, Sources, TailRequest};
+use crate::feed::{self, NewRecord, Overflow, Producer, Section, Sources, TailRequest};
 use crate::model::record::filter::Filter;
 use crate::model::record::range::{Start, Until};
 use crate::model::row::Cell;
 use crate::model::{BrokerId, Moment, Snapshot};
-use crate::operation::direct::{Act, Direct};
 use crate::plan::Kind;
 
 /// The header by which the records of one check are told from all others; its value is the check's name.
@@ -46,33 +45,23 @@ struct Row {
 
 pub async fn run(line: &Line, topic: &str, records: u32) -> Result<Exit, Failure> {
     let global = &line.global;
-    if global.from.is_some() {
-        return Err(Failure::usage("a capture takes no records; leave out --from"));
-    }
-    let ground = change::ground(global)?;
-    let needs = Needs::from([Section::Cluster, Section::Topics]);
-    let patience = facts::patience(global);
-    let snapshot = feed::collect(&ground.sources, &needs, patience).await;
-    let cluster_id = ground.hold(&snapshot)?;
-    let rule = ground.rule(&cluster_id)?;
-    super::known(&snapshot, topic, None)?;
-    let mut rows = rows(&snapshot, topic, records);
+    let here = Here::look(
+        global,
+        &[Section::Cluster, Section::Topics],
+        "a capture takes no records",
+    )
+    .await?;
+    super::known(&here.snapshot, topic, None)?;
+    let mut rows = rows(&here.snapshot, topic, records);
     let what = format!(
         "write {records} records to each of the {} partitions of {topic}",
         rows.len()
     );
-    if consent::ask_why(global, &rule, &what)? == Permit::DryRun {
-        say(&format!("azimuth: would {what}"));
+    let Some(direct) = here.begin(global, Kind::RecordCheck, what)? else {
         return Ok(Exit::Done);
-    }
-    let act = Act {
-        kind: Kind::RecordCheck,
-        what,
-        scope: None,
-        context: &ground.context.name,
-        reason: global.reason.clone(),
     };
-    let direct = Direct::begin(&ground.folder(&cluster_id)?, &snapshot, act, Moment::now())?;
+    let sources = &here.ground.sources;
+    let patience = facts::patience(global);
     let name = uuid::Uuid::new_v4().simple().to_string();
     let began = Moment::now();
     let timeout = ACKNOWLEDGED.min(patience).as_millis().to_string();
@@ -81,10 +70,10 @@ pub async fn run(line: &Line, topic: &str, records: u32) -> Result<Exit, Failure
         ("acks", "all"),
         ("message.timeout.ms", timeout.as_str()),
     ];
-    let producer = feed::producer(&ground.sources, &ours).map_err(Failure::partial)?;
+    let producer = feed::producer(sources, &ours).map_err(Failure::partial)?;
     // Every leader at once, each partition in order.
     join_all(rows.iter_mut().map(|row| row.write(&producer, topic, &name))).await;
-    let reading = read_back(&ground.sources, topic, &name, began, &mut rows);
+    let reading = read_back(sources, topic, &name, began, &mut rows);
     let timed_out = tokio::time::timeout(patience, reading).await;
     if let Some(why) = match timed_out {
         Ok(Ok(())) => None,
@@ -102,8 +91,8 @@ pub async fn run(line: &Line, topic: &str, records: u32) -> Result<Exit, Failure
         false => direct.failed(told)?,
     }
     let mut answer = Answer::list(COLUMNS, &rows, "partition", |row| format!("{topic}:{}", row.partition));
-    answer.context = Some(ground.context.name.clone());
-    answer.cluster_id = Some(cluster_id);
+    answer.context = Some(here.ground.context.name.clone());
+    answer.cluster_id = Some(here.cluster_id);
     answer.taken_at = Some(began);
     answer.is_no = rows.iter().any(|row| !row.is_well());
     match &line.command {

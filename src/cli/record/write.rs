@@ -5,14 +5,12 @@ use std::io::{BufRead, Write};
 use futures::{StreamExt, stream};
 use tokio::sync::mpsc;
 
-use crate::cli::consent::{self, Permit};
+use crate::cli::direct::Here;
 use crate::cli::exit::{Exit, Failure, say};
-use crate::cli::{change, facts};
 use crate::command::record::Send;
 use crate::command::{Line, Output};
-use crate::feed::{self, Delivered, Error, Needs, NewRecord, Producer, Section};
-use crate::model::Moment;
-use crate::operation::direct::{Act, Direct};
+use crate::feed::{self, Delivered, Error, NewRecord, Producer, Section};
+use crate::operation::direct::Direct;
 use crate::plan::Kind;
 
 /// So many records wait for their acknowledgement.
@@ -20,33 +18,22 @@ const IN_FLIGHT: usize = 500;
 
 pub async fn send(line: &Line, wanted: &Send) -> Result<Exit, Failure> {
     let global = &line.global;
-    if global.from.is_some() {
-        return Err(Failure::usage("a capture takes no records; leave out --from"));
-    }
-    let ground = change::ground(global)?;
-    let needs = Needs::from([Section::Cluster, Section::Topics]);
-    let snapshot = feed::collect(&ground.sources, &needs, facts::patience(global)).await;
-    let cluster_id = ground.hold(&snapshot)?;
-    let rule = ground.rule(&cluster_id)?;
-    super::known(&snapshot, &wanted.topic, wanted.partition)?;
+    let here = Here::look(
+        global,
+        &[Section::Cluster, Section::Topics],
+        "a capture takes no records",
+    )
+    .await?;
+    super::known(&here.snapshot, &wanted.topic, wanted.partition)?;
     let one = wanted.value.is_some() || wanted.tombstone;
     let what = match one {
         true => format!("write a record to {}", wanted.topic),
         false => format!("write each line of stdin to {}", wanted.topic),
     };
-    if consent::ask_why(global, &rule, &what)? == Permit::DryRun {
-        say(&format!("azimuth: would {what}"));
+    let Some(direct) = here.begin(global, Kind::RecordSend, what)? else {
         return Ok(Exit::Done);
-    }
-    let act = Act {
-        kind: Kind::RecordSend,
-        what,
-        scope: None,
-        context: &ground.context.name,
-        reason: global.reason.clone(),
     };
-    let direct = Direct::begin(&ground.folder(&cluster_id)?, &snapshot, act, Moment::now())?;
-    let producer = feed::producer(&ground.sources, &[]).map_err(Failure::partial)?;
+    let producer = feed::producer(&here.ground.sources, &[]).map_err(Failure::partial)?;
     let writer = Writer {
         producer,
         wanted,

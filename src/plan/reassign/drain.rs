@@ -114,7 +114,7 @@ fn leave(
         if heir.is_none() && heirs.contains_key(&gone) {
             outcome.elsewhere += 1;
         }
-        let Some(target) = heir.or_else(|| layout.best(part, Some(place), &shares, |_| true)) else {
+        let Some(target) = heir.or_else(|| layout.best(part, Some(place), &shares, usize::MAX)) else {
             homeless.push(part);
             continue;
         };

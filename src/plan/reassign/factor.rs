@@ -30,7 +30,7 @@ pub(super) fn set(layout: &mut Layout<'_>, count: usize) -> Result<Outcome, Erro
             layout.remove(part, place);
         }
         while layout.parts[part].to.len() < count {
-            let Some(node) = layout.best(part, None, &shares, |_| true) else {
+            let Some(node) = layout.best(part, None, &shares, usize::MAX) else {
                 homeless.push(layout.name(part));
                 break;
             };

@@ -24,7 +24,12 @@ pub(super) struct Layout<'a> {
     typical: u64,
     /// By topic, how many of its replicas each broker holds.
     topics: Vec<BTreeMap<At, u32>>,
+    /// All brokers.
+    everybody: Racks,
 }
+
+/// Brokers by their rack: one rack suits a replica as well for any of its brokers.
+pub(super) struct Racks(Vec<(usize, Vec<At>)>);
 
 #[derive(Debug, Clone)]
 pub(super) struct Node {
@@ -56,9 +61,9 @@ pub(super) struct Part<'a> {
     pub hold: Option<Hold>,
 }
 
-/// How well a broker takes a replica, the least best: crowd in its rack, whether the copy crosses zones, whether it changes
-/// racks, how full the broker gets.
-type Suit = (usize, bool, bool, u64);
+/// How well a rack suits a replica, the least best: the crowd in it, whether the copy crosses zones, whether it changes
+/// racks.
+type Suit = (usize, bool, bool);
 
 /// Why a partition is left where it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -162,11 +167,13 @@ impl<'a> Layout<'a> {
             }
         }
         let known: Vec<u64> = parts.iter().filter_map(|part| part.size).collect();
+        let everybody = Racks::of(&nodes, 0..nodes.len());
         let mut layout = Self {
             nodes,
             parts,
             typical: known.iter().sum::<u64>() / known.len().max(1) as u64,
             topics: vec![BTreeMap::new(); snapshot.topics().len()],
+            everybody,
         };
         for part in 0..layout.parts.len() {
             let weight = layout.weight(part);
@@ -283,32 +290,93 @@ impl<'a> Layout<'a> {
         }
     }
 
-    /// The broker that best takes a replica which leaves `place`, or which is added. First the spread over racks, then no
-    /// copy between zones, then the rack that it leaves, then who has least of its share.
-    pub fn best(&self, part: usize, place: Option<usize>, shares: &[f64], may: impl Fn(At) -> bool) -> Option<At> {
-        let leaves = place.map(|place| self.rack(self.parts[part].to[place]));
+    /// The broker that best takes a replica which leaves `place`, or which is added; in a rack with at most so many others
+    /// of its partition.
+    pub fn best(&self, part: usize, place: Option<usize>, shares: &[f64], most: usize) -> Option<At> {
         let fill = |node: At| {
             // In steps, so that topics are spread among brokers that are about equally full.
             const STEPS: f64 = 64.0;
             let after = (self.nodes[node].bytes + self.weight(part)) as f64;
             (after / shares[node].max(1.0) * STEPS) as u64
         };
-        let mut best: Option<(Suit, At)> = None;
-        for node in (0..self.nodes.len()).filter(|node| may(*node) && self.takes(part, *node)) {
-            let suit = (
-                self.crowd(part, place, self.rack(node)),
-                self.crosses(part, node),
-                leaves.is_some_and(|rack| rack != self.rack(node)),
-                fill(node),
-            );
-            let of_topic = |node| self.replicas_of_topic(part, node);
-            let better =
-                best.is_none_or(|(known, other)| suit < known || (suit == known && of_topic(node) < of_topic(other)));
-            if better {
-                best = Some((suit, node));
+        self.choose(part, place, &self.everybody, most, fill, |_| true)
+    }
+
+    /// Of these brokers the one that takes it best: first the spread over racks, then no copy between zones, then the rack
+    /// that it leaves, then who gets least full, then who has fewest of its topic, then the first.
+    pub fn choose(
+        &self,
+        part: usize,
+        place: Option<usize>,
+        among: &Racks,
+        most: usize,
+        fill: impl Fn(At) -> u64,
+        may: impl Fn(At) -> bool,
+    ) -> Option<At> {
+        let one = &self.parts[part];
+        let leaves = place.map(|place| self.rack(one.to[place]));
+        let zone = one.leader.map(|leader| self.rack(leader));
+        let suit = |rack: usize| -> Suit {
+            (
+                self.crowd(part, place, rack),
+                zone.is_some_and(|zone| zone != rack),
+                leaves.is_some_and(|leaves| leaves != rack),
+            )
+        };
+        let suits = among.0.iter().map(|(rack, nodes)| (suit(*rack), nodes));
+        let mut suits: Vec<(Suit, &Vec<At>)> = suits.filter(|(suit, _)| suit.0 <= most).collect();
+        suits.sort_by_key(|(suit, _)| *suit);
+        suits.chunk_by(|one, other| one.0 == other.0).find_map(|alike| {
+            self.emptiest(
+                part,
+                alike.iter().flat_map(|(_, nodes)| nodes.iter().copied()),
+                &fill,
+                &may,
+            )
+        })
+    }
+
+    /// Of brokers in racks that suit alike.
+    fn emptiest(
+        &self,
+        part: usize,
+        nodes: impl Iterator<Item = At>,
+        fill: impl Fn(At) -> u64,
+        may: impl Fn(At) -> bool,
+    ) -> Option<At> {
+        let of_topic = |node| (self.replicas_of_topic(part, node), node);
+        let mut best: Option<(u64, At)> = None;
+        for node in nodes {
+            let fill = fill(node);
+            let better = match best {
+                None => true,
+                Some((known, _)) if known != fill => fill < known,
+                Some((_, other)) => of_topic(node) < of_topic(other),
+            };
+            // Asked last: it takes longer than the rest.
+            if better && may(node) && self.takes(part, node) {
+                best = Some((fill, node));
             }
         }
         best.map(|(_, node)| node)
+    }
+
+    /// Those of these brokers, by their rack.
+    pub fn racks_of(&self, nodes: impl Iterator<Item = At>) -> Racks {
+        Racks::of(&self.nodes, nodes)
+    }
+
+    /// Whether some broker that answers has none of the partition, in a rack with fewer than so many others of it.
+    pub fn is_room(&self, part: usize, place: usize, below: usize) -> bool {
+        let emptier = |rack: usize| self.crowd(part, Some(place), rack) < below;
+        let free = |node: &At| self.nodes[*node].open && !self.holds(part, *node);
+        // Nothing is emptier than empty.
+        below > 0
+            && self
+                .everybody
+                .0
+                .iter()
+                .any(|(rack, nodes)| emptier(*rack) && nodes.iter().any(free))
     }
 
     /// What each of these brokers should hold so that all hold alike, as far as a replica may leave its rack at all: a rack
@@ -386,6 +454,20 @@ impl<'a> Layout<'a> {
         changed
             .map(|part| Target::new(part.topic, part.partition, part.to.iter().map(id).collect()))
             .collect()
+    }
+}
+
+impl Racks {
+    fn of(all: &[Node], nodes: impl Iterator<Item = At>) -> Self {
+        let mut racks: BTreeMap<usize, Vec<At>> = BTreeMap::new();
+        for node in nodes {
+            racks.entry(all[node].rack).or_default().push(node);
+        }
+        Self(racks.into_iter().collect())
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
     }
 }
 

@@ -5,7 +5,7 @@
 
 use std::cmp::Reverse;
 
-use super::layout::{At, Layout};
+use super::layout::{At, Layout, Racks};
 use super::outcome::{Least, Outcome};
 use super::wish::Measure;
 use super::{Error, drain};
@@ -197,9 +197,8 @@ impl Scale {
 /// One pass over all replicas of those that give. What suits nobody now suits nobody later in the pass, because givers only
 /// get emptier and takers fuller.
 fn give(layout: &mut Layout<'_>, scale: &mut Scale, gives: &[bool], takes: &[bool], giving: Giving) {
-    let takers: Vec<At> = (0..layout.nodes.len())
-        .filter(|node| takes[*node] && (scale.have[*node] as f64) < scale.cap[*node])
-        .collect();
+    let takers = (0..layout.nodes.len()).filter(|node| takes[*node] && (scale.have[*node] as f64) < scale.cap[*node]);
+    let takers = layout.racks_of(takers);
     let mut givers: Vec<At> = (0..layout.nodes.len())
         .filter(|node| gives[*node] && scale.is_over(*node, giving))
         .collect();
@@ -251,11 +250,11 @@ fn taker(
     scale: &Scale,
     (part, place): (usize, usize),
     giver: At,
-    takers: &[At],
+    takers: &Racks,
     giving: Giving,
 ) -> Option<At> {
-    let (weight, rack) = (scale.weights[part], layout.rack(giver));
-    let crowd = layout.crowd(part, Some(place), rack);
+    let weight = scale.weights[part];
+    let crowd = layout.crowd(part, Some(place), layout.rack(giver));
     let leads = |taker: At| match giving {
         Giving::Leaders(share) => {
             let more = f64::from(layout.nodes[giver].leaders) > share;
@@ -263,24 +262,9 @@ fn taker(
         }
         Giving::Excess | Giving::Lack | Giving::Large => true,
     };
-    let fit = |taker: &&At| {
-        scale.suits(giver, **taker, weight, giving)
-            && leads(**taker)
-            && layout.crowd(part, Some(place), layout.rack(**taker)) <= crowd
-            && layout.takes(part, **taker)
-    };
     let fill = |taker: At| ((scale.have[taker] + weight) as f64 / scale.cap[taker].max(1.0) * 64.0) as u64;
-    let best = takers.iter().filter(fit).min_by_key(|taker| {
-        (
-            layout.crowd(part, Some(place), layout.rack(**taker)),
-            layout.crosses(part, **taker),
-            layout.rack(**taker) != rack,
-            fill(**taker),
-            layout.replicas_of_topic(part, **taker),
-            **taker,
-        )
-    });
-    best.copied()
+    let may = |taker: At| scale.suits(giver, taker, weight, giving) && leads(taker);
+    layout.choose(part, Some(place), takers, crowd, fill, may)
 }
 
 /// New brokers that got followers but lead less than their share become preferred, where the one that is leads more.

@@ -45,8 +45,6 @@ fn step(layout: &Layout<'_>, part: usize, shares: &[f64]) -> Option<(usize, Opti
         (crowd(*place), *place > 0, !node.open, node.bytes, *place)
     })?;
     let crowded = crowd(leaves);
-    let emptier = |node: At| layout.crowd(part, Some(leaves), layout.rack(node)) < crowded;
-    let exists =
-        (0..layout.nodes.len()).any(|node| layout.nodes[node].open && !layout.holds(part, node) && emptier(node));
-    exists.then(|| (leaves, layout.best(part, Some(leaves), shares, emptier)))
+    let exists = layout.is_room(part, leaves, crowded);
+    exists.then(|| (leaves, layout.best(part, Some(leaves), shares, crowded - 1)))
 }

@@ -659,3 +659,53 @@ fn chance_finds_no_layout_that_breaks_a_promise() {
         }
     }
 }
+
+/// Whoever takes a replica is looked for rack by rack; it is whom one finds by weighing every broker.
+#[test]
+fn who_takes_a_replica_is_the_best_of_all_brokers() {
+    for seed in 1..40 {
+        let mut random = Random::new(seed);
+        let racks = 1 + random.below(5);
+        let brokers = racks * (1 + random.below(4));
+        let mut spec = Spec::spread(seed, brokers, racks, 60, brokers.min(3));
+        // Some tell no rack, so that each of them has its own.
+        for rack in &mut spec.racks {
+            *rack = rack.filter(|_| random.below(6) > 0);
+        }
+        let snapshot = spec.snapshot();
+        let mut layout = Layout::of(&snapshot, |_| true);
+        layout.nodes[random.below(brokers)].open = brokers == 1;
+        let shares = layout.shares(&layout.open(), |part| layout.weight(part));
+        for part in 0..layout.parts.len() {
+            let place = (random.below(3) > 0).then(|| random.below(layout.parts[part].to.len()));
+            let most = [0, 1, usize::MAX][random.below(3)];
+            let fill = |node: usize| {
+                let after = (layout.nodes[node].bytes + layout.weight(part)) as f64;
+                (after / shares[node].max(1.0) * 64.0) as u64
+            };
+            let key = |node: &usize| {
+                let rack = layout.rack(*node);
+                let leaves = place.is_some_and(|place| layout.rack(layout.parts[part].to[place]) != rack);
+                let of_topic = layout.replicas_of_topic(part, *node);
+                (
+                    layout.crowd(part, place, rack),
+                    layout.crosses(part, *node),
+                    leaves,
+                    fill(*node),
+                    of_topic,
+                    *node,
+                )
+            };
+            let may = |node: &usize| layout.takes(part, *node) && key(node).0 <= most;
+            let wanted = (0..layout.nodes.len()).filter(may).min_by_key(key);
+            assert_eq!(
+                layout.best(part, place, &shares, most),
+                wanted,
+                "seed {seed}, part {part}"
+            );
+            if let (Some(place), Some(node)) = (place, wanted) {
+                layout.replace(part, place, node);
+            }
+        }
+    }
+}

@@ -144,6 +144,8 @@ pub enum Action {
     SetThrottle,
     /// Plan to clear the throttles.
     ClearThrottle,
+    /// Plan to send back what is in flight.
+    CancelMove,
     /// Plan to pause the operation.
     Pause,
     /// Plan to resume the operation.
@@ -205,6 +207,7 @@ impl Action {
                 | Self::Step
                 | Self::SetThrottle
                 | Self::ClearThrottle
+                | Self::CancelMove
                 | Self::Undo
                 | Self::Pause
                 | Self::Resume

@@ -146,6 +146,14 @@ impl State {
                 Vec::new()
             }
             Action::ClearThrottle => self.clear_throttles(),
+            Action::CancelMove => match self.targets() {
+                names if names.is_empty() => Vec::new(),
+                names => self.plan_command(&Command::Reassign(Verb::Cancel {
+                    names,
+                    all: false,
+                    overrides: Vec::new(),
+                })),
+            },
             Action::Pause | Action::Resume | Action::Abort | Action::Undo => {
                 let Some(id) = self.place().name.clone().or_else(|| self.list().selected.clone()) else {
                     return Vec::new();

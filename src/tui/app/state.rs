@@ -338,6 +338,7 @@ impl State {
             Action::Rules => self.verbs && place.noun == Noun::Acl,
             Action::Propose => self.drafting.is_some(),
             Action::SetThrottle | Action::ClearThrottle => self.verbs && place.noun == Noun::Throttle,
+            Action::CancelMove => self.verbs && place.noun == Noun::Reassignment,
             Action::Operation => self.verbs,
             Action::Heat => place.noun == Noun::Topic && place.tab == 0,
             // What is frozen is not computed again.
