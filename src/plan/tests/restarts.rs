@@ -221,6 +221,29 @@ fn another_replica_that_is_missing_closes_what_it_bears_on() {
 }
 
 #[test]
+fn who_is_eligible_to_lead_is_a_safe_copy_too() {
+    let mut snapshot = well();
+    partitions(&mut snapshot, |one| (one.isr, one.eligible) = (vec![1], vec![3]));
+    assert_eq!(
+        closed(&snapshot, 1),
+        ["min-isr", "in-sync"],
+        "3 is elected when 1 stops"
+    );
+    // Nobody is in sync, and 3 has it all.
+    partitions(&mut snapshot, |one| (one.leader, one.isr) = (None, Vec::new()));
+    assert!(closed(&snapshot, 3).contains(&"last-safe-copy".to_owned()));
+    assert!(!closed(&snapshot, 2).contains(&"last-safe-copy".to_owned()));
+    // Where 3 does not answer, 1 is the last again.
+    partitions(&mut snapshot, |one| (one.leader, one.isr) = (Some(1), vec![1]));
+    snapshot
+        .links
+        .get_mut(&3)
+        .unwrap()
+        .fail(Trouble::Unreachable, "refused", now());
+    assert!(closed(&snapshot, 1).contains(&"last-safe-copy".to_owned()));
+}
+
+#[test]
 fn what_is_missing_for_want_of_the_broker_itself_is_what_it_is_restarted_for() {
     let mut snapshot = well();
     partitions(&mut snapshot, |one| one.isr.retain(|id| *id != 3));
