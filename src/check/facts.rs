@@ -110,7 +110,7 @@ impl<'a> Facts<'a> {
         gate_led_can_move(&led, from, &self.down())
     }
 
-    /// Is each partition on this broker in sync on another broker that answers?
+    /// Has another broker that answers all that was committed of each partition on this one, in sync or eligible (KIP-966)?
     pub fn gate_last_copy(&self, id: BrokerId) -> Gate {
         if self.snapshot.topics.get().is_none() {
             return Gate::new(
@@ -122,7 +122,7 @@ impl<'a> Facts<'a> {
         }
         let down = self.down();
         let only = |row: &&PartitionRow| {
-            row.isr.contains(&id) && !row.isr.iter().any(|other| *other != id && !down.contains(other))
+            row.safe().any(|safe| safe == id) && !row.safe().any(|other| other != id && !down.contains(&other))
         };
         let last: Vec<String> = self
             .rows

@@ -74,6 +74,7 @@ impl Six {
             replicas: replicas(partition),
             isr: replicas(partition),
             offline: Vec::new(),
+            eligible: Vec::new(),
         };
         let topic = Topic {
             name: "orders".into(),

@@ -965,6 +965,7 @@ impl Random {
             all: whom == 2,
             controllers: whom == 3,
             driver: self.driver(),
+            parallel: (whom != 3 && self.flip()).then(|| 2 + self.below(7) as u32),
             drain_leaders: self.flip(),
             upgrade_to: self.maybe(|random| format!("4.{}.{}", random.below(9), random.below(9))),
             soak: self.maybe(Self::time),

@@ -19,6 +19,7 @@ pub enum Verb {
 Examples:
   azimuth restart plan --all --out roll.json
   azimuth restart plan --az euw1-az2 --drain-leaders --soak 5m --out roll.json
+  azimuth restart plan --all --parallel 3 --out roll.json
   azimuth restart plan --all --upgrade-to 4.3.1 --driver ssm --out roll.json
   azimuth restart plan --controllers --out controllers.json
   azimuth restart plan --broker 4,5 --driver ssh -o json")]
@@ -68,6 +69,9 @@ pub struct Roll {
     /// How their hosts are reached; the context's only driver without it
     #[arg(long, value_name = "command|ssh|ssm", value_parser = driver)]
     pub driver: Option<DriverName>,
+    /// At most so many brokers of a zone at the same time, where no partition has replicas on two of them; what is against it goes one by one
+    #[arg(long, value_name = "N", conflicts_with = "controllers", value_parser = clap::value_parser!(u32).range(2..))]
+    pub parallel: Option<u32>,
     /// Leaders leave a broker before it stops, and come back after it has started
     #[arg(long)]
     pub drain_leaders: bool,
@@ -102,6 +106,7 @@ impl Verb {
                 .flag("--all", roll.all)
                 .flag("--controllers", roll.controllers)
                 .option("--driver", roll.driver)
+                .option("--parallel", roll.parallel)
                 .flag("--drain-leaders", roll.drain_leaders)
                 .option("--soak", roll.soak)
                 .option("--upgrade-to", &roll.upgrade_to)
@@ -142,6 +147,7 @@ impl Roll {
             drain: self.drain_leaders,
             soak_seconds: self.soak.map(|time| time.0.as_secs()),
             upgrade_to: self.upgrade_to.clone(),
+            parallel: self.parallel,
             ..Wish::new(Action::Restart, whom)
         }
     }

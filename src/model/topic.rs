@@ -26,6 +26,10 @@ pub struct Partition {
     pub replicas: Vec<BrokerId>,
     pub isr: Vec<BrokerId>,
     pub offline: Vec<BrokerId>,
+    /// Not in sync, and all the same with all that was committed: the eligible leader replicas of KIP-966. Asked for where hardly
+    /// anybody is in sync; empty where there is none, and where nobody tells.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub eligible: Vec<BrokerId>,
 }
 
 /// What a replica is to its partition; the cell of the placement matrix.
@@ -62,6 +66,17 @@ impl Partition {
 
     pub fn is_leader_preferred(&self) -> bool {
         self.leader.is_some() && self.leader == self.replicas.first().copied()
+    }
+
+    /// One is in sync or none, of several: who else has all that was committed is worth a question.
+    pub fn is_thin(&self) -> bool {
+        self.isr.len() <= 1 && self.replicas.len() > 1
+    }
+
+    /// Replicas that have all that was committed, those in sync first: what is on none of them is lost.
+    pub fn safe(&self) -> impl Iterator<Item = BrokerId> + '_ {
+        let eligible = self.eligible.iter().filter(|id| !self.isr.contains(id));
+        self.isr.iter().chain(eligible).copied()
     }
 
     /// In the replica set, but not in sync.

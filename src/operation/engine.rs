@@ -4,18 +4,20 @@
 
 mod dns;
 mod drain;
+mod ear;
+mod flow;
 mod roll;
+mod throttle;
 mod volume;
 
 use std::path::PathBuf;
-use std::pin::pin;
 use std::time::Duration;
 
 use futures::FutureExt;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep};
 
-use super::aimd::{Aimd, Sign, is_material};
+use super::aimd::Aimd;
 use super::driver::Garage;
 use super::folder::Folder;
 use super::journal::{Ask, Event, Journal};
@@ -25,20 +27,18 @@ use super::pace::Next;
 use super::reassign::Gauge;
 use super::socket::{self, Request};
 use super::status::{Phase, Progress, Status, StepState, Wait};
-use super::step::{self, Act, Secrets, Seen, is_passing};
-use super::throttle::{self as throttles, Left};
-use super::watch::{Report, Watch};
+use super::step::{self, Act, Secrets, Seen};
+use super::watch::Watch;
 use super::{Error, Id, Who, crash, lease, pace, prepare};
 use crate::feed::Sources;
-use crate::model::throttle::{self, Rate, Setting};
 use crate::model::{Moment, Snapshot};
-use crate::plan::reassign::Throttle;
 use crate::plan::reassign::watch::is_watched;
-use crate::plan::summary::size;
-use crate::plan::throttle::{per_second, words};
-use crate::plan::{Move, Step, drift};
+use crate::plan::{Step, drift};
 use crate::settings::context::Notify;
 use crate::source::kafka::Kafka;
+use flow::{at_rate, part, whole, with_eta};
+use roll::Together;
+use throttle::still_set;
 
 /// How often a step that takes its time is looked at.
 const LOOK: Duration = Duration::from_secs(1);
@@ -48,8 +48,6 @@ const FIRST_LOOK: Duration = Duration::from_secs(20);
 const ASTRAY_LOOKS: u32 = 5;
 /// How long one look at the gates before a step may take.
 const GATES: Duration = Duration::from_secs(20);
-/// So often a throttle that somebody refuses to take away is tried.
-const LIFT_TRIES: u32 = 10;
 /// How long an engine that is done stays to tell those who watch.
 const FAREWELL: Duration = Duration::from_millis(200);
 
@@ -103,6 +101,7 @@ pub async fn run(folder: &Folder, id: &Id, sources: &Sources, means: Means) -> R
         window: None,
         rate: None,
         since: Instant::now(),
+        together: Together::default(),
     };
     let holding = lease::hold(sources.kafka.clone(), &engine.status.borrow().plan, id);
     let outcome = engine.go(sources).await;
@@ -153,6 +152,8 @@ struct Engine {
     rate: Option<Aimd>,
     /// Since when it has been going on: what was seen before a pause says nothing of now.
     since: Instant,
+    /// Of a batch of brokers, those that the last look at its gates has proven to be safe at the same time.
+    together: Together,
 }
 
 /// What an operator wants of what is being done.
@@ -173,6 +174,8 @@ enum Stop {
 /// How carrying out a step ended.
 enum End {
     Done(String),
+    /// Done, and so it is in the journal already.
+    Noted,
     Failed(String),
     Stopped(Stop),
 }
@@ -216,6 +219,7 @@ impl Engine {
                 self.note(Event::Step { step: at })?;
                 match self.perform(at, step, again).await? {
                     End::Done(outcome) => self.note(Event::Done { step: at, outcome })?,
+                    End::Noted => {}
                     End::Failed(reason) => return self.fail(at, step, reason).await,
                     End::Stopped(Stop::Abort) => return self.abort().await,
                     End::Stopped(Stop::Halt) => {
@@ -252,61 +256,11 @@ impl Engine {
                 }
                 self.carry_out(at, step, again).await
             }
-            Step::Restart(turn) => self.take_turn(at, turn).boxed().await,
+            Step::Restart(_) => self.take_turns(at).boxed().await,
             Step::Volume(act) => self.volume(at, act).boxed().await,
             Step::Dns(act) => self.dns(at, act).boxed().await,
             _ => self.carry_out(at, step, again).await,
         }
-    }
-
-    /// Sets what nobody has set, and reads it back. What is about to be set is in the journal first, so that it is ours
-    /// whatever happens.
-    async fn throttle(&mut self, at: usize, settings: &[Setting]) -> Result<End, Error> {
-        let held = throttle::among(settings, &self.status.borrow().held);
-        let mut wanted = settings.to_vec();
-        throttle::release(&mut wanted, &held);
-        let mut pace = Pace::new();
-        let free = loop {
-            let (kafka, wanted) = (self.kafka.clone(), wanted.clone());
-            let look = async move { throttles::free(&kafka, &wanted).await };
-            match self.hear(look).await? {
-                Err(stop) => return Ok(End::Stopped(stop)),
-                Ok(Ok(free)) => break free,
-                Ok(Err(error)) if is_passing(&error) => self.wait_for(format!("before the throttle is set: {error}")),
-                Ok(Err(error)) => return Ok(End::Failed(error.to_string())),
-            }
-            if let Wish::Stop(stop) = self.pass(pace.next()).await? {
-                return Ok(End::Stopped(stop));
-            }
-        };
-        if !free.is_empty() {
-            self.note(Event::Throttled { settings: free.clone() })?;
-        }
-        let ours = throttle::among(settings, &self.status.borrow().held);
-        if ours.is_empty() {
-            return Ok(End::Done("all of it is throttled by others already".to_owned()));
-        }
-        self.carry_out(at, &Step::SetThrottle { settings: ours }, true).await
-    }
-
-    /// Takes away what is named, or what this operation holds.
-    async fn clear(&mut self, settings: &[Setting]) -> Result<End, Error> {
-        let own = |step: &Step| matches!(step, Step::SetThrottle { .. });
-        let settings = {
-            let status = self.status.borrow();
-            match settings.is_empty() {
-                true => status.held.clone(),
-                // Of what it was to set only what nobody else had.
-                false if status.plan.steps.iter().any(own) => throttle::among(settings, &status.held),
-                false => settings.to_vec(),
-            }
-        };
-        let left = self.lift(settings.clone()).await?;
-        Ok(match left.is_empty() {
-            true if settings.is_empty() => End::Done("nothing was set".to_owned()),
-            true => End::Done(format!("{} gone", words(&settings))),
-            false => End::Failed(still_set(&left)),
-        })
     }
 
     /// Waits until the cluster can be seen and is the plan's; before the first act also that the plan still fits it.
@@ -446,40 +400,6 @@ impl Engine {
         }
     }
 
-    /// How many moves of a step are asked for at first; all where nothing decides it.
-    fn first(&self, step: &Step) -> usize {
-        match (step, &self.window) {
-            (Step::Reassign { moves }, Some(window)) => window.admits(0, true, moves.iter().map(Move::copied_bytes)),
-            (Step::Reassign { moves }, None) => moves.len(),
-            _ => 0,
-        }
-    }
-
-    /// How many more may be asked for beside what is in flight; none while a gate is closed.
-    fn more(&self, step: &Step, begun: usize, flying: u64, is_idle: bool) -> usize {
-        let (Step::Reassign { moves }, Some(window)) = (step, &self.window) else {
-            return 0;
-        };
-        // Where nothing is in flight the step must come to its end all the same: it is what the gate lets happen.
-        if self.status.borrow().waits.is_some() && !is_idle {
-            return 0;
-        }
-        window.admits(flying, is_idle, moves[begun..].iter().map(Move::copied_bytes))
-    }
-
-    /// `at most 6 GB in flight, throttle 40 MB/s`.
-    fn paced(&self, step: &Step) -> Option<String> {
-        let window = self.window.as_ref().filter(|_| matches!(step, Step::Reassign { .. }))?;
-        let rate = self
-            .wanted_rate()
-            .map(|rate| format!(", throttle {}", per_second(rate)));
-        Some(format!(
-            "at most {} in flight{}",
-            size(Some(window.now())),
-            rate.unwrap_or_default()
-        ))
-    }
-
     /// Ends what cannot be done. What was throttled is taken back first, so that nothing goes on without its throttle.
     async fn fail(&mut self, at: usize, step: &Step, reason: String) -> Result<(), Error> {
         let throttled = !self.status.borrow().held.is_empty();
@@ -498,23 +418,21 @@ impl Engine {
 
     /// Takes back what is in flight, waits until nothing is, takes the throttles away, and ends.
     async fn abort(&mut self) -> Result<(), Error> {
-        let doing = {
+        let doing: Vec<(usize, Step)> = {
             let status = self.status.borrow();
-            let at = status
-                .steps
-                .iter()
-                .position(|step| matches!(step, StepState::Doing { .. }));
-            at.and_then(|at| Some((at, status.plan.steps.get(at).cloned()?)))
+            let both = status.steps.iter().zip(&status.plan.steps).enumerate();
+            let doing = both.filter(|(_, (state, _))| matches!(state, StepState::Doing { .. }));
+            doing.map(|(at, (_, step))| (at, step.clone())).collect()
         };
-        let how = match doing {
+        let how = match doing.first() {
             None | Some((_, Step::SetThrottle { .. } | Step::ClearThrottle { .. } | Step::AwaitIsr(_))) => {
                 "nothing was in flight".to_owned()
             }
             Some((_, step @ Step::Reassign { .. })) => {
-                self.take_back(&step, "aborting").await?;
+                self.take_back(step, "aborting").await?;
                 "moves in flight were taken back".to_owned()
             }
-            Some((at, Step::Restart(turn))) => self.leave(at, &turn).await?,
+            Some((_, Step::Restart(_))) => self.leave(&doing).boxed().await?,
             Some((_, Step::Volume(_))) => {
                 "what EC2 or a host has taken goes on by itself; azimuth volume list shows it".to_owned()
             }
@@ -558,60 +476,6 @@ impl Engine {
                 Act::Later(why) | Act::Refused(why) => self.wait_for(format!("{word}: {why}")),
             }
             rest = pace.next();
-        }
-    }
-
-    async fn lift_held(&mut self) -> Result<Vec<Left>, Error> {
-        let held = self.status.borrow().held.clone();
-        self.lift(held).await
-    }
-
-    /// Takes settings away until they are seen to be gone, and notes it. What cannot be taken away because somebody
-    /// refuses it, or because a broker is not there to be asked, is returned after some tries; it stays in the ledger.
-    async fn lift(&mut self, settings: Vec<Setting>) -> Result<Vec<Left>, Error> {
-        let (mut settings, mut tries) = (settings, 0);
-        let mut pace = Pace::new();
-        let mut rest = Duration::ZERO;
-        while !settings.is_empty() {
-            let (kafka, now) = (self.kafka.clone(), settings.clone());
-            let work = async move {
-                sleep(rest).await;
-                crash::point();
-                let cleared = throttles::clear(&kafka, &now).await;
-                crash::point();
-                cleared
-            };
-            let cleared = self.insist(work).await?;
-            if !cleared.gone.is_empty() {
-                throttle::release(&mut settings, &cleared.gone);
-                self.note(Event::Unthrottled { settings: cleared.gone })?;
-            }
-            tries += 1;
-            if let Some(left) = cleared.left.first() {
-                self.wait_for(format!(
-                    "taking throttles away: {}: {}",
-                    left.setting.subject(),
-                    left.why
-                ));
-                if tries >= LIFT_TRIES && cleared.left.iter().all(|left| !left.passing) {
-                    return Ok(cleared.left);
-                }
-            }
-            rest = pace.next();
-        }
-        Ok(Vec::new())
-    }
-
-    /// Does what has to be done in any case. Who asks for an abort again is answered; nothing else can be had any more.
-    async fn insist<T>(&mut self, work: impl Future<Output = T>) -> Result<T, Error> {
-        let mut work = pin!(work);
-        loop {
-            tokio::select! {
-                done = &mut work => return Ok(done),
-                Some(request) = self.asked.recv() => if request.ask == Ask::Abort {
-                    self.take_note(request)?;
-                },
-            }
         }
     }
 
@@ -683,7 +547,7 @@ impl Engine {
         match step {
             _ if next != Next::Go => return Ok(Ok(next)),
             Step::Reassign { .. } => {}
-            Step::Restart(turn) => return self.before_turn(at, turn).boxed().await,
+            Step::Restart(_) => return self.before_turns(at).boxed().await,
             Step::Volume(act) => return self.before_volume(act).await,
             _ => return Ok(Ok(next)),
         }
@@ -726,258 +590,6 @@ impl Engine {
         // What is asked meanwhile is heeded where this is called.
         self.hear(rest).await.map(drop)
     }
-
-    /// How much may be in flight and how fast it may be copied at first.
-    fn pace(&mut self) {
-        let status = self.status.borrow();
-        let copied = |step: &Step| match step {
-            Step::Reassign { moves } => moves.iter().map(|one| one.copied_bytes().unwrap_or(0)).sum(),
-            _ => 0,
-        };
-        let most: u64 = status.plan.steps.iter().map(copied).max().unwrap_or(0);
-        self.window = Some(Aimd::halfway(most));
-        self.rate = status
-            .plan
-            .throttle
-            .as_ref()
-            .map(|throttle| Aimd::full(floor(throttle), throttle.bytes_per_second));
-    }
-
-    /// What a look showed decides how much is moved at once from here on.
-    fn heed(&mut self, report: &Report) -> Result<(), Error> {
-        if self.heeded.replace(report.began) == Some(report.began) {
-            return Ok(());
-        }
-        let sign = report.strain.clone().map_or(Sign::Fine, Sign::Strained);
-        if let (Some(rate), Some(throttle)) = (&mut self.rate, &report.throttle) {
-            rate.bound(floor(throttle), throttle.bytes_per_second);
-        }
-        let bytes_in_flight = self
-            .window
-            .as_mut()
-            .map(|window| window.decide(&sign))
-            .unwrap_or_default();
-        let bytes_per_second = self.rate.as_mut().map(|rate| rate.decide(&sign));
-        let strained = matches!(sign, Sign::Strained(_));
-        let before = std::mem::replace(&mut self.strained, strained);
-        match sign {
-            Sign::Strained(why) if !before => self.note(Event::Slowed {
-                why,
-                bytes_in_flight,
-                bytes_per_second,
-            }),
-            _ => Ok(()),
-        }
-    }
-
-    /// Bytes a second that every broker of the plan is to be throttled to now; `None` of one that is not throttled.
-    fn wanted_rate(&self) -> Option<u64> {
-        let rate = self.rate.as_ref()?.now();
-        let outside = self.status.borrow().schedule.rate(Moment::now());
-        Some(outside.map_or(rate, |outside| outside.min(rate)))
-    }
-
-    /// Brings the rates that are set to what they are to be by now, where that differs by so much that it matters. What
-    /// cannot be told now is told after the next look.
-    async fn adapt(&mut self) -> Result<(), Error> {
-        let Some(wanted) = self.wanted_rate() else {
-            return Ok(());
-        };
-        let held = self.status.borrow().held.clone();
-        let rate = |setting: &Setting| match setting {
-            Setting::Rate(rate) => Some(rate.clone()),
-            Setting::List(_) => None,
-        };
-        let held: Vec<Rate> = held.iter().filter_map(rate).collect();
-        let old: Vec<Rate> = held
-            .iter()
-            .filter(|one| one.bytes_per_second != wanted)
-            .cloned()
-            .collect();
-        let outside = self.status.borrow().schedule.rate(Moment::now()) == Some(wanted);
-        if !old
-            .iter()
-            .any(|one| outside || is_material(one.bytes_per_second, wanted))
-        {
-            return Ok(());
-        }
-        let new: Vec<Setting> = old
-            .iter()
-            .map(|one| Setting::rate(one.broker, one.side, wanted))
-            .collect();
-        let ours = |setting: &Setting| matches!(setting, Setting::Rate(rate) if held.contains(rate));
-        let unknown: Vec<Setting> = new.iter().filter(|one| !ours(one)).cloned().collect();
-        if !unknown.is_empty() {
-            self.note(Event::Throttled { settings: unknown })?;
-        }
-        let old: Vec<Setting> = old.into_iter().map(Setting::Rate).collect();
-        crash::point();
-        let changed = throttles::change(&self.kafka, &old, &new).await;
-        crash::point();
-        match changed {
-            Ok(gone) if gone.is_empty() => Ok(()),
-            Ok(gone) => self.note(Event::Unthrottled { settings: gone }),
-            Err(why) => {
-                self.wait_for(format!("changing the throttle to {}: {why}", per_second(wanted)));
-                Ok(())
-            }
-        }
-    }
-
-    /// While a step is in flight: says what holds up the next, and whether this one must go back.
-    fn heed_gates(&mut self, step: &Step) -> Result<Option<Stop>, Error> {
-        let report = self.watch.as_ref().and_then(Watch::report);
-        let (true, Some(report)) = (matches!(step, Step::Reassign { .. }), report) else {
-            return Ok(None);
-        };
-        self.heed(&report)?;
-        match Wait::gates(&report.closed) {
-            Some(wait) => self.stand(wait)?,
-            None => self.go_on()?,
-        }
-        Ok(report.retreat.as_ref().map(|_| Stop::Halt))
-    }
-
-    /// Notes what is waited for, unless it is known.
-    fn stand(&mut self, wait: Wait) -> Result<(), Error> {
-        let known = self
-            .status
-            .borrow()
-            .waits
-            .as_ref()
-            .is_some_and(|known| known.is_same(&wait));
-        match known {
-            true => Ok(()),
-            false => self.note(Event::Waits { wait }),
-        }
-    }
-
-    /// Waits, in the journal, until what closes this gate has passed or a person overrides it.
-    fn stand_at(&mut self, gate: &str, why: String) -> Result<(), Error> {
-        self.stand(Wait {
-            for_: gate.to_owned(),
-            why,
-            until: None,
-            gate: true,
-        })
-    }
-
-    /// Notes that nothing is waited for any more.
-    fn go_on(&mut self) -> Result<(), Error> {
-        if self.status.borrow().waits.is_some() {
-            self.note(Event::GoesOn)?;
-        }
-        Ok(())
-    }
-
-    /// Lets time pass while listening.
-    async fn pass(&mut self, time: Duration) -> Result<Wish, Error> {
-        let passed = self.hear(sleep(time)).await?;
-        Ok(passed.map_or_else(Wish::Stop, |()| Wish::GoOn))
-    }
-
-    /// Works on something while listening; `Err` when somebody wants it left.
-    async fn hear<T>(&mut self, work: impl Future<Output = T>) -> Result<Result<T, Stop>, Error> {
-        let mut work = pin!(work);
-        loop {
-            tokio::select! {
-                done = &mut work => return Ok(Ok(done)),
-                Some(request) = self.asked.recv() => if let Wish::Stop(stop) = self.take_note(request)? {
-                    return Ok(Err(stop));
-                },
-            }
-        }
-    }
-
-    fn take_note(&mut self, request: Request) -> Result<Wish, Error> {
-        let ask = request.ask;
-        self.note(Event::Asked {
-            ask,
-            by: request.by,
-            overrides: request.overrides,
-            reason: request.reason,
-        })?;
-        match ask {
-            Ask::Abort => Ok(Wish::Stop(Stop::Abort)),
-            Ask::PauseNow if self.can_go_back() => Ok(Wish::Stop(Stop::Halt)),
-            Ask::Resume => {
-                self.since = Instant::now();
-                self.note(Event::Resumed)?;
-                Ok(Wish::GoOn)
-            }
-            // Then the step goes on to its end, as for any pause.
-            Ask::Pause | Ask::PauseNow => Ok(Wish::GoOn),
-        }
-    }
-
-    /// Whether the step in flight can be taken back and done again.
-    fn can_go_back(&self) -> bool {
-        let status = self.status.borrow();
-        let step = status.current().and_then(|at| status.plan.steps.get(at));
-        matches!(
-            step,
-            Some(Step::Reassign { .. } | Step::SetThrottle { .. } | Step::AwaitIsr(_))
-        )
-    }
-
-    /// One journal line, and the status that follows from it.
-    fn note(&mut self, event: Event) -> Result<(), Error> {
-        self.journal.append(event, Moment::now())?;
-        if let Some(entry) = self.journal.entries().last() {
-            self.status.send_modify(|status| status.apply(entry));
-            self.notify.tell(&entry.event, &self.status.borrow());
-        }
-        Ok(())
-    }
-
-    fn show(&self, progress: Progress) {
-        self.status.send_if_modified(|status| {
-            let changed = status.progress.as_ref() != Some(&progress);
-            status.progress = Some(progress);
-            changed
-        });
-    }
-
-    /// The progress as it was, and what it waits for.
-    fn wait_for(&self, note: String) {
-        let progress = self.status.borrow().progress.clone().unwrap_or_default();
-        let step = self.status.borrow().current().unwrap_or(progress.step);
-        self.show(Progress { step, note, ..progress });
-    }
-}
-
-/// A rate must be more than clients write, or nothing ever gets in sync: a quarter more.
-fn floor(throttle: &Throttle) -> u64 {
-    throttle.ingest_bytes_per_second.unwrap_or(0).saturating_mul(5) / 4
-}
-
-fn at_rate(setting: &mut Setting, wanted: u64) {
-    if let Setting::Rate(rate) = setting {
-        rate.bytes_per_second = wanted;
-    }
-}
-
-/// The first moves of a step.
-fn part(step: &Step, begun: usize) -> Step {
-    match step {
-        Step::Reassign { moves } => Step::Reassign {
-            moves: moves[..begun].to_vec(),
-        },
-        other => other.clone(),
-    }
-}
-
-/// How far a part is, as a part of the whole step.
-fn whole(progress: Progress, step: &Step, begun: usize) -> Progress {
-    let Step::Reassign { moves } = step else {
-        return progress;
-    };
-    let rest: Option<u64> = moves[begun..].iter().map(Move::copied_bytes).sum();
-    Progress {
-        total: moves.len() as u32,
-        bytes_total: progress.bytes_total.zip(rest).map(|(part, rest)| part + rest),
-        ..progress
-    }
 }
 
 /// How long to wait between two looks: what is quick is seen quickly, what takes long is not asked about all the time.
@@ -993,16 +605,6 @@ impl Pace {
         self.0 = (now * 2).min(LOOK);
         now
     }
-}
-
-/// What stays set, why, and the way out.
-fn still_set(left: &[Left]) -> String {
-    let settings: Vec<Setting> = left.iter().map(|left| left.setting.clone()).collect();
-    let why = left.first().map(|left| left.why.clone()).unwrap_or_default();
-    format!(
-        "{} could not be taken away ({why}); azimuth throttle clear does it later",
-        words(&settings)
-    )
 }
 
 /// What could not be seen, so that it is waited for rather than taken for gone.
@@ -1025,18 +627,4 @@ fn unseen(snapshot: &Snapshot) -> Option<String> {
         return Some(format!("waiting for the reassignments in flight: {why}"));
     }
     None
-}
-
-/// The mean rate since the step began, carried on.
-fn with_eta(progress: Progress, elapsed: Duration) -> Progress {
-    let eta = match (progress.bytes_done, progress.bytes_total) {
-        (Some(done), Some(total)) if done > 0 && total > done => {
-            Some((elapsed.as_secs_f64() * (total - done) as f64 / done as f64) as u64)
-        }
-        _ => None,
-    };
-    Progress {
-        eta_seconds: eta,
-        ..progress
-    }
 }

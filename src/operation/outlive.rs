@@ -154,6 +154,7 @@ mod tests {
                 voter: false,
                 controller: false,
                 apart: None,
+                batch: None,
                 upgrade_to: None,
                 leaders: 0,
                 replicas: 0,

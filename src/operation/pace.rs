@@ -1,6 +1,6 @@
 //! Whether the next unit of an operation may begin, by the schedule that it was begun with.
 //!
-//! The engine asks before each step; what takes a step that is a unit of its own (a batch of moves, a broker of a roll) is
+//! The engine asks before each step; what takes a step that is a unit of its own (a batch of moves, a broker or a batch of a roll) is
 //! counted here, so that every kind of operation obeys the same flags.
 
 use super::status::{Status, StepState, Wait};
@@ -68,7 +68,15 @@ fn begins(plan: &Plan, at: usize) -> bool {
 
 /// Whether a unit is done with it.
 fn ends(plan: &Plan, at: usize) -> bool {
-    plan.steps.get(at).is_some_and(is_unit) && !is_second(plan, at + 1)
+    plan.steps.get(at).is_some_and(is_unit) && !is_second(plan, at + 1) && !goes_with_next(plan, at)
+}
+
+/// Brokers that restart at the same time are one unit.
+fn goes_with_next(plan: &Plan, at: usize) -> bool {
+    match (plan.steps.get(at), plan.steps.get(at + 1)) {
+        (Some(Step::Restart(one)), Some(Step::Restart(next))) => one.batch.is_some() && one.batch == next.batch,
+        _ => false,
+    }
 }
 
 /// The election after a new order of preference: nothing comes between the two, or leaders would be neither here nor there.

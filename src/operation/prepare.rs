@@ -1,6 +1,8 @@
 //! What a plan is worked out from, and what an engine looks at before its first act: just those parts of the cluster that
 //! the wish is about.
 
+mod cloud;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::time::Duration;
@@ -12,25 +14,20 @@ use tokio::time::timeout;
 use super::{Error, Folder, Secrets, dns, feature, lease, outlive};
 use crate::feed::{self, Needs, Section, Sources};
 use crate::model::config::Owner;
-use crate::model::driver::DriverName;
-use crate::model::identity::Identity;
 use crate::model::transaction::Producer;
-use crate::model::volume::Change;
 use crate::model::{BrokerId, Moment, Observed, Snapshot, Trouble};
 use crate::plan::group::{Reset, To};
 use crate::plan::intent::Intent;
 use crate::plan::leader;
 use crate::plan::reassign::{Goal, MaxRate};
-use crate::plan::restart;
+use crate::plan::restart::{self, Turn};
 use crate::plan::throttle::{Clear, Set};
 use crate::plan::topic::Truncate;
 use crate::plan::{Kind, Plan, Step, swap, volume};
 use crate::settings::secret::Program;
 use crate::settings::{Context, Secret};
-use crate::source::aws::Scope;
+use cloud::{ask_credentials, ask_reach, host, swapped, tried};
 
-/// Names what is only tried to EC2.
-const TRIAL: &str = "azimuth-trial";
 /// Between the two looks that tell how fast somebody writes.
 const APART: Duration = Duration::from_secs(1);
 
@@ -429,13 +426,31 @@ fn owner(step: &Step) -> Option<&Owner> {
 /// Looks, from the bottom of a stack of its own: reading what AWS says nests deep.
 pub(super) async fn collected(sources: &Sources, needs: Needs, deadline: Duration) -> Snapshot {
     let sources = sources.clone();
-    let look = tokio::spawn(async move { feed::collect(&sources, &needs, deadline).await });
-    // Where it panicked nothing was seen, and plans say so.
-    look.await.unwrap_or_default()
+    in_task(async move { feed::collect(&sources, &needs, deadline).await }).await
+}
+
+/// Looks at what the gates of these turns are about, as [`collected`] does.
+pub(super) async fn of_turns(sources: Sources, turns: Vec<Turn>, deadline: Duration) -> Snapshot {
+    in_task(async move {
+        let mut snapshot = feed::collect(&sources, &about_restarts(&sources), deadline).await;
+        let instances: Vec<String> = turns.iter().filter_map(|turn| turn.place.instance.clone()).collect();
+        let driver = turns.first().map(|turn| turn.driver);
+        ask_reach(&sources, &mut snapshot, driver, instances, deadline).await;
+        if turns.iter().any(|turn| turn.apart.is_some()) {
+            ask_controllers(&sources, &mut snapshot, deadline).await;
+        }
+        snapshot
+    })
+    .await
+}
+
+/// Where it panicked nothing was seen, and plans and gates say so.
+async fn in_task(look: impl Future<Output = Snapshot> + Send + 'static) -> Snapshot {
+    tokio::spawn(look).await.unwrap_or_default()
 }
 
 /// Asks the controllers that are no brokers whether they answer; where they listen is told by the quorum.
-pub(super) async fn ask_controllers(sources: &Sources, snapshot: &mut Snapshot, deadline: Duration) {
+async fn ask_controllers(sources: &Sources, snapshot: &mut Snapshot, deadline: Duration) {
     let addresses = snapshot
         .quorum
         .get()
@@ -455,136 +470,12 @@ pub(super) async fn ask_controllers(sources: &Sources, snapshot: &mut Snapshot, 
     snapshot.links.extend(join_all(asked).await);
 }
 
-/// Asks AWS what a driver of its kind needs: which agents answer, that of `more` too, and how long our credentials last.
-pub(super) async fn ask_reach(
-    sources: &Sources,
-    snapshot: &mut Snapshot,
-    driver: Option<DriverName>,
-    more: Option<String>,
-    deadline: Duration,
-) {
-    if driver != Some(DriverName::Ssm) {
-        return;
-    }
-    let cloud = &snapshot.cloud;
-    let known = cloud.identities.values().filter_map(Identity::instance);
-    let instances: BTreeSet<String> = known.map(ToOwned::to_owned).chain(more).collect();
-    let instances: Vec<String> = instances.into_iter().collect();
-    let (agents, credentials) = match &sources.aws {
-        Ok(aws) => {
-            let asked = async { futures::join!(aws.agents(&instances), aws.credentials()) };
-            match timeout(deadline, asked).await {
-                Ok((agents, credentials)) => (observed(agents), observed(credentials)),
-                Err(_) => (late(), late()),
-            }
-        }
-        Err(why) => (Observed::absent(why), Observed::absent(why)),
-    };
-    (snapshot.cloud.agents, snapshot.cloud.credentials) = (agents, credentials);
-}
-
-/// Asks how long our AWS credentials last.
-async fn ask_credentials(sources: &Sources, snapshot: &mut Snapshot, deadline: Duration) {
-    snapshot.cloud.credentials = match &sources.aws {
-        Ok(aws) => timeout(deadline, aws.credentials())
-            .await
-            .map_or_else(|_| late(), observed),
-        Err(why) => Observed::absent(why),
-    };
-}
-
 fn is_growing(wish: &volume::Wish) -> bool {
     match &wish.verb {
         volume::Verb::Modify { wanted, .. } => wanted.size_gib.is_some(),
         volume::Verb::Extend { .. } => true,
         _ => false,
     }
-}
-
-/// What EC2 tells of a volume or snapshot that belongs to no broker that is seen, and whether it would carry the change out.
-#[cfg_attr(
-    not(feature = "aws"),
-    expect(unused_variables, reason = "without AWS there is none to ask")
-)]
-async fn tried(sources: &Sources, wish: &mut volume::Wish, snapshot: &Snapshot) {
-    let aws = match &sources.aws {
-        Ok(aws) => aws,
-        Err(why) => {
-            wish.found.problem = Some(why.clone());
-            wish.trial = Some(Err(why.clone()));
-            return;
-        }
-    };
-    if wish.is_stranger(snapshot) {
-        let asked = match &wish.verb {
-            volume::Verb::Create { snapshot, .. } => aws
-                .ebs_snapshots(std::slice::from_ref(snapshot), None)
-                .await
-                .map(|found| wish.found.snapshot = found.into_iter().next().map(Box::new)),
-            volume::Verb::Modify { volume, .. }
-            | volume::Verb::Attach { volume, .. }
-            | volume::Verb::Detach { volume } => aws
-                .volume(volume)
-                .await
-                .map(|found| wish.found.volume = found.map(Box::new)),
-            volume::Verb::Snapshot { .. } | volume::Verb::Extend { .. } => Ok(()),
-        };
-        wish.found.problem = asked.err().map(|error| error.to_string());
-    }
-    // What cannot be said cannot be tried; the plan says why.
-    if let Ok(change) = wish.change(snapshot) {
-        let aws = aws.clone();
-        let tried = tokio::spawn(async move { aws.change(&change, TRIAL, true).await }).await;
-        let tried = tried.map_err(|error| error.to_string());
-        wish.trial = Some(tried.and_then(|tried| tried.map(drop).map_err(|error| error.to_string())));
-    }
-}
-
-/// An instance that no broker is known to run on, and what is attached to it.
-async fn host(sources: &Sources, id: &str) -> Result<Box<swap::Host>, String> {
-    let aws = sources.aws.as_ref().map_err(Clone::clone)?;
-    let ids = [id.to_owned()];
-    let found = aws.instances(&Scope::Ids(ids.to_vec())).await;
-    let found = found.map_err(|error| error.to_string())?.remove(id);
-    let volumes = aws.volumes(&ids).await.map_err(|error| error.to_string())?;
-    Ok(Box::new(swap::Host {
-        instance: found.ok_or_else(|| format!("there is no instance {id}"))?,
-        volumes: volumes.into_values().collect(),
-        broker_tag: aws.broker_tag().to_owned(),
-    }))
-}
-
-/// What EC2 says to each kind of call of such a plan. It looks at rights before it looks at states, which are others when the call is
-/// made, so that any other refusal than a denial says that the right is there.
-#[cfg_attr(
-    not(feature = "aws"),
-    expect(unused_variables, reason = "without AWS there is none to ask")
-)]
-async fn swapped(sources: &Sources, wish: &swap::Wish, snapshot: &Snapshot) -> BTreeMap<String, Result<(), String>> {
-    let mut trials = BTreeMap::new();
-    let (Ok(aws), Ok(changes)) = (&sources.aws, wish.changes(snapshot)) else {
-        return trials;
-    };
-    for change in changes {
-        let name = change.operation().to_owned();
-        if trials.contains_key(&name) {
-            continue;
-        }
-        // What a step before will make; EC2 reads an id of the wrong kind before it looks at rights.
-        let nobodys = match &change {
-            Change::Create { .. } => "snap-00000000000000000",
-            _ => "vol-00000000000000000",
-        };
-        let change = change.resolved(|_| Some(nobodys.to_owned())).unwrap_or(change);
-        let tried = aws.change(&change, TRIAL, true).boxed().await;
-        let tried = match tried {
-            Err(crate::source::Error::Refused { code, .. }) if code != "no DryRun" => Ok(()),
-            Err(error) => Err(error.to_string()),
-            Ok(_) => Ok(()),
-        };
-        trials.insert(name, tried);
-    }
-    trials
 }
 
 fn observed<T>(answer: Result<T, crate::source::Error>) -> Observed<T> {

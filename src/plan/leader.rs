@@ -451,7 +451,8 @@ fn unclean(snapshot: &Snapshot, names: &[String]) -> Result<Draft, Error> {
 }
 
 /// What is lost at most: how far each live replica is behind what it knows to be committed, and behind the largest copy
-/// that anybody told of.
+/// that anybody told of. Of the dead, who had all that was committed: in sync, or eligible by KIP-966, which
+/// takes a broker whose last run did not end in order for one that may have lost records.
 fn risk(snapshot: &Snapshot, topic: &str, partition: &Partition, heirs: &[BrokerId]) -> String {
     let copy = |id: BrokerId| {
         let dirs = snapshot.logdirs.get(&id)?.get()?;
@@ -471,10 +472,12 @@ fn risk(snapshot: &Snapshot, topic: &str, partition: &Partition, heirs: &[Broker
     let live: Vec<String> = heirs.iter().map(|id| told(*id)).collect();
     let dead = partition.replicas.iter().filter(|id| !heirs.contains(id));
     let dead = dead.filter_map(|id| {
-        Some(format!(
-            "broker {id}, dead, had {}",
-            super::summary::size(Some(copy(*id)?.size_bytes))
-        ))
+        let had = copy(*id).map(|copy| format!("had {}", super::summary::size(Some(copy.size_bytes))));
+        let safe = partition.safe().any(|safe| safe == *id);
+        let safe = safe
+            .then(|| "had all that was committed, and still has it if its end was orderly: start it first".to_owned());
+        let told: Vec<String> = had.into_iter().chain(safe).collect();
+        (!told.is_empty()).then(|| format!("broker {id}, dead, {}", told.join(" and ")))
     });
     live.into_iter().chain(dead).collect::<Vec<_>>().join(", ")
 }

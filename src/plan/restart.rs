@@ -1,9 +1,10 @@
-//! Plans that stop and start brokers: one at a time, zone by zone, the active controller last.
+//! Plans that stop and start brokers: one at a time or those of a batch, zone by zone, the active controller last.
 //!
 //! Promises: a step is one act that ends with the broker as wanted, so there is none between stop and start; what is run
 //! is in the plan, word by word; the gates are those of one broker, and are looked at again before each.
 
 pub mod apart;
+pub mod batch;
 mod gate;
 pub mod reach;
 
@@ -37,6 +38,8 @@ pub struct Wish {
     pub soak_seconds: Option<u64>,
     /// The release that each broker runs afterwards.
     pub upgrade_to: Option<String>,
+    /// At most so many brokers of a zone at the same time, where nothing is against it; `None` is one by one.
+    pub parallel: Option<u32>,
 }
 
 /// Which brokers.
@@ -76,6 +79,9 @@ pub struct Turn {
     /// The release that it runs afterwards.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub upgrade_to: Option<String>,
+    /// Who has the same number restarts at the same time; `None` is alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub batch: Option<u32>,
     /// As it was seen.
     pub leaders: u32,
     pub replicas: u32,
@@ -91,6 +97,7 @@ impl Wish {
             drain: false,
             soak_seconds: None,
             upgrade_to: None,
+            parallel: None,
         }
     }
 }
@@ -148,6 +155,10 @@ pub fn plan(snapshot: &Snapshot, wish: &Wish, context: &str, now: Moment) -> Res
     let controllers = apart::chosen(snapshot, &wish.whom)?.into_iter();
     let turns = turns.chain(controllers.map(|id| apart::turn(snapshot, wish, way, id)));
     let turns = turns.collect::<Result<Vec<Turn>, Error>>()?;
+    let turns = match wish.parallel {
+        None => turns,
+        Some(most) => batch::together(snapshot, turns, most as usize),
+    };
     let ids: Vec<BrokerId> = turns.iter().map(Turn::broker).collect();
     let title = match &wish.upgrade_to {
         Some(version) => format!(
@@ -194,7 +205,8 @@ pub fn all_gates(snapshot: &Snapshot, action: Action, turns: &[Turn], now: Momen
     let ids: Vec<BrokerId> = turns.iter().filter(stays).map(Turn::broker).collect();
     let mut all = gates(snapshot, action, &ids);
     all.extend(apart::gate(snapshot, turns));
-    all.extend(reach::gates(snapshot, &turns.iter().collect::<Vec<_>>(), now));
+    all.extend(batch::gate(snapshot, turns));
+    all.extend(reach::gates(snapshot, turns, now));
     all
 }
 
@@ -224,11 +236,20 @@ pub(super) fn wish_of(plan: &Plan) -> Wish {
         drain: first.is_some_and(|turn| turn.drain),
         soak_seconds: first.map(|turn| turn.soak_seconds),
         upgrade_to: first.and_then(|turn| turn.upgrade_to.clone()),
+        parallel: most(plan),
         ..Wish::new(
             first.map_or(Action::Restart, |turn| turn.action),
             Whom::Brokers(turns(plan).map(Turn::broker).collect()),
         )
     }
+}
+
+/// The most that go at the same time, of a plan that was to have some do so.
+fn most(plan: &Plan) -> Option<u32> {
+    let turns: Vec<Turn> = turns(plan).cloned().collect();
+    turns.iter().find(|turn| turn.batch.is_some())?;
+    let most = batch::batches(&turns).map(<[Turn]>::len).max();
+    most.map(|most| most.max(2) as u32)
 }
 
 /// What has changed about a turn's broker since: it is elsewhere, or gone.
@@ -268,7 +289,19 @@ fn title(action: Action, turns: &[Turn]) -> String {
     if let [only] = turns {
         return format!("{} ({})", only.who(), only.zone);
     }
-    let how = if action == Action::Restart { ", one by one" } else { "" };
+    let batches = batch::batches(turns).count();
+    let how = match action {
+        Action::Restart if batches < turns.len() => format!(
+            ", in {}",
+            if batches == 1 {
+                "1 batch".to_owned()
+            } else {
+                format!("{batches} batches")
+            }
+        ),
+        Action::Restart => ", one by one".to_owned(),
+        Action::Stop | Action::Start => String::new(),
+    };
     let controllers = summary::plural(turns.len() - brokers.len(), "controller");
     let told = match brokers.len() {
         0 => controllers,
@@ -420,6 +453,7 @@ pub(super) fn turn(snapshot: &Snapshot, wish: &Wish, way: &Way, row: &BrokerRow)
         voter: quorum.is_some_and(|quorum| quorum.voters.iter().any(|voter| voter.id == id)),
         controller: quorum.and_then(|quorum| quorum.leader) == Some(id),
         apart: None,
+        batch: None,
         leaders: leaders.count() as u32,
         replicas: replicas.count() as u32,
         place,
@@ -428,15 +462,18 @@ pub(super) fn turn(snapshot: &Snapshot, wish: &Wish, way: &Way, row: &BrokerRow)
 
 /// How many, where, and what is known of how long it takes.
 pub(super) fn figures(plan: &Plan) -> Vec<String> {
-    let soak: u64 = turns(plan).map(|turn| turn.soak_seconds).sum();
-    let count = turns(plan).count();
-    let controllers = turns(plan).filter(|turn| turn.apart.is_some()).count();
+    let turns: Vec<Turn> = turns(plan).cloned().collect();
+    let count = turns.len();
+    let longest = |batch: &[Turn]| batch.iter().map(|turn| turn.soak_seconds).max().unwrap_or(0);
+    let soak: u64 = batch::batches(&turns).map(longest).sum();
+    let controllers = turns.iter().filter(|turn| turn.apart.is_some()).count();
     let counts = [(count - controllers, "broker"), (controllers, "controller")];
     let counted = counts.into_iter().filter(|(many, _)| *many > 0);
     let mut parts: Vec<String> = counted.map(|(many, noun)| summary::plural(many, noun)).collect();
     parts.push("no data moved".to_owned());
+    parts.extend(batch::saved(&turns));
     if soak > 0 {
-        let each = turns(plan).next().map_or(0, |turn| turn.soak_seconds);
+        let each = turns.first().map_or(0, |turn| turn.soak_seconds);
         let span = super::reassign::throttle::span;
         parts.push(match count {
             1 => format!("watched for {} after it is back", span(each)),
@@ -463,8 +500,9 @@ pub(super) fn line(turn: &Turn) -> String {
         return format!("  {}  {}  {active}  by {}: {run}", turn.who(), turn.zone, turn.driver);
     }
     let drain = if turn.drain { ", leaders leave first" } else { "" };
+    let batch = turn.batch.map(|batch| format!("  batch {batch}")).unwrap_or_default();
     format!(
-        "  broker {}  {}  {}, {}{role}{drain}  by {}: {}",
+        "{batch}  broker {}  {}  {}, {}{role}{drain}  by {}: {}",
         turn.broker(),
         turn.zone,
         summary::plural(turn.leaders as usize, "leader"),

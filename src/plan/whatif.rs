@@ -2,7 +2,7 @@
 //! nothing is planned and nothing changes.
 //!
 //! The clean rule of Kafka is taken: a partition goes on where a replica that is in sync is left, led by the first of them in
-//! order of preference, and takes acks=all while no fewer than `min.insync.replicas` are left.
+//! order of preference, or else by whoever has all that was committed all the same (KIP-966), and takes acks=all while no fewer than `min.insync.replicas` are left.
 
 mod add;
 mod disk;
@@ -162,12 +162,12 @@ pub fn blocked(rows: &Rows) -> BTreeMap<BrokerId, Vec<Struck>> {
         // Whoever is in sync and stops leaves fewer than must be; who is not changes nothing.
         for id in row.isr.iter().filter(|id| !down.contains(id)) {
             let lost = BTreeSet::from([*id]);
-            let left: Vec<BrokerId> = row
-                .isr
-                .iter()
-                .copied()
-                .filter(|other| other != id && !down.contains(other))
-                .collect();
+            let stays = |other: &BrokerId| other != id && !down.contains(other);
+            let mut left: Vec<BrokerId> = row.isr.iter().copied().filter(stays).collect();
+            if left.is_empty() {
+                // Whoever is eligible (KIP-966) is elected then, and is the only one in sync.
+                left.extend(row.safe().find(stays));
+            }
             let rule = match left.is_empty() {
                 true => why_offline(row, &lost),
                 false => why_under(row, least as u32, &lost),
@@ -275,10 +275,13 @@ fn one(loss: &mut Loss, row: &PartitionRow, there: &Among, gone: &Among) -> Opti
         return row.leader;
     }
     let is_left = |id: &BrokerId| !gone.has(*id);
-    let left = row.isr.iter().filter(|id| is_left(id)).count() as u32;
     let stays = row.leader.filter(is_left);
     let next = || row.replicas.iter().find(|id| is_left(id) && row.isr.contains(id));
-    let after = stays.or_else(|| next().copied());
+    // Where nobody in sync is left, whoever is eligible (KIP-966) is elected.
+    let eligible = || row.safe().find(is_left);
+    let after = stays.or_else(|| next().copied()).or_else(eligible);
+    let left = row.isr.iter().filter(|id| is_left(id)).count() as u32;
+    let left = left.max(u32::from(after.is_some()));
     loss.touched += 1;
     loss.moving += u32::from(row.leader.is_some() && stays.is_none() && after.is_some());
     let min_isr = row.min_isr.value;
@@ -287,7 +290,10 @@ fn one(loss: &mut Loss, row: &PartitionRow, there: &Among, gone: &Among) -> Opti
         partition: row.partition,
         replicas: row.replicas.to_vec(),
         isr: row.isr.to_vec(),
-        left: row.isr.iter().copied().filter(is_left).collect(),
+        left: match row.isr.iter().copied().filter(is_left).collect::<Vec<BrokerId>>() {
+            none if none.is_empty() => after.into_iter().collect(),
+            some => some,
+        },
         min_isr,
         rule,
     };

@@ -339,6 +339,7 @@ fn topics() -> Vec<Topic> {
                 replicas,
                 isr,
                 offline,
+                eligible: Vec::new(),
             }
         };
         Topic {

@@ -19,7 +19,7 @@ use super::throttles::ROOM;
 
 impl Desk {
     /// A command whose engine dies at a point.
-    async fn dying(&self, at: u32, line: &str) {
+    pub(super) async fn dying(&self, at: u32, line: &str) {
         let mut command = self.command("anna", &format!("{line} --yes --context dev"));
         command.env("AZIMUTH_TEST_CRASH_AT", at.to_string());
         tokio::time::timeout(PATIENCE, command.output()).await.unwrap().unwrap();
@@ -32,7 +32,7 @@ impl Desk {
     }
 
     /// The same, once its engine is dead or done.
-    async fn settled(&self) -> (String, Value) {
+    pub(super) async fn settled(&self) -> (String, Value) {
         let started = Instant::now();
         loop {
             let id = self.latest().await.unwrap();
@@ -48,17 +48,17 @@ impl Desk {
 }
 
 /// Who was killed, at which point of the engine's way, and what became of the operation.
-struct Killed {
-    kind: &'static str,
-    whom: &'static str,
-    at: u32,
-    found: String,
-    way: &'static str,
-    end: String,
+pub(super) struct Killed {
+    pub kind: &'static str,
+    pub whom: &'static str,
+    pub at: u32,
+    pub found: String,
+    pub way: &'static str,
+    pub end: String,
 }
 
 /// What the tests print: everything that was killed.
-fn print(table: &[&Killed]) {
+pub(super) fn print(table: &[&Killed]) {
     println!(
         "{:<18} | {:<11} | {:>2} | {:<47} | {:<11} | and it ended",
         "operation", "killed", "at", "what was found", "then"
@@ -78,7 +78,7 @@ fn print(table: &[&Killed]) {
 
 impl Killed {
     /// The first words of the answer.
-    fn end(answer: &str) -> String {
+    pub(super) fn end(answer: &str) -> String {
         answer.split(" · ").next().unwrap_or_default().trim().to_owned()
     }
 }
@@ -366,7 +366,13 @@ fn stopped(id: &str) -> Option<Pid> {
 
 /// Kills the screens, or the shell that they were opened from, while the engine stands at a point of its way; `None` when
 /// there is no such point.
-async fn orphaned(desk: &Desk, at: u32, to: &[Vec<i64>], whom: &'static str) -> Option<Killed> {
+pub(super) async fn orphaned(
+    desk: &Desk,
+    at: u32,
+    brokers: usize,
+    (kind, line): (&'static str, &str),
+    whom: &'static str,
+) -> Option<Killed> {
     let before = desk.latest().await;
     let mut screen = match whom {
         "screens" => Screen::open_with(desk, "dev", &[("AZIMUTH_TEST_STOP_AT", at.to_string())]),
@@ -378,11 +384,8 @@ async fn orphaned(desk: &Desk, at: u32, to: &[Vec<i64>], whom: &'static str) -> 
         }
     };
     screen.until("the screens", |text| text.contains("azimuth  dev ")).await;
-    screen.press("2").shows("4 brokers").await;
-    let file = desk.assignment("orders", to);
-    screen
-        .plans(&format!("reassign plan --from-json {} --max-rate 50MB", file.display()))
-        .await;
+    screen.press("2").shows(&format!("{brokers} brokers")).await;
+    screen.plans(line).await;
     let started = Instant::now();
     let (id, engine) = loop {
         assert!(
@@ -425,7 +428,7 @@ async fn orphaned(desk: &Desk, at: u32, to: &[Vec<i64>], whom: &'static str) -> 
     let taken_up = shown["journal"].to_string().matches("taken up by").count();
     assert_eq!(taken_up, 1, "the engine that it began with: {shown:#}");
     Some(Killed {
-        kind: "reassign",
+        kind,
         whom,
         at,
         found,
@@ -449,7 +452,9 @@ async fn walk_terminals(first: u32, stride: u32) -> Vec<Killed> {
             "login shell"
         };
         let to = &range.there[1 - from];
-        let killed = orphaned(&range.desk, at, to, whom).await;
+        let file = range.desk.assignment("orders", to);
+        let line = format!("reassign plan --from-json {} --max-rate 50MB", file.display());
+        let killed = orphaned(&range.desk, at, 4, ("reassign", &line), whom).await;
         assert_eq!(range.desk.placement("orders").await, *to);
         range.is_clean().await;
         match killed {

@@ -1,10 +1,11 @@
 //! Leaders on real clusters with the real binary: off a broker and back, for as long as it was dead, and elected against
 //! what is safe.
 
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use azimuth::source::kafka::Target;
 use azimuth::source::kafka::record::{NewRecord, Producer};
+use azimuth::source::kafka::{Kafka, NewTopic, Target};
 use azimuth_broker::id::NodeId;
 
 use super::PATIENCE;
@@ -31,6 +32,23 @@ async fn until(desk: &Desk, topic: &str, what: &str, wanted: impl Fn(&Led) -> bo
             return led;
         }
         assert!(started.elapsed() < PATIENCE, "never {what}: {led:?}");
+        tokio::time::sleep(LOOK).await;
+    }
+}
+
+async fn in_sync(desk: &Desk, topic: &str, wanted: &[i64]) {
+    let started = Instant::now();
+    loop {
+        let shown = desk.json(&format!("topic show {topic}")).await;
+        let isr = shown["items"][0]["partitions"][0]["isr"]
+            .as_array()
+            .cloned()
+            .unwrap_or_default();
+        let isr: Vec<i64> = isr.iter().filter_map(serde_json::Value::as_i64).collect();
+        if sorted(&isr) == sorted(wanted) {
+            return;
+        }
+        assert!(started.elapsed() < PATIENCE, "never in sync on {wanted:?}: {isr:?}");
         tokio::time::sleep(LOOK).await;
     }
 }
@@ -143,8 +161,25 @@ async fn an_unclean_election_needs_its_override_and_its_reason() {
     };
     let node = |id: i64| NodeId(i32::try_from(id).unwrap());
 
+    // One with a min ISR: who leaves the ISR below it stays eligible (KIP-966).
+    let third = (1..=4).find(|id| ![ahead, behind].contains(id)).unwrap();
+    let thin = NewTopic {
+        name: "thin".to_owned(),
+        assignments: vec![[ahead, behind, third].map(|id| node(id).0).to_vec()],
+        configs: BTreeMap::from([("min.insync.replicas".to_owned(), "2".to_owned())]),
+        ..NewTopic::default()
+    };
+    let kafka = Kafka::new(Target::new(&cluster.bootstrap()));
+    for (_, outcome) in kafka.create_topics(&[thin], false).await.unwrap() {
+        outcome.unwrap();
+    }
+    in_sync(&desk, "thin", &[ahead, behind, third]).await;
+    cluster.kill(node(third)).await;
+    in_sync(&desk, "thin", &[ahead, behind]).await;
+
     // The one that is behind dies first, so that the other is alone in the ISR when it dies.
     cluster.kill(node(behind)).await;
+    in_sync(&desk, "thin", &[ahead]).await;
     let producer = Producer::new(&Target::new(&cluster.bootstrap()), &[]).unwrap();
     let record = NewRecord {
         topic: "risky",
@@ -154,6 +189,19 @@ async fn an_unclean_election_needs_its_override_and_its_reason() {
     };
     producer.send(record).await.unwrap();
     cluster.kill(node(ahead)).await;
+    in_sync(&desk, "thin", &[]).await;
+    cluster.restart(node(third)).await.unwrap();
+    cluster.serving(node(third)).await.unwrap();
+    let safe = |id: i64| {
+        format!(
+            "broker {id}, dead, had all that was committed, and still has it if its end was orderly: start it first"
+        )
+    };
+    desk.run("leader elect thin:0 --unclean --yes")
+        .await
+        .ends(4)
+        .says(&safe(ahead))
+        .says(&safe(behind));
     cluster.restart(node(behind)).await.unwrap();
     cluster.serving(node(behind)).await.unwrap();
     until(&desk, "risky", "without a leader", |led| led[0].0.is_none()).await;

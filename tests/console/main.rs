@@ -71,6 +71,8 @@ mod records;
 #[cfg(test)]
 mod restarts;
 #[cfg(test)]
+mod rolls;
+#[cfg(test)]
 mod rules;
 #[cfg(test)]
 mod runbooks;

@@ -199,6 +199,11 @@ impl Ran {
         }
     }
 
+    /// What it said, and then what it answered.
+    pub fn both(&self) -> String {
+        format!("{}{}", self.stderr, self.stdout)
+    }
+
     #[track_caller]
     pub fn ends(self, status: i32) -> Self {
         assert_eq!(self.status, status, "\n{}\n{}", self.stdout, self.stderr);

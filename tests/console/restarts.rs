@@ -28,7 +28,7 @@ use super::operations::{Desk, LOOK, Screen, ours};
 const PARTITIONS: i32 = 6;
 
 /// Brokers that somebody else than the engine stops and starts.
-enum Hosts {
+pub(super) enum Hosts {
     Ours(Box<Ours>),
     Kafka(kafka::Cluster),
 }
@@ -55,7 +55,15 @@ impl Hosts {
         }
     }
 
-    fn bootstrap(&self) -> String {
+    /// For faults that only ours can have.
+    pub(super) fn ours(&mut self) -> &mut Ours {
+        match self {
+            Self::Ours(cluster) => cluster,
+            Self::Kafka(_) => panic!("it is Apache Kafka"),
+        }
+    }
+
+    pub(super) fn bootstrap(&self) -> String {
         match self {
             Self::Ours(cluster) => cluster.bootstrap(),
             Self::Kafka(cluster) => cluster.bootstrap.clone(),
@@ -64,45 +72,55 @@ impl Hosts {
 }
 
 /// The service manager of all hosts.
-struct Manager {
+pub(super) struct Manager {
     socket: PathBuf,
-    hosts: Arc<Mutex<Hosts>>,
+    pub(super) hosts: Arc<Mutex<Hosts>>,
     /// What it was asked for, in order.
     asked: Arc<Mutex<Vec<String>>>,
     /// Each act takes one of these.
-    may: Arc<Semaphore>,
+    pub(super) may: Arc<Semaphore>,
+    /// And another one before the broker that it has stopped is started: whoever asked is answered by then.
+    pub(super) back: Arc<Semaphore>,
     serving: AbortHandle,
     _folder: tempfile::TempDir,
 }
 
 impl Manager {
-    fn of(hosts: Hosts) -> Self {
+    pub(super) fn of(hosts: Hosts) -> Self {
         let folder = tempfile::Builder::new().prefix("azimuth-hosts-").tempdir().unwrap();
         let socket = folder.path().join("manager.sock");
         let listener = UnixListener::bind(&socket).unwrap();
         let hosts = Arc::new(Mutex::new(hosts));
         let asked = Arc::new(Mutex::new(Vec::new()));
         let may = Arc::new(Semaphore::new(1000));
+        let back = Arc::new(Semaphore::new(1000));
+        let slow = back.clone();
         let (their, log, gate) = (hosts.clone(), asked.clone(), may.clone());
         let serving = tokio::spawn(async move {
             loop {
                 let (stream, _) = listener.accept().await.unwrap();
-                let mut stream = BufReader::new(stream);
-                let mut line = String::new();
-                stream.read_line(&mut line).await.unwrap();
-                let (action, id) = line.trim().split_once(' ').unwrap();
-                let id = id.parse().unwrap();
-                log.lock().await.push(line.trim().to_owned());
-                gate.acquire().await.unwrap().forget();
-                let mut hosts = their.lock().await;
-                if action != "start" {
-                    hosts.stop(id).await;
-                }
-                if action != "stop" {
-                    hosts.start(id).await;
-                }
-                // The client may have been killed.
-                let _ = stream.get_mut().shutdown().await;
+                let (their, log, gate, slow) = (their.clone(), log.clone(), gate.clone(), slow.clone());
+                tokio::spawn(async move {
+                    let mut stream = BufReader::new(stream);
+                    let mut line = String::new();
+                    stream.read_line(&mut line).await.unwrap();
+                    let (action, id) = line.trim().split_once(' ').unwrap();
+                    let id = id.parse().unwrap();
+                    log.lock().await.push(line.trim().to_owned());
+                    gate.acquire().await.unwrap().forget();
+                    if action != "start" {
+                        their.lock().await.stop(id).await;
+                    }
+                    if slow.available_permits() == 0 {
+                        let _ = stream.get_mut().shutdown().await;
+                    }
+                    slow.acquire().await.unwrap().forget();
+                    if action != "stop" {
+                        their.lock().await.start(id).await;
+                    }
+                    // The client may have been killed.
+                    let _ = stream.get_mut().shutdown().await;
+                });
             }
         });
         Self {
@@ -110,12 +128,13 @@ impl Manager {
             hosts,
             asked,
             may,
+            back,
             serving: serving.abort_handle(),
             _folder: folder,
         }
     }
 
-    async fn desk(&self) -> Desk {
+    pub(super) async fn desk(&self) -> Desk {
         let desk = Desk::of(&self.hosts.lock().await.bootstrap());
         let words = self.words().map(|word| format!("{word:?}")).join(", ");
         drives(
@@ -140,7 +159,7 @@ impl Manager {
         .map(str::to_owned)
     }
 
-    async fn asked(&self) -> Vec<String> {
+    pub(super) async fn asked(&self) -> Vec<String> {
         self.asked.lock().await.clone()
     }
 
@@ -169,13 +188,13 @@ fn drives(desk: &Desk, text: &str) {
     std::fs::write(&path, format!("{known}\n{text}")).unwrap();
 }
 
-async fn our_hosts() -> (Manager, tempfile::TempDir) {
+pub(super) async fn our_hosts() -> (Manager, tempfile::TempDir) {
     let (cluster, folder) = ours().await;
     (Manager::of(Hosts::Ours(Box::new(cluster))), folder)
 }
 
 /// Every leader is where it is preferred, and nothing is out of sync.
-async fn all_is_well(desk: &Desk) {
+pub(super) async fn all_is_well(desk: &Desk) {
     let started = Instant::now();
     loop {
         let all = desk.json("partition list").await["items"].as_array().unwrap().clone();
@@ -193,7 +212,7 @@ async fn all_is_well(desk: &Desk) {
 }
 
 /// A topic that keeps its min ISR with one broker away, written to all the time.
-async fn loaded(desk: &Desk, bootstrap: &str) -> Load {
+pub(super) async fn loaded(desk: &Desk, bootstrap: &str) -> Load {
     let create = "topic create load --replication-factor 3 --config min.insync.replicas=2";
     desk.run(&format!("{create} --partitions {PARTITIONS} --yes"))
         .await
@@ -202,7 +221,7 @@ async fn loaded(desk: &Desk, bootstrap: &str) -> Load {
 }
 
 /// Waits until nothing stands in the way of a plan: a new log that is not listed yet does.
-async fn plan(desk: &Desk, wanted: &str) {
+pub(super) async fn plan(desk: &Desk, wanted: &str) {
     let line = format!("restart plan {wanted} --out roll.json");
     let started = Instant::now();
     while desk.run(&line).await.ends(0).stderr.contains("apply would refuse") {
@@ -374,7 +393,7 @@ async fn a_broker_that_dies_by_hand_holds_up_the_roll_until_it_is_back() {
     all_is_well(&desk).await;
 }
 
-async fn until_asked(manager: &Manager, count: usize) {
+pub(super) async fn until_asked(manager: &Manager, count: usize) {
     let started = Instant::now();
     while manager.asked().await.len() < count {
         assert!(started.elapsed() < PATIENCE, "nobody asked the manager");
@@ -520,7 +539,7 @@ async fn walk(first: u32, stride: u32) -> Vec<Killed> {
     table
 }
 
-async fn answers(desk: &Desk, id: i64) {
+pub(super) async fn answers(desk: &Desk, id: i64) {
     let started = Instant::now();
     loop {
         let listed = desk.json("broker list").await["items"].as_array().unwrap().clone();

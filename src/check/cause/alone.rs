@@ -44,6 +44,7 @@ fn cause(facts: &Facts<'_>, id: BrokerId, rows: &[&PartitionRow], shrunk: usize)
         .filter(|other| *other != id)
         .collect();
     let names = crate::check::text::ids(&victims);
+    let last = rows.iter().filter(|row| row.safe().all(|safe| safe == id)).count();
     Cause {
         rule: "leader-alone",
         verdict: Verdict::Fail,
@@ -58,15 +59,14 @@ fn cause(facts: &Facts<'_>, id: BrokerId, rows: &[&PartitionRow], shrunk: usize)
         next: vec![Step::new(
             format!("broker show {id}"),
             format!(
-                "CPU, request threads, its network and disk: it does not serve its followers; {} partitions have their last copy there",
-                rows.len()
+                "CPU, request threads, its network and disk: it does not serve its followers; {last} partitions have their last copy there"
             ),
             Vec::new(),
         )],
         dont: vec![
             Dont::new(
                 format!("restart or stop broker {id}"),
-                format!("last safe copy of {} partitions", rows.len()),
+                format!("last safe copy of {last} partitions"),
             ),
             Dont::new(format!("restart brokers {names}"), "they are not at fault"),
             Dont::new("enable unclean leader election", "acknowledged records would be lost"),

@@ -26,6 +26,8 @@ pub struct PartitionRow {
     /// In order of preference.
     pub replicas: BrokerIds,
     pub isr: BrokerIds,
+    /// Not in sync, and all the same with all that was committed (KIP-966); `None` where there is none.
+    eligible: Option<Box<Eligible>>,
     /// Shared by the topic's partitions.
     pub min_isr: Arc<Cell<u32>>,
     pub badges: Badges,
@@ -36,6 +38,10 @@ pub struct PartitionRow {
     size_bytes: Told<u64>,
 }
 
+/// A type of its own, so that a row holds a thin pointer: hardly any has such replicas.
+#[derive(Debug, Clone, PartialEq)]
+struct Eligible(Vec<BrokerId>);
+
 /// What a reassignment adds to a partition and takes from it.
 #[derive(Debug, Clone, PartialEq)]
 struct Moving {
@@ -44,6 +50,15 @@ struct Moving {
 }
 
 impl PartitionRow {
+    /// Replicas that have all that was committed, those in sync first.
+    pub fn safe(&self) -> impl Iterator<Item = BrokerId> + '_ {
+        let eligible = self.eligible.iter().flat_map(|all| &all.0);
+        self.isr
+            .iter()
+            .chain(eligible.filter(|id| !self.isr.contains(id)))
+            .copied()
+    }
+
     /// Replicas that a reassignment adds.
     pub fn adding(&self) -> &[BrokerId] {
         self.moving.as_ref().map_or(&[], |moving| &moving.adding)
@@ -192,6 +207,7 @@ impl PartitionRow {
             leader_epoch: partition.leader_epoch,
             replicas: partition.replicas.as_slice().into(),
             isr: partition.isr.as_slice().into(),
+            eligible: (!partition.eligible.is_empty()).then(|| Box::new(Eligible(partition.eligible.clone()))),
             min_isr: Arc::clone(facts.min_isr),
             badges: badges(partition, facts),
             moving: facts.moving.map(|moving| {

@@ -377,6 +377,7 @@ mod tests {
             replicas: vec![1, 3, 2],
             isr: vec![1, 2],
             offline: Vec::new(),
+            eligible: Vec::new(),
         };
         let orders = Topic {
             name: "orders".to_owned(),

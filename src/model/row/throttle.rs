@@ -521,6 +521,7 @@ mod tests {
             replicas: vec![1, 2, 3],
             isr: vec![1, 3],
             offline: Vec::new(),
+            eligible: Vec::new(),
         };
         let orders = Topic {
             name: "orders".to_owned(),

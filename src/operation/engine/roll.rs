@@ -1,50 +1,40 @@
-//! One broker's turn: the gates, what is run on its host, and the wait until it is back.
+//! The turn of a broker, or of a batch of them: the gates, what is run on the hosts, and the wait until they are back.
 //!
 //! What must stay true: between stop and start nothing is left, whoever asks for what; what was begun before an engine died
-//! is found again and not begun twice; a broker is back when it says so and everybody counts on it, however long that
-//! takes, and what does not get on is told to a person instead of being given up.
+//! is found again and not begun twice, and ends before anything more is begun; a broker is back when it says so and everybody
+//! counts on it, however long that takes, and what does not get on is told to a person instead of being given up.
+
+mod back;
 
 use std::time::Duration;
 
 use futures::FutureExt;
 use tokio::time::{Instant, sleep};
 
+use self::back::{Back, DRIVER};
 use super::drain::Order;
-use super::{Engine, GATES, LOOK, Pace, Stop, Wish};
-use crate::feed;
+use super::{End, Engine, GATES, LOOK, Pace, Stop, Wish};
 use crate::model::Moment;
 use crate::model::driver::Action;
 use crate::operation::driver::{Driver, Exit, Run, State};
 use crate::operation::journal::{Ask, Entry, Event};
 use crate::operation::pace::Next;
-use crate::operation::restart::{Sight, elect, look};
-use crate::operation::status::{Progress, Wait};
+use crate::operation::restart::Sight;
+use crate::operation::status::{Progress, StepState, Wait};
 use crate::operation::{Error, crash, prepare};
-use crate::plan::Move;
 use crate::plan::gate::{Class, Gate, Verdict};
-use crate::plan::restart::{Turn, all_gates, is_of};
+use crate::plan::restart::batch::{batches, proven};
+use crate::plan::restart::{Turn, all_gates};
+use crate::plan::{Move, Step};
 use crate::source::kafka::Kafka;
+
+pub(super) use self::back::ELECTION;
 
 /// A gate that closed is looked at for so long before anybody is told: a broker that has just come back makes others
 /// learn of it one after the other.
 const GRACE: Duration = Duration::from_secs(15);
-/// So many looks in a row must agree that a broker is back, or is not restarted: metadata is told by one broker after the other.
-const AGREE: u32 = 3;
-/// So many looks until an act that ended is believed to have changed nothing.
-const UNCHANGED: u32 = 10;
-/// So long a broker may get on with nothing before a person is told. Recovery of a large log shows in what the broker
-/// fetches of the metadata log, so this is no bound on how long it takes.
-const PATIENCE: Duration = Duration::from_mins(10);
-/// The same after an act that says itself that it failed.
-const SHORT_PATIENCE: Duration = Duration::from_secs(30);
 /// So long an act whose state nobody tells is asked after; then the broker is looked at instead.
 const BLIND: Duration = Duration::from_secs(60);
-/// How long leaders may take to come back.
-pub(super) const ELECTION: Duration = Duration::from_secs(60);
-/// What a person overrides to have it run again.
-const DRIVER: &str = "driver";
-/// What a person overrides to go on with a broker that came back with another release.
-const VERSION: &str = "version";
 
 /// What the journal tells of a turn's acts.
 #[derive(Debug, Default, PartialEq)]
@@ -53,12 +43,46 @@ pub(super) struct Past {
     pub runs: u32,
     /// How the last of them ended; `None` while that is not known.
     pub ended: Option<Ran>,
+    /// The broker was seen to be back since: of a batch the next one's end is only noted then.
+    back: bool,
     /// Somebody wants another one since.
     pub again: bool,
     /// How the order of preference was changed, while it is.
     drained: Option<Vec<Move>>,
     /// It was put back.
     undrained: bool,
+}
+
+/// How many of the first turns of a batch may be away at the same time, as things stood at the last look, and what keeps the next from it.
+#[derive(Debug, Default)]
+pub(super) struct Together {
+    count: usize,
+    against: Option<String>,
+}
+
+/// One act on its way.
+struct Begun {
+    run: Run,
+    /// How many were made to the broker before.
+    connections: u64,
+    gone: bool,
+    watched: bool,
+    /// It could not be begun.
+    refused: Option<String>,
+}
+
+/// What is known of an act before it is waited for.
+enum Act {
+    Begun(Begun),
+    Ended(Ran),
+}
+
+/// What became of one of a batch.
+enum Turned {
+    /// In words.
+    Back(String),
+    Failed(String),
+    Stopped(Stop),
 }
 
 /// How an act ended, and what was seen of the broker meanwhile.
@@ -71,14 +95,6 @@ pub(super) struct Ran {
     watched: bool,
 }
 
-/// What became of waiting.
-enum Back {
-    There,
-    /// A person wants it run again.
-    Again,
-    Stopped(Stop),
-}
-
 impl Past {
     fn of(entries: &[Entry], at: usize) -> Self {
         let mut past = Self::default();
@@ -89,7 +105,7 @@ impl Past {
                 }
                 Event::Undrained { step } if *step == at => (past.drained, past.undrained) = (None, true),
                 Event::Run { step, run } if *step == at => {
-                    (past.runs, past.ended, past.again) = (*run, None, false);
+                    (past.runs, past.ended, past.again, past.back) = (*run, None, false, false);
                 }
                 Event::Ran {
                     step, code, said, gone, ..
@@ -104,11 +120,14 @@ impl Past {
                         watched: false,
                     });
                 }
+                Event::Ran { step, .. } if *step > at => past.back = past.ended.is_some(),
                 Event::Asked {
                     ask: Ask::Resume,
                     overrides,
                     ..
-                } if past.ended.is_some() && overrides.iter().any(|gate| gate == DRIVER) => past.again = true,
+                } if past.ended.is_some() && !past.back && overrides.iter().any(|gate| gate == DRIVER) => {
+                    past.again = true
+                }
                 _ => {}
             }
         }
@@ -117,45 +136,67 @@ impl Past {
 }
 
 impl Engine {
-    /// What stands in the way of a turn that has not begun; `Err` when somebody wants it left.
-    pub(super) async fn before_turn(&mut self, at: usize, turn: &Turn) -> Result<Result<Next, Stop>, Error> {
-        if self.past(at).runs > 0 {
+    /// The turns that are carried out with the one at `at`: what was begun ends before anything more is begun, and nobody goes along
+    /// with others whom the last look at the gates has not proven to be safe there.
+    fn batch(&self, at: usize) -> Vec<(usize, Turn)> {
+        let whole = self.planned(at);
+        let begun: Vec<(usize, Turn)> = whole
+            .iter()
+            .filter(|(at, _)| self.past(*at).runs > 0)
+            .cloned()
+            .collect();
+        match begun.is_empty() {
+            true => whole.into_iter().take(self.together.count.max(1)).collect(),
+            false => begun,
+        }
+    }
+
+    /// What is left of the batch that the turn at `at` belongs to by the plan.
+    fn planned(&self, at: usize) -> Vec<(usize, Turn)> {
+        let status = self.status.borrow();
+        let both = status.plan.steps.iter().zip(&status.steps).enumerate().skip(at);
+        let turns = both.map_while(|(at, (step, state))| match step {
+            Step::Restart(turn) => Some((at, turn, state)),
+            _ => None,
+        });
+        let mut number = None;
+        let batch = turns.take_while(|(_, turn, _)| {
+            let first = number.is_none();
+            let goes = turn.batch.is_some() && number == Some(turn.batch);
+            number = Some(turn.batch);
+            first || goes
+        });
+        let left = batch.filter(|(_, _, state)| !matches!(state, StepState::Done { .. }));
+        left.map(|(at, turn, _)| (at, turn.clone())).collect()
+    }
+
+    /// What stands in the way of turns that have not begun; `Err` when somebody wants them left.
+    pub(super) async fn before_turns(&mut self, at: usize) -> Result<Result<Next, Stop>, Error> {
+        let planned = self.planned(at);
+        if planned.iter().any(|(at, _)| self.past(*at).runs > 0) {
             return Ok(Ok(Next::Go));
         }
         let since = Instant::now();
         loop {
-            let sources = self.sources.clone();
-            let needs = prepare::about_restarts(&sources);
-            let (driver, instance) = (turn.driver, turn.place.instance.clone());
-            let apart = turn.apart.is_some();
-            let look = async move {
-                let mut snapshot = feed::collect(&sources, &needs, GATES).await;
-                prepare::ask_reach(&sources, &mut snapshot, Some(driver), instance, GATES).await;
-                if apart {
-                    prepare::ask_controllers(&sources, &mut snapshot, GATES).await;
-                }
-                snapshot
-            };
-            // Reading what AWS says nests deep; where it panicked nothing was seen, and gates say so.
-            let look = tokio::spawn(look);
-            let look = async move { look.await.unwrap_or_default() };
+            let turns: Vec<Turn> = planned.iter().map(|(_, turn)| turn.clone()).collect();
+            let look = prepare::of_turns(self.sources.clone(), turns.clone(), GATES);
             let snapshot = match self.hear(look.boxed()).await? {
                 Ok(snapshot) => snapshot,
                 Err(stop) => return Ok(Err(stop)),
             };
-            let closed = self.closed(all_gates(
-                &snapshot,
-                turn.action,
-                std::slice::from_ref(turn),
-                Moment::now(),
-            ));
+            let (count, against) = proven(&snapshot, &turns);
+            let Some(first) = turns.first() else {
+                return Ok(Ok(Next::Go));
+            };
+            let closed = self.closed(all_gates(&snapshot, first.action, &turns[..count], Moment::now()));
             let Some(wait) = Wait::gates(&closed) else {
+                self.together = Together { count, against };
                 return Ok(Ok(Next::Go));
             };
             if self.status.borrow().waits.is_some() || since.elapsed() >= GRACE {
                 return Ok(Ok(Next::Wait(wait)));
             }
-            self.wait_for(format!("before {}: {wait}", turn.name()));
+            self.wait_for(format!("before {}: {wait}", first.name()));
             if let Wish::Stop(stop) = self.pass(LOOK).await? {
                 return Ok(Err(stop));
             }
@@ -172,61 +213,132 @@ impl Engine {
         gates.into_iter().filter(shut).collect()
     }
 
-    /// Carries out one broker's turn; its gates are open.
-    pub(super) async fn take_turn(&mut self, at: usize, turn: &Turn) -> Result<super::End, Error> {
+    /// Carries out the turn at `at` and those that go with it; their gates are open. All have begun before any is waited for, and all
+    /// are waited for before any is done.
+    pub(super) async fn take_turns(&mut self, at: usize) -> Result<End, Error> {
         let began = Instant::now();
-        let mut past = self.past(at);
-        if turn.drain && past.runs == 0 {
-            match self.drain(at, turn, past.drained.clone()).await? {
-                Order::There => past = self.past(at),
-                Order::Refused(why) => return Ok(super::End::Failed(format!("its leaders cannot leave: {why}"))),
-                Order::Stopped(stop) => return Ok(super::End::Stopped(stop)),
+        let batch = self.batch(at);
+        let alone = std::mem::take(&mut self.together).against;
+        for (at, turn) in &batch {
+            self.note_begun(*at)?;
+            let past = self.past(*at);
+            if turn.drain && past.runs == 0 {
+                match self.drain(*at, turn, past.drained).await? {
+                    Order::There => {}
+                    Order::Stopped(stop) => return Ok(End::Stopped(stop)),
+                    Order::Refused(why) => {
+                        self.undrain_all(&batch).await?;
+                        return Ok(End::Failed(format!(
+                            "the leaders of {} cannot leave: {why}",
+                            turn.who()
+                        )));
+                    }
+                }
             }
         }
+        let mut acts = Vec::new();
+        for (at, turn) in &batch {
+            let past = self.past(*at);
+            let act = match past.ended.clone().filter(|_| !past.again) {
+                Some(ran) => Act::Ended(ran),
+                None => Act::Begun(self.begin(*at, turn, &past).await?),
+            };
+            acts.push(act);
+            if self.status.borrow().asked == Some(Ask::Abort) {
+                return Ok(End::Stopped(Stop::Abort));
+            }
+        }
+        let (mut back, mut failed) = (Vec::new(), None);
+        for ((at, turn), act) in batch.iter().zip(acts) {
+            match self.see_back(*at, turn, act, began).await? {
+                Turned::Back(outcome) => back.push((*at, turn.clone(), outcome)),
+                Turned::Failed(why) => failed = failed.or(Some(why)),
+                Turned::Stopped(stop) => return Ok(End::Stopped(stop)),
+            }
+        }
+        let watched: Vec<(usize, Turn)> = back.iter().map(|(at, turn, _)| (*at, turn.clone())).collect();
+        if let Err(stop) = self.soak(&watched).await? {
+            return Ok(End::Stopped(stop));
+        }
+        for (at, turn, outcome) in back {
+            let watched = match turn.soak_seconds {
+                0 => String::new(),
+                soak => format!(", watched for {}", seconds(Duration::from_secs(soak))),
+            };
+            let with = with(&batch, at, alone.as_deref());
+            let outcome = format!("{outcome}{watched}{with}");
+            self.note(Event::Done { step: at, outcome })?;
+        }
+        Ok(failed.map_or(End::Noted, End::Failed))
+    }
+
+    /// The first of a batch was noted by whoever takes its turn.
+    fn note_begun(&mut self, at: usize) -> Result<(), Error> {
+        let next = self.status.borrow().steps.get(at) == Some(&StepState::Next);
+        match next {
+            true => self.note(Event::Step { step: at }),
+            false => Ok(()),
+        }
+    }
+
+    /// Puts back what was changed of the order of preference, as far as that can be had.
+    async fn undrain_all(&mut self, batch: &[(usize, Turn)]) -> Result<(), Error> {
+        for (at, turn) in batch {
+            if let Some(moves) = self.past(*at).drained {
+                self.undrain(*at, turn, &moves).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Waits for the end of an act that was begun, or takes the one that is known, and until the broker is as wanted.
+    async fn see_back(&mut self, at: usize, turn: &Turn, act: Act, began: Instant) -> Result<Turned, Error> {
+        let mut act = act;
         loop {
-            let ran = match past.ended.take().filter(|_| !past.again) {
-                Some(ran) => ran,
-                None => self.drive(at, turn, &past).await?,
+            let ran = match act {
+                Act::Ended(ran) => ran,
+                Act::Begun(begun) => self.end(at, turn, begun).await?,
             };
             if self.status.borrow().asked == Some(Ask::Abort) {
-                return Ok(super::End::Stopped(Stop::Abort));
+                return Ok(Turned::Stopped(Stop::Abort));
             }
             match self.come_back(at, turn, ran).await? {
                 Back::There => break,
-                Back::Again => past = self.past(at),
-                Back::Stopped(stop) => return Ok(super::End::Stopped(stop)),
+                Back::Again => {
+                    let past = self.past(at);
+                    act = Act::Begun(self.begin(at, turn, &past).await?);
+                }
+                Back::Stopped(stop) => return Ok(Turned::Stopped(stop)),
             }
         }
         let back = format!("{} after {}", done(turn.action), seconds(began.elapsed()));
         if turn.action == Action::Stop {
-            return Ok(super::End::Done(back));
+            return Ok(Turned::Back(back));
         }
         let runs = match &turn.upgrade_to {
             None => String::new(),
             Some(version) => match self.speaks(turn, version).await? {
                 Ok(release) => format!(", runs {release}"),
-                Err(stop) => return Ok(super::End::Stopped(stop)),
+                Err(stop) => return Ok(Turned::Stopped(stop)),
             },
         };
+        let past = self.past(at);
         if let Some(moves) = past.drained.as_ref().filter(|_| !past.undrained) {
             match self.undrain(at, turn, moves).await? {
                 Order::There => {}
-                Order::Refused(why) => return Ok(super::End::Failed(format!("its leaders cannot come back: {why}"))),
-                Order::Stopped(stop) => return Ok(super::End::Stopped(stop)),
+                Order::Stopped(stop) => return Ok(Turned::Stopped(stop)),
+                Order::Refused(why) => {
+                    return Ok(Turned::Failed(format!(
+                        "the leaders of {} cannot come back: {why}",
+                        turn.who()
+                    )));
+                }
             }
         }
-        let leads = match self.lead_again(at, turn).await? {
-            Ok(leads) => leads,
-            Err(stop) => return Ok(super::End::Stopped(stop)),
-        };
-        if let Err(stop) = self.soak(at, turn).await? {
-            return Ok(super::End::Stopped(stop));
-        }
-        let watched = match turn.soak_seconds {
-            0 => String::new(),
-            soak => format!(", watched for {}", seconds(Duration::from_secs(soak))),
-        };
-        Ok(super::End::Done(format!("{back}{runs}, {leads}{watched}")))
+        Ok(match self.lead_again(at, turn).await? {
+            Ok(leads) => Turned::Back(format!("{back}{runs}, {leads}")),
+            Err(stop) => Turned::Stopped(stop),
+        })
     }
 
     /// How many were made to it.
@@ -242,7 +354,7 @@ impl Engine {
     }
 
     /// Has it run on the host, or finds what an engine before this one has begun. Nobody is left in between.
-    async fn drive(&mut self, at: usize, turn: &Turn, past: &Past) -> Result<Ran, Error> {
+    async fn begin(&mut self, at: usize, turn: &Turn, past: &Past) -> Result<Begun, Error> {
         let driver = self.garage.driver(turn.driver);
         let found = past.runs > 0 && past.ended.is_none() && !past.again;
         let run = Run {
@@ -261,15 +373,6 @@ impl Engine {
                 State::Absent
             }
         };
-        let mut ran = Ran {
-            exit: Exit {
-                code: None,
-                tail: String::new(),
-            },
-            gone: !answered,
-            // What was begun before may have come to its end already.
-            watched: state == State::Absent,
-        };
         let refused = match state {
             State::Absent => {
                 crash::point();
@@ -279,25 +382,45 @@ impl Engine {
             }
             _ => None,
         };
-        ran.exit = match refused {
+        Ok(Begun {
+            run,
+            connections,
+            gone: !answered,
+            // What was begun before may have come to its end already.
+            watched: state == State::Absent,
+            refused,
+        })
+    }
+
+    /// How it ended, in the journal.
+    async fn end(&mut self, at: usize, turn: &Turn, begun: Begun) -> Result<Ran, Error> {
+        let driver = self.garage.driver(turn.driver);
+        let mut gone = begun.gone;
+        let exit = match begun.refused {
             // As a shell says of what cannot be run.
             Some(why) => Exit {
                 code: Some(126),
                 tail: why,
             },
             None => {
-                self.end_of(at, turn, &*driver, &run, connections, &mut ran.gone)
+                self.end_of(at, turn, &*driver, &begun.run, begun.connections, &mut gone)
                     .await?
             }
         };
+        // Of a batch, others were waited for meanwhile, and who asked for those may have met it again.
+        gone |= self.connections(turn) != begun.connections;
         self.note(Event::Ran {
             step: at,
-            run: run.number,
-            code: ran.exit.code,
-            said: ran.exit.tail.clone(),
-            gone: ran.gone,
+            run: begun.run.number,
+            code: exit.code,
+            said: exit.tail.clone(),
+            gone,
         })?;
-        Ok(ran)
+        Ok(Ran {
+            exit,
+            gone,
+            watched: begun.watched,
+        })
     }
 
     /// Waits for the end of what runs; whoever asks for something is answered and has to wait, too.
@@ -349,206 +472,32 @@ impl Engine {
         }
     }
 
-    /// Looks at the broker until it is as wanted, by its progress and not by the clock.
-    async fn come_back(&mut self, at: usize, turn: &Turn, ran: Ran) -> Result<Back, Error> {
-        let connections = self.connections(turn);
-        let mut gone = ran.gone;
-        let (mut agree, mut unchanged) = (0, 0);
-        let (mut best, mut idle) = (Sight::default(), Instant::now());
-        let mut pace = Pace::new();
-        loop {
-            let sight = match self
-                .hear(look(self.kafka.clone(), turn.broker(), turn.apart.clone()))
-                .await?
-            {
-                Ok(sight) => sight,
-                Err(stop) => return Ok(Back::Stopped(stop)),
-            };
-            gone |= !sight.answers() || self.connections(turn) != connections;
-            if sight.is_further_than(&best) {
-                (best, idle) = (sight.clone(), Instant::now());
-            }
-            let believed = match turn.action {
-                Action::Restart => gone || (ran.exit.is_well() && !ran.watched),
-                Action::Stop | Action::Start => true,
-            };
-            let there = believed && sight.is_there(turn.action, turn.voter);
-            agree = if there { agree + 1 } else { 0 };
-            if agree >= AGREE {
-                self.go_on()?;
-                return Ok(Back::There);
-            }
-            unchanged = if self.is_unchanged(turn, &sight, believed) {
-                unchanged + 1
-            } else {
-                0
-            };
-            let patience = match ran.exit.is_well() || self.garage.driver(turn.driver).is_cut(&ran.exit) {
-                true => PATIENCE,
-                false => SHORT_PATIENCE,
-            };
-            if !there && (unchanged >= UNCHANGED || idle.elapsed() >= patience) {
-                let why = why(turn, &ran.exit, &sight, idle.elapsed());
-                self.stand_at(DRIVER, why)?;
-            }
-            if self.past(at).again {
-                self.go_on()?;
-                return Ok(Back::Again);
-            }
-            self.tell(at, turn, Some(&sight), sight.note(turn.action));
-            if let Wish::Stop(stop) = self.pass(if there { LOOK } else { pace.next() }).await? {
-                return Ok(Back::Stopped(stop));
-            }
-        }
-    }
-
-    /// What ran has ended, and the broker is as if it had not.
-    fn is_unchanged(&self, turn: &Turn, sight: &Sight, believed: bool) -> bool {
-        match turn.action {
-            Action::Restart => !believed && sight.answers(),
-            Action::Stop => sight.answers(),
-            Action::Start => false,
-        }
-    }
-
-    /// Waits until the broker tells of the release that it was to get. Where it came back with another one nothing more is upgraded
-    /// before a person has said so.
-    async fn speaks(&mut self, turn: &Turn, version: &str) -> Result<Result<String, Stop>, Error> {
-        let since = Instant::now();
-        let mut pace = Pace::new();
-        loop {
-            let (kafka, who) = (self.kafka.clone(), turn.who());
-            let (id, apart) = (turn.broker(), turn.apart.clone());
-            let asked = async move {
-                match apart {
-                    None => kafka.features(id).await.map(|told| told.release),
-                    Some(address) => kafka.controller_link(&address).await.map(|probe| probe.link.release),
-                }
-            };
-            let told = match self.hear(asked.boxed()).await? {
-                Ok(told) => told,
-                Err(stop) => return Ok(Err(stop)),
-            };
-            let release = told.map(|release| release.unwrap_or_else(|| "an unknown release".to_owned()));
-            let why = match release {
-                Ok(release) if is_of(&release, version) => {
-                    self.go_on()?;
-                    return Ok(Ok(release));
-                }
-                Ok(release) if self.status.borrow().overrides.iter().any(|gate| gate == VERSION) => {
-                    self.go_on()?;
-                    return Ok(Ok(format!("{release}, and not {version}, as was overridden")));
-                }
-                Ok(release) => format!("{who} came back with {release}, and not with {version}"),
-                Err(error) => error.to_string(),
-            };
-            match since.elapsed() >= GRACE {
-                false => self.wait_for(why),
-                true => self.stand_at(VERSION, why)?,
-            }
-            if let Wish::Stop(stop) = self.pass(pace.next()).await? {
-                return Ok(Err(stop));
-            }
-        }
-    }
-
-    /// The leaders that prefer it come back. Whoever may not ask for elections leaves that to Kafka's own.
-    async fn lead_again(&mut self, at: usize, turn: &Turn) -> Result<Result<String, Stop>, Error> {
-        if turn.apart.is_some() {
-            return Ok(Ok("level with the quorum".to_owned()));
-        }
-        let since = Instant::now();
-        let mut refused = None;
-        let mut pace = Pace::new();
-        loop {
-            let sight = match self
-                .hear(look(self.kafka.clone(), turn.broker(), turn.apart.clone()))
-                .await?
-            {
-                Ok(sight) => sight,
-                Err(stop) => return Ok(Err(stop)),
-            };
-            let over = refused.is_some() || since.elapsed() >= ELECTION;
-            if let Some((led, preferred)) = sight.leads()
-                && (led == preferred || over)
-            {
-                let why = refused.map(|why| format!(" ({why})")).unwrap_or_default();
-                return Ok(Ok(format!(
-                    "{} in sync, leads {led} of {preferred} that prefer it{why}",
-                    sight.replicas()
-                )));
-            }
-            crash::point();
-            let asked = self.hear(elect(self.kafka.clone(), sight.to_elect())).await?;
-            crash::point();
-            match asked {
-                Err(stop) => return Ok(Err(stop)),
-                Ok(Err(why)) => refused = Some(why),
-                Ok(Ok(())) => {}
-            }
-            self.tell(at, turn, Some(&sight), "its leaders come back".to_owned());
-            if let Wish::Stop(stop) = self.pass(pace.next()).await? {
-                return Ok(Err(stop));
-            }
-        }
-    }
-
-    /// Watches it. Whatever falls out of sync meanwhile begins the watch anew.
-    async fn soak(&mut self, at: usize, turn: &Turn) -> Result<Result<(), Stop>, Error> {
-        let soak = Duration::from_secs(turn.soak_seconds);
-        let mut since = Instant::now();
-        while since.elapsed() < soak {
-            let sight = match self
-                .hear(look(self.kafka.clone(), turn.broker(), turn.apart.clone()))
-                .await?
-            {
-                Ok(sight) => sight,
-                Err(stop) => return Ok(Err(stop)),
-            };
-            let note = match sight.is_there(turn.action, turn.voter) {
-                true => format!("watched for {} more", seconds(soak.saturating_sub(since.elapsed()))),
-                false => {
-                    since = Instant::now();
-                    format!("watched anew: {}", sight.note(turn.action))
-                }
-            };
-            self.tell(at, turn, Some(&sight), note);
-            if let Wish::Stop(stop) = self.pass(LOOK.min(soak)).await? {
-                return Ok(Err(stop));
-            }
-        }
-        Ok(Ok(()))
-    }
-
-    /// Works on something that must come to its end. Whoever asks is answered at once, and gets it afterwards.
-    pub(super) async fn attend<T>(&mut self, work: impl Future<Output = T>) -> Result<T, Error> {
-        let mut work = std::pin::pin!(work);
-        loop {
-            tokio::select! {
-                done = &mut work => return Ok(done),
-                Some(request) = self.asked.recv() => {
-                    self.take_note(request)?;
-                }
-            }
-        }
-    }
-
     pub(super) fn tell(&self, at: usize, turn: &Turn, sight: Option<&Sight>, note: String) {
         let (done, total) = sight.map_or((0, turn.replicas), |sight| (sight.in_sync(), sight.replicas_held()));
         // Taken before it is shown: who holds the status cannot change it.
-        let steps = self.status.borrow().steps.len();
+        let left = units(&self.status.borrow().plan.steps[at..]);
         self.show(Progress {
             step: at,
             done,
             total,
             note,
-            eta_seconds: eta(self.journal.entries(), at, steps, Moment::now()),
+            eta_seconds: eta(self.journal.entries(), at, left, Moment::now()),
             ..Progress::default()
         });
     }
 
-    /// Leaves a turn that was begun, for an abort: the order of preference is put back, and what was run is told.
-    pub(super) async fn leave(&mut self, at: usize, turn: &Turn) -> Result<String, Error> {
+    /// Leaves turns that were begun, for an abort: the order of preference is put back, and what was run is told.
+    pub(super) async fn leave(&mut self, doing: &[(usize, Step)]) -> Result<String, Error> {
+        let mut left = Vec::new();
+        for (at, step) in doing {
+            if let Step::Restart(turn) = step {
+                left.push(self.leave_one(*at, turn).await?);
+            }
+        }
+        Ok(left.join("; "))
+    }
+
+    async fn leave_one(&mut self, at: usize, turn: &Turn) -> Result<String, Error> {
         let moves = self.past(at).drained.unwrap_or_default();
         let order = match moves.is_empty() {
             true => String::new(),
@@ -593,25 +542,30 @@ fn done(action: Action) -> &'static str {
     }
 }
 
-/// Why a person is needed.
-fn why(turn: &Turn, exit: &Exit, sight: &Sight, idle: Duration) -> String {
-    let who = turn.who();
-    let what = match turn.action {
-        Action::Restart if sight.answers() && !sight.is_there(turn.action, turn.voter) => {
-            format!("it gets no further: {}", sight.note(turn.action))
-        }
-        Action::Restart if sight.answers() => "it was not restarted, the connection to it never broke".to_owned(),
-        Action::Stop if sight.answers() => "it still answers".to_owned(),
-        _ => format!("{}, for {}", sight.note(turn.action), seconds(idle)),
-    };
-    format!(
-        "{who}: {what}; {} ended with {exit}; overriding this gate runs it again, and the roll goes on by itself when {who} is as wanted",
-        turn.driver
-    )
+/// Brokers one by one, and batches of them.
+fn units(steps: &[Step]) -> usize {
+    let turns = steps.iter().filter_map(|step| match step {
+        Step::Restart(turn) => Some(turn.clone()),
+        _ => None,
+    });
+    let turns: Vec<Turn> = turns.collect();
+    batches(&turns).count() + steps.len() - turns.len()
 }
 
-/// The mean of the turns that are done, for those that are not.
-fn eta(entries: &[Entry], at: usize, steps: usize, now: Moment) -> Option<u64> {
+/// With whom it restarted, or what kept it from that.
+fn with(batch: &[(usize, Turn)], at: usize, against: Option<&str>) -> String {
+    let others = batch.iter().filter(|(other, _)| *other != at);
+    let others: Vec<String> = others.map(|(_, turn)| turn.broker().to_string()).collect();
+    let with = match others.is_empty() {
+        true => String::new(),
+        false => format!(", together with {}", others.join(", ")),
+    };
+    let against = against.map(|why| format!("; not with all of its batch: {why}"));
+    format!("{with}{}", against.unwrap_or_default())
+}
+
+/// The mean of the turns that are done, for those units that are not.
+fn eta(entries: &[Entry], at: usize, units: usize, now: Moment) -> Option<u64> {
     let began = |wanted: usize| {
         entries.iter().find_map(|entry| match entry.event {
             Event::Step { step } if step == wanted => Some(entry.at),
@@ -625,7 +579,7 @@ fn eta(entries: &[Entry], at: usize, steps: usize, now: Moment) -> Option<u64> {
     let took: Vec<f64> = took.collect();
     let mean = took.iter().sum::<f64>() / took.len() as f64;
     let spent = began(at).map_or(0.0, |began| now.duration_since(began).as_secs_f64());
-    let left = mean * (steps - at) as f64 - spent.min(mean);
+    let left = mean * units as f64 - spent.min(mean);
     (!took.is_empty()).then_some(left.max(0.0) as u64)
 }
 
@@ -675,6 +629,15 @@ mod tests {
         assert_eq!(ended.ended.as_ref().unwrap().exit.code, Some(3));
         assert!(!past(vec![run(1), ran(1, 3), resumed("min-isr")]).again);
         assert!(past(vec![run(1), ran(1, 3), resumed("driver")]).again);
+        let next = Event::Ran {
+            step: 2,
+            run: 1,
+            code: Some(3),
+            said: String::new(),
+            gone: false,
+        };
+        let meant_for_the_next = past(vec![run(1), ran(1, 0), next, resumed("driver")]);
+        assert!(!meant_for_the_next.again, "of a batch, this one was back");
         let second = past(vec![run(1), ran(1, 3), resumed("driver"), run(2)]);
         assert_eq!((second.runs, second.ended, second.again), (2, None, false));
     }
@@ -692,7 +655,7 @@ mod tests {
             entry(100, Event::Step { step: 1 }),
         ];
         let at = |after: i64| now() + jiff::SignedDuration::from_secs(after);
-        assert_eq!(eta(&entries, 1, 3, at(140)), Some(160));
+        assert_eq!(eta(&entries, 1, 2, at(140)), Some(160));
         assert_eq!(eta(&entries[..1], 0, 3, at(50)), None);
     }
 }

@@ -70,6 +70,7 @@ fn snapshot(growth: f64) -> Snapshot {
         replicas: replicas.to_vec(),
         isr: replicas.to_vec(),
         offline: Vec::new(),
+        eligible: Vec::new(),
     };
     let topic = |name: &str, partitions| Topic {
         name: name.to_owned(),

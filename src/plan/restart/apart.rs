@@ -99,6 +99,7 @@ pub(super) fn turn(snapshot: &Snapshot, wish: &Wish, way: &Way, id: BrokerId) ->
         voter: true,
         controller: quorum.leader == Some(id),
         apart: Some(address.clone()),
+        batch: None,
         leaders: 0,
         replicas: 0,
         place,

@@ -74,18 +74,18 @@ fn identity(snapshot: &Snapshot, ids: &[BrokerId]) -> Gate {
     )
 }
 
-/// The only copy in sync: the others would be led by what they lack, or by nobody.
+/// The only copy that has all that was committed, in sync or eligible (KIP-966): the others would be led by what they lack, or by nobody.
 fn last_copy(snapshot: &Snapshot, ids: &[BrokerId]) -> Gate {
     let alone = |(topic, one): (&str, &Partition)| {
-        let live: Vec<&BrokerId> = one.isr.iter().filter(|id| !is_dead(snapshot, **id)).collect();
+        let live: Vec<BrokerId> = one.safe().filter(|id| !is_dead(snapshot, *id)).collect();
         let only = match live.as_slice() {
-            [only] => **only,
+            [only] => *only,
             _ => return None,
         };
         (one.replicas.len() > 1 && ids.contains(&only)).then(|| format!("{} on broker {only}", name(topic, one)))
     };
     let alone: Vec<String> = snapshot.partitions().filter_map(alone).collect();
-    let all_well = "every partition with several replicas has another in sync";
+    let all_well = "every partition with several replicas has another safe copy";
     Gate::none_of(
         "last-safe-copy",
         Class::Hard,

@@ -1,6 +1,6 @@
 //! Whether what a plan is carried out with will do: agents that listen, and credentials that last.
 
-use super::Turn;
+use super::{Turn, batch};
 use crate::model::Moment;
 use crate::model::cloud::{Credentials, Renewal};
 use crate::model::driver::DriverName;
@@ -9,23 +9,22 @@ use crate::plan::gate::{Class, Gate, Verdict, few};
 use crate::plan::summary::plural;
 
 /// What one broker takes besides being watched, in seconds. Source: MSK developer guide, "Patching": 5 to 15 minutes a broker.
-const TURN_SECONDS: u64 = 300;
+pub(super) const TURN_SECONDS: u64 = 300;
 /// Credentials must last so much longer than the plan is thought to take: thoughts are often wrong by half.
 const MARGIN: f64 = 1.5;
 /// Shorter plans may be carried out against it: somebody still looks.
 const SHORT_SECONDS: u64 = 600;
 
 /// Of the driver that these turns need; none where it needs neither.
-pub fn gates(snapshot: &Snapshot, turns: &[&Turn], now: Moment) -> Vec<Gate> {
+pub fn gates(snapshot: &Snapshot, turns: &[Turn], now: Moment) -> Vec<Gate> {
     if !turns.iter().any(|turn| turn.driver == DriverName::Ssm) {
         return Vec::new();
     }
-    let seconds = turns.iter().map(|turn| TURN_SECONDS + turn.soak_seconds).sum();
     let hosts: Vec<(String, Option<&str>)> = turns
         .iter()
         .map(|turn| (format!("broker {}", turn.broker()), turn.place.instance.as_deref()))
         .collect();
-    vec![agents(snapshot, &hosts), lasting(snapshot, seconds, now)]
+    vec![agents(snapshot, &hosts), lasting(snapshot, batch::seconds(turns), now)]
 }
 
 /// The agent of each host answers Systems Manager.

@@ -8,7 +8,7 @@ use crate::model::config::{Config, ConfigSource};
 use crate::model::driver::{Action, DriverName, Way};
 use crate::model::identity::{Confidence, Identity, Method};
 use crate::model::quorum::{Quorum, Voter};
-use crate::plan::restart::{Turn, Whom, Wish, all_gates, gates, is_of, plan, turns};
+use crate::plan::restart::{Turn, Whom, Wish, all_gates, batch, gates, is_of, plan, turns};
 
 /// As long as all is well: min ISR 2, one voter of three brokers is the active controller.
 fn well() -> Snapshot {
@@ -221,6 +221,29 @@ fn another_replica_that_is_missing_closes_what_it_bears_on() {
 }
 
 #[test]
+fn who_is_eligible_to_lead_is_a_safe_copy_too() {
+    let mut snapshot = well();
+    partitions(&mut snapshot, |one| (one.isr, one.eligible) = (vec![1], vec![3]));
+    assert_eq!(
+        closed(&snapshot, 1),
+        ["min-isr", "in-sync"],
+        "3 is elected when 1 stops"
+    );
+    // Nobody is in sync, and 3 has it all.
+    partitions(&mut snapshot, |one| (one.leader, one.isr) = (None, Vec::new()));
+    assert!(closed(&snapshot, 3).contains(&"last-safe-copy".to_owned()));
+    assert!(!closed(&snapshot, 2).contains(&"last-safe-copy".to_owned()));
+    // Where 3 does not answer, 1 is the last again.
+    partitions(&mut snapshot, |one| (one.leader, one.isr) = (Some(1), vec![1]));
+    snapshot
+        .links
+        .get_mut(&3)
+        .unwrap()
+        .fail(Trouble::Unreachable, "refused", now());
+    assert!(closed(&snapshot, 1).contains(&"last-safe-copy".to_owned()));
+}
+
+#[test]
 fn what_is_missing_for_want_of_the_broker_itself_is_what_it_is_restarted_for() {
     let mut snapshot = well();
     partitions(&mut snapshot, |one| one.isr.retain(|id| *id != 3));
@@ -328,4 +351,166 @@ fn reassignments_and_what_ec2_announces_are_heeded() {
     assert!(!holds(Action::Start, "i-2"), "started elsewhere");
     assert!(holds(Action::Start, "i-1"));
     assert!(holds(Action::Stop, "i-2"));
+}
+
+fn in_parallel(snapshot: &Snapshot, whom: Whom, most: u32) -> Plan {
+    let wish = Wish {
+        parallel: Some(most),
+        ..wish(whom)
+    };
+    plan(snapshot, &wish, "dev", now()).unwrap()
+}
+
+/// Who restarts at the same time, in order.
+fn together(plan: &Plan) -> Vec<Vec<BrokerId>> {
+    let turns: Vec<Turn> = turns(plan).cloned().collect();
+    let ids = |batch: &[Turn]| batch.iter().map(Turn::broker).collect();
+    batch::batches(&turns).map(ids).collect()
+}
+
+#[test]
+fn brokers_of_a_zone_go_together_where_no_partition_is_on_two_of_them() {
+    let mut snapshot = well();
+    let plan = in_parallel(&snapshot, Whom::All, 2);
+    assert_eq!(together(&plan), [vec![1, 4], vec![3, 6], vec![5], vec![2]]);
+    assert_eq!(plan.title, "6 brokers in 3 zones, in 4 batches");
+    assert_eq!(verdict(&plan, batch::GATE), Verdict::Pass);
+    assert!(plan.closed_gates().next().is_none(), "{:?}", plan.gates);
+    let figures = crate::plan::restart::figures(&plan).join(" · ");
+    assert!(
+        figures.contains("4 batches, at most 2 at a time: ~24 m instead of ~36 m, saves ~12 m (reckoned with 5 m"),
+        "{figures}"
+    );
+    // It may be planned again from what it is, and saved.
+    assert_eq!(crate::plan::restart::wish_of(&plan).parallel, Some(2));
+    let text = serde_json::to_string(&plan).unwrap();
+    assert_eq!(serde_json::from_str::<Plan>(&text).unwrap(), plan);
+    assert_eq!(together(&plan_of(Whom::All)).len(), 6, "nobody asked for it");
+
+    // One partition on both of them, and they go one after the other, which is said.
+    let mut topics = snapshot.topics.get().unwrap().clone();
+    topics[0].partitions[1].replicas = vec![1, 4, 2];
+    snapshot.topics = Observed::fresh(topics, now());
+    let apart = in_parallel(&snapshot, Whom::Zone("a".into()), 2);
+    assert_eq!(together(&apart), [[1], [4]]);
+    assert_eq!(apart.title, "2 brokers in 1 zone, one by one");
+    let gate = apart.gates.iter().find(|gate| gate.name == batch::GATE).unwrap();
+    assert_eq!(
+        (gate.verdict, gate.evidence.as_str()),
+        (
+            Verdict::Warn,
+            "one after the other: 1 and 4, orders-1 has replicas on both"
+        )
+    );
+    let figures = crate::plan::restart::figures(&apart).join(" · ");
+    assert!(figures.contains("nothing is saved"), "{figures}");
+
+    // A plan that was made before is told the same, and its engine goes on with as many as are proven.
+    let [one, four] = [1, 4].map(|id| turns(&plan).find(|turn| turn.broker() == id).unwrap().clone());
+    let (count, against) = batch::proven(&snapshot, &[one.clone(), four.clone()]);
+    assert_eq!(count, 1);
+    assert!(against.unwrap().contains("orders-1 has replicas on both"));
+    assert_eq!(batch::proven(&well(), &[one.clone(), four.clone()]), (2, None));
+    let renewed = crate::plan::restart::renew(&plan, &snapshot, now());
+    assert_eq!(verdict(&renewed, batch::GATE), Verdict::Warn);
+
+    // Who has become the active controller, or a voter beside another, goes alone.
+    let mut led = well();
+    quorum(&mut led, |quorum| quorum.leader = Some(1));
+    let against = batch::proven(&led, &[one.clone(), four.clone()]).1;
+    assert_eq!(against.as_deref(), Some("1 or 4 is the active controller"));
+    let mut voters = well();
+    quorum(&mut voters, |quorum| {
+        let fourth = quorum.voters[0].clone();
+        quorum.voters.push(Voter { id: 4, ..fourth });
+    });
+    assert_eq!(batch::proven(&voters, &[one, four]).0, 1);
+    assert_eq!(together(&in_parallel(&voters, Whom::Zone("a".into()), 2)), [[1], [4]]);
+}
+
+#[test]
+fn brokers_of_no_known_zone_go_alone() {
+    let mut snapshot = well();
+    let mut cluster = snapshot.cluster.get().unwrap().clone();
+    cluster.brokers.iter_mut().for_each(|broker| broker.rack = None);
+    snapshot.cluster = Observed::fresh(cluster, now());
+    let mut wish = Wish {
+        parallel: Some(3),
+        ..wish(Whom::All)
+    };
+    let words = ["ctl", "{action}", "{broker}"].map(str::to_owned).to_vec();
+    wish.way.as_mut().unwrap().templates = BTreeMap::from([(Action::Restart, words)]);
+    let plan = plan(&snapshot, &wish, "dev", now()).unwrap();
+    assert_eq!(together(&plan).len(), 6);
+    let gate = evidence(&plan, batch::GATE);
+    assert!(gate.contains("in which zone they are is not known: broker 1"), "{gate}");
+}
+
+/// Whatever is placed where: a batch is of one zone, no partition misses two replicas for it, it has one voter at most, the active
+/// controller is alone and last, and everybody restarts once.
+#[test]
+fn no_batch_takes_two_replicas_of_a_partition() {
+    let mut state = 7_u64;
+    let mut below = |limit: usize| {
+        state = state
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        (state >> 33) as usize % limit
+    };
+    let mut batched = 0;
+    for _ in 0..300 {
+        let mut snapshot = well();
+        let (brokers, most) = (6 + below(13) as BrokerId, 2 + below(4) as u32);
+        let mut cluster = snapshot.cluster.get().unwrap().clone();
+        let like = cluster.brokers[0].clone();
+        let racks = 1 + below(4);
+        cluster.brokers = (1..=brokers)
+            .map(|id| Broker {
+                id,
+                rack: Some(["a", "b", "c", "d"][id as usize % racks].to_owned()),
+                ..like.clone()
+            })
+            .collect();
+        snapshot.cluster = Observed::fresh(cluster, now());
+        let link = snapshot.links[&1].clone();
+        snapshot.links = (1..=brokers).map(|id| (id, link.clone())).collect();
+        let mut topics = snapshot.topics.get().unwrap().clone();
+        topics[0].partitions = (0..below(40) as i32)
+            .map(|partition| {
+                let mut replicas: Vec<BrokerId> = (0..3).map(|_| 1 + below(brokers as usize) as BrokerId).collect();
+                replicas.dedup();
+                Partition {
+                    partition,
+                    leader: Some(replicas[0]),
+                    isr: replicas.clone(),
+                    replicas,
+                    ..Partition::default()
+                }
+            })
+            .collect();
+        snapshot.topics = Observed::fresh(topics, now());
+        let plan = in_parallel(&snapshot, Whom::All, most);
+        let batches = together(&plan);
+        let mut all: Vec<BrokerId> = batches.iter().flatten().copied().collect();
+        assert_eq!(all.last(), Some(&2), "the active controller last: {batches:?}");
+        all.sort_unstable();
+        assert_eq!(all, (1..=brokers).collect::<Vec<_>>());
+        for batch in &batches {
+            assert!(batch.len() <= most as usize);
+            batched += usize::from(batch.len() > 1);
+            let of = |id: &BrokerId| turns(&plan).find(|turn| turn.broker() == *id).unwrap();
+            let zones: std::collections::BTreeSet<&str> = batch.iter().map(|id| of(id).zone.as_str()).collect();
+            assert_eq!(zones.len(), 1, "{batches:?}");
+            assert!(batch.iter().filter(|id| of(id).voter).count() <= 1, "{batches:?}");
+            assert!(batch.len() == 1 || !batch.contains(&2), "{batches:?}");
+            for (topic, partition) in snapshot.partitions() {
+                let distinct: std::collections::BTreeSet<_> = partition.replicas.iter().collect();
+                let lost = distinct.into_iter().filter(|id| batch.contains(id)).count();
+                assert!(lost <= 1, "{topic} {partition:?} loses {lost} to {batch:?}");
+            }
+            let planned: Vec<Turn> = batch.iter().map(|id| of(id).clone()).collect();
+            assert_eq!(batch::proven(&snapshot, &planned), (batch.len(), None));
+        }
+    }
+    assert!(batched > 100, "only {batched} batches of several");
 }

@@ -30,6 +30,7 @@ fn cluster(partitions: &[&[BrokerId]]) -> Snapshot {
         replicas: replicas.to_vec(),
         isr: replicas.to_vec(),
         offline: Vec::new(),
+        eligible: Vec::new(),
     };
     let topic = Topic {
         name: "orders".into(),

@@ -1,4 +1,5 @@
-//! Topics with their partitions: one Metadata request. And creating, widening, emptying and deleting them.
+//! Topics with their partitions: one Metadata request, and where hardly anybody is in sync a few that tell who may lead all the same.
+//! And creating, widening, emptying and deleting them.
 
 use std::collections::BTreeMap;
 
@@ -9,10 +10,12 @@ use kafka_protocol::messages::create_topics_request::{
 };
 use kafka_protocol::messages::delete_records_request::{DeleteRecordsPartition, DeleteRecordsTopic};
 use kafka_protocol::messages::delete_topics_request::DeleteTopicState;
+use kafka_protocol::messages::describe_topic_partitions_request::{Cursor, TopicRequest};
 use kafka_protocol::messages::metadata_request::MetadataRequestTopic;
 use kafka_protocol::messages::metadata_response::{MetadataResponsePartition, MetadataResponseTopic};
 use kafka_protocol::messages::{
-    CreatePartitionsRequest, CreateTopicsRequest, DeleteRecordsRequest, DeleteTopicsRequest, MetadataRequest,
+    CreatePartitionsRequest, CreateTopicsRequest, DeleteRecordsRequest, DeleteTopicsRequest,
+    DescribeTopicPartitionsRequest, MetadataRequest, TopicName,
 };
 
 use super::answer::{check, ids, known, text, topic_name, wire_ids};
@@ -20,6 +23,11 @@ use super::change::{NewTopic, Outcomes};
 use super::pool::{Peer, Pool};
 use crate::model::topic::{Partition, Topic};
 use crate::source::Error;
+
+/// Partitions in one answer to DescribeTopicPartitions. Source: Kafka's `max.request.partition.size.limit`.
+const PAGE: i32 = 2000;
+/// So many pages are asked for at most. Of what lies beyond, nobody is known to be eligible, and plans are the more careful.
+const PAGES: usize = 10;
 
 /// Every topic, sorted by name, partitions sorted, with the answer's mark; `None` where it is the answer that was `known` before.
 pub(super) async fn topics(pool: &Pool, known: Option<u64>) -> Result<Option<(u64, Vec<Topic>)>, Error> {
@@ -36,7 +44,56 @@ pub(super) async fn topics(pool: &Pool, known: Option<u64>) -> Result<Option<(u6
     check(peer.name(), "Metadata", response.error_code, None)?;
     let mut topics: Vec<_> = response.topics.into_iter().filter_map(topic).collect();
     topics.sort_by(|one, other| one.name.cmp(&other.name));
-    Ok(Some((mark, topics)))
+    let thin: Vec<TopicName> = topics
+        .iter()
+        .filter(|topic| topic.partitions.iter().any(Partition::is_thin))
+        .map(|topic| topic_name(&topic.name))
+        .collect();
+    if thin.is_empty() {
+        return Ok(Some((mark, topics)));
+    }
+    // Who does not tell, or has no such API, has nobody eligible.
+    let asked = eligible(pool, &thin, &mut topics);
+    let _ = tokio::time::timeout(pool.deadlines().call, asked).await;
+    // Who is eligible changes although this answer does not: the next one is another.
+    Ok(Some((!mark, topics)))
+}
+
+/// Who has all that was committed although it is not in sync (KIP-966), of the topics named.
+async fn eligible(pool: &Pool, named: &[TopicName], topics: &mut [Topic]) -> Result<(), Error> {
+    let mut cursor = None;
+    for _ in 0..PAGES {
+        let names = named.iter().map(|name| TopicRequest::default().with_name(name.clone()));
+        let request = DescribeTopicPartitionsRequest::default()
+            .with_topics(names.collect())
+            .with_response_partition_limit(PAGE)
+            .with_cursor(cursor.take());
+        let (_, answer) = pool.ask_any(|_| request.clone()).await?;
+        for told in answer.topics {
+            let name = told.name.unwrap_or_default();
+            let Ok(at) = topics.binary_search_by(|topic| topic.name.as_str().cmp(name.as_str())) else {
+                continue;
+            };
+            let partitions = &mut topics[at].partitions;
+            for one in told.partitions {
+                let found = partitions.binary_search_by_key(&one.partition_index, |known| known.partition);
+                if let (Ok(at), Some(elr)) = (found, &one.eligible_leader_replicas) {
+                    partitions[at].eligible = ids(elr);
+                }
+            }
+        }
+        match answer.next_cursor {
+            None => break,
+            Some(next) => {
+                cursor = Some(
+                    Cursor::default()
+                        .with_topic_name(next.topic_name)
+                        .with_partition_index(next.partition_index),
+                );
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Whether there is a topic of this name, as far as we may see; asking makes none.
@@ -80,6 +137,7 @@ fn partition(partition: MetadataResponsePartition) -> Partition {
         replicas: ids(&partition.replica_nodes),
         isr: ids(&partition.isr_nodes),
         offline: ids(&partition.offline_replicas),
+        eligible: Vec::new(),
     }
 }
 
