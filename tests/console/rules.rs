@@ -1,6 +1,7 @@
 //! Rules, users and quotas on real clusters with an authorizer: the same seeds, the same answers, on our broker and on
 //! Apache Kafka. One principal and one client id are written as an attacker would.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -42,7 +43,7 @@ fn acl(
         .with_resource_name(text(name))
 }
 
-async fn seed(bootstrap: &str) {
+pub async fn seed(bootstrap: &str) {
     let address = bootstrap.split(',').next().unwrap();
     let client = Client::connect(address, &ClientConfig::default()).await.unwrap();
     let (read, write, describe, allow, deny) = (3, 4, 8, 3, 2);
@@ -262,15 +263,20 @@ async fn commands(bootstrap: &str) {
 
 pub(super) const AUTHORIZER: &str = "org.apache.kafka.metadata.authorizer.StandardAuthorizer";
 
-#[tokio::test(flavor = "multi_thread")]
-async fn our_broker_tells_rules_users_and_quotas() {
-    let folder = tempfile::tempdir().unwrap();
+/// Three nodes that ask who is who; whoever does not log in may do everything.
+pub async fn ruled(folder: &Path) -> Cluster {
     let racks = ["a", "b", "c"].map(str::to_owned);
-    let mut config = ClusterConfig::local(3, &racks, folder.path(), 0);
+    let mut config = ClusterConfig::local(3, &racks, folder, 0);
     config.overrides = [("authorizer.class.name", AUTHORIZER), ("super.users", "User:ANONYMOUS")]
         .map(|(key, value)| (key.to_owned(), value.to_owned()))
         .into();
-    let cluster = Cluster::start(config).await.unwrap();
+    Cluster::start(config).await.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn our_broker_tells_rules_users_and_quotas() {
+    let folder = tempfile::tempdir().unwrap();
+    let cluster = ruled(folder.path()).await;
     told(&cluster.bootstrap()).await;
     grants::changed(&cluster.bootstrap()).await;
     grants::edited(&cluster.bootstrap()).await;
