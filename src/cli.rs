@@ -91,13 +91,21 @@ pub fn usage(error: &clap::Error) -> Exit {
 
 /// `azimuth` alone, where there is no terminal for the screens.
 pub fn no_terminal() -> Exit {
-    let advice = "the screens need a terminal on stdin and stdout; for a script, name a command: azimuth --help";
+    let advice = match is_dumb() {
+        true => "TERM=dumb cannot show the screens; name a command: azimuth --help",
+        false => "the screens need a terminal on stdin and stdout; for a script, name a command: azimuth --help",
+    };
     Failure::usage(advice).tell()
 }
 
 /// True where the screens can open.
 pub fn has_terminal() -> bool {
-    std::io::stdin().is_terminal() && std::io::stdout().is_terminal()
+    std::io::stdin().is_terminal() && std::io::stdout().is_terminal() && !is_dumb()
+}
+
+/// A terminal that cannot move its cursor, as shells in editors have it.
+fn is_dumb() -> bool {
+    std::env::var_os("TERM").is_some_and(|term| term == "dumb")
 }
 
 async fn answer(line: &Line) -> Result<Exit, Failure> {

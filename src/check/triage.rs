@@ -16,6 +16,9 @@ use serde::Serialize;
 
 use super::{Cause, Culprit, Dont, Evidence, Explained, Facts, Step, cause, explain};
 use crate::model::event::Since;
+use crate::model::history::Window;
+use crate::model::row::Rows;
+use crate::model::{Health, Moment, Snapshot};
 use crate::plan::gate::Verdict;
 
 /// What is wrong with a cluster, in the order in which a person needs it.
@@ -79,6 +82,19 @@ pub struct Line {
 }
 
 impl Triage {
+    /// The same of a cluster of which no operation of this host is known, or at a moment that is over: journals tell what
+    /// operations do now, so they explain nothing there.
+    pub fn without_acts(snapshot: &Snapshot, rows: &Rows, now: Moment) -> Self {
+        Self::of(&Facts {
+            snapshot,
+            rows,
+            acts: &[],
+            strict: false,
+            changes: Window::CHANGES,
+            now,
+        })
+    }
+
     /// Judges what is known; linear in partitions.
     pub fn of(facts: &Facts<'_>) -> Self {
         let (causes, explained) = explain::split(facts, cause::all(facts));
@@ -112,6 +128,14 @@ impl Triage {
             next.push(Step::new(
                 "partition list --at-min-isr --under-replicated",
                 "which partitions, and who is missing",
+                Vec::new(),
+            ));
+        }
+        let cluster = &facts.snapshot.cluster;
+        if cluster.get().is_none() && matches!(cluster.health, Health::Failing { .. }) {
+            next.push(Step::new(
+                "context test",
+                "which step of the way there fails: name, port, TLS, login",
                 Vec::new(),
             ));
         }

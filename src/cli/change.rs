@@ -10,7 +10,7 @@ use super::exit::{Exit, Failure, say};
 use super::{consent, facts, follow, output};
 use crate::command::schedule::{Begin, When};
 use crate::command::{Command, Global, Line, Output, restart};
-use crate::model::{Moment, Snapshot};
+use crate::model::{Moment, Snapshot, foreign};
 use crate::operation::launch::{self, Launch, Route};
 use crate::operation::{self, Ground, Secrets, prepare};
 use crate::plan::intent::Intent;
@@ -389,7 +389,7 @@ fn show(line: &Line, plan: &Plan) -> Result<Exit, Failure> {
 
 fn file(plan: &Plan) -> Result<String, Failure> {
     let text = serde_json::to_string_pretty(plan).map_err(Failure::partial)?;
-    Ok(text + "\n")
+    Ok(format!("{}\n", foreign::json(&text)))
 }
 
 /// Whole or not at all: a plan cut short must not lie about.

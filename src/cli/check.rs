@@ -88,7 +88,7 @@ async fn judge(line: &Line, asked: &Run) -> Result<Exit, Failure> {
         Output::Prom => page::print(&page::prometheus(&report, &answer, now))?,
         Output::Nagios => page::print(&page::nagios(&report, &answer, exit))?,
         _ => {
-            let mut out = std::io::stdout().lock();
+            let mut out = super::out::stdout();
             super::printed(print(&mut out, line, "check.run", &answer))?;
         }
     }

@@ -16,8 +16,8 @@ use serde::Serialize;
 
 use super::exit::{Exit, say};
 use crate::command::{Line, Output};
-use crate::model::Moment;
 use crate::model::row::Cell;
+use crate::model::{Moment, foreign};
 
 /// What a command has found out.
 #[derive(Debug, Clone, Default)]
@@ -281,7 +281,7 @@ pub fn print(out: &mut dyn Write, line: &Line, kind: &str, answer: &Answer) -> s
         Output::Csv => csv::print(out, &answer.items)?,
         Output::Name => {
             for name in &answer.names {
-                writeln!(out, "{}", crate::model::foreign::plain(name))?;
+                writeln!(out, "{}", foreign::plain(name))?;
             }
         }
         Output::Table => table::print(out, &answer.blocks, Rank::Usual, width())?,
@@ -353,7 +353,8 @@ impl Problem {
 pub fn yaml(value: &impl Serialize) -> Result<String, String> {
     // Long texts stay on their line, as every other form prints them.
     let options = serde_saphyr::ser_options! { prefer_block_scalars: false };
-    serde_saphyr::to_string_with_options(value, options).map_err(|error| error.to_string())
+    let text = serde_saphyr::to_string_with_options(value, options).map_err(|error| error.to_string())?;
+    Ok(foreign::yaml(&text).into_owned())
 }
 
 /// Columns of the terminal on stdout; `None` where it is none, so that a pipe gets everything.
@@ -368,6 +369,8 @@ pub fn width() -> Option<usize> {
 
 #[cfg(test)]
 mod tests {
+    use std::borrow::Cow;
+
     use super::*;
 
     struct Row {
@@ -465,9 +468,41 @@ mod tests {
         let written = yaml(&values).unwrap();
         let read: serde_json::Value = serde_saphyr::from_str(&written).unwrap();
         assert_eq!(read, values, "{written}");
+        assert!(
+            matches!(foreign::yaml(&written), Cow::Borrowed(_)),
+            "nothing of it acts"
+        );
         // Older readers take these for truths.
         for text in ["yes", "no", "on"] {
             assert!(!written.contains(&format!("- {text}\n")), "{written}");
+        }
+    }
+
+    #[test]
+    fn yaml_acts_on_no_terminal_and_reads_back_whole() {
+        let marks = ["\u{202e}", "\u{ad}", "\u{e0041}", "\u{200d}\u{9b}31m", "\u{feff}"];
+        let around = [
+            "", "a", "a\"b", "a\\", "\\\"", "a: b", "- ", "a #", "it's", ":", "\"", "? ", " ", "{", "\u{1b}",
+        ];
+        let texts: Vec<String> = marks
+            .iter()
+            .flat_map(|mark| {
+                around
+                    .iter()
+                    .flat_map(move |text| [format!("{text}{mark}"), format!("{mark}{text}{mark}x")])
+            })
+            .collect();
+        let keyed: BTreeMap<&String, &String> = texts.iter().map(|text| (text, text)).collect();
+        let values = serde_json::json!({
+            "texts": texts,
+            "keyed": keyed,
+            "nested": [[{"a\u{202e}": ["b\u{202e}", [texts[0]]]}], {"id": 1, "x": {"y\u{2066}": {}}}],
+        });
+        let written = yaml(&values).unwrap();
+        let read: serde_json::Value = serde_saphyr::from_str(&written).unwrap();
+        assert_eq!(read, values, "{written}");
+        for line in written.lines() {
+            assert!(matches!(foreign::plain(line), Cow::Borrowed(_)), "{line:?}");
         }
     }
 

@@ -7,12 +7,13 @@ use serde::Serialize;
 use super::exit::{Exit, Failure};
 use super::facts::{asked, paths};
 use super::output;
-use super::triage::{Judged, judge_past};
+use super::triage::Judged;
 use crate::check::triage::{Name, Status, Triage};
 use crate::command::replay::Replay;
 use crate::command::{Line, Output};
 use crate::feed::past::Past;
 use crate::model::event::Event;
+use crate::model::row::Rows;
 use crate::model::{Moment, Snapshot, foreign};
 use crate::operation::Folder;
 use crate::settings::{Paths, state};
@@ -105,7 +106,7 @@ fn tell(mut past: Past, first: Option<Moment>, paths: Option<&Paths>) -> Documen
             }
         };
         let taken_at = snapshot.taken_at.unwrap_or(step.at);
-        let judged = judge_past(&snapshot, taken_at);
+        let judged = Triage::without_acts(&snapshot, &Rows::of(&snapshot, taken_at), taken_at);
         let gist = brief(&judged);
         if said.as_ref() != Some(&gist) {
             items.push(Item {

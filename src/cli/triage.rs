@@ -120,19 +120,6 @@ async fn watch(line: &Line, asked: &Triage) -> Result<Exit, Failure> {
     Ok(last)
 }
 
-/// What was so at a moment that is over. Journals tell what operations do now, so they explain nothing here.
-pub(super) fn judge_past(snapshot: &Snapshot, now: Moment) -> check::Triage {
-    let rows = Rows::of(snapshot, now);
-    check::Triage::of(&check::Facts {
-        snapshot,
-        rows: &rows,
-        acts: &[],
-        strict: false,
-        changes: Window::CHANGES,
-        now,
-    })
-}
-
 pub(super) fn judge(
     snapshot: &Snapshot,
     now: Moment,

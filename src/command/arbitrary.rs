@@ -254,7 +254,8 @@ impl Random {
             bootstrap: self.maybe(Self::text),
             command_config: self.maybe(Self::path),
             property: self.some(0, Self::text),
-            from: self.maybe(Self::path),
+            // In a folder, so that it does not look like a time that is none.
+            from: self.maybe(|random| PathBuf::from("captures").join(random.path())),
             output: outputs[self.below(6) as usize],
             timeout: self.maybe(Self::time),
             no_color: self.flip(),

@@ -2,10 +2,12 @@
 
 use std::path::PathBuf;
 
+use clap::builder::{PathBufValueParser, TypedValueParser};
 use clap::{Args, ValueEnum};
 
 use super::value::Time;
 use super::words::Words;
+use crate::model::when::When;
 
 /// Flags of every command.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Args)]
@@ -31,7 +33,7 @@ pub struct Global {
     pub property: Vec<String>,
 
     /// Answer from a capture instead of a cluster, or from what was recorded of it at a time in UTC
-    #[arg(long, global = true, value_name = "CAPTURE|TIME", help_heading = "Target")]
+    #[arg(long, global = true, value_name = "CAPTURE|TIME", value_parser = PathBufValueParser::new().try_map(from), help_heading = "Target")]
     pub from: Option<PathBuf>,
 
     /// How to print the answer
@@ -100,6 +102,20 @@ pub enum Output {
     Plan,
     /// Of replay: the timeline as Markdown
     Md,
+}
+
+/// What looks like a time is meant as one, and is no file of such a name unless a folder says so.
+fn from(path: PathBuf) -> Result<PathBuf, String> {
+    let text = path.to_string_lossy();
+    let is_clock = text.starts_with(|letter: char| letter.is_ascii_digit())
+        && text.contains(':')
+        && text
+            .chars()
+            .all(|letter| letter.is_ascii_digit() || "-:.+ TZ".contains(letter));
+    match text.parse::<When>() {
+        Err(why) if is_clock => Err(format!("{why}; a file of this name is ./{text}")),
+        _ => Ok(path),
+    }
 }
 
 impl Global {

@@ -15,13 +15,22 @@ use crate::model::{BrokerId, Health, Moment, Observed, Snapshot, Trouble};
 pub(super) async fn collect(look: &Look, needs: &Needs, deadline: Duration) -> Snapshot {
     let until = Instant::now() + deadline;
     // What times out is found by its missing answer below.
-    let _ = tokio::time::timeout_at(until, run(look, needs)).await;
-    let unanswered = Unanswered {
-        reason: format!("no answer within the command's {} s", deadline.as_secs_f64()),
-        at: Moment::now(),
-    };
+    let in_time = tokio::time::timeout_at(until, run(look, needs)).await.is_ok();
     let brokers = look.brokers();
     look.store.edit(|inner| {
+        let (trouble, reason) = match &inner.snapshot.cluster.health {
+            // There was nobody who could be asked.
+            Health::Failing { trouble, reason, .. } if in_time => (*trouble, reason.clone()),
+            _ => {
+                let seconds = deadline.as_secs_f64();
+                (Trouble::TimedOut, format!("no answer within the command's {seconds} s"))
+            }
+        };
+        let unanswered = Unanswered {
+            trouble,
+            reason,
+            at: Moment::now(),
+        };
         let mut needs = needs.clone();
         if look.prometheus.is_none() {
             needs.remove(&Section::BrokerMetrics);
@@ -129,6 +138,7 @@ async fn at(look: &Look, section: Section, broker: Option<BrokerId>) {
 }
 
 struct Unanswered {
+    trouble: Trouble,
     reason: String,
     at: Moment,
 }
@@ -136,7 +146,7 @@ struct Unanswered {
 impl Unanswered {
     fn mark<T>(&self, section: &mut Observed<T>) {
         if section.health == Health::Unasked {
-            section.fail(Trouble::TimedOut, &self.reason, self.at);
+            section.fail(self.trouble, &self.reason, self.at);
         }
     }
 }

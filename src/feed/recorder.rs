@@ -34,7 +34,6 @@ pub(super) async fn run(store: Arc<Store>, record: Option<Paths>, mut published:
     .flatten();
     let mut ticks = interval(history::INTERVAL);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
-    let mut written: Option<Instant> = None;
     let mut sampled: Option<Instant> = None;
     loop {
         tokio::select! {
@@ -58,12 +57,11 @@ pub(super) async fn run(store: Arc<Store>, record: Option<Paths>, mut published:
         sampled = Some(Instant::now());
         let at = Moment::now();
         store.sample(at);
-        let step = Duration::from_secs(Trail::STEP.unsigned_abs()) - history::INTERVAL / 2;
-        if written.is_none_or(|written| written.elapsed() >= step)
+        // What the trail took in now, and nothing else: a replay is to know what was known.
+        if let Some(sample) = store.read(|snapshot| Sample::of(snapshot, at))
             && let Some(open) = recording.take()
         {
-            written = Some(Instant::now());
-            recording = open.write(store.read(|snapshot| Sample::of(snapshot, at))).await;
+            recording = open.write(sample).await;
         }
     }
 }

@@ -20,7 +20,7 @@ use serde::{Deserialize, Serialize};
 use crate::model::event::EventKind;
 use crate::model::history::{Gauge, History, Sample, Series, Trail};
 use crate::model::snapshot::Revision;
-use crate::model::{BrokerId, Moment, Snapshot, secret};
+use crate::model::{BrokerId, Health, Moment, Snapshot, secret};
 
 /// A new segment after so long or so much.
 const SEGMENT_SECONDS: i64 = 600;
@@ -37,6 +37,8 @@ const REST: u32 = 100;
 /// Where something has changed, and where nothing has.
 const NEWS: Duration = Duration::from_secs(2);
 const QUIET: Duration = Duration::from_secs(10);
+/// The first step waits at most so long for every broker to have answered, or not: it is what a replay opens with.
+const FIRST: Duration = Duration::from_secs(5);
 
 /// One step, as it is written.
 #[derive(Serialize, Deserialize)]
@@ -67,6 +69,7 @@ struct More {
 pub(super) struct Reel {
     folder: PathBuf,
     segment: Option<Segment>,
+    opened: Instant,
     /// When the last step was begun, what it took, and what it was.
     last: Option<(Instant, Duration, Revision)>,
 }
@@ -116,6 +119,7 @@ impl Reel {
         Self {
             folder,
             segment: None,
+            opened: Instant::now(),
             last: None,
         }
     }
@@ -123,7 +127,17 @@ impl Reel {
     /// Whether a snapshot is worth a step now: what has changed at once, what only moves on after a while.
     pub fn wants(&self, snapshot: &Snapshot) -> bool {
         let Some((at, took, was)) = &self.last else {
-            return snapshot.cluster.get().is_some();
+            let Some(cluster) = snapshot.cluster.get() else {
+                return false;
+            };
+            let tried = |id: &BrokerId| {
+                snapshot
+                    .links
+                    .get(id)
+                    .is_some_and(|link| link.health != Health::Unasked)
+            };
+            let all = cluster.brokers.iter().all(|broker| tried(&broker.id));
+            return all || self.opened.elapsed() >= FIRST;
         };
         let rest = match was.values == snapshot.revision.values {
             true => QUIET,

@@ -120,16 +120,13 @@ struct Numbers {
 }
 
 impl Sample {
-    /// What the snapshot knows and its history has just taken in.
-    pub fn of(snapshot: &Snapshot, at: Moment) -> Self {
+    /// What the history has just taken in; `None` where its trail has no tick of this moment.
+    pub fn of(snapshot: &Snapshot, at: Moment) -> Option<Self> {
         let history = &snapshot.history;
-        let fresh = snapshot.offsets.values().filter(|told| told.is_fresh());
-        let spans = fresh.filter_map(|told| told.get()).flat_map(|told| &told.topics);
-        let ends = spans.flat_map(|(topic, spans)| {
-            spans
-                .iter()
-                .map(move |(partition, span)| (topic.clone(), partition, span.end))
-        });
+        if history.trail.latest() != Some(at) {
+            return None;
+        }
+        let ends = history.trail.ends();
         let just = |series: &crate::model::history::Series| series.latest().filter(|last| last.at == at);
         let group = |(name, lag): (&String, &crate::model::history::Series)| {
             let read = just(history.group_read.get(name)?)?;
@@ -140,15 +137,17 @@ impl Sample {
             let of = |(gauge, series): (&Gauge, &history::Series)| Some((*id, *gauge, series.latest()?));
             all.iter().filter_map(of).collect::<Vec<_>>()
         };
-        Self {
+        Some(Self {
             at,
-            ends: ends.collect(),
+            ends: ends
+                .map(|(topic, partition, end)| (topic.to_owned(), partition, end))
+                .collect(),
             groups: history.group_lag.iter().filter_map(group).collect(),
             brokers: history.broker_bytes.iter().filter_map(bytes).collect(),
             gauges: history.gauges.iter().flat_map(last).collect(),
             pasts: Arc::clone(&history.groups),
             events: Arc::clone(&snapshot.events),
-        }
+        })
     }
 }
 

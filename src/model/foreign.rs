@@ -17,10 +17,14 @@ pub fn plain(text: &str) -> Cow<'_, str> {
     Cow::Owned(text.chars().map(printed).collect())
 }
 
+/// Whether it acts on a terminal and JSON and YAML let it stand: control characters below are part of their layout, or
+/// escaped already.
+fn acts(letter: char) -> bool {
+    letter >= '\u{7f}' && printed(letter) != letter
+}
+
 /// JSON that means the same and acts on no terminal: what [`plain`] would replace and JSON lets stand is written as `\uXXXX`.
 pub fn json(text: &str) -> Cow<'_, str> {
-    // Control characters below are part of JSON's layout, or escaped already.
-    let acts = |letter: char| letter >= '\u{7f}' && printed(letter) != letter;
     if !text.contains(acts) {
         return Cow::Borrowed(text);
     }
@@ -35,6 +39,77 @@ pub fn json(text: &str) -> Cow<'_, str> {
         }
     }
     Cow::Owned(escaped)
+}
+
+/// YAML in block style, every scalar on the line where it begins, that means the same and acts on no terminal: a scalar with
+/// such letters is in double quotes, where they are written as `\uXXXX` or `\UXXXXXXXX`.
+pub fn yaml(text: &str) -> Cow<'_, str> {
+    if !text.contains(acts) {
+        return Cow::Borrowed(text);
+    }
+    let mut safe = String::with_capacity(text.len() + 64);
+    for line in text.split_inclusive('\n') {
+        match line.contains(acts) {
+            true => yaml_line(&mut safe, line),
+            false => safe.push_str(line),
+        }
+    }
+    Cow::Owned(safe)
+}
+
+/// A line is marks of lists, a key, a scalar; each of the last two may be left out.
+fn yaml_line(safe: &mut String, line: &str) {
+    let (line, end) = line.strip_suffix('\n').map_or((line, ""), |line| (line, "\n"));
+    let mut rest = line.trim_start_matches([' ']);
+    while let Some(item) = rest.strip_prefix("- ") {
+        rest = item.trim_start_matches([' ']);
+    }
+    safe.push_str(&line[..line.len() - rest.len()]);
+    // Plain keys have no colon, and plain scalars none before a blank.
+    let key = match rest.starts_with('"') {
+        true => quoted(rest).filter(|end| rest[*end..].starts_with(':')),
+        false => rest.find(": ").or_else(|| rest.ends_with(':').then(|| rest.len() - 1)),
+    };
+    if let Some(end) = key {
+        yaml_scalar(safe, &rest[..end]);
+        let value = rest[end + 1..].trim_start_matches(' ');
+        safe.push_str(&rest[end..rest.len() - value.len()]);
+        rest = value;
+    }
+    yaml_scalar(safe, rest);
+    safe.push_str(end);
+}
+
+/// Where what begins with a double quote ends, behind the closing one.
+fn quoted(text: &str) -> Option<usize> {
+    let mut letters = text.char_indices().skip(1);
+    while let Some((at, letter)) = letters.next() {
+        match letter {
+            '\\' => drop(letters.next()),
+            '"' => return Some(at + 1),
+            _ => {}
+        }
+    }
+    None
+}
+
+fn yaml_scalar(safe: &mut String, scalar: &str) {
+    if !scalar.contains(acts) {
+        safe.push_str(scalar);
+        return;
+    }
+    let is_plain = !scalar.starts_with('"');
+    let quote = if is_plain { "\"" } else { "" };
+    safe.push_str(quote);
+    for letter in scalar.chars() {
+        match letter {
+            '"' | '\\' if is_plain => safe.extend(['\\', letter]),
+            letter if acts(letter) && letter > '\u{ffff}' => safe.push_str(&format!("\\U{:08X}", u32::from(letter))),
+            letter if acts(letter) => safe.push_str(&format!("\\u{:04X}", u32::from(letter))),
+            letter => safe.push(letter),
+        }
+    }
+    safe.push_str(quote);
 }
 
 fn printed(letter: char) -> char {

@@ -4,11 +4,10 @@ use std::time::Duration;
 
 use futures::future::join_all;
 
+use crate::check::Triage;
 use crate::check::brief::Brief;
-use crate::check::{Facts, Triage};
 use crate::feed::{Needs, Section, Sources, collect};
 use crate::model::Moment;
-use crate::model::history::Window;
 use crate::model::row::Rows;
 use crate::settings::context::Contexts;
 use crate::settings::target::{self, Asked};
@@ -55,14 +54,7 @@ async fn one(name: &str, asked: &Asked, paths: &Paths, deadline: Duration) -> Re
     let judge = move || {
         let now = Moment::now();
         let rows = Rows::of(&snapshot, now);
-        let triage = Triage::of(&Facts {
-            snapshot: &snapshot,
-            rows: &rows,
-            acts: &[],
-            strict: false,
-            changes: Window::CHANGES,
-            now,
-        });
+        let triage = Triage::without_acts(&snapshot, &rows, now);
         Brief::of(&snapshot, &rows, &triage, now)
     };
     let judged = tokio::task::spawn_blocking(judge).await;

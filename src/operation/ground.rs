@@ -68,7 +68,7 @@ impl Ground {
             let whole = std::path::absolute(path).unwrap_or_else(|_| path.clone());
             whole.display().to_string()
         };
-        if self.asked.bootstrap.is_some() {
+        if self.context.file.is_none() {
             add("--bootstrap", self.context.bootstrap.join(","));
         } else {
             add("--context", self.context.name.clone());

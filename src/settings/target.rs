@@ -38,31 +38,54 @@ pub fn resolve(asked: &Asked, paths: &Paths) -> Result<Context, Error> {
                 "--bootstrap and --context {name} name two targets; leave one out"
             )));
         }
-        let bootstrap = address_list(list).map_err(|message| Error::Usage(format!("--bootstrap: {message}")))?;
-        return Ok(Context {
-            name: bootstrap.join(","),
-            file: None,
-            bootstrap,
-            class: if asked.allow_changes { Class::Dev } else { Class::Prod },
-            changes: asked.allow_changes,
-            reason: false,
-            connection: Connection::of(&given(asked)?)?,
-            cluster_id: None,
-            aws: None,
-            prometheus: None,
-            probe_topic: None,
-            record: true,
-            notify: None,
-            driver: None,
-        });
+        return by_addresses("--bootstrap", list, asked);
     }
     if asked.context_file.is_some() && !file.exists() {
         return Err(Error::Usage(format!("there is no context file {}", file.display())));
     }
     let mut contexts = Contexts::load(&file)?;
+    // Where no context is known, a file of client properties may say where the cluster is.
+    if let (None, None | Some(""), Some(path), true) = (
+        &asked.context,
+        asked.environment.as_deref(),
+        &asked.command_config,
+        contexts.context.is_empty(),
+    ) {
+        let place = format!("{}: {SERVERS}", path.display());
+        let list = properties::read(path)?
+            .into_iter()
+            .find(|property| property.key == SERVERS);
+        if let Some(list) = list.as_ref().and_then(|property| property.value.written()) {
+            return by_addresses(&place, list, asked);
+        }
+    }
     let name = choose(asked, &contexts, &file)?;
     let entry = contexts.context.remove(&name).unwrap_or_default();
     of_entry(name, entry, file, asked)
+}
+
+/// Java's and librdkafka's name for the list of brokers.
+const SERVERS: &str = "bootstrap.servers";
+
+/// A cluster that no context names.
+fn by_addresses(place: &str, list: &str, asked: &Asked) -> Result<Context, Error> {
+    let bootstrap = address_list(list).map_err(|message| Error::Usage(format!("{place}: {message}")))?;
+    Ok(Context {
+        name: bootstrap.join(","),
+        file: None,
+        bootstrap,
+        class: if asked.allow_changes { Class::Dev } else { Class::Prod },
+        changes: asked.allow_changes,
+        reason: false,
+        connection: Connection::of(&given(asked)?)?,
+        cluster_id: None,
+        aws: None,
+        prometheus: None,
+        probe_topic: None,
+        record: true,
+        notify: None,
+        driver: None,
+    })
 }
 
 /// The context of a file's entry, with the command line's properties laid over it.
@@ -223,6 +246,36 @@ mod tests {
     fn the_only_one_is_taken() {
         let home = Home::with("[context.one]\nbootstrap = \"a:1\"\n");
         assert_eq!(home.resolve(Asked::default()).unwrap().name, "one");
+    }
+
+    #[test]
+    fn a_file_of_client_properties_says_where_the_cluster_is_where_no_context_does() {
+        let home = Home::with("");
+        let file = home.folder.path().join("client.properties");
+        std::fs::write(&file, "bootstrap.servers=b-1:9092,b-2:9092\nclient.id=me\n").unwrap();
+        let asked = Asked {
+            command_config: Some(file.clone()),
+            ..Asked::default()
+        };
+        let context = home.resolve(asked.clone()).unwrap();
+        assert_eq!(context.bootstrap, ["b-1:9092", "b-2:9092"]);
+        assert_eq!((context.changes, context.class), (false, Class::Prod));
+        assert_eq!(context.connection.client_id.as_deref(), Some("me"));
+        std::fs::write(&file, "bootstrap.servers=b-1\n").unwrap();
+        let error = home.resolve(asked.clone()).unwrap_err();
+        assert!(
+            error.contains("client.properties: bootstrap.servers: ") && error.contains("HOST:PORT"),
+            "{error}"
+        );
+        // A context that is known is the target, as ever.
+        let home = Home::with("[context.one]\nbootstrap = \"a:1\"\n");
+        let file = home.folder.path().join("client.properties");
+        std::fs::write(&file, "bootstrap.servers=b-1:9092\n").unwrap();
+        let asked = Asked {
+            command_config: Some(file),
+            ..asked
+        };
+        assert_eq!(home.resolve(asked).unwrap().bootstrap, ["a:1"]);
     }
 
     #[test]

@@ -110,7 +110,8 @@ fn knows_nothing(asked: &Asked, paths: &Paths) -> bool {
     let named = named
         .into_iter()
         .any(|name| name.as_ref().is_some_and(|name| !name.is_empty()));
-    !named && asked.context_file.is_none() && Contexts::load(&paths.contexts()).is_ok_and(|all| all.context.is_empty())
+    let files = asked.context_file.is_some() || asked.command_config.is_some();
+    !named && !files && Contexts::load(&paths.contexts()).is_ok_and(|all| all.context.is_empty())
 }
 
 /// What was found on this machine, until something of it is chosen.
@@ -195,12 +196,13 @@ pub(super) fn asked(global: &Global) -> Asked {
 
 fn origin(context: &Context, asked: &Asked) -> Origin {
     let path = |path: &Option<std::path::PathBuf>| path.as_ref().map(|path| path.display().to_string());
-    let flags = match &asked.bootstrap {
-        Some(list) => vec![
-            ("--bootstrap", Some(list.clone())),
+    let list = asked.bootstrap.clone().unwrap_or_else(|| context.bootstrap.join(","));
+    let flags = match context.file.is_none() {
+        true => vec![
+            ("--bootstrap", Some(list)),
             ("--command-config", path(&asked.command_config)),
         ],
-        None => vec![
+        false => vec![
             ("--context", Some(context.name.clone())),
             ("--context-file", path(&asked.context_file)),
         ],

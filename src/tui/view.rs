@@ -18,7 +18,7 @@ use std::borrow::Cow;
 
 use ratatui::Frame;
 use ratatui::layout::{Constraint, Layout};
-use ratatui::text::Line;
+use ratatui::widgets::{Paragraph, Wrap};
 
 use crate::model::foreign;
 use crate::tui::app::State;
@@ -27,10 +27,22 @@ use crate::tui::app::place::Noun;
 use crate::tui::app::prompt::Kind;
 use crate::tui::theme::{Role, Theme};
 
+/// Columns and rows below which nothing can be read.
+const LEAST: (u16, u16) = (40, 8);
+
 /// Draws everything.
 pub fn render(frame: &mut Frame<'_>, state: &State, theme: &Theme) {
     let area = frame.area();
     frame.buffer_mut().set_style(area, theme.style(Role::Text));
+    if area.width < LEAST.0 || area.height < LEAST.1 {
+        let (columns, rows) = LEAST;
+        let text = format!(
+            "{} by {} is too small: {columns} by {rows} at least, 80 by 24 for all",
+            area.width, area.height
+        );
+        frame.render_widget(Paragraph::new(text).wrap(Wrap { trim: true }), area);
+        return;
+    }
     let parts = state.frame();
     let heights = [parts.header, parts.status, parts.table, parts.inspector, parts.footer].map(Constraint::Length);
     let [top, status_line, body, bottom, last] = Layout::vertical(heights).areas(area);
@@ -38,14 +50,14 @@ pub fn render(frame: &mut Frame<'_>, state: &State, theme: &Theme) {
     status::render(frame, status_line, state, theme);
     match state.waiting() {
         Some(field) => {
-            let line = Line::styled(format!("  {}", field.text), style::of(&field, theme));
-            frame.render_widget(
-                line,
-                body.inner(ratatui::layout::Margin {
-                    horizontal: 0,
-                    vertical: 1,
-                }),
-            );
+            let text = Paragraph::new(field.text.as_str())
+                .style(style::of(&field, theme))
+                .wrap(Wrap { trim: true });
+            let margin = ratatui::layout::Margin {
+                horizontal: 2,
+                vertical: 1,
+            };
+            frame.render_widget(text, body.inner(margin));
         }
         None if state.drafting().is_some() => {
             if let Some(draft) = state.drafting() {

@@ -13,6 +13,7 @@ use serde_json::Value;
 use tokio::sync::{Semaphore, oneshot};
 use tokio::time::{Instant, sleep_until};
 
+use crate::pty::Terminal;
 use crate::watch::{Watch, brief};
 
 /// Long enough for a demo that starts to be well, whatever else the machine does.
@@ -174,20 +175,41 @@ mod with_aws {
     }
 }
 
-/// The account is throttled: that is said, and speaks against no zone and no broker.
+/// The account is throttled: that is said, and speaks against no zone and no broker. What AWS has told before stays and ages.
 #[cfg(feature = "aws")]
 #[tokio::test(flavor = "multi_thread")]
 async fn a_throttled_account() {
     let _room = GROUND.acquire().await.unwrap();
     let drill = Drill::parse("aws-throttled").unwrap();
-    let demo = Demo::start(Some((drill, Begin::AtOnce)), None).await.unwrap();
+    let (call, begin) = on_call();
+    let demo = Demo::start(Some((drill, begin)), None).await.unwrap();
+    let home = tempfile::tempdir().unwrap();
+    let file = demo.context_file().display().to_string();
+    let mut terminal = Terminal::run(home.path(), &["--context-file", &file]);
+    let shows = |terminal: &Terminal, what: &str, header: &str, is_aged: bool| {
+        tokio::task::block_in_place(|| {
+            terminal.until(what, |screen| {
+                let mut lines = screen.lines();
+                let titles = lines.clone().nth(2).unwrap_or_default();
+                lines.next().is_some_and(|first| first.contains(header))
+                    && screen.contains("vol-0")
+                    && titles.split_whitespace().any(|title| title == "age") == is_aged
+            });
+        });
+    };
+    terminal.press("5");
+    shows(&terminal, "shows what AWS tells", "aws ● $", false);
     let mut watch = Watch::of(&demo);
+    call.send(()).unwrap();
     let told = |verdict: &Value| {
         let mut lines = verdict["lines"].as_array().into_iter().flatten();
         lines.any(|line| line.to_string().contains("THROTTLED")) && verdict["culprit"]["kind"] == "none"
     };
     let verdict = watch.until(WELL, told).await;
     watch.end().await;
+    shows(&terminal, "keeps it, and says how old it is", "aws ▲ throttled", true);
+    terminal.press("q");
+    assert_eq!(tokio::task::block_in_place(|| terminal.ends()), 0);
     demo.shutdown().await;
     let verdict = verdict.unwrap();
     assert_ne!(verdict["status"], "fail", "{}", brief(&verdict));

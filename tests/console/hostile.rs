@@ -225,6 +225,11 @@ fn what_strangers_write_acts_on_no_terminal_and_moves_no_column() {
         "group list -o name",
         "broker list -o wide",
         "config list -o csv",
+        "quota list -o yaml",
+        "group list -o yaml",
+        "broker list -o yaml",
+        "record read orders -o yaml",
+        "triage -o yaml",
     ] {
         let ran = home.run(&format!("{line} --bootstrap {bootstrap}"));
         // Judgements may be a no.
@@ -242,6 +247,9 @@ fn what_strangers_write_acts_on_no_terminal_and_moves_no_column() {
     assert_eq!(first["value"], EVIL, "{}", ran.stdout);
     let third: serde_json::Value = serde_json::from_str(ran.stdout.lines().nth(2).unwrap()).unwrap();
     assert_eq!(third["value"], long_text(), "a value of 2,000 letters is whole");
+    let ran = home.run(&format!("record read orders --limit 1 -o yaml --bootstrap {bootstrap}"));
+    let same: serde_json::Value = serde_saphyr::from_str(&ran.stdout).unwrap();
+    assert_eq!(same, first, "YAML tells what JSON tells:\n{}", ran.stdout);
     let quotas = home.run(&format!("quota list -o json --bootstrap {bootstrap}"));
     assert!(
         quotas.envelope("quota.list")["items"].to_string().contains("owned"),

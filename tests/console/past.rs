@@ -14,7 +14,6 @@ use azimuth::model::cloud::{Event, Instance};
 use azimuth::model::config::{Config, ConfigSource, Synonym};
 use azimuth::model::event::{Event as Change, EventKind, Events};
 use azimuth::model::group::{Commit, Member};
-use azimuth::model::history::Window;
 use azimuth::model::row::Rows;
 use azimuth::model::{Moment, Observed, Snapshot, Trouble, need};
 use azimuth::settings::Paths;
@@ -254,18 +253,10 @@ fn a_capture_opens_in_every_screen_and_says_that_it_is_one() {
 }
 
 fn judge(snapshot: &Snapshot, now: Moment) -> Triage {
-    Triage::of(&check::Facts {
-        snapshot,
-        rows: &Rows::of(snapshot, now),
-        acts: &[],
-        strict: false,
-        changes: Window::CHANGES,
-        now,
-    })
+    Triage::without_acts(snapshot, &Rows::of(snapshot, now), now)
 }
 
-/// Without how long groups are behind: while a console has looked on for less time than that, it knows a bound where its
-/// recording, which begins a tick earlier, tells the time.
+/// Without how long groups are behind: a recording knows moments to the millisecond, so that a second may be another.
 fn settled(text: &str) -> String {
     let behind = regex::Regex::new(r"[~>]?\d+ \w+ behind").unwrap();
     behind.replace_all(text, "behind").into_owned()
@@ -399,6 +390,14 @@ async fn a_drill_is_replayed_as_it_was_shown() {
         steps.len()
     );
     assert!(well, "no step before the drill was compared");
+    // It opens with brokers that have answered, or not.
+    let first = past.look(0).unwrap();
+    let brokers = &first.cluster.get().unwrap().brokers;
+    assert!(
+        brokers.iter().all(|broker| first.links.contains_key(&broker.id)),
+        "{:?}",
+        first.links
+    );
     assert!(rules.contains("broker-down"), "{rules:?}");
     let text = String::from_utf8(markdown.stdout).unwrap();
     assert!(text.starts_with("# Timeline of demo\n"), "{text}");

@@ -12,6 +12,8 @@ use portable_pty::{Child, CommandBuilder, MasterPty, PtySize, native_pty_system}
 use super::PATIENCE;
 
 const LOOK: Duration = Duration::from_millis(20);
+/// A key that had no effect for so long is pressed again.
+const AGAIN: Duration = Duration::from_secs(2);
 /// A screen that never rests is taken as it is after so many looks.
 const LOOKS_UNTIL_STILL: usize = 50;
 /// Columns that the program is not told of: whatever is drawn there was drawn too far.
@@ -43,6 +45,11 @@ impl Terminal {
 
     /// The same on a terminal of another size.
     pub fn sized(size: Size, home: &Path, arguments: &[&str]) -> Self {
+        Self::with(size, home, arguments, &[])
+    }
+
+    /// The same with variables of the environment.
+    pub fn with(size: Size, home: &Path, arguments: &[&str], variables: &[(&str, &str)]) -> Self {
         let (columns, rows) = size;
         let pair = native_pty_system().openpty(PtySize {
             rows,
@@ -61,6 +68,9 @@ impl Terminal {
         command.env("TERM", "xterm-256color");
         command.env("LC_ALL", "C.UTF-8");
         command.env("AWS_EC2_METADATA_DISABLED", "true");
+        for (name, value) in variables {
+            command.env(name, value);
+        }
         let child = pair.slave.spawn_command(command).unwrap();
         drop(pair.slave);
         let whole = |count: u16| NonZeroU16::new(count).unwrap();
@@ -168,6 +178,26 @@ impl Terminal {
                 self.text()
             );
             std::thread::sleep(LOOK);
+        }
+    }
+
+    /// Presses keys until the screen is as wished: what drops keys for a moment hears them the next time.
+    pub fn press_until(&mut self, keys: &str, what: &str, wished: impl Fn(&str) -> bool) {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            self.press(keys);
+            let again = (Instant::now() + AGAIN).min(deadline);
+            while Instant::now() < again {
+                if wished(&self.text()) {
+                    return;
+                }
+                std::thread::sleep(LOOK);
+            }
+            assert!(
+                Instant::now() < deadline,
+                "never {what}; the screen is\n{}",
+                self.text()
+            );
         }
     }
 

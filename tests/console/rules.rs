@@ -1,6 +1,7 @@
 //! Rules, users and quotas on real clusters with an authorizer: the same seeds, the same answers, on our broker and on
 //! Apache Kafka. One principal and one client id are written as an attacker would.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -43,7 +44,7 @@ fn acl(
         .with_resource_name(text(name))
 }
 
-async fn seed(bootstrap: &str) {
+pub async fn seed(bootstrap: &str) {
     let address = bootstrap.split(',').next().unwrap();
     let client = Client::connect(address, &ClientConfig::default()).await.unwrap();
     let (read, write, describe, allow, deny) = (3, 4, 8, 3, 2);
@@ -263,15 +264,20 @@ async fn commands(bootstrap: &str) {
 
 pub(super) const AUTHORIZER: &str = "org.apache.kafka.metadata.authorizer.StandardAuthorizer";
 
-/// Three of our brokers with access rules, at which nobody is refused.
+/// The same in a folder of its own.
 async fn authorizing() -> (Cluster, tempfile::TempDir) {
     let folder = tempfile::tempdir().unwrap();
+    (ruled(folder.path()).await, folder)
+}
+
+/// Three nodes that ask who is who; whoever does not log in may do everything.
+pub async fn ruled(folder: &Path) -> Cluster {
     let racks = ["a", "b", "c"].map(str::to_owned);
-    let mut config = ClusterConfig::local(3, &racks, folder.path(), 0);
+    let mut config = ClusterConfig::local(3, &racks, folder, 0);
     config.overrides = [("authorizer.class.name", AUTHORIZER), ("super.users", "User:ANONYMOUS")]
         .map(|(key, value)| (key.to_owned(), value.to_owned()))
         .into();
-    (Cluster::start(config).await.unwrap(), folder)
+    Cluster::start(config).await.unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread")]

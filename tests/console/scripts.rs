@@ -157,6 +157,9 @@ fn triage_of_a_cluster_that_was_not_seen_is_3() {
     let ran = Home::new().run(&format!("triage --bootstrap {address} --timeout 3s"));
     assert_eq!(ran.status, 3, "{}{}", ran.stdout, ran.stderr);
     assert!(ran.stdout.contains("NO BROKER ANSWERS"), "{}", ran.stdout);
+    assert!(ran.stdout.contains("NEXT    1 context test"), "{}", ran.stdout);
+    // It did not take the time that it was given.
+    assert!(!ran.stdout.contains("no answer within"), "{}", ran.stdout);
 }
 
 #[test]
@@ -296,6 +299,8 @@ fn usage_and_settings_are_2_and_say_the_way_out() {
         ("broker list --context a --bootstrap b:1", "two targets"),
         ("broker list --context-file /none.toml", "no context file /none.toml"),
         ("broker list --from /none.json", "/none.json"),
+        ("broker list --from 25:99", "write a time in UTC"),
+        ("replay --from 25:99 -o md", "a file of this name is ./25:99"),
         (
             "broker list --bootstrap b:1 -X ssl.ca.location=/x",
             "-X: ssl.ca.location",

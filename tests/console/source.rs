@@ -608,7 +608,7 @@ async fn apache_kafka_tells_open_transactions_and_their_producers() {
     let Some(cluster) = kafka::shared().await else { return };
     let kafka = Kafka::new(cluster.target());
     create(&kafka, "transacted", vec![vec![1, 2, 3]], BTreeMap::new()).await;
-    let producer = transact(&cluster.bootstrap, "billing-1", "transacted").await;
+    let producer = transact(&cluster.bootstrap, "billing-1", "transacted", 60_000).await;
     let sources = Sources::of_kafka("test", Kafka::new(cluster.target()));
     let needs = Needs::from([Section::Cluster, Section::Topics, Section::Transactions]);
     let snapshot = eventually("an open transaction", || async {
@@ -683,12 +683,12 @@ async fn aborted_by_hand(bootstrap: &str, producer: i64) {
 }
 
 /// One record in a transaction that stays open.
-pub(super) async fn transact(bootstrap: &str, id: &str, topic: &'static str) -> BaseProducer {
+pub(super) async fn transact(bootstrap: &str, id: &str, topic: &'static str, timeout_ms: u32) -> BaseProducer {
     let mut config = ClientConfig::new();
     config
         .set("bootstrap.servers", bootstrap)
         .set("transactional.id", id)
-        .set("transaction.timeout.ms", "60000");
+        .set("transaction.timeout.ms", timeout_ms.to_string());
     let producer: BaseProducer = config.create().unwrap();
     let work = move || {
         producer.init_transactions(PATIENCE).unwrap();

@@ -1259,7 +1259,7 @@ async fn the_first_time_what_the_machine_knows_is_offered() {
 async fn the_first_time_on_a_bare_machine_the_demo_is_offered() {
     let (chosen, screen) = first_time(&[], "enter").await;
     assert_eq!(chosen, Some(Pick::Demo));
-    assert!(screen.contains("no address of a broker was found"), "{screen}");
+    assert!(screen.contains("no client property file names a broker"), "{screen}");
 }
 
 /// Names and values as an attacker writes them, wherever a stranger's text comes from.

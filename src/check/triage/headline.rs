@@ -169,8 +169,10 @@ fn unseen(facts: &Facts<'_>) -> Line {
         at,
         recorded: cluster.seen_at.is_some(),
     });
+    // A failure has its reason in its words.
+    let why = cluster.problem().filter(|_| verdict == Verdict::Unknown);
     Line::new(Name::Headline, verdict, text, "Metadata")
-        .why(cluster.problem())
+        .why(why)
         .since(since)
         .at(Evidence::list("broker"))
 }

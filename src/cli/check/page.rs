@@ -14,7 +14,7 @@ use strum::IntoEnumIterator;
 
 pub(super) fn print(text: &str) -> Result<(), Failure> {
     use std::io::Write;
-    let mut out = std::io::stdout().lock();
+    let mut out = crate::cli::out::stdout();
     super::super::printed(out.write_all(text.as_bytes()).and_then(|()| out.flush())).map(|_| ())
 }
 

@@ -37,8 +37,8 @@ pub async fn answer(global: &Global, context: &Context) -> Result<Answer, Failur
     let mut rows: Vec<Row> = trials.into_iter().map(Row::from).collect();
     if let Some(cluster) = &cluster {
         rows.push(pin(context, &mut pins, cluster, &paths));
-        rows.extend(aws(context, &sources, each).await);
     }
+    rows.extend(aws(context, &sources, cluster.is_some(), each).await);
     rows.extend(notify(context).await);
     let mut answer = Answer::list(COLUMNS, &rows, "step", |row| format!("{} {}", row.step, row.subject));
     answer.context = Some(context.name.clone());
@@ -125,8 +125,8 @@ fn identity(context: &Context) -> String {
     }
 }
 
-/// Whose credentials are they, and are the brokers' instances found with them?
-async fn aws(context: &Context, sources: &Sources, patience: Duration) -> Vec<Row> {
+/// Whose credentials are they, and are the brokers' instances found with them? The latter where the brokers are known.
+async fn aws(context: &Context, sources: &Sources, known: bool, patience: Duration) -> Vec<Row> {
     let row = |step: &str, subject: &str, (outcome, detail): (Outcome, String), took| Row {
         step: step.to_owned(),
         subject: subject.to_owned(),
@@ -157,6 +157,10 @@ async fn aws(context: &Context, sources: &Sources, patience: Duration) -> Vec<Ro
             format!("no answer within {} ms{}", patience.as_millis(), identity(context)),
         ),
     };
+    if !known {
+        let region = context.aws.as_ref().and_then(|aws| aws.region.as_deref());
+        return vec![row("aws_identity", region.unwrap_or("AWS"), who, Some(took))];
+    }
     let needs: Needs = [
         Section::Cluster,
         Section::Logdirs,

@@ -54,7 +54,7 @@ impl QuorumLoss {
             ),
             (true, false) => (
                 None,
-                format!("{unplaced} of {voters} voters are no brokers, and nobody tells in which zone they run"),
+                format!("zone of {unplaced} of {voters} voters not known: they are no brokers"),
             ),
         };
         Self {

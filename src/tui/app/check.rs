@@ -3,6 +3,7 @@
 
 use crate::check::Facts;
 use crate::check::practice::{self, Finding, Score, Section as Chapter, Status};
+use crate::model::foreign::width;
 
 use super::field::{Field, Tone};
 use super::place::{Noun, Place};
@@ -107,12 +108,12 @@ fn row(finding: &Finding) -> Row {
 /// One check: what it is about, and what was seen.
 pub fn open(facts: &Facts<'_>, id: &str) -> Table {
     let columns = vec![
-        Column::new("subject", "subject", 0).width(8, 40),
+        Column::new("subject", "subject", 0).width(12, 24),
         Column::new("value", "is", 0).width(8, 200),
-        Column::new("expected", "should be", 1).width(9, 60),
-        Column::new("field", "field", 2).width(6, 40),
-        Column::new("source", "source", 3).width(6, 50),
-        Column::new("seen_at", "seen", 4).width(5, 9),
+        Column::new("expected", "should be", 2).width(9, 60),
+        Column::new("field", "field", 3).width(6, 40),
+        Column::new("source", "source", 4).width(6, 50),
+        Column::new("seen_at", "seen", 5).width(5, 9),
     ];
     let Some(check) = practice::find(id) else {
         return Table {
@@ -123,20 +124,16 @@ pub fn open(facts: &Facts<'_>, id: &str) -> Table {
         };
     };
     let finding = check.run(facts);
-    let mut rows = vec![
-        about("stands", status(&finding)),
-        about("why", Field::new(finding.why.clone())),
-        about("should be so", Field::new(check.title)),
-        about(
-            "said in 2018",
-            Field::new(if check.said.is_empty() { "nothing" } else { check.said }),
-        ),
-        about("holds", Field::new(check.holds.to_string())),
-        about("today", Field::new(check.today)),
-    ];
+    let said = if check.said.is_empty() { "nothing" } else { check.said };
+    let mut rows = vec![about("stands", status(&finding))];
+    rows.extend(told("why", &finding.why, Tone::Plain));
     if let Some(fix) = &finding.fix {
-        rows.push(about("fix", Field::new(fix.clone()).tone(Tone::Accent)));
+        rows.extend(told("fix", fix, Tone::Accent));
     }
+    rows.extend(told("should be so", check.title, Tone::Plain));
+    rows.extend(told("today", check.today, Tone::Plain));
+    rows.extend(told("said in 2018", said, Tone::Plain));
+    rows.push(about("holds", Field::new(check.holds.to_string())));
     rows.extend(finding.evidence.iter().enumerate().map(|(at, proof)| Row {
         key: format!("{at} {}", proof.subject),
         section: "evidence".to_owned(),
@@ -178,6 +175,28 @@ pub fn open(facts: &Facts<'_>, id: &str) -> Table {
 
 fn chapter(section: Chapter) -> String {
     section.title().to_lowercase()
+}
+
+/// Letters of a line beside its subject on 80 columns.
+const LINE: usize = 50;
+
+/// A text over as many lines as it takes.
+fn told(what: &str, text: &str, tone: Tone) -> Vec<Row> {
+    let mut lines: Vec<String> = Vec::new();
+    for word in text.split(' ') {
+        match lines.last_mut() {
+            Some(line) if width(line) + width(word) < LINE => {
+                line.push(' ');
+                line.push_str(word);
+            }
+            _ => lines.push(word.to_owned()),
+        }
+    }
+    let row = |(at, line): (usize, String)| Row {
+        key: format!("{what} {at}"),
+        ..about(if at == 0 { what } else { "" }, Field::new(line).tone(tone))
+    };
+    lines.into_iter().enumerate().map(row).collect()
 }
 
 fn about(what: &str, field: Field) -> Row {

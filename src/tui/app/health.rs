@@ -29,14 +29,17 @@ impl State {
         let version = cluster.get().and_then(|cluster| cluster.version.clone());
         let name = version.map_or_else(|| "kafka".to_owned(), |version| format!("kafka {version}"));
         let all = self.rows.brokers.len();
-        let up = self
-            .rows
-            .brokers
-            .iter()
-            .filter(|broker| broker.state == BrokerState::Up)
-            .count();
+        let count = |is: fn(&BrokerState) -> bool| self.rows.brokers.iter().filter(|broker| is(&broker.state)).count();
+        let (up, unasked) = (
+            count(|state| *state == BrokerState::Up),
+            count(|state| *state == BrokerState::Unknown),
+        );
         let state = match &cluster.health {
             Health::Fresh if up == all => Field::new(format!("● {up}/{all}")).tone(Tone::Ok),
+            // Who has not answered yet is no fault.
+            Health::Fresh if up + unasked == all => Field::new(format!("? {up}/{all}"))
+                .tone(Tone::Unknown)
+                .why(Some(format!("{} not answered yet", text::plural(unasked, "broker")))),
             Health::Fresh => Field::new(format!("✖ {up}/{all}")).tone(Tone::Error),
             health => failing(health, cluster.age_seconds(self.now)),
         };

@@ -443,7 +443,9 @@ impl State {
         }
         let field = match cluster.problem() {
             Some(problem) if !matches!(cluster.health, crate::model::Health::Unasked) => {
-                Field::new(format!("✖ {problem}")).tone(Tone::Error)
+                let words = ["context", "test"].map(str::to_owned).into_iter();
+                let way = line(words.chain(self.origin.target.iter().cloned()));
+                Field::new(format!("✖ {problem}\n\n{way}\nsays which step of the way there fails")).tone(Tone::Error)
             }
             _ => Field::new(format!("asking {} …{}", self.origin.bootstrap, self.waited())).tone(Tone::Muted),
         };

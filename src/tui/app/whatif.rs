@@ -15,13 +15,14 @@ const MORE: [u32; 3] = [1, 3, 6];
 /// Every question. A zone or a broker for each line, so linear in partitions for each of them.
 pub fn list(rows: &Rows, snapshot: &Snapshot) -> Table {
     let columns = vec![
-        Column::new("question", "if", 0).width(12, 30),
+        // A zone's id is what tells one line from the next.
+        Column::new("question", "if", 0).width(17, 30),
         Column::new("goes_on", "clients go on", 0).width(13, 13),
         Column::new("offline", "offline", 0).width(7, 9).right(),
         Column::new("under_min_isr", "under min ISR", 0).width(13, 13).right(),
         Column::new("at_min_isr", "at min ISR", 2).width(10, 10).right(),
-        Column::new("leaders", "leaders move", 1).width(12, 12).right(),
-        Column::new("because", "because", 0).width(10, 80),
+        Column::new("leaders", "leaders move", 2).width(12, 12).right(),
+        Column::new("because", "because", 0).width(18, 80),
     ];
     let zones = rows.zones.iter().map(|zone| {
         (
@@ -199,7 +200,7 @@ fn lost(loss: &Loss) -> Table {
         Column::new("disk", "disk", 0).width(7, 16).right(),
         Column::new("detail", "why, and where", 0).width(14, 120),
     ];
-    let mut rows: Vec<Row> = Vec::new();
+    let mut rows: Vec<Row> = answers(loss);
     let all = loss
         .offline
         .iter()
@@ -207,21 +208,15 @@ fn lost(loss: &Loss) -> Table {
         .chain(loss.under_min_isr.iter().map(|one| ("▲ under min ISR", one)));
     for (how, one) in all {
         rows.push(Row {
-            key: one.name(),
-            section: "stops".to_owned(),
             badness: 1,
-            fields: vec![
-                Field::new(one.name()),
-                Field::none(),
-                Field::none(),
-                Field::none(),
+            opens: Some(Place::open(Noun::Topic, one.topic.to_string())),
+            ..told(
+                &one.name(),
                 Field::new(format!(
                     "{how} · {} · replicas {:?}, in sync {:?}",
                     one.rule, one.replicas, one.isr
                 )),
-            ],
-            opens: Some(Place::open(Noun::Topic, one.topic.to_string())),
-            ..Row::default()
+            )
         });
     }
     for after in &loss.left {
@@ -255,38 +250,16 @@ fn lost(loss: &Loss) -> Table {
             ..Row::default()
         });
     }
-    let stops = match (loss.offline.len(), loss.under_min_isr.len()) {
-        (0, 0) => Field::new("● nothing stops").tone(Tone::Ok),
-        (offline, under) => Field::new(format!("✖ {offline} offline, {under} under min ISR")).tone(Tone::Error),
-    };
-    let rebuild = match loss.rebuild_bytes.value {
-        Some(0) => "nothing to rebuild".to_owned(),
-        Some(size) => format!("{} to rebuild", text::bytes(size as f64)),
-        None => format!(
-            "? to rebuild: {}",
-            loss.rebuild_bytes.reason.clone().unwrap_or_default()
-        ),
-    };
     Table {
         columns,
         sections: vec![
             Section {
                 key: "stops".to_owned(),
-                title: vec![
-                    Field::new(format!("without {}", loss.what)).tone(Tone::Section),
-                    stops,
-                    Field::muted(loss.quorum.text.clone()),
-                ],
+                title: vec![Field::new(format!("without {}", loss.what)).tone(Tone::Section)],
             },
             Section {
                 key: "left".to_owned(),
-                title: vec![
-                    Field::new("brokers that are left").tone(Tone::Section),
-                    Field::muted(format!(
-                        "{} leaders move, {} partitions at min ISR, {rebuild}",
-                        loss.moving, loss.at_min_isr
-                    )),
-                ],
+                title: vec![Field::new("brokers that are left").tone(Tone::Section)],
             },
         ],
         rows,
@@ -294,6 +267,56 @@ fn lost(loss: &Loss) -> Table {
         empty: format!("without {} nothing stops, and nobody is left", loss.what),
         is_fixed: true,
         ..Table::default()
+    }
+}
+
+/// What one wants to know first, whether anything stops or not.
+fn answers(loss: &Loss) -> Vec<Row> {
+    let stops = match (loss.offline.len(), loss.under_min_isr.len()) {
+        (0, 0) if loss.unjudged == 0 => Field::new("● nothing stops").tone(Tone::Ok),
+        (0, 0) => Field::new(format!(
+            "? min.insync.replicas of {} not known",
+            text::plural(loss.unjudged as usize, "partition")
+        ))
+        .tone(Tone::Unknown),
+        (offline, under) => Field::new(format!("✖ {offline} offline, {under} under min ISR")).tone(Tone::Error),
+    };
+    let (mark, tone) = match loss.quorum.holds {
+        Some(true) => ("●", Tone::Ok),
+        Some(false) => ("✖", Tone::Error),
+        None => ("?", Tone::Unknown),
+    };
+    let rebuild = match loss.rebuild_bytes.value {
+        Some(0) => "nothing to rebuild".to_owned(),
+        Some(size) => format!("{} to rebuild", text::bytes(size as f64)),
+        None => "? to rebuild".to_owned(),
+    };
+    let effort = format!(
+        "{} leaders move · {} at min ISR · {rebuild}",
+        loss.moving, loss.at_min_isr
+    );
+    vec![
+        told("clients", stops),
+        told("quorum", Field::new(format!("{mark} {}", loss.quorum.text)).tone(tone)),
+        Row {
+            notes: loss
+                .rebuild_bytes
+                .reason
+                .iter()
+                .map(|why| format!("? to rebuild: {why}"))
+                .collect(),
+            ..told("effort", Field::new(effort))
+        },
+    ]
+}
+
+/// A line without numbers.
+fn told(what: &str, detail: Field) -> Row {
+    Row {
+        key: what.to_owned(),
+        section: "stops".to_owned(),
+        fields: vec![Field::new(what), Field::new(""), Field::new(""), Field::new(""), detail],
+        ..Row::default()
     }
 }
 

@@ -3,6 +3,7 @@
 use ratatui::Frame;
 use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
+use unicode_width::UnicodeWidthStr;
 
 use crate::tui::app::first::First;
 use crate::tui::theme::{Role, Theme};
@@ -41,7 +42,9 @@ fn lines(first: &First, width: u16, theme: &Theme) -> Vec<Line<'static>> {
         Line::default(),
         text(found(first), Role::Muted),
     ];
-    let names = (width / 2).saturating_sub(2);
+    // What was found and where share the width; a name takes no more of it than it needs.
+    let longest = first.items.iter().map(|item| item.label.width()).max().unwrap_or(0) as u16;
+    let names = (longest + 4).min(width.saturating_sub(4) * 2 / 3);
     for (at, item) in first.items.iter().enumerate() {
         let chosen = at == first.selected;
         let role = |role: Role| theme.style(if chosen { Role::Selection } else { role });
@@ -64,9 +67,14 @@ fn lines(first: &First, width: u16, theme: &Theme) -> Vec<Line<'static>> {
         lines.push(text(&format!("  {command}"), Role::Key));
     }
     lines.push(Line::default());
+    if first.items.len() <= 1 {
+        lines.push(text("for a cluster of your own, then azimuth again:", Role::Muted));
+        lines.push(text("  azimuth context add NAME --bootstrap HOST:PORT", Role::Key));
+        lines.push(text("  azimuth context test NAME", Role::Key));
+        lines.push(Line::default());
+    }
     let profiles = match first.profiles.as_slice() {
-        [] => "AWS: no profile was found; on an instance its own role serves, else see `azimuth context add --help`"
-            .to_owned(),
+        [] => "AWS: no profile found; an instance's own role serves, else azimuth context add --help".to_owned(),
         some => format!("AWS profiles: {}", some.join(", ")),
     };
     lines.push(text(&profiles, Role::Muted));
@@ -75,7 +83,7 @@ fn lines(first: &First, width: u16, theme: &Theme) -> Vec<Line<'static>> {
 
 fn found(first: &First) -> &'static str {
     match first.items.len() {
-        0 | 1 => "no address of a broker was found in the environment or in client property files; there is",
+        0 | 1 => "no variable and no client property file names a broker; there is",
         _ => "found on this machine",
     }
 }

@@ -286,7 +286,7 @@ impl Walk<'_> {
         }
         let name = format!("open-{number}");
         self.producers
-            .push(source::transact(self.bootstrap, &name, "open").await);
+            .push(source::transact(self.bootstrap, &name, "open", 60_000).await);
         let listed = self.desk.json("transaction list").await;
         let items = listed["items"].as_array().unwrap();
         let own = items.iter().find(|one| one["transactional_id"] == json!(name));
