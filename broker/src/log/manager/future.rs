@@ -10,7 +10,7 @@ use std::sync::Arc;
 use uuid::Uuid;
 
 use super::directory::Directory;
-use super::{Entry, LogManager, directory};
+use super::{Entry, LogManager};
 use crate::env::random;
 use crate::id::TopicPartition;
 use crate::log::{Error, Log, LogConfig};
