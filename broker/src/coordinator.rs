@@ -4,29 +4,27 @@
 //! What must stay true: a group answers only from a log that was read to the end it had at the election, the writes of
 //! one partition reach the log in the order they were decided, and nothing is answered before its write is committed.
 
+mod keeper;
 mod loading;
 mod peer;
 mod shard;
 mod transactions;
 
-use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
 use kafka_protocol::ResponseError;
-use parking_lot::{Mutex, RwLock};
 use tokio::sync::watch;
-use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use crate::env::clock::Clock;
-use crate::env::origin;
 use crate::group::record::partition_of;
 use crate::group::{Now, Settings};
-use crate::id::{Epoch, NodeId, TopicPartition};
+use crate::id::NodeId;
 use crate::image::Image;
 use crate::replica::ReplicaManager;
 
+use keeper::Keeper;
 pub use peer::Peers;
 pub use shard::Shard;
 pub use transactions::{
@@ -61,21 +59,18 @@ struct Base {
 /// The groups this node coordinates. Dropping it ends what is at work for them.
 pub struct GroupCoordinator {
     base: Arc<Base>,
-    shards: RwLock<HashMap<i32, Arc<Shard>>>,
-    /// Of the shards, also of those that were let go and have not ended yet.
-    tasks: Mutex<Vec<JoinHandle<()>>>,
+    keeper: Keeper<Shard>,
 }
 
 impl GroupCoordinator {
     /// Coordinates nothing until [`Self::run`].
     pub fn new(setup: Setup) -> Arc<Self> {
         Arc::new(Self {
+            keeper: Keeper::new(OFFSETS_TOPIC, setup.node),
             base: Arc::new(Base {
                 setup,
                 started: Instant::now(),
             }),
-            shards: RwLock::default(),
-            tasks: Mutex::default(),
         })
     }
 
@@ -96,50 +91,25 @@ impl GroupCoordinator {
 
     /// Lets every group go, for example before the node stops.
     pub fn resign(&self) {
-        for (_, shard) in self.shards.write().drain() {
-            shard.close();
-        }
+        self.keeper.resign();
     }
 
     /// Lets every group go, and returns when nothing is at work for them. [`Self::run`] must have ended.
     pub async fn stop(&self) {
-        self.resign();
-        let tasks = std::mem::take(&mut *self.tasks.lock());
-        for task in &tasks {
-            task.abort();
-        }
-        for task in tasks {
-            // Aborted is what was asked for.
-            let _ = task.await;
-        }
+        self.keeper.stop().await;
     }
 
     fn follow(&self, image: &Arc<Image>, previous: &Image) {
-        let led = led_by(image, OFFSETS_TOPIC, self.base.setup.node);
-        let mut shards = self.shards.write();
-        shards.retain(|partition, shard| {
-            let stays = led
-                .get(partition)
-                .is_some_and(|(at, epoch)| *at == shard.at && *epoch == shard.epoch);
-            if !stays {
-                shard.close();
-            }
-            stays
+        self.keeper.follow(image, |at, epoch| {
+            let shard = Shard::new(at, epoch, Arc::clone(&self.base));
+            shard.see(image, true);
+            shard
         });
-        for (partition, (at, epoch)) in led {
-            shards.entry(partition).or_insert_with(|| {
-                let shard = Shard::new(at, epoch, Arc::clone(&self.base));
-                shard.see(image, true);
-                let mut tasks = self.tasks.lock();
-                tasks.retain(|task| !task.is_finished());
-                tasks.push(origin::spawn(Arc::clone(&shard).run()));
-                shard
-            });
-        }
+        let shards = self.keeper.all();
         // What moved besides may be thousands of leaders, which are no business of groups: after a crash of many nodes each of
         // them is told of all, again and again.
         let resized = image.is_resized_since(previous);
-        for shard in shards.values() {
+        for shard in &shards {
             shard.see(image, resized);
         }
         if resized
@@ -149,7 +119,7 @@ impl GroupCoordinator {
                 .iter()
                 .any(|id| image.topic(*id).is_none())
         {
-            for shard in shards.values() {
+            for shard in &shards {
                 shard.topics_changed(image);
             }
         }
@@ -166,17 +136,7 @@ impl GroupCoordinator {
             .topic_named(OFFSETS_TOPIC)
             .ok_or(ResponseError::CoordinatorNotAvailable)?;
         let partition = partition_of(group, topic.partitions.len() as i32);
-        let shard = self
-            .shards
-            .read()
-            .get(&partition)
-            .cloned()
-            .ok_or(ResponseError::NotCoordinator)?;
-        if shard.is_loaded() {
-            Ok(shard)
-        } else {
-            Err(ResponseError::CoordinatorLoadInProgress)
-        }
+        self.keeper.at(partition, ResponseError::NotCoordinator)
     }
 
     /// The loaded shard of a partition of the offsets topic.
@@ -184,12 +144,7 @@ impl GroupCoordinator {
     /// # Errors
     /// `NOT_LEADER_OR_FOLLOWER` when another node leads it, `COORDINATOR_LOAD_IN_PROGRESS` while it is read.
     pub fn shard_at(&self, partition: i32) -> Result<Arc<Shard>, ResponseError> {
-        let shard = self.shards.read().get(&partition).cloned();
-        let shard = shard.ok_or(ResponseError::NotLeaderOrFollower)?;
-        match shard.is_loaded() {
-            true => Ok(shard),
-            false => Err(ResponseError::CoordinatorLoadInProgress),
-        }
+        self.keeper.at(partition, ResponseError::NotLeaderOrFollower)
     }
 
     /// All loaded shards; an error while one is still read, because a list would not be whole.
@@ -197,20 +152,7 @@ impl GroupCoordinator {
     /// # Errors
     /// `COORDINATOR_LOAD_IN_PROGRESS`
     pub fn shards(&self) -> Result<Vec<Arc<Shard>>, ResponseError> {
-        let shards: Vec<Arc<Shard>> = self.shards.read().values().cloned().collect();
-        if shards.iter().all(|shard| shard.is_loaded()) {
-            Ok(shards)
-        } else {
-            Err(ResponseError::CoordinatorLoadInProgress)
-        }
-    }
-}
-
-impl Drop for GroupCoordinator {
-    fn drop(&mut self) {
-        for task in self.tasks.get_mut() {
-            task.abort();
-        }
+        self.keeper.all_loaded()
     }
 }
 
@@ -226,30 +168,4 @@ impl Base {
     fn instant(&self, mono_ms: i64) -> Instant {
         self.started + Duration::from_millis(u64::try_from(mono_ms).unwrap_or(0))
     }
-}
-
-/// How many partitions a topic has; `None` if it is not there.
-/// The partitions of a coordinators' topic that `node` leads, each with its identity and epoch.
-fn led_by(image: &Image, topic: &str, node: NodeId) -> BTreeMap<i32, (TopicPartition, Epoch)> {
-    let Some(topic) = image.topic_named(topic) else {
-        return BTreeMap::new();
-    };
-    let led = topic
-        .partitions
-        .iter()
-        .zip(0..)
-        .filter(|(state, _)| state.leader == node);
-    led.map(|(state, partition)| {
-        (
-            partition,
-            (
-                TopicPartition {
-                    topic: topic.id,
-                    partition,
-                },
-                state.leader_epoch,
-            ),
-        )
-    })
-    .collect()
 }

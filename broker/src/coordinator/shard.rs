@@ -14,6 +14,7 @@ use parking_lot::Mutex;
 use tokio::sync::{Notify, oneshot};
 
 use super::Base;
+use super::keeper::Kept;
 use super::loading::load;
 use crate::group::{
     Beat, Beaten, Commit, Committer, ConsumerDescription, Description, Ended, Groups, InTransaction, JoinRequest,
@@ -33,14 +34,35 @@ const IDLE: Duration = Duration::from_secs(600);
 
 /// The groups of one partition in one leader epoch.
 pub struct Shard {
-    pub(super) at: TopicPartition,
-    pub(super) epoch: Epoch,
+    at: TopicPartition,
+    epoch: Epoch,
     base: Arc<Base>,
     groups: Mutex<Groups>,
     queue: Mutex<Vec<Write>>,
     wake: Notify,
     loaded: AtomicBool,
     closed: AtomicBool,
+}
+
+impl Kept for Shard {
+    fn place(&self) -> (TopicPartition, Epoch) {
+        (self.at, self.epoch)
+    }
+
+    fn is_loaded(&self) -> bool {
+        self.loaded.load(Ordering::Acquire) && !self.is_closed()
+    }
+
+    fn close(&self) {
+        self.closed.store(true, Ordering::Release);
+        self.groups.lock().resign();
+        self.queue.lock().clear();
+        self.wake.notify_one();
+    }
+
+    fn work(self: Arc<Self>) -> impl Future<Output = ()> + Send + 'static {
+        self.run()
+    }
 }
 
 impl Shard {
@@ -57,19 +79,8 @@ impl Shard {
         })
     }
 
-    pub(super) fn is_loaded(&self) -> bool {
-        self.loaded.load(Ordering::Acquire) && !self.is_closed()
-    }
-
     fn is_closed(&self) -> bool {
         self.closed.load(Ordering::Acquire)
-    }
-
-    pub(super) fn close(&self) {
-        self.closed.store(true, Ordering::Release);
-        self.groups.lock().resign();
-        self.queue.lock().clear();
-        self.wake.notify_one();
     }
 
     pub(super) fn topics_changed(&self, image: &Image) {
@@ -86,7 +97,7 @@ impl Shard {
     }
 
     /// Loads, then writes and keeps time until closed.
-    pub(super) async fn run(self: Arc<Self>) {
+    async fn run(self: Arc<Self>) {
         self.load().await;
         self.groups.lock().loaded(self.base.now());
         self.loaded.store(true, Ordering::Release);

@@ -9,18 +9,15 @@ mod marker;
 mod shard;
 mod verify;
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use kafka_protocol::ResponseError;
-use parking_lot::{Mutex, RwLock};
 use tokio::sync::watch;
-use tokio::task::JoinHandle;
 
-use super::{GroupCoordinator, Peers, TRANSACTIONS_TOPIC, led_by};
+use super::keeper::{Keeper, Tasks};
+use super::{GroupCoordinator, Peers, TRANSACTIONS_TOPIC};
 use crate::env::clock::Clock;
-use crate::env::origin;
 use crate::group::record::partition_of;
 use crate::id::{NodeId, TopicPartition};
 use crate::image::Image;
@@ -48,23 +45,18 @@ pub struct TransactionSetup {
     pub peers: Arc<Peers>,
 }
 
-type Tasks = Arc<Mutex<Vec<JoinHandle<()>>>>;
-
 /// The transactional ids this node coordinates. Dropping it ends what is at work for them.
 pub struct TransactionCoordinator {
     setup: Arc<TransactionSetup>,
-    shards: RwLock<HashMap<i32, Arc<TransactionShard>>>,
-    /// Of the shards and of the markers that are being written.
-    tasks: Tasks,
+    keeper: Keeper<TransactionShard>,
 }
 
 impl TransactionCoordinator {
     /// Coordinates nothing until [`Self::run`].
     pub fn new(setup: TransactionSetup) -> Arc<Self> {
         Arc::new(Self {
+            keeper: Keeper::new(TRANSACTIONS_TOPIC, setup.node),
             setup: Arc::new(setup),
-            shards: RwLock::default(),
-            tasks: Tasks::default(),
         })
     }
 
@@ -83,46 +75,18 @@ impl TransactionCoordinator {
 
     /// Lets every id go, for example before the node stops.
     pub fn resign(&self) {
-        for (_, shard) in self.shards.write().drain() {
-            shard.close();
-        }
+        self.keeper.resign();
     }
 
     /// Lets every id go, and returns when nothing is at work for them. [`Self::run`] must have ended.
     pub async fn stop(&self) {
-        self.resign();
-        loop {
-            let tasks = std::mem::take(&mut *self.tasks.lock());
-            if tasks.is_empty() {
-                return;
-            }
-            for task in tasks {
-                task.abort();
-                // Aborted is what was asked for.
-                let _ = task.await;
-            }
-        }
+        self.keeper.stop().await;
     }
 
     fn follow(&self, image: &Image) {
-        let led = led_by(image, TRANSACTIONS_TOPIC, self.setup.node);
-        let mut shards = self.shards.write();
-        shards.retain(|partition, shard| {
-            let stays = led
-                .get(partition)
-                .is_some_and(|(at, epoch)| *at == shard.at && *epoch == shard.epoch);
-            if !stays {
-                shard.close();
-            }
-            stays
+        self.keeper.follow(image, |at, epoch| {
+            TransactionShard::new(at, epoch, Arc::clone(&self.setup), self.keeper.tasks())
         });
-        for (partition, (at, epoch)) in led {
-            shards.entry(partition).or_insert_with(|| {
-                let shard = TransactionShard::new(at, epoch, Arc::clone(&self.setup), Arc::clone(&self.tasks));
-                spawn(&self.tasks, Arc::clone(&shard).run());
-                shard
-            });
-        }
     }
 
     /// The shard that coordinates `id`.
@@ -133,12 +97,7 @@ impl TransactionCoordinator {
     pub fn shard_of(&self, id: &str) -> Result<Arc<TransactionShard>, ResponseError> {
         let image = Arc::clone(&self.setup.image.borrow());
         let at = place_of(&image, id).ok_or(ResponseError::CoordinatorNotAvailable)?;
-        let shard = self.shards.read().get(&at.partition).cloned();
-        let shard = shard.ok_or(ResponseError::NotCoordinator)?;
-        match shard.is_loaded() {
-            true => Ok(shard),
-            false => Err(ResponseError::CoordinatorLoadInProgress),
-        }
+        self.keeper.at(at.partition, ResponseError::NotCoordinator)
     }
 
     /// All loaded shards; an error while one is still read, because a list would not be whole.
@@ -146,26 +105,8 @@ impl TransactionCoordinator {
     /// # Errors
     /// `COORDINATOR_LOAD_IN_PROGRESS`
     pub fn shards(&self) -> Result<Vec<Arc<TransactionShard>>, ResponseError> {
-        let shards: Vec<Arc<TransactionShard>> = self.shards.read().values().cloned().collect();
-        match shards.iter().all(|shard| shard.is_loaded()) {
-            true => Ok(shards),
-            false => Err(ResponseError::CoordinatorLoadInProgress),
-        }
+        self.keeper.all_loaded()
     }
-}
-
-impl Drop for TransactionCoordinator {
-    fn drop(&mut self) {
-        for task in self.tasks.lock().iter() {
-            task.abort();
-        }
-    }
-}
-
-fn spawn(tasks: &Tasks, work: impl Future<Output = ()> + Send + 'static) {
-    let mut tasks = tasks.lock();
-    tasks.retain(|task| !task.is_finished());
-    tasks.push(origin::spawn(work));
 }
 
 /// The partition of the transactions topic that holds `id`.

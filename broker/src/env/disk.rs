@@ -4,6 +4,7 @@
 //! volumes: a write past the end fails with ENOSPC like a real one) and with faults for tests and drills.
 //! Paths are the caller's; nothing is buffered; errors are plain [`io::Error`]s.
 
+mod cache;
 mod fault;
 mod file;
 mod volume;
@@ -14,11 +15,15 @@ use std::path::Path;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+pub use cache::Lost;
 pub use fault::{DirFault, Fault};
 pub use file::File;
 
+use cache::Cache;
 use fault::Faults;
 use volume::Volume;
+
+use super::random::Random;
 
 /// How large the volume of a directory is, in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,6 +37,7 @@ pub struct Space {
 pub struct Disk {
     volumes: Arc<[Arc<Volume>]>,
     faults: Option<Arc<Faults>>,
+    caches: Arc<[Arc<Cache>]>,
 }
 
 impl Disk {
@@ -57,7 +63,10 @@ impl Disk {
             .into_iter()
             .map(|(root, total)| Volume::new(root, total).map(Arc::new))
             .collect::<io::Result<_>>()?;
-        Ok(Self { volumes, faults: None })
+        Ok(Self {
+            volumes,
+            ..Self::default()
+        })
     }
 
     /// The same disk with faults of its own: [`Disk::inject`] and [`Disk::set_dir_faults`] act on it and its clones.
@@ -65,6 +74,34 @@ impl Disk {
         Self {
             faults: Some(Arc::default()),
             ..self
+        }
+    }
+
+    /// The same disk, which remembers of what lies under each of these roots what is not on the device yet:
+    /// [`Disk::cut_power`] can lose it. None may lie within another.
+    pub fn volatile(self, roots: impl IntoIterator<Item = PathBuf>) -> Self {
+        Self {
+            caches: roots.into_iter().map(|root| Arc::new(Cache::new(root))).collect(),
+            ..self
+        }
+    }
+
+    /// Of what lies under `root` and was not synced some is lost, cut off or torn, as after a power cut. Who had the files open
+    /// is gone. Nothing happens on a disk that is not [`Disk::volatile`] there.
+    ///
+    /// # Errors
+    /// When the files cannot be read or written.
+    pub fn cut_power(&self, root: &Path, random: &Random) -> io::Result<Lost> {
+        let cache = self.caches.iter().find(|cache| cache.root() == root);
+        cache.map_or(Ok(Lost::default()), |cache| cache.cut(random))
+    }
+
+    /// From now on what is under `root` is said to be synced and is not, as on a device with a cache of its own.
+    /// Does nothing on a disk that is not [`Disk::volatile`] there.
+    pub fn lie(&self, root: &Path) {
+        let cache = self.caches.iter().find(|cache| cache.root() == root);
+        if let Some(cache) = cache {
+            cache.lie();
         }
     }
 
@@ -180,7 +217,10 @@ impl Disk {
     pub fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         self.check(Fault::Rename, to)?;
         let replaced = fs::metadata(to).map_or(0, |found| if found.is_file() { found.len() } else { 0 });
-        fs::rename(from, to)?;
+        match self.cache(to) {
+            Some(cache) => cache.rename(from, to)?,
+            None => fs::rename(from, to)?,
+        }
         self.release(to, replaced);
         Ok(())
     }
@@ -192,7 +232,10 @@ impl Disk {
     pub fn remove(&self, path: &Path) -> io::Result<()> {
         self.check(Fault::Remove, path)?;
         let size = fs::metadata(path)?.len();
-        fs::remove_file(path)?;
+        match self.cache(path) {
+            Some(cache) => cache.remove(path)?,
+            None => fs::remove_file(path)?,
+        }
         self.release(path, size);
         Ok(())
     }
@@ -210,7 +253,10 @@ impl Disk {
                 self.remove(&entry.path())?;
             }
         }
-        fs::remove_dir(path)
+        match self.cache(path) {
+            Some(cache) => cache.remove_dir(path),
+            None => fs::remove_dir(path),
+        }
     }
 
     /// Makes a directory and its parents; fine if it is there.
@@ -219,7 +265,10 @@ impl Disk {
     /// As mkdir(2).
     pub fn create_dir(&self, path: &Path) -> io::Result<()> {
         self.check(Fault::Write, path)?;
-        fs::create_dir_all(path)
+        match self.cache(path) {
+            Some(cache) => cache.make_dir(path),
+            None => fs::create_dir_all(path),
+        }
     }
 
     /// The entries of a directory, sorted by path.
@@ -264,17 +313,28 @@ impl Disk {
     /// As fsync(2).
     pub fn sync_dir(&self, path: &Path) -> io::Result<()> {
         self.check(Fault::Sync, path)?;
-        fs::File::open(path)?.sync_all()
+        fs::File::open(path)?.sync_all()?;
+        self.cache(path).map_or(Ok(()), |cache| cache.synced_dir(path))
     }
 
     fn open_with(&self, path: &Path, options: &fs::OpenOptions) -> io::Result<File> {
         self.check(Fault::Open, path)?;
-        File::new(
-            options.open(path)?,
-            path,
-            self.volume(path).cloned(),
-            self.faults.clone(),
-        )
+        let cache = self.cache(path);
+        let is_new = cache.is_some() && !path.exists();
+        let file = options.open(path)?;
+        if let Some(cache) = cache.filter(|_| is_new) {
+            cache.made(path, &file)?;
+        }
+        let around = file::Around {
+            volume: self.volume(path).cloned(),
+            faults: self.faults.clone(),
+            cache: cache.cloned(),
+        };
+        File::new(file, path, around)
+    }
+
+    fn cache(&self, path: &Path) -> Option<&Arc<Cache>> {
+        self.caches.iter().find(|cache| path.starts_with(cache.root()))
     }
 
     fn volume(&self, path: &Path) -> Option<&Arc<Volume>> {

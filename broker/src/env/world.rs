@@ -2,7 +2,8 @@
 //! the same chance whenever the seed is the same.
 //!
 //! In it time is tokio's, which a paused runtime moves on only while nobody works; sockets are in memory and take a seeded
-//! time; chance is seeded; work that may block is done at once. Disks are the machine's. Whoever simulates sees to it that
+//! time; chance is seeded; work that may block is done at once. Disks are the machine's, and what a power cut does to them is
+//! [`super::disk::Disk::cut_power`]'s. Whoever simulates sees to it that
 //! the runtime has one thread, and that tokio's and the standard library's own chance is seeded too.
 
 use std::cell::RefCell;

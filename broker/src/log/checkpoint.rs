@@ -23,6 +23,10 @@ pub(super) fn read(disk: &Disk, path: &Path) -> Result<Vec<String>, Error> {
         why: why.to_owned(),
     };
     let text = String::from_utf8(raw).map_err(|_| malformed("the checkpoint is not text"))?;
+    // Without its end the last number may lack digits.
+    if !text.ends_with('\n') {
+        return Err(malformed("the checkpoint is cut off"));
+    }
     let mut lines = text.lines();
     if lines.next() != Some(VERSION) {
         return Err(malformed("the checkpoint does not have version 0"));
@@ -65,7 +69,7 @@ mod tests {
             "0\n2\norders 0 42\norders 1 7\n"
         );
         assert_eq!(read(&disk, &path).unwrap(), lines);
-        for damaged in ["", "1\n0\n", "0\n2\norders 0 42\n", "0\nx\n"] {
+        for damaged in ["", "1\n0\n", "0\n2\norders 0 42\n", "0\nx\n", "0\n1\norders 0 4"] {
             std::fs::write(&path, damaged).unwrap();
             assert!(
                 matches!(read(&disk, &path), Err(Error::Malformed { .. })),

@@ -28,7 +28,7 @@ use crate::env::disk::Space;
 use crate::env::random::Random;
 use crate::id::{NodeId, TopicId, TopicPartition};
 
-pub(super) use directory::write_topic_id;
+pub(super) use directory::{sync_topic_id, write_topic_id};
 pub use future::{Future, Named, can_move};
 pub use upkeep::Intervals;
 
@@ -198,7 +198,7 @@ impl LogManager {
             if topic == "__cluster_metadata" {
                 continue;
             }
-            let Some(topic_id) = directory::read_topic_id(&self.disk, &path)? else {
+            let Some(topic_id) = directory.topic_id_of(&self.disk, &path)? else {
                 tracing::warn!("{} has no partition.metadata and is left alone", path.display());
                 continue;
             };

@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering;
 
 use super::config::LogConfig;
 use super::load::{Rebuild, replay};
+use super::manager::sync_topic_id;
 use super::segment::Segment;
 use super::{Condition, Error, Log, State, beside};
 use crate::env::disk::File;
@@ -45,6 +46,10 @@ impl Log {
             Some((position, _)) => active.truncate(&self.disk, position)?,
             None => active.activate(&self.disk)?,
         };
+        // After a power cut what was cut off must not show through what is written in its place.
+        let (path, file) = (active.path().to_owned(), active.file(&self.disk)?);
+        file.sync().map_err(Error::io(&path))?;
+        self.sync_names()?;
         state.epochs.truncate_end(&self.disk, end)?;
         state
             .snapshots
@@ -77,6 +82,7 @@ impl Log {
         }
         state.segments.push(Segment::create(&self.disk, &self.dir(), offset)?);
         state.dir_changed = true;
+        self.sync_names()?;
         state.epochs.clear(&self.disk)?;
         state.producers.clear();
         state
@@ -86,6 +92,12 @@ impl Log {
         self.start.store(offset, Ordering::Release);
         self.move_end(state, offset);
         Ok(())
+    }
+
+    /// Segments that were removed do not come back.
+    fn sync_names(&self) -> Result<(), Error> {
+        let dir = self.dir();
+        self.disk.sync_dir(&dir).map_err(Error::io(&dir))
     }
 
     fn move_end(&self, state: &mut State, end: Offset) {
@@ -307,7 +319,8 @@ impl Log {
         }
         // It may have been deleted or have moved meanwhile.
         if sync_dir && self.disk.exists(&dir) {
-            self.judge(self.disk.sync_dir(&dir).map_err(Error::io(&dir)))?;
+            let synced = sync_topic_id(&self.disk, &dir);
+            self.judge(synced.and_then(|()| self.disk.sync_dir(&dir).map_err(Error::io(&dir))))?;
         }
         let state = self.state.lock();
         // Offsets that were given anew meanwhile are not on the device.

@@ -231,7 +231,9 @@ impl Broker {
         self.upkeep.tasks.finish(DRAIN_DEADLINE).await;
         self.logs.halt().await;
         let (logs, epoch) = (self.logs, *self.epoch.borrow());
-        let closed = origin::spawn_blocking(move || logs.close(epoch)).await;
+        let closing = Arc::clone(&logs);
+        let closed = origin::spawn_blocking(move || closing.close(epoch)).await;
+        logs.release();
         if let Ok(Err(error)) = closed {
             tracing::error!("the logs were not closed cleanly and are recovered at the next start: {error}");
         }
@@ -248,6 +250,7 @@ impl Broker {
         self.replicas.shutdown().await;
         self.upkeep.tasks.end().await;
         self.logs.halt().await;
+        self.logs.release();
     }
 }
 

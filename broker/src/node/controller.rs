@@ -113,11 +113,14 @@ impl ControllerNode {
     pub async fn shutdown(self) {
         futures::future::join_all(self.servers.into_iter().map(|server| server.stop(DRAIN_DEADLINE))).await;
         self.tasks.end().await;
+        let logs = Arc::clone(&self.logs);
         let closed = origin::spawn_blocking(move || {
             self.metadata.close()?;
             self.logs.close(-1)
-        });
-        if let Ok(Err(error)) = closed.await {
+        })
+        .await;
+        logs.release();
+        if let Ok(Err(error)) = closed {
             tracing::error!("the metadata log was not closed cleanly and is recovered at the next start: {error}");
         }
     }
@@ -125,6 +128,7 @@ impl ControllerNode {
     pub async fn kill(self) {
         futures::future::join_all(self.servers.into_iter().map(Server::kill)).await;
         self.tasks.end().await;
+        self.logs.release();
     }
 }
 

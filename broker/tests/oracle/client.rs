@@ -1,6 +1,6 @@
 //! Clients of the simulated cluster: they try again as a client must, and keep what they were promised.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -10,6 +10,7 @@ use azimuth_broker::env::world::World;
 use azimuth_broker::record::BatchBuilder;
 use azimuth_broker::wire::{Client, ClientConfig};
 use bytes::Bytes;
+use kafka_protocol::messages::consumer_group_heartbeat_response::Assignment;
 use kafka_protocol::messages::end_txn_request::EndTxnRequest;
 use kafka_protocol::messages::fetch_request::{FetchPartition, FetchTopic};
 use kafka_protocol::messages::fetch_response::PartitionData;
@@ -18,13 +19,16 @@ use kafka_protocol::messages::offset_commit_request::{OffsetCommitRequestPartiti
 use kafka_protocol::messages::offset_fetch_request::{OffsetFetchRequestGroup, OffsetFetchRequestTopics};
 use kafka_protocol::messages::produce_request::{PartitionProduceData, TopicProduceData};
 use kafka_protocol::messages::{
-    FetchRequest, FindCoordinatorRequest, GroupId, InitProducerIdRequest, MetadataRequest, OffsetCommitRequest,
-    OffsetFetchRequest, ProduceRequest, ProducerId, TopicName, TransactionalId,
+    CreateTopicsResponse, FetchRequest, FindCoordinatorRequest, GroupId, InitProducerIdRequest, MetadataRequest,
+    OffsetCommitRequest, OffsetFetchRequest, ProduceRequest, ProducerId, TopicName, TransactionalId,
 };
 use kafka_protocol::protocol::{Request, StrBytes};
 use parking_lot::Mutex;
+use uuid::Uuid;
 
-use super::history::{Outcome, Place, Promises};
+use super::history::{Outcome, Place, Promises, Told};
+use super::plant::Plant;
+use super::simulation::TOPICS;
 
 const ANSWER: Duration = Duration::from_secs(3);
 /// Between two tries, at most.
@@ -33,15 +37,18 @@ const PAUSE_MS: u64 = 300;
 const PRODUCE_VERSION: i16 = 12;
 const FETCH_VERSION: i16 = 12;
 /// The newest commit and fetch of offsets that do so.
-const OFFSETS_VERSION: i16 = 9;
+pub const OFFSETS_VERSION: i16 = 9;
 /// After which a transaction that its producer forgot is aborted.
 const TRANSACTION_MS: i32 = 10_000;
+/// Partitions of the topics that are written to.
+const WRITTEN: usize = 7;
 /// Of a fetch, at most.
 const FETCH_BYTES: i32 = 4 << 20;
 
 // Codes of the protocol.
 const NONE: i16 = 0;
 const DUPLICATE_SEQUENCE: i16 = 46;
+const STORAGE_ERROR: i16 = 56;
 /// What passes: leaders and coordinators that move, replicas that are missing, transactions that still end, and sequences that
 /// are out of order for a leader that does not know yet that it is none any more. Whoever waits for ever is found in the end.
 const PASSES: [i16; 19] = [2, 3, 5, 6, 7, 8, 9, 13, 14, 15, 16, 19, 20, 45, 51, 56, 72, 74, 75];
@@ -54,13 +61,13 @@ pub fn text(text: &str) -> StrBytes {
     StrBytes::from_string(text.to_owned())
 }
 
-fn topic_name(name: &str) -> TopicName {
+pub fn topic_name(name: &str) -> TopicName {
     TopicName(text(name))
 }
 
 /// Whom to ask for something.
 #[derive(Debug, Clone, Copy)]
-enum Whom<'a> {
+pub enum Whom<'a> {
     Leader(Place),
     Group(&'a str),
     Transaction(&'a str),
@@ -72,16 +79,26 @@ pub struct Desk {
     open: Mutex<BTreeMap<String, Client>>,
     random: Random,
     ending: AtomicBool,
+    /// Members leave.
+    leaving: AtomicBool,
+    plant: Option<Plant>,
+    topics: Mutex<BTreeMap<&'static str, Uuid>>,
+    /// What each member that lives believes to own, by group and number.
+    owned: Mutex<BTreeMap<(&'static str, u32), BTreeSet<Place>>>,
     pub promises: Mutex<Promises>,
 }
 
 impl Desk {
-    pub fn new(addresses: Vec<String>, random: Random) -> Arc<Self> {
+    pub fn new(addresses: Vec<String>, random: Random, plant: Option<Plant>) -> Arc<Self> {
         Arc::new(Self {
             addresses,
             open: Mutex::default(),
             random,
             ending: AtomicBool::new(false),
+            leaving: AtomicBool::new(false),
+            plant,
+            topics: Mutex::default(),
+            owned: Mutex::default(),
             promises: Mutex::default(),
         })
     }
@@ -91,8 +108,80 @@ impl Desk {
         self.ending.store(true, Ordering::Relaxed);
     }
 
+    pub fn is_calm(&self) -> bool {
+        !self.goes_on()
+    }
+
+    pub fn leave_all(&self) {
+        self.leaving.store(true, Ordering::Relaxed);
+    }
+
+    pub fn leave(&self) -> bool {
+        self.leaving.load(Ordering::Relaxed)
+    }
+
+    pub fn below(&self, bound: u64) -> u64 {
+        self.random.below(bound)
+    }
+
+    /// Takes note of the ids that topics were given.
+    pub fn know(&self, created: &CreateTopicsResponse) {
+        let mut topics = self.topics.lock();
+        for topic in &created.topics {
+            let known = TOPICS.iter().find(|(name, _)| **name == *topic.name.0);
+            topics.extend(known.map(|(name, _)| (*name, topic.topic_id)));
+        }
+    }
+
+    pub fn topic_ids(&self) -> BTreeMap<&'static str, Uuid> {
+        self.topics.lock().clone()
+    }
+
+    pub fn named(&self, assignment: &Assignment) -> Vec<Place> {
+        let topics = self.topics.lock();
+        let mut places = Vec::new();
+        for assigned in &assignment.topic_partitions {
+            let name = topics
+                .iter()
+                .find(|(_, id)| **id == assigned.topic_id)
+                .map(|(name, _)| *name);
+            let name = name.expect("a topic that there is");
+            places.extend(assigned.partitions.iter().map(|partition| (name, *partition)));
+        }
+        places
+    }
+
+    pub fn believe(&self, who: (&'static str, u32), owned: BTreeSet<Place>) {
+        self.owned.lock().insert(who, owned);
+    }
+
+    pub fn owned(&self) -> BTreeMap<(&'static str, u32), BTreeSet<Place>> {
+        self.owned.lock().clone()
+    }
+
+    /// What all members of a group believe to own, twice where two do.
+    pub fn owned_in(&self, group: &str) -> Vec<Place> {
+        let owned = self.owned.lock();
+        let of = owned.iter().filter(|((is, _), _)| *is == group);
+        of.flat_map(|(_, places)| places.iter().copied()).collect()
+    }
+
+    /// Takes note of what a member of a group was told.
+    pub fn told(&self, group: &'static str, note: impl FnOnce(&mut Told)) {
+        note(self.promises.lock().groups.entry(group).or_default());
+    }
+
     fn goes_on(&self) -> bool {
         !self.ending.load(Ordering::Relaxed)
+    }
+
+    /// A connection of one's own: a join that waits holds up what is asked after it.
+    pub async fn connect(&self, addr: &str) -> Option<Client> {
+        let config = ClientConfig {
+            connect_timeout: Duration::from_secs(1),
+            ..ClientConfig::default()
+        };
+        Client::connect(addr, &config).await.ok()
     }
 
     /// A connection that is there already, or a new one.
@@ -101,11 +190,7 @@ impl Desk {
         if let Some(client) = known.filter(|client| !client.is_closed()) {
             return Some(client);
         }
-        let config = ClientConfig {
-            connect_timeout: Duration::from_secs(1),
-            ..ClientConfig::default()
-        };
-        let client = Client::connect(addr, &config).await.ok()?;
+        let client = self.connect(addr).await?;
         self.open.lock().insert(addr.to_owned(), client.clone());
         Some(client)
     }
@@ -125,9 +210,37 @@ impl Desk {
         tokio::time::sleep(Duration::from_millis(1 + self.random.below(PAUSE_MS))).await;
     }
 
-    async fn find(&self, whom: Whom<'_>) -> Option<Client> {
+    /// Whether every broker says that all replicas of all partitions are in sync.
+    pub async fn is_in_sync(&self) -> bool {
+        for addr in &self.addresses {
+            let Some(client) = self.at(addr).await else {
+                return false;
+            };
+            let request = MetadataRequest::default().with_topics(None);
+            let Ok(answer) = client.call_capped(request, 9, ANSWER).await else {
+                return false;
+            };
+            let all = || answer.topics.iter().flat_map(|topic| &topic.partitions);
+            let sound = all().all(|one| one.isr_nodes.len() == one.replica_nodes.len() && one.leader_id.0 > 0);
+            // Those of the coordinators beside those that are written to.
+            if !sound || all().count() <= WRITTEN {
+                tracing::info!("not in sync at {addr}");
+                return false;
+            }
+        }
+        true
+    }
+
+    /// A connection to who leads or coordinates something.
+    pub async fn find(&self, whom: Whom<'_>) -> Option<Client> {
+        let addr = self.address(whom).await?;
+        self.at(&addr).await
+    }
+
+    /// Where who leads or coordinates something is, as some broker says.
+    pub async fn address(&self, whom: Whom<'_>) -> Option<String> {
         let client = self.any().await?;
-        let addr = match whom {
+        match whom {
             Whom::Leader((topic, partition)) => {
                 let wanted = MetadataRequestTopic::default().with_name(Some(topic_name(topic)));
                 let request = MetadataRequest::default().with_topics(Some(vec![wanted]));
@@ -138,7 +251,7 @@ impl Desk {
                     .find(|one| one.partition_index == partition)?
                     .leader_id;
                 let broker = answer.brokers.iter().find(|broker| broker.node_id == leader)?;
-                format!("{}:{}", &*broker.host, broker.port)
+                Some(format!("{}:{}", &*broker.host, broker.port))
             }
             Whom::Group(key) | Whom::Transaction(key) => {
                 let kind = i8::from(matches!(whom, Whom::Transaction(_)));
@@ -147,10 +260,9 @@ impl Desk {
                     .with_coordinator_keys(vec![text(key)]);
                 let answer = client.call(request, ANSWER).await.ok()?;
                 let found = answer.coordinators.first().filter(|found| found.error_code == NONE)?;
-                format!("{}:{}", &*found.host, found.port)
+                Some(format!("{}:{}", &*found.host, found.port))
             }
-        };
-        self.at(&addr).await
+        }
     }
 
     /// Asks until there is an answer that `ends` takes.
@@ -209,6 +321,7 @@ impl Desk {
             }
             match partition.error_code {
                 NONE | DUPLICATE_SEQUENCE => Some(Ok(())),
+                STORAGE_ERROR if self.plant == Some(Plant::AcknowledgeFull) => Some(Ok(())),
                 code if PASSES.contains(&code) => None,
                 code => Some(Err(code)),
             }
@@ -216,7 +329,7 @@ impl Desk {
         .await
     }
 
-    fn told(&self, what: String) {
+    pub fn refuse(&self, what: String) {
         self.promises.lock().broken.push(what);
     }
 
@@ -236,7 +349,7 @@ impl Desk {
             }
             let records = batch.build().expect("small");
             if let Err(code) = self.produce(place, None, records).await {
-                return self.told(format!("producer {number} is refused in {place:?}: error {code}"));
+                return self.refuse(format!("producer {number} is refused in {place:?}: error {code}"));
             }
             sequences[at] += values.len() as i32;
             self.promises
@@ -258,7 +371,7 @@ impl Desk {
             batch.add(now_ms(), Some(key.as_bytes()), Some(count.to_string().as_bytes()));
             let records = batch.build().expect("small");
             if let Err(code) = self.produce(place, None, records).await {
-                return self.told(format!("updater {number} is refused in {place:?}: error {code}"));
+                return self.refuse(format!("updater {number} is refused in {place:?}: error {code}"));
             }
             self.promises.lock().latest.insert((place, key), count);
             self.pause().await;
@@ -351,7 +464,7 @@ impl Desk {
                 })
                 .await;
             if code != NONE {
-                return self.told(format!("a commit of {group} is refused: error {code}"));
+                return self.refuse(format!("a commit of {group} is refused: error {code}"));
             }
             self.promises.lock().offsets.insert((group.clone(), place), offset);
             self.pause().await;
@@ -377,23 +490,39 @@ impl Desk {
 
     /// What is in a partition from `offset` on, as one answer gives it: all of it, or what is committed.
     pub async fn fetch(&self, place: Place, offset: i64, committed: bool) -> PartitionData {
-        let partition = FetchPartition::default()
-            .with_partition(place.1)
-            .with_fetch_offset(offset)
-            .with_partition_max_bytes(FETCH_BYTES);
-        let topic = FetchTopic::default()
-            .with_topic(topic_name(place.0))
-            .with_partitions(vec![partition]);
-        let request = FetchRequest::default()
-            .with_max_wait_ms(0)
-            .with_max_bytes(FETCH_BYTES)
-            .with_isolation_level(i8::from(committed))
-            .with_session_epoch(-1)
-            .with_topics(vec![topic]);
-        self.ask(Whom::Leader(place), request, FETCH_VERSION, |answer| {
-            let partition = answer.responses.into_iter().next()?.partitions.into_iter().next()?;
-            (partition.error_code == NONE).then_some(partition)
-        })
-        .await
+        loop {
+            if let Some(client) = self.find(Whom::Leader(place)).await
+                && let Some(partition) = fetch_from(&client, place, offset, committed, ANSWER).await
+            {
+                return partition;
+            }
+            self.pause().await;
+        }
     }
+}
+
+/// As [`Desk::fetch`], of a broker that leads and answers in time.
+pub async fn fetch_from(
+    client: &Client,
+    place: Place,
+    offset: i64,
+    committed: bool,
+    deadline: Duration,
+) -> Option<PartitionData> {
+    let partition = FetchPartition::default()
+        .with_partition(place.1)
+        .with_fetch_offset(offset)
+        .with_partition_max_bytes(FETCH_BYTES);
+    let topic = FetchTopic::default()
+        .with_topic(topic_name(place.0))
+        .with_partitions(vec![partition]);
+    let request = FetchRequest::default()
+        .with_max_wait_ms(0)
+        .with_max_bytes(FETCH_BYTES)
+        .with_isolation_level(i8::from(committed))
+        .with_session_epoch(-1)
+        .with_topics(vec![topic]);
+    let answer = client.call_capped(request, FETCH_VERSION, deadline).await.ok()?;
+    let partition = answer.responses.into_iter().next()?.partitions.into_iter().next()?;
+    (partition.error_code == NONE).then_some(partition)
 }

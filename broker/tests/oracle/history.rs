@@ -1,6 +1,6 @@
 //! What clients were promised, and what is there in the end.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 
@@ -27,8 +27,23 @@ pub struct Promises {
     pub latest: BTreeMap<(Place, String), u64>,
     /// The highest offset that a group had acknowledged.
     pub offsets: BTreeMap<(String, Place), i64>,
+    /// What the members of a group were told.
+    pub groups: BTreeMap<&'static str, Told>,
     /// What no client may be told.
     pub broken: Vec<String>,
+}
+
+/// What the members of one group were told, each in its order. An epoch is a classic group's generation.
+#[derive(Debug, Default, Clone)]
+pub struct Told {
+    /// Members, their epoch, and what they own in it.
+    pub owned: Vec<(String, i32, BTreeSet<Place>)>,
+    /// Offsets that were acknowledged, and the epoch that they were committed in.
+    pub commits: Vec<(i32, Place, i64)>,
+    /// Where a member that owns a partition since an epoch begins to read; -1 if no offset is committed.
+    pub begins: Vec<(i32, Place, i64)>,
+    /// What was read.
+    pub seen: BTreeSet<(Place, String)>,
 }
 
 /// What is there when all is well again.
@@ -36,6 +51,8 @@ pub struct Promises {
 pub struct Observed {
     /// Values in the order of the log, whatever became of their transaction.
     pub written: BTreeMap<Place, Vec<String>>,
+    /// The offset of each of these values.
+    pub offset_of: BTreeMap<Place, BTreeMap<String, i64>>,
     /// Values that a reader of what is committed gets.
     pub committed: BTreeMap<Place, Vec<String>>,
     /// Key and number, in the order of the compacted log.

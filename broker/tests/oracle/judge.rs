@@ -2,7 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::history::{Observed, Outcome, Place, Promises};
+use super::history::{Observed, Outcome, Place, Promises, Told};
+use super::member::GROUPS;
 
 /// A kind of broken promise, and the case.
 pub type Finding = (&'static str, String);
@@ -15,6 +16,9 @@ pub const TORN: &str = "a transaction is torn";
 pub const BACK: &str = "a committed offset went back";
 pub const APART: &str = "replicas differ";
 pub const STALE: &str = "a compacted key lost its latest value";
+pub const TWO_OWNERS: &str = "a partition has two owners";
+pub const SKIPPED: &str = "a group has passed by a record that no member was given";
+pub const PHANTOM: &str = "a member was given what is not there";
 pub const TOLD: &str = "a client was told what cannot be";
 
 pub fn judge(promises: &Promises, observed: &Observed) -> Vec<Finding> {
@@ -38,6 +42,9 @@ pub fn judge(promises: &Promises, observed: &Observed) -> Vec<Finding> {
         if is < *acknowledged {
             findings.push((BACK, format!("{of:?} was {acknowledged}, is {is}")));
         }
+    }
+    for (group, told) in &promises.groups {
+        members(group, told, observed, &mut findings);
     }
     for (place, logs) in &observed.replicas {
         let all: BTreeSet<_> = logs.values().collect();
@@ -129,6 +136,53 @@ fn transactions(promises: &Promises, observed: &Observed, findings: &mut Vec<Fin
             if count(record) > 1 {
                 findings.push((TWICE, format!("{record:?} of a transaction")));
             }
+        }
+    }
+}
+
+fn members(group: &'static str, told: &Told, observed: &Observed, findings: &mut Vec<Finding>) {
+    let mut owners: BTreeMap<(i32, Place), &str> = BTreeMap::new();
+    for (member, epoch, owned) in &told.owned {
+        for place in owned {
+            let first = *owners.entry((*epoch, *place)).or_insert(member);
+            if first != member {
+                let case = format!("{place:?} in epoch {epoch} of {group}: {first} and {member}");
+                findings.push((TWO_OWNERS, case));
+            }
+        }
+    }
+    for (epoch, place, begins) in &told.begins {
+        let before = told.commits.iter().filter(|(of, at, _)| of < epoch && at == place);
+        let before = before.map(|(.., offset)| *offset).max().unwrap_or(-1);
+        if *begins < before {
+            let case =
+                format!("epoch {epoch} of {group} begins in {place:?} at {begins}, after {before} was committed");
+            findings.push((BACK, case));
+        }
+    }
+    let committed_only = GROUPS.iter().any(|of| of.name == group && of.committed);
+    for (place, offsets) in &observed.offset_of {
+        let commits = told.commits.iter().filter(|(_, at, _)| at == place);
+        let end = commits.map(|(.., offset)| *offset).max().unwrap_or(0);
+        let is = observed.offsets.get(&(group.to_owned(), *place)).copied().unwrap_or(-1);
+        if is < end {
+            findings.push((BACK, format!("{group} in {place:?} was {end}, is {is}")));
+        }
+        let there = if committed_only {
+            &observed.committed
+        } else {
+            &observed.written
+        };
+        let there: BTreeSet<&String> = there.get(place).into_iter().flatten().collect();
+        let passed = there
+            .iter()
+            .filter(|value| offsets.get(**value).is_some_and(|at| *at < end));
+        for value in passed.filter(|value| !told.seen.contains(&(*place, (**value).clone()))) {
+            findings.push((SKIPPED, format!("{value} of {place:?} by {group}, which is at {end}")));
+        }
+        let seen = told.seen.iter().filter(|(at, _)| at == place);
+        for (_, value) in seen.filter(|(_, value)| !there.contains(value)) {
+            findings.push((PHANTOM, format!("{value} of {place:?} in {group}")));
         }
     }
 }

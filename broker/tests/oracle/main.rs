@@ -5,6 +5,7 @@
 //! cargo test --release -p azimuth-broker --test oracle                     a few seeds, as a change must pass
 //! cargo test --release -p azimuth-broker --test oracle -- --seeds 1000     more of them
 //! cargo test --release -p azimuth-broker --test oracle -- --seed 17        one again, with the nodes' log
+//! cargo test --release -p azimuth-broker --test oracle -- --planted        faults that are put in, each to be found
 //! ```
 //!
 //! Each seed runs in a process of its own, twice for the first ones: both runs must pass the same bytes over the same links at
@@ -25,18 +26,32 @@
 mod client;
 mod history;
 mod judge;
+mod member;
+mod plant;
+mod power;
+mod read;
 mod simulation;
 mod spoil;
+mod trouble;
 
+use std::collections::BTreeSet;
 use std::io::Read as _;
 use std::process::{Command, ExitCode, Stdio};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
+
+use parking_lot::Mutex;
 
 /// Set for a process that is one simulation.
 const SEED: &str = "AZIMUTH_ORACLE_SEED";
+/// The fault that is planted in it, if any.
+const PLANT: &str = "AZIMUTH_ORACLE_PLANT";
 /// Of those that are run by default.
 const SEEDS: u64 = 6;
 /// So many are run twice.
 const TWICE: u64 = 2;
+/// A planted fault is found with one of so many.
+const PLANTED_SEEDS: u64 = 30;
 
 /// The chance that the standard library and tokio take their own from: a seeded process takes the same.
 ///
@@ -68,34 +83,71 @@ unsafe extern "C" fn getrandom(into: *mut u8, length: usize, _flags: u32) -> isi
 fn main() -> ExitCode {
     if let Some(seed) = std::env::var_os(SEED) {
         let seed = seed.to_str().and_then(|seed| seed.parse().ok()).expect("a number");
-        return simulation::run_and_print(seed);
+        let plant = std::env::var(PLANT).ok();
+        let plant = plant.map(|name| plant::Plant::named(&name).expect("a fault to plant"));
+        return simulation::run_and_print(seed, plant);
     }
     let mut words = std::env::args().skip(1);
-    let (mut first, mut seeds, mut loud) = (1, SEEDS, false);
+    let (mut wanted, mut planted) = (Wanted::default(), false);
     while let Some(word) = words.next() {
+        let mut number = || words.next().and_then(|count| count.parse().ok());
         match word.as_str() {
-            "--seeds" => seeds = words.next().and_then(|count| count.parse().ok()).expect("how many"),
+            "--seeds" => wanted.seeds = number().expect("how many"),
+            "--from" => wanted.first = number().expect("which is the first"),
+            "--jobs" => wanted.jobs = number().expect("how many at a time"),
             "--seed" => {
-                first = words.next().and_then(|seed| seed.parse().ok()).expect("which");
-                (seeds, loud) = (1, true);
+                wanted.first = number().expect("which");
+                (wanted.seeds, wanted.loud) = (1, true);
             }
+            "--planted" => planted = true,
             // For cargo, which asks every test.
             "--list" => return ExitCode::SUCCESS,
             _ => {}
         }
     }
-    all(first, seeds, loud)
+    power::check();
+    match planted {
+        true => all_planted(wanted.first),
+        false => all(&wanted),
+    }
+}
+
+/// Which seeds to run.
+struct Wanted {
+    first: u64,
+    seeds: u64,
+    /// At a time.
+    jobs: u64,
+    /// With the nodes' log.
+    loud: bool,
+}
+
+impl Default for Wanted {
+    fn default() -> Self {
+        let jobs = std::thread::available_parallelism().map_or(1, usize::from);
+        Self {
+            first: 1,
+            seeds: SEEDS,
+            jobs: jobs as u64,
+            loud: false,
+        }
+    }
 }
 
 /// What the process of one seed says, and whether it ended well.
-fn one(seed: u64, loud: bool) -> (String, bool) {
+fn one(seed: u64, plant: Option<&str>, loud: bool) -> (String, bool) {
     let mut command = Command::new(std::env::current_exe().expect("it has a name"));
     command.env(SEED, seed.to_string()).stdin(Stdio::null());
+    command.env_remove(PLANT).envs(plant.map(|plant| (PLANT, plant)));
     let logging = if loud { "info" } else { "off" };
     if std::env::var_os("RUST_LOG").is_none() {
         command.env("RUST_LOG", logging);
     }
-    command.stderr(Stdio::inherit());
+    // A panic of one that has a fault planted is no news.
+    command.stderr(match plant.is_some() && !loud {
+        true => Stdio::null(),
+        false => Stdio::inherit(),
+    });
     let output = command.output().expect("it runs");
     (
         String::from_utf8_lossy(&output.stdout).into_owned(),
@@ -103,27 +155,78 @@ fn one(seed: u64, loud: bool) -> (String, bool) {
     )
 }
 
-fn all(first: u64, seeds: u64, loud: bool) -> ExitCode {
-    let mut failed = Vec::new();
-    for seed in first..first + seeds {
-        let (said, well) = one(seed, loud);
-        print!("seed {seed}: {said}");
-        if !well {
-            failed.push(seed);
-        } else if seed - first < TWICE {
-            let (again, _) = one(seed, false);
-            if again != said {
-                println!("seed {seed}: differs the second time: {again}");
-                failed.push(seed);
+/// What is wrong about a seed; the first ones are run twice.
+fn judged(seed: u64, wanted: &Wanted) -> (String, bool) {
+    let (mut said, mut well) = one(seed, None, wanted.loud);
+    if well && seed - wanted.first < TWICE && !wanted.loud {
+        let (again, _) = one(seed, None, false);
+        if again != said {
+            said.push_str(&format!("  it differs the second time: {again}"));
+            well = false;
+        }
+    }
+    (said, well)
+}
+
+fn all(wanted: &Wanted) -> ExitCode {
+    let (next, failed) = (AtomicU64::new(wanted.first), Mutex::new(BTreeSet::new()));
+    let begun = Instant::now();
+    std::thread::scope(|scope| {
+        for _ in 0..wanted.jobs {
+            scope.spawn(|| {
+                loop {
+                    let seed = next.fetch_add(1, Ordering::Relaxed);
+                    if seed >= wanted.first + wanted.seeds {
+                        return;
+                    }
+                    let (said, well) = judged(seed, wanted);
+                    let mut failed = failed.lock();
+                    print!("seed {seed}: {said}");
+                    if !well {
+                        failed.insert(seed);
+                    }
+                }
+            });
+        }
+    });
+    let failed = failed.into_inner();
+    let minutes = begun.elapsed().as_secs_f64() / 60.0;
+    println!(
+        "{} of {} seeds keep every promise; {:.0} seeds a minute",
+        wanted.seeds - failed.len() as u64,
+        wanted.seeds,
+        wanted.seeds as f64 / minutes
+    );
+    let Some(first) = failed.first() else {
+        return ExitCode::SUCCESS;
+    };
+    println!(
+        "failed: {failed:?}; one again with its log: cargo test --release -p azimuth-broker --test oracle -- --seed {first}"
+    );
+    ExitCode::FAILURE
+}
+
+/// Plants each fault in one seed after another, until it is found.
+fn all_planted(first: u64) -> ExitCode {
+    let mut ended = ExitCode::SUCCESS;
+    for (name, _) in plant::ALL {
+        let finds = |seed: u64| {
+            let (said, _) = one(seed, Some(name), false);
+            let found = said
+                .lines()
+                .skip(1)
+                .find(|line| !line.trim().is_empty())?
+                .trim()
+                .to_owned();
+            Some((seed, found))
+        };
+        match (first..first + PLANTED_SEEDS).find_map(finds) {
+            Some((seed, found)) => println!("{name}: found with seed {seed}: {found}"),
+            None => {
+                println!("{name}: not found with {PLANTED_SEEDS} seeds");
+                ended = ExitCode::FAILURE;
             }
         }
     }
-    if failed.is_empty() {
-        return ExitCode::SUCCESS;
-    }
-    println!(
-        "failed: {failed:?}; one again with its log: cargo test --release -p azimuth-broker --test oracle -- --seed {}",
-        failed[0]
-    );
-    ExitCode::FAILURE
+    ended
 }

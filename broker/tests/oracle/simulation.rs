@@ -1,44 +1,48 @@
 //! One seed: a cluster, its clients, what goes wrong, and what is left of it.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use azimuth_broker::cluster::{CONTROLLER, Cluster, ClusterConfig, Fault, Peer, Selection};
-use azimuth_broker::env::net::Effect;
-use azimuth_broker::env::random::Random;
+use azimuth_broker::cluster::{CONTROLLER, Cluster, ClusterConfig};
+use azimuth_broker::env::disk::Disk;
 use azimuth_broker::env::world::World;
 use azimuth_broker::id::NodeId;
-use azimuth_broker::record::{Batch, batches};
 use bytes::Bytes;
 use kafka_protocol::messages::create_topics_request::{CreatableTopic, CreatableTopicConfig};
-use kafka_protocol::messages::{CreateTopicsRequest, MetadataRequest, TopicName};
+use kafka_protocol::messages::{CreateTopicsRequest, TopicName};
 use tokio::task::JoinSet;
 
 use super::client::{Desk, text};
 use super::history::{Observed, Place};
-use super::{judge, spoil};
+use super::plant::Plant;
+use super::read::{self, values};
+use super::trouble::{self, Trouble};
+use super::{judge, member, spoil};
 
 const BROKERS: u16 = 3;
-const TOPICS: [(&str, i32); 3] = [("orders", 3), ("payments", 3), ("keys", 1)];
+pub const TOPICS: [(&str, i32); 3] = [("orders", 3), ("payments", 3), ("keys", 1)];
 const GROUPS: [&str; 2] = ["billing", "audit"];
 const TRANSACTIONS: [&str; 2] = ["first", "second"];
-/// How long all goes on, in simulated time.
-const LASTS: Duration = Duration::from_secs(40);
 /// Until all is well again, in simulated time.
-const WELL: Duration = Duration::from_secs(120);
-const DECOMPRESSED_MAX: usize = 16 << 20;
+const WELL: Duration = Duration::from_secs(180);
+/// Until each partition is owned in each group then.
+const OWNED: Duration = Duration::from_secs(30);
 
 fn places(topic: usize) -> Vec<Place> {
     let (name, partitions) = TOPICS[topic];
     (0..partitions).map(|partition| (name, partition)).collect()
 }
 
+/// Those that are not compacted.
+fn written() -> Vec<Place> {
+    [places(0), places(1)].concat()
+}
+
 /// Runs the seed, prints what it came to in a line, and fails if a promise was broken.
-pub fn run_and_print(seed: u64) -> ExitCode {
+pub fn run_and_print(seed: u64, plant: Option<Plant>) -> ExitCode {
     tracing_subscriber::fmt()
         .with_env_filter(tracing_subscriber::EnvFilter::from_default_env())
         .with_writer(std::io::stderr)
@@ -51,7 +55,7 @@ pub fn run_and_print(seed: u64) -> ExitCode {
             .start_paused(true)
             .build()
             .unwrap();
-        runtime.block_on(run(seed))
+        runtime.block_on(run(seed, plant))
     });
     let (said, well) = run
         .unwrap()
@@ -63,7 +67,7 @@ pub fn run_and_print(seed: u64) -> ExitCode {
     if well { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-async fn run(seed: u64) -> (String, bool) {
+async fn run(seed: u64, plant: Option<Plant>) -> (String, bool) {
     let world = World::enter(seed);
     let memory = Path::new("/dev/shm");
     let within = if memory.is_dir() {
@@ -75,10 +79,12 @@ async fn run(seed: u64) -> (String, bool) {
         .prefix("azimuth-oracle-")
         .tempdir_in(within)
         .unwrap();
-    let mut cluster = Cluster::start(config(folder.path())).await.unwrap();
-    let desk = Desk::new(cluster.addresses(), world.chance());
+    let config = config(folder.path());
+    let disk = config.disk.clone();
+    let mut cluster = Cluster::start(config).await.unwrap();
+    let desk = Desk::new(cluster.addresses(), world.chance(), plant);
     create_topics(&desk).await;
-    let mut clients = JoinSet::new();
+    let (mut clients, mut members) = (JoinSet::new(), JoinSet::new());
     for number in 0..3 {
         clients.spawn(Arc::clone(&desk).write(number, places(0)));
     }
@@ -86,15 +92,40 @@ async fn run(seed: u64) -> (String, bool) {
         clients.spawn(Arc::clone(&desk).update(number, places(2)[0]));
     }
     for name in TRANSACTIONS {
-        clients.spawn(Arc::clone(&desk).transact(name.to_owned(), [places(0), places(1)].concat()));
+        clients.spawn(Arc::clone(&desk).transact(name.to_owned(), written()));
     }
     for group in GROUPS {
         clients.spawn(Arc::clone(&desk).commit(group.to_owned(), places(0)[0]));
     }
-    let wrong = go_wrong(&mut cluster, &world.chance()).await;
+    if plant == Some(Plant::NeverSync) {
+        for id in ids() {
+            disk.lie(&trouble::folder(folder.path(), id));
+        }
+    }
+    for group in member::GROUPS {
+        for slot in 0..member::MEMBERS {
+            members.spawn(member::attend(Arc::clone(&desk), group, slot, written()));
+        }
+    }
+    let trouble = Trouble::new(&mut cluster, &desk, &disk, world.chance(), plant);
+    let wrong = trouble.happen(folder.path()).await;
+    // Members only die while others do; clients end what they have begun.
     desk.end_all();
     let settled = tokio::time::timeout(WELL, async {
-        settle(&mut cluster, &desk).await;
+        settle(&desk).await;
+        if tokio::time::timeout(OWNED, member::all_owned(&desk, &written()))
+            .await
+            .is_err()
+        {
+            let owned = desk.owned();
+            desk.refuse(format!(
+                "{OWNED:?} after all works again not every partition has one owner: {owned:?}"
+            ));
+        }
+        desk.leave_all();
+        while let Some(ended) = members.join_next().await {
+            ended.expect("a member of its own");
+        }
         while let Some(ended) = clients.join_next().await {
             ended.expect("a client of its own");
         }
@@ -115,7 +146,7 @@ async fn run(seed: u64) -> (String, bool) {
             format!("within {WELL:?}; {} clients wait", clients.len()),
         )],
     };
-    if findings.is_empty() {
+    if findings.is_empty() && plant.is_none() {
         let unnoticed = spoil::unnoticed(&promises, &observed).into_iter();
         findings.extend(unnoticed.map(|kind| ("what was spoilt goes unnoticed", kind.to_owned())));
     }
@@ -141,17 +172,28 @@ async fn run(seed: u64) -> (String, bool) {
     (said, findings.is_empty())
 }
 
+fn ids() -> impl Iterator<Item = NodeId> {
+    (1..=i32::from(BROKERS)).map(NodeId).chain([CONTROLLER])
+}
+
 fn config(folder: &Path) -> ClusterConfig {
     let mut config = ClusterConfig::local(BROKERS, &["a", "b", "c"].map(str::to_owned), folder, 0);
     config.allow_faults = true;
+    config.disk = Disk::real().volatile(ids().map(|id| trouble::folder(folder, id)));
     config.overrides = [
         ("broker.session.timeout.ms", "1500"),
         ("broker.heartbeat.interval.ms", "200"),
         ("replica.lag.time.max.ms", "2000"),
+        // One broker may lose what it has not synced, whatever it is.
+        ("min.insync.replicas", "2"),
         ("offsets.topic.num.partitions", "2"),
         ("transaction.state.log.num.partitions", "2"),
         ("transaction.state.log.min.isr", "2"),
         ("transaction.state.log.replication.factor", "3"),
+        ("group.min.session.timeout.ms", "500"),
+        ("group.initial.rebalance.delay.ms", "200"),
+        ("group.consumer.session.timeout.ms", &member::SESSION_MS.to_string()),
+        ("group.consumer.heartbeat.interval.ms", "200"),
         ("log.cleaner.backoff.ms", "1000"),
         ("log.index.size.max.bytes", "65536"),
     ]
@@ -184,6 +226,7 @@ async fn create_topics(desk: &Desk) {
         .with_timeout_ms(20_000);
     let client = desk.any().await.expect("a broker");
     let answer = client.call(request, Duration::from_secs(30)).await.expect("an answer");
+    desk.know(&answer);
     assert!(
         answer.topics.iter().all(|topic| topic.error_code == 0),
         "{:?}",
@@ -191,88 +234,10 @@ async fn create_topics(desk: &Desk) {
     );
 }
 
-/// Kills, cuts, silences, delays and turns clocks by chance; says what it did.
-async fn go_wrong(cluster: &mut Cluster, random: &Random) -> String {
-    let ends = tokio::time::Instant::now() + LASTS;
-    let mut down = BTreeSet::new();
-    let (mut kills, mut links, mut clocks) = (0, 0, 0);
-    while tokio::time::Instant::now() < ends {
-        tokio::time::sleep(Duration::from_millis(100 + random.below(2_500))).await;
-        let node = NodeId(1 + random.below(u64::from(BROKERS)) as i32);
-        match random.below(10) {
-            0..=2 => {
-                // The controller, one broker, or all of them at once.
-                let victims = match random.below(8) {
-                    0 => vec![CONTROLLER],
-                    1 => cluster.ids(),
-                    _ => vec![node],
-                };
-                for id in victims {
-                    cluster.kill(id).await;
-                    down.insert(id);
-                    kills += 1;
-                }
-            }
-            3..=5 => {
-                let effect = match random.below(3) {
-                    0 => Effect::Cut,
-                    1 => Effect::Silence,
-                    _ => Effect::Delay(20 + random.below(400)),
-                };
-                let other = match random.below(3) {
-                    0 => CONTROLLER,
-                    _ => NodeId(1 + (node.0 + 1) % i32::from(BROKERS)),
-                };
-                // From both ends, as either may dial.
-                for (one, peer) in [(node, other), (other, node)] {
-                    let peer = Some(Peer::Node(peer));
-                    cluster.inject(one, Fault::Link { peer, effect }).await.expect("a link");
-                }
-                links += 1;
-            }
-            6 => {
-                let skew = random.below(20_000) as i64 - 10_000;
-                cluster.inject(node, Fault::SkewClock(skew)).await.expect("a clock");
-                clocks += 1;
-            }
-            _ => {
-                cluster.mend(Selection::All).await.expect("mends");
-                for id in std::mem::take(&mut down) {
-                    cluster.restart(id).await.expect("starts again");
-                }
-            }
-        }
-    }
-    for id in down {
-        cluster.restart(id).await.expect("starts again");
-    }
-    format!("{kills} kills, {links} links broken, {clocks} clocks turned")
-}
-
 /// Waits until every replica is in sync again.
-async fn settle(cluster: &mut Cluster, desk: &Desk) {
-    cluster.mend(Selection::All).await.expect("mends");
-    loop {
+async fn settle(desk: &Desk) {
+    while !desk.is_in_sync().await {
         desk.pause().await;
-        let Some(client) = desk.any().await else { continue };
-        let request = MetadataRequest::default().with_topics(None);
-        let answer = match client.call_capped(request, 9, Duration::from_secs(3)).await {
-            Ok(answer) => answer,
-            Err(error) => {
-                tracing::info!("no metadata: {error}");
-                continue;
-            }
-        };
-        let all = || answer.topics.iter().flat_map(|topic| &topic.partitions);
-        if all().count() > 7 && all().all(|one| one.isr_nodes.len() == one.replica_nodes.len() && one.leader_id.0 > 0) {
-            break;
-        }
-        tracing::info!(
-            "not in sync: {:?}",
-            all()
-                .filter(|one| one.isr_nodes.len() < one.replica_nodes.len())
-                .collect::<Vec<_>>()
-        );
     }
 }
 
@@ -281,7 +246,7 @@ async fn close(desk: &Desk) {
     for name in TRANSACTIONS {
         desk.producer_id(Some(name)).await;
     }
-    for place in [places(0), places(1)].concat() {
+    for place in written() {
         loop {
             let partition = desk.fetch(place, 0, true).await;
             if partition.last_stable_offset == partition.high_watermark {
@@ -297,72 +262,29 @@ async fn close(desk: &Desk) {
     }
 }
 
-/// All batches of a partition, and which of them a reader of what is committed leaves out.
-async fn read(desk: &Desk, place: Place, committed: bool) -> Vec<Batch> {
-    let (mut all, mut offset) = (Vec::new(), 0);
-    let mut aborted: BTreeMap<i64, BTreeSet<i64>> = BTreeMap::new();
-    let mut leaving_out = BTreeSet::new();
-    loop {
-        let partition = desk.fetch(place, offset, committed).await;
-        for one in partition.aborted_transactions.into_iter().flatten() {
-            aborted.entry(*one.producer_id).or_default().insert(one.first_offset);
-        }
-        let got: Vec<Batch> = batches(partition.records.unwrap_or_default())
-            .map_while(Result::ok)
-            .collect();
-        let Some(last) = got.last() else { return all };
-        let next = last.header.next_offset();
-        for batch in got.into_iter().filter(|batch| batch.header.next_offset() > offset) {
-            batch.check_crc().expect("a whole batch");
-            let id = batch.header.producer_id;
-            let begins = aborted.get_mut(&id).is_some_and(|first| {
-                let begun = first
-                    .iter()
-                    .next()
-                    .is_some_and(|first| *first <= batch.header.last_offset());
-                begun && first.pop_first().is_some()
-            });
-            if begins {
-                leaving_out.insert(id);
-            }
-            if batch.header.is_control() {
-                leaving_out.remove(&id);
-            } else if !(committed && batch.header.is_transactional() && leaving_out.contains(&id)) {
-                all.push(batch);
-            }
-        }
-        offset = next;
-    }
-}
-
-fn values(batches: &[Batch]) -> Vec<(String, String)> {
-    let string = |bytes: Option<Bytes>| String::from_utf8(bytes.unwrap_or_default().to_vec()).expect("text");
-    let records = batches
-        .iter()
-        .flat_map(|batch| batch.records(DECOMPRESSED_MAX).expect("readable"));
-    let records = records.map(|record| record.expect("readable"));
-    records
-        .map(|record| (string(record.key), string(record.value)))
-        .collect()
-}
-
 async fn observe(desk: &Desk, observed: &mut Observed) {
-    for place in [places(0), places(1)].concat() {
-        let written = values(&read(desk, place, false).await);
-        observed
-            .written
-            .insert(place, written.into_iter().map(|(_, value)| value).collect());
-        let committed = values(&read(desk, place, true).await);
-        observed
-            .committed
-            .insert(place, committed.into_iter().map(|(_, value)| value).collect());
+    for place in written() {
+        let written = values(&read::all(desk, place, false).await);
+        let offsets = written.iter().map(|read| (read.value.clone(), read.offset));
+        observed.offset_of.insert(place, offsets.collect());
+        let written = written.into_iter().map(|read| read.value);
+        observed.written.insert(place, written.collect());
+        let committed = values(&read::all(desk, place, true).await);
+        let committed = committed.into_iter().map(|read| read.value);
+        observed.committed.insert(place, committed.collect());
     }
     let place = places(2)[0];
-    let keyed = values(&read(desk, place, false).await);
+    let keyed = values(&read::all(desk, place, false).await);
     let keyed = keyed
         .into_iter()
-        .map(|(key, value)| (key, value.parse().expect("a number")));
+        .map(|read| (read.key, read.value.parse().expect("a number")));
     observed.keyed.insert(place, keyed.collect());
+    for group in member::GROUPS {
+        for place in written() {
+            let offset = desk.committed(group.name, place).await;
+            observed.offsets.insert((group.name.to_owned(), place), offset);
+        }
+    }
     for group in GROUPS {
         let place = places(0)[0];
         observed
@@ -373,7 +295,7 @@ async fn observe(desk: &Desk, observed: &mut Observed) {
 
 /// The logs as they lie on the disks of a cluster that has stopped.
 fn replicas(folder: &Path, observed: &mut Observed) {
-    for place in [places(0), places(1)].concat() {
+    for place in written() {
         let of = |broker: i32| {
             let dir = folder.join(format!("broker-{broker}/data/{}-{}", place.0, place.1));
             let mut segments: Vec<PathBuf> = std::fs::read_dir(dir)

@@ -1,11 +1,11 @@
 //! Spoils what was observed, in each way that the oracle is there to notice.
 
-use super::history::{Observed, Outcome, Promises};
-use super::judge::{ABORTED, APART, BACK, LOST, ORDER, STALE, TORN, TWICE, judge};
+use super::history::{Observed, Outcome, Place, Promises, Told};
+use super::judge::{ABORTED, APART, BACK, LOST, ORDER, PHANTOM, SKIPPED, STALE, TORN, TWICE, TWO_OWNERS, judge};
 
 type Spoil = fn(&mut Promises, &mut Observed) -> Option<()>;
 
-const WAYS: [(&str, Spoil); 8] = [
+const WAYS: [(&str, Spoil); 12] = [
     (LOST, lose),
     (TWICE, double),
     (ORDER, swap),
@@ -14,6 +14,10 @@ const WAYS: [(&str, Spoil); 8] = [
     (BACK, rewind),
     (APART, differ),
     (STALE, forget),
+    (TWO_OWNERS, share),
+    (SKIPPED, skip),
+    (PHANTOM, invent),
+    (BACK, begin_before),
 ];
 
 fn lose(promises: &mut Promises, observed: &mut Observed) -> Option<()> {
@@ -75,6 +79,42 @@ fn differ(_: &mut Promises, observed: &mut Observed) -> Option<()> {
 fn forget(promises: &mut Promises, observed: &mut Observed) -> Option<()> {
     let ((place, key), _) = promises.latest.first_key_value()?;
     observed.keyed.get_mut(place)?.retain(|(is, _)| is != key);
+    Some(())
+}
+
+fn share(promises: &mut Promises, _: &mut Observed) -> Option<()> {
+    let of = |told: &&mut Told| told.owned.iter().any(|(.., owned)| !owned.is_empty());
+    let told = promises.groups.values_mut().find(of)?;
+    let (_, epoch, owned) = told.owned.iter().find(|(.., owned)| !owned.is_empty())?.clone();
+    told.owned.push(("another".to_owned(), epoch, owned));
+    Some(())
+}
+
+fn skip(promises: &mut Promises, observed: &mut Observed) -> Option<()> {
+    for told in promises.groups.values_mut() {
+        for (_, place, end) in &told.commits {
+            let offsets = observed.offset_of.get(place)?;
+            let passed = |(at, value): &&(Place, String)| at == place && offsets.get(value).is_some_and(|is| is < end);
+            if let Some(seen) = told.seen.iter().find(passed).cloned() {
+                told.seen.remove(&seen);
+                return Some(());
+            }
+        }
+    }
+    None
+}
+
+fn invent(promises: &mut Promises, _: &mut Observed) -> Option<()> {
+    let told = promises.groups.values_mut().find(|told| !told.seen.is_empty())?;
+    let (place, _) = told.seen.first()?.clone();
+    told.seen.insert((place, "invented".to_owned()));
+    Some(())
+}
+
+fn begin_before(promises: &mut Promises, _: &mut Observed) -> Option<()> {
+    let commits = promises.groups.values_mut().find(|told| !told.commits.is_empty())?;
+    let (epoch, place, offset) = *commits.commits.first()?;
+    commits.begins.push((epoch + 1, place, offset - 1));
     Some(())
 }
 

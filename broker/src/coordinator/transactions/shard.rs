@@ -13,7 +13,8 @@ use parking_lot::Mutex;
 use tokio::sync::{Notify, oneshot};
 use tokio::time::Instant;
 
-use super::{Tasks, TransactionSetup, marker, spawn};
+use super::{Tasks, TransactionSetup, marker};
+use crate::coordinator::keeper::Kept;
 use crate::coordinator::loading::load;
 use crate::id::{Epoch, TopicPartition};
 use crate::image::feature;
@@ -30,8 +31,8 @@ const COMPLETE_RETRY: Duration = Duration::from_millis(100);
 
 /// The transactional ids of one partition in one leader epoch.
 pub struct TransactionShard {
-    pub(super) at: TopicPartition,
-    pub(super) epoch: Epoch,
+    at: TopicPartition,
+    epoch: Epoch,
     setup: Arc<TransactionSetup>,
     tasks: Tasks,
     transactions: Mutex<Transactions>,
@@ -39,6 +40,27 @@ pub struct TransactionShard {
     wake: Notify,
     loaded: AtomicBool,
     closed: AtomicBool,
+}
+
+impl Kept for TransactionShard {
+    fn place(&self) -> (TopicPartition, Epoch) {
+        (self.at, self.epoch)
+    }
+
+    fn is_loaded(&self) -> bool {
+        self.loaded.load(Ordering::Acquire) && !self.is_closed()
+    }
+
+    fn close(&self) {
+        self.closed.store(true, Ordering::Release);
+        self.transactions.lock().resign();
+        self.queue.lock().clear();
+        self.wake.notify_one();
+    }
+
+    fn work(self: Arc<Self>) -> impl Future<Output = ()> + Send + 'static {
+        self.run()
+    }
 }
 
 impl TransactionShard {
@@ -56,23 +78,12 @@ impl TransactionShard {
         })
     }
 
-    pub(super) fn is_loaded(&self) -> bool {
-        self.loaded.load(Ordering::Acquire) && !self.is_closed()
-    }
-
     fn is_closed(&self) -> bool {
         self.closed.load(Ordering::Acquire)
     }
 
-    pub(super) fn close(&self) {
-        self.closed.store(true, Ordering::Release);
-        self.transactions.lock().resign();
-        self.queue.lock().clear();
-        self.wake.notify_one();
-    }
-
     /// Loads, finishes what the former leader decided, then writes and keeps time until closed.
-    pub(super) async fn run(self: Arc<Self>) {
+    async fn run(self: Arc<Self>) {
         let replay = |batch: crate::record::Batch| {
             if batch.header.is_control() {
                 return;
@@ -153,7 +164,7 @@ impl TransactionShard {
     /// Has markers written by all leaders, and then the end of the transaction.
     fn send(self: &Arc<Self>, markers: Markers) {
         let shard = Arc::clone(self);
-        spawn(&self.tasks, async move {
+        self.tasks.spawn(async move {
             let epoch = shard.epoch;
             if !marker::write_all(&shard.setup, &markers, epoch, || shard.is_closed()).await {
                 return;

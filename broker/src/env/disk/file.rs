@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use super::cache::Cache;
 use super::fault::{Fault, Faults};
 use super::volume::Volume;
 
@@ -18,24 +19,25 @@ pub struct File {
     inner: fs::File,
     path: PathBuf,
     len: AtomicU64,
-    volume: Option<Arc<Volume>>,
-    faults: Option<Arc<Faults>>,
+    around: Around,
+}
+
+/// What a file is on, beside the file system.
+#[derive(Debug)]
+pub(super) struct Around {
+    pub volume: Option<Arc<Volume>>,
+    pub faults: Option<Arc<Faults>>,
+    pub cache: Option<Arc<Cache>>,
 }
 
 impl File {
-    pub(super) fn new(
-        inner: fs::File,
-        path: &Path,
-        volume: Option<Arc<Volume>>,
-        faults: Option<Arc<Faults>>,
-    ) -> io::Result<Self> {
+    pub(super) fn new(inner: fs::File, path: &Path, around: Around) -> io::Result<Self> {
         let len = AtomicU64::new(inner.metadata()?.len());
         Ok(Self {
             inner,
             path: path.to_owned(),
             len,
-            volume,
-            faults,
+            around,
         })
     }
 
@@ -58,6 +60,9 @@ impl File {
         let end = position.saturating_add(content.len() as u64);
         let growth = end.saturating_sub(before);
         self.take(growth)?;
+        if let Some(cache) = &self.around.cache {
+            cache.writing(&self.inner, position, content.len())?;
+        }
         let written = match self.check(Fault::TornWrite) {
             Ok(()) => self.inner.write_all_at(content, position),
             Err(torn) => self
@@ -101,6 +106,9 @@ impl File {
         self.check(Fault::Truncate)?;
         let before = self.inner.metadata()?.len();
         if len < before {
+            if let Some(cache) = &self.around.cache {
+                cache.truncating(&self.inner, len)?;
+            }
             self.inner.set_len(len)?;
             self.len.store(len, Ordering::SeqCst);
             self.release(before - len);
@@ -132,7 +140,9 @@ impl File {
     /// As fdatasync(2). After an error the kernel may have dropped the pages: the content is unknown.
     pub fn sync(&self) -> io::Result<()> {
         self.check(Fault::Sync)?;
-        self.inner.sync_data()
+        self.inner.sync_data()?;
+        let cache = self.around.cache.as_ref();
+        cache.map_or(Ok(()), |cache| cache.synced(&self.inner))
     }
 
     /// Takes an exclusive lock that ends with this handle or its process; false if another holds it.
@@ -149,30 +159,32 @@ impl File {
 
     /// Takes room for `bytes` more.
     fn take(&self, bytes: u64) -> io::Result<()> {
-        if let Some(volume) = &self.volume {
+        if let Some(volume) = &self.around.volume {
             volume.take(bytes)?;
         }
         let taken = self
+            .around
             .faults
             .as_ref()
             .map_or(Ok(()), |faults| faults.take(&self.path, bytes));
-        if let (Err(_), Some(volume)) = (&taken, &self.volume) {
+        if let (Err(_), Some(volume)) = (&taken, &self.around.volume) {
             volume.release(bytes);
         }
         taken
     }
 
     fn release(&self, bytes: u64) {
-        if let Some(volume) = &self.volume {
+        if let Some(volume) = &self.around.volume {
             volume.release(bytes);
         }
-        if let Some(faults) = &self.faults {
+        if let Some(faults) = &self.around.faults {
             faults.release(&self.path, bytes);
         }
     }
 
     fn check(&self, fault: Fault) -> io::Result<()> {
-        self.faults
+        self.around
+            .faults
             .as_ref()
             .map_or(Ok(()), |faults| faults.check(fault, &self.path))
     }

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use parking_lot::Mutex;
 use uuid::Uuid;
 
 use super::Identity;
@@ -38,8 +39,8 @@ pub(super) struct Directory {
     pub health: Arc<Health>,
     /// What the last run wrote when it closed everything; taken, so that a crash of this run is noticed.
     pub clean: Option<Clean>,
-    /// Holds the lock as long as it lives. `None` when the directory failed before it was locked.
-    _lock: Option<File>,
+    /// `None` when the directory failed before it was locked, and when it was let go.
+    lock: Mutex<Option<File>>,
 }
 
 /// The mark of a clean shutdown.
@@ -77,7 +78,7 @@ impl Directory {
             id,
             health: Arc::new(Health::telling(news)),
             clean,
-            _lock: Some(lock),
+            lock: Mutex::new(Some(lock)),
         })
     }
 
@@ -90,12 +91,29 @@ impl Directory {
             id: Uuid::nil(),
             health: Arc::new(health),
             clean: None,
-            _lock: None,
+            lock: Mutex::default(),
         }
+    }
+
+    /// Lets another process have it.
+    pub(super) fn release(&self) {
+        self.lock.lock().take();
     }
 
     pub(super) fn is_online(&self) -> bool {
         self.health.failure().is_none()
+    }
+
+    /// As [`read_topic_id`]. One that is torn was not synced before the power went, and neither was its log: the start is not
+    /// clean, so nobody counts on that log, and it is set aside like one without.
+    pub(super) fn topic_id_of(&self, disk: &Disk, log_dir: &Path) -> Result<Option<TopicId>, Error> {
+        match read_topic_id(disk, log_dir) {
+            Err(error @ Error::Malformed { .. }) if self.clean.is_none() => {
+                tracing::warn!("{error}");
+                Ok(None)
+            }
+            other => other,
+        }
     }
 
     /// A checkpoint's offsets; none, with a warning, when it is malformed: they only save work or are found anew.
@@ -239,7 +257,7 @@ impl Meta {
 }
 
 /// `partition.metadata` of one log: which topic it belongs to. `None` when it is missing.
-pub(super) fn read_topic_id(disk: &Disk, log_dir: &Path) -> Result<Option<TopicId>, Error> {
+fn read_topic_id(disk: &Disk, log_dir: &Path) -> Result<Option<TopicId>, Error> {
     let path = log_dir.join(PARTITION_META);
     if !disk.exists(&path) {
         return Ok(None);
@@ -257,6 +275,15 @@ pub(in crate::log) fn write_topic_id(disk: &Disk, log_dir: &Path, id: TopicId) -
     let path = log_dir.join(PARTITION_META);
     let text = format!("version: 0\ntopic_id: {}\n", Base64Url(id.0));
     disk.replace(&path, text.as_bytes(), false).map_err(Error::io(&path))
+}
+
+/// Waits until `partition.metadata` is on the device, if there is one.
+pub(in crate::log) fn sync_topic_id(disk: &Disk, log_dir: &Path) -> Result<(), Error> {
+    let path = log_dir.join(PARTITION_META);
+    if !disk.exists(&path) {
+        return Ok(());
+    }
+    disk.open(&path).and_then(|file| file.sync()).map_err(Error::io(&path))
 }
 
 fn properties(disk: &Disk, path: &Path, separator: char) -> Result<HashMap<String, String>, Error> {

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use uuid::Uuid;
 
 use super::directory::Directory;
-use super::{Entry, LogManager, directory};
+use super::{Entry, LogManager};
 use crate::env::random;
 use crate::id::TopicPartition;
 use crate::log::{Error, Log, LogConfig};
@@ -191,7 +191,7 @@ impl LogManager {
         config: &LogConfig,
     ) -> Result<(), Error> {
         let (topic, partition) = log;
-        let Some(topic_id) = directory::read_topic_id(&self.disk, &path)? else {
+        let Some(topic_id) = directory.topic_id_of(&self.disk, &path)? else {
             return self.disk.remove_dir(&path).map_err(Error::io(&path));
         };
         let at = TopicPartition {

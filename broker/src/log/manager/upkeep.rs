@@ -10,7 +10,7 @@ use tokio::sync::watch;
 use tokio::time::{Interval, MissedTickBehavior};
 
 use super::LogManager;
-use super::directory;
+use super::directory::{self, Directory};
 use crate::env::origin;
 use crate::id::Offset;
 use crate::log::{Error, Log};
@@ -202,6 +202,11 @@ impl LogManager {
             }
         }
         first
+    }
+
+    /// Lets go of the directories, whoever still has this at hand: the next run may open them. Nothing may use the logs any more.
+    pub fn release(&self) {
+        self.directories.iter().for_each(Directory::release);
     }
 
     fn each(&self, what: &str, job: impl Fn(&Log) -> Result<(), Error>) {
