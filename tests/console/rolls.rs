@@ -242,9 +242,9 @@ async fn everybody_is_killed_at_every_point_of_a_restart_of_our_broker_under_loa
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn everybody_is_killed_at_every_point_of_a_restart_of_apache_kafka_under_load() {
-    if is_heavy() {
-        if let Some(cluster) = kafka::Cluster::start().await {
-            walk(Manager::of(Hosts::Kafka(cluster)), 3).await;
-        }
+    if is_heavy()
+        && let Some(cluster) = kafka::Cluster::start().await
+    {
+        walk(Manager::of(Hosts::Kafka(cluster)), 3).await;
     }
 }

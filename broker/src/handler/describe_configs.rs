@@ -58,7 +58,7 @@ pub async fn handle(
         }
         let keys = asked.configuration_keys.as_ref().filter(|keys| !keys.is_empty());
         let wanted = |name: &str| keys.is_none_or(|keys| keys.iter().any(|key| key.as_str() == name));
-        match entries(cx, &mut inherited, &asked, &wanted) {
+        match entries(cx, &mut inherited, &asked, wanted) {
             Ok(entries) => {
                 let shown = entries.into_iter().filter(|entry| wanted(&entry.name));
                 result.configs = shown
