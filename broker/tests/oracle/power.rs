@@ -47,10 +47,8 @@ fn a_power_cut_loses_only_what_was_not_synced_in_every_way() {
         assert!(left[9_000..].iter().all(|byte| [0, 1, 3].contains(byte)));
         none += usize::from(left == [1; 10_000]);
         all += usize::from(left.len() == 30_000 && left[9_000..].iter().all(|byte| *byte == 3));
-        within_a_page += usize::from(left.len() % 4096 != 0 && left.len() > 10_000 && left.len() < 30_000);
-        hole += usize::from(
-            left.len() > 10_000 && left[10_000..].iter().any(|byte| *byte == 0) && left[10_000..].contains(&3),
-        );
+        within_a_page += usize::from(!left.len().is_multiple_of(4096) && left.len() > 10_000 && left.len() < 30_000);
+        hole += usize::from(left.len() > 10_000 && left[10_000..].contains(&0) && left[10_000..].contains(&3));
         old_end += usize::from(left[9_000..].first() == Some(&1));
         fs::remove_dir_all(&root).unwrap();
     }
