@@ -116,16 +116,17 @@ impl Control {
     /// How long to leave a section alone after so many answers that told nothing new, one after the other. A wide cluster is asked
     /// more rarely for what is much, and where nothing happens more rarely still.
     fn pause_after(&self, job: Job, store: &Store, still: u32) -> Duration {
-        let pause = self.pause_of(job, store);
+        let suspects = suspects(job, store);
+        let pause = self.pause_of(job, store, suspects);
         let stretch = store.stretch();
         match job.section.is_bulk() && stretch > 1.0 {
-            true if suspects(job, store) => pause.mul_f64(stretch),
+            true if suspects => pause.mul_f64(stretch),
             true => pause.mul_f64(stretch) * still.clamp(1, STILL),
             false => pause,
         }
     }
 
-    fn pause_of(&self, job: Job, store: &Store) -> Duration {
+    fn pause_of(&self, job: Job, store: &Store, suspects: bool) -> Duration {
         let cadence = &self.cadence;
         let section = job.section;
         match section {
@@ -135,7 +136,7 @@ impl Control {
             Section::Offsets if self.focus.borrow().contains(&section) => cadence.offsets,
             Section::Offsets => cadence.offsets_unseen,
             // One that may have just stopped is looked at again soon.
-            Section::Groups if suspects(job, store) => cadence.links.min(cadence.groups),
+            Section::Groups if suspects => cadence.links.min(cadence.groups),
             Section::Groups => cadence.groups,
             // What they are about is not known yet; looking costs no request.
             Section::Backlogs if store.read(|snapshot| snapshot.backlogs.is_empty()) => cadence.groups.min(UNSTARTED),

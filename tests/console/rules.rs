@@ -264,20 +264,24 @@ async fn commands(bootstrap: &str) {
 
 pub(super) const AUTHORIZER: &str = "org.apache.kafka.metadata.authorizer.StandardAuthorizer";
 
+/// What makes our nodes ask who is who; whoever does not log in may do everything.
+pub(super) fn authorizes() -> Vec<(String, String)> {
+    let properties = [("authorizer.class.name", AUTHORIZER), ("super.users", "User:ANONYMOUS")];
+    properties.map(|(key, value)| (key.to_owned(), value.to_owned())).into()
+}
+
+/// Three nodes with such rules, at which nobody is refused.
+pub async fn ruled(folder: &Path) -> Cluster {
+    let racks = ["a", "b", "c"].map(str::to_owned);
+    let mut config = ClusterConfig::local(3, &racks, folder, 0);
+    config.overrides = authorizes();
+    Cluster::start(config).await.unwrap()
+}
+
 /// The same in a folder of its own.
 async fn authorizing() -> (Cluster, tempfile::TempDir) {
     let folder = tempfile::tempdir().unwrap();
     (ruled(folder.path()).await, folder)
-}
-
-/// Three nodes that ask who is who; whoever does not log in may do everything.
-pub async fn ruled(folder: &Path) -> Cluster {
-    let racks = ["a", "b", "c"].map(str::to_owned);
-    let mut config = ClusterConfig::local(3, &racks, folder, 0);
-    config.overrides = [("authorizer.class.name", AUTHORIZER), ("super.users", "User:ANONYMOUS")]
-        .map(|(key, value)| (key.to_owned(), value.to_owned()))
-        .into();
-    Cluster::start(config).await.unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -87,6 +87,8 @@ pub(super) async fn of_topics(pool: &Pool, topics: &[String], of: Of) -> Result<
             match read(peer.name(), result) {
                 Ok((topic, mut all)) => {
                     all.sort_by(|one, other| one.name.cmp(&other.name));
+                    // The list is made in the room of all that was told, which is not kept.
+                    all.shrink_to_fit();
                     configs.insert(topic, all);
                     answered = true;
                 }

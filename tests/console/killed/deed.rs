@@ -318,11 +318,7 @@ async fn ruled(folder: &Path) -> Cluster {
     let racks = ["a", "b", "c", "a"].map(str::to_owned);
     let mut config = ClusterConfig::local(4, &racks, folder, 0);
     volumes(&mut config, folder);
-    let properties = [
-        ("authorizer.class.name", rules::AUTHORIZER),
-        ("super.users", "User:ANONYMOUS"),
-    ];
-    config.overrides = properties.map(|(key, value)| (key.to_owned(), value.to_owned())).into();
+    config.overrides = rules::authorizes();
     Cluster::start(config).await.unwrap()
 }
 
