@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use unicode_width::UnicodeWidthStr;
 
 use crate::model::config::ConfigSource;
-use crate::model::row::broker::{BrokerState, ZoneRow};
+use crate::model::row::broker::{BrokerRow, BrokerState, ZoneRow};
 use crate::model::row::config::OverrideRow;
 use crate::model::row::partition::PartitionRow;
 use crate::model::row::topic::{self, TopicCell, TopicRow};
@@ -27,6 +27,8 @@ const NAME: u16 = 14;
 
 /// A column of the matrix: one broker, or the folded brokers of a zone.
 struct Slot {
+    /// Of the column.
+    id: String,
     title: String,
     group: String,
     brokers: Vec<BrokerId>,
@@ -78,48 +80,67 @@ pub fn list(rows: &Rows, snapshot: &Snapshot, marked: &BTreeSet<String>, heat: b
 }
 
 fn slots(rows: &Rows, marked: &BTreeSet<String>) -> Vec<Slot> {
-    let folds = rows.brokers.len() > WIDE_ABOVE;
+    let is_marked = |broker: &BrokerRow| marked.contains(&broker.id.to_string());
+    let is_odd = |broker: &BrokerRow| broker.state != BrokerState::Up;
+    let wide = rows.brokers.len() > WIDE_ABOVE;
+    // As long as nobody knows who is up, or when a zone is gone, those are folded too: columns that find no room say nothing.
+    let many = rows.brokers.iter().filter(|broker| is_odd(broker)).count() > WIDE_ABOVE;
+    let folds = |broker: &BrokerRow| wide && !is_marked(broker) && (many || !is_odd(broker));
     let mut slots = Vec::new();
     for zone in &rows.zones {
         let here = rows.brokers.iter().filter(|broker| broker.zone == zone.key);
-        let apart = |broker: &&crate::model::row::broker::BrokerRow| {
-            !folds || broker.state != BrokerState::Up || marked.contains(&broker.id.to_string())
-        };
-        let (apart, folded): (Vec<_>, Vec<_>) = here.partition(apart);
+        let (folded, apart): (Vec<_>, Vec<_>) = here.partition(|broker| folds(broker));
         for broker in apart {
-            let glyph = if broker.state == BrokerState::Up { "" } else { "✖" };
             slots.push(Slot {
-                title: format!("{glyph}{}", broker.id),
+                id: format!("broker_{}", broker.id),
+                title: match glyph(broker.state) {
+                    UP => broker.id.to_string(),
+                    odd => format!("{odd}{}", broker.id),
+                },
                 group: zone.key.clone(),
                 brokers: vec![broker.id],
             });
         }
-        if !folded.is_empty() {
-            let brokers: Vec<BrokerId> = folded.iter().map(|broker| broker.id).collect();
-            slots.push(Slot {
-                title: format!("{} ●", brokers.len()),
-                group: zone.key.clone(),
-                brokers,
-            });
+        for (suffix, state) in [("_down", DOWN), ("_unknown", UNKNOWN), ("", UP)] {
+            let of_state = folded.iter().filter(|broker| glyph(broker.state) == state);
+            let brokers: Vec<BrokerId> = of_state.map(|broker| broker.id).collect();
+            if !brokers.is_empty() {
+                slots.push(Slot {
+                    id: format!("zone_{}{suffix}", zone.key),
+                    title: format!("{} {state}", brokers.len()),
+                    group: zone.key.clone(),
+                    brokers,
+                });
+            }
         }
     }
     slots
 }
 
+const UP: &str = "●";
+const DOWN: &str = "✖";
+const UNKNOWN: &str = "?";
+
+fn glyph(state: BrokerState) -> &'static str {
+    match state {
+        BrokerState::Up => UP,
+        BrokerState::Unknown => UNKNOWN,
+        BrokerState::Unreachable | BrokerState::Fenced => DOWN,
+    }
+}
+
 /// A zone of one column is as wide as its name.
 fn slot_columns(slots: &[Slot]) -> Vec<Column> {
     let column = |slot: &Slot| {
-        let id = match slot.brokers.as_slice() {
-            [one] => format!("broker_{one}"),
-            _ => format!("zone_{}", slot.group),
-        };
         let alone = slots.iter().filter(|other| other.group == slot.group).count() == 1;
         let least = if alone {
             (slot.group.chars().count() as u16).min(12)
         } else {
             4
         };
-        Column::new(&id, &slot.title, 1).width(least, 12).group(&slot.group)
+        Column::new(&slot.id, &slot.title, 1)
+            .width(least, 12)
+            .group(&slot.group)
     };
     slots.iter().map(column).collect()
 }
@@ -471,5 +492,60 @@ fn configs(snapshot: &Snapshot, name: &str, now: Moment) -> Table {
             .problem()
             .unwrap_or_else(|| "nothing differs from the brokers' defaults".to_owned()),
         ..Table::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::check::fixture::now;
+    use crate::model::Observed;
+    use crate::model::broker::Broker;
+    use crate::model::cluster::Cluster;
+
+    #[test]
+    fn a_wide_cluster_has_few_columns_whoever_is_up() {
+        let brokers = (0..60).map(|id| Broker {
+            id,
+            host: "kafka".to_owned(),
+            port: 9092,
+            rack: Some(["a", "b", "c"][id as usize % 3].to_owned()),
+            fenced: false,
+        });
+        let cluster = Cluster {
+            brokers: brokers.collect(),
+            ..Cluster::default()
+        };
+        let snapshot = Snapshot {
+            cluster: Observed::fresh(cluster, now()),
+            ..Snapshot::default()
+        };
+        let mut rows = Rows::of(&snapshot, now());
+        let titles = |rows: &Rows, marked: &[&str]| -> Vec<String> {
+            let marked = marked.iter().map(|id| (*id).to_owned()).collect();
+            slots(rows, &marked).into_iter().map(|slot| slot.title).collect()
+        };
+        assert_eq!(titles(&rows, &[]), ["20 ?", "20 ?", "20 ?"], "nobody was asked yet");
+        let tell = |rows: &mut Rows, state: fn(BrokerId) -> BrokerState| {
+            for broker in &mut rows.brokers {
+                broker.state = state(broker.id);
+            }
+        };
+        tell(&mut rows, |_| BrokerState::Up);
+        assert_eq!(titles(&rows, &["7"]), ["20 ●", "7", "19 ●", "20 ●"]);
+        tell(&mut rows, |id| match id {
+            4 => BrokerState::Unreachable,
+            _ => BrokerState::Up,
+        });
+        assert_eq!(titles(&rows, &[]), ["20 ●", "✖4", "19 ●", "20 ●"]);
+        // A zone is gone, and one broker beside it.
+        tell(&mut rows, |id| match id % 3 == 0 || id == 4 {
+            true => BrokerState::Unreachable,
+            false => BrokerState::Up,
+        });
+        assert_eq!(titles(&rows, &["4"]), ["20 ✖", "✖4", "19 ●", "20 ●"]);
+        assert_eq!(titles(&rows, &[]), ["20 ✖", "1 ✖", "19 ●", "20 ●"]);
+        let ids: BTreeSet<String> = slots(&rows, &BTreeSet::new()).into_iter().map(|slot| slot.id).collect();
+        assert_eq!(ids.len(), 4);
     }
 }
