@@ -2,16 +2,17 @@
 
 use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use crate::model::ends::Ends;
 use crate::model::group::Group;
 use crate::model::history::{Basis, GroupPast, History, Series, Since, Standing, Trail, gauge};
 use crate::model::logdir::LogDir;
-use crate::model::offset::Span;
+use crate::model::offset::{Offsets, Span};
 use crate::model::pace::GroupLook;
-use crate::model::{Moment, Snapshot};
+use crate::model::topic::Topic;
+use crate::model::{BrokerId, Moment, Snapshot};
 
 /// One sample every five seconds: a series holds ten minutes.
 pub(super) const INTERVAL: Duration = Duration::from_secs(5);
@@ -19,39 +20,119 @@ pub(super) const INTERVAL: Duration = Duration::from_secs(5);
 /// So many rebalances of a group are remembered.
 const REBALANCES: usize = 100;
 
+/// What samples were taken from, so that what stands still is not worked out anew.
+#[derive(Debug, Default)]
+pub(super) struct Taken {
+    lags: Option<(Moment, Marks)>,
+    tick: Option<(Moment, Marks)>,
+}
+
+/// Tells one set of answers from another.
+#[derive(Debug, Clone, Default)]
+struct Marks {
+    topics: Option<Weak<Vec<Topic>>>,
+    groups: Option<Weak<Vec<Group>>>,
+    /// Of the leaders that answer.
+    offsets: Vec<(BrokerId, Weak<Offsets>)>,
+    /// That answer.
+    coordinators: Vec<BrokerId>,
+}
+
+impl Marks {
+    fn of(snapshot: &Snapshot) -> Self {
+        let fresh = snapshot.offsets.iter().filter(|(_, told)| told.is_fresh());
+        let coordinators = snapshot.coordinators.iter().filter(|(_, told)| told.is_fresh());
+        Self {
+            topics: snapshot.topics.value.as_ref().map(Arc::downgrade),
+            groups: snapshot.groups.value.as_ref().map(Arc::downgrade),
+            offsets: fresh
+                .filter_map(|(id, told)| Some((*id, Arc::downgrade(told.value.as_ref()?))))
+                .collect(),
+            coordinators: coordinators.map(|(id, _)| *id).collect(),
+        }
+    }
+
+    /// The same logs were told by the same leaders, with the same ends.
+    fn same_ends(&self, other: &Self) -> bool {
+        let mut both = self.offsets.iter().zip(&other.offsets);
+        same(&self.topics, &other.topics)
+            && self.offsets.len() == other.offsets.len()
+            && both.all(|((id, own), (other, theirs))| id == other && own.ptr_eq(theirs))
+    }
+
+    fn same_lags(&self, other: &Self) -> bool {
+        self.coordinators == other.coordinators && same(&self.groups, &other.groups) && self.same_ends(other)
+    }
+}
+
+fn same<T>(one: &Option<Weak<T>>, other: &Option<Weak<T>>) -> bool {
+    match (one, other) {
+        (Some(one), Some(other)) => one.ptr_eq(other),
+        (one, other) => one.is_none() && other.is_none(),
+    }
+}
+
 /// Adds what is known and fresh now, and forgets what is gone. Unknown adds nothing: a gap is not zero.
-pub(super) fn sample(history: &mut History, snapshot: &Snapshot, at: Moment) {
+pub(super) fn sample(history: &mut History, taken: &mut Taken, snapshot: &Snapshot, at: Moment) {
     history.began.get_or_insert(at);
-    let ends = Ends::fresh(snapshot);
-    if let Some(groups) = snapshot.groups.get() {
-        let known = |name: &String| groups.binary_search_by(|group| group.name.cmp(name)).is_ok();
-        Arc::make_mut(&mut history.group_lag).retain(|name, _| known(name));
-        Arc::make_mut(&mut history.group_read).retain(|name, _| known(name));
-        if !history.groups.keys().all(known) {
-            Arc::make_mut(&mut history.groups).retain(|name, _| known(name));
-        }
-        let told = |group: &&Group| {
-            let coordinator = group.coordinator.and_then(|id| snapshot.coordinators.get(&id));
-            coordinator.is_none_or(|told| told.is_fresh())
-        };
-        for group in groups.iter().filter(told) {
-            sample_group(history, group, &ends, at);
-        }
-    }
+    let marks = Marks::of(snapshot);
+    let before = taken.lags.as_ref().filter(|(_, before)| before.same_lags(&marks));
+    let before = before.map(|(before, _)| *before);
     let step = jiff::SignedDuration::from_millis(Trail::STEP * 1000 - 500);
-    if history
-        .trail
-        .latest()
-        .is_none_or(|latest| at.duration_since(latest) >= step)
-    {
-        let told = ends
-            .iter()
-            .map(|(topic, partition, told)| (topic, partition, told.span.end));
-        history.trail.push(at, told);
+    let latest = history.trail.latest();
+    let is_due = latest.is_none_or(|latest| at.duration_since(latest) >= step);
+    let ticked = taken.tick.as_ref();
+    let trail_stands = ticked.is_some_and(|(tick, before)| Some(*tick) == latest && before.same_ends(&marks));
+    let looks = before.is_none() || (is_due && !trail_stands);
+    let ends = if looks { Ends::fresh(snapshot) } else { Ends::default() };
+    match before {
+        Some(before) => {
+            go_on(Arc::make_mut(&mut history.group_lag), before, at);
+            go_on(Arc::make_mut(&mut history.group_read), before, at);
+        }
+        None => sample_groups(history, snapshot, &ends, at),
     }
+    if is_due {
+        match trail_stands {
+            true => history.trail.stand(at),
+            false => {
+                let told = ends.iter();
+                let told = told.map(|(topic, partition, told)| (topic, partition, told.span.end));
+                history.trail.push(at, told);
+            }
+        }
+        taken.tick = Some((at, marks.clone()));
+    }
+    taken.lags = Some((at, marks));
     sample_disks(history, snapshot, at);
     sample_traffic(history, snapshot);
     sample_gauges(history, snapshot, at);
+}
+
+/// Adds the last value again to what had one then.
+fn go_on(series: &mut BTreeMap<String, Series>, then: Moment, at: Moment) {
+    for series in series.values_mut() {
+        if let Some(last) = series.latest().filter(|last| last.at == then) {
+            series.push(at, last.value);
+        }
+    }
+}
+
+fn sample_groups(history: &mut History, snapshot: &Snapshot, ends: &Ends<'_>, at: Moment) {
+    let Some(groups) = snapshot.groups.get() else { return };
+    let known = |name: &String| groups.binary_search_by(|group| group.name.cmp(name)).is_ok();
+    Arc::make_mut(&mut history.group_lag).retain(|name, _| known(name));
+    Arc::make_mut(&mut history.group_read).retain(|name, _| known(name));
+    if !history.groups.keys().all(known) {
+        Arc::make_mut(&mut history.groups).retain(|name, _| known(name));
+    }
+    let told = |group: &&Group| {
+        let coordinator = group.coordinator.and_then(|id| snapshot.coordinators.get(&id));
+        coordinator.is_none_or(|told| told.is_fresh())
+    };
+    for group in groups.iter().filter(told) {
+        sample_group(history, group, ends, at);
+    }
 }
 
 fn sample_gauges(history: &mut History, snapshot: &Snapshot, at: Moment) {
@@ -263,7 +344,6 @@ mod tests {
     use super::*;
     use crate::model::Observed;
     use crate::model::group::{Commit, Group};
-    use crate::model::offset::{Offsets, Span};
 
     fn at(second: i64) -> Moment {
         Moment::from_second(1_800_000_000 + second).unwrap()
@@ -306,29 +386,64 @@ mod tests {
     #[test]
     fn lag_is_summed_and_never_negative() {
         let mut history = History::default();
-        sample(&mut history, &snapshot(), at(1));
+        sample(&mut history, &mut Taken::default(), &snapshot(), at(1));
         assert_eq!(history.group_lag["billing"].latest().unwrap().value, 10.0);
     }
 
     #[test]
     fn a_leader_that_does_not_answer_leaves_a_gap() {
         let mut history = History::default();
-        let mut snapshot = snapshot();
-        sample(&mut history, &snapshot, at(1));
+        let (mut taken, mut snapshot) = (Taken::default(), snapshot());
+        sample(&mut history, &mut taken, &snapshot, at(1));
         let offsets = snapshot.offsets.get_mut(&2).unwrap();
         offsets.fail(crate::model::Trouble::TimedOut, "gone", at(2));
-        sample(&mut history, &snapshot, at(6));
+        sample(&mut history, &mut taken, &snapshot, at(6));
         assert_eq!(history.group_lag["billing"].samples().len(), 1);
     }
 
     #[test]
     fn a_group_that_is_gone_is_forgotten() {
         let mut history = History::default();
-        let mut snapshot = snapshot();
-        sample(&mut history, &snapshot, at(1));
+        let (mut taken, mut snapshot) = (Taken::default(), snapshot());
+        sample(&mut history, &mut taken, &snapshot, at(1));
         snapshot.groups = Observed::fresh(Vec::new(), at(2));
-        sample(&mut history, &snapshot, at(6));
+        sample(&mut history, &mut taken, &snapshot, at(6));
         assert!(history.group_lag.is_empty());
+    }
+
+    #[test]
+    fn what_stands_still_is_sampled_as_if_it_were_looked_at() {
+        let mut snapshot = snapshot();
+        let (mut kept, mut anew) = (History::default(), History::default());
+        let mut taken = Taken::default();
+        let mut both = |snapshot: &Snapshot, second| {
+            sample(&mut kept, &mut taken, snapshot, at(second));
+            sample(&mut anew, &mut Taken::default(), snapshot, at(second));
+            assert_eq!(kept, anew, "{second}");
+        };
+        for second in [0, 5, 10, 15, 20] {
+            both(&snapshot, second);
+        }
+        // Between two ticks of the trail, and then it stands there.
+        let offsets = snapshot.offsets.get_mut(&1).unwrap();
+        let spans = &mut Arc::make_mut(offsets.value.as_mut().unwrap()).topics;
+        spans.get_mut("orders").unwrap().get_mut(0).unwrap().end = 150;
+        for second in [25, 30, 35, 40] {
+            both(&snapshot, second);
+        }
+        snapshot
+            .offsets
+            .get_mut(&2)
+            .unwrap()
+            .fail(crate::model::Trouble::TimedOut, "gone", at(41));
+        for second in [45, 50, 55, 60] {
+            both(&snapshot, second);
+        }
+        snapshot.groups = Observed::fresh(Vec::new(), at(61));
+        for second in [65, 70] {
+            both(&snapshot, second);
+        }
+        assert_eq!(kept.trail.written("orders", 0, 120).unwrap().latest, at(30));
     }
 
     /// Both partitions end so far, and the group has committed so much.

@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 
 use super::reel;
 use crate::model::event::Events;
-use crate::model::history::{self, Basis, Gauge, GroupPast, History};
+use crate::model::history::{self, Basis, Gauge, GroupPast, History, Trail};
 use crate::model::{BrokerId, Moment, Snapshot};
 
 /// A new segment after so long or so much, so that little is lost with a bad one.
@@ -42,8 +42,8 @@ const ASIDE: &str = "damaged";
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Sample {
     pub at: Moment,
-    /// The ends of logs, of leaders that answer.
-    pub ends: Vec<(String, i32, i64)>,
+    /// Its last tick is of this moment.
+    pub trail: Trail,
     /// Lag and the sum of committed offsets, of groups whose coordinator answers.
     pub groups: Vec<(String, i64, i64)>,
     /// Bytes in use.
@@ -114,6 +114,9 @@ struct Segment {
 struct Numbers {
     places: HashMap<String, HashMap<i32, usize>>,
     ends: Vec<i64>,
+    /// What was told last, and for each place 1 where it was among that.
+    trail: Option<Trail>,
+    seen: Vec<u64>,
     groups: HashMap<String, usize>,
     /// Lag and committed.
     lags: Vec<(i64, i64)>,
@@ -126,7 +129,6 @@ impl Sample {
         if history.trail.latest() != Some(at) {
             return None;
         }
-        let ends = history.trail.ends();
         let just = |series: &crate::model::history::Series| series.latest().filter(|last| last.at == at);
         let group = |(name, lag): (&String, &crate::model::history::Series)| {
             let read = just(history.group_read.get(name)?)?;
@@ -139,9 +141,7 @@ impl Sample {
         };
         Some(Self {
             at,
-            ends: ends
-                .map(|(topic, partition, end)| (topic.to_owned(), partition, end))
-                .collect(),
+            trail: history.trail.clone(),
             groups: history.group_lag.iter().filter_map(group).collect(),
             brokers: history.broker_bytes.iter().filter_map(bytes).collect(),
             gauges: history.gauges.iter().flat_map(last).collect(),
@@ -269,23 +269,14 @@ impl Numbers {
     /// For each place what its log grew and one more, 0 where nobody told; for each group its lag and one more, and what it
     /// read.
     fn encode(&mut self, sample: &Sample, head: &mut Head) -> Vec<u8> {
-        let mut grown = vec![0_u64; self.ends.len()];
-        for (topic, partition, end) in &sample.ends {
-            let known = self.places.get(topic).and_then(|places| places.get(partition)).copied();
-            // A log that is shorter than before is another log.
-            match known.filter(|place| self.ends[*place] <= *end) {
-                Some(place) => {
-                    grown[place] = (*end - self.ends[place]) as u64 + 1;
-                    self.ends[place] = *end;
-                }
-                None => {
-                    head.places.push((topic.clone(), *partition));
-                    let places = self.places.entry(topic.clone()).or_default();
-                    places.insert(*partition, self.ends.len());
-                    self.ends.push(*end);
-                    grown.push((*end).max(0) as u64 + 1);
-                }
-            }
+        let stands = self.trail.as_ref().is_some_and(|last| sample.trail.stands_with(last));
+        let grown = match stands {
+            true => self.seen.clone(),
+            false => self.grown(&sample.trail, head),
+        };
+        if !stands {
+            self.seen = grown.iter().map(|grown| u64::from(*grown > 0)).collect();
+            self.trail = Some(sample.trail.clone());
         }
         let mut lags = vec![None; self.lags.len()];
         for (name, lag, read) in &sample.groups {
@@ -316,6 +307,33 @@ impl Numbers {
             }
         }
         bytes
+    }
+
+    /// For each place what its log grew since it was told last, and one more; 0 where nobody told.
+    fn grown(&mut self, trail: &Trail, head: &mut Head) -> Vec<u64> {
+        let mut grown = vec![0_u64; self.ends.len()];
+        for (topic, partition, end) in trail.ends() {
+            let known = self
+                .places
+                .get(topic)
+                .and_then(|places| places.get(&partition))
+                .copied();
+            // A log that is shorter than before is another log.
+            match known.filter(|place| self.ends[*place] <= end) {
+                Some(place) => {
+                    grown[place] = (end - self.ends[place]) as u64 + 1;
+                    self.ends[place] = end;
+                }
+                None => {
+                    head.places.push((topic.to_owned(), partition));
+                    let places = self.places.entry(topic.to_owned()).or_default();
+                    places.insert(partition, self.ends.len());
+                    self.ends.push(end);
+                    grown.push(end.max(0) as u64 + 1);
+                }
+            }
+        }
+        grown
     }
 }
 
@@ -595,11 +613,13 @@ mod tests {
     /// Every partition grows at a pace of its own; group `g` is 100 behind and reads 10 a second.
     fn sample(second: i64, partitions: i32) -> Sample {
         let end = |partition: i32| 1_000_000 + second * (i64::from(partition) * 7 % 400);
+        let topics: Vec<String> = (0..partitions).map(|n| format!("topic-{:03}", n / 10)).collect();
+        let ends = topics.iter().zip(0..);
+        let mut trail = Trail::default();
+        trail.push(at(second), ends.map(|(topic, n)| (topic.as_str(), n % 10, end(n))));
         Sample {
             at: at(second),
-            ends: (0..partitions)
-                .map(|n| (format!("topic-{:03}", n / 10), n % 10, end(n)))
-                .collect(),
+            trail,
             groups: vec![("g".to_owned(), 100, 5000 + second * 10)],
             brokers: vec![(1, 1 << 30)],
             gauges: Vec::new(),
@@ -631,6 +651,24 @@ mod tests {
         assert_eq!((written.earliest, written.latest), (Some(at(1230)), at(1240)));
         let late = load(&ring.folder, at(1000), at(1310)).history;
         assert_eq!(late.trail.oldest(), Some(at(1000)));
+    }
+
+    #[test]
+    fn a_standstill_is_recorded_as_what_it_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut ring = Ring::new(folder.path().to_owned());
+        let mut told = sample(0, 30);
+        for second in [0, 10, 20, 30] {
+            if second > 0 {
+                told.trail.stand(at(second));
+            }
+            told.at = at(second);
+            ring.write(&told).unwrap();
+        }
+        let history = load(folder.path(), at(0), at(30)).history;
+        assert!(history.trail.ends().eq(told.trail.ends()));
+        assert_eq!(history.trail.latest(), Some(at(30)));
+        assert_eq!(history.trail.rates(60).get("topic-001", 9), Some(0.0));
     }
 
     #[test]

@@ -117,6 +117,7 @@ pub(super) struct Inner {
     /// Advertised host names and their addresses.
     pub resolved: BTreeMap<String, Vec<IpAddr>>,
     pub surges: pace::Surges,
+    taken: history::Taken,
     /// So many there are.
     pub partitions: usize,
     /// What was told by many.
@@ -424,9 +425,10 @@ impl Store {
     pub fn sample(&self, at: Moment) {
         self.edit(|inner| {
             inner.names.forget_unused();
-            let snapshot = inner.merged();
+            inner.merged();
+            let snapshot = &mut inner.snapshot;
             let mut next = History::clone(&snapshot.history);
-            history::sample(&mut next, snapshot, at);
+            history::sample(&mut next, &mut inner.taken, snapshot, at);
             snapshot.history = Arc::new(next);
             Change::Age
         });

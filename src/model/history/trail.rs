@@ -148,57 +148,84 @@ impl Trail {
             })
     }
 
-    /// Adds one look at all logs that were told; one that is not newer than the last is ignored.
+    /// Adds one look at all logs that were told; one that is not newer than the last is ignored. What other trails share with this
+    /// one is copied only where a log has grown.
     pub fn push<'a>(&mut self, at: Moment, ends: impl Iterator<Item = (&'a str, i32, i64)>) {
         if self.latest().is_some_and(|latest| latest >= at) {
             return;
         }
-        let places = Arc::make_mut(&mut self.places);
-        let logs = Arc::make_mut(&mut self.logs);
-        let mut seen = vec![false; logs.len()];
+        let mut seen = vec![false; self.logs.len()];
         let mut grown = Vec::new();
+        let mut new = Vec::new();
         let mut told = 0;
+        // Whoever tells of many partitions tells those of a topic together.
+        let mut here = None;
         for (topic, partition, end) in ends {
             told += 1;
-            if !places.contains_key(topic) {
-                places.insert(topic.to_owned(), BTreeMap::new());
-            }
-            let Some(of_topic) = places.get_mut(topic) else {
-                continue;
+            let of_topic = match here {
+                Some((name, of_topic)) if name == topic => of_topic,
+                _ => self.places.get(topic),
             };
+            here = Some((topic, of_topic));
+            let place = of_topic.and_then(|of_topic| of_topic.get(&partition).copied());
             // A log that is shorter than before is another log: the topic was created anew.
-            let known = of_topic.get(&partition).copied();
-            match known.filter(|place| logs[*place as usize].end <= end) {
+            match place.filter(|place| self.logs[*place as usize].end <= end) {
                 Some(place) => {
-                    let log = &mut logs[place as usize];
-                    let more = u32::try_from(end - log.end).unwrap_or(u32::MAX);
+                    seen[place as usize] = true;
+                    let more = end - self.logs[place as usize].end;
                     if more > 0 {
                         grown.push((place, more));
                     }
-                    log.end = end;
-                    if let Some(seen) = seen.get_mut(place as usize) {
-                        *seen = true;
-                    }
                 }
-                None => {
-                    of_topic.insert(partition, logs.len() as u32);
-                    logs.push(Log { end, since: at });
-                }
+                None => new.push((topic, partition, end)),
             }
         }
-        if logs.len() > 2 * told + Self::SPARE && told > 0 {
+        if self.logs.len() + new.len() > 2 * told + Self::SPARE && told > 0 {
             // Mostly topics that are gone: begin anew rather than carry them along.
             *self = Self::default();
             return;
         }
-        let unseen = (0..)
-            .zip(seen)
-            .filter(|(_, seen)| !seen)
-            .map(|(place, _)| place)
-            .collect();
-        let growth = Growth::of(grown, logs.len());
+        let unseen = (0..).zip(seen).filter(|(_, seen)| !seen);
+        let unseen = unseen.map(|(place, _)| place).collect();
+        if !grown.is_empty() || !new.is_empty() {
+            let logs = Arc::make_mut(&mut self.logs);
+            grown.iter().for_each(|(place, more)| logs[*place as usize].end += more);
+        }
+        if !new.is_empty() {
+            let (places, logs) = (Arc::make_mut(&mut self.places), Arc::make_mut(&mut self.logs));
+            for (topic, partition, end) in new {
+                let of_topic = match places.get_mut(topic) {
+                    Some(of_topic) => of_topic,
+                    None => places.entry(topic.to_owned()).or_default(),
+                };
+                of_topic.insert(partition, logs.len() as u32);
+                logs.push(Log { end, since: at });
+            }
+        }
+        let grown = grown.into_iter();
+        let grown = grown.map(|(place, more)| (place, u32::try_from(more).unwrap_or(u32::MAX)));
+        let growth = Growth::of(grown.collect(), self.logs.len());
         self.ticks.push_back(Arc::new(Tick { at, growth, unseen }));
         self.thin(at);
+    }
+
+    /// Adds a look at which every log that the last look saw was seen to stand where it stood.
+    pub fn stand(&mut self, at: Moment) {
+        let Some(last) = self.ticks.back().filter(|last| last.at < at) else {
+            return;
+        };
+        let unseen = last.unseen.clone();
+        let growth = Growth::Sparse(Vec::new());
+        self.ticks.push_back(Arc::new(Tick { at, growth, unseen }));
+        self.thin(at);
+    }
+
+    /// Whether the last look of both saw the same logs, and at the same ends.
+    pub fn stands_with(&self, other: &Self) -> bool {
+        let both = self.ticks.back().zip(other.ticks.back());
+        both.is_some_and(|(own, theirs)| own.unseen == theirs.unseen)
+            && Arc::ptr_eq(&self.places, &other.places)
+            && Arc::ptr_eq(&self.logs, &other.logs)
     }
 
     /// Joins old ticks, and forgets older ones.
@@ -405,6 +432,25 @@ mod tests {
         trail.push(at(70), [("orders", 0, 5)].into_iter());
         let sampled = trail.written("orders", 0, 2).unwrap();
         assert_eq!((sampled.earliest, second(sampled.latest)), (None, 70));
+    }
+
+    #[test]
+    fn who_stands_shares_what_stood() {
+        let mut trail = steady(3, 60, 100);
+        trail.push(at(70), [("orders", 0, 6000), ("orders", 1, 6000)].into_iter());
+        let (before, mut told) = (trail.clone(), trail.clone());
+        trail.stand(at(80));
+        told.push(at(80), [("orders", 0, 6000), ("orders", 1, 6000)].into_iter());
+        assert_eq!(trail, told);
+        assert!(trail.stands_with(&before) && told.stands_with(&before));
+        assert_eq!(trail.rates(60).get("orders", 0), Some(100.0 * 40.0 / 60.0));
+        trail.stand(at(80));
+        assert_eq!(trail, told, "one moment is one look");
+        told.push(at(90), [("orders", 0, 6000)].into_iter());
+        assert!(!told.stands_with(&before), "another leader is silent");
+        trail.push(at(90), [("orders", 0, 6001), ("orders", 1, 6000)].into_iter());
+        assert!(!trail.stands_with(&before));
+        assert_eq!(before.ends().map(|(.., end)| end).collect::<Vec<_>>(), [6000, 6000]);
     }
 
     #[test]
