@@ -1,13 +1,15 @@
 //! The recording of whole snapshots: what screens showed, step by step, so that it can be looked at again.
 //!
 //! It lies beside the [`ring`](super::ring) in segments, each readable alone. A step is a snapshot without its secrets, packed
-//! by zstd against the step before, so that what has not changed takes nothing; the first of a segment is whole. Of the
-//! history only what is new is written; what the trail of log ends held before the first step is in the ring.
+//! by zstd against the step before; what is much and has not been told anew is [left out](part). The first of a segment is
+//! whole. Of the history only what is new is written; what the trail of log ends held before the first step is in the ring.
 //!
 //! A record: bytes of the frame (u32), moment (i64, ms), marks (u8: 1, a finding began or was over since the step before),
 //! little endian; then the frame, with a checksum. What a crash tore off is dropped.
 
-use std::collections::BTreeMap;
+mod part;
+
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
@@ -17,6 +19,7 @@ use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
+use self::part::{Part, Parts, Told};
 use crate::model::event::EventKind;
 use crate::model::history::{Gauge, History, Sample, Series, Trail};
 use crate::model::snapshot::Revision;
@@ -51,6 +54,12 @@ struct Step {
     gauges: BTreeMap<BrokerId, BTreeMap<Gauge, More>>,
     /// The last tick of the trail, where it is new.
     tick: Option<Tick>,
+    /// When it was, where the logs stand as the step before has told.
+    #[serde(default)]
+    stood: Option<Moment>,
+    /// What of the snapshot is as it was in the step before, and was left out.
+    #[serde(default)]
+    left_out: BTreeSet<Part>,
 }
 
 /// When, and where the log of each partition ended.
@@ -80,6 +89,8 @@ struct Segment {
     began: Moment,
     bytes: u64,
     before: Vec<u8>,
+    /// What the step before held.
+    told: Told,
     history: Arc<History>,
     finding: Option<Moment>,
 }
@@ -111,6 +122,7 @@ struct Here {
     /// The segment's bytes.
     bytes: Arc<Vec<u8>>,
     payload: Vec<u8>,
+    parts: Parts,
     history: History,
 }
 
@@ -178,6 +190,7 @@ impl Segment {
             began: at,
             bytes: 0,
             before: Vec::new(),
+            told: Told::default(),
             history: Arc::default(),
             finding: None,
         })
@@ -191,12 +204,18 @@ impl Segment {
             began: history.began,
             ..History::default()
         });
+        let (told, left_out) = self.told.leave_out(&mut clean);
+        let latest = history.trail.latest();
+        let is_new = latest.is_some() && latest != self.history.trail.latest();
+        let stands = history.trail.stands_with(&self.history.trail);
         let step = Step {
             lag: gained(&self.history.group_lag, &history.group_lag),
             read: gained(&self.history.group_read, &history.group_read),
             bytes: gained(&self.history.broker_bytes, &history.broker_bytes),
             gauges: gained_gauges(&self.history, history),
-            tick: tick(&self.history, history),
+            tick: (is_new && !stands).then(|| tick(&history.trail)).flatten(),
+            stood: latest.filter(|_| is_new && stands),
+            left_out,
             snapshot: clean,
         };
         let mut payload = Vec::with_capacity(self.before.len() + self.before.len() / 8);
@@ -220,7 +239,8 @@ impl Segment {
         record.extend(frame);
         self.file.write_all(&record)?;
         self.bytes += record.len() as u64;
-        (self.before, self.history, self.finding) = (payload, Arc::clone(history), finding);
+        payload.shrink_to_fit();
+        (self.before, self.told, self.history, self.finding) = (payload, told, Arc::clone(history), finding);
         Ok(())
     }
 }
@@ -261,17 +281,10 @@ fn gained_gauges(before: &History, now: &History) -> BTreeMap<BrokerId, BTreeMap
     now.gauges.iter().map(of).collect()
 }
 
-/// The last tick of the trail, unless the step before told it.
-fn tick(before: &History, now: &History) -> Option<Tick> {
-    let latest = now
-        .trail
-        .latest()
-        .filter(|latest| before.trail.latest() != Some(*latest))?;
-    let ends = now.trail.ends();
-    Some((
-        latest,
-        ends.map(|(topic, part, end)| (topic.to_owned(), part, end)).collect(),
-    ))
+fn tick(trail: &Trail) -> Option<Tick> {
+    let ends = trail.ends();
+    let ends = ends.map(|(topic, part, end)| (topic.to_owned(), part, end));
+    Some((trail.latest()?, ends.collect()))
 }
 
 /// The ring knows moments as exactly as that.
@@ -351,7 +364,7 @@ impl Player {
             let told = unpack(&here.bytes[from..to], &here.payload)?;
             let step: Step = ciborium::from_reader(told.as_slice()).map_err(io::Error::other)?;
             here.payload = told;
-            snapshot = Some(take_in(&mut here.history, step));
+            snapshot = Some(take_in(&mut here.history, &mut here.parts, step));
             at = to;
         }
         here.step = step;
@@ -373,14 +386,16 @@ impl Player {
             step: 0,
             bytes: Arc::new(bytes),
             payload: Vec::new(),
+            parts: Parts::default(),
             history,
         })
     }
 }
 
-/// What a step says, with the history that leads to it.
-fn take_in(history: &mut History, step: Step) -> Snapshot {
+/// What a step says, with the history and the parts that lead to it.
+fn take_in(history: &mut History, parts: &mut Parts, step: Step) -> Snapshot {
     let mut snapshot = step.snapshot;
+    parts.put_back(&mut snapshot, &step.left_out);
     gain(Arc::make_mut(&mut history.group_lag), step.lag);
     gain(Arc::make_mut(&mut history.group_read), step.read);
     gain(Arc::make_mut(&mut history.broker_bytes), step.bytes);
@@ -400,6 +415,9 @@ fn take_in(history: &mut History, step: Step) -> Snapshot {
             .iter()
             .map(|(topic, partition, end)| (topic.as_str(), *partition, *end));
         history.trail.push(at, told);
+    }
+    if let Some(at) = step.stood {
+        history.trail.stand(at);
     }
     snapshot.history = Arc::new(history.clone());
     snapshot
