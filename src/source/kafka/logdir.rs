@@ -20,11 +20,14 @@ pub(super) async fn logdirs(pool: &Pool, peer: &Peer) -> Result<Vec<LogDir>, Err
     Ok(dirs)
 }
 
-fn logdir(result: DescribeLogDirsResult) -> LogDir {
+fn logdir(mut result: DescribeLogDirsResult) -> LogDir {
+    // Thousands of replicas are in order once their topics are: a name is compared for each topic, and not for each replica.
+    result.topics.sort_by(|one, other| one.name.cmp(&other.name));
     let mut replicas: Vec<_> = result
         .topics
         .into_iter()
-        .flat_map(|topic| {
+        .flat_map(|mut topic| {
+            topic.partitions.sort_by_key(|partition| partition.partition_index);
             let name = Name::from(topic.name.as_str());
             topic.partitions.into_iter().map(move |partition| Replica {
                 topic: name.clone(),

@@ -75,6 +75,8 @@ pub(super) struct Peer {
     in_flight: Arc<()>,
     /// How many connections were made to it.
     connections: AtomicU64,
+    /// The mark of what it said of itself last, and its release.
+    pub(super) said: Mutex<Option<(u64, Option<String>)>>,
 }
 
 #[derive(Debug)]
@@ -199,7 +201,23 @@ impl Pool {
         answer.decode().map_err(|error| peer.error(error, &api_name(R::KEY)))
     }
 
-    /// The same, with the answer as it came.
+    /// Like [`Pool::ask`], with the mark of the answer; `None` where it is the one that was marked so before, which is not taken apart.
+    pub async fn ask_unless<R: Request>(
+        &self,
+        peer: &Peer,
+        known: Option<u64>,
+        build: impl FnOnce(i16) -> R,
+    ) -> Result<Option<(u64, R::Response)>, Error> {
+        let answer = self.answer_at(peer, R::VERSIONS, self.deadlines.call, build).await?;
+        let mark = answer.mark();
+        if Some(mark) == known {
+            return Ok(None);
+        }
+        let response = answer.decode().map_err(|error| peer.error(error, &api_name(R::KEY)))?;
+        Ok(Some((mark, response)))
+    }
+
+    /// Like [`Pool::ask_at`], with the answer as it came.
     async fn answer_at<R: Request>(
         &self,
         peer: &Peer,
@@ -247,6 +265,12 @@ impl Pool {
         common::<R>(&client, R::VERSIONS).map_err(|error| peer.error(error, &what))
     }
 
+    /// Has a connection to this peer, so that the next request does not wait for one.
+    pub async fn warm(&self, peer: &Peer) -> Result<(), Error> {
+        self.connected(peer, self.deadlines.call, "ApiVersions").await?;
+        Ok(())
+    }
+
     /// What the peer advertised when the connection to it was made.
     pub async fn versions(&self, peer: &Peer) -> Result<ApiVersionsResponse, Error> {
         let client = self.connected(peer, self.deadlines.call, "ApiVersions").await?;
@@ -290,18 +314,7 @@ impl Pool {
     {
         let (peers, stagger) = self.candidates(R::KEY);
         let build = &build;
-        let attempt = |peer: Arc<Peer>| {
-            async move {
-                let answer = self.answer_at(&peer, R::VERSIONS, self.deadlines.call, build).await?;
-                let mark = answer.mark();
-                if Some(mark) == known {
-                    return Ok(None);
-                }
-                let response = answer.decode().map_err(|error| peer.error(error, &api_name(R::KEY)))?;
-                Ok(Some((mark, response)))
-            }
-            .boxed()
-        };
+        let attempt = |peer: Arc<Peer>| async move { self.ask_unless(&peer, known, build).await }.boxed();
         hedged(peers, stagger, attempt).await
     }
 
@@ -402,6 +415,7 @@ impl Peer {
             suspect: AtomicBool::new(false),
             in_flight: Arc::new(()),
             connections: AtomicU64::new(0),
+            said: Mutex::default(),
         }
     }
 
