@@ -79,7 +79,10 @@ async fn run(seed: u64, plant: Option<Plant>) -> (String, bool) {
         .prefix("azimuth-oracle-")
         .tempdir_in(within)
         .unwrap();
-    let config = config(folder.path());
+    // Errors name files, and are told over the links: names are the same in every run.
+    std::env::set_current_dir(folder.path()).unwrap();
+    let data = Path::new("data");
+    let config = config(data);
     let disk = config.disk.clone();
     let mut cluster = Cluster::start(config).await.unwrap();
     let desk = Desk::new(cluster.addresses(), world.chance(), plant);
@@ -99,7 +102,7 @@ async fn run(seed: u64, plant: Option<Plant>) -> (String, bool) {
     }
     if plant == Some(Plant::NeverSync) {
         for id in ids() {
-            disk.lie(&trouble::folder(folder.path(), id));
+            disk.lie(&trouble::folder(data, id));
         }
     }
     for group in member::GROUPS {
@@ -108,7 +111,7 @@ async fn run(seed: u64, plant: Option<Plant>) -> (String, bool) {
         }
     }
     let trouble = Trouble::new(&mut cluster, &desk, &disk, world.chance(), plant);
-    let wrong = trouble.happen(folder.path()).await;
+    let wrong = trouble.happen(data).await;
     // Members only die while others do; clients end what they have begun.
     desk.end_all();
     let settled = tokio::time::timeout(WELL, async {
@@ -137,7 +140,7 @@ async fn run(seed: u64, plant: Option<Plant>) -> (String, bool) {
         observe(&desk, &mut observed).await;
     }
     cluster.shutdown().await;
-    replicas(folder.path(), &mut observed);
+    replicas(data, &mut observed);
     let promises = desk.promises.lock().clone();
     let mut findings = match settled {
         true => judge::judge(&promises, &observed),
