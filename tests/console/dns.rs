@@ -8,6 +8,7 @@ use azimuth_broker::cluster::{Cluster, ClusterConfig};
 use serde_json::{Value, json};
 
 use super::PATIENCE;
+use super::captured;
 use super::operations::{Desk, LOOK, Ran, volumes};
 
 /// Blue, green, the zone that leads to them, and a home with contexts for both.
@@ -126,10 +127,26 @@ impl Rig {
         assert_eq!(ran.status, -1, "not killed at {at}:\n{}\n{}", ran.stdout, ran.stderr);
     }
 
+    async fn latest(&self) -> String {
+        let runs = self.desk.json("runbook list --runs").await;
+        runs["items"][0]["run"].as_str().unwrap().to_owned()
+    }
+
+    /// What became of the latest run, as the page of the guide shows it.
+    async fn shown(&self, page: &str) {
+        let line = format!("runbook show --run {}", self.latest().await);
+        let ran = self.desk.run(&line).await.ends(0);
+        captured::keep(
+            &format!("tasks/{page}.md"),
+            "run",
+            &format!("azimuth {line}"),
+            &ran.stdout,
+        );
+    }
+
     /// The latest run goes on and comes to its end.
     async fn resumes(&self, answers: &str) {
-        let runs = self.desk.json("runbook list --runs").await;
-        let id = runs["items"][0]["run"].as_str().unwrap().to_owned();
+        let id = self.latest().await;
         let resume = format!("runbook resume {id} {answers} --yes");
         self.desk.run(&resume).await.ends(0).says("finished");
     }
@@ -331,7 +348,13 @@ async fn what_green_lacks_is_a_runbook_and_the_shipped_one_moves_clients_even_wh
     rig.has(100, 0).await;
     rig.ran(&run.replace("agreed=yes", "agreed=no")).await.ends(5);
     rig.has(100, 0).await;
-    rig.ran(&run).await.ends(0).says("finished");
+    let ran = rig.ran(&run).await.ends(0).says("finished");
+    captured::keep(
+        "tasks/blue-green.md",
+        "run",
+        &format!("azimuth runbook run {run}"),
+        &ran.both(),
+    );
     rig.has(0, 100).await;
     rig.end().await;
 }
@@ -352,7 +375,13 @@ async fn the_runbooks_of_mirrors_and_of_a_restack_go_on_where_they_stopped_or_we
     rig.ran(backup).await.ends(1).says("stopped at differ").says("kept");
     rig.resumes("--answer differ=yes").await;
     let wanted = format!("{backup} --answer differ=yes");
-    rig.ran(&wanted).await.ends(0).says("finished");
+    let ran = rig.ran(&wanted).await.ends(0).says("finished");
+    captured::keep(
+        "tasks/mirror-backup.md",
+        "run",
+        &format!("azimuth runbook run {wanted}"),
+        &ran.both(),
+    );
 
     let failover = format!(
         "standby-failover --set active=green --set record={} --set weights=blue=20,green=100 --set probe-topic=probe \
@@ -365,6 +394,7 @@ async fn the_runbooks_of_mirrors_and_of_a_restack_go_on_where_they_stopped_or_we
     let before = rig.batches().len();
     rig.killed(&failover, 17).await;
     rig.resumes("--answer started=yes").await;
+    rig.shown("standby-failover").await;
     rig.has(20, 100).await;
     assert_eq!(rig.batches().len(), before + 1, "switched once: {:#?}", rig.batches());
 
@@ -385,6 +415,7 @@ async fn the_runbooks_of_mirrors_and_of_a_restack_go_on_where_they_stopped_or_we
     // Before the question was answered.
     rig.killed(&restack, 9).await;
     rig.resumes("--answer agreed=yes").await;
+    rig.shown("all-active-restack").await;
     rig.has(20, 100).await;
     assert_eq!(
         rig.batches().len(),

@@ -10,6 +10,8 @@ mod aged;
 #[cfg(test)]
 mod by_hand;
 #[cfg(test)]
+mod captured;
+#[cfg(test)]
 mod checks;
 #[cfg(test)]
 mod cluster;

@@ -8,6 +8,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::process::{Child, Command};
 
 use super::PATIENCE;
+use super::captured;
 use super::operations::{Desk, Ran, ours};
 
 /// As anna, in the context that may be changed, with a variable of its environment.
@@ -277,8 +278,15 @@ impl Demo {
 
 impl Demo {
     /// The shipped runbook, straight.
-    async fn straight(&self, line: &str) {
-        self.run(&format!("runbook run {line}")).await.ends(0).says("finished");
+    async fn straight(&self, line: &str) -> Ran {
+        self.run(&format!("runbook run {line}")).await.ends(0).says("finished")
+    }
+
+    /// The same, as its page of the guide shows it.
+    async fn shown(&self, line: &str) {
+        let ran = self.straight(line).await;
+        let page = format!("tasks/{}.md", line.split(' ').next().unwrap());
+        captured::keep(&page, "run", &format!("azimuth runbook run {line}"), &ran.both());
     }
 
     /// Its process is killed at this point, and another one goes on with it.
@@ -358,7 +366,7 @@ async fn the_runbook_of_a_failed_zone_works_in_the_demo() {
     assert_eq!(operations["items"].as_array().unwrap().len(), 5, "{operations:#}");
 
     demo.control("stop", &[2, 5]).await;
-    demo.straight(&format!("{run} --answer back=yes")).await;
+    demo.shown(&format!("{run} --answer back=yes")).await;
     demo.end().await;
 }
 
@@ -376,7 +384,7 @@ async fn the_runbooks_of_disks_snapshots_and_upgrades_work_in_the_demo() {
         2,
         "set once, taken back once"
     );
-    demo.straight(disk).await;
+    demo.shown(disk).await;
     let grow = "disk-filling --set broker=4 --set patience=3m --answer remedy=grow --answer size=2";
     demo.straight(grow).await;
     assert_eq!(demo.operations("1→2 GiB").await, 1);
@@ -384,13 +392,13 @@ async fn the_runbooks_of_disks_snapshots_and_upgrades_work_in_the_demo() {
     // Killed right after a snapshot was made: it is not made again.
     demo.killed("snapshot-backup --set brokers=3", 11).await;
     assert_eq!(demo.operations("snapshot vol-").await, 1);
-    demo.straight("snapshot-backup --set brokers=2").await;
+    demo.shown("snapshot-backup --set brokers=2").await;
 
     let roll = "rolling-upgrade --set soak=1s --set hold=1s --set patience=3m --set version=4.1 --answer ready=yes \
                 --answer finalize=yes";
     demo.killed(roll, 21).await;
     assert_eq!(demo.operations("6 brokers in 3 zones").await, 1);
-    demo.straight(roll).await;
+    demo.shown(roll).await;
 
     let socket = demo.socket();
     let azimuth = env!("CARGO_BIN_EXE_azimuth");
@@ -425,7 +433,7 @@ async fn the_runbooks_of_disks_snapshots_and_upgrades_work_in_the_demo() {
         .await
         .ends(0)
         .says("finished");
-    demo.straight(down).await;
+    demo.shown(down).await;
     let acts = std::fs::read_to_string(demo.desk.path("acts")).unwrap();
     assert_eq!(
         acts.split_whitespace().collect::<Vec<_>>(),
@@ -452,7 +460,7 @@ async fn the_runbooks_of_instances_and_volumes_work_in_the_demo() {
     // Killed right after the broker had moved: it does not move again.
     demo.killed(&run(&spare), 13).await;
     assert_eq!(demo.operations("broker 2 from").await, 1);
-    demo.straight(&run(&fleet.machines[1].id)).await;
+    demo.shown(&run(&fleet.machines[1].id)).await;
 
     for broker in [3, 4] {
         let volume = &fleet.machines[broker - 1].disks[1].id;
@@ -465,6 +473,6 @@ async fn the_runbooks_of_instances_and_volumes_work_in_the_demo() {
         2,
         "one for each broker"
     );
-    demo.straight(encrypt).await;
+    demo.shown(encrypt).await;
     demo.end().await;
 }
