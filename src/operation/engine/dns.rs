@@ -25,6 +25,10 @@ impl Engine {
         }
     }
 
+    #[cfg_attr(
+        not(feature = "aws"),
+        expect(unused_variables, reason = "without AWS there is none to ask")
+    )]
     async fn switch(&mut self, at: usize, switch: &Switch) -> Result<End, Error> {
         let aws = match &self.sources.aws {
             Ok(aws) => aws.clone(),

@@ -111,10 +111,6 @@ pub(super) async fn host(sources: &Sources, id: &str) -> Result<Box<swap::Host>,
 
 /// What EC2 says to each kind of call of such a plan. It looks at rights before it looks at states, which are others when the call is
 /// made, so that any other refusal than a denial says that the right is there.
-#[cfg_attr(
-    not(feature = "aws"),
-    expect(unused_variables, reason = "without AWS there is none to ask")
-)]
 pub(super) async fn swapped(
     sources: &Sources,
     wish: &swap::Wish,
