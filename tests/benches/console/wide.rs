@@ -321,7 +321,7 @@ fn ring(options: &Options, broker: &Path, report: &mut Report) -> Result<(), Fai
         .set("linger.ms", "20")
         .create()?;
     let topics = names(&producer)?;
-    let until = Instant::now() + PATIENCE * 2;
+    let until = Instant::now() + PATIENCE * 4;
     let mut sizes: Vec<u64> = Vec::new();
     while sizes.len() <= SAMPLES {
         if Instant::now() > until {
