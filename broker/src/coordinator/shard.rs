@@ -112,6 +112,8 @@ impl Shard {
                 self.write(writes).await;
             }
         }
+        // What was written last may have had consequences.
+        self.close();
     }
 
     async fn load(&self) {
@@ -266,6 +268,11 @@ impl Shard {
         let now = self.base.now();
         let mut groups = self.groups.lock();
         let (result, writes) = act(&mut groups, now);
+        if self.is_closed() {
+            // Nobody writes any more: whoever asked meanwhile is told so by what is dropped, and would wait for ever by what is kept.
+            groups.resign();
+            return result;
+        }
         // Queued under the lock, or two decisions could be written in the other order.
         self.queue.lock().extend(writes);
         drop(groups);

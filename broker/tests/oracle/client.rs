@@ -48,7 +48,6 @@ const FETCH_BYTES: i32 = 4 << 20;
 // Codes of the protocol.
 const NONE: i16 = 0;
 const DUPLICATE_SEQUENCE: i16 = 46;
-const STORAGE_ERROR: i16 = 56;
 /// What passes: leaders and coordinators that move, replicas that are missing, transactions that still end, and sequences that
 /// are out of order for a leader that does not know yet that it is none any more. Whoever waits for ever is found in the end.
 const PASSES: [i16; 19] = [2, 3, 5, 6, 7, 8, 9, 13, 14, 15, 16, 19, 20, 45, 51, 56, 72, 74, 75];
@@ -214,10 +213,12 @@ impl Desk {
     pub async fn is_in_sync(&self) -> bool {
         for addr in &self.addresses {
             let Some(client) = self.at(addr).await else {
+                tracing::info!("{addr} cannot be reached");
                 return false;
             };
             let request = MetadataRequest::default().with_topics(None);
             let Ok(answer) = client.call_capped(request, 9, ANSWER).await else {
+                tracing::info!("{addr} does not answer");
                 return false;
             };
             let all = || answer.topics.iter().flat_map(|topic| &topic.partitions);
@@ -309,9 +310,13 @@ impl Desk {
         let topic = TopicProduceData::default()
             .with_name(topic_name(place.0))
             .with_partition_data(vec![data]);
+        let acks = match self.plant {
+            Some(Plant::AcknowledgeEarly) => 1,
+            _ => -1,
+        };
         let request = ProduceRequest::default()
             .with_transactional_id(transactional.map(|id| TransactionalId(text(id))))
-            .with_acks(-1)
+            .with_acks(acks)
             .with_timeout_ms(2_000)
             .with_topic_data(vec![topic]);
         self.ask(Whom::Leader(place), request, PRODUCE_VERSION, |answer| {
@@ -321,7 +326,6 @@ impl Desk {
             }
             match partition.error_code {
                 NONE | DUPLICATE_SEQUENCE => Some(Ok(())),
-                STORAGE_ERROR if self.plant == Some(Plant::AcknowledgeFull) => Some(Ok(())),
                 code if PASSES.contains(&code) => None,
                 code => Some(Err(code)),
             }

@@ -15,15 +15,15 @@ const HEADER: usize = 61;
 pub enum Plant {
     /// A recovery that trusts a torn batch: it is made to look whole.
     TrustTorn,
-    /// A leader that acknowledges what did not fit on its disk: the client takes the refusal for that.
-    AcknowledgeFull,
+    /// A leader that acknowledges what its followers do not have yet: it is asked to.
+    AcknowledgeEarly,
     /// A controller and brokers that do not wait for the device: it says that it has synced, and has not.
     NeverSync,
 }
 
 pub const ALL: [(&str, Plant); 3] = [
     ("trust-torn", Plant::TrustTorn),
-    ("acknowledge-full", Plant::AcknowledgeFull),
+    ("acknowledge-early", Plant::AcknowledgeEarly),
     ("never-sync", Plant::NeverSync),
 ];
 

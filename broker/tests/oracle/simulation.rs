@@ -114,8 +114,10 @@ async fn run(seed: u64, plant: Option<Plant>) -> (String, bool) {
     let wrong = trouble.happen(data).await;
     // Members only die while others do; clients end what they have begun.
     desk.end_all();
+    let mut waits_for = "replicas to be in sync";
     let settled = tokio::time::timeout(WELL, async {
         settle(&desk).await;
+        waits_for = "members to own every partition";
         if tokio::time::timeout(OWNED, member::all_owned(&desk, &written()))
             .await
             .is_err()
@@ -126,12 +128,15 @@ async fn run(seed: u64, plant: Option<Plant>) -> (String, bool) {
             ));
         }
         desk.leave_all();
+        waits_for = "members to leave";
         while let Some(ended) = members.join_next().await {
             ended.expect("a member of its own");
         }
+        waits_for = "clients to end what they have begun";
         while let Some(ended) = clients.join_next().await {
             ended.expect("a client of its own");
         }
+        waits_for = "transactions to end";
         close(&desk).await;
     });
     let settled = settled.await.is_ok();
@@ -146,7 +151,7 @@ async fn run(seed: u64, plant: Option<Plant>) -> (String, bool) {
         true => judge::judge(&promises, &observed),
         false => vec![(
             "it does not get well",
-            format!("within {WELL:?}; {} clients wait", clients.len()),
+            format!("within {WELL:?} it waits for {waits_for}; {} clients", clients.len()),
         )],
     };
     if findings.is_empty() && plant.is_none() {

@@ -125,6 +125,8 @@ impl TransactionShard {
                 self.decide(|transactions, now_ms| ((), transactions.expire(now_ms)));
             }
         }
+        // What was written last may have had consequences.
+        self.close();
     }
 
     fn gathered(&self) -> Vec<Write> {
@@ -189,6 +191,11 @@ impl TransactionShard {
         let mut transactions = self.transactions.lock();
         let (result, writes) = act(&mut transactions, now_ms);
         let wakes = !writes.is_empty();
+        if self.is_closed() {
+            // Nobody writes any more: whoever asked meanwhile is told so by what is dropped, and would wait for ever by what is kept.
+            transactions.resign();
+            return result;
+        }
         // Queued under the lock, or two decisions could be written in the other order.
         self.queue.lock().extend(writes);
         drop(transactions);
