@@ -403,6 +403,7 @@ impl Store {
             }
             if inner.snapshot.history.began.is_none() {
                 inner.snapshot.history = Arc::new(recorded.history);
+                inner.taken = history::Taken::default();
                 // What coordinators have told meanwhile goes on from there.
                 for (id, groups) in &inner.groups {
                     let told = inner.snapshot.coordinators.get(id).and_then(|told| told.seen_at);
