@@ -24,7 +24,7 @@ use kafka_protocol::protocol::StrBytes;
 use rdkafka::producer::{FutureProducer, FutureRecord};
 use tempfile::TempDir;
 
-use super::{DEADLINE, MOVED, MOVED_BYTES, MOVED_RECORDS, PARTITIONS, PAYMENTS, TOPIC, members};
+use super::{DEADLINE, MOVED, MOVED_BYTES, PARTITIONS, PAYMENTS, TOPIC, members, moved_records};
 
 const PLAIN: &str = "org.apache.kafka.common.security.plain.PlainLoginModule required username=\"node\" \
     password=\"node-secret\" user_node=\"node-secret\";";
@@ -342,7 +342,7 @@ impl Home {
             .create()
             .expect("a producer");
         let value = "x".repeat(MOVED_BYTES);
-        let sends = (0..MOVED_RECORDS).map(|id| {
+        let sends = (0..moved_records()).map(|id| {
             let record = FutureRecord::to(MOVED).partition(0).payload(&value);
             let key = id.to_string();
             let producer = producer.clone();
