@@ -671,6 +671,17 @@ async fn aws_is_dark(secured: &Secured, properties: &str, healthy: &BTreeMap<&st
         );
         // It needs no right, but somebody who answers.
         assert_eq!(step("aws_identity")["status"], "unknown", "{word}");
+        if let Some((dark, asked)) = asked {
+            // Each command asks once, and once more where that may help.
+            let commands = seat.asked.load(Ordering::Relaxed);
+            let most = commands * if *dark == Dark::Denied { 1 } else { 2 };
+            for (action, count) in &*asked.lock().unwrap() {
+                assert!(
+                    *count <= most,
+                    "{word}: {action} was asked {count} times by {commands} commands"
+                );
+            }
+        }
         let word: &'static str = word;
         let header = match word {
             "denied" | "throttled" => format!("aws ▲ {word}"),
@@ -691,16 +702,6 @@ async fn aws_is_dark(secured: &Secured, properties: &str, healthy: &BTreeMap<&st
             });
         })
         .await;
-        let Some((dark, asked)) = asked else { return };
-        // Each command asks once, and once more where that may help.
-        let commands = seat.asked.load(Ordering::Relaxed);
-        let most = commands * if *dark == Dark::Denied { 1 } else { 2 };
-        for (action, count) in &*asked.lock().unwrap() {
-            assert!(
-                *count <= most,
-                "{word}: {action} was asked {count} times by {commands} commands"
-            );
-        }
     });
     futures::future::join_all(rounds).await;
 }
