@@ -106,10 +106,12 @@ impl Wrong {
     }
 
     pub async fn end(self, home: &mut Home, victim: NodeId) {
+        if self == Self::Fill {
+            // Whether it has ended by itself, is about to, or found room enough.
+            home.cluster.kill(victim).await;
+        }
         home.cluster.mend(Selection::All).await.expect("mended");
         if self == Self::Fill {
-            // Whether it has ended by itself or found room enough.
-            home.cluster.kill(victim).await;
             home.cluster.restart(victim).await.expect("starts again");
         }
     }
