@@ -1,5 +1,6 @@
 //! Engines of what is done to volumes, killed at every point: EC2 and the host are asked once, whoever dies meanwhile.
 
+use std::collections::BTreeSet;
 use std::time::Instant;
 
 use futures::future::join_all;
@@ -103,7 +104,8 @@ impl Walk<'_> {
             .replace("{made}", &self.made)
     }
 
-    /// How often EC2 and the host were asked for it so far.
+    /// How often EC2 and the host were asked for it so far. What is asked again with the same token is the same volume (EC2, "Ensuring
+    /// idempotency in Amazon EC2 API requests"): who died before the answer was in the journal has to ask again.
     fn asked(&self) -> Vec<usize> {
         let all = self.rig.demo.cloud().asked();
         let of = |(operation, word): &(&str, &str)| {
@@ -111,7 +113,12 @@ impl Walk<'_> {
             let own = all
                 .iter()
                 .filter(|one| one.operation == *operation && one.parameters["DryRun"] != "true");
-            own.filter(|one| one.parameters.to_string().contains(&word)).count()
+            let own = own.filter(|one| one.parameters.to_string().contains(&word));
+            let named = own.enumerate().map(|(at, one)| match &one.parameters["ClientToken"] {
+                Value::String(token) => token.clone(),
+                _ => at.to_string(),
+            });
+            named.collect::<BTreeSet<String>>().len()
         };
         self.deed.asks.iter().map(of).collect()
     }
