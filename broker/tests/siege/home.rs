@@ -220,6 +220,27 @@ impl Home {
         config
     }
 
+    /// The same, soon back at whoever answers.
+    pub fn alice_in_haste(&self) -> rdkafka::ClientConfig {
+        let mut config = self.alice();
+        config
+            // A frozen broker that is asked for metadata holds a client up for so long.
+            .set("socket.timeout.ms", "5000")
+            .set("reconnect.backoff.max.ms", "500")
+            .set("topic.metadata.refresh.interval.ms", "2000");
+        config
+    }
+
+    /// The same for one that writes.
+    pub fn writer_in_haste(&self) -> rdkafka::ClientConfig {
+        let mut config = self.alice_in_haste();
+        config
+            .set("request.timeout.ms", "3000")
+            .set("retry.backoff.ms", "50")
+            .set("retry.backoff.max.ms", "500");
+        config
+    }
+
     pub async fn partitions(&self, name: &str) -> Option<Vec<MetadataResponsePartition>> {
         topic(&self.client().await?, name).await
     }

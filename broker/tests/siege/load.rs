@@ -34,18 +34,11 @@ impl Load {
         let mut producers = JoinSet::new();
         for number in 0..PRODUCERS {
             let config = home
-                .alice()
+                .writer_in_haste()
                 .set("acks", "all")
                 .set("enable.idempotence", "true")
                 .set("linger.ms", "2")
                 .set("message.timeout.ms", "120000")
-                .set("request.timeout.ms", "3000")
-                // A frozen broker that is asked for metadata holds a client up for so long.
-                .set("socket.timeout.ms", "5000")
-                .set("retry.backoff.ms", "50")
-                .set("retry.backoff.max.ms", "500")
-                .set("reconnect.backoff.max.ms", "500")
-                .set("topic.metadata.refresh.interval.ms", "2000")
                 .clone();
             let (stop, acknowledged) = (Arc::clone(&stop), Arc::clone(&acknowledged));
             producers.spawn(async move {

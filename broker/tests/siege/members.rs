@@ -41,16 +41,13 @@ impl Members {
         let mut threads = Vec::new();
         for (group, protocol) in GROUPS {
             for _ in 0..MEMBERS {
-                let mut config = home.alice();
+                let mut config = home.alice_in_haste();
                 config
                     .set("group.id", group)
                     .set("group.protocol", protocol)
                     .set("enable.auto.commit", "false")
                     .set("enable.auto.offset.store", "false")
-                    .set("auto.offset.reset", "earliest")
-                    .set("socket.timeout.ms", "5000")
-                    .set("reconnect.backoff.max.ms", "500")
-                    .set("topic.metadata.refresh.interval.ms", "2000");
+                    .set("auto.offset.reset", "earliest");
                 if protocol == "classic" {
                     config
                         .set("session.timeout.ms", "6000")

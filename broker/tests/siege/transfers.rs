@@ -39,16 +39,10 @@ impl Transfers {
     pub fn start(home: &Home, random: &Random) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
         let config = |id: &&str| {
-            home.alice()
+            home.writer_in_haste()
                 .set("transactional.id", *id)
                 .set("transaction.timeout.ms", "20000")
                 .set("message.timeout.ms", "20000")
-                .set("request.timeout.ms", "3000")
-                .set("socket.timeout.ms", "5000")
-                .set("retry.backoff.ms", "50")
-                .set("retry.backoff.max.ms", "500")
-                .set("reconnect.backoff.max.ms", "500")
-                .set("topic.metadata.refresh.interval.ms", "2000")
                 .clone()
         };
         let configs: Vec<_> = IDS.iter().map(config).collect();
