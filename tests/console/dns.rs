@@ -133,15 +133,10 @@ impl Rig {
     }
 
     /// What became of the latest run, as the page of the guide shows it.
-    async fn shown(&self, page: &str) {
+    async fn shown(&self, runbook: &str) {
         let line = format!("runbook show --run {}", self.latest().await);
         let ran = self.desk.run(&line).await.ends(0);
-        captured::keep(
-            &format!("tasks/{page}.md"),
-            "run",
-            &format!("azimuth {line}"),
-            &ran.stdout,
-        );
+        captured::keep(runbook, &format!("azimuth {line}"), &ran.stdout);
     }
 
     /// The latest run goes on and comes to its end.
@@ -349,12 +344,7 @@ async fn what_green_lacks_is_a_runbook_and_the_shipped_one_moves_clients_even_wh
     rig.ran(&run.replace("agreed=yes", "agreed=no")).await.ends(5);
     rig.has(100, 0).await;
     let ran = rig.ran(&run).await.ends(0).says("finished");
-    captured::keep(
-        "tasks/blue-green.md",
-        "run",
-        &format!("azimuth runbook run {run}"),
-        &ran.both(),
-    );
+    captured::run(&run, &ran);
     rig.has(0, 100).await;
     rig.end().await;
 }
@@ -376,12 +366,7 @@ async fn the_runbooks_of_mirrors_and_of_a_restack_go_on_where_they_stopped_or_we
     rig.resumes("--answer differ=yes").await;
     let wanted = format!("{backup} --answer differ=yes");
     let ran = rig.ran(&wanted).await.ends(0).says("finished");
-    captured::keep(
-        "tasks/mirror-backup.md",
-        "run",
-        &format!("azimuth runbook run {wanted}"),
-        &ran.both(),
-    );
+    captured::run(&wanted, &ran);
 
     let failover = format!(
         "standby-failover --set active=green --set record={} --set weights=blue=20,green=100 --set probe-topic=probe \

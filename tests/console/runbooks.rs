@@ -284,9 +284,7 @@ impl Demo {
 
     /// The same, as its page of the guide shows it.
     async fn shown(&self, line: &str) {
-        let ran = self.straight(line).await;
-        let page = format!("tasks/{}.md", line.split(' ').next().unwrap());
-        captured::keep(&page, "run", &format!("azimuth runbook run {line}"), &ran.both());
+        captured::run(line, &self.straight(line).await);
     }
 
     /// Its process is killed at this point, and another one goes on with it.
