@@ -12,7 +12,7 @@ use crate::model::logdir::LogDir;
 use crate::model::offset::{Offsets, Span};
 use crate::model::pace::GroupLook;
 use crate::model::topic::Topic;
-use crate::model::{BrokerId, Moment, Snapshot};
+use crate::model::{BrokerId, Moment, Observed, Snapshot};
 
 /// One sample every five seconds: a series holds ten minutes.
 pub(super) const INTERVAL: Duration = Duration::from_secs(5);
@@ -27,37 +27,52 @@ pub(super) struct Taken {
     tick: Option<(Moment, Marks)>,
 }
 
+/// Leaders that told where logs end, and the answers that this was in; the answers are not kept.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Tellers(Vec<(BrokerId, Weak<Offsets>)>);
+
+impl Tellers {
+    /// Those whose section is one of these.
+    pub fn of(snapshot: &Snapshot, which: impl Fn(&Observed<Offsets>) -> bool) -> Self {
+        let told = snapshot.offsets.iter().filter(|(_, told)| which(told));
+        Self(
+            told.filter_map(|(id, told)| Some((*id, Arc::downgrade(told.value.as_ref()?))))
+                .collect(),
+        )
+    }
+
+    /// The same leaders, and no answer is new.
+    pub fn are(&self, others: &Self) -> bool {
+        let mut both = self.0.iter().zip(&others.0);
+        self.0.len() == others.0.len() && both.all(|((id, own), (other, theirs))| id == other && own.ptr_eq(theirs))
+    }
+}
+
 /// Tells one set of answers from another.
 #[derive(Debug, Clone, Default)]
 struct Marks {
     topics: Option<Weak<Vec<Topic>>>,
     groups: Option<Weak<Vec<Group>>>,
     /// Of the leaders that answer.
-    offsets: Vec<(BrokerId, Weak<Offsets>)>,
+    offsets: Tellers,
     /// That answer.
     coordinators: Vec<BrokerId>,
 }
 
 impl Marks {
     fn of(snapshot: &Snapshot) -> Self {
-        let fresh = snapshot.offsets.iter().filter(|(_, told)| told.is_fresh());
         let coordinators = snapshot.coordinators.iter().filter(|(_, told)| told.is_fresh());
         Self {
             topics: snapshot.topics.value.as_ref().map(Arc::downgrade),
             groups: snapshot.groups.value.as_ref().map(Arc::downgrade),
-            offsets: fresh
-                .filter_map(|(id, told)| Some((*id, Arc::downgrade(told.value.as_ref()?))))
-                .collect(),
+            offsets: Tellers::of(snapshot, Observed::is_fresh),
             coordinators: coordinators.map(|(id, _)| *id).collect(),
         }
     }
 
     /// The same logs were told by the same leaders, with the same ends.
     fn same_ends(&self, other: &Self) -> bool {
-        let mut both = self.offsets.iter().zip(&other.offsets);
-        same(&self.topics, &other.topics)
-            && self.offsets.len() == other.offsets.len()
-            && both.all(|((id, own), (other, theirs))| id == other && own.ptr_eq(theirs))
+        same(&self.topics, &other.topics) && self.offsets.are(&other.offsets)
     }
 
     fn same_lags(&self, other: &Self) -> bool {
@@ -342,7 +357,6 @@ fn stand(past: &mut GroupPast, group: &Group, at: Moment, end: impl Fn(&str, i32
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::Observed;
     use crate::model::group::{Commit, Group};
 
     fn at(second: i64) -> Moment {

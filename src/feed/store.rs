@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
 
+use super::history::Tellers;
 use super::rate::Rates;
 use super::ring::Recorded;
 use super::{event, history, pace};
@@ -16,7 +17,6 @@ use crate::model::group::Group;
 use crate::model::history::History;
 use crate::model::identity::Rules;
 use crate::model::name::{Name, Names};
-use crate::model::offset::Offsets;
 use crate::model::topic::Topic;
 use crate::model::{BrokerId, Health, Moment, Observed, Snapshot};
 use crate::source::Error;
@@ -63,7 +63,7 @@ struct WorkedOut {
     at: Instant,
     took: Duration,
     groups: Arc<Vec<Group>>,
-    offsets: Vec<(BrokerId, Arc<Offsets>)>,
+    offsets: Tellers,
     unread: UnreadBy,
 }
 
@@ -74,14 +74,11 @@ impl WorkedOut {
     fn of(snapshot: &Snapshot, groups: &Arc<Vec<Group>>) -> Self {
         let at = Instant::now();
         let unread = unread_by_leader(snapshot);
-        let told = snapshot.offsets.iter();
         Self {
             at,
             took: at.elapsed(),
             groups: Arc::clone(groups),
-            offsets: told
-                .filter_map(|(id, told)| Some((*id, Arc::clone(told.value.as_ref()?))))
-                .collect(),
+            offsets: Tellers::of(snapshot, |_| true),
             unread,
         }
     }
@@ -91,16 +88,7 @@ impl WorkedOut {
         if self.at.elapsed() < Duration::from_secs(1).max(self.took * Self::REST) {
             return true;
         }
-        let mut known = self.offsets.iter();
-        let told = snapshot.offsets.iter();
-        let mut told = told.filter_map(|(id, told)| Some((id, told.value.as_ref()?)));
-        Arc::ptr_eq(&self.groups, groups)
-            && told.all(|(id, told)| {
-                known
-                    .next()
-                    .is_some_and(|(was, known)| was == id && Arc::ptr_eq(known, told))
-            })
-            && known.next().is_none()
+        Arc::ptr_eq(&self.groups, groups) && self.offsets.are(&Tellers::of(snapshot, |_| true))
     }
 }
 
