@@ -8,6 +8,7 @@ mod keeper;
 mod loading;
 mod peer;
 mod shard;
+mod tenure;
 mod transactions;
 
 use std::sync::Arc;

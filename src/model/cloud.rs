@@ -43,9 +43,10 @@ pub struct Cloud {
     #[serde(default)]
     pub backings: BTreeMap<BrokerId, BTreeMap<String, Backing>>,
     pub cost: Cost,
-    /// By instance: its SSM agent. Asked for by plans that need it, so in no capture.
+    /// By instance that was asked about: its SSM agent; `None` where none ever registered. Asked for by plans that need it, so in no
+    /// capture.
     #[serde(skip)]
-    pub agents: Observed<BTreeMap<String, Agent>>,
+    pub agents: Observed<BTreeMap<String, Option<Agent>>>,
     /// As whom plans would be carried out. Of this process, so in no capture.
     #[serde(skip)]
     pub credentials: Observed<Credentials>,

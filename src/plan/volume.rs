@@ -25,6 +25,10 @@ pub use words::{lines, name};
 
 /// A file system takes this part of its volume at least; see `model::backing`.
 pub(super) const LEAST_SHARE: f64 = 0.93;
+/// One that takes this part of its volume has nothing left to take; only of others can that not be told from outside.
+const WHOLE_SHARE: f64 = 0.99;
+/// Of what a volume grows by, the part that its file system grows by at least: ext4 gives some to inodes.
+const LEAST_GROWTH: f64 = 0.9;
 const GIB: f64 = (1u64 << 30) as f64;
 
 /// What shall be done, and what had to be asked for it.
@@ -355,9 +359,12 @@ fn extending(snapshot: &Snapshot, wish: &Wish, volume: &str, context: &str, now:
         }
     };
     let extend = file_system(snapshot, wish, broker, path, volume, size_gib)?;
-    let seen = snapshot.logdirs.get(&broker).and_then(|dirs| dirs.get());
-    let total = seen.and_then(|dirs| dirs.iter().find(|dir| dir.path == path)?.total_bytes);
-    if total.is_some_and(|total| total >= extend.least_bytes) {
+    // What is run is harmless where nothing is left to do; a person is not sent to the host for that.
+    let share = match extend.run {
+        Some(_) => WHOLE_SHARE,
+        None => LEAST_SHARE,
+    };
+    if total(snapshot, broker, path).is_some_and(|total| total as f64 >= size_gib as f64 * GIB * share) {
         return Err(Error::Nothing(format!(
             "{path} of broker {broker} has all of {volume} already"
         )));
@@ -555,7 +562,19 @@ fn extend(snapshot: &Snapshot, wish: &Wish, change: &Change) -> Result<Option<Ex
     let Some((broker, path, 1)) = holder(snapshot, volume).filter(|_| to.size_gib > from.size_gib) else {
         return Ok(None);
     };
-    file_system(snapshot, wish, broker, path, volume, to.size_gib).map(Some)
+    let mut extend = file_system(snapshot, wish, broker, path, volume, to.size_gib)?;
+    if let Some(before) = total(snapshot, broker, path) {
+        // Less than the tolerance may be what is added.
+        let added = (to.size_gib - from.size_gib) as f64 * GIB * LEAST_GROWTH;
+        extend.least_bytes = extend.least_bytes.max(before + added as u64);
+    }
+    Ok(Some(extend))
+}
+
+/// The size of the file system of a log directory, in bytes, as its broker told.
+fn total(snapshot: &Snapshot, broker: BrokerId, path: &str) -> Option<u64> {
+    let dirs = snapshot.logdirs.get(&broker)?.get()?;
+    dirs.iter().find(|dir| dir.path == path)?.total_bytes
 }
 
 fn file_system(

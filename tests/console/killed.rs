@@ -388,11 +388,10 @@ pub(super) async fn orphaned(
     screen.plans(line).await;
     let started = Instant::now();
     let (id, engine) = loop {
-        assert!(
-            started.elapsed() < PATIENCE,
-            "neither stopped nor done:\n{}",
-            screen.text()
-        );
+        if started.elapsed() >= PATIENCE {
+            let all = desk.json("operation list").await;
+            panic!("{whom} at {at}: neither stopped nor done:\n{}\n{all:#}", screen.text());
+        }
         tokio::time::sleep(LOOK).await;
         let Some(id) = desk.latest().await.filter(|id| Some(id) != before.as_ref()) else {
             continue;

@@ -460,10 +460,12 @@ async fn the_runbooks_of_instances_and_volumes_work_in_the_demo() {
     assert_eq!(demo.operations("broker 2 from").await, 1);
     demo.shown(&run(&fleet.machines[1].id)).await;
 
-    for broker in [3, 4] {
+    let plain = async |broker: usize| {
         let volume = &fleet.machines[broker - 1].disks[1].id;
         demo.cloud(&format!(r#"{{"plain":"{volume}"}}"#)).await;
-    }
+    };
+    plain(3).await;
+    plain(4).await;
     let encrypt = "encrypt-volumes --set hold=1s --set patience=3m --answer left=yes";
     demo.killed(encrypt, 13).await;
     assert_eq!(
@@ -471,6 +473,7 @@ async fn the_runbooks_of_instances_and_volumes_work_in_the_demo() {
         2,
         "one for each broker"
     );
+    plain(5).await;
     demo.shown(encrypt).await;
     demo.end().await;
 }

@@ -48,6 +48,35 @@ impl Rig {
         }
     }
 
+    /// Two brokers restart. Once the first has been asked to, something comes of which an operation tells `word`: the other waits,
+    /// whoever looked on is told that it goes on without him, and when it has gone again the other restarts too. Both scripts are given
+    /// the instance of the other.
+    async fn held_up(&self, word: &str, comes: impl Fn(&str) -> Value, goes: impl Fn(&str) -> Value) {
+        let line = "restart plan --broker 2,3 --soak 1s --out roll.json";
+        self.desk.run(line).await.ends(0);
+        let before = self.sent().len();
+        let mut command = self.desk.command("anna", "restart apply roll.json --yes --context dev");
+        let apply = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let started = Instant::now();
+        while self.sent().len() == before {
+            assert!(started.elapsed() < PATIENCE, "nothing is sent");
+            tokio::time::sleep(LOOK).await;
+        }
+        let first = self.sent()[before].parameters["InstanceIds"][0].clone();
+        let other = instance(if first == json!(instance(2)) { 3 } else { 2 });
+        self.script(comes(&other));
+        let id = self.latest().await;
+        let waits = |operation: &Value| operation.to_string().contains(word);
+        self.desk.until(&id, "held up", waits).await;
+        let output = tokio::time::timeout(PATIENCE, apply.wait_with_output()).await;
+        assert_eq!(output.unwrap().unwrap().status.code(), Some(4), "it goes on detached");
+        assert_eq!(self.sent().len(), before + 1, "nothing is sent meanwhile");
+        self.script(goes(&other));
+        let finished = |operation: &Value| operation["state"] == "finished";
+        self.desk.until(&id, "finished", finished).await;
+        assert_eq!(self.sent().len(), before + 2);
+    }
+
     async fn latest(&self) -> String {
         let all = self.desk.json("operation list").await;
         all["items"][0]["operation"].as_str().unwrap().to_owned()
@@ -111,31 +140,52 @@ async fn an_agent_that_is_offline_refuses_and_holds_up_until_it_is_back() {
         .says("gate ssm-agent is not known to be open")
         .says("ssm:DescribeInstanceInformation");
 
-    // It goes away during a roll: the next broker waits for it.
+    // It goes away during a roll.
     rig.script(json!({ "recover": true }));
     rig.plan(2).await;
-    let line = "restart plan --broker 2,3 --soak 1s --out roll.json";
-    rig.desk.run(line).await.ends(0);
-    let mut command = rig.desk.command("anna", "restart apply roll.json --yes --context dev");
-    let apply = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    let started = Instant::now();
-    while rig.sent().is_empty() {
-        assert!(started.elapsed() < PATIENCE, "nothing is sent");
-        tokio::time::sleep(LOOK).await;
-    }
-    let first = rig.sent()[0].parameters["InstanceIds"][0].clone();
-    let other = if first == json!(instance(2)) { 3 } else { 2 };
-    rig.script(json!({ "offline": instance(other) }));
-    let id = rig.latest().await;
-    let waits = |operation: &Value| operation.to_string().contains("ssm-agent");
-    rig.desk.until(&id, "held up by the agent", waits).await;
-    assert_eq!(rig.sent().len(), 1, "nothing is sent to who does not listen");
-    let output = tokio::time::timeout(PATIENCE, apply.wait_with_output()).await;
-    assert_eq!(output.unwrap().unwrap().status.code(), Some(4), "it goes on detached");
-    rig.script(json!({ "online": instance(other) }));
-    let finished = |operation: &Value| operation["state"] == "finished";
-    rig.desk.until(&id, "finished", finished).await;
-    assert_eq!(rig.sent().len(), 2);
+    let goes = |other: &str| json!({ "offline": other });
+    rig.held_up("ssm-agent", goes, |other| json!({ "online": other })).await;
+    rig.demo.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn an_event_that_ec2_announces_refuses_and_holds_up_until_it_is_over() {
+    const WHEN: i64 = 4_000_000_000;
+    let event = |instance: &str, description: &str| {
+        json!({ "event": {
+        "instance": instance, "code": "system-reboot", "description": description, "not_before": WHEN,
+    } })
+    };
+    let rig = Rig::start().await;
+    rig.plan(2).await;
+    rig.script(event(&instance(4), "scheduled reboot"));
+    let refused = rig.desk.run("restart apply roll.json --yes").await.ends(4);
+    refused
+        .says("gate ec2 is closed")
+        .says(&format!("system-reboot announced for broker 4 ({})", instance(4)));
+    assert_eq!(rig.sent(), []);
+    rig.script(event(&instance(4), "[Completed] scheduled reboot"));
+    rig.plan(2).await;
+    let announced = |other: &str| event(other, "scheduled reboot");
+    let over = |other: &str| event(other, "[Completed] scheduled reboot");
+    rig.held_up("system-reboot announced", announced, over).await;
+    rig.demo.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn credentials_that_end_refuse_and_hold_up_until_there_are_new_ones() {
+    let rig = Rig::start().await;
+    rig.plan(2).await;
+    rig.script(json!({ "expire": true }));
+    let refused = rig.desk.run("restart apply roll.json --yes").await.ends(4);
+    refused
+        .says("the credentials for EC2 us-east-1 have expired")
+        .says("gate ssm-agent is not known to be open");
+    assert_eq!(rig.sent(), []);
+    rig.script(json!({ "recover": true }));
+    rig.plan(2).await;
+    let ended = |_: &str| json!({ "expire": true });
+    rig.held_up("have expired", ended, |_| json!({ "recover": true })).await;
     rig.demo.shutdown().await;
 }
 

@@ -5,17 +5,16 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
 use kafka_protocol::ResponseError;
-use parking_lot::Mutex;
-use tokio::sync::{Notify, oneshot};
+use tokio::sync::oneshot;
 
 use super::Base;
 use super::keeper::Kept;
 use super::loading::load;
+use super::tenure::{State, Tenure};
 use crate::group::{
     Beat, Beaten, Commit, Committer, ConsumerDescription, Description, Ended, Groups, InTransaction, JoinRequest,
     Joined, Kind, Leaver, Listing, Now, Outcome, SyncRequest, Synced, Write, is_not_written,
@@ -37,11 +36,15 @@ pub struct Shard {
     at: TopicPartition,
     epoch: Epoch,
     base: Arc<Base>,
-    groups: Mutex<Groups>,
-    queue: Mutex<Vec<Write>>,
-    wake: Notify,
-    loaded: AtomicBool,
-    closed: AtomicBool,
+    tenure: Tenure<Groups>,
+}
+
+impl State for Groups {
+    type Write = Write;
+
+    fn resign(&mut self) {
+        Groups::resign(self);
+    }
 }
 
 impl Kept for Shard {
@@ -50,14 +53,11 @@ impl Kept for Shard {
     }
 
     fn is_loaded(&self) -> bool {
-        self.loaded.load(Ordering::Acquire) && !self.is_closed()
+        self.tenure.is_loaded()
     }
 
     fn close(&self) {
-        self.closed.store(true, Ordering::Release);
-        self.groups.lock().resign();
-        self.queue.lock().clear();
-        self.wake.notify_one();
+        self.tenure.close();
     }
 
     fn work(self: Arc<Self>) -> impl Future<Output = ()> + Send + 'static {
@@ -70,41 +70,31 @@ impl Shard {
         Arc::new(Self {
             at,
             epoch,
-            groups: Mutex::new(Groups::new(base.setup.settings.clone())),
+            tenure: Tenure::of(Groups::new(base.setup.settings.clone())),
             base,
-            queue: Mutex::default(),
-            wake: Notify::new(),
-            loaded: AtomicBool::new(false),
-            closed: AtomicBool::new(false),
         })
-    }
-
-    fn is_closed(&self) -> bool {
-        self.closed.load(Ordering::Acquire)
     }
 
     pub(super) fn topics_changed(&self, image: &Image) {
         if self.is_loaded() {
-            let groups = self.groups.lock();
-            let writes = groups.forget_topics(|topic| image.topic_named(topic).is_some());
-            self.enqueue(writes);
+            self.decide(|groups, _| ((), groups.forget_topics(|topic| image.topic_named(topic).is_some())));
         }
     }
 
     /// Metadata changed; `moved`: topics came, went or got partitions.
     pub(super) fn see(&self, image: &Arc<Image>, moved: bool) {
-        self.groups.lock().see(image, moved);
+        self.tenure.state().see(image, moved);
     }
 
     /// Loads, then writes and keeps time until closed.
     async fn run(self: Arc<Self>) {
         self.load().await;
-        self.groups.lock().loaded(self.base.now());
-        self.loaded.store(true, Ordering::Release);
+        self.tenure.state().loaded(self.base.now());
+        self.tenure.begin();
         // Topics may have been deleted while nobody led the partition, or while it was read.
         let image = Arc::clone(&self.base.setup.image.borrow());
         self.topics_changed(&image);
-        while !self.is_closed() {
+        while !self.tenure.is_closed() {
             let writes = self.gathered();
             if writes.is_empty() {
                 self.rest().await;
@@ -122,7 +112,7 @@ impl Shard {
             replicas,
             self.at,
             self.epoch,
-            || self.is_closed(),
+            || self.tenure.is_closed(),
             |batch| self.replay(&batch),
         )
         .await;
@@ -130,7 +120,7 @@ impl Shard {
 
     fn replay(&self, batch: &Batch) {
         let now = self.base.now();
-        let mut groups = self.groups.lock();
+        let mut groups = self.tenure.state();
         let header = &batch.header;
         if let Some(marker) = Marker::of(batch) {
             groups.transaction_ended(Ended {
@@ -160,7 +150,7 @@ impl Shard {
     /// What is to be written next: at least one write if there is any, more up to a batch. What belongs to a transaction is
     /// written alone.
     fn gathered(&self) -> Vec<Write> {
-        let mut queue = self.queue.lock();
+        let mut queue = self.tenure.queue();
         if queue.first().is_some_and(|write| write.kind != Kind::Plain) {
             return queue.drain(..1).collect();
         }
@@ -181,21 +171,21 @@ impl Shard {
 
     async fn write(&self, writes: Vec<Write>) {
         let outcome = self.append(&writes).await;
-        let now = self.base.now();
-        let mut groups = self.groups.lock();
-        let mut more = Vec::new();
-        if outcome.is_err_and(is_not_written) {
-            // What was decided upon it later goes with it, the last first.
-            let later = self.built_on(&writes);
-            for write in writes.into_iter().chain(later).rev() {
-                more.extend(groups.written(write, outcome, now));
+        self.decide(|groups, now| {
+            let mut more = Vec::new();
+            if outcome.is_err_and(is_not_written) {
+                // What was decided upon it later goes with it, the last first.
+                let later = self.built_on(&writes);
+                for write in writes.into_iter().chain(later).rev() {
+                    more.extend(groups.written(write, outcome, now));
+                }
+            } else {
+                for write in writes {
+                    more.extend(groups.written(write, outcome, now));
+                }
             }
-        } else {
-            for write in writes {
-                more.extend(groups.written(write, outcome, now));
-            }
-        }
-        self.enqueue(more);
+            ((), more)
+        });
     }
 
     /// Takes out of the queue what builds on turns that could not be written. The groups are locked, so nothing follows.
@@ -206,7 +196,7 @@ impl Shard {
             .map(|write| write.group.as_str())
             .collect();
         let builds = |write: &mut Write| write.is_turn() && groups.contains(write.group.as_str());
-        self.queue.lock().extract_if(.., builds).collect()
+        self.tenure.queue().extract_if(.., builds).collect()
     }
 
     async fn append(&self, writes: &[Write]) -> Result<Offset, ResponseError> {
@@ -245,39 +235,20 @@ impl Shard {
     }
 
     async fn rest(&self) {
-        let deadline = self.groups.lock().next_deadline_ms().map(|at| self.base.instant(at));
+        let deadline = self.tenure.state().next_deadline_ms();
+        let deadline = deadline.map(|at| self.base.instant(at));
         let idle = tokio::time::Instant::now() + IDLE;
         tokio::select! {
-            () = self.wake.notified() => return,
+            () = self.tenure.woken() => return,
             () = tokio::time::sleep_until(deadline.map_or(idle, |deadline| deadline.min(idle))) => {}
         }
-        let now = self.base.now();
-        let writes = self.groups.lock().tick(now);
-        self.enqueue(writes);
+        self.decide(|groups, now| ((), groups.tick(now)));
     }
 
-    fn enqueue(&self, writes: Vec<Write>) {
-        if !writes.is_empty() {
-            self.queue.lock().extend(writes);
-            self.wake.notify_one();
-        }
-    }
-
-    /// Lets the groups decide and queues what they want written. Wakes the task, because deadlines may have come nearer.
+    /// Lets the groups decide and queues what they want written.
     fn decide<T>(&self, act: impl FnOnce(&mut Groups, Now) -> (T, Vec<Write>)) -> T {
         let now = self.base.now();
-        let mut groups = self.groups.lock();
-        let (result, writes) = act(&mut groups, now);
-        if self.is_closed() {
-            // Nobody writes any more: whoever asked meanwhile is told so by what is dropped, and would wait for ever by what is kept.
-            groups.resign();
-            return result;
-        }
-        // Queued under the lock, or two decisions could be written in the other order.
-        self.queue.lock().extend(writes);
-        drop(groups);
-        self.wake.notify_one();
-        result
+        self.tenure.decide(|groups| act(groups, now))
     }
 
     pub async fn join(&self, request: JoinRequest) -> Joined {
@@ -307,8 +278,8 @@ impl Shard {
         generation: i32,
     ) -> Result<(), ResponseError> {
         // A heartbeat only moves a deadline away, so the task need not wake.
-        self.groups
-            .lock()
+        self.tenure
+            .state()
             .heartbeat(group, id, instance, generation, self.base.now())
     }
 
@@ -326,7 +297,7 @@ impl Shard {
     /// # Errors
     /// The protocol's.
     pub fn may_fetch(&self, group: &str, member: (&str, i32)) -> Result<(), ResponseError> {
-        self.groups.lock().may_fetch(group, member)
+        self.tenure.state().may_fetch(group, member)
     }
 
     /// One outcome for each leaver.
@@ -388,7 +359,7 @@ impl Shard {
 
     /// Whether a transaction may still change an offset.
     pub fn is_unstable(&self, group: &str, topic: &str, partition: i32) -> bool {
-        self.groups.lock().is_unstable(group, topic, partition)
+        self.tenure.state().is_unstable(group, topic, partition)
     }
 
     /// The partition of the offsets topic that this is.
@@ -397,12 +368,12 @@ impl Shard {
     }
 
     pub fn accepts_metadata(&self, metadata: &str) -> bool {
-        self.groups.lock().accepts_metadata(metadata)
+        self.tenure.state().accepts_metadata(metadata)
     }
 
     /// Offset, leader epoch and metadata of one commit.
     pub fn offset(&self, group: &str, topic: &str, partition: i32) -> Option<(Offset, Epoch, String)> {
-        let groups = self.groups.lock();
+        let groups = self.tenure.state();
         groups
             .offset(group, topic, partition)
             .map(|c| (c.offset, c.leader_epoch, c.metadata.clone()))
@@ -410,8 +381,8 @@ impl Shard {
 
     /// Every topic and partition the group has committed, in order.
     pub fn committed(&self, group: &str) -> Vec<(String, i32)> {
-        self.groups
-            .lock()
+        self.tenure
+            .state()
             .offsets(group)
             .map(|(topic, partition, _)| (topic.to_owned(), partition))
             .collect()
@@ -444,15 +415,15 @@ impl Shard {
     }
 
     pub fn list(&self) -> Vec<Listing> {
-        self.groups.lock().list()
+        self.tenure.state().list()
     }
 
     pub fn describe_consumer(&self, group: &str) -> Option<ConsumerDescription> {
-        self.groups.lock().describe_consumer(group, self.base.now())
+        self.tenure.state().describe_consumer(group, self.base.now())
     }
 
     pub fn describe(&self, group: &str) -> Option<Description> {
-        self.groups.lock().describe(group)
+        self.tenure.state().describe(group)
     }
 }
 

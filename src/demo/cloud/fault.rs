@@ -33,10 +33,12 @@ pub struct Script {
     /// CloudWatch has no data for this metric, instance or volume from now on.
     pub gap: Option<String>,
     pub state: Option<StateScript>,
-    /// A scheduled event appears on an instance.
+    /// A scheduled event appears on an instance, or the same one is told anew: `[Completed] …`.
     pub event: Option<EventScript>,
     /// A volume is modified; optimizing takes minutes.
     pub modify: Option<ModifyScript>,
+    /// All modifications of the volume so far were more than a day ago: EC2 takes four again.
+    pub rested: Option<String>,
     /// The volume was made without encryption.
     pub plain: Option<String>,
     /// The SSM agent of an instance is not heard any more.
@@ -231,8 +233,13 @@ fn change_machines(script: &Script, state: &mut State, now: i64) -> Result<(), S
         let disk = state.fleet.disk_mut(volume);
         disk.ok_or_else(|| format!("there is no volume {volume}"))?.encrypted = false;
     }
+    if let Some(volume) = &script.rested {
+        state.history.retain(|(modified, _)| modified != volume);
+    }
     if let Some(event) = &script.event {
-        machine(state, &event.instance)?.events.push(event.clone());
+        let events = &mut machine(state, &event.instance)?.events;
+        events.retain(|known| (&known.code, known.not_before) != (&event.code, event.not_before));
+        events.push(event.clone());
     }
     if let Some(wanted) = &script.modify {
         let disks = state.fleet.machines.iter_mut().flat_map(|machine| &mut machine.disks);

@@ -229,8 +229,10 @@ impl Engine {
                 Err(stop) => return Ok(End::Stopped(stop)),
                 Ok(told) => told,
             };
+            // Run once in any case: from how large it is cannot be told for sure that nothing is left to do.
+            let was_run = extend.run.is_none() || self.past(at).ended.is_some();
             let note = match &told {
-                Ok(Some(bytes)) if *bytes >= extend.least_bytes => {
+                Ok(Some(bytes)) if was_run && *bytes >= extend.least_bytes => {
                     self.go_on()?;
                     let words = format!("{} of broker {} has {}", extend.path, extend.broker, size(Some(*bytes)));
                     return Ok(End::Done(words));

@@ -37,25 +37,34 @@ pub fn agents(snapshot: &Snapshot, hosts: &[(String, Option<&str>)]) -> Gate {
             format!("whether the SSM agents answer is not known: {why}"),
         );
     };
-    let silent = hosts.iter().filter_map(|(name, instance)| {
+    let (mut silent, mut unasked) = (Vec::new(), Vec::new());
+    for (name, instance) in hosts {
         let Some(instance) = instance else {
-            return Some(format!("{name}: its instance is not known"));
+            silent.push(format!("{name}: its instance is not known"));
+            continue;
         };
         match agents.get(*instance) {
-            None => Some(format!(
+            None => unasked.push(format!("{name} ({instance})")),
+            Some(None) => silent.push(format!(
                 "{name}: no SSM agent of {instance} ever registered (agent running? instance profile with AmazonSSMManagedInstanceCore?)"
             )),
-            Some(agent) if agent.ping != "Online" => {
+            Some(Some(agent)) if agent.ping != "Online" => {
                 let last = agent.last_ping_at.map(|at| format!(", last heard at {at}")).unwrap_or_default();
-                Some(format!("{name}: the SSM agent of {instance} is {}{last}", agent.ping))
+                silent.push(format!("{name}: the SSM agent of {instance} is {}{last}", agent.ping));
             }
-            Some(_) => None,
+            Some(Some(_)) => {}
         }
-    });
-    let silent: Vec<String> = silent.collect();
-    match silent.is_empty() {
+    }
+    if !silent.is_empty() {
+        return gate(Verdict::Fail, format!("offline: {}", few(&silent)));
+    }
+    match unasked.is_empty() {
         true => gate(Verdict::Pass, format!("{} online", plural(hosts.len(), "SSM agent"))),
-        false => gate(Verdict::Fail, format!("offline: {}", few(&silent))),
+        // EC2 did not tell now which instance it is.
+        false => gate(
+            Verdict::Unknown,
+            format!("whether the SSM agent answers was not asked of {}", few(&unasked)),
+        ),
     }
 }
 
@@ -126,7 +135,8 @@ mod tests {
             last_ping_at: Some(at(-600)),
             version: None,
         };
-        snapshot.cloud.agents = Observed::fresh(BTreeMap::from([("i-1".to_owned(), agent)]), at(0));
+        let agents = BTreeMap::from([("i-1".to_owned(), Some(agent)), ("i-2".to_owned(), None)]);
+        snapshot.cloud.agents = Observed::fresh(agents, at(0));
         snapshot.cloud.credentials = Observed::fresh(credentials, at(0));
         snapshot
     }
@@ -152,6 +162,14 @@ mod tests {
         let (absent, why) = verdict("Online", Some("i-2"));
         assert!(absent == Verdict::Fail && why.contains("ever registered"), "{why}");
         assert_eq!(verdict("Online", None).0, Verdict::Fail);
+        let (unasked, why) = verdict("Online", Some("i-3"));
+        assert_eq!(
+            (unasked, why.as_str()),
+            (
+                Verdict::Unknown,
+                "whether the SSM agent answers was not asked of broker 1 (i-3)"
+            )
+        );
         let mut denied = snapshot("Online", FOR_EVER);
         denied.cloud.agents = Observed::default();
         denied.cloud.agents.fail(Trouble::Denied, "the policy lacks it", at(0));

@@ -145,6 +145,10 @@ fn a_larger_volume_is_followed_by_a_larger_file_system_and_nothing_takes_it_back
     assert_eq!((extend.broker, extend.path.as_str()), (1, "/data"));
     assert_eq!(run.words, ["grow", "/data", "i-1"]);
     assert!(extend.least_bytes > 98 << 30, "{extend:?}");
+    // Less than the tolerance is told apart from nothing.
+    let little = planned(&well(), &modify(size(105)));
+    let (extend, _) = runs(&little).next().unwrap();
+    assert!((102 << 30..103 << 30).contains(&extend.least_bytes), "{extend:?}");
     assert!(plan.wants_name(), "a volume cannot shrink");
     let faster = Wanted {
         throughput_mib_per_second: Some(250),
@@ -181,6 +185,23 @@ fn without_a_driver_the_lines_are_told_and_waited_for() {
     assert!(
         super::plan(&well(), &asked, "dev", now()).is_err(),
         "whoever asks for a driver gets it or a reason"
+    );
+}
+
+#[test]
+fn where_nothing_seems_left_to_extend_a_driver_may_look_and_a_person_need_not() {
+    let extend = tried(Verb::Extend {
+        volume: "vol-1".to_owned(),
+    });
+    assert_eq!(planned(&well(), &extend).steps.len(), 1, "98 of 100 GiB");
+    let by_hand = Wish {
+        way: Err("none".to_owned()),
+        ..extend
+    };
+    let refused = super::plan(&well(), &by_hand, "dev", now()).unwrap_err();
+    assert_eq!(
+        refused.to_string(),
+        "nothing to do: /data of broker 1 has all of vol-1 already"
     );
 }
 

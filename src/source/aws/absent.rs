@@ -102,7 +102,7 @@ impl Aws {
         match *self {}
     }
 
-    pub async fn agents(&self, _instances: &[String]) -> Result<BTreeMap<String, Agent>, Error> {
+    pub async fn agents(&self, _instances: &[String]) -> Result<BTreeMap<String, Option<Agent>>, Error> {
         match *self {}
     }
 

@@ -252,11 +252,11 @@ impl Aws {
         connect::credentials(clients).await
     }
 
-    /// The SSM agents of these instances that ever registered, by instance id. DescribeInstanceInformation.
+    /// The SSM agents of these instances, by instance id; `None` where none ever registered. DescribeInstanceInformation.
     ///
     /// # Errors
     /// As for every call here.
-    pub async fn agents(&self, instances: &[String]) -> Result<BTreeMap<String, Agent>, Error> {
+    pub async fn agents(&self, instances: &[String]) -> Result<BTreeMap<String, Option<Agent>>, Error> {
         command::agents(self, instances).await
     }
 

@@ -5,17 +5,16 @@
 //! transactions and no others.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use kafka_protocol::ResponseError;
-use parking_lot::Mutex;
-use tokio::sync::{Notify, oneshot};
+use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use super::{Tasks, TransactionSetup, marker};
 use crate::coordinator::keeper::Kept;
 use crate::coordinator::loading::load;
+use crate::coordinator::tenure::{State, Tenure};
 use crate::id::{Epoch, TopicPartition};
 use crate::image::feature;
 use crate::record::BatchBuilder;
@@ -35,11 +34,15 @@ pub struct TransactionShard {
     epoch: Epoch,
     setup: Arc<TransactionSetup>,
     tasks: Tasks,
-    transactions: Mutex<Transactions>,
-    queue: Mutex<Vec<Write>>,
-    wake: Notify,
-    loaded: AtomicBool,
-    closed: AtomicBool,
+    tenure: Tenure<Transactions>,
+}
+
+impl State for Transactions {
+    type Write = Write;
+
+    fn resign(&mut self) {
+        Transactions::resign(self);
+    }
 }
 
 impl Kept for TransactionShard {
@@ -48,14 +51,11 @@ impl Kept for TransactionShard {
     }
 
     fn is_loaded(&self) -> bool {
-        self.loaded.load(Ordering::Acquire) && !self.is_closed()
+        self.tenure.is_loaded()
     }
 
     fn close(&self) {
-        self.closed.store(true, Ordering::Release);
-        self.transactions.lock().resign();
-        self.queue.lock().clear();
-        self.wake.notify_one();
+        self.tenure.close();
     }
 
     fn work(self: Arc<Self>) -> impl Future<Output = ()> + Send + 'static {
@@ -68,18 +68,10 @@ impl TransactionShard {
         Arc::new(Self {
             at,
             epoch,
-            transactions: Mutex::new(Transactions::new(setup.settings)),
+            tenure: Tenure::of(Transactions::new(setup.settings)),
             setup,
             tasks,
-            queue: Mutex::default(),
-            wake: Notify::new(),
-            loaded: AtomicBool::new(false),
-            closed: AtomicBool::new(false),
         })
-    }
-
-    fn is_closed(&self) -> bool {
-        self.closed.load(Ordering::Acquire)
     }
 
     /// Loads, finishes what the former leader decided, then writes and keeps time until closed.
@@ -88,7 +80,7 @@ impl TransactionShard {
             if batch.header.is_control() {
                 return;
             }
-            let mut transactions = self.transactions.lock();
+            let mut transactions = self.tenure.state();
             for record in batch.records(BATCH_LIMIT).into_iter().flatten().flatten() {
                 let Some(key) = &record.key else { continue };
                 if let Err(error) = transactions.load(key, record.value.as_deref()) {
@@ -97,21 +89,28 @@ impl TransactionShard {
                 }
             }
         };
-        load(&self.setup.replicas, self.at, self.epoch, || self.is_closed(), replay).await;
-        let unfinished = self.transactions.lock().unfinished();
+        load(
+            &self.setup.replicas,
+            self.at,
+            self.epoch,
+            || self.tenure.is_closed(),
+            replay,
+        )
+        .await;
+        let unfinished = self.tenure.state().unfinished();
         for markers in unfinished {
             self.send(markers);
         }
-        self.loaded.store(true, Ordering::Release);
+        self.tenure.begin();
         let mut abort_at = Instant::now() + self.setup.abort_interval;
         let mut expire_at = Instant::now() + self.setup.expire_interval;
-        while !self.is_closed() {
+        while !self.tenure.is_closed() {
             let writes = self.gathered();
             if !writes.is_empty() {
                 self.write(writes).await;
             } else {
                 tokio::select! {
-                    () = self.wake.notified() => {}
+                    () = self.tenure.woken() => {}
                     () = tokio::time::sleep_until(abort_at.min(expire_at)) => {}
                 }
             }
@@ -130,7 +129,7 @@ impl TransactionShard {
     }
 
     fn gathered(&self) -> Vec<Write> {
-        let mut queue = self.queue.lock();
+        let mut queue = self.tenure.queue();
         let count = queue.len().min(BATCH_WRITES);
         queue.drain(..count).collect()
     }
@@ -138,7 +137,7 @@ impl TransactionShard {
     async fn write(self: &Arc<Self>, writes: Vec<Write>) {
         let outcome = self.append(&writes).await;
         let markers: Vec<Markers> = {
-            let mut transactions = self.transactions.lock();
+            let mut transactions = self.tenure.state();
             let told = writes.into_iter().map(|write| transactions.written(write, outcome));
             told.flatten().collect()
         };
@@ -168,10 +167,10 @@ impl TransactionShard {
         let shard = Arc::clone(self);
         self.tasks.spawn(async move {
             let epoch = shard.epoch;
-            if !marker::write_all(&shard.setup, &markers, epoch, || shard.is_closed()).await {
+            if !marker::write_all(&shard.setup, &markers, epoch, || shard.tenure.is_closed()).await {
                 return;
             }
-            while !shard.is_closed() {
+            while !shard.tenure.is_closed() {
                 let (reply, answer) = oneshot::channel();
                 shard.decide(|transactions, now_ms| {
                     let write = transactions.complete(&markers, reply, now_ms);
@@ -188,21 +187,7 @@ impl TransactionShard {
     /// Lets the transactions decide and queues what they want written.
     fn decide<T>(&self, act: impl FnOnce(&mut Transactions, i64) -> (T, Vec<Write>)) -> T {
         let now_ms = self.setup.clock.now_ms();
-        let mut transactions = self.transactions.lock();
-        let (result, writes) = act(&mut transactions, now_ms);
-        let wakes = !writes.is_empty();
-        if self.is_closed() {
-            // Nobody writes any more: whoever asked meanwhile is told so by what is dropped, and would wait for ever by what is kept.
-            transactions.resign();
-            return result;
-        }
-        // Queued under the lock, or two decisions could be written in the other order.
-        self.queue.lock().extend(writes);
-        drop(transactions);
-        if wakes {
-            self.wake.notify_one();
-        }
-        result
+        self.tenure.decide(|transactions| act(transactions, now_ms))
     }
 
     /// Makes the asker the only producer of `id`.
@@ -230,7 +215,7 @@ impl TransactionShard {
 
     /// Whether partitions are part of a producer's transaction; one answer for each.
     pub fn verify(&self, id: &str, by: Producer, places: &[Place]) -> Vec<Result<(), ResponseError>> {
-        self.transactions.lock().verify(id, by, places)
+        self.tenure.state().verify(id, by, places)
     }
 
     /// Ends a producer's transaction; the answer is who it is from now on.
@@ -245,10 +230,10 @@ impl TransactionShard {
 
     /// All ids, in order.
     pub fn list(&self) -> Vec<Listing> {
-        self.transactions.lock().list(self.setup.clock.now_ms())
+        self.tenure.state().list(self.setup.clock.now_ms())
     }
 
     pub fn describe(&self, id: &str) -> Option<Transaction> {
-        self.transactions.lock().describe(id).cloned()
+        self.tenure.state().describe(id).cloned()
     }
 }

@@ -21,10 +21,10 @@ const VALUES: usize = 100;
 /// Agents a page, SSM's own limit.
 const PAGE: i32 = 50;
 
-pub(super) async fn agents(aws: &Aws, instances: &[String]) -> Result<BTreeMap<String, Agent>, Error> {
+pub(super) async fn agents(aws: &Aws, instances: &[String]) -> Result<BTreeMap<String, Option<Agent>>, Error> {
     const WHAT: &str = "DescribeInstanceInformation";
     let ssm = &aws.clients().await?.ssm;
-    let mut found = BTreeMap::new();
+    let mut found: BTreeMap<String, Option<Agent>> = instances.iter().map(|id| (id.clone(), None)).collect();
     for instances in instances.chunks(VALUES) {
         let these = InstanceInformationStringFilter::builder()
             .key("InstanceIds")
@@ -47,7 +47,7 @@ pub(super) async fn agents(aws: &Aws, instances: &[String]) -> Result<BTreeMap<S
                     last_ping_at: moment(told.last_ping_date_time()),
                     version: told.agent_version().map(ToOwned::to_owned),
                 };
-                found.insert(id.to_owned(), agent);
+                found.insert(id.to_owned(), Some(agent));
             }
         }
     }
