@@ -6,6 +6,7 @@ use serde::{Deserialize, Deserializer, Serialize, de};
 
 use super::Move;
 use super::reassign::disk::Disks;
+use super::reassign::placed;
 use crate::model::snapshot::Snapshot;
 use crate::model::{BrokerId, Observed};
 
@@ -61,7 +62,6 @@ pub struct Load {
 impl Impact {
     pub fn of(moves: &[Move], snapshot: &Snapshot) -> Self {
         let racks = racks(snapshot);
-        let leaders = leaders(snapshot);
         let mut impact = Self {
             partitions: moves.len() as u32,
             bytes: Some(0),
@@ -76,7 +76,7 @@ impl Impact {
             impact.bytes = add(impact.bytes, copied);
             impact.unknown_sizes += u32::from(copied.is_none());
             impact.known_bytes += copied.unwrap_or(0);
-            let leader = leaders.get(&(moved.topic.as_str(), moved.partition)).copied();
+            let leader = placed(snapshot, moved).and_then(|partition| partition.leader);
             for id in &adding {
                 let crosses = leader.and_then(|leader| Some(racks.get(&leader)? != racks.get(id)?));
                 let size = crosses.and_then(|crosses| if crosses { moved.size_bytes } else { Some(0) });
@@ -175,11 +175,4 @@ fn racks(snapshot: &Snapshot) -> BTreeMap<BrokerId, &str> {
         .iter()
         .filter_map(|broker| Some((broker.id, broker.rack.as_deref()?)))
         .collect()
-}
-
-fn leaders(snapshot: &Snapshot) -> BTreeMap<(&str, i32), BrokerId> {
-    let led = |(topic, partition): (_, &crate::model::topic::Partition)| {
-        Some(((topic, partition.partition), partition.leader?))
-    };
-    snapshot.partitions().filter_map(led).collect()
 }

@@ -87,14 +87,15 @@ impl Target {
 pub fn plan(snapshot: &Snapshot, wish: &Wish, context: &str, now: Moment) -> Result<Plan, Error> {
     known(&snapshot.cluster, "the cluster")?;
     known(&snapshot.topics, "the topics")?;
+    let sizes = Sizes::of(snapshot);
     let (targets, aim) = match &wish.goal {
         Goal::Assign(targets) => (targets.clone(), None),
         _ => {
-            let (targets, aim) = work_out(snapshot, wish)?;
+            let (targets, aim) = work_out(snapshot, &sizes, wish)?;
             (targets, Some(aim))
         }
     };
-    let moves = moves(snapshot, &targets)?;
+    let moves = moves(snapshot, &sizes, &targets)?;
     if moves.is_empty() {
         return Err(nothing(wish, aim.as_ref()));
     }
@@ -141,7 +142,7 @@ fn elections(snapshot: &Snapshot, moves: &[Move]) -> Option<Step> {
 }
 
 /// Where partitions shall be for a goal, and how near that comes to the least.
-fn work_out(snapshot: &Snapshot, wish: &Wish) -> Result<(Vec<Target>, Aim), Error> {
+fn work_out(snapshot: &Snapshot, sizes: &Sizes<'_>, wish: &Wish) -> Result<(Vec<Target>, Aim), Error> {
     let scope = wish.scope()?;
     if !snapshot.topics().iter().any(|topic| scope(&topic.name)) {
         return Err(Error::Impossible(
@@ -152,7 +153,7 @@ fn work_out(snapshot: &Snapshot, wish: &Wish) -> Result<(Vec<Target>, Aim), Erro
     let named = wish.topics.is_some();
     let internal = |name: &str| snapshot.topic(name).is_some_and(|topic| topic.internal);
     let spare = matches!(wish.goal, Goal::Factor(_)) && !named;
-    let mut layout = Layout::of(snapshot, |name| scope(name) && !(spare && internal(name)));
+    let mut layout = Layout::of(snapshot, sizes, |name| scope(name) && !(spare && internal(name)));
     let layout = &mut layout;
     let outcome: Outcome = match &wish.goal {
         Goal::Assign(_) => Outcome::new(layout),
@@ -193,10 +194,9 @@ fn nothing(wish: &Wish, aim: Option<&Aim>) -> Error {
 }
 
 /// From where each target's partition is to where it shall be, those that are there left out.
-fn moves(snapshot: &Snapshot, targets: &[Target]) -> Result<Vec<Move>, Error> {
+fn moves(snapshot: &Snapshot, sizes: &Sizes<'_>, targets: &[Target]) -> Result<Vec<Move>, Error> {
     let listed = snapshot.cluster.get().map_or(&[][..], |cluster| &cluster.brokers);
     let brokers: BTreeSet<BrokerId> = listed.iter().map(|broker| broker.id).collect();
-    let sizes = Sizes::of(snapshot);
     let mut seen = BTreeSet::new();
     let mut moves = Vec::new();
     for target in targets {
@@ -312,7 +312,8 @@ pub(super) fn is_dead(snapshot: &Snapshot, id: BrokerId) -> bool {
     listed.is_none_or(|broker| broker.fenced) || snapshot.links.get(&id).is_some_and(|link| !link.is_fresh())
 }
 
-fn placed<'a>(snapshot: &'a Snapshot, moved: &Move) -> Option<&'a Partition> {
+/// The partition that is moved, as it is.
+pub(super) fn placed<'a>(snapshot: &'a Snapshot, moved: &Move) -> Option<&'a Partition> {
     snapshot.topic(&moved.topic)?.partition(moved.partition)
 }
 
@@ -321,7 +322,7 @@ fn placed<'a>(snapshot: &'a Snapshot, moved: &Move) -> Option<&'a Partition> {
 pub(super) fn renew(plan: &Plan, snapshot: &Snapshot) -> Result<Plan, Error> {
     let target = |m: &Move| Target::new(&m.topic, m.partition, m.to.clone());
     let targets: Vec<Target> = plan.moves().map(target).collect();
-    let fresh = moves(snapshot, &targets)?;
+    let fresh = moves(snapshot, &Sizes::of(snapshot), &targets)?;
     if fresh.is_empty() {
         return Err(nothing(&Wish::from(Goal::Assign(targets)), None));
     }

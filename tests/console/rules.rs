@@ -379,7 +379,10 @@ async fn five_thousand_rules_are_seen_filtered_and_edited_at_once() {
     let mut screen = Screen::open(&desk, "dev");
     screen.shows("azimuth  dev ").await;
     let listed = seen_after(&mut screen, "8", "listed", |text| text.contains("User:u0000")).await;
-    let filtered = seen_after(&mut screen, "/t4999", "filtered", |text| text.contains("1 of 5 000 rules")).await;
+    let filtered = seen_after(&mut screen, "/t4999", "filtered", |text| {
+        text.contains("1 of 5 000 rules")
+    })
+    .await;
     let opened = seen_after(&mut screen, "\x1b", "all of them again", |text| {
         text.contains("User:u0001")
     })

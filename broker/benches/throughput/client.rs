@@ -3,28 +3,41 @@
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
 
 use super::Failure;
 use super::topic::PARTITIONS;
 
 /// The size of a record's value.
 pub const RECORD_BYTES: u64 = 1024;
+/// Of one of many producers'.
+const SMALL_BYTES: u64 = 100;
+/// How many they are.
+const PRODUCERS: usize = 100;
+
+const BATCH: &str = "batch.size=65536";
+const SMALL_BATCH: &str = "batch.size=2048";
 
 /// The client.
 pub struct Tool {
     program: PathBuf,
 }
 
-/// A run of the client that has ended and is not reaped, so that its processor time can still be read.
+/// Runs of the client that have ended and are not reaped, so that their processor time can still be read.
 pub struct Ended {
-    child: Child,
-    output: PathBuf,
+    clients: Vec<(Child, PathBuf)>,
+    /// Of a value.
+    bytes: u64,
+    /// From the start of the first until the end of the last.
+    took: Duration,
 }
 
-/// What the client measured.
+/// What the client measured: bytes of values, and by its own clock where it was one.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Measured {
-    pub records: u64,
+    pub bytes: u64,
     pub milliseconds: u64,
 }
 
@@ -49,19 +62,43 @@ impl Tool {
 
     /// Produces `records` records and waits until it has ended.
     pub fn produce(&self, bootstrap: &str, topic: &str, acks: &str, records: u64) -> Result<Ended, Failure> {
-        let size = RECORD_BYTES.to_string();
+        let begun = Instant::now();
+        let client = self.producing(bootstrap, topic, acks, (RECORD_BYTES, records), BATCH)?;
+        ended(vec![client], RECORD_BYTES, begun)
+    }
+
+    /// Produces with acks=all for so long.
+    pub fn produce_for(&self, bootstrap: &str, topic: &str, lasts: Duration) -> Result<Ended, Failure> {
+        let begun = Instant::now();
+        // As many as no broker takes in that time.
+        let client = self.producing(bootstrap, topic, "-1", (RECORD_BYTES, 1_000_000_000), BATCH)?;
+        std::thread::sleep(lasts);
+        let pid = i32::try_from(client.0.id()).ok().and_then(Pid::from_raw);
+        // It sends what it has taken on, and tells its summary.
+        kill_process(pid.ok_or("a process without an id")?, Signal::INT)?;
+        ended(vec![client], RECORD_BYTES, begun)
+    }
+
+    /// Many producers, each of `records` small records in small batches with acks=all.
+    pub fn produce_many(&self, bootstrap: &str, topic: &str, records: u64) -> Result<Ended, Failure> {
+        let begun = Instant::now();
+        let one = |_| self.producing(bootstrap, topic, "-1", (SMALL_BYTES, records), SMALL_BATCH);
+        let clients: Vec<_> = (0..PRODUCERS).map(one).collect::<Result<_, _>>()?;
+        ended(clients, SMALL_BYTES, begun)
+    }
+
+    /// `(size, records)`.
+    fn producing(
+        &self,
+        bootstrap: &str,
+        topic: &str,
+        acks: &str,
+        (size, records): (u64, u64),
+        batch: &str,
+    ) -> Result<(Child, PathBuf), Failure> {
+        let (size, records) = (size.to_string(), records.to_string());
         self.run(&[
-            "-P",
-            "-t",
-            topic,
-            "-b",
-            bootstrap,
-            "-s",
-            &size,
-            "-c",
-            &records.to_string(),
-            "-a",
-            acks,
+            "-P", "-t", topic, "-b", bootstrap, "-s", &size, "-c", &records, "-a", acks, "-X", batch,
         ])
     }
 
@@ -73,46 +110,65 @@ impl Tool {
         for partition in &partitions {
             arguments.extend(["-p", partition]);
         }
-        self.run(&arguments)
+        let begun = Instant::now();
+        ended(vec![self.run(&arguments)?], RECORD_BYTES, begun)
     }
 
-    fn run(&self, arguments: &[&str]) -> Result<Ended, Failure> {
+    fn run(&self, arguments: &[&str]) -> Result<(Child, PathBuf), Failure> {
         let output = tempfile::NamedTempFile::new()?.into_temp_path().keep()?;
         let file = File::create(&output)?;
         let child = Command::new(&self.program)
             .args(arguments)
-            .args(["-q", "-X", "linger.ms=5", "-X", "batch.size=65536"])
+            .args(["-q", "-X", "linger.ms=5"])
             .stdin(Stdio::null())
             .stdout(file.try_clone()?)
             .stderr(file)
             .spawn()?;
-        super::cpu::until_ended(&child)?;
-        Ok(Ended { child, output })
+        Ok((child, output))
     }
+}
+
+fn ended(clients: Vec<(Child, PathBuf)>, bytes: u64, begun: Instant) -> Result<Ended, Failure> {
+    for (child, _) in &clients {
+        super::cpu::until_ended(child)?;
+    }
+    let took = begun.elapsed();
+    Ok(Ended { clients, bytes, took })
 }
 
 impl Ended {
-    pub fn process(&self) -> u32 {
-        self.child.id()
+    pub fn processes(&self) -> impl Iterator<Item = u32> {
+        self.clients.iter().map(|(child, _)| child.id())
     }
 
-    /// Reaps it and reads its summary.
-    pub fn measured(mut self) -> Result<Measured, Failure> {
-        let status = self.child.wait()?;
-        let text = fs::read_to_string(&self.output)?;
-        fs::remove_file(&self.output)?;
-        // A partition that got nothing may be read slowly to its end; everything that was produced is counted.
-        text.lines()
-            .filter_map(summary)
-            .next_back()
-            .filter(|_| status.success())
-            .ok_or_else(|| format!("rdkafka_performance ended with {status}: {text}").into())
+    /// Reaps them and reads their summaries.
+    pub fn measured(self) -> Result<Measured, Failure> {
+        let alone = self.clients.len() == 1;
+        let mut sum = Measured {
+            bytes: 0,
+            milliseconds: u64::try_from(self.took.as_millis())?,
+        };
+        for (mut child, output) in self.clients {
+            let status = child.wait()?;
+            let text = fs::read_to_string(&output)?;
+            fs::remove_file(&output)?;
+            // A partition that got nothing may be read slowly to its end; everything that was produced is counted.
+            let told = text.lines().filter_map(summary).next_back();
+            let (records, milliseconds) = told
+                .filter(|_| status.success())
+                .ok_or_else(|| format!("rdkafka_performance ended with {status}: {text}"))?;
+            sum.bytes += records * self.bytes;
+            if alone {
+                sum.milliseconds = milliseconds;
+            }
+        }
+        Ok(sum)
     }
 }
 
-/// `% N messages produced (B bytes), D delivered (offset O, F failed) in Tms: …` or
+/// Records and milliseconds of `% N messages produced (B bytes), D delivered (offset O, F failed) in Tms: …` or
 /// `% N messages (B bytes) consumed in Tms: …`.
-fn summary(line: &str) -> Option<Measured> {
+fn summary(line: &str) -> Option<(u64, u64)> {
     let words: Vec<&str> = line.split_whitespace().collect();
     let before = |word: &str| {
         let at = words.iter().position(|other| *other == word)?;
@@ -124,7 +180,7 @@ fn summary(line: &str) -> Option<Measured> {
         None => words.contains(&"consumed").then(|| before("messages")).flatten()?,
     };
     let milliseconds = words.iter().find_map(|word| word.strip_suffix("ms:")?.parse().ok())?;
-    Some(Measured { records, milliseconds })
+    Some((records, milliseconds))
 }
 
 /// Where cargo keeps the librdkafka of rdkafka-sys.

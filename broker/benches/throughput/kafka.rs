@@ -16,6 +16,7 @@ const HEAP: [&str; 4] = ["-Xms1g", "-Xmx1g", "-XX:+UseG1GC", "-XX:MaxGCPauseMill
 
 pub struct Kafka {
     nodes: Vec<Child>,
+    spawned: Instant,
     bootstrap: String,
     _folder: TempDir,
 }
@@ -36,6 +37,7 @@ pub async fn start(dir: Option<&Path>) -> Result<Kafka, Failure> {
         .collect();
     let mut kafka = Kafka {
         nodes: Vec::new(),
+        spawned: Instant::now(),
         bootstrap: places
             .iter()
             .map(|(_, broker, _)| broker.clone())
@@ -67,17 +69,18 @@ pub async fn start(dir: Option<&Path>) -> Result<Kafka, Failure> {
             return Err(format!("node {id} cannot be formatted: {}", log(&root, *id)).into());
         }
     }
+    kafka.spawned = Instant::now();
     for (id, ..) in &places {
         let mut command = java(&jars, &root, *id)?;
         command.arg("kafka.Kafka").arg(root.join(format!("{id}.properties")));
         kafka.nodes.push(command.spawn()?);
     }
-    let started = Instant::now();
+    let started = kafka.spawned;
     while topic::brokers(&kafka.bootstrap).await.unwrap_or(0) < places.len() {
         if started.elapsed() > READY_WITHIN {
             return Err(format!("Kafka is not up after {READY_WITHIN:?}: {}", log(&root, 1)).into());
         }
-        tokio::time::sleep(Duration::from_millis(100)).await;
+        tokio::time::sleep(Duration::from_millis(20)).await;
     }
     println!("Apache Kafka is up after {:.1} s", started.elapsed().as_secs_f64());
     Ok(kafka)
@@ -85,15 +88,25 @@ pub async fn start(dir: Option<&Path>) -> Result<Kafka, Failure> {
 
 impl System for Kafka {
     fn name(&self) -> &'static str {
-        "Apache Kafka"
+        super::KAFKA
     }
 
     fn bootstrap(&self) -> &str {
         &self.bootstrap
     }
 
+    fn spawned(&self) -> Instant {
+        self.spawned
+    }
+
     fn processes(&self) -> Vec<u32> {
         self.nodes.iter().map(Child::id).collect()
+    }
+
+    fn process_of(&self, node: i32) -> Result<u32, Failure> {
+        let at = usize::try_from(node - 1).ok();
+        let found = at.and_then(|at| self.nodes.get(at)).map(Child::id);
+        found.ok_or_else(|| format!("no process serves as broker {node}").into())
     }
 }
 

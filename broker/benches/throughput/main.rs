@@ -2,9 +2,11 @@
 //!
 //! ```text
 //! cargo bench -p azimuth-broker                     both, Kafka's jars in $AZIMUTH_KAFKA_JARS
-//! cargo bench -p azimuth-broker -- --ours           ours alone, in a minute
+//! cargo bench -p azimuth-broker -- --ours           ours alone, in minutes
 //! ```
 //!
+//! Clusters that have just started are measured first, each for how soon it acknowledges, what it holds when idle, what it
+//! takes in its first ten seconds of load, and how long a leader is missed that is killed; then one that goes on.
 //! The client is `rdkafka_performance`, built once from the librdkafka that rdkafka-sys carries. Both systems run as three
 //! processes on this host with their default durability: acknowledged once it is in the page cache of all in-sync replicas.
 //! Kafka is warmed first, because a cold JVM is several times slower. Our runs are done half before and half after
@@ -14,6 +16,7 @@
 mod client;
 mod cpu;
 mod kafka;
+mod moment;
 mod ours;
 mod report;
 mod topic;
@@ -21,11 +24,24 @@ mod topic;
 use std::error::Error;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::{Duration, Instant};
 
 use clap::Parser;
 
 use client::Tool;
+use moment::Moment;
 use report::{Report, Run};
+
+pub const OURS: &str = "azimuth-broker";
+pub const KAFKA: &str = "Apache Kafka";
+
+/// The first load of a cluster.
+const EARLY: Duration = Duration::from_secs(10);
+/// Records of each of many producers.
+const OF_MANY: u64 = 10_000;
+/// Records a second, however long each takes.
+const RATE: u32 = 10_000;
+const RATED: Duration = Duration::from_secs(20);
 
 /// What goes wrong in a bench is told and ends it.
 pub type Failure = Box<dyn Error + Send + Sync>;
@@ -48,7 +64,7 @@ struct Options {
     /// What is produced to Kafka before it is measured, in MB.
     #[arg(long, default_value_t = 10_000)]
     warm_up: u64,
-    /// Only these cells: rf3, rf1, consume.
+    /// Only these cells: rf3, rf1, consume, many, early, moments (those of a cluster that has just started), rate.
     #[arg(long, value_delimiter = ',')]
     cells: Vec<String>,
     /// A folder on the disk to measure; by default the system's temporary one.
@@ -74,10 +90,14 @@ pub enum Cell {
     Single,
     /// What the former wrote, read from its beginning by one client.
     Consume,
+    /// 100 producers with records of 100 bytes in batches of 2 KiB, replication factor 3, acks=all.
+    Many,
+    /// As the first, the first ten seconds of load of a cluster that has just started.
+    Early,
 }
 
 impl Cell {
-    const ALL: [Self; 3] = [Self::Replicated, Self::Single, Self::Consume];
+    const ALL: [Self; 5] = [Self::Replicated, Self::Single, Self::Consume, Self::Many, Self::Early];
 
     /// As it is asked for.
     fn name(self) -> &'static str {
@@ -85,6 +105,8 @@ impl Cell {
             Self::Replicated => "rf3",
             Self::Single => "rf1",
             Self::Consume => "consume",
+            Self::Many => "many",
+            Self::Early => "early",
         }
     }
 
@@ -93,15 +115,25 @@ impl Cell {
             Self::Replicated => "RF 3 acks=all",
             Self::Single => "RF 1 acks=1",
             Self::Consume => "consume",
+            Self::Many => "100 small producers",
+            Self::Early => "first 10 s of load",
         }
     }
 }
+
+/// Cells that are no throughput.
+const MOMENTS: &str = "moments";
+const OPEN: &str = "rate";
 
 /// A running cluster: where it is reached, and its processes.
 pub trait System {
     fn name(&self) -> &'static str;
     fn bootstrap(&self) -> &str;
+    /// When its processes were started.
+    fn spawned(&self) -> Instant;
     fn processes(&self) -> Vec<u32>;
+    /// The process of a broker.
+    fn process_of(&self, node: i32) -> Result<u32, Failure>;
 }
 
 fn main() -> ExitCode {
@@ -119,12 +151,22 @@ fn main() -> ExitCode {
 }
 
 async fn bench(options: &Options) -> Result<(), Failure> {
-    let unknown = |cell: &&String| !Cell::ALL.iter().any(|known| known.name() == *cell);
-    if let Some(cell) = options.cells.iter().find(unknown) {
-        return Err(format!("there is no cell `{cell}`; there are rf3, rf1 and consume").into());
+    let known: Vec<&str> = Cell::ALL
+        .iter()
+        .map(|cell| cell.name())
+        .chain([MOMENTS, OPEN])
+        .collect();
+    if let Some(cell) = options.cells.iter().find(|cell| !known.contains(&cell.as_str())) {
+        return Err(format!("there is no cell `{cell}`; there are {}", known.join(", ")).into());
     }
     let tool = Tool::ready()?;
     let mut report = Report::default();
+    println!(
+        "azimuth-broker {}, Linux {}, {} processors",
+        env!("CARGO_PKG_VERSION"),
+        std::fs::read_to_string("/proc/sys/kernel/osrelease")?.trim(),
+        std::thread::available_parallelism()?
+    );
     println!(
         "1 KiB records, 6 partitions, linger 5 ms, batch 64 KiB; {} MB a run",
         options.megabytes
@@ -146,11 +188,40 @@ async fn measure_ours(options: &Options, tool: &Tool, runs: u32, report: &mut Re
     if runs == 0 {
         return Ok(());
     }
-    let system = ours::start(options.broker.as_deref(), options.dir.as_deref(), &options.overrides)?;
-    measure(options, tool, &system, runs, report).await
+    let start = |processes| {
+        ours::start(
+            options.broker.as_deref(),
+            options.dir.as_deref(),
+            &options.overrides,
+            processes,
+        )
+    };
+    for _ in 0..runs {
+        if wanted(options, MOMENTS) {
+            let system = start(false)?;
+            report.tell(OURS, Moment::FirstAckInOne, moment::first_ack(&system).await?);
+            report.tell(OURS, Moment::ResidentInOne, moment::resident(&system).await?);
+        }
+        if wanted(options, MOMENTS) || wanted(options, Cell::Early.name()) {
+            fresh(options, tool, &start(true)?, report).await?;
+        }
+    }
+    if !goes_on(options) {
+        return Ok(());
+    }
+    measure(options, tool, &start(true)?, runs, report).await
 }
 
 async fn measure_kafka(options: &Options, tool: &Tool, report: &mut Report) -> Result<(), Failure> {
+    if wanted(options, MOMENTS) || wanted(options, Cell::Early.name()) {
+        for _ in 0..options.runs {
+            let system = kafka::start(options.dir.as_deref()).await?;
+            fresh(options, tool, &system, report).await?;
+        }
+    }
+    if !goes_on(options) {
+        return Ok(());
+    }
     let system = kafka::start(options.dir.as_deref()).await?;
     let mut quiet = Report::default();
     let mut warmed = 0;
@@ -171,6 +242,26 @@ async fn measure(
 ) -> Result<(), Failure> {
     for _ in 0..runs {
         round(options, tool, system, report).await?;
+        rated(options, system, report).await?;
+    }
+    Ok(())
+}
+
+/// A cluster that has just started, once. It is one node short afterwards.
+async fn fresh(options: &Options, tool: &Tool, system: &impl System, report: &mut Report) -> Result<(), Failure> {
+    let moments = wanted(options, MOMENTS);
+    if moments {
+        report.tell(system.name(), Moment::FirstAck, moment::first_ack(system).await?);
+        report.tell(system.name(), Moment::Resident, moment::resident(system).await?);
+    }
+    if wanted(options, Cell::Early.name()) {
+        let topic = topic::create(system.bootstrap(), 3).await?;
+        let work = || tool.produce_for(system.bootstrap(), &topic, EARLY);
+        report.add(system.name(), Cell::Early, Run::of(system, Cell::Early, work)?);
+        topic::delete(system.bootstrap(), &topic).await?;
+    }
+    if moments {
+        report.tell(system.name(), Moment::Failover, moment::failover(system).await?);
     }
     Ok(())
 }
@@ -179,13 +270,13 @@ async fn measure(
 async fn round(options: &Options, tool: &Tool, system: &impl System, report: &mut Report) -> Result<(), Failure> {
     let records = options.megabytes * 1_000_000 / client::RECORD_BYTES;
     for (cell, replicas, acks) in [(Cell::Replicated, 3, "-1"), (Cell::Single, 1, "1")] {
-        let consumed = cell == Cell::Replicated && wanted(options, Cell::Consume);
-        if !wanted(options, cell) && !consumed {
+        let consumed = cell == Cell::Replicated && wanted(options, Cell::Consume.name());
+        if !wanted(options, cell.name()) && !consumed {
             continue;
         }
         let topic = topic::create(system.bootstrap(), replicas).await?;
         let run = Run::of(system, cell, || tool.produce(system.bootstrap(), &topic, acks, records))?;
-        if wanted(options, cell) {
+        if wanted(options, cell.name()) {
             report.add(system.name(), cell, run);
         }
         if consumed {
@@ -196,9 +287,31 @@ async fn round(options: &Options, tool: &Tool, system: &impl System, report: &mu
         }
         topic::delete(system.bootstrap(), &topic).await?;
     }
+    if wanted(options, Cell::Many.name()) {
+        let topic = topic::create(system.bootstrap(), 3).await?;
+        let work = || tool.produce_many(system.bootstrap(), &topic, OF_MANY);
+        report.add(system.name(), Cell::Many, Run::of(system, Cell::Many, work)?);
+        topic::delete(system.bootstrap(), &topic).await?;
+    }
     Ok(())
 }
 
-fn wanted(options: &Options, cell: Cell) -> bool {
-    options.cells.is_empty() || options.cells.iter().any(|name| name == cell.name())
+/// How soon records are acknowledged that come at a fixed rate.
+async fn rated(options: &Options, system: &impl System, report: &mut Report) -> Result<(), Failure> {
+    if wanted(options, OPEN) {
+        let (median, slowest) = moment::open_loop(system, RATE, RATED).await?;
+        report.tell(system.name(), Moment::Median, median);
+        report.tell(system.name(), Moment::Slowest, slowest);
+    }
+    Ok(())
+}
+
+/// Whether something is measured of a cluster that goes on.
+fn goes_on(options: &Options) -> bool {
+    let fresh = [MOMENTS, Cell::Early.name()];
+    options.cells.is_empty() || options.cells.iter().any(|cell| !fresh.contains(&cell.as_str()))
+}
+
+fn wanted(options: &Options, cell: &str) -> bool {
+    options.cells.is_empty() || options.cells.iter().any(|name| name == cell)
 }

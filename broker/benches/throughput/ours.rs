@@ -3,6 +3,7 @@
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::time::Instant;
 
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
@@ -11,29 +12,30 @@ use super::{Failure, System, cpu};
 
 pub struct Ours {
     parent: Child,
+    spawned: Instant,
     bootstrap: String,
     _folder: TempDir,
 }
 
-pub fn start(program: Option<&Path>, dir: Option<&Path>, overrides: &[String]) -> Result<Ours, Failure> {
+/// `processes`: one for each node, or all nodes in one.
+pub fn start(
+    program: Option<&Path>,
+    dir: Option<&Path>,
+    overrides: &[String],
+    processes: bool,
+) -> Result<Ours, Failure> {
     let folder = folder(dir)?;
     let mut command = Command::new(program.unwrap_or(Path::new(env!("CARGO_BIN_EXE_azimuth-broker"))));
     command
-        .args([
-            "cluster",
-            "--nodes",
-            "3",
-            "--racks",
-            "a,b,c",
-            "--port",
-            "0",
-            "--processes",
-            "--dir",
-        ])
+        .args(["cluster", "--nodes", "3", "--racks", "a,b,c", "--port", "0", "--dir"])
         .arg(folder.path());
+    if processes {
+        command.arg("--processes");
+    }
     for override_ in overrides {
         command.args(["--override", override_]);
     }
+    let spawned = Instant::now();
     let mut parent = command.env("AZIMUTH_LOG", "warn").stdout(Stdio::piped()).spawn()?;
     let mut line = String::new();
     if let Some(out) = parent.stdout.take() {
@@ -42,6 +44,7 @@ pub fn start(program: Option<&Path>, dir: Option<&Path>, overrides: &[String]) -
     let bootstrap = line.strip_prefix("ready ").map(|addresses| addresses.trim().to_owned());
     let ours = Ours {
         parent,
+        spawned,
         bootstrap: bootstrap.clone().unwrap_or_default(),
         _folder: folder,
     };
@@ -60,15 +63,29 @@ pub fn folder(dir: Option<&Path>) -> std::io::Result<TempDir> {
 
 impl System for Ours {
     fn name(&self) -> &'static str {
-        "azimuth-broker"
+        super::OURS
     }
 
     fn bootstrap(&self) -> &str {
         &self.bootstrap
     }
 
+    fn spawned(&self) -> Instant {
+        self.spawned
+    }
+
     fn processes(&self) -> Vec<u32> {
         cpu::family(self.parent.id())
+    }
+
+    fn process_of(&self, node: i32) -> Result<u32, Failure> {
+        let folder = format!("/broker-{node}/");
+        let serves = |process: &u32| {
+            let line = std::fs::read(format!("/proc/{process}/cmdline")).unwrap_or_default();
+            String::from_utf8_lossy(&line).contains(&folder)
+        };
+        let found = self.processes().into_iter().find(serves);
+        found.ok_or_else(|| format!("no process serves as broker {node}").into())
     }
 }
 

@@ -19,6 +19,21 @@ static NAMES: AtomicU32 = AtomicU32::new(0);
 
 /// A new topic, once every replica of it is in sync.
 pub async fn create(bootstrap: &str, replicas: i16) -> Result<String, Failure> {
+    let name = begin(bootstrap, replicas).await?;
+    let client = connect(bootstrap).await?;
+    let until = Instant::now() + DEADLINE;
+    while !in_sync(&client, &name, replicas).await? {
+        if Instant::now() > until {
+            return Err(format!("topic {name} is not in sync within {DEADLINE:?}").into());
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    Ok(name)
+}
+
+/// Has a topic made, as soon as there are enough brokers.
+pub async fn begin(bootstrap: &str, replicas: i16) -> Result<String, Failure> {
+    const INVALID_REPLICATION_FACTOR: i16 = 38;
     let name = format!("bench-{}", NAMES.fetch_add(1, Ordering::Relaxed));
     let topic = CreatableTopic::default()
         .with_name(topic_name(&name))
@@ -28,22 +43,30 @@ pub async fn create(bootstrap: &str, replicas: i16) -> Result<String, Failure> {
         .with_topics(vec![topic])
         .with_timeout_ms(60_000);
     let client = connect(bootstrap).await?;
-    let answer = client.call(request, DEADLINE).await?;
-    if let Some(refused) = answer.topics.iter().find(|topic| topic.error_code != 0) {
-        return Err(format!(
-            "topic {name}: error {}: {:?}",
-            refused.error_code, refused.error_message
-        )
-        .into());
-    }
     let until = Instant::now() + DEADLINE;
-    while !in_sync(&client, &name, replicas).await? {
-        if Instant::now() > until {
-            return Err(format!("topic {name} is not in sync within {DEADLINE:?}").into());
+    loop {
+        let answer = client.call(request.clone(), DEADLINE).await?;
+        let Some(refused) = answer.topics.iter().find(|topic| topic.error_code != 0) else {
+            return Ok(name);
+        };
+        if refused.error_code != INVALID_REPLICATION_FACTOR || Instant::now() > until {
+            let (code, why) = (refused.error_code, &refused.error_message);
+            return Err(format!("topic {name}: error {code}: {why:?}").into());
         }
-        tokio::time::sleep(Duration::from_millis(50)).await;
+        tokio::time::sleep(Duration::from_millis(2)).await;
     }
-    Ok(name)
+}
+
+/// Who leads a partition.
+pub async fn leader(bootstrap: &str, name: &str, partition: i32) -> Result<i32, Failure> {
+    let topic = MetadataRequestTopic::default().with_name(Some(topic_name(name)));
+    let request = MetadataRequest::default().with_topics(Some(vec![topic]));
+    let answer = connect(bootstrap).await?.call(request, DEADLINE).await?;
+    let mut partitions = answer.topics.iter().flat_map(|topic| &topic.partitions);
+    let found = partitions.find(|one| one.partition_index == partition && one.leader_id.0 >= 0);
+    found
+        .map(|one| one.leader_id.0)
+        .ok_or_else(|| format!("nobody leads {name}-{partition}").into())
 }
 
 async fn in_sync(client: &Client, name: &str, replicas: i16) -> Result<bool, Failure> {

@@ -133,10 +133,9 @@ impl<'a> Sizes<'a> {
 
 impl<'a> Layout<'a> {
     /// `asked`: whether partitions of this topic may move.
-    pub fn of(snapshot: &'a Snapshot, asked: impl Fn(&str) -> bool) -> Self {
+    pub fn of(snapshot: &'a Snapshot, sizes: &Sizes<'_>, asked: impl Fn(&str) -> bool) -> Self {
         let nodes = nodes(snapshot);
         let at: HashMap<BrokerId, At> = nodes.iter().enumerate().map(|(at, node)| (node.id, at)).collect();
-        let sizes = Sizes::of(snapshot);
         let flying: BTreeSet<(&str, i32)> = snapshot
             .reassignments
             .get()

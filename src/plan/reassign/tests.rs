@@ -673,7 +673,7 @@ fn who_takes_a_replica_is_the_best_of_all_brokers() {
             *rack = rack.filter(|_| random.below(6) > 0);
         }
         let snapshot = spec.snapshot();
-        let mut layout = Layout::of(&snapshot, |_| true);
+        let mut layout = Layout::of(&snapshot, &Sizes::of(&snapshot), |_| true);
         layout.nodes[random.below(brokers)].open = brokers == 1;
         let shares = layout.shares(&layout.open(), |part| layout.weight(part));
         for part in 0..layout.parts.len() {
