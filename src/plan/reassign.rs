@@ -257,25 +257,21 @@ fn find<'a>(snapshot: &'a Snapshot, target: &Target) -> Result<&'a Partition, Er
 }
 
 fn check(target: &Target, partition: &Partition, brokers: &BTreeSet<BrokerId>) -> Result<(), Error> {
-    let name = target.name();
-    let (before, after) = (partition.replicas.len(), target.replicas.len());
-    if target.replicas.is_empty() {
-        return Err(Error::Impossible(format!(
-            "{name} would have no replica; it has {before}"
-        )));
+    let wrong = |what: String| Err(Error::Impossible(format!("{} {what}", target.name())));
+    let replicas = &target.replicas;
+    if replicas.is_empty() {
+        return wrong(format!("would have no replica; it has {}", partition.replicas.len()));
     }
-    let distinct: BTreeSet<&BrokerId> = target.replicas.iter().collect();
-    if distinct.len() < after {
-        return Err(Error::Impossible(format!(
-            "{name} names a broker twice: {:?}",
-            target.replicas
-        )));
+    // They are few.
+    let is_again = |(at, id): (usize, &BrokerId)| replicas[..at].contains(id);
+    if replicas.iter().enumerate().any(is_again) {
+        return wrong(format!("names a broker twice: {replicas:?}"));
     }
-    match target.replicas.iter().find(|id| !brokers.contains(id)) {
-        Some(id) => Err(Error::Impossible(format!(
-            "{name} names broker {id}, which is not in the cluster ({})",
+    match replicas.iter().find(|id| !brokers.contains(id)) {
+        Some(id) => wrong(format!(
+            "names broker {id}, which is not in the cluster ({})",
             few(&brokers.iter().map(BrokerId::to_string).collect::<Vec<_>>())
-        ))),
+        )),
         None => Ok(()),
     }
 }

@@ -32,6 +32,8 @@ pub struct Ended {
     bytes: u64,
     /// From the start of the first until the end of the last.
     took: Duration,
+    /// They were told to end, and give up what is not acknowledged then.
+    interrupted: bool,
 }
 
 /// What the client measured: bytes of values, and by its own clock where it was one.
@@ -74,9 +76,11 @@ impl Tool {
         let client = self.producing(bootstrap, topic, "-1", (RECORD_BYTES, 1_000_000_000), BATCH)?;
         std::thread::sleep(lasts);
         let pid = i32::try_from(client.0.id()).ok().and_then(Pid::from_raw);
-        // It sends what it has taken on, and tells its summary.
         kill_process(pid.ok_or("a process without an id")?, Signal::INT)?;
-        ended(vec![client], RECORD_BYTES, begun)
+        Ok(Ended {
+            interrupted: true,
+            ..ended(vec![client], RECORD_BYTES, begun)?
+        })
     }
 
     /// Many producers, each of `records` small records in small batches with acks=all.
@@ -133,7 +137,12 @@ fn ended(clients: Vec<(Child, PathBuf)>, bytes: u64, begun: Instant) -> Result<E
         super::cpu::until_ended(child)?;
     }
     let took = begun.elapsed();
-    Ok(Ended { clients, bytes, took })
+    Ok(Ended {
+        clients,
+        bytes,
+        took,
+        interrupted: false,
+    })
 }
 
 impl Ended {
@@ -155,7 +164,7 @@ impl Ended {
             // A partition that got nothing may be read slowly to its end; everything that was produced is counted.
             let told = text.lines().filter_map(summary).next_back();
             let (records, milliseconds) = told
-                .filter(|_| status.success())
+                .filter(|_| status.success() || self.interrupted)
                 .ok_or_else(|| format!("rdkafka_performance ended with {status}: {text}"))?;
             sum.bytes += records * self.bytes;
             if alone {

@@ -45,7 +45,12 @@ fn spread(snapshot: &Snapshot, moves: &[Move]) -> Gate {
         .iter()
         .filter_map(|b| Some((b.id, b.rack.as_deref()?)))
         .collect();
-    let count = |ids: &[BrokerId]| ids.iter().filter_map(|id| racks.get(id)).collect::<BTreeSet<_>>().len();
+    let count = |ids: &[BrokerId]| {
+        let mut of: Vec<&str> = ids.iter().filter_map(|id| racks.get(id).copied()).collect();
+        of.sort_unstable();
+        of.dedup();
+        of.len()
+    };
     if racks.len() < brokers.len() {
         let evidence = format!(
             "{} of {} brokers tell no rack",

@@ -22,8 +22,8 @@ pub(super) struct Layout<'a> {
     pub parts: Vec<Part<'a>>,
     /// Bytes that a partition of unknown size is taken for where it has to be put somewhere.
     typical: u64,
-    /// By topic, how many of its replicas each broker holds.
-    topics: Vec<BTreeMap<At, u32>>,
+    /// By topic and then broker, how many of its replicas that one holds.
+    of_topics: Vec<u32>,
     /// All brokers.
     everybody: Racks,
 }
@@ -103,7 +103,7 @@ impl<'a> Sizes<'a> {
                 }
                 let Some((_, at)) = last else { continue };
                 let partitions = &topics[at].partitions;
-                let Ok(index) = partitions.binary_search_by_key(&replica.partition, |one| one.partition) else {
+                let Some(index) = place(partitions, replica.partition) else {
                     continue;
                 };
                 let (own, other) = &mut told[at][index];
@@ -126,8 +126,16 @@ impl<'a> Sizes<'a> {
     pub fn get(&self, topic: &str, partition: i32) -> Option<u64> {
         let at = self.topics.binary_search_by(|one| one.name.as_str().cmp(topic)).ok()?;
         let partitions = &self.topics[at].partitions;
-        let index = partitions.binary_search_by_key(&partition, |one| one.partition).ok()?;
-        self.at(at, index)
+        self.at(at, place(partitions, partition)?)
+    }
+}
+
+/// Where a partition is among those of its topic: a topic that is told whole has no gaps.
+fn place(partitions: &[Partition], number: i32) -> Option<usize> {
+    let at = usize::try_from(number).ok()?;
+    match partitions.get(at) {
+        Some(one) if one.partition == number => Some(at),
+        _ => partitions.binary_search_by_key(&number, |one| one.partition).ok(),
     }
 }
 
@@ -166,12 +174,13 @@ impl<'a> Layout<'a> {
             }
         }
         let known: Vec<u64> = parts.iter().filter_map(|part| part.size).collect();
+        let of_topics = vec![0; snapshot.topics().len() * nodes.len()];
         let everybody = Racks::of(&nodes, 0..nodes.len());
         let mut layout = Self {
             nodes,
             parts,
             typical: known.iter().sum::<u64>() / known.len().max(1) as u64,
-            topics: vec![BTreeMap::new(); snapshot.topics().len()],
+            of_topics,
             everybody,
         };
         for part in 0..layout.parts.len() {
@@ -229,7 +238,11 @@ impl<'a> Layout<'a> {
     }
 
     pub fn replicas_of_topic(&self, part: usize, node: At) -> u32 {
-        self.topics[self.parts[part].topic_at].get(&node).copied().unwrap_or(0)
+        self.of_topics[self.of_topic(part, node)]
+    }
+
+    fn of_topic(&self, part: usize, node: At) -> usize {
+        self.parts[part].topic_at * self.nodes.len() + node
     }
 
     /// Another broker takes the place of the one that is there.
@@ -271,8 +284,9 @@ impl<'a> Layout<'a> {
     }
 
     fn count(&mut self, part: usize, node: At, weight: u64, preferred: bool, sign: i32) {
+        let at = self.of_topic(part, node);
         let one = &mut self.nodes[node];
-        let replicas = self.topics[self.parts[part].topic_at].entry(node).or_default();
+        let replicas = &mut self.of_topics[at];
         match sign {
             1.. => {
                 one.bytes += weight;
