@@ -5,10 +5,10 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Signal, kill_process};
 
-use super::Failure;
 use super::topic::PARTITIONS;
+use super::{Failure, cpu};
 
 /// The size of a record's value.
 pub const RECORD_BYTES: u64 = 1024;
@@ -75,8 +75,7 @@ impl Tool {
         // As many as no broker takes in that time.
         let client = self.producing(bootstrap, topic, "-1", (RECORD_BYTES, 1_000_000_000), BATCH)?;
         std::thread::sleep(lasts);
-        let pid = i32::try_from(client.0.id()).ok().and_then(Pid::from_raw);
-        kill_process(pid.ok_or("a process without an id")?, Signal::INT)?;
+        kill_process(cpu::pid(client.0.id())?, Signal::INT)?;
         Ok(Ended {
             interrupted: true,
             ..ended(vec![client], RECORD_BYTES, begun)?
@@ -134,7 +133,7 @@ impl Tool {
 
 fn ended(clients: Vec<(Child, PathBuf)>, bytes: u64, begun: Instant) -> Result<Ended, Failure> {
     for (child, _) in &clients {
-        super::cpu::until_ended(child)?;
+        cpu::until_ended(child)?;
     }
     let took = begun.elapsed();
     Ok(Ended {

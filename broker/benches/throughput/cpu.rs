@@ -58,12 +58,17 @@ fn after_name(text: &str) -> Vec<&str> {
         .collect()
 }
 
+/// A process as the system calls know it.
+pub fn pid(process: u32) -> Result<Pid, Failure> {
+    let pid = i32::try_from(process).ok().and_then(Pid::from_raw);
+    pid.ok_or_else(|| "a process without an id".into())
+}
+
 /// Waits for the end of a child and leaves it to be reaped.
 pub fn until_ended(child: &Child) -> Result<(), Failure> {
-    let pid = i32::try_from(child.id())
-        .ok()
-        .and_then(Pid::from_raw)
-        .ok_or("a process without an id")?;
-    waitid(WaitId::Pid(pid), WaitIdOptions::EXITED | WaitIdOptions::NOWAIT)?;
+    waitid(
+        WaitId::Pid(pid(child.id())?),
+        WaitIdOptions::EXITED | WaitIdOptions::NOWAIT,
+    )?;
     Ok(())
 }

@@ -7,10 +7,10 @@ use std::time::{Duration, Instant};
 use rdkafka::message::DeliveryResult;
 use rdkafka::producer::{BaseRecord, Producer as _, ProducerContext, ThreadedProducer};
 use rdkafka::{ClientConfig, ClientContext};
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Signal, kill_process};
 
 use super::client::RECORD_BYTES;
-use super::{Failure, System, topic};
+use super::{Failure, System, cpu, topic};
 
 /// No record takes longer.
 const DEADLINE: Duration = Duration::from_secs(120);
@@ -171,9 +171,7 @@ pub async fn resident(system: &impl System) -> Result<f64, Failure> {
 pub async fn failover(system: &impl System) -> Result<f64, Failure> {
     let topic = topic::create(system.bootstrap(), 3).await?;
     let leader = topic::leader(system.bootstrap(), &topic, 0).await?;
-    let process = system.process_of(leader)?;
-    let pid = i32::try_from(process).ok().and_then(Pid::from_raw);
-    let pid = pid.ok_or("a process without an id")?;
+    let pid = cpu::pid(system.process_of(leader)?)?;
     let mut sender = Sender::to(system.bootstrap(), 0)?;
     let begun = Instant::now();
     let mut killed = None::<Instant>;

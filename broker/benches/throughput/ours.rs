@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Instant;
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Signal, kill_process};
 use tempfile::TempDir;
 
 use super::{Failure, System, cpu};
@@ -92,8 +92,8 @@ impl System for Ours {
 impl Drop for Ours {
     /// In an orderly way, so that the next cluster does not run beside the end of this one.
     fn drop(&mut self) {
-        let pid = i32::try_from(self.parent.id()).ok().and_then(Pid::from_raw);
-        if pid.is_none_or(|pid| kill_process(pid, Signal::TERM).is_err()) {
+        let told = cpu::pid(self.parent.id()).is_ok_and(|pid| kill_process(pid, Signal::TERM).is_ok());
+        if !told {
             // Then it is gone already.
             let _ = self.parent.kill();
         }
