@@ -47,11 +47,19 @@ pub enum Role {
 
 impl Topic {
     pub fn partition(&self, partition: i32) -> Option<&Partition> {
-        let at = self
-            .partitions
-            .binary_search_by_key(&partition, |placed| placed.partition)
-            .ok()?;
-        Some(&self.partitions[at])
+        Some(&self.partitions[self.place(partition)?])
+    }
+
+    /// Where a partition is in the list: a topic that is told whole has no gaps.
+    pub fn place(&self, partition: i32) -> Option<usize> {
+        let at = usize::try_from(partition).ok()?;
+        match self.partitions.get(at) {
+            Some(placed) if placed.partition == partition => Some(at),
+            _ => self
+                .partitions
+                .binary_search_by_key(&partition, |placed| placed.partition)
+                .ok(),
+        }
     }
 }
 

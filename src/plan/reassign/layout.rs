@@ -103,7 +103,7 @@ impl<'a> Sizes<'a> {
                 }
                 let Some((_, at)) = last else { continue };
                 let partitions = &topics[at].partitions;
-                let Some(index) = place(partitions, replica.partition) else {
+                let Some(index) = topics[at].place(replica.partition) else {
                     continue;
                 };
                 let (own, other) = &mut told[at][index];
@@ -125,17 +125,7 @@ impl<'a> Sizes<'a> {
 
     pub fn get(&self, topic: &str, partition: i32) -> Option<u64> {
         let at = self.topics.binary_search_by(|one| one.name.as_str().cmp(topic)).ok()?;
-        let partitions = &self.topics[at].partitions;
-        self.at(at, place(partitions, partition)?)
-    }
-}
-
-/// Where a partition is among those of its topic: a topic that is told whole has no gaps.
-fn place(partitions: &[Partition], number: i32) -> Option<usize> {
-    let at = usize::try_from(number).ok()?;
-    match partitions.get(at) {
-        Some(one) if one.partition == number => Some(at),
-        _ => partitions.binary_search_by_key(&number, |one| one.partition).ok(),
+        self.at(at, self.topics[at].place(partition)?)
     }
 }
 
