@@ -284,10 +284,10 @@ pub fn print(out: &mut dyn Write, line: &Line, kind: &str, answer: &Answer) -> s
                 writeln!(out, "{}", foreign::plain(name))?;
             }
         }
-        Output::Table => table::print(out, &answer.blocks, Rank::Usual, width())?,
+        Output::Table => table::print(out, answer, Rank::Usual, width())?,
         // Those two have pages of their own, made by the commands that have them.
         Output::Wide | Output::Prom | Output::Nagios | Output::Md | Output::Plan => {
-            table::print(out, &answer.blocks, Rank::Wide, None)?
+            table::print(out, answer, Rank::Wide, None)?
         }
     }
     out.flush()?;

@@ -105,7 +105,10 @@ pub(super) fn sample(history: &mut History, taken: &mut Taken, snapshot: &Snapsh
             go_on(Arc::make_mut(&mut history.group_lag), before, at);
             go_on(Arc::make_mut(&mut history.group_read), before, at);
         }
-        None => sample_groups(history, snapshot, &ends, at),
+        None => {
+            history.moved_at = Some(at);
+            sample_groups(history, snapshot, &ends, at);
+        }
     }
     if is_due {
         match trail_stands {

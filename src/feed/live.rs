@@ -31,6 +31,9 @@ const BREATH: u32 = 9;
 /// A wide cluster in which nothing happens is asked for what is much up to so many times more rarely.
 const STILL: u32 = 6;
 
+/// The same of log directories: others may fill a disk too.
+const STILL_DISKS: u32 = 3;
+
 /// What steers the pollers from outside, and what they tell each other.
 #[derive(Debug)]
 pub(super) struct Control {
@@ -121,7 +124,13 @@ impl Control {
         let stretch = store.stretch();
         match job.section.is_bulk() && stretch > 1.0 {
             true if suspects => pause.mul_f64(stretch),
-            true => pause.mul_f64(stretch) * still.clamp(1, STILL),
+            true => {
+                let most = match job.section {
+                    Section::Logdirs => STILL_DISKS,
+                    _ => STILL,
+                };
+                pause.mul_f64(stretch) * still.clamp(1, most)
+            }
             false => pause,
         }
     }
@@ -308,7 +317,7 @@ async fn poll(look: Look, control: Arc<Control>, job: Job) {
         // One that came back may answer at once.
         let times = if seen.failed { 1 } else { BREATH };
         let breath = Instant::now() + asked.elapsed() * times;
-        still = if seen.change > Change::Age { 0 } else { still + 1 };
+        still = if seen.change > Change::Waver { 0 } else { still + 1 };
         control.follow(job, seen);
         if job.section == Section::Topics
             && look
@@ -352,7 +361,7 @@ async fn publish(store: Arc<Store>, sender: watch::Sender<Arc<Snapshot>>) {
                 store.changed().await;
                 continue;
             }
-            Change::Age => AGES,
+            Change::Age | Change::Waver => AGES,
             Change::Drift | Change::Value => COALESCE,
         };
         let due = last.map_or_else(Instant::now, |last| last + gap);

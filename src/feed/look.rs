@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use super::cloud::Plane;
+use super::history;
 use super::section::Section;
 use super::store::{Change, Seen, Store, settle, settle_by};
-use super::{history, pace};
 use crate::model::backlog::Backlogs;
 use crate::model::broker::Link;
 use crate::model::group::Group;
@@ -86,10 +86,11 @@ impl Look {
                 })
             }
             (Section::BrokerMetrics, Some(broker)) => self.broker_metrics(broker).await,
-            (Section::Instances, _) => self.plane.instances(&self.store).await,
-            (Section::Volumes, _) => self.plane.volumes(&self.store).await,
-            (Section::Metrics, _) => self.plane.metrics(&self.store).await,
-            // Boxed, as its questions are: four of the SDK's futures at once are more than a thread's stack bears.
+            // Boxed, as their questions are: the SDK's futures are large, a thread's stack bears few of them, and every look at
+            // anything else would have room for one.
+            (Section::Instances, _) => Box::pin(self.plane.instances(&self.store)).await,
+            (Section::Volumes, _) => Box::pin(self.plane.volumes(&self.store)).await,
+            (Section::Metrics, _) => Box::pin(self.plane.metrics(&self.store)).await,
             (Section::Account, _) => Box::pin(self.plane.account(&self.store)).await,
             (Section::ClientMetrics, _) => self.store.settle(self.kafka.client_metrics().await, |snapshot| {
                 &mut snapshot.client_metrics
@@ -139,6 +140,7 @@ impl Look {
                 let snapshot = &inner.snapshot;
                 inner.partitions = snapshot.topics().iter().map(|topic| topic.partitions.len()).sum();
                 inner.rates.keep_topics(|name| snapshot.topic(name).is_some());
+                inner.settle_stood();
                 Change::Nothing
             });
         }
@@ -180,7 +182,7 @@ impl Look {
             let recent = inner.rtts.entry(broker).or_default();
             let link = probe.map(|probe| steady(recent, section.get(), probe));
             seen = settle_by(section, link, at, |was, is| match was.release == is.release {
-                true => Change::Drift,
+                true => Change::Waver,
                 false => Change::Value,
             });
             seen.change
@@ -192,21 +194,20 @@ impl Look {
         let Some(partitions) = self.store.led_by(broker) else {
             return Seen::default();
         };
-        let offsets = self.kafka.offsets(broker, &partitions).await;
+        let standing = self.store.standing(broker);
+        let known = standing.as_ref().map(|(marks, offsets)| (*marks, offsets.as_ref()));
+        let told = self.kafka.offsets_unless(broker, &partitions, known).await;
+        // Rates fall while nothing is written.
+        let same = standing.map(|(marks, offsets)| (Some(marks), offsets));
+        let told = match told {
+            Ok(None) => Ok(same.unwrap_or_default()),
+            Ok(Some((marks, offsets))) => Ok((marks, Arc::new(offsets))),
+            Err(error) => Err(error),
+        };
         let at = Moment::now();
         let mut seen = Seen::default();
         self.store.edit(|inner| {
-            let offsets = offsets.map(|mut offsets| {
-                inner.rates.offsets(&mut offsets, at);
-                pace::offsets(inner.snapshot.paces.entry(broker).or_default(), &offsets, at);
-                offsets
-            });
-            let section = inner.snapshot.offsets.entry(broker).or_default();
-            seen = settle_by(section, offsets, at, |_, _| Change::Drift);
-            let stretch = inner.stretch();
-            if let Some(surges) = inner.surges.topics(&inner.snapshot, stretch, at) {
-                inner.snapshot.surges = surges;
-            }
+            seen = inner.told_offsets(broker, told, at);
             seen.change
         });
         seen
@@ -306,6 +307,7 @@ impl Look {
             });
             let section = inner.snapshot.logdirs.entry(broker).or_default();
             seen = settle_by(section, dirs, at, |was, is| match placed_alike(was, is) {
+                true if hold_alike(was, is) => Change::Waver,
                 true => Change::Drift,
                 false => Change::Value,
             });
@@ -423,6 +425,8 @@ impl Look {
             snapshot.coordinators.remove(&broker);
             snapshot.transactions.remove(&broker);
             inner.groups.remove(&broker);
+            inner.offsets_marks.remove(&broker);
+            inner.stood.remove(&broker);
             inner.rtts.remove(&broker);
             inner.rates.forget_broker(broker);
             Change::Value
@@ -486,6 +490,13 @@ fn placed_alike(was: &[LogDir], is: &[LogDir]) -> bool {
                 .all(|(was, is)| (was.partition, was.future) == (is.partition, is.future) && was.topic == is.topic)
     };
     was.len() == is.len() && was.iter().zip(is).all(same)
+}
+
+/// Whether they hold the same bytes too: [`share`] has found that out.
+fn hold_alike(was: &[LogDir], is: &[LogDir]) -> bool {
+    was.iter()
+        .zip(is)
+        .all(|(was, is)| Arc::ptr_eq(&was.replicas, &is.replicas))
 }
 
 /// Marks the replicas that are on their way to `broker`: of reassignments, and those that change directories.

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::history::Tellers;
 use crate::model::offset::Offsets;
 use crate::model::pace::{Pace, Surge};
 use crate::model::topic::{Partition, Topic};
@@ -74,6 +75,8 @@ const WATCHED_SECONDS: f64 = 30.0;
 pub(super) struct Surges {
     topics: BTreeMap<String, Flow>,
     looked_at: Option<Moment>,
+    /// Whose answers they were taken from.
+    tellers: Tellers,
 }
 
 #[derive(Debug)]
@@ -96,6 +99,14 @@ impl Surges {
             return None;
         }
         self.looked_at = Some(at);
+        // Where no leader told anything new every topic has what it had.
+        let tellers = Tellers::of(snapshot, |_| true);
+        if self.tellers.are(&tellers) {
+            let flows = self.topics.iter_mut();
+            let surges = flows.filter_map(|(topic, flow)| Some((topic.clone(), flow.look(flow.total, at)?)));
+            return Some(surges.collect());
+        }
+        self.tellers = tellers;
         // A topic of which a leader has not told everything is left to the next look.
         let total = |topic: &Topic| -> Option<i64> {
             topic

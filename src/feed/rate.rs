@@ -197,6 +197,20 @@ impl Rates {
         }
     }
 
+    /// These logs stood until then.
+    pub fn stood(&mut self, offsets: &Offsets, until: Moment) {
+        for (topic, spans) in &offsets.topics {
+            let Some(slopes) = self.ends.get_mut(topic) else {
+                continue;
+            };
+            for (partition, span) in spans.iter() {
+                if let Some(slope) = slopes.get_mut(&partition) {
+                    slope.add(RECORDS, until, span.end as f64);
+                }
+            }
+        }
+    }
+
     /// Fills in `LogDir::growth_bytes_per_second`: of the file system, or of the replicas where that is not told.
     pub fn logdirs(&mut self, broker: BrokerId, dirs: &mut [LogDir], at: Moment) {
         for dir in dirs {

@@ -55,7 +55,9 @@ pub(super) async fn run(store: Arc<Store>, record: Option<Paths>, mut published:
             continue;
         }
         sampled = Some(Instant::now());
-        let at = Moment::now();
+        // As exactly as it is recorded: a replay is to tell the same seconds.
+        let now = Moment::now();
+        let at = Moment::from_millisecond(now.as_millisecond()).unwrap_or(now);
         store.sample(at);
         // What the trail took in now, and nothing else: a replay is to know what was known.
         if let Some(sample) = store.read(|snapshot| Sample::of(snapshot, at))

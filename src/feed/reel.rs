@@ -37,6 +37,8 @@ const STEP_BYTES: usize = 1 << 30;
 const LEVEL: i32 = 1;
 /// After a step none is written for so many times as long as it took, however much happens.
 const REST: u32 = 100;
+/// The same where numbers only move on.
+const REST_QUIET: u32 = 300;
 /// Where something has changed, and where nothing has.
 const NEWS: Duration = Duration::from_secs(2);
 const QUIET: Duration = Duration::from_secs(10);
@@ -152,10 +154,10 @@ impl Reel {
             return all || self.opened.elapsed() >= FIRST;
         };
         let rest = match was.values == snapshot.revision.values {
-            true => QUIET,
-            false => NEWS,
+            true => QUIET.max(*took * REST_QUIET),
+            false => NEWS.max(*took * REST),
         };
-        at.elapsed() >= rest.max(*took * REST)
+        at.elapsed() >= rest
     }
 
     /// Writes a step. Only for who holds the lock of the folder.

@@ -17,10 +17,11 @@ use crate::model::group::Group;
 use crate::model::history::History;
 use crate::model::identity::Rules;
 use crate::model::name::{Name, Names};
+use crate::model::offset::Offsets;
 use crate::model::topic::Topic;
 use crate::model::{BrokerId, Health, Moment, Observed, Snapshot};
 use crate::source::Error;
-use crate::source::kafka::{Partitions, Unread, UnreadPart};
+use crate::source::kafka::{Marks, Partitions, Unread, UnreadPart};
 
 /// What an answer changed. The order is that of urgency.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -29,7 +30,9 @@ pub(super) enum Change {
     Nothing,
     /// Only when it was last seen.
     Age,
-    /// A number that never rests.
+    /// A number that is never the same twice, whether anything happens or not: a round trip, free space.
+    Waver,
+    /// A number that moves on while clients work.
     Drift,
     /// A value or a health: something to look at.
     Value,
@@ -112,6 +115,10 @@ pub(super) struct Inner {
     pub names: Names,
     /// Of the answer that the topics were taken from.
     pub topics_mark: Option<u64>,
+    /// Of the answers that a leader's offsets were taken from.
+    pub offsets_marks: BTreeMap<BrokerId, Marks>,
+    /// Leaders whose logs all stand, and when they were seen to last; rates do not know of it yet.
+    pub stood: BTreeMap<BrokerId, Moment>,
     /// The last round trips of each broker, in ms.
     pub rtts: BTreeMap<BrokerId, VecDeque<f64>>,
     /// What was published last: the next one is compared with it.
@@ -131,6 +138,58 @@ impl Inner {
     pub fn stretch(&self) -> f64 {
         let wide = self.partitions as f64 / 10_000.0;
         1.0 + (wide.clamp(1.0, 10.0) - 1.0) / 3.0
+    }
+
+    /// Takes in what a leader said of its logs' ends; the same piece of memory as before where it said the same.
+    pub fn told_offsets(
+        &mut self,
+        leader: BrokerId,
+        told: Result<(Option<Marks>, Arc<Offsets>), Error>,
+        at: Moment,
+    ) -> Seen {
+        let stretch = self.stretch();
+        let snapshot = &mut self.snapshot;
+        let section = snapshot.offsets.entry(leader).or_default();
+        let paces = snapshot.paces.entry(leader).or_default();
+        let known = section.value.clone().filter(|_| section.is_fresh());
+        let seen = match told {
+            Ok((_, offsets)) if known.as_ref().is_some_and(|known| Arc::ptr_eq(known, &offsets)) && offsets.stand() => {
+                self.stood.insert(leader, at);
+                pace::offsets(paces, &offsets, at);
+                section.seen_at = Some(at);
+                Seen {
+                    change: Change::Age,
+                    ..Seen::default()
+                }
+            }
+            Ok((marks, offsets)) => {
+                if let (Some(until), Some(before)) = (self.stood.remove(&leader), &section.value) {
+                    self.rates.stood(before, until);
+                }
+                let mut offsets = Arc::unwrap_or_clone(offsets);
+                self.rates.offsets(&mut offsets, at);
+                pace::offsets(paces, &offsets, at);
+                match marks {
+                    Some(marks) => self.offsets_marks.insert(leader, marks),
+                    None => self.offsets_marks.remove(&leader),
+                };
+                settle_by(section, Ok(offsets), at, |_, _| Change::Drift)
+            }
+            Err(error) => settle_by(section, Err(error), at, |_, _| Change::Drift),
+        };
+        if let Some(surges) = self.surges.topics(snapshot, stretch, at) {
+            snapshot.surges = surges;
+        }
+        seen
+    }
+
+    /// Tells rates of all that stood: other leaders may tell of it from now on.
+    pub fn settle_stood(&mut self) {
+        for (leader, until) in std::mem::take(&mut self.stood) {
+            if let Some(told) = self.snapshot.offsets.get(&leader).and_then(Observed::get) {
+                self.rates.stood(told, until);
+            }
+        }
     }
 
     /// Takes in a coordinator's word, once its groups are in `groups` and its health in the snapshot. The groups of all
@@ -308,6 +367,13 @@ impl Store {
         inner.topics_mark.filter(|_| inner.snapshot.topics.is_fresh())
     }
 
+    /// What a leader told last of its logs' ends, and its marks; `None` while it is not fresh or not whole.
+    pub fn standing(&self, leader: BrokerId) -> Option<(Marks, Arc<Offsets>)> {
+        let inner = self.lock();
+        let told = inner.snapshot.offsets.get(&leader).filter(|told| told.is_fresh())?;
+        Some((*inner.offsets_marks.get(&leader)?, Arc::clone(told.value.as_ref()?)))
+    }
+
     /// See [`Inner::stretch`].
     pub fn stretch(&self) -> f64 {
         self.lock().stretch()
@@ -366,7 +432,7 @@ impl Store {
         let revision = &mut inner.snapshot.revision;
         match pending {
             Change::Value => revision.values += 1,
-            Change::Drift => revision.drifts += 1,
+            Change::Waver | Change::Drift => revision.drifts += 1,
             Change::Age | Change::Nothing => {}
         }
         inner.pending = Change::Nothing;
@@ -475,6 +541,7 @@ pub(super) fn settle_by<T: PartialEq>(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::offset::Span;
 
     fn at(second: i64) -> Moment {
         Moment::from_second(1_800_000_000 + second).unwrap()
@@ -526,6 +593,37 @@ mod tests {
         store.edit(|_| Change::Value);
         assert_eq!(published(), (2, 1), "what matters counts");
         assert_eq!(store.pending(), Change::Nothing);
+    }
+
+    fn log(end: i64) -> Arc<Offsets> {
+        let span = Span { end, ..Span::default() };
+        Arc::new(Offsets {
+            topics: BTreeMap::from([("orders".to_owned(), [(0, span)].into())]),
+        })
+    }
+
+    #[test]
+    fn a_log_that_stood_for_long_has_a_rate_as_soon_as_it_moves() {
+        let mut inner = Inner::default();
+        let mut tell = |told, second| {
+            let seen = inner.told_offsets(1, Ok((None, told)), at(second));
+            (seen.change, inner.snapshot.offsets[&1].value.clone().unwrap())
+        };
+        tell(log(100), 0);
+        let (change, known) = tell(log(100), 10);
+        assert!(change == Change::Drift && known.stand(), "it was seen twice");
+        for second in (20..=600).step_by(10) {
+            assert_eq!(tell(Arc::clone(&known), second).0, Change::Age);
+        }
+        let (change, moved) = tell(log(170), 610);
+        let rate = moved.topics["orders"].get(0).and_then(|span| span.rate);
+        assert_eq!(
+            (change, rate),
+            (Change::Drift, Some(1.0)),
+            "70 in the 70 s since the last minute began"
+        );
+        // What is told again while its rate falls is worked out anew.
+        assert_eq!(tell(Arc::clone(&moved), 620).0, Change::Drift);
     }
 
     fn group(coordinator: BrokerId) -> Group {

@@ -226,6 +226,32 @@ async fn an_idle_cluster_moves_on_in_time_and_nothing_else() {
 }
 
 #[tokio::test]
+async fn logs_that_stood_and_move_on_have_a_rate() {
+    let fake = Fake::start(Shape::default()).await;
+    let feed = Feed::start(sources(&fake), quick());
+    let mut snapshots = feed.snapshots();
+    let span = |snapshot: &Snapshot| snapshot.span("topic-00000", 0).copied();
+    let stood = until(&mut snapshots, "logs that stand", |snapshot| {
+        span(snapshot).is_some_and(|span| span.rate == Some(0.0))
+    })
+    .await;
+    // Told again and again, each time by the same answer.
+    let told = stood.offsets.values().filter_map(|told| told.seen_at).max();
+    until(&mut snapshots, "the same again", |snapshot| {
+        let again = snapshot.offsets.values().filter_map(|told| told.seen_at).min();
+        again > told && snapshot.revision.drifts == stood.revision.drifts
+    })
+    .await;
+    fake.append(1000);
+    let moved = until(&mut snapshots, "the logs' new ends", |snapshot| {
+        span(snapshot).is_some_and(|span| span.end == 1100)
+    })
+    .await;
+    let rate = span(&moved).and_then(|span| span.rate).expect("it is no first look");
+    assert!(rate > 0.0, "{rate}");
+}
+
+#[tokio::test]
 async fn a_pause_asks_nothing_and_a_refresh_asks_at_once() {
     let fake = Fake::start(Shape::default()).await;
     let mut slow = quick();

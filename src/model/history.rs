@@ -38,6 +38,9 @@ pub struct History {
     /// Where logs ended.
     #[serde(default)]
     pub trail: Trail,
+    /// When lags were last worked out from something new; since then all groups and logs stand. `None` of what was recorded.
+    #[serde(skip)]
+    pub moved_at: Option<Moment>,
     /// The first look that is remembered without a gap up to now; `None` before it.
     #[serde(default)]
     pub began: Option<Moment>,

@@ -19,6 +19,14 @@ pub struct Spans {
     all: Box<[(i32, Span)]>,
 }
 
+impl Offsets {
+    /// Whether nothing was written for as long as rates reach back.
+    pub fn stand(&self) -> bool {
+        let mut spans = self.topics.values().flat_map(Spans::iter);
+        spans.all(|(_, span)| span.rate == Some(0.0))
+    }
+}
+
 impl Spans {
     fn place(&self, partition: i32) -> Option<usize> {
         self.all.binary_search_by_key(&partition, |(known, _)| *known).ok()

@@ -128,8 +128,9 @@ impl Rows {
         if !placed_alike(before, snapshot) {
             return Self::to_show(snapshot, now, window);
         }
-        let young = now.duration_since(rows.groups_at).as_secs() < GROUP_AGES;
-        let (groups, groups_at) = match young && groups_alike(before, snapshot) {
+        let wide = rows.partitions.len() as i64 / 10_000;
+        let young = now.duration_since(rows.groups_at).as_secs() < GROUP_AGES * (1 + wide);
+        let (groups, groups_at) = match young && groups_alike(before, snapshot, now) {
             true => (Arc::clone(&rows.groups), rows.groups_at),
             false => (Arc::new(GroupRow::all(snapshot, now)), now),
         };
@@ -171,8 +172,11 @@ impl Rows {
     }
 }
 
-/// Times that groups are told by are looked at again after so many seconds, though nothing changed.
+/// Times that groups are told by are looked at again after so many seconds, though nothing changed; in a wide cluster after as many
+/// times as long as it has ten thousands of partitions.
 const GROUP_AGES: i64 = 5;
+/// What stood for so many seconds has a rate of zero, however long one looks on.
+const STANDS: i64 = 120;
 
 /// What is told of topics, partitions and groups, the most of all that there is.
 struct Kept {
@@ -185,22 +189,21 @@ struct Kept {
 }
 
 /// Whether everything that groups are told from is the same in both, beside topics and their offsets.
-fn groups_alike(before: &Snapshot, after: &Snapshot) -> bool {
-    let history = |snapshot: &Snapshot| {
-        let history = &snapshot.history;
-        (
-            Arc::as_ptr(&history.group_lag),
-            Arc::as_ptr(&history.group_read),
-            Arc::as_ptr(&history.groups),
-        )
-    };
+fn groups_alike(before: &Snapshot, after: &Snapshot, now: Moment) -> bool {
+    let (was, is) = (&before.history, &after.history);
+    let stand = was.moved_at == is.moved_at
+        && is
+            .moved_at
+            .is_some_and(|moved| now.duration_since(moved).as_secs() >= STANDS);
+    let same = Arc::ptr_eq(&was.group_lag, &is.group_lag) && Arc::ptr_eq(&was.group_read, &is.group_read);
     alike(&before.groups, &after.groups)
         && all_alike(&before.coordinators, &after.coordinators, |_, _| true)
         && all_alike(&before.backlogs, &after.backlogs, Arc::ptr_eq)
         && all_alike(&before.transactions, &after.transactions, Arc::ptr_eq)
         && all_alike(&before.broker_configs, &after.broker_configs, Arc::ptr_eq)
         && alike(&before.retentions, &after.retentions)
-        && history(before) == history(after)
+        && (stand || same)
+        && Arc::ptr_eq(&was.groups, &is.groups)
 }
 
 /// Whether everything that topics and partitions are told from is the same in both, and nothing of it ages.

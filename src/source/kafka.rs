@@ -40,6 +40,7 @@ pub use change::{ConfigChange, Edit, Election, Move, NewTopic, Outcomes, Resourc
 pub use config::Of;
 pub use door::Handshake;
 pub use link::Probe;
+pub use offset::Marks;
 pub use security::Security;
 pub use target::{Deadlines, Target};
 
@@ -211,8 +212,19 @@ impl Kafka {
 
     /// First and next offsets of these partitions, asked of their leader: two requests. ListOffsets.
     pub async fn offsets(&self, leader: BrokerId, partitions: &Partitions) -> Result<Offsets, Error> {
+        let told = self.offsets_unless(leader, partitions, None).await?;
+        Ok(told.map(|(_, offsets)| offsets).unwrap_or_default())
+    }
+
+    /// The same with the marks of the answers; `None` where they are those that were `known` before.
+    pub async fn offsets_unless(
+        &self,
+        leader: BrokerId,
+        partitions: &Partitions,
+        known: Option<(Marks, &Offsets)>,
+    ) -> Result<Option<(Option<Marks>, Offsets)>, Error> {
         let peer = self.peer(leader).await?;
-        offset::offsets(&self.pool, &peer, partitions).await
+        offset::offsets(&self.pool, &peer, partitions, known).await
     }
 
     /// The transactional ids that this broker coordinates: one request, and one more for each 500 that are open.

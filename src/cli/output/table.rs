@@ -4,12 +4,15 @@ use std::io::{self, Write};
 
 use unicode_width::UnicodeWidthChar;
 
-use super::{Block, Field, Rank, Sheet};
+use super::{Answer, Block, Field, Rank, Sheet};
 use crate::model::foreign::{plain, width};
 
-/// Prints blocks with an empty line between; columns above `rank` are left out, and more where `width` is short.
-pub fn print(out: &mut dyn Write, blocks: &[Block], rank: Rank, width: Option<usize>) -> io::Result<()> {
-    for (at, block) in blocks.iter().enumerate() {
+/// Prints an answer's blocks with an empty line between; columns above `rank` are left out, and more where `width` is short. A
+/// table without rows says that there is nothing, so it is left out where not everything was answered.
+pub fn print(out: &mut dyn Write, answer: &Answer, rank: Rank, width: Option<usize>) -> io::Result<()> {
+    let is_blank = |block: &Block| !block.sheet.heads.is_empty() && block.sheet.rows.is_empty();
+    let blocks = answer.blocks.iter().filter(|block| answer.complete || !is_blank(block));
+    for (at, block) in blocks.enumerate() {
         if at > 0 {
             writeln!(out)?;
         }
@@ -158,14 +161,36 @@ mod tests {
         }
     }
 
-    fn printed(rank: Rank, width: Option<usize>) -> String {
+    fn answer(sheet: Sheet, complete: bool) -> Answer {
+        Answer {
+            complete,
+            blocks: vec![Block {
+                sheet,
+                ..Block::default()
+            }],
+            ..Answer::default()
+        }
+    }
+
+    fn print_text(answer: &Answer, rank: Rank, width: Option<usize>) -> String {
         let mut out = Vec::new();
-        let block = Block {
-            sheet: sheet(),
-            ..Block::default()
-        };
-        print(&mut out, &[block], rank, width).unwrap();
+        print(&mut out, answer, rank, width).unwrap();
         String::from_utf8(out).unwrap()
+    }
+
+    fn printed(rank: Rank, width: Option<usize>) -> String {
+        print_text(&answer(sheet(), true), rank, width)
+    }
+
+    #[test]
+    fn a_table_without_rows_is_shown_where_that_is_the_answer() {
+        let empty = || Sheet {
+            rows: Vec::new(),
+            ..sheet()
+        };
+        assert_eq!(print_text(&answer(empty(), true), Rank::Always, None), "ID\n");
+        assert_eq!(print_text(&answer(empty(), false), Rank::Always, None), "");
+        assert_eq!(print_text(&answer(sheet(), false), Rank::Always, None), "ID\n 1\n12\n");
     }
 
     #[test]
@@ -253,13 +278,7 @@ mod tests {
                 rows,
             };
             let widths: Vec<usize> = (0..3).map(|at| column_width(&sheet, at)).collect();
-            let block = Block {
-                sheet: sheet.clone(),
-                ..Block::default()
-            };
-            let mut out = Vec::new();
-            print(&mut out, &[block], Rank::Wide, None).unwrap();
-            let printed = String::from_utf8(out).unwrap();
+            let printed = print_text(&answer(sheet.clone(), true), Rank::Wide, None);
             let lines: Vec<&str> = printed.split_terminator('\n').collect();
             assert_eq!(lines.len(), 5, "seed {seed}: one line for each row\n{printed:?}");
             assert!(

@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use azimuth_broker::wire::{FrameReader, Header, decode_header, decode_message, encode_response};
@@ -35,7 +36,7 @@ use super::target::Deadlines;
 use crate::model::BrokerId;
 
 /// What the cluster holds. Every group has committed offset 10 in every partition of the first `committed` topics;
-/// every log is 0..100.
+/// every log is 0..100 until records are appended.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Shape {
     pub brokers: i32,
@@ -68,6 +69,8 @@ struct Shared {
     hanging: Mutex<BTreeSet<BrokerId>>,
     /// By broker and API, as received.
     received: Mutex<BTreeMap<(BrokerId, i16), u64>>,
+    /// Where every log ends.
+    end: AtomicI64,
 }
 
 /// The running cluster; brokers are 1, 2, ...
@@ -91,6 +94,7 @@ impl Fake {
             addresses: addresses.collect(),
             hanging: Mutex::default(),
             received: Mutex::default(),
+            end: AtomicI64::new(100),
         });
         let mut fake = Self {
             shared,
@@ -132,6 +136,11 @@ impl Fake {
     pub async fn revive(&mut self, id: BrokerId) {
         let listener = TcpListener::bind(self.shared.addresses[&id]).await.unwrap();
         self.serve(id, listener);
+    }
+
+    /// Makes every log longer.
+    pub fn append(&self, records: i64) {
+        self.shared.end.fetch_add(records, Ordering::Relaxed);
     }
 
     pub fn hang(&self, id: BrokerId) {
@@ -191,7 +200,7 @@ impl Shared {
             ApiKey::ListGroups => encoded(&self.groups_of(id, version), header),
             ApiKey::DescribeGroups => encoded(&described(decode_message(body, version).unwrap()), header),
             ApiKey::OffsetFetch => encoded(&self.commits(decode_message(body, version).unwrap()), header),
-            ApiKey::ListOffsets => encoded(&ends(decode_message(body, version).unwrap()), header),
+            ApiKey::ListOffsets => encoded(&self.ends(decode_message(body, version).unwrap()), header),
             ApiKey::ListPartitionReassignments => encoded(&ListPartitionReassignmentsResponse::default(), header),
             ApiKey::DescribeLogDirs => encoded(&DescribeLogDirsResponse::default(), header),
             ApiKey::DescribeConfigs => encoded(&DescribeConfigsResponse::default(), header),
@@ -199,6 +208,22 @@ impl Shared {
             ApiKey::CreateTopics => encoded(&CreateTopicsResponse::default(), header),
             other => panic!("{other:?} was not advertised"),
         }
+    }
+
+    fn ends(&self, request: ListOffsetsRequest) -> ListOffsetsResponse {
+        let end = self.end.load(Ordering::Relaxed);
+        let topics = request.topics.into_iter().map(|topic| {
+            let partitions = topic.partitions.into_iter().map(|partition| {
+                let latest = partition.timestamp == -1;
+                ListOffsetsPartitionResponse::default()
+                    .with_partition_index(partition.partition_index)
+                    .with_offset(if latest { end } else { 0 })
+            });
+            ListOffsetsTopicResponse::default()
+                .with_name(topic.name)
+                .with_partitions(partitions.collect())
+        });
+        ListOffsetsResponse::default().with_topics(topics.collect())
     }
 
     fn versions(&self) -> ApiVersionsResponse {
@@ -316,19 +341,4 @@ fn described(request: DescribeGroupsRequest) -> DescribeGroupsResponse {
             .with_protocol_type(text("consumer"))
     });
     DescribeGroupsResponse::default().with_groups(groups.collect())
-}
-
-fn ends(request: ListOffsetsRequest) -> ListOffsetsResponse {
-    let topics = request.topics.into_iter().map(|topic| {
-        let partitions = topic.partitions.into_iter().map(|partition| {
-            let latest = partition.timestamp == -1;
-            ListOffsetsPartitionResponse::default()
-                .with_partition_index(partition.partition_index)
-                .with_offset(if latest { 100 } else { 0 })
-        });
-        ListOffsetsTopicResponse::default()
-            .with_name(topic.name)
-            .with_partitions(partitions.collect())
-    });
-    ListOffsetsResponse::default().with_topics(topics.collect())
 }

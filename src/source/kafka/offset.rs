@@ -9,7 +9,7 @@ use super::Partitions;
 use super::answer::topic_name;
 use super::pool::{Peer, Pool};
 use crate::model::Moment;
-use crate::model::offset::{Offsets, Span};
+use crate::model::offset::{Offsets, Span, Spans};
 use crate::model::write::LastWrite;
 use crate::source::Error;
 
@@ -25,27 +25,65 @@ pub(super) type At = (String, i32);
 pub(super) const READ_UNCOMMITTED: i8 = 0;
 pub(super) const READ_COMMITTED: i8 = 1;
 
-/// Asks the leader for both ends. A partition that it does not lead any more is left out.
-pub(super) async fn offsets(pool: &Pool, peer: &Peer, partitions: &Partitions) -> Result<Offsets, Error> {
+/// Tells what a leader answered from what it answers later.
+#[derive(Debug, Clone, Copy)]
+pub struct Marks {
+    starts: u64,
+    ends: u64,
+}
+
+/// Asks the leader for both ends. A partition that it does not lead any more is left out. `None` where both answers are as they were
+/// `before`: most of a wide cluster stands still, and first offsets hardly ever move. Answers that leave a partition out have no
+/// marks, because the next ones cannot be told from them alone.
+pub(super) async fn offsets(
+    pool: &Pool,
+    peer: &Peer,
+    partitions: &Partitions,
+    before: Option<(Marks, &Offsets)>,
+) -> Result<Option<(Option<Marks>, Offsets)>, Error> {
     if partitions.is_empty() {
-        return Ok(Offsets::default());
+        return Ok(Some((None, Offsets::default())));
     }
+    let known = before.map(|(marks, _)| marks);
     // In this order, so that a span is never negative: the end is read after the start.
-    let starts = pool.ask(peer, request(partitions, EARLIEST)).await?;
-    let ends = pool.ask(peer, request(partitions, LATEST)).await?;
-    let starts = by_topic(starts);
-    let topics = by_topic(ends).into_iter().filter_map(|(topic, ends)| {
+    let starts = known.map(|known| known.starts);
+    let starts = pool.ask_unless(peer, starts, |_| request(partitions, EARLIEST)).await?;
+    let ends = known.map(|known| known.ends);
+    let ends = pool.ask_unless(peer, ends, |_| request(partitions, LATEST)).await?;
+    let as_before = |which: fn(&Span) -> i64| {
+        let (marks, offsets) = before?;
+        let each = |spans: &Spans| spans.iter().map(|(at, span)| (at, which(span))).collect();
+        let topics = offsets.topics.iter().map(|(topic, spans)| (topic.clone(), each(spans)));
+        Some((marks, topics.collect::<ByTopic>()))
+    };
+    let ((starts_mark, starts), (ends_mark, ends)) = match (starts, ends) {
+        (None, None) => return Ok(None),
+        (starts, ends) => {
+            let told = |(mark, response)| (mark, by_topic(response));
+            let starts = starts.map(told);
+            let starts = starts.or_else(|| as_before(|span| span.start).map(|(marks, all)| (marks.starts, all)));
+            let ends = ends.map(told);
+            let ends = ends.or_else(|| as_before(|span| span.end).map(|(marks, all)| (marks.ends, all)));
+            (starts.unwrap_or_default(), ends.unwrap_or_default())
+        }
+    };
+    let topics = ends.into_iter().filter_map(|(topic, ends)| {
         let starts = starts.get(&topic)?;
         let spans = ends.into_iter().filter_map(|(partition, end)| {
             let start = *starts.get(&partition)?;
             let span = Span { start, end, rate: None };
             Some((partition, span))
         });
-        Some((topic, spans.collect()))
+        Some((topic, spans.collect::<Spans>()))
     });
-    Ok(Offsets {
-        topics: topics.collect(),
-    })
+    let topics: BTreeMap<String, Spans> = topics.collect();
+    let told: usize = topics.values().map(|spans| spans.iter().len()).sum();
+    let is_whole = told == partitions.values().map(Vec::len).sum::<usize>();
+    let marks = is_whole.then_some(Marks {
+        starts: starts_mark,
+        ends: ends_mark,
+    });
+    Ok(Some((marks, Offsets { topics })))
 }
 
 /// The first record of this time or a later one, by partition; `None` where none is that young. A partition that the broker does not
@@ -156,7 +194,10 @@ fn request(partitions: &Partitions, timestamp: i64) -> ListOffsetsRequest {
         .with_topics(topics.collect())
 }
 
-fn by_topic(response: ListOffsetsResponse) -> BTreeMap<String, BTreeMap<i32, i64>> {
+/// An offset of each partition.
+type ByTopic = BTreeMap<String, BTreeMap<i32, i64>>;
+
+fn by_topic(response: ListOffsetsResponse) -> ByTopic {
     let topics = response.topics.into_iter().map(|topic| {
         let offsets = topic
             .partitions

@@ -167,3 +167,34 @@ async fn offsets_take_two_requests_however_many_partitions() {
     );
     assert_eq!(kafka.requests()["ListOffsets"], 2);
 }
+
+#[tokio::test]
+async fn offsets_that_are_told_again_are_not_taken_apart() {
+    let fake = Fake::start(Shape::default()).await;
+    let kafka = Kafka::new(fake.target());
+    let of = |topics: &[&str]| -> Partitions { topics.iter().map(|topic| ((*topic).to_owned(), vec![0, 1])).collect() };
+    let asked = of(&["topic-00000"]);
+    let told = kafka.offsets_unless(1, &asked, None).await.unwrap();
+    let (marks, offsets) = told.expect("nothing was known");
+    let known = Some((marks.expect("all were told"), &offsets));
+    assert_eq!(
+        offsets.topics["topic-00000"].get(1).map(|span| (span.start, span.end)),
+        Some((0, 100))
+    );
+    assert!(kafka.offsets_unless(1, &asked, known).await.unwrap().is_none());
+    // Where only the ends are others, the starts are those that were known.
+    fake.append(7);
+    let told = kafka.offsets_unless(1, &asked, known).await.unwrap();
+    let (marks, offsets) = told.expect("the ends have moved");
+    assert_eq!(
+        offsets.topics["topic-00000"].get(1).map(|span| (span.start, span.end)),
+        Some((0, 107))
+    );
+    // Other partitions are another answer.
+    let known = Some((marks.expect("all were told"), &offsets));
+    let told = kafka
+        .offsets_unless(1, &of(&["topic-00000", "topic-00001"]), known)
+        .await;
+    let (_, offsets) = told.unwrap().expect("two topics are not one");
+    assert_eq!(offsets.topics.len(), 2);
+}
