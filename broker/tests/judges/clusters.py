@@ -1,4 +1,5 @@
-"""Two clusters from the same properties: azimuth-broker and Apache Kafka, three brokers each, one process a node.
+"""Two clusters from the same properties: azimuth-broker and Apache Kafka, three brokers each unless they are told
+other nodes, one process a node.
 
 Each broker has three listeners: INTERNAL (plaintext, for the brokers and for tools, where everybody is the super user
 ANONYMOUS), CLIENTS (SASL_SSL with SCRAM-SHA-512, PLAIN and OAUTHBEARER off) and, on Kafka's combined nodes, CONTROLLER.
@@ -56,18 +57,19 @@ def certificates(folder):
 class Cluster:
     """What the two kinds share: folder, ports, properties, client files, the end."""
 
-    def __init__(self, name, overrides=None, plain=False):
+    def __init__(self, name, overrides=None, plain=False, nodes=NODES):
         self.name = name
+        self.nodes = nodes
         self.plain = plain
         self.overrides = overrides or {}
         self.dir = Path(tempfile.mkdtemp(prefix=f"judge-{name}-"))
         self.processes = {}
         # What steps keep for later ones.
         self.kept = {"token": "none", "hmac": "none"}
-        ports = free_ports(3 * len(NODES) + 1)
-        self.internal = dict(zip(NODES, ports))
-        self.clients = dict(zip(NODES, ports[len(NODES) :]))
-        self.control = dict(zip(NODES + [CONTROLLER], ports[2 * len(NODES) :]))
+        ports = free_ports(3 * len(nodes) + 1)
+        self.internal = dict(zip(nodes, ports))
+        self.clients = dict(zip(nodes, ports[len(nodes) :]))
+        self.control = dict(zip(nodes + [CONTROLLER], ports[2 * len(nodes) :]))
         self.bootstrap = ",".join(f"127.0.0.1:{port}" for port in self.internal.values())
         self.secure = ",".join(f"127.0.0.1:{port}" for port in self.clients.values())
         self.client_properties = self.dir / "client.properties"
@@ -84,12 +86,13 @@ class Cluster:
 
     def common(self):
         """The properties of every broker of both kinds."""
+        replicas = str(len(self.nodes))
         text = {
             "num.partitions": "4",
-            "default.replication.factor": "3",
-            "offsets.topic.replication.factor": "3",
-            "transaction.state.log.replication.factor": "3",
-            "transaction.state.log.min.isr": "2",
+            "default.replication.factor": replicas,
+            "offsets.topic.replication.factor": replicas,
+            "transaction.state.log.replication.factor": replicas,
+            "transaction.state.log.min.isr": "2" if len(self.nodes) > 1 else "1",
             "group.min.session.timeout.ms": "1000",
             "controller.listener.names": "CONTROLLER",
             "inter.broker.listener.name": "INTERNAL",
@@ -144,7 +147,7 @@ class Cluster:
         return (self.dir / f"{name}.log").read_text(errors="replace")
 
     def await_brokers(self):
-        """Until every broker names three in its metadata."""
+        """Until a broker names all of them in its metadata."""
         from kafka import errors
         from kafka.admin import KafkaAdminClient
 
@@ -158,7 +161,7 @@ class Cluster:
                 admin = KafkaAdminClient(bootstrap_servers=self.bootstrap.split(","))
                 known = len(admin.describe_cluster()["brokers"])
                 admin.close()
-                if known == len(NODES):
+                if known == len(self.nodes):
                     return
                 said = f"{known} brokers"
             except (errors.KafkaError, OSError) as error:
@@ -202,7 +205,7 @@ class Ours(Cluster):
             for user in USERS:
                 scram += ["--add-scram", f"SCRAM-SHA-512=[name={user},password={PASSWORD}]"]
         self.spawn("controller", [program, "serve", str(controller), *scram])
-        for node in NODES:
+        for node in self.nodes:
             path = self.write(f"broker-{node}", self.common(), voters, {"process.roles": "broker"}, self.broker(node))
             self.spawn(f"broker-{node}", [program, "serve", str(path)])
         self.await_brokers()
@@ -215,12 +218,12 @@ class Kafka(Cluster):
         super().__init__("kafka", **options)
         self.jars = jars
         (self.dir / "log4j2.properties").write_text(LOGGING)
-        voters = ",".join(f"{node}@127.0.0.1:{self.control[node]}" for node in NODES)
+        voters = ",".join(f"{node}@127.0.0.1:{self.control[node]}" for node in self.nodes)
         scram = []
         if not self.plain:
             for user in USERS:
                 scram += ["--add-scram", f"SCRAM-SHA-512=[name={user},password={PASSWORD}]"]
-        for node in NODES:
+        for node in self.nodes:
             broker = self.broker(node)
             broker["listeners"] += f",CONTROLLER://127.0.0.1:{self.control[node]}"
             roles = {"process.roles": "broker,controller", "controller.quorum.voters": voters}

@@ -41,8 +41,9 @@ class ExternalService:
 
 class SpawnedService(ExternalService): ...
 '''
+# What the suite is written for: one broker, whose id is 0.
+NODES = [0]
 PROPERTIES = {
-    "default.replication.factor": "1",
     "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
     "allow.everyone.if.no.acl.found": "true",
     "super.users": "User:ANONYMOUS",
@@ -101,14 +102,14 @@ def main():
     options.add_argument("--cache", type=Path, default=Path.home() / ".cache" / "azimuth")
     asked, arguments = options.parse_known_args()
     folder = sources(asked.cache)
-    with Ours(str(Path(asked.broker).resolve()), plain=True, overrides=PROPERTIES) as ours:
+    with Ours(str(Path(asked.broker).resolve()), plain=True, overrides=PROPERTIES, nodes=NODES) as ours:
         mine = run(ours, folder, arguments)
     for name, (kind, why) in sorted(mine.items()):
         if kind == "failed":
             print(f"ours   {name}: {why}")
     worse = {name for name, (kind, _) in mine.items() if kind == "failed"} - set(KNOWN)
     if asked.kafka:
-        with Kafka(asked.kafka, plain=True, overrides=PROPERTIES) as kafka:
+        with Kafka(asked.kafka, plain=True, overrides=PROPERTIES, nodes=NODES) as kafka:
             theirs = run(kafka, folder, arguments)
         for name, (kind, why) in sorted(theirs.items()):
             if kind == "failed":
