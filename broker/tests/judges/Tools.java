@@ -9,6 +9,7 @@ import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
 import java.util.Base64;
 import java.util.List;
+import java.util.concurrent.CopyOnWriteArrayList;
 import java.util.concurrent.atomic.AtomicInteger;
 import org.apache.kafka.common.utils.Exit;
 
@@ -21,6 +22,18 @@ public class Tools {
     private static final int RUNNING = -1;
 
     static final class Ended extends RuntimeException {}
+
+    /** What a JVM does at its end, for a tool that only thinks it ends one. */
+    private static void runAll(List<Runnable> hooks) {
+        for (Runnable hook : hooks) {
+            try {
+                hook.run();
+            } catch (RuntimeException broken) {
+                System.out.println(broken);
+            }
+        }
+        hooks.clear();
+    }
 
     public static void main(String[] none) throws Exception {
         BufferedReader asked = new BufferedReader(new InputStreamReader(System.in, StandardCharsets.US_ASCII));
@@ -35,6 +48,9 @@ public class Tools {
         };
         Exit.setExitProcedure(procedure);
         Exit.setHaltProcedure(procedure);
+        // Some tools flush, count and close only there.
+        List<Runnable> atEnd = new CopyOnWriteArrayList<>();
+        Exit.setShutdownHookAdder((name, hook) -> atEnd.add(hook));
         for (String line; (line = asked.readLine()) != null; ) {
             List<String> words = new ArrayList<>();
             for (String word : line.split(" ")) {
@@ -61,6 +77,7 @@ public class Tools {
                     } catch (ReflectiveOperationException broken) {
                         throw new IllegalStateException(broken);
                     }
+                    runAll(atEnd);
                     return null;
                 }));
             } catch (ClassNotFoundException absent) {
