@@ -14,7 +14,7 @@ import tempfile
 import time
 from pathlib import Path
 
-READY_WITHIN = 120
+READY_WITHIN = 180
 NODES = [1, 2, 3]
 CONTROLLER = 1000
 PASSWORD = "a-password-for-tests"
@@ -147,7 +147,7 @@ class Cluster:
         return (self.dir / f"{name}.log").read_text(errors="replace")
 
     def await_brokers(self):
-        """Until a broker names all of them in its metadata."""
+        """Until each broker names all of them in its metadata."""
         from kafka import errors
         from kafka.admin import KafkaAdminClient
 
@@ -156,18 +156,25 @@ class Cluster:
             for name, process in self.processes.items():
                 if process.poll() is not None:
                     first = [line for line in self.log(name).splitlines() if "ERROR" in line or "Exception" in line][:5]
-                    raise SystemExit(f"{self.name}: {name} ended: " + "\n".join(first))
+                    self.give_up(f"{name} ended: " + "\n".join(first))
             try:
-                admin = KafkaAdminClient(bootstrap_servers=self.bootstrap.split(","))
-                known = len(admin.describe_cluster()["brokers"])
-                admin.close()
-                if known == len(self.nodes):
+                known = []
+                for server in self.bootstrap.split(","):
+                    admin = KafkaAdminClient(bootstrap_servers=[server])
+                    known.append(len(admin.describe_cluster()["brokers"]))
+                    admin.close()
+                if known == [len(self.nodes)] * len(self.nodes):
                     return
-                said = f"{known} brokers"
+                said = f"they know {known} brokers"
             except (errors.KafkaError, OSError) as error:
                 said = error
             time.sleep(0.2)
-        raise SystemExit(f"{self.name} is not up within {READY_WITHIN} s: {said}")
+        self.give_up(f"not up within {READY_WITHIN} s: {said}")
+
+    def give_up(self, why):
+        # Nobody has the object yet, so nobody else would end what runs.
+        self.stop()
+        raise SystemExit(f"{self.name}: {why}")
 
     def stop(self):
         for process in self.processes.values():
