@@ -1,0 +1,111 @@
+"""Node's clients against azimuth-broker, or with --kafka JARS against Apache Kafka: node-rdkafka's own end-to-end tests, and
+kafkajs and @platformatic/kafka, whose packages bring none, by those of node_clients.mjs.
+
+Usage: python suite_node.py path/to/azimuth-broker [--kafka JARS] [--cache DIR] [--suite clients]
+
+Installs the packages once (node with npm) and builds node-rdkafka with the librdkafka that it brings (node's headers, gcc, g++, make,
+libssl-dev). Prints each test that did not pass and closes with `N passed, N failed, N skipped`. Exits 1 when a test fails that is not in KNOWN.
+"""
+
+import argparse
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from hashlib import sha256
+from pathlib import Path
+
+from clusters import Kafka, Ours
+
+PACKAGES = ["kafkajs@2.2.4", "@platformatic/kafka@1.35.0", "node-rdkafka@3.6.1", "mocha@10.8.2", "node-gyp@11.5.0"]
+PROPERTIES = {"group.initial.rebalance.delay.ms": "0"}
+HERE = Path(__file__).parent.resolve()
+DEADLINE = 1200
+# Why a test cannot pass here, by its name.
+KNOWN = {}
+
+
+def command(*words, cwd, **options):
+    done = subprocess.run(words, cwd=cwd, capture_output=True, text=True, **options)
+    if done.returncode != 0:
+        raise SystemExit(f"{' '.join(words)} failed: {done.stdout[-2000:]}{done.stderr[-2000:]}")
+    return done.stdout
+
+
+def install(cache):
+    """The folder with the packages, without what their install steps would fetch."""
+    folder = cache / f"node-{sha256(' '.join(PACKAGES).encode()).hexdigest()[:12]}"
+    if folder.exists():
+        return folder
+    with tempfile.TemporaryDirectory(dir=cache) as place:
+        made = Path(place) / folder.name
+        made.mkdir()
+        (made / "package.json").write_text("{}")
+        command("npm", "install", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel", "error", *PACKAGES, cwd=made)
+        shutil.move(made, folder)
+    return folder
+
+
+def node_rdkafka(folder):
+    native = folder / "node_modules" / "node-rdkafka"
+    if not (native / "build" / "Release" / "node-librdkafka.node").exists():
+        headers = command("node", "-p", "require('path').dirname(require('path').dirname(process.execPath))", cwd=folder).strip()
+        command("node", "../node-gyp/bin/node-gyp.js", "rebuild", f"--nodedir={headers}", cwd=native)
+    specs = sorted(str(path) for path in (native / "e2e").glob("*.spec.js"))
+    return ["node", "../mocha/bin/mocha.js", "--exit", "--timeout", "120000", "--ui", "exports", "--reporter", "tap", *specs], native
+
+
+def clients(folder):
+    return ["node", "--test", "--test-force-exit", "--test-reporter=tap", str(HERE / "node_clients.mjs")], folder
+
+
+SUITES = {"clients": clients, "node-rdkafka": node_rdkafka}
+
+
+def run(cluster, folder, suite):
+    """Each test's outcome by its name, and why it failed."""
+    words, place = suite(folder)
+    done = subprocess.run(words, cwd=place, env=os.environ | {"KAFKA_HOST": cluster.bootstrap}, capture_output=True, text=True, timeout=DEADLINE)
+    outcomes = {}
+    # Of node's own runner the tests are those within a group, of mocha all.
+    indent = "    " if "--test" in words else ""
+    results = re.compile(rf"^{indent}(not ok|ok) \d+ (?:- )?(.+?)(?: # (SKIP|TIME).*)?\n((?:(?!{indent}(?:not )?ok ).*\n)*)", re.M)
+    for outcome, name, remark, details in results.findall(done.stdout):
+        kind = "skipped" if remark == "SKIP" else "passed" if outcome == "ok" else "failed"
+        outcomes[name] = (kind, " ".join(details.split())[:300])
+    if not outcomes:
+        raise SystemExit(f"{words[1]} did not run: {done.stdout[-2000:]}{done.stderr[-2000:]}")
+    return outcomes
+
+
+def counts(kinds):
+    return ", ".join(f"{kinds.count(kind)} {kind}" for kind in ("passed", "failed", "skipped"))
+
+
+def main():
+    options = argparse.ArgumentParser()
+    options.add_argument("broker")
+    options.add_argument("--kafka", metavar="JARS")
+    options.add_argument("--cache", type=Path, default=Path.home() / ".cache" / "azimuth")
+    options.add_argument("--suite", choices=SUITES)
+    asked = options.parse_args()
+    folder = install(asked.cache)
+    total, unexpected = [], 0
+    for name in [asked.suite] if asked.suite else SUITES:
+        with Kafka(asked.kafka, plain=True, overrides=PROPERTIES) if asked.kafka else Ours(str(Path(asked.broker).resolve()), plain=True, overrides=PROPERTIES) as cluster:
+            outcomes = run(cluster, folder, SUITES[name])
+        for test, (kind, why) in outcomes.items():
+            if kind == "failed":
+                unexpected += test not in KNOWN
+                print(f"{name}: {test} FAILED {KNOWN.get(test, why)}")
+        kinds = [kind for kind, _ in outcomes.values()]
+        total += kinds
+        print(f"{name}: {counts(kinds)}", flush=True)
+    print(counts(total))
+    sys.exit(unexpected > 0)
+
+
+if __name__ == "__main__":
+    main()
