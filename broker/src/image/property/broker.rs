@@ -963,6 +963,54 @@ pub(super) const TABLE: &[Property] = &[
         "The login module of a SASL mechanism, as listener.name.NAME.MECHANISM.sasl.jaas.config.",
     ),
     Property::new(
+        "sasl.kerberos.kinit.cmd",
+        String,
+        Some("/usr/bin/kinit"),
+        Any,
+        "The kinit command of GSSAPI; acts on nothing, as in Apache Kafka without it.",
+    )
+    .dynamic(),
+    Property::new(
+        "sasl.kerberos.min.time.before.relogin",
+        Long,
+        Some("60000"),
+        Any,
+        "How long GSSAPI waits between two logins, in ms; acts on nothing, as in Apache Kafka without it.",
+    )
+    .dynamic(),
+    Property::new(
+        "sasl.kerberos.principal.to.local.rules",
+        List,
+        Some("DEFAULT"),
+        Any,
+        "How GSSAPI makes a user's name of a principal; acts on nothing, as in Apache Kafka without it.",
+    )
+    .dynamic(),
+    Property::new(
+        "sasl.kerberos.service.name",
+        String,
+        None,
+        Any,
+        "The service name of GSSAPI; acts on nothing, as in Apache Kafka without it.",
+    )
+    .dynamic(),
+    Property::new(
+        "sasl.kerberos.ticket.renew.jitter",
+        Double,
+        Some("0.05"),
+        Any,
+        "How much of the time of a GSSAPI renewal is random; acts on nothing, as in Apache Kafka without it.",
+    )
+    .dynamic(),
+    Property::new(
+        "sasl.kerberos.ticket.renew.window.factor",
+        Double,
+        Some("0.8"),
+        Any,
+        "After which part of its life a ticket of GSSAPI is renewed; acts on nothing, as in Apache Kafka without it.",
+    )
+    .dynamic(),
+    Property::new(
         "sasl.mechanism.controller.protocol",
         String,
         Some("GSSAPI"),
