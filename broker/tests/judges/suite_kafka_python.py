@@ -52,7 +52,6 @@ PROPERTIES = {
 KNOWN = {
     "TestSSLConnection::test_legacy_kafka_client_ssl": "starts a broker of its own",
     "TestSSLConnection::test_ssl_handshake": "starts a broker of its own",
-    "test_admin_integration::test_create_partitions": "places replicas on a broker 0",
     "test_consumer_integration::test_kafka_version_infer": "wants to find version 4.0",
 }
 
