@@ -40,6 +40,7 @@ use crate::image::property::Config;
 use crate::image::{self, Endpoint, Image, Record};
 use crate::log::{self, Log, LogConfig};
 
+pub use broker::Gone;
 use elections::Elections;
 pub use scram::NewUser;
 pub use state::State;

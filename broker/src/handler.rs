@@ -47,6 +47,7 @@ mod forward;
 #[cfg(test)]
 mod guide;
 pub mod get_telemetry_subscriptions;
+pub mod heart;
 pub mod heartbeat;
 pub mod incremental_alter_configs;
 pub mod init_producer_id;

@@ -211,6 +211,7 @@ async fn serve(args: Serve) -> Result<(), Failure> {
     let mut end = std::pin::pin!(end_of(args.with_parent));
     let mut around = Surroundings {
         users,
+        apart: true,
         ..Surroundings::default()
     };
     let mut faults = None;

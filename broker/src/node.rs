@@ -48,6 +48,8 @@ pub struct Surroundings {
     pub expiry: Expiry,
     pub random: Random,
     pub net: Net,
+    /// Each node of the cluster is a process of its own. Of those in one process a killed one stands for a lost host.
+    pub apart: bool,
     /// For a controller: users to add, unless they are there, before it serves.
     pub users: Vec<NewUser>,
     /// For a node of a wide cluster.
@@ -62,6 +64,7 @@ impl Default for Surroundings {
             expiry: Expiry::default(),
             random: Random::system(),
             net: Net::default(),
+            apart: false,
             users: Vec::new(),
             together: None,
         }

@@ -14,7 +14,7 @@ use kafka_protocol::protocol::StrBytes;
 
 use super::change::Scene;
 use super::state::Session;
-use super::{Ask, Decide, Decision, State, directory, election, feature};
+use super::{Ask, Decide, Decision, Instant, State, directory, election, feature};
 use crate::id::NodeId;
 use crate::image::{Broker, Endpoint, Record, feature as levels};
 
@@ -266,6 +266,37 @@ fn fence(state: &State, gone: &BTreeSet<NodeId>) -> Vec<Record> {
     let mut records: Vec<Record> = gone.iter().map(|id| condition(*id, true, leaving(*id))).collect();
     records.extend(election::after_loss(&Scene::of(state).without(gone), gone));
     records
+}
+
+/// Nobody listens for a broker any more that ended its connection.
+pub struct Gone {
+    pub id: NodeId,
+    /// Of which run of it that is known.
+    pub epoch: i64,
+    /// When it ended its connection. Who was heard from since is another, or has another connection.
+    pub since: Instant,
+}
+
+impl Decide for Gone {
+    type Response = ();
+
+    fn decide(self, state: &mut State, _: Ask) -> Decision<()> {
+        let known = state.image.brokers.get(&self.id);
+        let is_live = known.is_some_and(|broker| broker.epoch == self.epoch && !broker.fenced);
+        let is_heard = state
+            .sessions
+            .get(&self.id)
+            .is_some_and(|session| session.heard > self.since);
+        if !is_live || is_heard {
+            return Decision::only(());
+        }
+        tracing::warn!("fencing broker {}: it has ended", self.id);
+        state.sessions.remove(&self.id);
+        Decision {
+            records: fence(state, &BTreeSet::from([self.id])),
+            response: (),
+        }
+    }
 }
 
 /// Time passed: fence the silent, and now and then move leadership back.

@@ -672,6 +672,31 @@ fn leadership_goes_back_to_the_preferred_replica_when_asked() {
 }
 
 #[test]
+fn a_broker_that_has_ended_is_fenced_at_once_unless_it_runs_again_or_was_heard_from() {
+    let mut cluster = Cluster::of(3);
+    cluster.create("orders", &[&[1, 2, 3]]);
+    let epoch = cluster.state.image.brokers[&NodeId(1)].epoch;
+    let gone = |epoch, since| Gone {
+        id: NodeId(1),
+        epoch,
+        since,
+    };
+    // An earlier run of it has ended, or an earlier connection.
+    cluster.ask(gone(epoch - 1, cluster.now));
+    let since = cluster.now;
+    cluster.now += Duration::from_millis(1);
+    cluster.beat(1, false);
+    cluster.ask(gone(epoch, since));
+    assert_eq!(cluster.partition("orders", 0).leader, NodeId(1));
+    cluster.ask(gone(epoch, cluster.now));
+    assert!(!cluster.state.image.is_live(NodeId(1)));
+    assert_eq!(cluster.partition("orders", 0).leader, NodeId(2));
+    // If it lives after all, its next heartbeat takes it back.
+    cluster.beat(1, false);
+    assert!(cluster.state.image.is_live(NodeId(1)));
+}
+
+#[test]
 fn leadership_goes_back_by_itself_in_time() {
     let mut cluster = Cluster::of(2);
     cluster.create("orders", &[&[1, 2]]);

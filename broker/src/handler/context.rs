@@ -11,6 +11,7 @@ use super::init_producer_id::ProducerIds;
 use crate::auth::{Authorizer, Principal};
 use crate::coordinator::{GroupCoordinator, TransactionCoordinator, Verifier};
 use crate::env::clock::Clock;
+use crate::env::net::Net;
 use crate::id::NodeId;
 use crate::image::Image;
 use crate::image::property::Config;
@@ -29,6 +30,8 @@ pub struct Context {
     pub image: watch::Receiver<Arc<Image>>,
     /// Who decides what one broker alone cannot.
     pub controller: ControllerLink,
+    /// How a controller knocks at brokers that ended their connection; without it only their silence tells that they ended.
+    pub knock: Option<Net>,
     /// Empty on a node that is only a controller.
     pub replicas: Arc<ReplicaManager>,
     /// Coordinates nothing on a node that is only a controller.

@@ -127,6 +127,7 @@ impl Broker {
             authorizer: Authorizer::of(&config),
             image: images.subscribe(),
             controller: ControllerLink::Remote(requests),
+            knock: None,
             replicas: Arc::clone(&replicas),
             groups: Arc::clone(&groups),
             transactions: Arc::clone(&transactions),

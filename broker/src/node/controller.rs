@@ -77,6 +77,7 @@ impl ControllerNode {
             authorizer: Authorizer::of(&config),
             image: controller.image(),
             controller: ControllerLink::Local(controller.clone()),
+            knock: around.apart.then(|| around.net.clone()),
             groups,
             transactions,
             verifier,

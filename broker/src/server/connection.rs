@@ -24,6 +24,7 @@ use super::entry::Admitted;
 use super::login::{Answer, LOGIN_DEADLINE, Sasl, Session};
 use super::{Limits, Phase, reached};
 use crate::auth::Principal;
+use crate::handler::heart::{self, Heart};
 use crate::handler::{self, Call, Context, Refused, Reply, Software};
 use crate::wire::{self, FrameReader, Header, ReadHalf, WriteHalf};
 
@@ -112,12 +113,14 @@ impl Connection {
             reader: FrameReader::new(self.frame_bytes),
         };
         let idle = self.idle;
+        let cx = Arc::clone(&self.cx);
+        let mut beats = None;
         let served = async {
             let (session, principal) = match self.log_in(&mut frames, &mut output, &mut phase).await? {
                 Some((session, principal)) => (Some(session), principal),
                 None => (None, Arc::new(admitted.principal)),
             };
-            let work = Work {
+            let mut work = Work {
                 cx: self.cx,
                 client: self.client,
                 principal,
@@ -129,10 +132,16 @@ impl Connection {
                 only_produces: true,
                 ahead: None,
                 muted: None,
+                heart: None,
             };
-            exchange(work, &mut frames, &mut output, idle, &mut phase).await
+            let end = exchange(&mut work, &mut frames, &mut output, idle, &mut phase).await;
+            beats = work.heart;
+            end
         };
         let end = served.await.unwrap_or_else(|end| end);
+        if let (Some(heart), End::Client | End::Torn | End::Broken(_)) = (beats, &end) {
+            heart::lost(&cx, heart).await;
+        }
         if matches!(output, WriteHalf::Tls(_)) && !matches!(end, End::Stuck | End::Broken(_)) {
             // A client that is gone does not miss it.
             let _ = tokio::time::timeout(FAREWELL, output.shutdown()).await;
@@ -205,7 +214,7 @@ async fn first_requests(session: &mut Session, frames: &mut Frames, output: &mut
 }
 
 async fn exchange(
-    mut work: Work,
+    work: &mut Work,
     frames: &mut Frames,
     output: &mut WriteHalf,
     idle: Duration,
@@ -288,6 +297,8 @@ struct Work {
     ahead: Option<(Header, Bytes)>,
     /// Nothing is read or begun before then, because the client took more than its quota (KIP-219).
     muted: Option<Instant>,
+    /// The broker whose heartbeats come this way.
+    heart: Option<Heart>,
 }
 
 impl Work {
@@ -322,6 +333,7 @@ impl Work {
             return Ok(());
         };
         self.only_produces = is_produce;
+        self.heart = heart::of(&self.cx, &header, &body).or(self.heart);
         if self.logs_in(&header, &body)? {
             return Ok(());
         }

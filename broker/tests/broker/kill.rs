@@ -44,11 +44,15 @@ fn rounds() -> usize {
 type Acknowledged = BTreeMap<u64, (i32, i64)>;
 
 async fn start(dir: &Path) -> Cluster {
+    start_with(dir, SESSION).await
+}
+
+async fn start_with(dir: &Path, session: Duration) -> Cluster {
     let mut config = ClusterConfig::local(3, &["a", "b", "c"].map(str::to_owned), dir, 0);
     config.processes = Some(env!("CARGO_BIN_EXE_azimuth-broker").into());
     // Failures are noticed in test time, not in production time.
     config.overrides = [
-        ("broker.session.timeout.ms", SESSION.as_millis().to_string()),
+        ("broker.session.timeout.ms", session.as_millis().to_string()),
         ("broker.heartbeat.interval.ms", "100".to_owned()),
         ("replica.lag.time.max.ms", "2000".to_owned()),
     ]
@@ -260,6 +264,23 @@ async fn no_acknowledged_record_is_lost_when_leaders_are_killed() {
     let acknowledged = load.finish().await;
     assert!(acknowledged.len() > rounds() * 1000);
     nothing_is_lost(&cluster, acknowledged).await;
+    cluster.shutdown().await;
+}
+
+/// Its session would go on for an hour: that its process has ended is enough.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_leader_that_was_killed_is_replaced_before_its_session_is_over() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let mut cluster = start_with(dir.path(), Duration::from_secs(3600)).await;
+    let load = Load::start(&cluster);
+    load.advance(500).await;
+    let leader = NodeId(partitions(&cluster).await.expect("metadata")[0].leader_id.0);
+    cluster.kill(leader).await;
+    replaced(&cluster, leader).await;
+    load.advance(500).await;
+    cluster.restart(leader).await.expect("starts");
+    in_sync(&cluster).await;
+    nothing_is_lost(&cluster, load.finish().await).await;
     cluster.shutdown().await;
 }
 
