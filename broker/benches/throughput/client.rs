@@ -1,4 +1,4 @@
-//! `rdkafka_performance`, built once outside the tree from the librdkafka that rdkafka-sys carries.
+//! `rdkafka_performance`, built once outside the tree from the librdkafka that rdkafka-sys carries, with the system's OpenSSL.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -25,9 +25,19 @@ pub struct Tool {
     program: PathBuf,
 }
 
+/// How the client reaches the brokers: addresses with commas.
+#[derive(Debug, Clone, Copy)]
+pub enum Way<'a> {
+    Plain(&'a str),
+    /// Encrypted, with the file of the certificate that it trusts.
+    Tls(&'a str, &'a Path),
+}
+
 /// Runs of the client that have ended and are not reaped, so that their processor time can still be read.
 pub struct Ended {
     clients: Vec<(Child, PathBuf)>,
+    /// Of a producer whose records the clients read.
+    source: Option<(Child, PathBuf)>,
     /// Of a value.
     bytes: u64,
     /// From the start of the first until the end of the last.
@@ -53,7 +63,7 @@ impl Tool {
             .map(|name| name.to_string_lossy().into_owned())
             .unwrap_or_default();
         let version = version.rsplit('+').next().unwrap_or("unknown");
-        let built = cache()?.join(format!("librdkafka-{version}"));
+        let built = cache()?.join(format!("librdkafka-{version}-ssl"));
         let program = built.join("examples/rdkafka_performance");
         if !program.exists() {
             println!("building rdkafka_performance {version} in {}", built.display());
@@ -63,9 +73,9 @@ impl Tool {
     }
 
     /// Produces `records` records and waits until it has ended.
-    pub fn produce(&self, bootstrap: &str, topic: &str, acks: &str, records: u64) -> Result<Ended, Failure> {
+    pub fn produce(&self, way: Way<'_>, topic: &str, acks: &str, records: u64) -> Result<Ended, Failure> {
         let begun = Instant::now();
-        let client = self.producing(bootstrap, topic, acks, (RECORD_BYTES, records), BATCH)?;
+        let client = self.producing(way, topic, acks, (RECORD_BYTES, records), BATCH)?;
         ended(vec![client], RECORD_BYTES, begun)
     }
 
@@ -73,7 +83,8 @@ impl Tool {
     pub fn produce_for(&self, bootstrap: &str, topic: &str, lasts: Duration) -> Result<Ended, Failure> {
         let begun = Instant::now();
         // As many as no broker takes in that time.
-        let client = self.producing(bootstrap, topic, "-1", (RECORD_BYTES, 1_000_000_000), BATCH)?;
+        let load = (RECORD_BYTES, 1_000_000_000);
+        let client = self.producing(Way::Plain(bootstrap), topic, "-1", load, BATCH)?;
         std::thread::sleep(lasts);
         kill_process(cpu::pid(client.0.id())?, Signal::INT)?;
         Ok(Ended {
@@ -85,7 +96,7 @@ impl Tool {
     /// Many producers, each of `records` small records in small batches with acks=all.
     pub fn produce_many(&self, bootstrap: &str, topic: &str, records: u64) -> Result<Ended, Failure> {
         let begun = Instant::now();
-        let one = |_| self.producing(bootstrap, topic, "-1", (SMALL_BYTES, records), SMALL_BATCH);
+        let one = |_| self.producing(Way::Plain(bootstrap), topic, "-1", (SMALL_BYTES, records), SMALL_BATCH);
         let clients: Vec<_> = (0..PRODUCERS).map(one).collect::<Result<_, _>>()?;
         ended(clients, SMALL_BYTES, begun)
     }
@@ -93,28 +104,53 @@ impl Tool {
     /// `(size, records)`.
     fn producing(
         &self,
-        bootstrap: &str,
+        way: Way<'_>,
         topic: &str,
         acks: &str,
         (size, records): (u64, u64),
         batch: &str,
     ) -> Result<(Child, PathBuf), Failure> {
         let (size, records) = (size.to_string(), records.to_string());
-        self.run(&[
+        let (bootstrap, trust) = match way {
+            Way::Plain(bootstrap) => (bootstrap, None),
+            Way::Tls(bootstrap, trusted) => (bootstrap, Some(format!("ssl.ca.location={}", trusted.display()))),
+        };
+        let mut arguments = vec![
             "-P", "-t", topic, "-b", bootstrap, "-s", &size, "-c", &records, "-a", acks, "-X", batch,
-        ])
+        ];
+        if let Some(trust) = &trust {
+            arguments.extend(["-X", "security.protocol=ssl", "-X", trust]);
+        }
+        self.run(&arguments)
     }
 
     /// Reads `records` records from the beginning of all partitions and waits until it has ended.
     pub fn consume(&self, bootstrap: &str, topic: &str, records: u64) -> Result<Ended, Failure> {
+        let begun = Instant::now();
+        ended(vec![self.consuming(bootstrap, topic, records)?], RECORD_BYTES, begun)
+    }
+
+    /// Produces `records` records to an empty topic that are read as they come, and waits until the last one is.
+    pub fn tail(&self, bootstrap: &str, topic: &str, acks: &str, records: u64) -> Result<Ended, Failure> {
+        let reader = self.consuming(bootstrap, topic, records)?;
+        let begun = Instant::now();
+        let source = self.producing(Way::Plain(bootstrap), topic, acks, (RECORD_BYTES, records), BATCH)?;
+        let read = ended(vec![reader], RECORD_BYTES, begun)?;
+        cpu::until_ended(&source.0)?;
+        Ok(Ended {
+            source: Some(source),
+            ..read
+        })
+    }
+
+    fn consuming(&self, bootstrap: &str, topic: &str, records: u64) -> Result<(Child, PathBuf), Failure> {
         let partitions: Vec<String> = (0..PARTITIONS).map(|partition| partition.to_string()).collect();
         let count = records.to_string();
         let mut arguments = vec!["-C", "-t", topic, "-b", bootstrap, "-o", "beginning", "-c", &count];
         for partition in &partitions {
             arguments.extend(["-p", partition]);
         }
-        let begun = Instant::now();
-        ended(vec![self.run(&arguments)?], RECORD_BYTES, begun)
+        self.run(&arguments)
     }
 
     fn run(&self, arguments: &[&str]) -> Result<(Child, PathBuf), Failure> {
@@ -138,6 +174,7 @@ fn ended(clients: Vec<(Child, PathBuf)>, bytes: u64, begun: Instant) -> Result<E
     let took = begun.elapsed();
     Ok(Ended {
         clients,
+        source: None,
         bytes,
         took,
         interrupted: false,
@@ -146,7 +183,7 @@ fn ended(clients: Vec<(Child, PathBuf)>, bytes: u64, begun: Instant) -> Result<E
 
 impl Ended {
     pub fn processes(&self) -> impl Iterator<Item = u32> {
-        self.clients.iter().map(|(child, _)| child.id())
+        self.clients.iter().chain(&self.source).map(|(child, _)| child.id())
     }
 
     /// Reaps them and reads their summaries.
@@ -156,15 +193,11 @@ impl Ended {
             bytes: 0,
             milliseconds: u64::try_from(self.took.as_millis())?,
         };
-        for (mut child, output) in self.clients {
-            let status = child.wait()?;
-            let text = fs::read_to_string(&output)?;
-            fs::remove_file(&output)?;
-            // A partition that got nothing may be read slowly to its end; everything that was produced is counted.
-            let told = text.lines().filter_map(summary).next_back();
-            let (records, milliseconds) = told
-                .filter(|_| status.success() || self.interrupted)
-                .ok_or_else(|| format!("rdkafka_performance ended with {status}: {text}"))?;
+        if let Some(source) = self.source {
+            told(source, false)?;
+        }
+        for client in self.clients {
+            let (records, milliseconds) = told(client, self.interrupted)?;
             sum.bytes += records * self.bytes;
             if alone {
                 sum.milliseconds = milliseconds;
@@ -172,6 +205,17 @@ impl Ended {
         }
         Ok(sum)
     }
+}
+
+/// Reaps a client and reads its summary: records and milliseconds.
+fn told((mut child, output): (Child, PathBuf), interrupted: bool) -> Result<(u64, u64), Failure> {
+    let status = child.wait()?;
+    let text = fs::read_to_string(&output)?;
+    fs::remove_file(&output)?;
+    // A partition that got nothing may be read slowly to its end; everything that was produced is counted.
+    let told = text.lines().filter_map(summary).next_back();
+    told.filter(|_| status.success() || interrupted)
+        .ok_or_else(|| format!("rdkafka_performance ended with {status}: {text}").into())
 }
 
 /// Records and milliseconds of `% N messages produced (B bytes), D delivered (offset O, F failed) in Tms: …` or
@@ -237,8 +281,9 @@ fn build(source: &Path, built: &Path) -> Result<(), Failure> {
         .into())
     };
     step(Command::new("cp").arg("-r").arg(source).arg(&part))?;
-    let without = ["--disable-gssapi", "--disable-ssl", "--disable-curl", "--disable-sasl"];
-    step(Command::new("./configure").args(without).current_dir(&part))?;
+    // TLS by the system's OpenSSL, whose headers have to be there.
+    let with = ["--enable-ssl", "--disable-gssapi", "--disable-curl", "--disable-sasl"];
+    step(Command::new("./configure").args(with).current_dir(&part))?;
     step(
         Command::new("make")
             .args(["-j2", "-C", "src", "librdkafka.a"])

@@ -9,6 +9,8 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
+use super::client::Way;
+use super::identity::Identity;
 use super::{Failure, System, ours, topic};
 
 const READY_WITHIN: Duration = Duration::from_secs(180);
@@ -18,7 +20,28 @@ pub struct Kafka {
     nodes: Vec<Child>,
     spawned: Instant,
     bootstrap: String,
+    encrypted: String,
+    identity: Identity,
     _folder: TempDir,
+}
+
+/// Where a node listens.
+struct Place {
+    id: i32,
+    broker: String,
+    encrypted: String,
+    controller: String,
+}
+
+impl Place {
+    fn free(id: i32) -> std::io::Result<Self> {
+        Ok(Self {
+            id,
+            broker: free()?,
+            encrypted: free()?,
+            controller: free()?,
+        })
+    }
 }
 
 pub async fn start(dir: Option<&Path>) -> Result<Kafka, Failure> {
@@ -29,29 +52,33 @@ pub async fn start(dir: Option<&Path>) -> Result<Kafka, Failure> {
     let folder = ours::folder(dir)?;
     let root = folder.path().to_owned();
     fs::write(root.join("log4j2.properties"), LOGGING)?;
-    let places = [1, 2, 3].map(|id| free().and_then(|broker| Ok((id, broker, free()?))));
-    let places: Vec<(i32, String, String)> = places.into_iter().collect::<Result<_, _>>()?;
-    let voters: Vec<String> = places
-        .iter()
-        .map(|(id, _, controller)| format!("{id}@{controller}"))
-        .collect();
+    let identity = Identity::in_folder(&root)?;
+    let places: Vec<Place> = [1, 2, 3].map(Place::free).into_iter().collect::<Result<_, _>>()?;
+    let joined = |one: &dyn Fn(&Place) -> String| places.iter().map(one).collect::<Vec<_>>().join(",");
+    let voters = joined(&|place| format!("{}@{}", place.id, place.controller));
+    let keystore = identity.store.display().to_string();
     let mut kafka = Kafka {
         nodes: Vec::new(),
         spawned: Instant::now(),
-        bootstrap: places
-            .iter()
-            .map(|(_, broker, _)| broker.clone())
-            .collect::<Vec<_>>()
-            .join(","),
+        bootstrap: joined(&|place| place.broker.clone()),
+        encrypted: joined(&|place| place.encrypted.clone()),
+        identity,
         _folder: folder,
     };
-    for (id, broker, controller) in &places {
+    for place in &places {
+        let Place {
+            id,
+            broker,
+            encrypted,
+            controller,
+        } = place;
         let data = root.join(format!("data-{id}"));
         let text = format!(
-            "{COMMON}node.id={id}\nbroker.rack=az{id}\nlog.dirs={}\ncontroller.quorum.voters={}\n\
-             listeners=PLAINTEXT://{broker},CONTROLLER://{controller}\nadvertised.listeners=PLAINTEXT://{broker}\n",
+            "{COMMON}node.id={id}\nbroker.rack=az{id}\nlog.dirs={}\ncontroller.quorum.voters={voters}\n\
+             listeners=PLAINTEXT://{broker},TLS://{encrypted},CONTROLLER://{controller}\n\
+             advertised.listeners=PLAINTEXT://{broker},TLS://{encrypted}\n\
+             listener.name.tls.ssl.keystore.location={keystore}\n",
             data.display(),
-            voters.join(",")
         );
         fs::write(root.join(format!("{id}.properties")), text)?;
         let format = [
@@ -70,7 +97,7 @@ pub async fn start(dir: Option<&Path>) -> Result<Kafka, Failure> {
         }
     }
     kafka.spawned = Instant::now();
-    for (id, ..) in &places {
+    for Place { id, .. } in &places {
         let mut command = java(&jars, &root, *id)?;
         command.arg("kafka.Kafka").arg(root.join(format!("{id}.properties")));
         kafka.nodes.push(command.spawn()?);
@@ -93,6 +120,10 @@ impl System for Kafka {
 
     fn bootstrap(&self) -> &str {
         &self.bootstrap
+    }
+
+    fn encrypted(&self) -> Way<'_> {
+        Way::Tls(&self.encrypted, &self.identity.trust)
     }
 
     fn spawned(&self) -> Instant {
@@ -165,7 +196,8 @@ const COMMON: &str = "\
 process.roles=broker,controller
 controller.listener.names=CONTROLLER
 inter.broker.listener.name=PLAINTEXT
-listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT
+listener.security.protocol.map=PLAINTEXT:PLAINTEXT,TLS:SSL,CONTROLLER:PLAINTEXT
+listener.name.tls.ssl.keystore.type=PEM
 offsets.topic.replication.factor=3
 auto.create.topics.enable=false
 log.segment.delete.delay.ms=1000

@@ -15,6 +15,7 @@
 
 mod client;
 mod cpu;
+mod identity;
 mod kafka;
 mod moment;
 mod ours;
@@ -28,7 +29,7 @@ use std::time::{Duration, Instant};
 
 use clap::Parser;
 
-use client::Tool;
+use client::{Tool, Way};
 use moment::Moment;
 use report::{Report, Run};
 
@@ -64,7 +65,7 @@ struct Options {
     /// What is produced to Kafka before it is measured, in MB.
     #[arg(long, default_value_t = 10_000)]
     warm_up: u64,
-    /// Only these cells: rf3, rf1, consume, many, early, moments (those of a cluster that has just started), rate.
+    /// Only these cells: rf3, rf1, tls, consume, tail, many, early, moments (those of a cluster that has just started), rate.
     #[arg(long, value_delimiter = ',')]
     cells: Vec<String>,
     /// A folder on the disk to measure; by default the system's temporary one.
@@ -88,8 +89,12 @@ pub enum Cell {
     Replicated,
     /// Replication factor 1, acks=1.
     Single,
-    /// What the former wrote, read from its beginning by one client.
+    /// As the former, the client's connections encrypted.
+    Encrypted,
+    /// What the first wrote, read from its beginning by one client.
     Consume,
+    /// As the second, read by another client as it comes; the processor time is that of both.
+    Tail,
     /// 100 producers with records of 100 bytes in batches of 2 KiB, replication factor 3, acks=all.
     Many,
     /// As the first, the first ten seconds of load of a cluster that has just started.
@@ -97,14 +102,24 @@ pub enum Cell {
 }
 
 impl Cell {
-    const ALL: [Self; 5] = [Self::Replicated, Self::Single, Self::Consume, Self::Many, Self::Early];
+    const ALL: [Self; 7] = [
+        Self::Replicated,
+        Self::Single,
+        Self::Encrypted,
+        Self::Consume,
+        Self::Tail,
+        Self::Many,
+        Self::Early,
+    ];
 
     /// As it is asked for.
-    fn name(self) -> &'static str {
+    const fn name(self) -> &'static str {
         match self {
             Self::Replicated => "rf3",
             Self::Single => "rf1",
+            Self::Encrypted => "tls",
             Self::Consume => "consume",
+            Self::Tail => "tail",
             Self::Many => "many",
             Self::Early => "early",
         }
@@ -114,7 +129,9 @@ impl Cell {
         match self {
             Self::Replicated => "RF 3 acks=all",
             Self::Single => "RF 1 acks=1",
+            Self::Encrypted => "… with TLS",
             Self::Consume => "consume",
+            Self::Tail => "RF 1 and its tail",
             Self::Many => "100 small producers",
             Self::Early => "first 10 s of load",
         }
@@ -124,11 +141,15 @@ impl Cell {
 /// Cells that are no throughput.
 const MOMENTS: &str = "moments";
 const OPEN: &str = "rate";
+/// Those of a cluster that has just started.
+const FRESH: [&str; 2] = [MOMENTS, Cell::Early.name()];
 
 /// A running cluster: where it is reached, and its processes.
 pub trait System {
     fn name(&self) -> &'static str;
     fn bootstrap(&self) -> &str;
+    /// Where clients reach it with TLS.
+    fn encrypted(&self) -> Way<'_>;
     /// When its processes were started.
     fn spawned(&self) -> Instant;
     fn processes(&self) -> Vec<u32>;
@@ -202,7 +223,7 @@ async fn measure_ours(options: &Options, tool: &Tool, runs: u32, report: &mut Re
             report.tell(OURS, Moment::FirstAckInOne, moment::first_ack(&system).await?);
             report.tell(OURS, Moment::ResidentInOne, moment::resident(&system).await?);
         }
-        if wanted(options, MOMENTS) || wanted(options, Cell::Early.name()) {
+        if begins(options) {
             fresh(options, tool, &start(true)?, report).await?;
         }
     }
@@ -213,7 +234,7 @@ async fn measure_ours(options: &Options, tool: &Tool, runs: u32, report: &mut Re
 }
 
 async fn measure_kafka(options: &Options, tool: &Tool, report: &mut Report) -> Result<(), Failure> {
-    if wanted(options, MOMENTS) || wanted(options, Cell::Early.name()) {
+    if begins(options) {
         for _ in 0..options.runs {
             let system = kafka::start(options.dir.as_deref()).await?;
             fresh(options, tool, &system, report).await?;
@@ -226,8 +247,11 @@ async fn measure_kafka(options: &Options, tool: &Tool, report: &mut Report) -> R
     let mut quiet = Report::default();
     let mut warmed = 0;
     while warmed < options.warm_up {
-        round(options, tool, &system, &mut quiet).await?;
-        warmed += options.megabytes * 2;
+        warmed += match round(options, tool, &system, &mut quiet).await? {
+            // What is measured is no throughput.
+            0 => replicated(options, tool, &system).await?,
+            produced => produced,
+        };
         println!("warmed with {warmed} of {} MB", options.warm_up);
     }
     measure(options, tool, &system, options.runs, report).await
@@ -266,16 +290,25 @@ async fn fresh(options: &Options, tool: &Tool, system: &impl System, report: &mu
     Ok(())
 }
 
-/// Every cell once, on topics of its own, so that no run finds another's data.
-async fn round(options: &Options, tool: &Tool, system: &impl System, report: &mut Report) -> Result<(), Failure> {
-    let records = options.megabytes * 1_000_000 / client::RECORD_BYTES;
-    for (cell, replicas, acks) in [(Cell::Replicated, 3, "-1"), (Cell::Single, 1, "1")] {
+/// Every cell once, on topics of its own, so that no run finds another's data. Returns the MB that were produced, those of
+/// many producers left out.
+async fn round(options: &Options, tool: &Tool, system: &impl System, report: &mut Report) -> Result<u64, Failure> {
+    let records = records(options);
+    let mut produced = 0;
+    let plain = Way::Plain(system.bootstrap());
+    let cells = [
+        (Cell::Replicated, 3, "-1", plain),
+        (Cell::Single, 1, "1", plain),
+        (Cell::Encrypted, 1, "1", system.encrypted()),
+    ];
+    for (cell, replicas, acks, way) in cells {
         let consumed = cell == Cell::Replicated && wanted(options, Cell::Consume.name());
         if !wanted(options, cell.name()) && !consumed {
             continue;
         }
         let topic = topic::create(system.bootstrap(), replicas).await?;
-        let run = Run::of(system, cell, || tool.produce(system.bootstrap(), &topic, acks, records))?;
+        let run = Run::of(system, cell, || tool.produce(way, &topic, acks, records))?;
+        produced += options.megabytes;
         if wanted(options, cell.name()) {
             report.add(system.name(), cell, run);
         }
@@ -287,13 +320,30 @@ async fn round(options: &Options, tool: &Tool, system: &impl System, report: &mu
         }
         topic::delete(system.bootstrap(), &topic).await?;
     }
+    if wanted(options, Cell::Tail.name()) {
+        let topic = topic::create(system.bootstrap(), 1).await?;
+        let work = || tool.tail(system.bootstrap(), &topic, "1", records);
+        report.add(system.name(), Cell::Tail, Run::of(system, Cell::Tail, work)?);
+        produced += options.megabytes;
+        topic::delete(system.bootstrap(), &topic).await?;
+    }
     if wanted(options, Cell::Many.name()) {
         let topic = topic::create(system.bootstrap(), 3).await?;
         let work = || tool.produce_many(system.bootstrap(), &topic, OF_MANY);
         report.add(system.name(), Cell::Many, Run::of(system, Cell::Many, work)?);
         topic::delete(system.bootstrap(), &topic).await?;
     }
-    Ok(())
+    Ok(produced)
+}
+
+/// A load that is not reported. Returns its MB.
+async fn replicated(options: &Options, tool: &Tool, system: &impl System) -> Result<u64, Failure> {
+    let topic = topic::create(system.bootstrap(), 3).await?;
+    let plain = Way::Plain(system.bootstrap());
+    let ended = tool.produce(plain, &topic, "-1", records(options))?;
+    ended.measured()?;
+    topic::delete(system.bootstrap(), &topic).await?;
+    Ok(options.megabytes)
 }
 
 /// How soon records are acknowledged that come at a fixed rate.
@@ -306,10 +356,19 @@ async fn rated(options: &Options, system: &impl System, report: &mut Report) -> 
     Ok(())
 }
 
+/// Of one run.
+fn records(options: &Options) -> u64 {
+    options.megabytes * 1_000_000 / client::RECORD_BYTES
+}
+
+/// Whether something is measured of clusters that have just started.
+fn begins(options: &Options) -> bool {
+    FRESH.iter().any(|cell| wanted(options, cell))
+}
+
 /// Whether something is measured of a cluster that goes on.
 fn goes_on(options: &Options) -> bool {
-    let fresh = [MOMENTS, Cell::Early.name()];
-    options.cells.is_empty() || options.cells.iter().any(|cell| !fresh.contains(&cell.as_str()))
+    options.cells.is_empty() || options.cells.iter().any(|cell| !FRESH.contains(&cell.as_str()))
 }
 
 fn wanted(options: &Options, cell: &str) -> bool {

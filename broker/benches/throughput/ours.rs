@@ -1,5 +1,6 @@
 //! Our broker, as three processes and one for the controller.
 
+use std::fs;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -8,14 +9,24 @@ use std::time::Instant;
 use rustix::process::{Signal, kill_process};
 use tempfile::TempDir;
 
+use super::client::Way;
+use super::identity::Identity;
 use super::{Failure, System, cpu};
 
 pub struct Ours {
     parent: Child,
     spawned: Instant,
     bootstrap: String,
+    encrypted: String,
+    identity: Identity,
     _folder: TempDir,
 }
+
+/// Clients reach the brokers plainly and encrypted; brokers reach each other plainly.
+const LISTENERS: [&str; 2] = [
+    "listener.security.protocol.map=PLAINTEXT:PLAINTEXT,TLS:SSL,CONTROLLER:PLAINTEXT",
+    "inter.broker.listener.name=PLAINTEXT",
+];
 
 /// `processes`: one for each node, or all nodes in one.
 pub fn start(
@@ -25,12 +36,18 @@ pub fn start(
     processes: bool,
 ) -> Result<Ours, Failure> {
     let folder = folder(dir)?;
+    let identity = Identity::in_folder(folder.path())?;
+    let data = folder.path().join("data");
     let mut command = Command::new(program.unwrap_or(Path::new(env!("CARGO_BIN_EXE_azimuth-broker"))));
     command
         .args(["cluster", "--nodes", "3", "--racks", "a,b,c", "--port", "0", "--dir"])
-        .arg(folder.path());
+        .arg(&data);
     if processes {
         command.arg("--processes");
+        let shown = format!("ssl.keystore.location={}", identity.store.display());
+        for override_ in LISTENERS.into_iter().chain([shown.as_str()]) {
+            command.args(["--override", override_]);
+        }
     }
     for override_ in overrides {
         command.args(["--override", override_]);
@@ -42,13 +59,37 @@ pub fn start(
         BufReader::new(out).read_line(&mut line)?;
     }
     let bootstrap = line.strip_prefix("ready ").map(|addresses| addresses.trim().to_owned());
-    let ours = Ours {
+    let mut ours = Ours {
         parent,
         spawned,
         bootstrap: bootstrap.clone().unwrap_or_default(),
+        encrypted: String::new(),
+        identity,
         _folder: folder,
     };
-    bootstrap.map(|_| ours).ok_or_else(|| "our brokers do not start".into())
+    if bootstrap.is_none() {
+        return Err("our brokers do not start".into());
+    }
+    if processes {
+        ours.encrypted = encrypted(&data)?;
+    }
+    Ok(ours)
+}
+
+/// Where the brokers listen encrypted: the program tells only of their first listeners.
+fn encrypted(data: &Path) -> Result<String, Failure> {
+    let address = |node: i32| -> Result<String, Failure> {
+        let text = fs::read_to_string(data.join(format!("broker-{node}/server.properties")))?;
+        let listeners = text.lines().find_map(|line| line.strip_prefix("listeners="));
+        let found = listeners.and_then(|all| all.split(',').find_map(|one| one.strip_prefix("TLS://")));
+        let found = found.ok_or_else(|| format!("broker {node} has no listener for TLS"))?;
+        Ok(found.to_owned())
+    };
+    Ok([1, 2, 3]
+        .map(address)
+        .into_iter()
+        .collect::<Result<Vec<_>, _>>()?
+        .join(","))
 }
 
 /// A new folder in `dir`, or in the system's temporary one.
@@ -68,6 +109,10 @@ impl System for Ours {
 
     fn bootstrap(&self) -> &str {
         &self.bootstrap
+    }
+
+    fn encrypted(&self) -> Way<'_> {
+        Way::Tls(&self.encrypted, &self.identity.trust)
     }
 
     fn spawned(&self) -> Instant {
