@@ -154,10 +154,8 @@ impl Log {
     }
 
     fn fetch(&self, stretch: &Stretch) -> Result<Bytes, Error> {
-        let mut bytes = vec![0; stretch.len];
-        let read = stretch.file.read_at(&mut bytes, stretch.position);
-        let read = self.judge(read.map_err(Error::io(stretch.file.path())))?;
-        bytes.truncate(read);
+        let read = stretch.file.read(stretch.len, stretch.position);
+        let bytes = self.judge(read.map_err(Error::io(stretch.file.path())))?;
         Ok(bytes.into())
     }
 

@@ -9,6 +9,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use rustix::buffer::spare_capacity;
+use rustix::io::Errno;
+
 use super::cache::Cache;
 use super::fault::{Fault, Faults};
 use super::volume::Volume;
@@ -98,6 +101,27 @@ impl File {
         Ok(done)
     }
 
+    /// At most `len` bytes from `position` on; fewer only at the end of the file. Their room is not cleared before: the
+    /// kernel writes all of it.
+    ///
+    /// # Errors
+    /// As pread(2).
+    pub fn read(&self, len: usize, position: u64) -> io::Result<Vec<u8>> {
+        self.check(Fault::Read)?;
+        let mut content = Vec::with_capacity(len);
+        while content.len() < len {
+            let at = position + content.len() as u64;
+            match rustix::io::pread(&self.inner, spare_capacity(&mut content), at) {
+                Ok(0) => break,
+                Ok(_) | Err(Errno::INTR) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        // There may have been room for more.
+        content.truncate(len);
+        Ok(content)
+    }
+
     /// Cuts the file to `len` bytes; never makes it longer.
     ///
     /// # Errors
@@ -152,7 +176,7 @@ impl File {
     pub fn try_lock(&self) -> io::Result<bool> {
         match rustix::fs::flock(&self.inner, rustix::fs::FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => Ok(true),
-            Err(rustix::io::Errno::WOULDBLOCK) => Ok(false),
+            Err(Errno::WOULDBLOCK) => Ok(false),
             Err(error) => Err(error.into()),
         }
     }

@@ -34,6 +34,18 @@ fn a_capped_volume_refuses_what_does_not_fit_and_takes_back_what_is_freed() {
 }
 
 #[test]
+fn a_read_is_as_long_as_it_was_asked_for_and_shorter_only_at_the_end() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = Disk::real().create(&dir.path().join("a")).unwrap();
+    file.write_all_at(b"0123456789", 0).unwrap();
+    let read = |len, position| String::from_utf8(file.read(len, position).unwrap()).unwrap();
+    assert_eq!(read(4, 3), "3456");
+    assert_eq!(read(100, 3), "3456789");
+    assert_eq!(read(4, 10), "");
+    assert_eq!(read(0, 3), "");
+}
+
+#[test]
 fn a_volume_counts_what_was_there_and_can_be_grown() {
     let dir = tempfile::tempdir().unwrap();
     fs::create_dir(dir.path().join("t-0")).unwrap();
