@@ -152,6 +152,16 @@ impl Slope {
         rate
     }
 
+    /// The number has been this since the last look, as that one said it was before.
+    fn stand(&mut self, window: Window, until: Moment, value: f64) {
+        let at_ms = until.as_millisecond();
+        let length = i64::try_from(window.length.as_millis()).unwrap_or(i64::MAX);
+        let first = self.points.as_slice().first().map_or(at_ms, |first| first.at_ms);
+        let from_ms = first.max(at_ms.saturating_sub(length));
+        let point = |at_ms| Point { at_ms, value };
+        self.points = Points::of(2, [point(from_ms), point(at_ms)]);
+    }
+
     fn last(&self) -> Option<f64> {
         self.points.as_slice().last().map(|point| point.value)
     }
@@ -205,7 +215,7 @@ impl Rates {
             };
             for (partition, span) in spans.iter() {
                 if let Some(slope) = slopes.get_mut(&partition) {
-                    slope.add(RECORDS, until, span.end as f64);
+                    slope.stand(RECORDS, until, span.end as f64);
                 }
             }
         }

@@ -230,7 +230,7 @@ async fn logs_that_stood_and_move_on_have_a_rate() {
     let fake = Fake::start(Shape::default()).await;
     let feed = Feed::start(sources(&fake), quick());
     let mut snapshots = feed.snapshots();
-    let span = |snapshot: &Snapshot| snapshot.span("topic-00000", 0).copied();
+    let span = |snapshot: &Snapshot| snapshot.span("topic-00000", 0);
     let stood = until(&mut snapshots, "logs that stand", |snapshot| {
         span(snapshot).is_some_and(|span| span.rate == Some(0.0))
     })
