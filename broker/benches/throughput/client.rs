@@ -188,7 +188,8 @@ impl Ended {
 
     /// Reaps them and reads their summaries.
     pub fn measured(self) -> Result<Measured, Failure> {
-        let alone = self.clients.len() == 1;
+        // A reader's own clock begins with its first record, however late that is.
+        let alone = self.clients.len() == 1 && self.source.is_none();
         let mut sum = Measured {
             bytes: 0,
             milliseconds: u64::try_from(self.took.as_millis())?,
