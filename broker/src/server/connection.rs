@@ -333,7 +333,7 @@ impl Work {
             return Ok(());
         };
         self.only_produces = is_produce;
-        self.heart = heart::of(&self.cx, &header, &body).or(self.heart);
+        self.heart = self.heart.or_else(|| heart::of(&self.cx, &header, &body));
         if self.logs_in(&header, &body)? {
             return Ok(());
         }
