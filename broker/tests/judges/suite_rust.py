@@ -1,0 +1,127 @@
+"""Rust's clients against azimuth-broker, or with --kafka JARS against Apache Kafka: the integration tests of rust-rdkafka (on the
+librdkafka that it brings) and of rskafka, whose protocol is its own.
+
+Usage: python suite_rust.py path/to/azimuth-broker [--kafka JARS] [--cache DIR] [--suite rskafka]
+
+Both suites come with the crates' sources. They are built once, for minutes (cargo, gcc, make, zlib1g-dev, libssl-dev, and a JDK, which
+rskafka's tests link but do not use here). Prints each test that did not pass and closes with `N passed, N failed, N skipped`. Exits 1
+when a test fails that is not in KNOWN.
+"""
+
+import argparse
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from clusters import NODES, Kafka, Ours
+
+# Per crate: its version, the brokers and properties that its own continuous integration has, and what its tests read.
+SUITES = {
+    "rdkafka": {
+        "version": "0.39.0",
+        "nodes": [0],
+        "properties": {"num.partitions": "3", "group.initial.rebalance.delay.ms": "0"},
+        "environment": lambda cluster: {"KAFKA_HOST": cluster.bootstrap},
+    },
+    "rskafka": {
+        "version": "0.6.0",
+        "nodes": NODES,
+        "properties": {"auto.create.topics.enable": "false"},
+        "environment": lambda cluster: {"TEST_INTEGRATION": "1", "TEST_BROKER_IMPL": "kafka", "KAFKA_CONNECT": cluster.bootstrap},
+    },
+}
+DEADLINE = 600
+# Why a test cannot pass here, by its name.
+KNOWN = {}
+
+
+def cargo(*words, folder):
+    # A configuration above the cache is not the suite's.
+    done = subprocess.run(["cargo", *words], cwd=folder, capture_output=True, text=True, env=os.environ | {"CARGO_BUILD_BUILD_DIR": str(folder / "target")})
+    if done.returncode != 0:
+        raise SystemExit(f"cargo {words[0]} failed: {done.stderr[-2000:]}")
+    return done.stdout
+
+
+def sources(cache, crate, version):
+    """A copy of the crate's sources, a package of its own."""
+    folder = cache / f"{crate}-{version}"
+    if folder.exists():
+        return folder
+    with tempfile.TemporaryDirectory(dir=cache) as place:
+        fetcher = Path(place) / "fetcher"
+        (fetcher / "src").mkdir(parents=True)
+        (fetcher / "src" / "lib.rs").touch()
+        (fetcher / "Cargo.toml").write_text(f'[package]\nname = "fetcher"\nversion = "0.0.0"\n[dependencies]\n{crate} = "={version}"\n[workspace]\n')
+        known = json.loads(cargo("metadata", "--format-version", "1", folder=fetcher))
+        package = next(one for one in known["packages"] if one["name"] == crate)
+        made = Path(place) / folder.name
+        shutil.copytree(Path(package["manifest_path"]).parent, made)
+        shutil.move(made, folder)
+    return folder
+
+
+def build(folder):
+    """The programs of the integration tests by their names."""
+    programs = {}
+    for line in cargo("test", "--no-run", "--locked", "--tests", "--message-format", "json", folder=folder).splitlines():
+        told = json.loads(line)
+        if told.get("reason") == "compiler-artifact" and told["executable"] and "test" in told["target"]["kind"]:
+            programs[told["target"]["name"]] = told["executable"]
+    return programs
+
+
+def run(program, folder, environment):
+    """Each test's outcome by its name, and what a failed one printed last."""
+    try:
+        done = subprocess.run([program, "--test-threads", "2"], cwd=folder, env=os.environ | environment, capture_output=True, text=True, errors="replace", timeout=DEADLINE)
+    except subprocess.TimeoutExpired as late:
+        return {f"(within {DEADLINE} s)": ("failed", (late.stdout or b"").decode(errors="replace")[-300:])}
+    kinds = {"ok": "passed", "FAILED": "failed", "ignored": "skipped"}
+    outcomes = {name: (kinds[kind], "") for name, kind in re.findall(r"^test (\S+)(?: - should panic)? \.\.\. (ok|FAILED|ignored)", done.stdout, re.M)}
+    for name, text in re.findall(r"^---- (\S+) stdout ----\n((?:(?!----).*\n)*)", done.stdout, re.M):
+        panic = re.search(r"panicked at .*\n(?:.*\n?){1,4}", text)
+        outcomes[name] = ("failed", " ".join((panic.group() if panic else text[-300:]).split())[:400])
+    if done.returncode != 0 and not any(kind == "failed" for kind, _ in outcomes.values()):
+        outcomes["(its end)"] = ("failed", f"exit {done.returncode}: {done.stderr[-300:]}")
+    return outcomes
+
+
+def counts(kinds):
+    return ", ".join(f"{kinds.count(kind)} {kind}" for kind in ("passed", "failed", "skipped"))
+
+
+def main():
+    options = argparse.ArgumentParser()
+    options.add_argument("broker")
+    options.add_argument("--kafka", metavar="JARS")
+    options.add_argument("--cache", type=Path, default=Path.home() / ".cache" / "azimuth")
+    options.add_argument("--suite", choices=SUITES)
+    asked = options.parse_args()
+    total, unexpected = [], 0
+    for crate in [asked.suite] if asked.suite else SUITES:
+        suite = SUITES[crate]
+        folder = sources(asked.cache, crate, suite["version"])
+        programs = build(folder)
+        layout = {"plain": True, "overrides": suite["properties"], "nodes": suite["nodes"]}
+        kinds = []
+        with Kafka(asked.kafka, **layout) if asked.kafka else Ours(str(Path(asked.broker).resolve()), **layout) as cluster:
+            for name, program in sorted(programs.items()):
+                for test, (kind, why) in run(program, folder, suite["environment"](cluster)).items():
+                    if kind == "failed":
+                        unexpected += f"{name}::{test}" not in KNOWN
+                        print(f"{crate}: {name}::{test} FAILED {KNOWN.get(f'{name}::{test}', why)}")
+                    kinds.append(kind)
+        total += kinds
+        print(f"{crate}: {counts(kinds)}", flush=True)
+    print(counts(total))
+    sys.exit(unexpected > 0)
+
+
+if __name__ == "__main__":
+    main()
