@@ -71,10 +71,10 @@ impl Six {
             partition,
             leader: Some(replicas(partition)[0]),
             leader_epoch: 1,
-            replicas: replicas(partition),
-            isr: replicas(partition),
-            offline: Vec::new(),
-            eligible: Vec::new(),
+            replicas: replicas(partition).into(),
+            isr: replicas(partition).into(),
+            offline: [].into(),
+            eligible: [].into(),
         };
         let topic = Topic {
             name: "orders".into(),
@@ -230,7 +230,7 @@ impl Six {
         self.mark(Symptom::Alone(id), 40);
         self.partitions(|partition| {
             if partition.leader == Some(id) {
-                partition.isr = vec![id];
+                partition.isr = [id].into();
             }
         })
     }
@@ -243,7 +243,7 @@ impl Six {
             .flat_map(|topic| &mut topic.partitions)
         {
             if partition.partition == at {
-                partition.isr = isr.to_vec();
+                partition.isr = isr.to_vec().into();
                 partition.leader = isr.first().copied();
             }
         }

@@ -450,8 +450,8 @@ mod tests {
             partitions: vec![Partition {
                 partition: 0,
                 leader: Some(leader),
-                replicas: vec![1, 2, 3],
-                isr: isr.to_vec(),
+                replicas: [1, 2, 3].into(),
+                isr: isr.into(),
                 ..Partition::default()
             }],
         }]

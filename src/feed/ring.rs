@@ -112,14 +112,32 @@ struct Segment {
 /// The numbers of a segment so far, by place.
 #[derive(Debug, Default)]
 struct Numbers {
-    places: HashMap<String, HashMap<i32, usize>>,
+    places: HashMap<String, Places>,
     ends: Vec<i64>,
-    /// What was told last, and for each place 1 where it was among that.
+    /// What was told last, and whether each place was among that.
     trail: Option<Trail>,
-    seen: Vec<u64>,
+    seen: Vec<bool>,
     groups: HashMap<String, usize>,
     /// Lag and committed.
     lags: Vec<(i64, i64)>,
+}
+
+/// Those of a topic's partitions, sorted: ten thousand maps would be mostly empty room.
+#[derive(Debug, Default)]
+struct Places(Vec<(i32, u32)>);
+
+impl Places {
+    fn get(&self, partition: i32) -> Option<usize> {
+        let at = self.0.binary_search_by_key(&partition, |(known, _)| *known).ok()?;
+        Some(self.0[at].1 as usize)
+    }
+
+    fn set(&mut self, partition: i32, place: usize) {
+        match self.0.binary_search_by_key(&partition, |(known, _)| *known) {
+            Ok(at) => self.0[at].1 = place as u32,
+            Err(at) => self.0.insert(at, (partition, place as u32)),
+        }
+    }
 }
 
 impl Sample {
@@ -271,11 +289,11 @@ impl Numbers {
     fn encode(&mut self, sample: &Sample, head: &mut Head) -> Vec<u8> {
         let stands = self.trail.as_ref().is_some_and(|last| sample.trail.stands_with(last));
         let grown = match stands {
-            true => self.seen.clone(),
+            true => self.seen.iter().copied().map(u64::from).collect(),
             false => self.grown(&sample.trail, head),
         };
         if !stands {
-            self.seen = grown.iter().map(|grown| u64::from(*grown > 0)).collect();
+            self.seen = grown.iter().map(|grown| *grown > 0).collect();
             self.trail = Some(sample.trail.clone());
         }
         let mut lags = vec![None; self.lags.len()];
@@ -313,11 +331,7 @@ impl Numbers {
     fn grown(&mut self, trail: &Trail, head: &mut Head) -> Vec<u64> {
         let mut grown = vec![0_u64; self.ends.len()];
         for (topic, partition, end) in trail.ends() {
-            let known = self
-                .places
-                .get(topic)
-                .and_then(|places| places.get(&partition))
-                .copied();
+            let known = self.places.get(topic).and_then(|places| places.get(partition));
             // A log that is shorter than before is another log.
             match known.filter(|place| self.ends[*place] <= end) {
                 Some(place) => {
@@ -327,7 +341,7 @@ impl Numbers {
                 None => {
                     head.places.push((topic.to_owned(), partition));
                     let places = self.places.entry(topic.to_owned()).or_default();
-                    places.insert(partition, self.ends.len());
+                    places.set(partition, self.ends.len());
                     self.ends.push(end);
                     grown.push(end.max(0) as u64 + 1);
                 }

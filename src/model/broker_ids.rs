@@ -4,6 +4,8 @@ use std::fmt;
 use std::ops::Deref;
 use std::sync::Arc;
 
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
 use super::BrokerId;
 
 /// Brokers in an order that means something. Three, as most partitions have, take no room beside the list itself.
@@ -31,6 +33,17 @@ impl BrokerIds {
     }
 }
 
+#[cfg(test)]
+impl BrokerIds {
+    pub fn retain(&mut self, keep: impl Fn(&BrokerId) -> bool) {
+        *self = self.iter().copied().filter(keep).collect();
+    }
+
+    pub fn truncate(&mut self, count: usize) {
+        *self = self.iter().copied().take(count).collect();
+    }
+}
+
 impl Default for BrokerIds {
     fn default() -> Self {
         Self::from(&[][..])
@@ -47,6 +60,36 @@ impl From<&[BrokerId]> for BrokerIds {
             }
             _ => Self(Repr::Many(Arc::new(list.to_vec()))),
         }
+    }
+}
+
+impl From<Vec<BrokerId>> for BrokerIds {
+    fn from(list: Vec<BrokerId>) -> Self {
+        Self::from(list.as_slice())
+    }
+}
+
+impl<const COUNT: usize> From<[BrokerId; COUNT]> for BrokerIds {
+    fn from(list: [BrokerId; COUNT]) -> Self {
+        Self::from(list.as_slice())
+    }
+}
+
+impl FromIterator<BrokerId> for BrokerIds {
+    fn from_iter<I: IntoIterator<Item = BrokerId>>(ids: I) -> Self {
+        ids.into_iter().collect::<Vec<_>>().into()
+    }
+}
+
+impl Serialize for BrokerIds {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.as_slice().serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for BrokerIds {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Vec::deserialize(deserializer).map(Self::from)
     }
 }
 
@@ -74,6 +117,18 @@ impl PartialEq for BrokerIds {
 }
 
 impl Eq for BrokerIds {}
+
+impl PartialEq<Vec<BrokerId>> for BrokerIds {
+    fn eq(&self, other: &Vec<BrokerId>) -> bool {
+        self.as_slice() == other.as_slice()
+    }
+}
+
+impl<const COUNT: usize> PartialEq<[BrokerId; COUNT]> for BrokerIds {
+    fn eq(&self, other: &[BrokerId; COUNT]) -> bool {
+        self.as_slice() == other.as_slice()
+    }
+}
 
 impl fmt::Debug for BrokerIds {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::BrokerId;
+use super::{BrokerId, BrokerIds};
 
 /// One topic. From Metadata.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -23,13 +23,13 @@ pub struct Partition {
     pub leader: Option<BrokerId>,
     pub leader_epoch: i32,
     /// In order of preference.
-    pub replicas: Vec<BrokerId>,
-    pub isr: Vec<BrokerId>,
-    pub offline: Vec<BrokerId>,
+    pub replicas: BrokerIds,
+    pub isr: BrokerIds,
+    pub offline: BrokerIds,
     /// Not in sync, and all the same with all that was committed: the eligible leader replicas of KIP-966. Asked for where hardly
     /// anybody is in sync; empty where there is none, and where nobody tells.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub eligible: Vec<BrokerId>,
+    #[serde(default, skip_serializing_if = "<[_]>::is_empty")]
+    pub eligible: BrokerIds,
 }
 
 /// What a replica is to its partition; the cell of the placement matrix.

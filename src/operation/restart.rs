@@ -259,8 +259,8 @@ mod tests {
         Partition {
             partition,
             leader: Some(leader),
-            replicas: replicas.to_vec(),
-            isr: isr.to_vec(),
+            replicas: replicas.into(),
+            isr: isr.into(),
             ..Partition::default()
         }
     }

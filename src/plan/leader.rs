@@ -364,7 +364,7 @@ fn prefer(snapshot: &Snapshot, names: &[String]) -> Result<Draft, Error> {
             continue;
         };
         if partition.isr.contains(&first) && !is_dead(snapshot, first) {
-            changes.push(change(topic, partition, partition.replicas.clone()));
+            changes.push(change(topic, partition, partition.replicas.to_vec()));
         } else {
             behind.push(format!("{topic}-{} (broker {first})", partition.partition));
         }
@@ -495,7 +495,7 @@ fn change(topic: &str, partition: &Partition, order: Vec<BrokerId>) -> Change {
         order: (partition.replicas != order).then(|| Move {
             topic: topic.to_owned(),
             partition: partition.partition,
-            from: partition.replicas.clone(),
+            from: partition.replicas.to_vec(),
             to: order,
             size_bytes: None,
         }),

@@ -210,7 +210,7 @@ fn moves(snapshot: &Snapshot, sizes: &Sizes<'_>, targets: &[Target]) -> Result<V
             moves.push(Move {
                 topic: target.topic.clone(),
                 partition: target.partition,
-                from: partition.replicas.clone(),
+                from: partition.replicas.to_vec(),
                 to: target.replicas.clone(),
                 size_bytes: sizes.get(&target.topic, target.partition),
             });

@@ -42,8 +42,8 @@ fn snapshot() -> Snapshot {
     let partition = |partition, replicas: [BrokerId; 3]| Partition {
         partition,
         leader: Some(replicas[0]),
-        replicas: replicas.to_vec(),
-        isr: replicas.to_vec(),
+        replicas: replicas.into(),
+        isr: replicas.into(),
         ..Partition::default()
     };
     let partitions = vec![partition(0, [1, 2, 3]), partition(1, [2, 3, 1])];
@@ -304,7 +304,7 @@ fn a_saved_plan_reads_back_the_same_and_knows_its_drift() {
 
     let mut moved = snapshot.clone();
     let mut topics = moved.topics().to_vec();
-    topics[0].partitions[0].replicas = vec![2, 1, 3];
+    topics[0].partitions[0].replicas = [2, 1, 3].into();
     moved.topics = Observed::fresh(topics, now());
     assert!(drift::since(&plan, &moved, now())[0].material);
 

@@ -57,7 +57,7 @@ def certificates(folder):
 class Cluster:
     """What the two kinds share: folder, ports, properties, client files, the end."""
 
-    def __init__(self, name, overrides=None, plain=False, nodes=NODES):
+    def __init__(self, name, overrides=None, plain=False, nodes=NODES, port=None):
         self.name = name
         self.nodes = nodes
         self.plain = plain
@@ -68,6 +68,9 @@ class Cluster:
         self.kept = {"token": "none", "hmac": "none"}
         ports = free_ports(3 * len(nodes) + 1)
         self.internal = dict(zip(nodes, ports))
+        # Some suites know one address only.
+        if port:
+            self.internal[nodes[0]] = port
         self.clients = dict(zip(nodes, ports[len(nodes) :]))
         self.control = dict(zip(nodes + [CONTROLLER], ports[2 * len(nodes) :]))
         self.bootstrap = ",".join(f"127.0.0.1:{port}" for port in self.internal.values())

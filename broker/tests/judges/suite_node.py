@@ -54,7 +54,7 @@ def node_rdkafka(folder):
         headers = command("node", "-p", "require('path').dirname(require('path').dirname(process.execPath))", cwd=folder).strip()
         command("node", "../node-gyp/bin/node-gyp.js", "rebuild", f"--nodedir={headers}", cwd=native)
     specs = sorted(str(path) for path in (native / "e2e").glob("*.spec.js"))
-    return ["node", "../mocha/bin/mocha.js", "--exit", "--timeout", "120000", "--ui", "exports", "--reporter", "tap", *specs], native
+    return ["node", "../mocha/bin/mocha.js", "--exit", "--timeout", "120000", "--reporter", "tap", *specs], native
 
 
 def clients(folder):

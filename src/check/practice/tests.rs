@@ -1053,8 +1053,8 @@ const CASES: &[(&str, Change, Change)] = &[
         |six| {
             many(six);
             six.partitions(|partition| {
-                partition.replicas = vec![1, 3, 5];
-                partition.isr = vec![1, 3, 5];
+                partition.replicas = [1, 3, 5].into();
+                partition.isr = [1, 3, 5].into();
                 partition.leader = Some(1);
             });
         },

@@ -178,7 +178,7 @@ mod tests {
     fn snapshot(topics: &[Made<'_>]) -> Snapshot {
         let partition = |partition| Partition {
             partition,
-            replicas: vec![1, 2, 3],
+            replicas: [1, 2, 3].into(),
             ..Partition::default()
         };
         let topic = |(name, count, _): &Made<'_>| Topic {

@@ -247,7 +247,7 @@ mod tests {
     fn topic(name: &str, partitions: i32) -> Topic {
         let partition = |partition| Partition {
             partition,
-            replicas: vec![1, 2, 3],
+            replicas: [1, 2, 3].into(),
             ..Partition::default()
         };
         Topic {

@@ -328,7 +328,7 @@ mod tests {
             partitions: vec![Partition {
                 partition: 0,
                 leader: Some(1),
-                replicas: vec![1],
+                replicas: [1].into(),
                 ..Partition::default()
             }],
         });

@@ -40,7 +40,7 @@ pub struct PartitionRow {
 
 /// A type of its own, so that a row holds a thin pointer: hardly any has such replicas.
 #[derive(Debug, Clone, PartialEq)]
-struct Eligible(Vec<BrokerId>);
+struct Eligible(BrokerIds);
 
 /// What a reassignment adds to a partition and takes from it.
 #[derive(Debug, Clone, PartialEq)]
@@ -52,7 +52,7 @@ struct Moving {
 impl PartitionRow {
     /// Replicas that have all that was committed, those in sync first.
     pub fn safe(&self) -> impl Iterator<Item = BrokerId> + '_ {
-        let eligible = self.eligible.iter().flat_map(|all| &all.0);
+        let eligible = self.eligible.iter().flat_map(|all| all.0.iter());
         self.isr
             .iter()
             .chain(eligible.filter(|id| !self.isr.contains(id)))
@@ -205,8 +205,8 @@ impl PartitionRow {
             partition: partition.partition,
             leader: partition.leader,
             leader_epoch: partition.leader_epoch,
-            replicas: partition.replicas.as_slice().into(),
-            isr: partition.isr.as_slice().into(),
+            replicas: partition.replicas.clone(),
+            isr: partition.isr.clone(),
             eligible: (!partition.eligible.is_empty()).then(|| Box::new(Eligible(partition.eligible.clone()))),
             min_isr: Arc::clone(facts.min_isr),
             badges: badges(partition, facts),

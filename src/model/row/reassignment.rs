@@ -374,10 +374,10 @@ mod tests {
             partition: 0,
             leader: Some(1),
             leader_epoch: 1,
-            replicas: vec![1, 3, 2],
-            isr: vec![1, 2],
-            offline: Vec::new(),
-            eligible: Vec::new(),
+            replicas: [1, 3, 2].into(),
+            isr: [1, 2].into(),
+            offline: [].into(),
+            eligible: [].into(),
         };
         let orders = Topic {
             name: "orders".to_owned(),

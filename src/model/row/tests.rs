@@ -23,8 +23,8 @@ fn partition(partition: i32, leader: Option<BrokerId>, replicas: &[BrokerId], is
     Partition {
         partition,
         leader,
-        replicas: replicas.to_vec(),
-        isr: isr.to_vec(),
+        replicas: replicas.into(),
+        isr: isr.into(),
         ..Partition::default()
     }
 }

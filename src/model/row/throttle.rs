@@ -518,10 +518,10 @@ mod tests {
             partition: 0,
             leader: Some(1),
             leader_epoch: 1,
-            replicas: vec![1, 2, 3],
-            isr: vec![1, 3],
-            offline: Vec::new(),
-            eligible: Vec::new(),
+            replicas: [1, 2, 3].into(),
+            isr: [1, 3].into(),
+            offline: [].into(),
+            eligible: [].into(),
         };
         let orders = Topic {
             name: "orders".to_owned(),

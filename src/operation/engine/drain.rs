@@ -123,7 +123,7 @@ fn away(topic: &str, one: &Partition, id: BrokerId) -> Option<Move> {
     Some(Move {
         topic: topic.to_owned(),
         partition: one.partition,
-        from: one.replicas.clone(),
+        from: one.replicas.to_vec(),
         to,
         size_bytes: None,
     })
@@ -154,8 +154,8 @@ mod tests {
     fn the_next_in_line_that_is_in_sync_takes_over_and_it_can_be_put_back() {
         let one = Partition {
             leader: Some(1),
-            replicas: vec![1, 2, 3],
-            isr: vec![3, 1],
+            replicas: [1, 2, 3].into(),
+            isr: [3, 1].into(),
             ..Partition::default()
         };
         let moved = away("orders", &one, 1).unwrap();
@@ -165,7 +165,7 @@ mod tests {
         );
         assert_eq!((back(&moved).to, lead(&back(&moved)).to), (vec![1, 2, 3], Some(1)));
         assert_eq!(away("orders", &one, 2), None, "it leads nothing there");
-        let alone = Partition { isr: vec![1], ..one };
+        let alone = Partition { isr: [1].into(), ..one };
         assert_eq!(away("orders", &alone, 1), None, "nobody can take over");
     }
 }

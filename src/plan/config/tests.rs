@@ -43,7 +43,7 @@ fn snapshot() -> Snapshot {
         id: uuid::Uuid::from_u128(7),
         internal: false,
         partitions: vec![Partition {
-            replicas: vec![1, 2, 3],
+            replicas: [1, 2, 3].into(),
             ..Partition::default()
         }],
     };

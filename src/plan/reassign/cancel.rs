@@ -107,8 +107,8 @@ mod tests {
         let partition = |partition, replicas: &[i32], isr: &[i32]| Partition {
             partition,
             leader: isr.first().copied(),
-            replicas: replicas.to_vec(),
-            isr: isr.to_vec(),
+            replicas: replicas.into(),
+            isr: isr.into(),
             ..Partition::default()
         };
         let orders = Topic {

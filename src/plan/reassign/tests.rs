@@ -92,8 +92,8 @@ impl Spec {
             partitions.push(Partition {
                 partition,
                 leader: replicas.first().copied(),
-                replicas: replicas.clone(),
-                isr: replicas.clone(),
+                replicas: replicas.clone().into(),
+                isr: replicas.clone().into(),
                 ..Partition::default()
             });
         }
@@ -149,9 +149,9 @@ fn after(snapshot: &Snapshot, plan: &Plan) -> Snapshot {
             let Some(m) = moves.get(&(topic.name.as_str(), partition.partition)) else {
                 continue;
             };
-            assert_eq!(m.from, partition.replicas);
-            partition.replicas.clone_from(&m.to);
-            partition.isr.clone_from(&m.to);
+            assert_eq!(partition.replicas, m.from);
+            partition.replicas = m.to.as_slice().into();
+            partition.isr = m.to.as_slice().into();
             partition.leader = m.to.first().copied();
             let replica = |dirs: &Vec<LogDir>| {
                 let mut all = dirs.iter().flat_map(|dir| dir.replicas.iter());

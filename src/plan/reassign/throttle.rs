@@ -368,8 +368,8 @@ mod tests {
         let partition = |partition| Partition {
             partition,
             leader: Some(1),
-            replicas: vec![1, 2],
-            isr: vec![1, 2],
+            replicas: [1, 2].into(),
+            isr: [1, 2].into(),
             ..Partition::default()
         };
         let orders = Topic {

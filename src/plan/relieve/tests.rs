@@ -67,10 +67,10 @@ fn snapshot(growth: f64) -> Snapshot {
         partition,
         leader: Some(replicas[0]),
         leader_epoch: 1,
-        replicas: replicas.to_vec(),
-        isr: replicas.to_vec(),
-        offline: Vec::new(),
-        eligible: Vec::new(),
+        replicas: replicas.into(),
+        isr: replicas.into(),
+        offline: [].into(),
+        eligible: [].into(),
     };
     let topic = |name: &str, partitions| Topic {
         name: name.to_owned(),

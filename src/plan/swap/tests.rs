@@ -20,8 +20,8 @@ fn topic(snapshot: &mut Snapshot, replicas: &[BrokerId]) {
     let partition = Partition {
         partition: 0,
         leader: Some(1),
-        replicas: replicas.to_vec(),
-        isr: replicas.to_vec(),
+        replicas: replicas.into(),
+        isr: replicas.into(),
         ..Partition::default()
     };
     let topic = Topic {

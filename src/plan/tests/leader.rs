@@ -50,7 +50,7 @@ fn gate<'a>(plan: &'a Plan, name: &str) -> &'a Gate {
 fn done(mut snapshot: Snapshot, plan: &Plan) -> Snapshot {
     for one in plan.moves() {
         edit(&mut snapshot, one.partition as usize, |partition| {
-            partition.replicas.clone_from(&one.to);
+            partition.replicas = one.to.as_slice().into();
         });
     }
     for lead in plan.steps.iter().flat_map(Step::leads) {
@@ -104,7 +104,7 @@ fn one_that_died_is_preferred_no_more_and_needs_no_election() {
     let mut snapshot = snapshot();
     edit(&mut snapshot, 0, |partition| {
         partition.leader = Some(2);
-        partition.isr = vec![2, 3];
+        partition.isr = [2, 3].into();
     });
     let plan = planned(&snapshot, &off(&[1])).unwrap();
     assert_eq!(orders(&plan), [(0, vec![2, 3, 1])], "who leads goes on");
@@ -117,7 +117,7 @@ fn only_who_is_in_sync_and_answers_takes_over() {
     silence(&mut snapshot, 3);
     let plan = planned(&snapshot, &off(&[1])).unwrap();
     assert_eq!(leads(&plan), [(0, Some(1), Some(2))]);
-    edit(&mut snapshot, 0, |partition| partition.isr = vec![1, 3]);
+    edit(&mut snapshot, 0, |partition| partition.isr = [1, 3].into());
     let refused = planned(&snapshot, &off(&[1])).unwrap_err();
     assert_eq!(
         refused.to_string(),
@@ -157,13 +157,13 @@ fn the_saved_order_comes_back_with_its_leaders() {
     assert_eq!(back.kind, Kind::LeaderRestore);
     assert_eq!(done(after.clone(), &back).topics.get(), before.topics.get());
     // Who is not in sync yet is preferred again, and leads later.
-    edit(&mut after, 0, |partition| partition.isr = vec![2, 3]);
+    edit(&mut after, 0, |partition| partition.isr = [2, 3].into());
     let back = planned(&after, &Wish::Restore(saved.clone())).unwrap();
     assert_eq!(leads(&back), [(1, Some(3), Some(2))]);
     assert_eq!(orders(&back).len(), 2);
     assert_eq!(gate(&back, "isr").verdict, Verdict::Warn);
     // Who went elsewhere meanwhile is left alone.
-    edit(&mut after, 1, |partition| partition.replicas = vec![4, 5, 6]);
+    edit(&mut after, 1, |partition| partition.replicas = [4, 5, 6].into());
     let back = planned(&after, &Wish::Restore(saved.clone())).unwrap();
     assert_eq!(orders(&back), [(0, vec![1, 2, 3])]);
     assert!(gate(&back, "placement").evidence.ends_with("orders-1"));
@@ -179,7 +179,7 @@ fn the_preferred_replica_is_elected_where_it_is_in_sync() {
     for partition in [0, 1] {
         edit(&mut snapshot, partition, |partition| partition.leader = Some(3));
     }
-    edit(&mut snapshot, 1, |partition| partition.isr = vec![3, 1]);
+    edit(&mut snapshot, 1, |partition| partition.isr = [3, 1].into());
     let plan = planned(&snapshot, &names(&[])).unwrap();
     assert_eq!(leads(&plan), [(0, Some(3), Some(1))]);
     assert!(gate(&plan, "isr").evidence.ends_with("(orders-1 (broker 2))"));
@@ -201,7 +201,7 @@ fn an_unclean_election_is_asked_for_by_name_and_counts_what_may_be_lost() {
     assert!(led.to_string().contains("is led by broker 1"), "{led}");
     edit(&mut snapshot, 0, |partition| {
         partition.leader = None;
-        partition.isr = vec![1];
+        partition.isr = [1].into();
     });
     silence(&mut snapshot, 1);
     silence(&mut snapshot, 3);

@@ -214,27 +214,27 @@ fn another_replica_that_is_missing_closes_what_it_bears_on() {
     partitions(&mut snapshot, |one| one.isr.retain(|id| *id != 3));
     assert_eq!(closed(&snapshot, 1), ["min-isr", "in-sync"]);
     assert_eq!(closed(&snapshot, 4), ["in-sync"], "it holds nothing of it");
-    partitions(&mut snapshot, |one| one.isr = vec![1]);
+    partitions(&mut snapshot, |one| one.isr = [1].into());
     assert_eq!(closed(&snapshot, 1), ["last-safe-copy", "min-isr", "in-sync"]);
-    partitions(&mut snapshot, |one| (one.leader, one.isr) = (None, vec![2, 3]));
+    partitions(&mut snapshot, |one| (one.leader, one.isr) = (None, [2, 3].into()));
     assert!(closed(&snapshot, 4).contains(&"offline".to_owned()));
 }
 
 #[test]
 fn who_is_eligible_to_lead_is_a_safe_copy_too() {
     let mut snapshot = well();
-    partitions(&mut snapshot, |one| (one.isr, one.eligible) = (vec![1], vec![3]));
+    partitions(&mut snapshot, |one| (one.isr, one.eligible) = ([1].into(), [3].into()));
     assert_eq!(
         closed(&snapshot, 1),
         ["min-isr", "in-sync"],
         "3 is elected when 1 stops"
     );
     // Nobody is in sync, and 3 has it all.
-    partitions(&mut snapshot, |one| (one.leader, one.isr) = (None, Vec::new()));
+    partitions(&mut snapshot, |one| (one.leader, one.isr) = (None, [].into()));
     assert!(closed(&snapshot, 3).contains(&"last-safe-copy".to_owned()));
     assert!(!closed(&snapshot, 2).contains(&"last-safe-copy".to_owned()));
     // Where 3 does not answer, 1 is the last again.
-    partitions(&mut snapshot, |one| (one.leader, one.isr) = (Some(1), vec![1]));
+    partitions(&mut snapshot, |one| (one.leader, one.isr) = (Some(1), [1].into()));
     snapshot
         .links
         .get_mut(&3)
@@ -264,7 +264,9 @@ fn what_is_missing_for_want_of_the_broker_itself_is_what_it_is_restarted_for() {
 #[test]
 fn partitions_that_can_spare_nobody_are_named() {
     let mut snapshot = well();
-    partitions(&mut snapshot, |one| (one.replicas, one.isr) = (vec![1, 2], vec![1, 2]));
+    partitions(&mut snapshot, |one| {
+        (one.replicas, one.isr) = ([1, 2].into(), [1, 2].into())
+    });
     assert_eq!(closed(&snapshot, 1), ["blast-radius"]);
     let gates = gates(&snapshot, Action::Restart, &[1]);
     let gate = gates.iter().find(|gate| gate.name == "blast-radius").unwrap();
@@ -389,7 +391,7 @@ fn brokers_of_a_zone_go_together_where_no_partition_is_on_two_of_them() {
 
     // One partition on both of them, and they go one after the other, which is said.
     let mut topics = snapshot.topics.get().unwrap().clone();
-    topics[0].partitions[1].replicas = vec![1, 4, 2];
+    topics[0].partitions[1].replicas = [1, 4, 2].into();
     snapshot.topics = Observed::fresh(topics, now());
     let apart = in_parallel(&snapshot, Whom::Zone("a".into()), 2);
     assert_eq!(together(&apart), [[1], [4]]);
@@ -482,8 +484,8 @@ fn no_batch_takes_two_replicas_of_a_partition() {
                 Partition {
                     partition,
                     leader: Some(replicas[0]),
-                    isr: replicas.clone(),
-                    replicas,
+                    isr: replicas.clone().into(),
+                    replicas: replicas.into(),
                     ..Partition::default()
                 }
             })

@@ -27,10 +27,10 @@ fn cluster(partitions: &[&[BrokerId]]) -> Snapshot {
         partition: at as i32,
         leader: Some(replicas[0]),
         leader_epoch: 1,
-        replicas: replicas.to_vec(),
-        isr: replicas.to_vec(),
-        offline: Vec::new(),
-        eligible: Vec::new(),
+        replicas: (*replicas).into(),
+        isr: (*replicas).into(),
+        offline: [].into(),
+        eligible: [].into(),
     };
     let topic = Topic {
         name: "orders".into(),
@@ -113,7 +113,7 @@ fn what_does_not_go_on_says_which_rule_it_breaks() {
     assert_eq!(loss.holds(), Some(false));
     // The replica that is left has fallen behind: it may not lead.
     let mut topics = snapshot.topics.get().unwrap().clone();
-    topics[0].partitions[3].isr = vec![1];
+    topics[0].partitions[3].isr = [1].into();
     snapshot.topics = Observed::fresh(topics, at());
     assert_eq!(
         rules(&lose(&snapshot, "az1").offline)[2],
@@ -141,7 +141,7 @@ fn a_restart_is_blocked_by_what_has_nobody_else() {
 fn what_blocks_each_broker_in_one_pass_is_what_its_restart_says() {
     let mut snapshot = cluster(&[&[1, 3, 5], &[1], &[1, 3], &[2, 4, 6]]);
     let mut topics = snapshot.topics.get().unwrap().clone();
-    topics[0].partitions[3].isr = vec![2, 4];
+    topics[0].partitions[3].isr = [2, 4].into();
     snapshot.topics = Observed::fresh(topics, at());
     let rows = Rows::of(&snapshot, at());
     let all = blocked(&rows);

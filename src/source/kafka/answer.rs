@@ -103,7 +103,7 @@ pub(super) fn topic_name(name: &str) -> TopicName {
     TopicName(text(name))
 }
 
-pub(super) fn ids(brokers: &[WireBroker]) -> Vec<BrokerId> {
+pub(super) fn ids<I: FromIterator<BrokerId>>(brokers: &[WireBroker]) -> I {
     brokers.iter().map(|broker| broker.0).collect()
 }
 

@@ -118,6 +118,8 @@ fn topic(topic: MetadataResponseTopic) -> Option<Topic> {
         return None;
     }
     let mut partitions: Vec<_> = topic.partitions.into_iter().map(partition).collect();
+    // The list is made in the room of the answer, whose partitions are larger.
+    partitions.shrink_to_fit();
     partitions.sort_by_key(|partition| partition.partition);
     Some(Topic {
         name: topic.name?.to_string(),
@@ -137,7 +139,7 @@ fn partition(partition: MetadataResponsePartition) -> Partition {
         replicas: ids(&partition.replica_nodes),
         isr: ids(&partition.isr_nodes),
         offline: ids(&partition.offline_replicas),
-        eligible: Vec::new(),
+        eligible: [].into(),
     }
 }
 

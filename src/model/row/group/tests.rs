@@ -50,8 +50,8 @@ fn snapshot(groups: Vec<Group>) -> Snapshot {
     let partition = |partition| Partition {
         partition,
         leader: Some(1),
-        replicas: vec![1],
-        isr: vec![1],
+        replicas: [1].into(),
+        isr: [1].into(),
         ..Partition::default()
     };
     let orders = Topic {
