@@ -249,7 +249,7 @@ pub fn healthy() -> Snapshot {
     for partition in topics.iter_mut().flat_map(|topic| &mut topic.partitions) {
         partition.isr = partition.replicas.clone();
         partition.leader = partition.replicas.first().copied();
-        partition.offline.clear();
+        partition.offline = [].into();
     }
     snapshot.topics = Observed::fresh(topics, now());
     snapshot.reassignments = Observed::fresh(Vec::new(), now());
@@ -336,10 +336,10 @@ fn topics() -> Vec<Topic> {
                 partition,
                 leader,
                 leader_epoch: 7 + partition % 4,
-                replicas,
-                isr,
+                replicas: replicas.into(),
+                isr: isr.into(),
                 offline,
-                eligible: Vec::new(),
+                eligible: [].into(),
             }
         };
         Topic {

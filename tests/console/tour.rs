@@ -506,7 +506,7 @@ async fn furnish(demo: &Demo) {
     let topics = kafka.topics().await.unwrap();
     let clicks = topics.iter().find(|topic| topic.name == "clicks").unwrap();
     let partition = &clicks.partitions[0];
-    let mut replicas = partition.replicas.clone();
+    let mut replicas = partition.replicas.to_vec();
     let newcomer = (1..=6).rev().find(|id| !replicas.contains(id)).unwrap();
     let gone = replicas.pop().unwrap();
     replicas.push(newcomer);

@@ -2,12 +2,13 @@
 
 Usage: python suite_librdkafka.py path/to/azimuth-broker [--kafka JARS] [--cache DIR] [--protocol consumer] [--tests 0081,0090]
 
-Builds the suite once from the librdkafka in the Rust registry (gcc, g++, make, libssl-dev, zlib1g-dev). Prints one line for each
+Builds the suite once from the librdkafka that the workspace is built on (gcc, g++, make, libssl-dev, zlib1g-dev). Prints one line for each
 test and closes with `N passed, N failed`. Exits 1 when a test fails that is not in KNOWN.
 """
 
 import argparse
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -34,7 +35,9 @@ KNOWN = {
 
 
 def build(cache):
-    source = next(Path.home().glob(".cargo/registry/src/*/rdkafka-sys-*/librdkafka"))
+    lock = (Path(__file__).parents[3] / "Cargo.lock").read_text()
+    version = re.search(r'name = "rdkafka-sys"\nversion = "([^"]+)"', lock).group(1)
+    source = next(Path.home().glob(f".cargo/registry/src/*/rdkafka-sys-{version}/librdkafka"))
     folder = cache / f"librdkafka-{source.parent.name}"
     if (folder / "tests" / "test-runner").exists():
         return folder

@@ -17,10 +17,12 @@ import tempfile
 from hashlib import sha256
 from pathlib import Path
 
-from clusters import Kafka, Ours
+from clusters import NODES, Kafka, Ours
 
 PACKAGES = ["kafkajs@2.2.4", "@platformatic/kafka@1.35.0", "node-rdkafka@3.6.1", "mocha@10.8.2", "node-gyp@11.5.0"]
 PROPERTIES = {"group.initial.rebalance.delay.ms": "0"}
+# What node-rdkafka's continuous integration makes before its tests, each with one partition.
+TOPICS = ["test", "test2", "test3", "test4", "test5", "test6"]
 HERE = Path(__file__).parent.resolve()
 DEADLINE = 1200
 # Why a test cannot pass here, by its name.
@@ -64,6 +66,14 @@ def clients(folder):
 SUITES = {"clients": clients, "node-rdkafka": node_rdkafka}
 
 
+def make_topics(cluster):
+    from kafka.admin import KafkaAdminClient, NewTopic
+
+    admin = KafkaAdminClient(bootstrap_servers=cluster.bootstrap.split(","))
+    admin.create_topics([NewTopic(name, num_partitions=1, replication_factor=1) for name in TOPICS])
+    admin.close()
+
+
 def run(cluster, folder, suite):
     """Each test's outcome by its name, and why it failed."""
     words, place = suite(folder)
@@ -94,7 +104,11 @@ def main():
     folder = install(asked.cache)
     total, unexpected = [], 0
     for name in [asked.suite] if asked.suite else SUITES:
-        with Kafka(asked.kafka, plain=True, overrides=PROPERTIES) if asked.kafka else Ours(str(Path(asked.broker).resolve()), plain=True, overrides=PROPERTIES) as cluster:
+        native = name == "node-rdkafka"
+        layout = {"plain": True, "overrides": PROPERTIES | ({"num.partitions": "1"} if native else {}), "nodes": [1] if native else NODES}
+        with Kafka(asked.kafka, **layout) if asked.kafka else Ours(str(Path(asked.broker).resolve()), **layout) as cluster:
+            if native:
+                make_topics(cluster)
             outcomes = run(cluster, folder, SUITES[name])
         for test, (kind, why) in outcomes.items():
             if kind == "failed":
