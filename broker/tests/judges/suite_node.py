@@ -26,7 +26,12 @@ TOPICS = ["test", "test2", "test3", "test4", "test5", "test6"]
 HERE = Path(__file__).parent.resolve()
 DEADLINE = 1200
 # Why a test cannot pass here, by its name.
-KNOWN = {}
+EMPTY = "an empty Buffer has no address in the Node 20 that is here, and node-rdkafka takes it for null before anything is sent"
+KNOWN = {
+    "Consumer/Producer should be able to produce and consume messages: empty buffer key and empty value": EMPTY,
+    "Consumer/Producer should be able to produce and consume messages: empty key and empty value": EMPTY,
+    "Producer with_dr_msg_cb should produce a message with an empty payload and empty key (https://github.com/Blizzard/node-rdkafka/issues/117)": EMPTY,
+}
 
 
 def command(*words, cwd, **options):

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use futures::{FutureExt, StreamExt, TryStreamExt, stream};
 use kafka_protocol::messages::describe_configs_request::DescribeConfigsResource;
 use kafka_protocol::messages::describe_configs_response::{
     DescribeConfigsResourceResult, DescribeConfigsResult, DescribeConfigsSynonym,
@@ -21,9 +20,8 @@ use crate::model::config::{Config, ConfigSource, Synonym};
 use crate::model::name::Name;
 use crate::source::Error;
 
-/// Topics per request: an answer has some 3 kB per topic. Apache Kafka works for 0.1 ms on each, so several brokers share them.
-const TOPICS_PER_REQUEST: usize = 250;
-const REQUESTS_AT_ONCE: usize = 4;
+/// Topics per request: an answer has some 3 kB per topic.
+const TOPICS_PER_REQUEST: usize = 1000;
 
 /// `ConfigResource.Type` of client metrics.
 const CLIENT_METRICS: i8 = 16;
@@ -71,58 +69,37 @@ pub(super) async fn of_resource(pool: &Pool, resource: &Resource) -> Result<Vec<
 
 /// The overrides of each topic, and what it must have in sync. A topic that vanished meanwhile is left out.
 pub(super) async fn of_topics(pool: &Pool, topics: &[String], of: Of) -> Result<BTreeMap<String, Vec<Config>>, Error> {
-    let wanted = match of {
-        Of::All => None,
-        Of::MinIsr => Some(&[ALWAYS][..]),
-    };
-    let told = of_each_topic(pool, topics, wanted, |name, mut result| {
-        // Most of what is told of ten thousand topics they inherit.
-        result
-            .configs
-            .retain(|entry| source(entry.config_source) == ConfigSource::Topic || entry.name.as_str() == ALWAYS);
-        let (topic, mut all) = read(name, result)?;
-        all.sort_by(|one, other| one.name.cmp(&other.name));
-        // The list is made in the room of all that was told, which is not kept.
-        all.shrink_to_fit();
-        Ok((topic, all))
-    });
-    Ok(told.await?.into_iter().collect())
-}
-
-/// What `take` makes of these configs of each topic, or of all where none is named. What it refuses is left out; an error where
-/// it refuses a whole answer.
-async fn of_each_topic<T: Send>(
-    pool: &Pool,
-    topics: &[String],
-    wanted: Option<&[&str]>,
-    take: impl Fn(&str, DescribeConfigsResult) -> Result<T, Error> + Sync,
-) -> Result<Vec<T>, Error> {
-    let take = &take;
-    let asked = topics
-        .chunks(TOPICS_PER_REQUEST)
-        .enumerate()
-        .map(|(turn, topics)| async move {
-            let resources: Vec<_> = topics.iter().cloned().map(Resource::Topic).collect();
-            let request = || match wanted {
-                Some(wanted) => keys(describe(&resources, false), wanted),
-                None => describe(&resources, false),
-            };
-            let (peer, response) = pool.ask_any_in_turn(turn, |_| request()).await?;
-            let mut refusal = None;
-            let taken = response.results.into_iter().filter_map(|result| {
-                let taken = take(peer.name(), result);
-                taken.map_err(|error| refusal = Some(error)).ok()
-            });
-            let taken: Vec<T> = taken.collect();
-            match refusal.filter(|_| taken.is_empty()) {
-                Some(error) => Err(error),
-                None => Ok(taken),
+    let mut configs = BTreeMap::new();
+    for topics in topics.chunks(TOPICS_PER_REQUEST) {
+        let resources: Vec<_> = topics.iter().cloned().map(Resource::Topic).collect();
+        let request = || match of {
+            Of::All => describe(&resources, false),
+            Of::MinIsr => keys(describe(&resources, false), &[ALWAYS]),
+        };
+        let (peer, response) = pool.ask_any(|_| request()).await?;
+        let mut refusal = None;
+        let mut answered = false;
+        for mut result in response.results {
+            // Most of what is told of ten thousand topics they inherit.
+            result
+                .configs
+                .retain(|entry| source(entry.config_source) == ConfigSource::Topic || entry.name.as_str() == ALWAYS);
+            match read(peer.name(), result) {
+                Ok((topic, mut all)) => {
+                    all.sort_by(|one, other| one.name.cmp(&other.name));
+                    // The list is made in the room of all that was told, which is not kept.
+                    all.shrink_to_fit();
+                    configs.insert(topic, all);
+                    answered = true;
+                }
+                Err(error) => refusal = Some(error),
             }
-        });
-    // Boxed: rustc cannot prove the bare closures' futures `Send` for every lifetime.
-    let asked: Vec<_> = asked.map(FutureExt::boxed).collect();
-    let told: Vec<Vec<T>> = stream::iter(asked).buffered(REQUESTS_AT_ONCE).try_collect().await?;
-    Ok(told.into_iter().flatten().collect())
+        }
+        if let (false, Some(error)) = (answered, refusal) {
+            return Err(error);
+        }
+    }
+    Ok(configs)
 }
 
 /// The names of `client-metrics` resources, the only kind that version 0 of the API knows.
@@ -141,15 +118,28 @@ pub(super) async fn client_metrics(pool: &Pool) -> Result<Vec<String>, Error> {
 
 /// How long records and offsets are kept, with the brokers' defaults. A topic that vanished meanwhile is left out.
 pub(super) async fn retentions(pool: &Pool, topics: &[String]) -> Result<Retentions, Error> {
-    const WANTED: [&str; 3] = ["cleanup.policy", "retention.bytes", "retention.ms"];
-    let told = of_each_topic(pool, topics, Some(&WANTED), |name, result| {
-        let (topic, configs) = read(name, result)?;
-        Ok(retention(&configs).map(|kept| (topic, kept)))
-    });
-    let (told, minutes) = tokio::join!(told, offsets_minutes(pool));
     let mut retentions = Retentions::default();
-    retentions.topics.extend(told?.into_iter().flatten());
-    match minutes {
+    let mut refusal = None;
+    for topics in topics.chunks(TOPICS_PER_REQUEST) {
+        let resources: Vec<_> = topics.iter().cloned().map(Resource::Topic).collect();
+        let request = || {
+            keys(
+                describe(&resources, false),
+                &["cleanup.policy", "retention.bytes", "retention.ms"],
+            )
+        };
+        let (peer, response) = pool.ask_any(|_| request()).await?;
+        for result in response.results {
+            match read(peer.name(), result) {
+                Ok((topic, configs)) => retentions.topics.extend(retention(&configs).map(|kept| (topic, kept))),
+                Err(error) => refusal = Some(error),
+            }
+        }
+    }
+    if let (true, Some(error)) = (retentions.topics.is_empty(), refusal) {
+        return Err(error);
+    }
+    match offsets_minutes(pool).await {
         Ok(minutes) => retentions.offsets_minutes = minutes,
         Err(error) if retentions.topics.is_empty() => return Err(error),
         // Who may not see a broker's configs still learns what topics keep.

@@ -295,21 +295,7 @@ impl Pool {
     where
         R: Request<Response: Send> + Send + Sync,
     {
-        self.ask_any_in_turn(0, build).await
-    }
-
-    /// The same for one of several questions that are asked at once: each turn begins with another of the brokers that are as likely.
-    pub async fn ask_any_in_turn<R>(
-        &self,
-        turn: usize,
-        build: impl Fn(i16) -> R + Sync,
-    ) -> Result<(Arc<Peer>, R::Response), Error>
-    where
-        R: Request<Response: Send> + Send + Sync,
-    {
-        let (mut peers, stagger) = self.candidates(R::KEY);
-        let as_likely = peers.iter().take_while(|peer| peer.rank() == peers[0].rank()).count();
-        peers[..as_likely].rotate_left(turn.checked_rem(as_likely).unwrap_or(0));
+        let (peers, stagger) = self.candidates(R::KEY);
         let build = &build;
         // Boxed: rustc cannot prove the bare closure's future `Send` for every lifetime.
         let attempt =
