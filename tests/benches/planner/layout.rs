@@ -62,8 +62,8 @@ pub fn cluster(brokers: usize, used: usize, topics: usize) -> Snapshot {
             partitions.push(Partition {
                 partition: partition as i32,
                 leader: replicas.first().copied(),
-                isr: replicas.clone(),
-                replicas,
+                isr: replicas.as_slice().into(),
+                replicas: replicas.into(),
                 ..Partition::default()
             });
         }

@@ -77,7 +77,7 @@ pub fn topicctl(snapshot: &Snapshot, ids: &[BrokerId], removed: &[BrokerId]) -> 
         for last in (1..picked.len()).rev() {
             picked.swap(last, random.below(last + 1));
         }
-        let mut placed: Vec<Vec<BrokerId>> = topic.partitions.iter().map(|p| p.replicas.clone()).collect();
+        let mut placed: Vec<Vec<BrokerId>> = topic.partitions.iter().map(|p| p.replicas.to_vec()).collect();
         for place in 0..REPLICAS {
             while step(&mut placed, place, &picked, removed) {}
         }
