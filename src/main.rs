@@ -28,10 +28,6 @@ const CLOSING: Duration = Duration::from_secs(3);
 /// without optimisation, each hold much: tokio's default of 2 MiB has been seen to overflow.
 const STACK: usize = 8 << 20;
 
-/// How long a thread for work that blocks waits for more. One that ends leaves pages of memory that are partly in use, and which the
-/// next one cannot fill.
-const IDLE: Duration = Duration::from_secs(3600);
-
 /// How long a drill leaves the screens to show the cluster well.
 const HEAD_START: Duration = Duration::from_secs(10);
 
@@ -51,7 +47,6 @@ fn start() -> Exit {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .thread_stack_size(STACK)
-        .thread_keep_alive(IDLE)
         .build();
     match runtime {
         Ok(runtime) => {

@@ -7,17 +7,16 @@ Installs the packages once (node with npm) and builds node-rdkafka with the libr
 libssl-dev). Prints each test that did not pass and closes with `N passed, N failed, N skipped`. Exits 1 when a test fails that is not in KNOWN.
 """
 
-import argparse
 import os
 import re
 import shutil
 import subprocess
-import sys
 import tempfile
 from hashlib import sha256
 from pathlib import Path
 
-from clusters import NODES, Kafka, Ours
+from clusters import NODES
+from suites import Tally, cluster, options
 
 PACKAGES = ["kafkajs@2.2.4", "@platformatic/kafka@1.35.0", "node-rdkafka@3.6.1", "mocha@10.8.2", "node-gyp@11.5.0"]
 PROPERTIES = {"group.initial.rebalance.delay.ms": "0"}
@@ -95,35 +94,19 @@ def run(cluster, folder, suite):
     return outcomes
 
 
-def counts(kinds):
-    return ", ".join(f"{kinds.count(kind)} {kind}" for kind in ("passed", "failed", "skipped"))
-
-
 def main():
-    options = argparse.ArgumentParser()
-    options.add_argument("broker")
-    options.add_argument("--kafka", metavar="JARS")
-    options.add_argument("--cache", type=Path, default=Path.home() / ".cache" / "azimuth")
-    options.add_argument("--suite", choices=SUITES)
-    asked = options.parse_args()
+    asked, suites = options(SUITES)
     folder = install(asked.cache)
-    total, unexpected = [], 0
-    for name in [asked.suite] if asked.suite else SUITES:
+    tally = Tally(KNOWN)
+    for name in suites:
         native = name == "node-rdkafka"
         layout = {"plain": True, "overrides": PROPERTIES | ({"num.partitions": "1"} if native else {}), "nodes": [1] if native else NODES}
-        with Kafka(asked.kafka, **layout) if asked.kafka else Ours(str(Path(asked.broker).resolve()), **layout) as cluster:
+        with cluster(asked, **layout) as here:
             if native:
-                make_topics(cluster)
-            outcomes = run(cluster, folder, SUITES[name])
-        for test, (kind, why) in outcomes.items():
-            if kind == "failed":
-                unexpected += test not in KNOWN
-                print(f"{name}: {test} FAILED {KNOWN.get(test, why)}")
-        kinds = [kind for kind, _ in outcomes.values()]
-        total += kinds
-        print(f"{name}: {counts(kinds)}", flush=True)
-    print(counts(total))
-    sys.exit(unexpected > 0)
+                make_topics(here)
+            outcomes = run(here, folder, SUITES[name])
+        tally.add(name, outcomes)
+    tally.close()
 
 
 if __name__ == "__main__":

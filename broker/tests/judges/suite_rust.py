@@ -8,17 +8,16 @@ rskafka's tests link but do not use here). Prints each test that did not pass an
 when a test fails that is not in KNOWN.
 """
 
-import argparse
 import json
 import os
 import re
 import shutil
 import subprocess
-import sys
 import tempfile
 from pathlib import Path
 
-from clusters import NODES, Kafka, Ours
+from clusters import NODES
+from suites import Tally, cluster, options
 
 # Per crate: its version, the brokers and properties that its own continuous integration has, and what its tests read.
 SUITES = {
@@ -102,35 +101,20 @@ def run(program, folder, environment):
     return outcomes
 
 
-def counts(kinds):
-    return ", ".join(f"{kinds.count(kind)} {kind}" for kind in ("passed", "failed", "skipped"))
-
-
 def main():
-    options = argparse.ArgumentParser()
-    options.add_argument("broker")
-    options.add_argument("--kafka", metavar="JARS")
-    options.add_argument("--cache", type=Path, default=Path.home() / ".cache" / "azimuth")
-    options.add_argument("--suite", choices=SUITES)
-    asked = options.parse_args()
-    total, unexpected = [], 0
-    for crate in [asked.suite] if asked.suite else SUITES:
+    asked, crates = options(SUITES)
+    tally = Tally(KNOWN)
+    for crate in crates:
         suite = SUITES[crate]
         folder = sources(asked.cache, crate, suite["version"], suite.get("newer", {}))
         programs = build(folder)
-        layout = {"plain": True, "overrides": suite["properties"], "nodes": suite["nodes"], "port": suite.get("port")}
-        kinds = []
-        with Kafka(asked.kafka, **layout) if asked.kafka else Ours(str(Path(asked.broker).resolve()), **layout) as cluster:
+        outcomes = {}
+        with cluster(asked, plain=True, overrides=suite["properties"], nodes=suite["nodes"], port=suite.get("port")) as here:
             for name, program in sorted(programs.items()):
-                for test, (kind, why) in run(program, folder, suite["environment"](cluster)).items():
-                    if kind == "failed":
-                        unexpected += f"{name}::{test}" not in KNOWN
-                        print(f"{crate}: {name}::{test} FAILED {KNOWN.get(f'{name}::{test}', why)}")
-                    kinds.append(kind)
-        total += kinds
-        print(f"{crate}: {counts(kinds)}", flush=True)
-    print(counts(total))
-    sys.exit(unexpected > 0)
+                told = run(program, folder, suite["environment"](here))
+                outcomes |= {f"{name}::{test}": outcome for test, outcome in told.items()}
+        tally.add(crate, outcomes)
+    tally.close()
 
 
 if __name__ == "__main__":
