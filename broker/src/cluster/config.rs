@@ -82,10 +82,12 @@ impl ClusterConfig {
             listen: listen(index),
             log_dirs: Vec::new(),
         };
+        let dir = dir.into();
         Self {
             nodes: (0..nodes).map(node).collect(),
             controller: listen(nodes),
-            dir: dir.into(),
+            // As nodes name their log directories, which faults are compared with.
+            dir: std::path::absolute(&dir).unwrap_or(dir),
             overrides: Vec::new(),
             own: BTreeMap::new(),
             processes: None,
@@ -275,6 +277,13 @@ mod tests {
         assert_eq!(racks, [Some("a"), Some("b"), Some("a")]);
         assert_eq!(config.nodes[2].listen, "127.0.0.1:19094");
         assert_eq!(config.controller, "127.0.0.1:19095");
+    }
+
+    #[test]
+    fn a_directory_has_the_name_that_its_node_and_its_faults_know_it_by() {
+        let here = std::env::current_dir().expect("there is one");
+        let config = ClusterConfig::local(1, &[], "data", 0);
+        assert_eq!(config.dirs_of(NodeId(1)), [here.join("data/broker-1/data")]);
     }
 
     #[test]

@@ -87,22 +87,26 @@ impl Disk {
     }
 
     /// Of what lies under `root` and was not synced some is lost, cut off or torn, as after a power cut. Who had the files open
-    /// is gone. Nothing happens on a disk that is not [`Disk::volatile`] there.
+    /// is gone.
     ///
     /// # Errors
-    /// When the files cannot be read or written.
+    /// When `root` is none of those of [`Disk::volatile`], or the files cannot be read or written.
     pub fn cut_power(&self, root: &Path, random: &Random) -> io::Result<Lost> {
-        let cache = self.caches.iter().find(|cache| cache.root() == root);
-        cache.map_or(Ok(Lost::default()), |cache| cache.cut(random))
+        self.cache_of(root)?.cut(random)
     }
 
     /// From now on what is under `root` is said to be synced and is not, as on a device with a cache of its own.
-    /// Does nothing on a disk that is not [`Disk::volatile`] there.
-    pub fn lie(&self, root: &Path) {
+    ///
+    /// # Errors
+    /// When `root` is none of those of [`Disk::volatile`].
+    pub fn lie(&self, root: &Path) -> io::Result<()> {
+        self.cache_of(root)?.lie();
+        Ok(())
+    }
+
+    fn cache_of(&self, root: &Path) -> io::Result<&Arc<Cache>> {
         let cache = self.caches.iter().find(|cache| cache.root() == root);
-        if let Some(cache) = cache {
-            cache.lie();
-        }
+        cache.ok_or_else(|| io::Error::other(format!("no volatile disk is at {}", root.display())))
     }
 
     /// From now on every `fault` operation on a path that contains `needle` fails with EIO,

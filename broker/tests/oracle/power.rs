@@ -97,7 +97,7 @@ fn a_device_that_lies_loses_what_it_said_to_have() {
     let lost = (0..20).any(|seed| {
         let disk = Disk::real().volatile([root.clone()]);
         let path = root.join(seed.to_string());
-        disk.lie(&root);
+        disk.lie(&root).unwrap();
         let file = disk.create(&path).unwrap();
         file.write_all_at(&[1; 100], 0).unwrap();
         file.sync().unwrap();

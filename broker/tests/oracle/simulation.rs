@@ -67,6 +67,25 @@ pub fn run_and_print(seed: u64, plant: Option<Plant>) -> ExitCode {
     if well { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
+/// A folder of the seed's own. Errors name files and are told over the links: one run after another has the same name.
+fn folder(within: &Path, seed: u64) -> tempfile::TempDir {
+    let named = |number: u64| {
+        let prefix = format!("azimuth-oracle-{seed}-{number}");
+        tempfile::Builder::new()
+            .prefix(&prefix)
+            .rand_bytes(0)
+            .tempdir_in(within)
+    };
+    let mut number = 0;
+    loop {
+        match named(number) {
+            // Of a run beside this one, or left by one that was killed.
+            Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => number += 1,
+            made => return made.expect("a folder"),
+        }
+    }
+}
+
 async fn run(seed: u64, plant: Option<Plant>) -> (String, bool) {
     let world = World::enter(seed);
     let memory = Path::new("/dev/shm");
@@ -75,13 +94,8 @@ async fn run(seed: u64, plant: Option<Plant>) -> (String, bool) {
     } else {
         std::env::temp_dir()
     };
-    let folder = tempfile::Builder::new()
-        .prefix("azimuth-oracle-")
-        .tempdir_in(within)
-        .unwrap();
-    // Errors name files, and are told over the links: names are the same in every run.
-    std::env::set_current_dir(folder.path()).unwrap();
-    let data = Path::new("data");
+    let folder = folder(&within, seed);
+    let data = folder.path();
     let config = config(data);
     let disk = config.disk.clone();
     let mut cluster = Cluster::start(config).await.unwrap();
@@ -102,7 +116,7 @@ async fn run(seed: u64, plant: Option<Plant>) -> (String, bool) {
     }
     if plant == Some(Plant::NeverSync) {
         for id in ids() {
-            disk.lie(&trouble::folder(data, id));
+            disk.lie(&trouble::folder(data, id)).unwrap();
         }
     }
     for group in member::GROUPS {
