@@ -1,17 +1,18 @@
 //! The recording of whole snapshots: what screens showed, step by step, so that it can be looked at again.
 //!
 //! It lies beside the [`ring`](super::ring) in segments, each readable alone. A step is a snapshot without its secrets, packed
-//! by zstd against the step before; what is much and has not been told anew is [left out](part). The first of a segment is
-//! whole. Of the history only what is new is written; what the trail of log ends held before the first step is in the ring.
+//! by zstd against the step before, unless one of them is [large](pack); what is much and has not been told anew is
+//! [left out](part). The first of a segment is whole. Of the history only what is new is written; what the trail of log ends held before the first step is in the ring.
 //!
 //! A record: bytes of the frame (u32), moment (i64, ms), marks (u8: 1, a finding began or was over since the step before),
 //! little endian; then the frame, with a checksum. What a crash tore off is dropped.
 
+mod pack;
 mod part;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read, Write};
+use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -19,6 +20,7 @@ use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
+use self::pack::Packer;
 use self::part::{Part, Parts, Told};
 use crate::model::event::EventKind;
 use crate::model::history::{Gauge, History, Sample, Series, Trail};
@@ -31,10 +33,6 @@ pub(super) const SEGMENT_BYTES: u64 = 32 << 20;
 pub(super) const ENDING: &str = "reel";
 const HEAD: usize = 4 + 8 + 1;
 const FINDING: u8 = 1;
-/// No step is larger once unpacked.
-const STEP_BYTES: usize = 1 << 30;
-/// Fast: what matters is found in the step before.
-const LEVEL: i32 = 1;
 /// After a step none is written for so many times as long as it took, however much happens.
 const REST: u32 = 100;
 /// The same where numbers only move on.
@@ -90,6 +88,7 @@ struct Segment {
     file: File,
     began: Moment,
     bytes: u64,
+    /// Empty after a large one.
     before: Vec<u8>,
     /// What the step before held.
     told: Told,
@@ -220,14 +219,9 @@ impl Segment {
             left_out,
             snapshot: clean,
         };
-        let mut payload = Vec::with_capacity(self.before.len() + self.before.len() / 8);
-        ciborium::into_writer(&step, &mut payload).map_err(io::Error::other)?;
-        let mut encoder = zstd::Encoder::with_ref_prefix(Vec::new(), LEVEL, &self.before)?;
-        encoder.include_checksum(true)?;
-        encoder.long_distance_matching(true)?;
-        encoder.window_log(window(self.before.len() + payload.len()))?;
-        encoder.write_all(&payload)?;
-        let frame = encoder.finish()?;
+        let mut packer = Packer::new(&self.before);
+        ciborium::into_writer(&step, &mut packer).map_err(io::Error::other)?;
+        let (frame, payload) = packer.finish()?;
         let findings = snapshot.events.iter().filter(|event| event.kind == EventKind::Finding);
         let finding = findings.map(|event| event.at).max();
         let marks = if finding > self.finding { FINDING } else { 0 };
@@ -237,19 +231,13 @@ impl Segment {
             .to_vec();
         record.extend(at.as_millisecond().to_le_bytes());
         // What was found before this segment began is no news.
-        record.push(if self.before.is_empty() { 0 } else { marks });
+        record.push(if self.bytes == 0 { 0 } else { marks });
         record.extend(frame);
         self.file.write_all(&record)?;
         self.bytes += record.len() as u64;
-        payload.shrink_to_fit();
         (self.before, self.told, self.history, self.finding) = (payload, told, Arc::clone(history), finding);
         Ok(())
     }
-}
-
-/// The window that reaches over so many bytes, as zstd takes it: a power of two.
-fn window(bytes: usize) -> u32 {
-    (usize::BITS - bytes.leading_zeros()).clamp(18, 30)
 }
 
 /// What series have that they had not before. A series that is not named is gone.
@@ -363,7 +351,7 @@ impl Player {
             let Some((_, from, to)) = next(&here.bytes, at) else {
                 return Err(io::Error::other(format!("{} was changed", path.display())));
             };
-            let told = unpack(&here.bytes[from..to], &here.payload)?;
+            let told = pack::unpack(&here.bytes[from..to], &here.payload)?;
             let step: Step = ciborium::from_reader(told.as_slice()).map_err(io::Error::other)?;
             here.payload = told;
             snapshot = Some(take_in(&mut here.history, &mut here.parts, step));
@@ -423,17 +411,6 @@ fn take_in(history: &mut History, parts: &mut Parts, step: Step) -> Snapshot {
     }
     snapshot.history = Arc::new(history.clone());
     snapshot
-}
-
-fn unpack(frame: &[u8], before: &[u8]) -> io::Result<Vec<u8>> {
-    let mut decoder = zstd::Decoder::with_ref_prefix(frame, before)?;
-    decoder.window_log_max(30)?;
-    let mut payload = Vec::with_capacity(before.len() + before.len() / 8);
-    decoder.take(STEP_BYTES as u64 + 1).read_to_end(&mut payload)?;
-    match payload.len() > STEP_BYTES {
-        true => Err(io::Error::other("a step is larger than 1 GiB")),
-        false => Ok(payload),
-    }
 }
 
 /// The record at a byte: its moment, and where its frame begins and ends.
