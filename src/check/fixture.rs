@@ -303,22 +303,17 @@ impl Six {
             moved_at: ago(seconds),
             longest_gap_seconds: 2.0,
         };
-        let spans = led
+        let offsets: Offsets = led
             .clone()
             .map(|partition| {
-                (
-                    partition,
-                    Span {
-                        start: 0,
-                        end: 1_000,
-                        rate: Some(50.0),
-                    },
-                )
+                let span = Span {
+                    start: 0,
+                    end: 1_000,
+                    rate: Some(50.0),
+                };
+                ("orders", partition, span)
             })
             .collect();
-        let offsets = Offsets {
-            topics: BTreeMap::from([("orders".to_owned(), spans)]),
-        };
         self.snapshot.paces.insert(id, led.map(pace).collect());
         self.snapshot.offsets.insert(id, Observed::fresh(offsets, now()));
         self
@@ -444,7 +439,7 @@ impl Six {
     pub fn log_start(&mut self, topic: &str, partition: i32, start: i64) -> &mut Self {
         for section in self.snapshot.offsets.values_mut() {
             let mut offsets = section.get().unwrap().clone();
-            let span = offsets.topics.get_mut(topic).and_then(|spans| spans.get_mut(partition));
+            let span = offsets.get_mut(topic, partition);
             span.into_iter().for_each(|span| span.start = start);
             *section = Observed::fresh(offsets, now());
         }

@@ -260,7 +260,7 @@ pub(super) fn look(snapshot: &mut Snapshot, groups: &[Group], at: Moment) {
 fn end(snapshot: &Snapshot, topic: &str, partition: i32) -> Option<i64> {
     let leader = snapshot.topic(topic)?.partition(partition)?.leader?;
     let told = snapshot.offsets.get(&leader).filter(|told| told.is_fresh())?.get()?;
-    let span: &Span = told.topics.get(topic)?.get(partition)?;
+    let span: &Span = told.get(topic, partition)?;
     Some(span.end)
 }
 
@@ -387,9 +387,7 @@ mod tests {
             end,
             rate: None,
         };
-        let leader = |partition, end| Offsets {
-            topics: BTreeMap::from([("orders".to_owned(), [(partition, span(end))].into())]),
-        };
+        let leader = |partition, end| Offsets::from_iter([("orders", partition, span(end))]);
         Snapshot {
             groups: Observed::fresh(vec![group], at(0)),
             offsets: BTreeMap::from([
@@ -445,8 +443,8 @@ mod tests {
         }
         // Between two ticks of the trail, and then it stands there.
         let offsets = snapshot.offsets.get_mut(&1).unwrap();
-        let spans = &mut Arc::make_mut(offsets.value.as_mut().unwrap()).topics;
-        spans.get_mut("orders").unwrap().get_mut(0).unwrap().end = 150;
+        let offsets = Arc::make_mut(offsets.value.as_mut().unwrap());
+        offsets.get_mut("orders", 0).unwrap().end = 150;
         for second in [25, 30, 35, 40] {
             both(&snapshot, second);
         }
@@ -486,9 +484,7 @@ mod tests {
                 end,
                 rate: None,
             };
-            let offsets = Offsets {
-                topics: BTreeMap::from([("orders".to_owned(), [(partition, span)].into())]),
-            };
+            let offsets = Offsets::from_iter([("orders", partition, span)]);
             snapshot.offsets.insert(partition + 1, Observed::fresh(offsets, at(0)));
         }
         let mut groups = snapshot.groups.get().unwrap().clone();

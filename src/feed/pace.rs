@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::history::Tellers;
-use crate::model::offset::Offsets;
+use crate::model::offset::{Log, Offsets};
 use crate::model::pace::{Pace, Surge};
 use crate::model::topic::{Partition, Topic};
 use crate::model::{Moment, Snapshot};
@@ -14,7 +14,7 @@ const GIVEN_UP_SECONDS: i64 = 600;
 /// Moves on what is known of one leader's busiest partitions.
 pub(super) fn offsets(paces: &mut Vec<Pace>, told: &Offsets, at: Moment) {
     paces.retain_mut(|pace| {
-        let span = told.topics.get(&pace.topic).and_then(|topic| topic.get(pace.partition));
+        let span = told.get(&pace.topic, pace.partition);
         let Some(span) = span else { return false };
         let stood = at.duration_since(pace.moved_at);
         if span.end > pace.end {
@@ -31,36 +31,29 @@ pub(super) fn offsets(paces: &mut Vec<Pace>, told: &Offsets, at: Moment) {
         return;
     }
     let known: BTreeSet<(String, i32)> = paces.iter().map(|pace| (pace.topic.clone(), pace.partition)).collect();
-    let mut busiest: Vec<(f64, &String, i32, i64)> = Vec::new();
-    for (topic, spans) in &told.topics {
-        for (partition, span) in spans.iter() {
-            let rate = span.rate.filter(|rate| *rate >= Pace::BUSY);
-            if let Some(rate) = rate.filter(|_| !known.contains(&(topic.clone(), partition))) {
-                busiest.push((rate, topic, partition, span.end));
-            }
+    let mut busiest: Vec<(f64, &Log)> = Vec::new();
+    for log in told {
+        let rate = log.span.rate.filter(|rate| *rate >= Pace::BUSY);
+        if let Some(rate) = rate.filter(|_| !known.contains(&(log.topic.to_string(), log.partition))) {
+            busiest.push((rate, log));
         }
     }
-    busiest.sort_by(|one, other| other.0.total_cmp(&one.0));
+    busiest.sort_by(|(one, _), (other, _)| other.total_cmp(one));
     let room = Pace::BUSIEST - paces.len();
-    paces.extend(
-        busiest
-            .into_iter()
-            .take(room)
-            .map(|(rate, topic, partition, end)| Pace {
-                topic: topic.clone(),
-                partition,
-                rate,
-                end,
-                moved_at: at,
-                longest_gap_seconds: 0.0,
-            }),
-    );
+    paces.extend(busiest.into_iter().take(room).map(|(rate, log)| Pace {
+        topic: log.topic.to_string(),
+        partition: log.partition,
+        rate,
+        end: log.span.end,
+        moved_at: at,
+        longest_gap_seconds: 0.0,
+    }));
 }
 
 /// The end of a partition's log, as its present leader told it.
 fn end(snapshot: &Snapshot, topic: &str, partition: &Partition) -> Option<i64> {
     let told = snapshot.offsets.get(&partition.leader?)?.get()?;
-    Some(told.topics.get(topic)?.get(partition.partition)?.end)
+    Some(told.get(topic, partition.partition)?.end)
 }
 
 /// Looks over which a topic's present rate is taken.
@@ -185,15 +178,8 @@ mod tests {
             end: *end,
             rate: Some(rate),
         };
-        let spans = ends
-            .iter()
-            .map(span)
-            .enumerate()
-            .map(|(at, span)| (at as i32, span))
-            .collect();
-        Offsets {
-            topics: BTreeMap::from([("orders".to_owned(), spans)]),
-        }
+        let spans = (0..).zip(ends.iter().map(span));
+        spans.map(|(partition, span)| ("orders", partition, span)).collect()
     }
 
     fn snapshot(ends: &[i64], second: i64) -> Snapshot {

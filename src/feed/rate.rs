@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::model::logdir::LogDir;
+use crate::model::name::Name;
 use crate::model::offset::Offsets;
 use crate::model::{BrokerId, Moment};
 
@@ -179,7 +180,7 @@ fn rounded(rate: f64) -> f64 {
 /// Remembers the ends of logs and the bytes on disks between two looks.
 #[derive(Debug, Default)]
 pub(super) struct Rates {
-    ends: BTreeMap<String, BTreeMap<i32, Slope>>,
+    ends: BTreeMap<Name, BTreeMap<i32, Slope>>,
     used: BTreeMap<(BrokerId, String), Slope>,
     /// Of the largest topics of each directory.
     topics: BTreeMap<(BrokerId, String), BTreeMap<String, Slope>>,
@@ -189,34 +190,24 @@ pub(super) struct Rates {
 impl Rates {
     /// Fills in `Span::rate`.
     pub fn offsets(&mut self, offsets: &mut Offsets, at: Moment) {
-        for (topic, spans) in &mut offsets.topics {
-            // Most topics are known: no copy of their names.
-            let slopes = match self.ends.get_mut(topic) {
-                Some(slopes) => slopes,
-                None => self.ends.entry(topic.clone()).or_default(),
-            };
-            for (partition, span) in spans.iter_mut() {
-                let slope = slopes.entry(partition).or_default();
-                let end = span.end as f64;
-                if slope.last().is_some_and(|last| end < last) {
-                    // The topic was created anew, or truncated by an unclean election.
-                    *slope = Slope::default();
-                }
-                span.rate = slope.add(RECORDS, at, end).map(rounded);
+        for log in offsets.iter_mut() {
+            let slopes = self.ends.entry(log.topic.clone()).or_default();
+            let slope = slopes.entry(log.partition).or_default();
+            let end = log.span.end as f64;
+            if slope.last().is_some_and(|last| end < last) {
+                // The topic was created anew, or truncated by an unclean election.
+                *slope = Slope::default();
             }
+            log.span.rate = slope.add(RECORDS, at, end).map(rounded);
         }
     }
 
     /// These logs stood until then.
     pub fn stood(&mut self, offsets: &Offsets, until: Moment) {
-        for (topic, spans) in &offsets.topics {
-            let Some(slopes) = self.ends.get_mut(topic) else {
-                continue;
-            };
-            for (partition, span) in spans.iter() {
-                if let Some(slope) = slopes.get_mut(&partition) {
-                    slope.stand(RECORDS, until, span.end as f64);
-                }
+        for log in offsets {
+            let slopes = self.ends.get_mut(log.topic.as_str());
+            if let Some(slope) = slopes.and_then(|slopes| slopes.get_mut(&log.partition)) {
+                slope.stand(RECORDS, until, log.span.end as f64);
             }
         }
     }
@@ -289,11 +280,9 @@ mod tests {
             end,
             rate: None,
         };
-        let mut offsets = Offsets {
-            topics: BTreeMap::from([("orders".to_owned(), [(0, span)].into())]),
-        };
+        let mut offsets = Offsets::from_iter([("orders", 0, span)]);
         rates.offsets(&mut offsets, at(second));
-        offsets.topics["orders"].get(0).unwrap().rate
+        offsets.get("orders", 0).unwrap().rate
     }
 
     #[test]

@@ -167,6 +167,7 @@ impl Inner {
                     self.rates.stood(before, until);
                 }
                 let mut offsets = Arc::unwrap_or_clone(offsets);
+                offsets.share(&mut self.names);
                 self.rates.offsets(&mut offsets, at);
                 pace::offsets(paces, &offsets, at);
                 match marks {
@@ -597,9 +598,7 @@ mod tests {
 
     fn log(end: i64) -> Arc<Offsets> {
         let span = Span { end, ..Span::default() };
-        Arc::new(Offsets {
-            topics: BTreeMap::from([("orders".to_owned(), [(0, span)].into())]),
-        })
+        Arc::new(Offsets::from_iter([("orders", 0, span)]))
     }
 
     #[test]
@@ -616,7 +615,7 @@ mod tests {
             assert_eq!(tell(Arc::clone(&known), second).0, Change::Age);
         }
         let (change, moved) = tell(log(170), 610);
-        let rate = moved.topics["orders"].get(0).and_then(|span| span.rate);
+        let rate = moved.get("orders", 0).and_then(|span| span.rate);
         assert_eq!(
             (change, rate),
             (Change::Drift, Some(1.0)),

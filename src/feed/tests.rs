@@ -179,7 +179,7 @@ async fn a_dead_broker_ages_its_own_cells_and_recovers_by_itself() {
     })
     .await;
     let spans = dead.offsets[&2].get().expect("its last offsets stay");
-    assert!(!spans.topics.is_empty());
+    assert!(spans.iter().len() > 0);
     assert_eq!(dead.groups.get().unwrap().len(), 4, "its groups keep their last state");
     let before = dead.offsets[&1].seen_at;
     let later = until(&mut snapshots, "the others going on", |snapshot| {

@@ -34,17 +34,17 @@ impl<'a> Ends<'a> {
     fn told(snapshot: &'a Snapshot, by: impl Fn(&Observed<Offsets>) -> bool) -> Self {
         let mut places = Places::new(snapshot.topics());
         for (id, section) in snapshot.offsets.iter().filter(|(_, section)| by(section)) {
-            let topics = section.get().into_iter().flat_map(|offsets| &offsets.topics);
+            let topics = section.get().into_iter().flat_map(Offsets::by_topic);
             let mut cursor = Cursor::default();
-            for (topic, spans) in topics {
+            for (topic, logs) in topics {
                 let told = places.list_mut(&mut cursor, topic);
-                told.extend(spans.iter().map(|(partition, span)| {
+                told.extend(logs.iter().map(|log| {
                     let news = Told {
                         by: *id,
                         at: section.seen_at,
-                        span: *span,
+                        span: log.span,
                     };
-                    (partition, news)
+                    (log.partition, news)
                 }));
             }
         }

@@ -9,10 +9,11 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-/// A name or another text that is told often; a copy of it is the same piece of memory.
+/// A name or another text that is told often; a copy of it is the same piece of memory. Thin, as there are far more copies than
+/// names.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct Name(Arc<str>);
+pub struct Name(Arc<Box<str>>);
 
 /// Names that were told, so that whoever tells one again shares it.
 #[derive(Debug, Default)]
@@ -57,37 +58,37 @@ impl Borrow<str> for Name {
 
 impl From<&str> for Name {
     fn from(name: &str) -> Self {
-        Self(name.into())
+        Self(Arc::new(name.into()))
     }
 }
 
 impl From<String> for Name {
     fn from(name: String) -> Self {
-        Self(name.into())
+        Self(Arc::new(name.into()))
     }
 }
 
 impl PartialEq<str> for Name {
     fn eq(&self, other: &str) -> bool {
-        &*self.0 == other
+        **self.0 == *other
     }
 }
 
 impl PartialEq<&str> for Name {
     fn eq(&self, other: &&str) -> bool {
-        &*self.0 == *other
+        **self.0 == **other
     }
 }
 
 impl PartialEq<String> for Name {
     fn eq(&self, other: &String) -> bool {
-        &*self.0 == other.as_str()
+        **self.0 == *other.as_str()
     }
 }
 
 impl PartialEq<Name> for String {
     fn eq(&self, other: &Name) -> bool {
-        self.as_str() == &*other.0
+        *self.as_str() == **other.0
     }
 }
 

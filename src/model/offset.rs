@@ -2,80 +2,130 @@
 
 use std::collections::BTreeMap;
 
+use serde::ser::SerializeMap;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// What one leader says of the partitions it leads.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-#[serde(transparent)]
+use super::name::{Name, Names};
+
+/// What one leader says of the partitions it leads. On a wide cluster that is one or two of most topics: a flat list, for which
+/// maps would be mostly room of their own. In files it is a map of topics, each a map of partitions.
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Offsets {
-    pub topics: BTreeMap<String, Spans>,
+    /// Sorted by topic and partition.
+    logs: Vec<Log>,
 }
 
-/// The logs of one topic, by partition. On a wide cluster a leader has one or two of most topics, for which a map would be mostly
-/// empty room.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct Spans {
-    /// Sorted by partition.
-    all: Box<[(i32, Span)]>,
+/// One log.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Log {
+    pub topic: Name,
+    pub partition: i32,
+    pub span: Span,
 }
 
 impl Offsets {
     /// Whether nothing was written for as long as rates reach back.
     pub fn stand(&self) -> bool {
-        let mut spans = self.topics.values().flat_map(Spans::iter);
-        spans.all(|(_, span)| span.rate == Some(0.0))
+        self.logs.iter().all(|log| log.span.rate == Some(0.0))
+    }
+
+    pub fn get(&self, topic: &str, partition: i32) -> Option<&Span> {
+        Some(&self.logs[self.place(topic, partition)?].span)
+    }
+
+    pub fn get_mut(&mut self, topic: &str, partition: i32) -> Option<&mut Span> {
+        let place = self.place(topic, partition)?;
+        Some(&mut self.logs[place].span)
+    }
+
+    fn place(&self, topic: &str, partition: i32) -> Option<usize> {
+        let of = |log: &Log| log.topic.as_str().cmp(topic).then(log.partition.cmp(&partition));
+        self.logs.binary_search_by(of).ok()
+    }
+
+    /// Sorted by topic and partition.
+    pub fn iter(&self) -> std::slice::Iter<'_, Log> {
+        self.logs.iter()
+    }
+
+    pub fn iter_mut(&mut self) -> std::slice::IterMut<'_, Log> {
+        self.logs.iter_mut()
+    }
+
+    /// The logs of one topic after another.
+    pub fn by_topic(&self) -> impl Iterator<Item = (&Name, &[Log])> {
+        let topics = self.logs.chunk_by(|one, other| one.topic == other.topic);
+        topics.filter_map(|logs| Some((&logs.first()?.topic, logs)))
+    }
+
+    /// Puts the topics' names into the memory of those that were told before.
+    pub fn share(&mut self, names: &mut Names) {
+        self.logs.iter_mut().for_each(|log| names.share(&mut log.topic));
     }
 }
 
-impl Spans {
-    fn place(&self, partition: i32) -> Option<usize> {
-        self.all.binary_search_by_key(&partition, |(known, _)| *known).ok()
-    }
-
-    pub fn get(&self, partition: i32) -> Option<&Span> {
-        Some(&self.all[self.place(partition)?].1)
-    }
-
-    pub fn get_mut(&mut self, partition: i32) -> Option<&mut Span> {
-        let at = self.place(partition)?;
-        Some(&mut self.all[at].1)
-    }
-
-    pub fn iter(&self) -> impl ExactSizeIterator<Item = (i32, &Span)> {
-        self.all.iter().map(|(partition, span)| (*partition, span))
-    }
-
-    pub fn iter_mut(&mut self) -> impl Iterator<Item = (i32, &mut Span)> {
-        self.all.iter_mut().map(|(partition, span)| (*partition, span))
+#[cfg(test)]
+impl Offsets {
+    pub fn insert(&mut self, topic: &str, partition: i32, span: Span) {
+        let logs = std::mem::take(&mut self.logs).into_iter();
+        let logs = logs.map(|log| (log.topic, log.partition, log.span));
+        *self = logs.chain([(topic.into(), partition, span)]).collect();
     }
 }
 
 /// Of two spans of one partition the later one counts.
-impl FromIterator<(i32, Span)> for Spans {
-    fn from_iter<I: IntoIterator<Item = (i32, Span)>>(spans: I) -> Self {
-        let mut all: Vec<(i32, Span)> = spans.into_iter().collect();
-        all.reverse();
-        all.sort_by_key(|(partition, _)| *partition);
-        all.dedup_by_key(|(partition, _)| *partition);
-        Self { all: all.into() }
+impl<N: Into<Name>> FromIterator<(N, i32, Span)> for Offsets {
+    fn from_iter<I: IntoIterator<Item = (N, i32, Span)>>(spans: I) -> Self {
+        let log = |(topic, partition, span): (N, i32, Span)| Log {
+            topic: topic.into(),
+            partition,
+            span,
+        };
+        let mut logs: Vec<Log> = spans.into_iter().map(log).collect();
+        logs.reverse();
+        logs.sort_by(|one, other| (&one.topic, one.partition).cmp(&(&other.topic, other.partition)));
+        logs.dedup_by(|one, other| (&one.topic, one.partition) == (&other.topic, other.partition));
+        logs.shrink_to_fit();
+        Self { logs }
     }
 }
 
-impl<const N: usize> From<[(i32, Span); N]> for Spans {
-    fn from(spans: [(i32, Span); N]) -> Self {
-        spans.into_iter().collect()
+impl<'a> IntoIterator for &'a Offsets {
+    type Item = &'a Log;
+    type IntoIter = std::slice::Iter<'a, Log>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.iter()
     }
 }
 
-impl Serialize for Spans {
+/// The logs of one topic as a map.
+struct Partitions<'a>(&'a [Log]);
+
+impl Serialize for Partitions<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_map(self.iter())
+        serializer.collect_map(self.0.iter().map(|log| (log.partition, log.span)))
     }
 }
 
-impl<'de> Deserialize<'de> for Spans {
+impl Serialize for Offsets {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut topics = serializer.serialize_map(Some(self.by_topic().count()))?;
+        for (topic, logs) in self.by_topic() {
+            topics.serialize_entry(topic, &Partitions(logs))?;
+        }
+        topics.end()
+    }
+}
+
+impl<'de> Deserialize<'de> for Offsets {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Ok(BTreeMap::<i32, Span>::deserialize(deserializer)?.into_iter().collect())
+        let topics = BTreeMap::<Name, BTreeMap<i32, Span>>::deserialize(deserializer)?;
+        let logs = topics.into_iter().flat_map(|(topic, spans)| {
+            let spans = spans.into_iter();
+            spans.map(move |(partition, span)| (topic.clone(), partition, span))
+        });
+        Ok(logs.collect())
     }
 }
 
@@ -98,12 +148,30 @@ mod tests {
     }
 
     #[test]
-    fn spans_are_found_by_partition_and_are_a_map_in_files() {
-        let spans: Spans = [(7, span(1)), (0, span(2)), (7, span(3))].into_iter().collect();
-        assert_eq!(spans.get(7), Some(&span(3)));
-        assert_eq!((spans.get(1), spans.iter().len()), (None, 2));
-        let text = serde_json::to_string(&spans).unwrap();
-        assert!(text.starts_with(r#"{"0":"#), "{text}");
-        assert_eq!(serde_json::from_str::<Spans>(&text).unwrap(), spans);
+    fn logs_are_found_by_partition_and_are_maps_in_files() {
+        let offsets: Offsets = [
+            ("b", 7, span(1)),
+            ("b", 0, span(2)),
+            ("a", 3, span(4)),
+            ("b", 7, span(3)),
+        ]
+        .into_iter()
+        .collect();
+        assert_eq!(offsets.get("b", 7), Some(&span(3)));
+        assert_eq!((offsets.get("b", 1), offsets.iter().len()), (None, 3));
+        let topics: Vec<_> = offsets
+            .by_topic()
+            .map(|(topic, logs)| (topic.as_str(), logs.len()))
+            .collect();
+        assert_eq!(topics, [("a", 1), ("b", 2)]);
+        let text = serde_json::to_string(&offsets).unwrap();
+        assert!(text.starts_with(r#"{"a":{"3":"#), "{text}");
+        assert_eq!(serde_json::from_str::<Offsets>(&text).unwrap(), offsets);
+    }
+
+    #[test]
+    fn a_log_is_small() {
+        // A wide cluster has a hundred thousand.
+        assert!(size_of::<Log>() <= 48, "{}", size_of::<Log>());
     }
 }

@@ -17,10 +17,8 @@ impl Snapshot {
         let rates = self.history.trail.rates(window.seconds());
         for section in over.offsets.values_mut() {
             replace(section, |offsets: &mut Offsets| {
-                for (topic, spans) in &mut offsets.topics {
-                    for (partition, span) in spans.iter_mut() {
-                        span.rate = rates.get(topic, partition).or(span.rate);
-                    }
+                for log in offsets.iter_mut() {
+                    log.span.rate = rates.get(&log.topic, log.partition).or(log.span.rate);
                 }
             });
         }
@@ -128,9 +126,7 @@ mod tests {
             end: burst(600) as i64,
             rate: Some(1000.0),
         };
-        let offsets = Offsets {
-            topics: [("orders".to_owned(), [(0, span)].into())].into(),
-        };
+        let offsets = Offsets::from_iter([("orders", 0, span)]);
         let dir = dir("/data", Some(1000.0));
         let metrics = BrokerMetrics {
             in_bytes_per_second: Some(1000.0),
@@ -171,7 +167,7 @@ mod tests {
         let seen = seen();
         for (seconds, wanted, load) in [(60, 1000.0, 1000.0), (300, 208.0, 208.0), (600, 109.0, 109.0)] {
             let over = seen.over(Window::of(seconds));
-            let rate = over.offsets[&1].get().unwrap().topics["orders"].get(0).unwrap().rate;
+            let rate = over.offsets[&1].get().unwrap().get("orders", 0).unwrap().rate;
             assert_eq!(rate, Some(wanted), "{seconds}");
             let dirs = over.logdirs[&1].get().unwrap();
             assert_eq!(dirs[0].growth_bytes_per_second, Some(wanted), "{seconds}");
@@ -186,7 +182,7 @@ mod tests {
             assert_eq!(volume.stalled_io.unwrap().value, 1000.0);
         }
         assert_eq!(
-            seen.offsets[&1].get().unwrap().topics["orders"].get(0).unwrap().rate,
+            seen.offsets[&1].get().unwrap().get("orders", 0).unwrap().rate,
             Some(1000.0)
         );
     }

@@ -161,7 +161,7 @@ impl Snapshot {
     /// The log's ends, from whichever leader told last; `None` when no leader told.
     pub fn span(&self, topic: &str, partition: i32) -> Option<Span> {
         let told = self.offsets.values().filter_map(|offsets| {
-            let span = offsets.get()?.topics.get(topic)?.get(partition)?;
+            let span = offsets.get()?.get(topic, partition)?;
             Some((offsets.seen_at, *span))
         });
         told.max_by_key(|(at, _)| *at).map(|(_, span)| span)

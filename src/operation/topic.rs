@@ -180,8 +180,8 @@ pub(super) async fn is_truncated(kafka: &Kafka, name: &str, offsets: &[Offset], 
         match told {
             Err(error) => return Seen::Unknown(error.to_string()),
             Ok(told) => {
-                let spans = told.topics.get(name).into_iter().flat_map(|spans| spans.iter());
-                starts.extend(spans.map(|(partition, span)| (partition, span.start)));
+                let own = told.iter().filter(|log| log.topic == *name);
+                starts.extend(own.map(|log| (log.partition, log.span.start)));
             }
         }
     }

@@ -358,7 +358,7 @@ fn facts_of(topic: &str) -> (u64, f64) {
 }
 
 fn offsets(topics: &[Topic]) -> BTreeMap<BrokerId, Observed<Offsets>> {
-    let mut by_leader: BTreeMap<BrokerId, BTreeMap<String, Vec<(i32, Span)>>> = BTreeMap::new();
+    let mut by_leader: BTreeMap<BrokerId, Vec<(&str, i32, Span)>> = BTreeMap::new();
     for topic in topics {
         let (size, rate) = facts_of(&topic.name);
         for partition in &topic.partitions {
@@ -370,18 +370,13 @@ fn offsets(topics: &[Topic]) -> BTreeMap<BrokerId, Observed<Offsets>> {
                 rate: Some(rate),
             };
             let told = by_leader.entry(leader).or_default();
-            let own = told.entry(topic.name.clone()).or_default();
-            own.push((partition.partition, span));
+            told.push((&topic.name, partition.partition, span));
         }
     }
-    let told = |(id, topics): (BrokerId, BTreeMap<String, Vec<(i32, Span)>>)| {
-        let topics = topics
-            .into_iter()
-            .map(|(topic, spans)| (topic, spans.into_iter().collect()));
-        let topics = topics.collect();
-        (id, Observed::fresh(Offsets { topics }, ago(1)))
-    };
-    by_leader.into_iter().map(told).collect()
+    let by_leader = by_leader.into_iter();
+    by_leader
+        .map(|(id, told)| (id, Observed::fresh(Offsets::from_iter(told), ago(1))))
+        .collect()
 }
 
 fn logdirs(id: BrokerId, topics: &[Topic]) -> Vec<LogDir> {

@@ -269,7 +269,7 @@ fn mirror(snapshot: &mut crate::model::Snapshot) {
         "heartbeats",
         "mm2-offset-syncs.west.internal",
     ] {
-        offsets.topics.insert(name.into(), [(0, beat)].into());
+        offsets.insert(name, 0, beat);
     }
     snapshot.offsets.insert(1, Observed::fresh(offsets, now()));
 }
@@ -554,7 +554,7 @@ const CASES: &[(&str, Change, Change)] = &[
                 end: 10,
                 rate: Some(0.0),
             };
-            offsets.topics.insert("heartbeats".into(), [(0, still)].into());
+            offsets.insert("heartbeats", 0, still);
             six.snapshot.offsets.insert(1, Observed::fresh(offsets, now()));
         },
         |six| six.snapshot.offsets.clear(),
@@ -765,10 +765,7 @@ const CASES: &[(&str, Change, Change)] = &[
             metric(six, |metrics| metrics.in_bytes_per_second = Some(1e5));
             for section in six.snapshot.offsets.values_mut() {
                 let mut offsets = section.get().unwrap().clone();
-                offsets
-                    .topics
-                    .values_mut()
-                    .for_each(|spans| spans.iter_mut().for_each(|(_, span)| span.rate = Some(5000.0)));
+                offsets.iter_mut().for_each(|log| log.span.rate = Some(5000.0));
                 *section = Observed::fresh(offsets, now());
             }
         },

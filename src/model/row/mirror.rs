@@ -310,7 +310,7 @@ mod tests {
     use super::*;
     use crate::model::Observed;
     use crate::model::group::Commit;
-    use crate::model::offset::{Offsets, Span, Spans};
+    use crate::model::offset::{Offsets, Span};
     use crate::model::topic::{Partition, Topic};
 
     fn at(second: i64) -> Moment {
@@ -338,7 +338,7 @@ mod tests {
                 end: *end,
                 rate: None,
             };
-            ((*name).to_owned(), Spans::from_iter([(0, span)]))
+            (*name, 0, span)
         });
         let groups = commits.iter().map(|(group, topic, offset)| Group {
             name: (*group).to_owned(),
@@ -355,9 +355,7 @@ mod tests {
             groups: Observed::fresh(groups.collect(), at(0)),
             ..Snapshot::default()
         };
-        let offsets = Offsets {
-            topics: spans.collect(),
-        };
+        let offsets = Offsets::from_iter(spans);
         snapshot.offsets.insert(1, Observed::fresh(offsets, at(0)));
         snapshot
     }

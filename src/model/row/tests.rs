@@ -95,6 +95,7 @@ fn snapshot() -> Snapshot {
     let spans = |spans: &[(i32, i64)]| {
         let span = |(p, end): &(i32, i64)| {
             (
+                "orders",
                 *p,
                 Span {
                     start: 0,
@@ -103,9 +104,7 @@ fn snapshot() -> Snapshot {
                 },
             )
         };
-        Offsets {
-            topics: BTreeMap::from([("orders".to_owned(), spans.iter().map(span).collect())]),
-        }
+        spans.iter().map(span).collect::<Offsets>()
     };
     let mut snapshot = Snapshot {
         cluster: Observed::fresh(cluster, at(0)),

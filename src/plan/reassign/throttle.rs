@@ -383,9 +383,7 @@ mod tests {
             end: 1000,
             rate: Some(records_per_second),
         };
-        let offsets = Offsets {
-            topics: BTreeMap::from([("orders".to_owned(), [(0, span), (1, span)].into())]),
-        };
+        let offsets = Offsets::from_iter([("orders", 0, span), ("orders", 1, span)]);
         Snapshot {
             topics: Observed::fresh(vec![orders], now()),
             offsets: BTreeMap::from([(1, Observed::fresh(offsets, now()))]),

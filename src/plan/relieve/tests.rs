@@ -133,15 +133,7 @@ fn snapshot(growth: f64) -> Snapshot {
             (2, Observed::fresh(vec![dir(&[], 100 * GB, 0.0)], at(0))),
             (3, Observed::fresh(vec![dir(&large, 600 * GB, 0.0)], at(0))),
         ]),
-        offsets: BTreeMap::from([(
-            1,
-            Observed::fresh(
-                Offsets {
-                    topics: BTreeMap::from([("clicks".to_owned(), [(0, span)].into())]),
-                },
-                at(0),
-            ),
-        )]),
+        offsets: BTreeMap::from([(1, Observed::fresh(Offsets::from_iter([("clicks", 0, span)]), at(0)))]),
         broker_configs: [1, 2, 3].map(|id| (id, Observed::fresh(configs(), at(0)))).into(),
         topic_configs: Observed::fresh(BTreeMap::new(), at(0)),
         groups: Observed::fresh(vec![billing], at(0)),

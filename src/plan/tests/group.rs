@@ -29,10 +29,8 @@ fn read() -> Snapshot {
     };
     snapshot.groups = Observed::fresh(vec![group], now());
     for (leader, partition, span) in [(1, 0, span(100, 900)), (2, 1, span(50, 90))] {
-        let topics = [("orders".to_owned(), [(partition, span)].into())].into();
-        snapshot
-            .offsets
-            .insert(leader, Observed::fresh(Offsets { topics }, now()));
+        let offsets = Offsets::from_iter([("orders", partition, span)]);
+        snapshot.offsets.insert(leader, Observed::fresh(offsets, now()));
     }
     snapshot
 }

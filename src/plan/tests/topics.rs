@@ -25,10 +25,8 @@ fn read(policy: &str) -> Snapshot {
         .insert(owner, Observed::fresh(vec![config], now()));
     for (leader, partition, (start, end)) in [(1, 0, (100, 900)), (2, 1, (50, 90))] {
         let span = Span { start, end, rate: None };
-        let topics = [("orders".to_owned(), [(partition, span)].into())].into();
-        snapshot
-            .offsets
-            .insert(leader, Observed::fresh(Offsets { topics }, now()));
+        let offsets = Offsets::from_iter([("orders", partition, span)]);
+        snapshot.offsets.insert(leader, Observed::fresh(offsets, now()));
     }
     snapshot
 }

@@ -9,7 +9,8 @@ use super::Partitions;
 use super::answer::topic_name;
 use super::pool::{Peer, Pool};
 use crate::model::Moment;
-use crate::model::offset::{Offsets, Span, Spans};
+use crate::model::name::Name;
+use crate::model::offset::{Log, Offsets, Span};
 use crate::model::write::LastWrite;
 use crate::source::Error;
 
@@ -52,14 +53,13 @@ pub(super) async fn offsets(
     let ends = pool.ask_unless(peer, ends, |_| request(partitions, LATEST)).await?;
     let as_before = |which: fn(&Span) -> i64| {
         let (marks, offsets) = before?;
-        let each = |spans: &Spans| spans.iter().map(|(at, span)| (at, which(span))).collect();
-        let topics = offsets.topics.iter().map(|(topic, spans)| (topic.clone(), each(spans)));
-        Some((marks, topics.collect::<ByTopic>()))
+        let told = |log: &Log| (log.topic.clone(), log.partition, which(&log.span));
+        Some((marks, offsets.iter().map(told).collect::<Vec<_>>()))
     };
     let ((starts_mark, starts), (ends_mark, ends)) = match (starts, ends) {
         (None, None) => return Ok(None),
         (starts, ends) => {
-            let told = |(mark, response)| (mark, by_topic(response));
+            let told = |(mark, response)| (mark, told(response));
             let starts = starts.map(told);
             let starts = starts.or_else(|| as_before(|span| span.start).map(|(marks, all)| (marks.starts, all)));
             let ends = ends.map(told);
@@ -67,23 +67,21 @@ pub(super) async fn offsets(
             (starts.unwrap_or_default(), ends.unwrap_or_default())
         }
     };
-    let topics = ends.into_iter().filter_map(|(topic, ends)| {
-        let starts = starts.get(&topic)?;
-        let spans = ends.into_iter().filter_map(|(partition, end)| {
-            let start = *starts.get(&partition)?;
-            let span = Span { start, end, rate: None };
-            Some((partition, span))
-        });
-        Some((topic, spans.collect::<Spans>()))
+    let mut starts = starts.into_iter().peekable();
+    let spans = ends.into_iter().filter_map(|(topic, partition, end)| {
+        let here = |(one, of, _): &Told| one.cmp(&topic).then(of.cmp(&partition));
+        while starts.next_if(|told| here(told).is_lt()).is_some() {}
+        let (.., start) = starts.next_if(|told| here(told).is_eq())?;
+        Some((topic, partition, Span { start, end, rate: None }))
     });
-    let topics: BTreeMap<String, Spans> = topics.collect();
-    let told: usize = topics.values().map(|spans| spans.iter().len()).sum();
+    let offsets: Offsets = spans.collect();
+    let told = offsets.iter().len();
     let is_whole = told == partitions.values().map(Vec::len).sum::<usize>();
     let marks = is_whole.then_some(Marks {
         starts: starts_mark,
         ends: ends_mark,
     });
-    Ok(Some((marks, Offsets { topics })))
+    Ok(Some((marks, offsets)))
 }
 
 /// The first record of this time or a later one, by partition; `None` where none is that young. A partition that the broker does not
@@ -194,17 +192,18 @@ fn request(partitions: &Partitions, timestamp: i64) -> ListOffsetsRequest {
         .with_topics(topics.collect())
 }
 
-/// An offset of each partition.
-type ByTopic = BTreeMap<String, BTreeMap<i32, i64>>;
+/// An offset of a partition.
+type Told = (Name, i32, i64);
 
-fn by_topic(response: ListOffsetsResponse) -> ByTopic {
-    let topics = response.topics.into_iter().map(|topic| {
-        let offsets = topic
-            .partitions
-            .into_iter()
-            .filter(|partition| partition.error_code == 0 && partition.offset >= 0)
-            .map(|partition| (partition.partition_index, partition.offset));
-        (topic.name.to_string(), offsets.collect())
+/// Sorted by topic and partition.
+fn told(response: ListOffsetsResponse) -> Vec<Told> {
+    let topics = response.topics.into_iter().flat_map(|topic| {
+        let name = Name::from(topic.name.as_str());
+        let told = topic.partitions.into_iter();
+        told.filter(|partition| partition.error_code == 0 && partition.offset >= 0)
+            .map(move |partition| (name.clone(), partition.partition_index, partition.offset))
     });
-    topics.collect()
+    let mut told: Vec<Told> = topics.collect();
+    told.sort_unstable();
+    told
 }

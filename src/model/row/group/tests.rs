@@ -99,12 +99,7 @@ fn snapshot(groups: Vec<Group>) -> Snapshot {
         topics: Observed::fresh(vec![orders], at(600)),
         offsets: BTreeMap::from([(
             1,
-            Observed::fresh(
-                Offsets {
-                    topics: BTreeMap::from([("orders".to_owned(), (0..3).map(|n| (n, span)).collect())]),
-                },
-                at(600),
-            ),
+            Observed::fresh((0..3).map(|n| ("orders", n, span)).collect::<Offsets>(), at(600)),
         )]),
         groups: Observed::fresh(groups, at(600)),
         coordinators: BTreeMap::from([(1, Observed::fresh((), at(600)))]),
