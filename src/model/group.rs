@@ -1,5 +1,7 @@
 //! Consumer groups: members and committed offsets.
 
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Serialize};
 
 use super::BrokerId;
@@ -17,6 +19,15 @@ pub struct Group {
     pub members: Vec<Member>,
     /// Sorted by topic and partition; partitions without a commit are absent.
     pub commits: Vec<Commit>,
+}
+
+impl Group {
+    /// Those that it commits or is assigned.
+    pub fn topics(&self) -> BTreeSet<&str> {
+        let commits = self.commits.iter().map(|commit| commit.topic.as_str());
+        let members = self.members.iter().flat_map(|member| &member.assignment);
+        commits.chain(members.map(|(topic, _)| topic.as_str())).collect()
+    }
 }
 
 /// One member of a group and what it is assigned.

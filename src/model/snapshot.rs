@@ -141,6 +141,13 @@ impl Snapshot {
             .map(|at| &topics[at])
     }
 
+    /// As its coordinator told it last.
+    pub fn group(&self, name: &str) -> Option<&Group> {
+        let groups = self.groups.get()?;
+        let at = groups.binary_search_by(|group| group.name.as_str().cmp(name)).ok()?;
+        Some(&groups[at])
+    }
+
     /// Every partition with the name of its topic.
     pub fn partitions(&self) -> impl Iterator<Item = (&str, &Partition)> {
         self.topics().iter().flat_map(|topic| {
