@@ -46,7 +46,7 @@ pub struct Snapshot {
     pub quorum: Observed<Quorum>,
     pub reassignments: Observed<Vec<Reassignment>>,
     /// Sorted by name. A coordinator that does not answer is in `coordinators`, and its groups keep their last state.
-    pub groups: Observed<Vec<Group>>,
+    pub groups: Observed<Vec<Arc<Group>>>,
     /// By coordinator: whether it answered for its groups.
     pub coordinators: BTreeMap<BrokerId, Observed<()>>,
     pub links: BTreeMap<BrokerId, Observed<Link>>,

@@ -95,10 +95,10 @@ fn snapshot(growth: f64) -> Snapshot {
         ]
     };
     let commit = Commit {
-        topic: "clicks".to_owned(),
+        topic: "clicks".into(),
         partition: 0,
         offset: 100,
-        metadata: String::new(),
+        metadata: Box::default(),
     };
     let billing = Group {
         name: "billing".to_owned(),
@@ -144,7 +144,7 @@ fn snapshot(growth: f64) -> Snapshot {
         )]),
         broker_configs: [1, 2, 3].map(|id| (id, Observed::fresh(configs(), at(0)))).into(),
         topic_configs: Observed::fresh(BTreeMap::new(), at(0)),
-        groups: Observed::fresh(vec![billing], at(0)),
+        groups: Observed::fresh(vec![billing.into()], at(0)),
         ..Snapshot::default()
     }
 }

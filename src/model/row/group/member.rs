@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use super::GroupRow;
 use crate::model::Moment;
+use crate::model::name::Name;
 use crate::model::row::Cell;
 use crate::model::snapshot::Snapshot;
 
@@ -19,7 +20,7 @@ pub struct MemberRow {
     /// The AZ id or rack that its address is known to be in.
     pub zone: Cell<String>,
     pub lag_records: Cell<i64>,
-    pub assignment: Vec<(String, i32)>,
+    pub assignment: Vec<(Name, i32)>,
 }
 
 impl MemberRow {

@@ -1,6 +1,7 @@
 //! Stories of groups: one on time, one stuck at a partition, one without members, one that loses records.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use super::*;
 use crate::model::backlog::{Backlog, Backlogs, Retention, Retentions, Written};
@@ -28,14 +29,14 @@ fn group(name: &str, state: &str, members: usize, commits: &[(i32, i64)]) -> Gro
         assignment: commits
             .iter()
             .filter(|(partition, _)| *partition as usize % members == n)
-            .map(|(partition, _)| ("orders".to_owned(), *partition))
+            .map(|(partition, _)| ("orders".into(), *partition))
             .collect(),
     };
     let commit = |(partition, offset): &(i32, i64)| Commit {
-        topic: "orders".to_owned(),
+        topic: "orders".into(),
         partition: *partition,
         offset: *offset,
-        metadata: String::new(),
+        metadata: Box::default(),
     };
     Group {
         name: name.to_owned(),
@@ -46,6 +47,10 @@ fn group(name: &str, state: &str, members: usize, commits: &[(i32, i64)]) -> Gro
         members: (0..members).map(member).collect(),
         commits: commits.iter().map(commit).collect(),
     }
+}
+
+fn shared(groups: Vec<Group>) -> Vec<Arc<Group>> {
+    groups.into_iter().map(Arc::new).collect()
 }
 
 /// `orders` has three partitions of 1000..9000, all led by broker 1, written at 10 records a second up to now.
@@ -109,7 +114,7 @@ fn snapshot(groups: Vec<Group>) -> Snapshot {
                 at(600),
             ),
         )]),
-        groups: Observed::fresh(groups, at(600)),
+        groups: Observed::fresh(shared(groups), at(600)),
         coordinators: BTreeMap::from([(1, Observed::fresh((), at(600)))]),
         retentions: Observed::fresh(
             Retentions {
@@ -164,7 +169,7 @@ fn stand(snapshot: &mut Snapshot, partitions: &[(i32, i64)], second: i64) {
         };
         past.standing
             .insert("orders".to_owned(), partitions.iter().map(standing).collect());
-        std::sync::Arc::make_mut(&mut history.groups).insert("billing".to_owned(), past.into());
+        Arc::make_mut(&mut history.groups).insert("billing".to_owned(), past.into());
     });
 }
 
@@ -295,7 +300,7 @@ fn nobody_reads_an_empty_group_and_its_offsets_expire() {
     assert_eq!(row.cause, Some(Cause::NoMembers));
     assert_eq!(row.offsets_expire.value, Some(Expiry::By(at(600 + 604_800))));
     remember(&mut snapshot, |history| {
-        std::sync::Arc::make_mut(&mut history.groups).insert("billing".to_owned(), past("Empty", 100).into());
+        Arc::make_mut(&mut history.groups).insert("billing".to_owned(), past("Empty", 100).into());
     });
     let row = only(&snapshot);
     assert_eq!(row.offsets_expire.value, Some(Expiry::At(at(100 + 604_800))));
@@ -343,10 +348,11 @@ fn rebalances_are_counted() {
     remember(&mut snapshot, |history| {
         let mut past = past("Stable", 0);
         past.rebalances = [100, 200, 300, 400].map(at).into();
-        std::sync::Arc::make_mut(&mut history.groups).insert("billing".to_owned(), past.into());
+        Arc::make_mut(&mut history.groups).insert("billing".to_owned(), past.into());
     });
     assert_eq!(only(&snapshot).cause.unwrap().to_string(), "rebalancing (4 in 10 m)");
-    snapshot.groups = Observed::fresh(vec![group("billing", "PreparingRebalance", 1, &[(0, 9000)])], at(600));
+    let rebalances = vec![group("billing", "PreparingRebalance", 1, &[(0, 9000)])];
+    snapshot.groups = Observed::fresh(shared(rebalances), at(600));
     assert_eq!(only(&snapshot).cause.unwrap().word(), "rebalancing");
 }
 
@@ -362,11 +368,11 @@ fn rates_and_draining_come_from_the_recording() {
         for second in (540..=600).step_by(10) {
             let (lag, read) = (1000 + (600 - second) * 5, 8000 - (600 - second) * 15);
             let name = || "billing".to_owned();
-            std::sync::Arc::make_mut(&mut history.group_lag)
+            Arc::make_mut(&mut history.group_lag)
                 .entry(name())
                 .or_default()
                 .push(at(second), lag as f64);
-            std::sync::Arc::make_mut(&mut history.group_read)
+            Arc::make_mut(&mut history.group_read)
                 .entry(name())
                 .or_default()
                 .push(at(second), read as f64);
