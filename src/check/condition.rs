@@ -93,7 +93,7 @@ fn lag(facts: &Facts<'_>, names: &[String], below: u64) -> State {
         return State::No(format!("there is no group {missing}"));
     }
     let asked: Vec<&GroupRow> = match names.is_empty() {
-        true => facts.rows.groups.iter().filter(|row| row.has_parts()).collect(),
+        true => facts.rows.groups.iter().filter(|row| row.partitions > 0).collect(),
         false => names.iter().filter_map(row).collect(),
     };
     let is_behind = |row: &&&GroupRow| row.lag_records.value.is_some_and(|lag| lag.unsigned_abs() > below);

@@ -405,7 +405,7 @@ impl Six {
                 topic: "orders".into(),
                 partition: 0,
                 offset: 1_000 - lag,
-                metadata: String::new(),
+                metadata: Box::default(),
             }],
         };
         let standing = Standing {
@@ -430,7 +430,7 @@ impl Six {
             ..History::default()
         };
         self.snapshot.history = Arc::new(history);
-        self.snapshot.groups = Observed::fresh(vec![group], ago(1));
+        self.snapshot.groups = Observed::fresh(vec![group.into()], ago(1));
         self.snapshot.coordinators.insert(1, Observed::fresh((), now()));
         self
     }

@@ -70,7 +70,7 @@ fn show(facts: Facts, chosen: &[&GroupRow]) -> Answer {
         ..Answer::default()
     };
     for group in chosen {
-        let members = MemberRow::all(&facts.snapshot, group);
+        let members = MemberRow::all(&facts.snapshot, group, facts.now);
         let mut one = Answer::list(COLUMNS, [*group], "group", |row| row.name.clone());
         one.blocks[0].upright = true;
         let sheet = Sheet::of(MEMBERS, &members);
@@ -99,14 +99,11 @@ struct Part {
 }
 
 fn lag(facts: Facts, chosen: &[&GroupRow]) -> Answer {
-    let parts: Vec<Part> = chosen
-        .iter()
-        .flat_map(|group| {
-            let parts = group.parts();
-            parts.map(|part| Part {
-                group: group.name.clone(),
-                part,
-            })
+    let parts = GroupPartition::all(&facts.snapshot, chosen.iter().copied(), facts.now).into_iter();
+    let parts: Vec<Part> = parts
+        .map(|(group, part)| Part {
+            group: group.to_owned(),
+            part,
         })
         .collect();
     let name = |row: &Part| format!("{} {}:{}", row.group, row.part.topic, row.part.partition);

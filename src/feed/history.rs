@@ -52,7 +52,7 @@ impl Tellers {
 #[derive(Debug, Clone, Default)]
 struct Marks {
     topics: Option<Weak<Vec<Topic>>>,
-    groups: Option<Weak<Vec<Group>>>,
+    groups: Option<Weak<Vec<Arc<Group>>>>,
     /// Of the leaders that answer.
     offsets: Tellers,
     /// That answer.
@@ -144,7 +144,7 @@ fn sample_groups(history: &mut History, snapshot: &Snapshot, ends: &Ends<'_>, at
     if !history.groups.keys().all(known) {
         Arc::make_mut(&mut history.groups).retain(|name, _| known(name));
     }
-    let told = |group: &&Group| {
+    let told = |group: &&Arc<Group>| {
         let coordinator = group.coordinator.and_then(|id| snapshot.coordinators.get(&id));
         coordinator.is_none_or(|told| told.is_fresh())
     };
@@ -231,7 +231,7 @@ fn sample_group(history: &mut History, group: &Group, ends: &Ends<'_>, at: Momen
 }
 
 /// Moves on what is remembered of the groups of one coordinator, at its answer.
-pub(super) fn look(snapshot: &mut Snapshot, groups: &[Group], at: Moment) {
+pub(super) fn look(snapshot: &mut Snapshot, groups: &[Arc<Group>], at: Moment) {
     let mut history = Arc::clone(&snapshot.history);
     let remembered = Arc::make_mut(&mut history);
     let pasts = Arc::make_mut(&mut remembered.groups);
@@ -336,7 +336,7 @@ fn stand(past: &mut GroupPast, group: &Group, at: Moment, end: impl Fn(&str, i32
     let before = std::mem::take(&mut past.standing);
     for commit in &group.commits {
         let known = before
-            .get(&commit.topic)
+            .get(commit.topic.as_str())
             .and_then(|of_topic| of_topic.get(&commit.partition));
         let known = known.filter(|standing| standing.offset == commit.offset);
         let standing = match end(&commit.topic, commit.partition) {
@@ -352,7 +352,7 @@ fn stand(past: &mut GroupPast, group: &Group, at: Moment, end: impl Fn(&str, i32
             },
             Some(_) => continue,
         };
-        let of_topic = past.standing.entry(commit.topic.clone()).or_default();
+        let of_topic = past.standing.entry(commit.topic.to_string()).or_default();
         of_topic.insert(commit.partition, standing);
     }
 }
@@ -368,10 +368,10 @@ mod tests {
 
     fn snapshot() -> Snapshot {
         let commit = |partition, offset| Commit {
-            topic: "orders".to_owned(),
+            topic: "orders".into(),
             partition,
             offset,
-            metadata: String::new(),
+            metadata: Box::default(),
         };
         let group = Group {
             name: "billing".to_owned(),
@@ -389,7 +389,7 @@ mod tests {
         };
         let leader = |partition, end| Offsets::from_iter([("orders", partition, span(end))]);
         Snapshot {
-            groups: Observed::fresh(vec![group], at(0)),
+            groups: Observed::fresh(vec![group.into()], at(0)),
             offsets: BTreeMap::from([
                 (1, Observed::fresh(leader(0, 100), at(0))),
                 (2, Observed::fresh(leader(1, 3), at(0))),
@@ -464,7 +464,7 @@ mod tests {
     }
 
     /// Both partitions end so far, and the group has committed so much.
-    fn told(ends: [i64; 2], offsets: [i64; 2]) -> (Snapshot, Vec<Group>) {
+    fn told(ends: [i64; 2], offsets: [i64; 2]) -> (Snapshot, Vec<Arc<Group>>) {
         let mut snapshot = snapshot();
         let partition = |partition: i32| crate::model::topic::Partition {
             partition,
@@ -488,7 +488,7 @@ mod tests {
             snapshot.offsets.insert(partition + 1, Observed::fresh(offsets, at(0)));
         }
         let mut groups = snapshot.groups.get().unwrap().clone();
-        for (commit, offset) in groups[0].commits.iter_mut().zip(offsets) {
+        for (commit, offset) in Arc::make_mut(&mut groups[0]).commits.iter_mut().zip(offsets) {
             commit.offset = offset;
         }
         (snapshot, groups)

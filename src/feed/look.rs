@@ -239,6 +239,7 @@ impl Look {
         let mut seen = Seen::default();
         self.store.edit(|inner| {
             let before = inner.groups.get(&coordinator).map(Vec::as_slice);
+            let answer = answer.map(|groups| shared(&mut inner.names, before.unwrap_or_default(), groups));
             let change = match (before, &answer) {
                 (Some(was), Ok(is)) => groups_change(was, is),
                 _ => Change::Value,
@@ -449,8 +450,24 @@ fn share(names: &mut Names, snapshot: &Snapshot, broker: BrokerId, dirs: &mut [L
     }
 }
 
+/// A coordinator's groups, sorted by name. Those that are as they were keep their place in memory; what is new shares the names of
+/// topics with all that others tell of them.
+fn shared(names: &mut Names, before: &[Arc<Group>], groups: Vec<Group>) -> Vec<Arc<Group>> {
+    let share = |mut group: Group| {
+        let known = before.binary_search_by(|known| known.name.cmp(&group.name));
+        match known.map(|at| &before[at]) {
+            Ok(known) if **known == group => Arc::clone(known),
+            _ => {
+                group.share(names);
+                Arc::new(group)
+            }
+        }
+    };
+    groups.into_iter().map(share).collect()
+}
+
 /// How one answer of a coordinator differs from the next: commits move on all the time.
-fn groups_change(was: &[Group], is: &[Group]) -> Change {
+fn groups_change(was: &[Arc<Group>], is: &[Arc<Group>]) -> Change {
     let told = |group: &Group| {
         (
             group.name.clone(),
@@ -459,7 +476,7 @@ fn groups_change(was: &[Group], is: &[Group]) -> Change {
             group.protocol.clone(),
         )
     };
-    let same = |(was, is): (&Group, &Group)| told(was) == told(is) && was.members == is.members;
+    let same = |(was, is): (&Arc<Group>, &Arc<Group>)| told(was) == told(is) && was.members == is.members;
     if was == is {
         Change::Age
     } else if was.len() == is.len() && was.iter().zip(is).all(same) {
@@ -596,10 +613,34 @@ fn two_digits(value: f64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::group::Commit;
 
     fn probe(rtt_ms: f64, queued: bool) -> Probe {
         let link = Link { rtt_ms, release: None };
         Probe { link, queued }
+    }
+
+    #[test]
+    fn a_group_that_is_as_it_was_keeps_its_place_and_a_new_one_shares_names() {
+        let group = |name: &str, offset| Group {
+            name: name.to_owned(),
+            commits: vec![Commit {
+                topic: "orders".into(),
+                partition: 0,
+                offset,
+                metadata: Box::default(),
+            }],
+            ..Group::default()
+        };
+        let mut names = Names::default();
+        let was = shared(&mut names, &[], vec![group("audit", 1), group("billing", 1)]);
+        let is = shared(&mut names, &was, vec![group("audit", 1), group("billing", 2)]);
+        assert!(Arc::ptr_eq(&was[0], &is[0]) && !Arc::ptr_eq(&was[1], &is[1]));
+        let topic = |group: &Group| group.commits[0].topic.as_ptr();
+        assert_eq!(topic(&was[0]), topic(&is[1]));
+        assert_eq!(groups_change(&was, &is), Change::Drift);
+        let same = shared(&mut names, &is, vec![group("audit", 1), group("billing", 2)]);
+        assert_eq!(groups_change(&is, &same), Change::Age);
     }
 
     #[test]

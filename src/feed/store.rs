@@ -65,7 +65,7 @@ type Led = Option<(Arc<Vec<Topic>>, BTreeMap<BrokerId, Vec<(u32, i32)>>)>;
 struct WorkedOut {
     at: Instant,
     took: Duration,
-    groups: Arc<Vec<Group>>,
+    groups: Arc<Vec<Arc<Group>>>,
     offsets: Tellers,
     unread: UnreadBy,
 }
@@ -74,7 +74,7 @@ impl WorkedOut {
     /// On a wide cluster something moves all the time; working it out anew may take a tenth of a core.
     const REST: u32 = 10;
 
-    fn of(snapshot: &Snapshot, groups: &Arc<Vec<Group>>) -> Self {
+    fn of(snapshot: &Snapshot, groups: &Arc<Vec<Arc<Group>>>) -> Self {
         let at = Instant::now();
         let unread = unread_by_leader(snapshot);
         Self {
@@ -87,7 +87,7 @@ impl WorkedOut {
     }
 
     /// Nothing has changed, or it is too early to look again.
-    fn holds(&self, snapshot: &Snapshot, groups: &Arc<Vec<Group>>) -> bool {
+    fn holds(&self, snapshot: &Snapshot, groups: &Arc<Vec<Arc<Group>>>) -> bool {
         if self.at.elapsed() < Duration::from_secs(1).max(self.took * Self::REST) {
             return true;
         }
@@ -102,8 +102,8 @@ type UnreadBy = BTreeMap<BrokerId, Arc<Unread>>;
 pub(super) struct Inner {
     pub snapshot: Snapshot,
     pub rates: Rates,
-    /// The last answer of each coordinator.
-    pub groups: BTreeMap<BrokerId, Vec<Group>>,
+    /// The last answer of each coordinator; the snapshot shares its groups.
+    pub groups: BTreeMap<BrokerId, Vec<Arc<Group>>>,
     pub rules: Rules,
     /// Advertised host names and their addresses.
     pub resolved: BTreeMap<String, Vec<IpAddr>>,
@@ -244,13 +244,13 @@ impl Inner {
 
 /// All groups, sorted by name; of two coordinators that claim one, the one that answered last is right.
 fn merge(
-    by_coordinator: &BTreeMap<BrokerId, Vec<Group>>,
+    by_coordinator: &BTreeMap<BrokerId, Vec<Arc<Group>>>,
     coordinators: &BTreeMap<BrokerId, Observed<()>>,
-) -> Vec<Group> {
+) -> Vec<Arc<Group>> {
     let mut answers: Vec<_> = by_coordinator.iter().collect();
     answers.sort_by_key(|(id, _)| coordinators.get(id).and_then(|told| told.seen_at));
     let groups = answers.into_iter().flat_map(|(_, groups)| groups);
-    let by_name: BTreeMap<&str, &Group> = groups.map(|group| (group.name.as_str(), group)).collect();
+    let by_name: BTreeMap<&str, &Arc<Group>> = groups.map(|group| (group.name.as_str(), group)).collect();
     by_name.into_values().cloned().collect()
 }
 
@@ -270,7 +270,7 @@ fn unread_by_leader(snapshot: &Snapshot) -> UnreadBy {
         };
         if commit.offset < told.span.end {
             let topics = unread.entry(told.by).or_default();
-            let offsets = topics.entry(commit.topic.clone()).or_default();
+            let offsets = topics.entry(commit.topic.to_string()).or_default();
             let part: &mut UnreadPart = offsets.entry(commit.partition).or_default();
             part.end = told.span.end;
             part.offsets.push(commit.offset);
@@ -625,8 +625,8 @@ mod tests {
         assert_eq!(tell(Arc::clone(&moved), 620).0, Change::Drift);
     }
 
-    fn group(coordinator: BrokerId) -> Group {
-        Group {
+    fn group(coordinator: BrokerId) -> Arc<Group> {
+        Arc::new(Group {
             name: "billing".to_owned(),
             state: "Stable".to_owned(),
             kind: "classic".to_owned(),
@@ -634,7 +634,7 @@ mod tests {
             coordinator: Some(coordinator),
             members: Vec::new(),
             commits: Vec::new(),
-        }
+        })
     }
 
     #[test]
@@ -644,6 +644,10 @@ mod tests {
         let merged = merge(&by_coordinator, &coordinators);
         assert_eq!(merged.len(), 1);
         assert_eq!(merged[0].coordinator, Some(1));
+        assert!(
+            Arc::ptr_eq(&merged[0], &by_coordinator[&1][0]),
+            "nothing is there twice"
+        );
     }
 
     #[test]

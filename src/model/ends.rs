@@ -1,6 +1,8 @@
 //! Where every log ends, from all leaders' answers at once, so that asking for one costs no look at every broker.
 
-use super::offset::{Offsets, Span};
+use std::collections::BTreeSet;
+
+use super::offset::{Log, Offsets, Span};
 use super::places::{Cursor, Places};
 use super::snapshot::Snapshot;
 use super::{BrokerId, Moment, Observed};
@@ -31,29 +33,48 @@ impl<'a> Ends<'a> {
         Self::told(snapshot, Observed::is_fresh)
     }
 
+    /// Only of these topics: each is looked up at each leader, and nothing else that they told is gone through.
+    pub fn of_topics(snapshot: &'a Snapshot, topics: &BTreeSet<&'a str>) -> Self {
+        let mut ends = Self::default();
+        for (id, section) in &snapshot.offsets {
+            let Some(offsets) = section.get() else { continue };
+            let told = topics.iter().map(|topic| (*topic, offsets.of_topic(topic)));
+            ends.add(*id, section.seen_at, told);
+        }
+        ends.newest()
+    }
+
     fn told(snapshot: &'a Snapshot, by: impl Fn(&Observed<Offsets>) -> bool) -> Self {
-        let mut places = Places::new(snapshot.topics());
+        let mut ends = Self {
+            places: Places::new(snapshot.topics()),
+        };
         for (id, section) in snapshot.offsets.iter().filter(|(_, section)| by(section)) {
             let topics = section.get().into_iter().flat_map(Offsets::by_topic);
-            let mut cursor = Cursor::default();
-            for (topic, logs) in topics {
-                let told = places.list_mut(&mut cursor, topic);
-                told.extend(logs.iter().map(|log| {
-                    let news = Told {
-                        by: *id,
-                        at: section.seen_at,
-                        span: log.span,
-                    };
-                    (log.partition, news)
-                }));
-            }
+            let told = topics.map(|(topic, logs)| (topic.as_str(), logs));
+            ends.add(*id, section.seen_at, told);
         }
-        for told in places.lists_mut() {
+        ends.newest()
+    }
+
+    /// What one leader told.
+    fn add(&mut self, by: BrokerId, at: Option<Moment>, topics: impl Iterator<Item = (&'a str, &'a [Log])>) {
+        let mut cursor = Cursor::default();
+        for (topic, logs) in topics {
+            let told = self.places.list_mut(&mut cursor, topic);
+            told.extend(logs.iter().map(|log| {
+                let span = log.span;
+                (log.partition, Told { by, at, span })
+            }));
+        }
+    }
+
+    fn newest(mut self) -> Self {
+        for told in self.places.lists_mut() {
             // The newest first; at the same moment the later broker id wins, as in `Snapshot::span`.
             told.sort_by_key(|(partition, told)| (*partition, std::cmp::Reverse((told.at, told.by))));
             told.dedup_by_key(|(partition, _)| *partition);
         }
-        Self { places }
+        self
     }
 
     pub fn get(&self, topic: &str, partition: i32) -> Option<Told> {

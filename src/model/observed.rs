@@ -108,11 +108,18 @@ impl<T> Observed<T> {
 
     /// Why the value is missing or old, in one sentence; `None` when it is fresh.
     pub fn problem(&self) -> Option<String> {
-        match &self.health {
-            Health::Fresh => None,
-            Health::Unasked => Some("not asked yet".to_owned()),
-            Health::Failing { trouble, reason, .. } => Some(format!("{trouble}: {reason}")),
-            Health::Absent { reason } => Some(reason.clone()),
+        self.health.problem()
+    }
+}
+
+impl Health {
+    /// See [`Observed::problem`].
+    pub fn problem(&self) -> Option<String> {
+        match self {
+            Self::Fresh => None,
+            Self::Unasked => Some("not asked yet".to_owned()),
+            Self::Failing { trouble, reason, .. } => Some(format!("{trouble}: {reason}")),
+            Self::Absent { reason } => Some(reason.clone()),
         }
     }
 }

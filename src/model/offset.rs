@@ -52,6 +52,13 @@ impl Offsets {
         self.logs.iter_mut()
     }
 
+    /// The logs of one topic.
+    pub fn of_topic(&self, topic: &str) -> &[Log] {
+        let from = self.logs.partition_point(|log| log.topic.as_str() < topic);
+        let own = &self.logs[from..];
+        &own[..own.partition_point(|log| log.topic.as_str() == topic)]
+    }
+
     /// The logs of one topic after another.
     pub fn by_topic(&self) -> impl Iterator<Item = (&Name, &[Log])> {
         let topics = self.logs.chunk_by(|one, other| one.topic == other.topic);

@@ -26,7 +26,7 @@ pub mod volume;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use serde::Serialize;
@@ -333,7 +333,7 @@ impl<T: Copy> Cell<T> {
 }
 
 /// Why a value is missing or old, for all that share the reason: a wide cluster has a hundred thousand values of one broker.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq)]
 struct Doubt {
     /// The age of what is old.
     stale_seconds: Option<i64>,
@@ -370,49 +370,18 @@ struct Told<T> {
 }
 
 impl<T> Told<T> {
+    #[cfg(test)]
+    fn known(value: T) -> Self {
+        Self {
+            value: Some(value),
+            doubt: None,
+        }
+    }
+
     fn unknown(doubt: Arc<Doubt>) -> Self {
         Self {
             value: None,
             doubt: Some(doubt),
-        }
-    }
-
-    /// The cell with its reason shared among `doubts`.
-    fn of(cell: &Cell<T>, doubts: &mut HashSet<Arc<Doubt>>) -> Self
-    where
-        T: Clone,
-    {
-        let doubt = match (cell.stale_seconds, &cell.reason) {
-            (None, None) => None,
-            (stale_seconds, reason) => Some(Doubt {
-                stale_seconds,
-                reason: reason.clone(),
-            }),
-        };
-        let doubt = doubt.map(|doubt| match doubts.get(&doubt) {
-            Some(known) => Arc::clone(known),
-            None => {
-                let doubt = Arc::new(doubt);
-                doubts.insert(Arc::clone(&doubt));
-                doubt
-            }
-        });
-        Self {
-            value: cell.value.clone(),
-            doubt,
-        }
-    }
-
-    /// The cell that it was made of.
-    fn whole(&self) -> Cell<T>
-    where
-        T: Clone,
-    {
-        let doubt = self.doubt.as_deref();
-        Cell {
-            value: self.value.clone(),
-            stale_seconds: doubt.and_then(|doubt| doubt.stale_seconds),
-            reason: doubt.and_then(|doubt| doubt.reason.clone()),
         }
     }
 

@@ -82,7 +82,7 @@ pub fn without(snapshot: &Snapshot) -> Snapshot {
         section(configs, |all| list(all, config));
     }
     section(&mut clean.topic_configs, |topics| map(topics, |all| list(all, config)));
-    section(&mut clean.groups, |groups| list(groups, group));
+    section(&mut clean.groups, |groups| list(groups, |one| group(one).map(Arc::new)));
     reasons(&mut clean);
     let cloud = &mut clean.cloud;
     for instances in cloud.instances.values_mut() {
@@ -185,7 +185,7 @@ fn group(group: &Group) -> Option<Group> {
     }
     for commit in &mut clean.commits {
         // What a client keeps there is its own business; no screen shows it.
-        commit.metadata.clear();
+        commit.metadata = Box::default();
     }
     Some(clean)
 }

@@ -46,7 +46,7 @@ pub struct Snapshot {
     pub quorum: Observed<Quorum>,
     pub reassignments: Observed<Vec<Reassignment>>,
     /// Sorted by name. A coordinator that does not answer is in `coordinators`, and its groups keep their last state.
-    pub groups: Observed<Vec<Group>>,
+    pub groups: Observed<Vec<Arc<Group>>>,
     /// By coordinator: whether it answered for its groups.
     pub coordinators: BTreeMap<BrokerId, Observed<()>>,
     pub links: BTreeMap<BrokerId, Observed<Link>>,
@@ -139,6 +139,13 @@ impl Snapshot {
             .binary_search_by(|topic| topic.name.as_str().cmp(name))
             .ok()
             .map(|at| &topics[at])
+    }
+
+    /// As its coordinator told it last.
+    pub fn group(&self, name: &str) -> Option<&Group> {
+        let groups = self.groups.get()?;
+        let at = groups.binary_search_by(|group| group.name.as_str().cmp(name)).ok()?;
+        Some(&groups[at])
     }
 
     /// Every partition with the name of its topic.

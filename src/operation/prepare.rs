@@ -66,7 +66,7 @@ pub async fn asked(sources: &Sources, mut intent: Intent, snapshot: &Snapshot) -
                 .into_iter()
                 .flatten()
                 .filter(|one| one.name == wish.group);
-            let topics = own.flat_map(|one| &one.commits).map(|one| one.topic.clone());
+            let topics = own.flat_map(|one| &one.commits).map(|one| one.topic.to_string());
             (topics.collect(), &mut wish.to)
         }
         Intent::ResetGroup(Reset { names, to, .. }) | Intent::Truncate(Truncate { names, before: to }) => {

@@ -180,7 +180,7 @@ pub(super) async fn is_truncated(kafka: &Kafka, name: &str, offsets: &[Offset], 
         match told {
             Err(error) => return Seen::Unknown(error.to_string()),
             Ok(told) => {
-                let own = told.iter().filter(|log| log.topic == *name);
+                let own = told.of_topic(name).iter();
                 starts.extend(own.map(|log| (log.partition, log.span.start)));
             }
         }

@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use crate::model::row::Rows;
-use crate::model::row::group::MemberRow;
+use crate::model::row::group::zones;
 use crate::model::row::partition::PartitionRow;
 use crate::model::{BrokerId, Snapshot};
 
@@ -231,12 +231,13 @@ impl<'a> Count<'a> {
     /// What each group reads, taken to be what is written: a group that keeps up reads so much.
     fn groups(&mut self, snapshot: &Snapshot, rows: &Rows) -> Vec<Share> {
         let mut shares = Vec::new();
-        for group in rows.groups.iter() {
-            let members = MemberRow::all(snapshot, group);
+        let zones = zones(snapshot);
+        for group in snapshot.groups.get().into_iter().flatten() {
+            let members = &group.members;
             let (mut bytes, mut crossing, mut saved) = (0.0, 0.0, 0.0);
             let mut nowhere = 0;
-            for member in &members {
-                let zone = member.zone.value.as_ref();
+            for member in members {
+                let zone = zones.get(member.host.as_str());
                 let at = zone.and_then(|zone| rows.zones.iter().position(|row| row.key == *zone));
                 nowhere += usize::from(at.is_none());
                 for (topic, partition) in &member.assignment {
@@ -245,11 +246,10 @@ impl<'a> Count<'a> {
                     };
                     bytes += read.bytes;
                     // Who is nowhere in particular is in all zones alike.
-                    let zones = self.flows.len();
-                    let whole = 0..zones;
+                    let all = self.flows.len();
                     let (places, part) = match at {
                         Some(at) => (at..at + 1, read.bytes),
-                        None => (whole, read.bytes / zones as f64),
+                        None => (0..all, read.bytes / all as f64),
                     };
                     for to in places {
                         self.flows[read.leader][to].consumed += part;

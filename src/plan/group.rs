@@ -171,7 +171,7 @@ pub fn delete(snapshot: &Snapshot, names: &[String], context: &str, now: Moment)
         let group = group.ok_or_else(|| Error::Impossible(format!("there is no group {name}")))?;
         gates.push(members(group));
         let offsets = group.commits.iter().map(|commit| Offset {
-            topic: commit.topic.clone(),
+            topic: commit.topic.to_string(),
             partition: commit.partition,
             from: Some(commit.offset),
             to: commit.offset,
@@ -280,8 +280,8 @@ pub(super) fn named(snapshot: &Snapshot, names: &[String]) -> Result<BTreeSet<(S
 }
 
 fn find<'a>(snapshot: &'a Snapshot, name: &str) -> Result<Option<&'a Group>, Error> {
-    let groups = known(&snapshot.groups, "the groups")?;
-    if let Some(group) = groups.iter().find(|group| group.name == name) {
+    known(&snapshot.groups, "the groups")?;
+    if let Some(group) = snapshot.group(name) {
         return Ok(Some(group));
     }
     // A coordinator that was not heard may have it.

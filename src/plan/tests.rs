@@ -360,7 +360,7 @@ fn deleting_a_topic_has_no_undo_and_names_who_reads_it() {
         members: vec![member],
         commits: vec![],
     };
-    snapshot.groups = Observed::fresh(vec![group], now());
+    snapshot.groups = Observed::fresh(vec![group.into()], now());
     let plan = topic::delete(&snapshot, &["orders".to_owned()], "dev", now()).unwrap();
     assert!(matches!(plan.undo, Undo::None { .. }));
     assert_eq!(verdict(&plan, "readers"), Verdict::Fail);

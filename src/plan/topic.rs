@@ -9,6 +9,7 @@ use super::gate::{Class, Gate, Verdict};
 use super::{Error, Kind, Plan, Step, Undo, known};
 use crate::model::Moment;
 use crate::model::config::Owner;
+use crate::model::group::Group;
 use crate::model::snapshot::Snapshot;
 
 pub use truncate::{Truncate, truncate};
@@ -176,14 +177,18 @@ fn readers(snapshot: &Snapshot, names: &[String]) -> Gate {
             format!("groups are not known: {why}"),
         );
     };
-    let reads = |group: &&crate::model::group::Group| {
+    let reads = |group: &Group| {
         group
             .members
             .iter()
             .flat_map(|member| &member.assignment)
-            .any(|(topic, _)| names.contains(topic))
+            .any(|(topic, _)| names.iter().any(|name| topic == name))
     };
-    let reading: Vec<String> = groups.iter().filter(reads).map(|group| group.name.clone()).collect();
+    let reading: Vec<String> = groups
+        .iter()
+        .filter(|group| reads(group))
+        .map(|group| group.name.clone())
+        .collect();
     Gate::none_of(
         "readers",
         Class::Soft,

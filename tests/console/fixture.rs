@@ -556,7 +556,14 @@ fn reassignments() -> Vec<Reassignment> {
     }]
 }
 
-fn group(name: &str, state: &str, topic: &str, partitions: i32, members: usize, behind: &dyn Fn(i32) -> i64) -> Group {
+fn group(
+    name: &str,
+    state: &str,
+    topic: &str,
+    partitions: i32,
+    members: usize,
+    behind: &dyn Fn(i32) -> i64,
+) -> Arc<Group> {
     let (size, _) = facts_of(topic);
     let end = |partition: i32| (size / 900) as i64 + i64::from(partition) * 137;
     let member = |n: usize| Member {
@@ -566,16 +573,16 @@ fn group(name: &str, state: &str, topic: &str, partitions: i32, members: usize, 
         host: format!("10.0.{}.{}", 20 + n % 3, 100 + n),
         assignment: (0..partitions)
             .filter(|partition| *partition as usize % members.max(1) == n)
-            .map(|partition| (topic.to_owned(), partition))
+            .map(|partition| (topic.into(), partition))
             .collect(),
     };
     let commit = |partition: i32| Commit {
-        topic: topic.to_owned(),
+        topic: topic.into(),
         partition,
         offset: end(partition) - behind(partition),
-        metadata: String::new(),
+        metadata: Box::default(),
     };
-    Group {
+    Arc::new(Group {
         name: name.into(),
         state: state.into(),
         kind: "classic".into(),
@@ -587,10 +594,10 @@ fn group(name: &str, state: &str, topic: &str, partitions: i32, members: usize, 
         coordinator: Some((name.len() % 3) as BrokerId + 1),
         members: (0..members).map(member).collect(),
         commits: (0..partitions).map(commit).collect(),
-    }
+    })
 }
 
-fn groups() -> Vec<Group> {
+fn groups() -> Vec<Arc<Group>> {
     vec![
         group("analytics", "Stable", "clicks", 24, 6, &|partition| {
             i64::from(partition % 5) * 3

@@ -76,18 +76,19 @@ fn planted() -> Snapshot {
         .broker_configs
         .insert(1, Observed::fresh(configs, fixture::now()));
     let mut groups = Vec::clone(snapshot.groups.value.as_ref().unwrap());
-    groups[0].members.push(Member {
+    let group = Arc::make_mut(&mut groups[0]);
+    group.members.push(Member {
         id: "app-AKIAIOSFODNN7EXAMPLE-1".to_owned(),
         instance: Some("token-eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2lnbmF0dXJl".to_owned()),
         client: "app password=hunter2-tag".to_owned(),
         host: "10.0.0.9".to_owned(),
         assignment: Vec::new(),
     });
-    groups[0].commits.push(Commit {
-        topic: "zz".to_owned(),
+    group.commits.push(Commit {
+        topic: "zz".into(),
         partition: 0,
         offset: 1,
-        metadata: "hunter2-metadata".to_owned(),
+        metadata: "hunter2-metadata".into(),
     });
     snapshot.groups = Observed::fresh(groups, fixture::now());
     let instance = Instance {

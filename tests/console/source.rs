@@ -115,7 +115,7 @@ async fn every_question(target: &Target) {
 }
 
 fn group<'a>(snapshot: &'a Snapshot, name: &str) -> Option<&'a azimuth::model::group::Group> {
-    snapshot.groups.get()?.iter().find(|group| group.name == name)
+    snapshot.group(name)
 }
 
 async fn create(kafka: &Kafka, name: &str, assignments: Vec<Vec<i32>>, configs: BTreeMap<String, String>) {

@@ -1,5 +1,6 @@
 //! What people do, told in keys and in what they then see. Time is paused: nothing here waits.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use azimuth::feed::Section;
@@ -1285,7 +1286,7 @@ fn hostile() -> azimuth::model::Snapshot {
     snapshot.topic_configs = Observed::fresh(configs.collect(), fixture::now());
     snapshot.topics = Observed::fresh(topics, fixture::now());
     let mut groups = snapshot.groups.get().unwrap().clone();
-    for group in &mut groups {
+    for group in groups.iter_mut().map(Arc::make_mut) {
         group.name = format!("{}{EVIL}", group.name);
         for member in &mut group.members {
             member.client = EVIL.into();

@@ -20,7 +20,7 @@ pub(super) fn judge(facts: &Facts<'_>) -> Vec<Cause> {
         if !coordinator.is_some_and(|told| told.is_fresh()) {
             continue;
         }
-        if let Some((how, since)) = how(row) {
+        if let Some((how, since)) = how(facts, row) {
             causes.push((lag, stuck(row, lag, how, since)));
         } else if row.members > 0 && row.safe.value == Some(Safe::Losing) {
             causes.push((lag, losing(row, lag)));
@@ -31,7 +31,7 @@ pub(super) fn judge(facts: &Facts<'_>) -> Vec<Cause> {
 }
 
 /// Why it stands still, in the word of its row, and since when; `None` while it moves.
-fn how(row: &GroupRow) -> Option<(String, Option<Since>)> {
+fn how(facts: &Facts<'_>, row: &GroupRow) -> Option<(String, Option<Since>)> {
     let recorded = |at| Since { at, recorded: true };
     if let Some(since) = row.stopped_since {
         let members = text::plural(row.members as usize, "member");
@@ -43,13 +43,15 @@ fn how(row: &GroupRow) -> Option<(String, Option<Since>)> {
             let since = row.since.filter(|since| since.basis == Basis::Recorded)?;
             Some(("no-members: its last member left".to_owned(), Some(recorded(since.at))))
         }
-        group::Cause::OnePartition { topic, partition, .. } => {
-            let mut parts = row.parts();
-            let part = parts.find(|part| part.topic == *topic && part.partition == *partition);
-            let since = part
-                .and_then(|part| part.standing)
-                .map(|standing| recorded(standing.since));
-            Some((row.cause.as_ref()?.to_string(), since))
+        stands @ group::Cause::OnePartition {
+            topic,
+            partition,
+            offset,
+        } => {
+            let past = facts.snapshot.history.groups.get(&row.name);
+            let standing = past.and_then(|past| past.standing(topic, *partition));
+            let standing = standing.filter(|standing| standing.offset == *offset);
+            Some((stands.to_string(), standing.map(|standing| recorded(standing.since))))
         }
         pinned @ group::Cause::LsoPinned { .. } => Some((pinned.to_string(), None)),
         group::Cause::Rebalancing { .. } | group::Cause::Slow { .. } => None,
@@ -113,17 +115,16 @@ fn stuck(row: &GroupRow, lag: i64, how: String, since: Option<Since>) -> Cause {
 }
 
 fn losing(row: &GroupRow, lag: i64) -> Cause {
-    let lost = text::scaled(row.lost_records() as f64);
+    let lost = text::scaled(row.lost_records as f64);
     let mut cause = cause(
         "group-losing",
         row,
         lag,
         &format!("already losing: {lost} of them were deleted unread"),
     );
-    let mut parts = row.parts();
-    if let Some(part) = parts.find(|part| part.safe.value == Some(Safe::Losing)) {
+    if let Some(topic) = &row.losing {
         cause.next.push(Step::new(
-            format!("let {} be kept longer", part.topic),
+            format!("let {topic} be kept longer"),
             "retention deletes its records before the group reads them",
             Vec::new(),
         ));

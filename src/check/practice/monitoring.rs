@@ -389,7 +389,7 @@ fn consumer_lag(facts: &Facts<'_>) -> Outcome {
     }
     let mut survey = Survey::new("OffsetFetch, ListOffsets", "lag", "not growing, not standing");
     let mut first = None;
-    for row in facts.rows.groups.iter().filter(|row| row.has_parts()) {
+    for row in facts.rows.groups.iter().filter(|row| row.partitions > 0) {
         let subject = format!("group {}", row.name);
         cell(&mut survey, &subject, &row.lag_records, |survey, lag| {
             let cause = row

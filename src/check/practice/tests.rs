@@ -284,7 +284,7 @@ fn racks(six: &mut Six, rack: impl Fn(BrokerId) -> String) {
 
 fn members(six: &mut Six, host: impl Fn(usize) -> String) {
     let mut groups = six.snapshot.groups.get().unwrap().clone();
-    for (n, member) in groups[0].members.iter_mut().enumerate() {
+    for (n, member) in Arc::make_mut(&mut groups[0]).members.iter_mut().enumerate() {
         member.host = host(n);
     }
     six.snapshot.groups = Observed::fresh(groups, ago(1));

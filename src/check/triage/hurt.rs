@@ -147,7 +147,7 @@ fn group(row: &GroupRow, now: Moment) -> String {
     words.push(match row.safe.value {
         Some(Safe::Losing) => format!(
             "already losing ({} deleted unread)",
-            text::scaled(row.lost_records() as f64)
+            text::scaled(row.lost_records as f64)
         ),
         Some(Safe::Until(until)) => {
             let left = until.duration_since(now).as_secs_f64();

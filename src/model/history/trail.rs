@@ -70,10 +70,9 @@ pub struct Rates<'a> {
 impl Rates<'_> {
     /// Records per second; `None` where it was not looked at twice.
     pub fn get(&self, topic: &str, partition: i32) -> Option<f64> {
-        let place = *self.trail.places.get(topic)?.get(&partition)?;
-        let since = self.trail.logs.get(place as usize)?.since.max(self.from?);
-        let seconds = self.trail.latest()?.duration_since(since).as_secs_f64();
-        (seconds > 0.0).then(|| self.grown[place as usize] as f64 / seconds)
+        let place = self.trail.place(topic, partition)?;
+        self.trail
+            .per_second(place, *self.grown.get(place as usize)?, self.from?)
     }
 }
 
@@ -248,7 +247,7 @@ impl Trail {
 
     /// When the record at `offset` was written; `None` where it is not written yet or the partition was never seen.
     pub fn written(&self, topic: &str, partition: i32, offset: i64) -> Option<Sampled> {
-        let place = *self.places.get(topic)?.get(&partition)?;
+        let place = self.place(topic, partition)?;
         let log = self.logs.get(place as usize)?;
         if offset >= log.end {
             return None;
@@ -287,18 +286,8 @@ impl Trail {
     /// Records per second over the last `seconds`, of all partitions at once.
     pub fn rates(&self, seconds: i64) -> Rates<'_> {
         let mut grown = vec![0_u64; self.logs.len()];
-        let Some(last) = self.latest() else {
-            return Rates {
-                trail: self,
-                grown,
-                from: None,
-            };
-        };
-        let within = |tick: &Tick| last.duration_since(tick.at).as_secs() <= seconds;
-        let first = self.ticks.iter().find(|tick| within(tick)).map(|tick| tick.at);
-        // A tick holds what came since the one before it, so that the first one's growth lies outside.
-        let ticks = self.ticks.iter().rev().take_while(|tick| Some(tick.at) > first);
-        for tick in ticks {
+        let from = self.first_within(seconds);
+        for tick in from.into_iter().flat_map(|from| self.after(from)) {
             for (place, records) in tick.growth.each() {
                 grown[place as usize] += u64::from(records);
             }
@@ -306,8 +295,40 @@ impl Trail {
         Rates {
             trail: self,
             grown,
-            from: first,
+            from,
         }
+    }
+
+    /// The same of one partition.
+    pub fn rate(&self, topic: &str, partition: i32, seconds: i64) -> Option<f64> {
+        let place = self.place(topic, partition)?;
+        let from = self.first_within(seconds)?;
+        let grown = self.after(from).map(|tick| u64::from(tick.growth.at(place))).sum();
+        self.per_second(place, grown, from)
+    }
+
+    /// `None` where it was not looked at twice.
+    fn per_second(&self, place: u32, grown: u64, from: Moment) -> Option<f64> {
+        let since = self.logs.get(place as usize)?.since.max(from);
+        let seconds = self.latest()?.duration_since(since).as_secs_f64();
+        (seconds > 0.0).then(|| grown as f64 / seconds)
+    }
+
+    fn place(&self, topic: &str, partition: i32) -> Option<u32> {
+        self.places.get(topic)?.get(&partition).copied()
+    }
+
+    /// The first look in the last `seconds`.
+    fn first_within(&self, seconds: i64) -> Option<Moment> {
+        let last = self.latest()?;
+        let within = |tick: &&Arc<Tick>| last.duration_since(tick.at).as_secs() <= seconds;
+        Some(self.ticks.iter().find(within)?.at)
+    }
+
+    /// The ticks after a look, newest first. One holds what came since the one before it, so that the growth that the look itself
+    /// tells lies outside.
+    fn after(&self, look: Moment) -> impl Iterator<Item = &Arc<Tick>> {
+        self.ticks.iter().rev().take_while(move |tick| tick.at > look)
     }
 
     /// What the ticks take in memory, in bytes; what names take comes on top of it.
@@ -374,7 +395,11 @@ mod tests {
         for now in (610..=660).step_by(10) {
             trail.push(at(now), [("orders", 0, 60_000), ("late", 3, now * 2)].into_iter());
         }
-        let rate = |seconds, topic, partition| trail.rates(seconds).get(topic, partition);
+        let rate = |seconds, topic, partition| {
+            let rate = trail.rate(topic, partition, seconds);
+            assert_eq!(trail.rates(seconds).get(topic, partition), rate);
+            rate
+        };
         assert_eq!(rate(60, "orders", 0), Some(0.0), "it stands still by now");
         assert_eq!(rate(120, "orders", 0), Some(50.0));
         assert_eq!(rate(600, "late", 3), Some(2.0), "since it is there");

@@ -2,6 +2,7 @@
 //! nothing that they use may be missing there.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -104,8 +105,8 @@ fn renamed(snapshot: &Snapshot, name: impl Fn(&str) -> String) -> Snapshot {
     }
     if let Some(value) = snapshot.groups.value.take() {
         let mut groups = Vec::clone(&value);
-        for commit in groups.iter_mut().flat_map(|group| &mut group.commits) {
-            commit.topic = name(&commit.topic);
+        for commit in groups.iter_mut().flat_map(|group| &mut Arc::make_mut(group).commits) {
+            commit.topic = name(&commit.topic).into();
         }
         snapshot.groups.value = Some(groups.into());
     }

@@ -1,17 +1,15 @@
 //! One consumer group as a story: how far it is behind, whether that grows, why, and when records are lost.
 
-mod kept;
+mod fact;
 mod member;
 mod part;
 mod sentence;
 #[cfg(test)]
 mod tests;
 
-pub use member::MemberRow;
+pub use member::{MemberRow, zones};
 pub use part::{Behind, BehindBasis, GroupPartition, Safe};
 pub use sentence::sentence;
-
-use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
@@ -22,8 +20,7 @@ use crate::model::group::Group;
 use crate::model::history::{GroupPast, Series, Since, Window};
 use crate::model::snapshot::Snapshot;
 use crate::model::{BrokerId, Moment};
-use kept::{Common, Kept};
-use part::Ground;
+use part::{Ground, Part};
 
 /// A lag below this many records is no news when it grows.
 const SMALL: i64 = 1000;
@@ -73,8 +70,15 @@ pub struct GroupRow {
     pub since: Option<Since>,
     /// Its lag over the last minutes, oldest first.
     pub trend: Vec<f64>,
+    /// Partitions that it commits or is assigned.
     #[serde(skip)]
-    parts: Kept,
+    pub partitions: u32,
+    /// Unread records that are already deleted, over all partitions.
+    #[serde(skip)]
+    pub lost_records: i64,
+    /// The first topic that loses them.
+    #[serde(skip)]
+    pub losing: Option<String>,
 }
 
 /// When the lag is gone at the present pace.
@@ -179,19 +183,17 @@ impl GroupRow {
     pub(super) fn all_at(snapshot: &Snapshot, ends: &Ends<'_>, now: Moment, window: Window) -> Vec<Self> {
         let ground = Ground::new(snapshot, ends, now);
         let groups = snapshot.groups.get().map_or(&[][..], Vec::as_slice);
-        let mut common = Common::default();
-        let row = |group| Self::of(&ground, group, window, &mut common);
-        groups.iter().map(row).collect()
+        groups.iter().map(|group| Self::of(&ground, group, window)).collect()
     }
 
-    fn of(ground: &Ground<'_>, group: &Group, window: Window, common: &mut Common) -> Self {
+    fn of<'a>(ground: &Ground<'a>, group: &'a Group, window: Window) -> Self {
         let (snapshot, now) = (ground.snapshot, ground.now);
-        let parts = parts(ground, group);
+        let parts = ground.parts(group);
         let worst = parts
             .iter()
             .filter_map(|part| Some((part, part.lag_records.value?)))
             .max_by_key(|(_, lag)| *lag);
-        let topics: BTreeSet<&str> = parts.iter().map(|part| part.topic.as_str()).collect();
+        let losing = parts.iter().find(|part| part.safe.value == Some(Safe::Losing));
         let coordinator = group.coordinator.and_then(|id| snapshot.coordinators.get(&id));
         let mut lag_records = total_lag(&parts);
         if let Some(stale) = coordinator.filter(|section| !section.is_fresh()) {
@@ -209,10 +211,10 @@ impl GroupRow {
             protocol: group.protocol.clone(),
             coordinator: group.coordinator,
             members: group.members.len() as u32,
-            topics: topics.len() as u32,
+            topics: parts.chunk_by(|one, next| one.topic == next.topic).count() as u32,
             drains: drains(&lag_records, &lag_change),
             lag_records,
-            worst: worst.map(|(part, lag)| (part.topic.clone(), part.partition, lag)),
+            worst: worst.map(|(part, lag)| (part.topic.to_owned(), part.partition, lag)),
             rate_in: rate_in(&parts, &lag_change, &rate_out, window),
             rate_out,
             lag_change,
@@ -227,7 +229,9 @@ impl GroupRow {
                 .into_iter()
                 .flat_map(|lags| lags.within(window.seconds()))
                 .collect(),
-            parts: Kept::of(&parts, common),
+            partitions: parts.len() as u32,
+            lost_records: parts.iter().filter_map(Part::lost).sum(),
+            losing: losing.map(|part| part.topic.to_owned()),
         };
         // What a coordinator that does not answer told before stands still for that reason.
         let seen_at = match coordinator {
@@ -236,7 +240,7 @@ impl GroupRow {
         };
         let paced = past.map(|past| past.as_ref()).zip(seen_at);
         row.stopped_since = paced.and_then(|(past, seen_at)| stopped(&row, &parts, past, seen_at));
-        row.cause = cause(ground, &row, &parts, past.map(|past| past.as_ref()), seen_at);
+        row.cause = cause(now, &row, &parts, past.map(|past| past.as_ref()), seen_at);
         row
     }
 
@@ -247,55 +251,12 @@ impl GroupRow {
             (kind, protocol) => format!("{kind} {protocol}"),
         }
     }
-
-    /// The partitions that it commits or is assigned, in order of topic and partition.
-    pub fn parts(&self) -> impl Iterator<Item = GroupPartition> {
-        self.parts.each()
-    }
-
-    /// Whether there is any.
-    pub fn has_parts(&self) -> bool {
-        !self.parts.is_empty()
-    }
-
-    /// Unread records that are already deleted, over all partitions.
-    pub fn lost_records(&self) -> i64 {
-        let lost = |part: GroupPartition| match part.safe.value {
-            Some(Safe::Losing) => Some(part.start.value? - part.committed.value?),
-            _ => None,
-        };
-        self.parts().filter_map(lost).sum()
-    }
 }
 
-fn parts(ground: &Ground<'_>, group: &Group) -> Vec<GroupPartition> {
-    let mut owners: BTreeMap<(&str, i32), (&str, &str)> = BTreeMap::new();
-    for member in &group.members {
-        for (topic, partition) in &member.assignment {
-            owners.insert((topic, *partition), (&member.id, &member.client));
-        }
-    }
-    let committed: BTreeMap<(&str, i32), i64> = group
-        .commits
-        .iter()
-        .map(|commit| ((commit.topic.as_str(), commit.partition), commit.offset))
-        .collect();
-    let keys: BTreeSet<(&str, i32)> = owners.keys().chain(committed.keys()).copied().collect();
-    let part = |at: (&str, i32)| {
-        let owner = owners.get(&at);
-        GroupPartition {
-            member: owner.map(|(id, _)| (*id).to_owned()),
-            client: owner.map(|(_, client)| (*client).to_owned()),
-            ..ground.part(group, at.0, at.1, committed.get(&at).copied())
-        }
-    };
-    keys.into_iter().map(part).collect()
-}
-
-fn total_lag(parts: &[GroupPartition]) -> Cell<i64> {
+fn total_lag(parts: &[Part<'_>]) -> Cell<i64> {
     let committed = || parts.iter().filter(|part| part.committed.value.is_some());
     if let Some(part) = committed().find(|part| part.lag_records.value.is_none()) {
-        let why = part.lag_records.reason.clone().unwrap_or_default();
+        let why = part.lag_records.reason();
         return Cell::unknown(format!("{}-{}: {why}", part.topic, part.partition));
     }
     if committed().next().is_none() {
@@ -304,12 +265,14 @@ fn total_lag(parts: &[GroupPartition]) -> Cell<i64> {
     Cell {
         value: Some(committed().filter_map(|part| part.lag_records.value).sum()),
         stale_seconds: committed().filter_map(|part| part.lag_records.stale_seconds).max(),
-        reason: committed().find_map(|part| part.lag_records.reason.clone()),
+        reason: committed()
+            .find_map(|part| part.lag_records.why)
+            .map(|why| why.to_string()),
     }
 }
 
 /// Over the usual time as the leaders tell it. Over another, what the group read and what its lag grew by came in.
-fn rate_in(parts: &[GroupPartition], change: &Cell<f64>, out: &Cell<f64>, window: Window) -> Cell<f64> {
+fn rate_in(parts: &[Part<'_>], change: &Cell<f64>, out: &Cell<f64>, window: Window) -> Cell<f64> {
     if window != Window::default()
         && let (Some(change), Some(out)) = (change.value, out.value)
     {
@@ -357,31 +320,31 @@ fn drains(lag: &Cell<i64>, change: &Cell<f64>) -> Cell<Drain> {
 }
 
 /// The longest of all partitions, if it is known of one.
-fn behind(parts: &[GroupPartition]) -> Cell<Behind> {
+fn behind(parts: &[Part<'_>]) -> Cell<Behind> {
     let known = parts.iter().filter(|part| part.behind.value.is_some());
     let most = known.max_by(|one, other| {
-        let seconds = |part: &GroupPartition| part.behind.value.map_or(0.0, |behind| behind.seconds);
+        let seconds = |part: &Part<'_>| part.behind.value.map_or(0.0, |behind| behind.seconds);
         seconds(one).total_cmp(&seconds(other))
     });
     let unknown = || parts.iter().find(|part| part.lag_records.value != Some(0));
     match most.or_else(unknown) {
-        Some(part) => part.behind.clone(),
+        Some(part) => part.behind.cell(),
         None => Cell::unknown("nothing committed yet"),
     }
 }
 
 /// A loss outranks what is unknown, and that outranks every promise.
-fn safe(parts: &[GroupPartition]) -> Cell<Safe> {
+fn safe(parts: &[Part<'_>]) -> Cell<Safe> {
     let committed = || parts.iter().filter(|part| part.committed.value.is_some());
     if let Some(part) = committed().find(|part| part.safe.value == Some(Safe::Losing)) {
-        return part.safe.clone();
+        return part.safe.cell();
     }
     if let Some(part) = committed().find(|part| part.safe.value.is_none()) {
-        let why = part.safe.reason.clone().unwrap_or_default();
+        let why = part.safe.reason();
         return Cell::unknown(format!("{}-{}: {why}", part.topic, part.partition));
     }
     match committed().min_by_key(|part| part.safe.value) {
-        Some(part) => part.safe.clone(),
+        Some(part) => part.safe.cell(),
         None => Cell::unknown("nothing committed yet"),
     }
 }
@@ -408,11 +371,11 @@ fn expiry(snapshot: &Snapshot, group: &Group, past: Option<&GroupPast>, now: Mom
 }
 
 /// Since when a group with members and unread records has committed nothing, if that is longer than usual.
-fn stopped(row: &GroupRow, parts: &[GroupPartition], past: &GroupPast, seen_at: Moment) -> Option<Moment> {
+fn stopped(row: &GroupRow, parts: &[Part<'_>], past: &GroupPast, seen_at: Moment) -> Option<Moment> {
     if row.members == 0 || row.state != "Stable" || row.lag_records.value.unwrap_or(0) == 0 {
         return None;
     }
-    let grows = |part: &GroupPartition| {
+    let grows = |part: &Part<'_>| {
         let standing = part.standing.filter(|standing| standing.end > 0);
         standing.is_some_and(|standing| part.end.value > Some(standing.end))
     };
@@ -420,13 +383,13 @@ fn stopped(row: &GroupRow, parts: &[GroupPartition], past: &GroupPast, seen_at: 
 }
 
 fn cause(
-    ground: &Ground<'_>,
+    now: Moment,
     row: &GroupRow,
-    parts: &[GroupPartition],
+    parts: &[Part<'_>],
     past: Option<&GroupPast>,
     seen_at: Option<Moment>,
 ) -> Option<Cause> {
-    let seen = past.map_or(0, |past| past.rebalances(ground.now));
+    let seen = past.map_or(0, |past| past.rebalances(now));
     let lag = row.lag_records.value.unwrap_or(0);
     match row.state.as_str() {
         "Dead" => return None,
@@ -438,20 +401,20 @@ fn cause(
         _ if seen >= MANY_REBALANCES => return Some(Cause::Rebalancing { seen }),
         _ => {}
     }
-    if let Some(cause) = pinned(ground, parts) {
+    if let Some(cause) = pinned(now, parts) {
         return Some(cause);
     }
-    let behind: Vec<&GroupPartition> = parts.iter().filter(|part| part.lag_records.value > Some(0)).collect();
-    let stands = |part: &&&GroupPartition| match (part.standing, past.zip(seen_at)) {
+    let behind: Vec<&Part<'_>> = parts.iter().filter(|part| part.lag_records.value > Some(0)).collect();
+    let stands = |part: &&&Part<'_>| match (part.standing, past.zip(seen_at)) {
         (Some(_), Some(_)) if row.stopped_since.is_some() => true,
         (Some(standing), Some((past, seen_at))) => past.pace.is_part_stopped(standing.since, seen_at),
         _ => false,
     };
-    let standing: Vec<&&GroupPartition> = behind.iter().filter(stands).collect();
+    let standing: Vec<&&Part<'_>> = behind.iter().filter(stands).collect();
     let grows = row.lag_change.value.is_some_and(|change| change > 0.0);
     match standing.as_slice() {
         [one] if parts.len() > 1 => Some(Cause::OnePartition {
-            topic: one.topic.clone(),
+            topic: one.topic.to_owned(),
             partition: one.partition,
             offset: one.committed.value.unwrap_or_default(),
         }),
@@ -462,19 +425,13 @@ fn cause(
 }
 
 /// A partition whose reader stands at an open transaction.
-fn pinned(ground: &Ground<'_>, parts: &[GroupPartition]) -> Option<Cause> {
-    let pin = |part: &GroupPartition| -> Option<(Pin, Option<i64>)> {
-        let leader = ground.snapshot.topic(&part.topic)?.partition(part.partition)?.leader?;
-        let backlog = ground
-            .snapshot
-            .backlogs
-            .get(&leader)?
-            .get()?
-            .get(&part.topic, part.partition)?;
+fn pinned(now: Moment, parts: &[Part<'_>]) -> Option<Cause> {
+    let pin = |part: &Part<'_>| -> Option<(Pin, Option<i64>)> {
+        let backlog = part.backlog?;
         let pin = backlog.pin.filter(|pin| part.committed.value >= Some(pin.stable))?;
         // The first unread record is the transaction's first.
         let began = backlog.written(pin.stable).map(|written| written.latest);
-        let seconds = began.map(|began| ground.now.duration_since(began).as_secs().max(0));
+        let seconds = began.map(|began| now.duration_since(began).as_secs().max(0));
         Some((pin, seconds))
     };
     let mut pins: Vec<_> = parts.iter().filter_map(pin).collect();

@@ -307,6 +307,8 @@ fn commit(snapshot: &Snapshot, group: &str, topic: &str, partition: i32) -> Opti
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
     use crate::model::Observed;
     use crate::model::group::Commit;
@@ -340,15 +342,17 @@ mod tests {
             };
             (*name, 0, span)
         });
-        let groups = commits.iter().map(|(group, topic, offset)| Group {
-            name: (*group).to_owned(),
-            commits: vec![Commit {
-                topic: (*topic).to_owned(),
-                partition: 0,
-                offset: *offset,
-                metadata: String::new(),
-            }],
-            ..Group::default()
+        let groups = commits.iter().map(|(group, topic, offset)| {
+            Arc::new(Group {
+                name: (*group).to_owned(),
+                commits: vec![Commit {
+                    topic: (*topic).into(),
+                    partition: 0,
+                    offset: *offset,
+                    metadata: Box::default(),
+                }],
+                ..Group::default()
+            })
         });
         let mut snapshot = Snapshot {
             topics: Observed::fresh(named.collect(), at(0)),

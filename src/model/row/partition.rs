@@ -1,7 +1,5 @@
 //! One partition: where its replicas are, which are in sync, and what is wrong with it.
 
-#[cfg(test)]
-use std::collections::HashSet;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -87,9 +85,8 @@ impl PartitionRow {
     /// As if its leader had told this just now.
     #[cfg(test)]
     pub fn tell(&mut self, span: Span, size_bytes: u64) {
-        let mut doubts = HashSet::new();
-        self.span = Told::of(&Cell::known(span), &mut doubts);
-        self.size_bytes = Told::of(&Cell::known(size_bytes), &mut doubts);
+        self.span = Told::known(span);
+        self.size_bytes = Told::known(size_bytes);
     }
 
     /// Bytes of the leader's replica.

@@ -265,7 +265,7 @@ fn lag_is_unknown_as_soon_as_one_leader_is_silent() {
         topic: "orders".into(),
         partition,
         offset,
-        metadata: String::new(),
+        metadata: Box::default(),
     };
     let group = Group {
         name: "billing".into(),
@@ -277,7 +277,7 @@ fn lag_is_unknown_as_soon_as_one_leader_is_silent() {
         commits: vec![commit(0, 450), commit(1, 90)],
     };
     let mut snapshot = snapshot();
-    snapshot.groups = Observed::fresh(vec![group], at(0));
+    snapshot.groups = Observed::fresh(vec![group.into()], at(0));
     let row = &Rows::of(&snapshot, at(0)).groups[0];
     assert_eq!(
         row.lag_records.value,

@@ -8,6 +8,7 @@ use super::Settings;
 use super::effect::{self, Effect, Lockout, Turn};
 use super::text::{Text, merged};
 use crate::model::acl::{Acls, Operation, ResourceKind, Rule};
+use crate::model::group::Group;
 use crate::model::{Moment, Snapshot};
 use crate::plan::gate::{Class, Gate, Verdict, few};
 use crate::plan::summary::{Line, Mood, plural};
@@ -391,13 +392,17 @@ fn readers(snapshot: &Snapshot, effects: &[Effect]) -> Vec<String> {
             })
         })
     };
-    let reads = |group: &&crate::model::group::Group| {
+    let reads = |group: &Group| {
         let topics = group.members.iter().flat_map(|member| &member.assignment);
         !group.members.is_empty()
             && (about(ResourceKind::Group, &group.name)
                 || topics.into_iter().any(|(topic, _)| about(ResourceKind::Topic, topic)))
     };
-    groups.iter().filter(reads).map(|group| group.name.clone()).collect()
+    groups
+        .iter()
+        .filter(|group| reads(group))
+        .map(|group| group.name.clone())
+        .collect()
 }
 
 fn words(operations: &[Operation]) -> String {

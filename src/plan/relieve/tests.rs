@@ -95,10 +95,10 @@ fn snapshot(growth: f64) -> Snapshot {
         ]
     };
     let commit = Commit {
-        topic: "clicks".to_owned(),
+        topic: "clicks".into(),
         partition: 0,
         offset: 100,
-        metadata: String::new(),
+        metadata: Box::default(),
     };
     let billing = Group {
         name: "billing".to_owned(),
@@ -136,7 +136,7 @@ fn snapshot(growth: f64) -> Snapshot {
         offsets: BTreeMap::from([(1, Observed::fresh(Offsets::from_iter([("clicks", 0, span)]), at(0)))]),
         broker_configs: [1, 2, 3].map(|id| (id, Observed::fresh(configs(), at(0)))).into(),
         topic_configs: Observed::fresh(BTreeMap::new(), at(0)),
-        groups: Observed::fresh(vec![billing], at(0)),
+        groups: Observed::fresh(vec![billing.into()], at(0)),
         ..Snapshot::default()
     }
 }

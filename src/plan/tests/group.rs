@@ -1,5 +1,7 @@
 //! Where a group reads on, and forgetting it.
 
+use std::sync::Arc;
+
 use super::*;
 use crate::model::group::{Commit, Group, Member};
 use crate::model::offset::{Offsets, Span};
@@ -16,7 +18,7 @@ fn read() -> Snapshot {
         topic: "orders".into(),
         partition,
         offset,
-        metadata: String::new(),
+        metadata: Box::default(),
     };
     let group = Group {
         name: "billing".into(),
@@ -27,7 +29,7 @@ fn read() -> Snapshot {
         members: Vec::new(),
         commits: vec![commit(0, 500), commit(1, 90)],
     };
-    snapshot.groups = Observed::fresh(vec![group], now());
+    snapshot.groups = Observed::fresh(vec![group.into()], now());
     for (leader, partition, span) in [(1, 0, span(100, 900)), (2, 1, span(50, 90))] {
         let offsets = Offsets::from_iter([("orders", partition, span)]);
         snapshot.offsets.insert(leader, Observed::fresh(offsets, now()));
@@ -98,8 +100,9 @@ fn what_is_skipped_and_read_again_is_counted_and_no_offset_leaves_its_log() {
 fn a_group_that_reads_is_left_alone() {
     let mut snapshot = read();
     let mut groups = snapshot.groups.get().unwrap().clone();
-    groups[0].state = "Stable".into();
-    groups[0].members = vec![Member {
+    let group = Arc::make_mut(&mut groups[0]);
+    group.state = "Stable".into();
+    group.members = vec![Member {
         id: "m-1".into(),
         instance: None,
         client: "billing-1".into(),

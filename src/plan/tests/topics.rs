@@ -81,11 +81,11 @@ fn records_go_before_an_offset_and_readers_that_stand_there_are_named() {
             topic: "orders".into(),
             partition: 0,
             offset: 500,
-            metadata: String::new(),
+            metadata: Box::default(),
         }],
         ..Group::default()
     };
-    snapshot.groups = Observed::fresh(vec![group], now());
+    snapshot.groups = Observed::fresh(vec![group.into()], now());
     let plan = before(&snapshot, To::Latest, &["orders"]).unwrap();
     assert_eq!(offsets(&plan), [(0, Some(100), 900), (1, Some(50), 90)]);
     assert_eq!(

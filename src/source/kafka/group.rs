@@ -21,6 +21,7 @@ use super::change::Outcomes;
 use super::pool::{Peer, Pool};
 use crate::model::BrokerId;
 use crate::model::group::{Commit, Group, Member};
+use crate::model::name::Name;
 use crate::source::Error;
 
 /// Groups per request, to bound the answer.
@@ -131,7 +132,7 @@ fn fill_consumer(group: &mut Group, described: modern::DescribedGroup) {
     let members = described.members.into_iter().map(|member| {
         let topics = member.assignment.topic_partitions.into_iter();
         let assignment = topics.flat_map(|topic| {
-            let name = topic.topic_name.to_string();
+            let name = Name::from(topic.topic_name.as_str());
             topic
                 .partitions
                 .into_iter()
@@ -157,7 +158,7 @@ fn host(shown: &str) -> String {
 }
 
 /// The consumer protocol's assignment: a version, then `ConsumerProtocolAssignment`. `None` if it is something else.
-fn assignment(mut bytes: Bytes) -> Option<Vec<(String, i32)>> {
+fn assignment(mut bytes: Bytes) -> Option<Vec<(Name, i32)>> {
     if bytes.len() < 2 {
         return Some(Vec::new());
     }
@@ -166,7 +167,7 @@ fn assignment(mut bytes: Bytes) -> Option<Vec<(String, i32)>> {
     let shape = version.clamp(0, 3);
     let assignment = ConsumerProtocolAssignment::decode(&mut bytes, shape).ok()?;
     let topics = assignment.assigned_partitions.into_iter().flat_map(|topic| {
-        let name = topic.topic.to_string();
+        let name = Name::from(topic.topic.as_str());
         topic
             .partitions
             .into_iter()
@@ -175,8 +176,9 @@ fn assignment(mut bytes: Bytes) -> Option<Vec<(String, i32)>> {
     Some(sorted(topics.collect()))
 }
 
-fn sorted(mut assignment: Vec<(String, i32)>) -> Vec<(String, i32)> {
+fn sorted(mut assignment: Vec<(Name, i32)>) -> Vec<(Name, i32)> {
     assignment.sort();
+    assignment.shrink_to_fit();
     assignment
 }
 
@@ -200,7 +202,7 @@ async fn commits_batched(pool: &Pool, peer: &Peer, names: &[String]) -> Result<V
     let groups = response.groups.into_iter().filter(|group| group.error_code == 0);
     let commits = groups.map(|group| {
         let topics = group.topics.into_iter().flat_map(|topic| {
-            let name = topic.name.to_string();
+            let name = Name::from(topic.name.as_str());
             topic.partitions.into_iter().filter_map(move |partition| {
                 commit(
                     &name,
@@ -231,7 +233,7 @@ async fn commits_alone(pool: &Pool, peer: &Peer, name: String) -> Result<(String
         None,
     )?;
     let topics = response.topics.into_iter().flat_map(|topic| {
-        let name = topic.name.to_string();
+        let name = Name::from(topic.name.as_str());
         topic.partitions.into_iter().filter_map(move |partition| {
             commit(
                 &name,
@@ -245,17 +247,18 @@ async fn commits_alone(pool: &Pool, peer: &Peer, name: String) -> Result<(String
 }
 
 /// `None` for -1, which stands for "nothing committed".
-fn commit(topic: &str, partition: i32, offset: i64, metadata: Option<&str>) -> Option<Commit> {
+fn commit(topic: &Name, partition: i32, offset: i64, metadata: Option<&str>) -> Option<Commit> {
     (offset >= 0).then(|| Commit {
-        topic: topic.to_owned(),
+        topic: topic.clone(),
         partition,
         offset,
-        metadata: metadata.unwrap_or_default().to_owned(),
+        metadata: metadata.unwrap_or_default().into(),
     })
 }
 
 fn by_place(mut commits: Vec<Commit>) -> Vec<Commit> {
     commits.sort_by(|one, other| (&one.topic, one.partition).cmp(&(&other.topic, other.partition)));
+    commits.shrink_to_fit();
     commits
 }
 
@@ -345,11 +348,7 @@ mod tests {
             let mut bytes = BytesMut::from(&version.to_be_bytes()[..]);
             written.encode(&mut bytes, version.min(3)).unwrap();
             let read = assignment(bytes.freeze()).unwrap();
-            assert_eq!(
-                read,
-                [("orders".to_owned(), 2), ("orders".to_owned(), 7)],
-                "version {version}"
-            );
+            assert_eq!(read, [("orders".into(), 2), ("orders".into(), 7)], "version {version}");
         }
     }
 

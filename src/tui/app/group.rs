@@ -142,7 +142,7 @@ fn badness(group: &GroupRow, now: Moment) -> u64 {
         Some(Safe::Until(at)) if is_soon(&group.behind, at, now) => 350,
         _ => 0,
     };
-    loses + stuck + u64::from(group.lag_records.value.is_none() && group.has_parts()) * 50
+    loses + stuck + u64::from(group.lag_records.value.is_none() && group.partitions > 0) * 50
 }
 
 /// Whether unread records are lost so soon that it is somebody's business: not while the reader is behind by a small part of
@@ -250,12 +250,12 @@ pub fn words(rows: &Rows, snapshot: &Snapshot, name: &str, now: Moment) -> Optio
 /// One group at one of its pages.
 pub fn open(rows: &Rows, snapshot: &Snapshot, name: &str, tab: usize, now: Moment) -> Table {
     match tab {
-        0 => partitions(rows, name, now),
-        _ => members(rows, snapshot, name),
+        0 => partitions(rows, snapshot, name, now),
+        _ => members(rows, snapshot, name, now),
     }
 }
 
-fn partitions(rows: &Rows, name: &str, now: Moment) -> Table {
+fn partitions(rows: &Rows, snapshot: &Snapshot, name: &str, now: Moment) -> Table {
     let columns = vec![
         Column::new("topic", "topic", 0).width(8, 44),
         Column::new("partition", "part", 0).width(4, 6).right(),
@@ -272,7 +272,7 @@ fn partitions(rows: &Rows, name: &str, now: Moment) -> Table {
         Column::new("member", "member", 4).width(8, 48),
     ];
     let group = rows.groups.iter().find(|group| group.name == name);
-    let mut parts: Vec<GroupPartition> = group.into_iter().flat_map(|group| group.parts()).collect();
+    let mut parts = group.map_or_else(Vec::new, |group| group.parts_over(snapshot, now, rows.window));
     let total: i64 = parts.iter().filter_map(|part| part.lag_records.value).sum();
     let offset = |cell: &Cell<i64>| Field::of(cell, |offset| Field::count(*offset));
     let row = |part: &GroupPartition| {
@@ -330,7 +330,7 @@ fn partitions(rows: &Rows, name: &str, now: Moment) -> Table {
     }
 }
 
-fn members(rows: &Rows, snapshot: &Snapshot, name: &str) -> Table {
+fn members(rows: &Rows, snapshot: &Snapshot, name: &str, now: Moment) -> Table {
     let columns = vec![
         Column::new("client", "client", 0).width(8, 36),
         Column::new("host", "host", 0).width(9, 40),
@@ -342,7 +342,7 @@ fn members(rows: &Rows, snapshot: &Snapshot, name: &str) -> Table {
         Column::new("member", "member id", 5).width(9, 60),
     ];
     let group = rows.groups.iter().find(|group| group.name == name);
-    let members = group.map_or_else(Vec::new, |group| MemberRow::all(snapshot, group));
+    let members = group.map_or_else(Vec::new, |group| MemberRow::all(snapshot, group, now));
     let zone_of = |member: &MemberRow| member.zone.value.clone().unwrap_or_else(|| "?".to_owned());
     let mut zones: Vec<String> = members.iter().map(zone_of).collect();
     zones.dedup();

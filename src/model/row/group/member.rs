@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::{GroupPartition, GroupRow};
+use super::GroupRow;
+use crate::model::Moment;
+use crate::model::name::Name;
 use crate::model::row::Cell;
 use crate::model::snapshot::Snapshot;
 
@@ -18,17 +20,17 @@ pub struct MemberRow {
     /// The AZ id or rack that its address is known to be in.
     pub zone: Cell<String>,
     pub lag_records: Cell<i64>,
-    pub assignment: Vec<(String, i32)>,
+    pub assignment: Vec<(Name, i32)>,
 }
 
 impl MemberRow {
     /// By zone, then client; members whose zone is unknown come last.
-    pub fn all(snapshot: &Snapshot, row: &GroupRow) -> Vec<Self> {
-        let groups = snapshot.groups.get().map_or(&[][..], Vec::as_slice);
-        let found = groups.binary_search_by(|group| group.name.as_str().cmp(&row.name));
-        let Ok(at) = found else { return Vec::new() };
+    pub fn all(snapshot: &Snapshot, row: &GroupRow, now: Moment) -> Vec<Self> {
+        let Some(group) = snapshot.group(&row.name) else {
+            return Vec::new();
+        };
         let zones = zones(snapshot);
-        let parts: Vec<GroupPartition> = row.parts().collect();
+        let parts = row.parts(snapshot, now);
         let member = |member: &crate::model::group::Member| {
             let own = parts
                 .iter()
@@ -50,7 +52,7 @@ impl MemberRow {
                 assignment: member.assignment.clone(),
             }
         };
-        let mut members: Vec<Self> = groups[at].members.iter().map(member).collect();
+        let mut members: Vec<Self> = group.members.iter().map(member).collect();
         let key = |member: &Self| {
             (
                 member.zone.value.is_none(),
@@ -63,8 +65,8 @@ impl MemberRow {
     }
 }
 
-/// Zone by address: of instances, else of brokers that run on the same hosts. An address in two zones tells nothing.
-fn zones(snapshot: &Snapshot) -> BTreeMap<&str, &str> {
+/// The zone of each address: of instances, else of brokers that run on the same hosts. An address in two zones tells nothing.
+pub fn zones(snapshot: &Snapshot) -> BTreeMap<&str, &str> {
     let mut zones: BTreeMap<&str, Option<&str>> = BTreeMap::new();
     for instance in snapshot.cloud.all_instances() {
         let zone = instance.zone_id.as_deref().unwrap_or(&instance.zone);

@@ -1,5 +1,6 @@
 //! A group's story for the people whose records these are: who, how many, how old, until when, and on what assumption.
 
+use super::part::leader_bytes;
 use super::{GroupPartition, GroupRow, Safe};
 use crate::model::Moment;
 use crate::model::snapshot::Snapshot;
@@ -17,7 +18,8 @@ pub fn sentence(snapshot: &Snapshot, group: &GroupRow, now: Moment) -> String {
     if lag == 0 {
         return format!("At {at} consumer group {} has read every record.", group.name);
     }
-    let bytes = unread_bytes(snapshot, group).map_or_else(String::new, |bytes| format!(" (about {})", size(bytes)));
+    let bytes =
+        unread_bytes(snapshot, group, now).map_or_else(String::new, |bytes| format!(" (about {})", size(bytes)));
     let behind = group.behind.value.map_or_else(String::new, |behind| {
         format!(", the oldest of them written {} ago", span(behind.seconds))
     });
@@ -29,7 +31,7 @@ pub fn sentence(snapshot: &Snapshot, group: &GroupRow, now: Moment) -> String {
     let kept = match group.safe.value {
         Some(Safe::Losing) => format!(
             " {} records were already deleted unread, and more will follow.",
-            thousands(group.lost_records())
+            thousands(group.lost_records)
         ),
         Some(Safe::Until(until)) => format!(
             " They are kept until {} at the earliest, assuming that retention and the rate of writing stay as they are.",
@@ -44,18 +46,14 @@ pub fn sentence(snapshot: &Snapshot, group: &GroupRow, now: Moment) -> String {
 }
 
 /// As many bytes as the records of these partitions have on average; `None` where a size was not told.
-fn unread_bytes(snapshot: &Snapshot, group: &GroupRow) -> Option<f64> {
+fn unread_bytes(snapshot: &Snapshot, group: &GroupRow, now: Moment) -> Option<f64> {
     let of = |part: GroupPartition| -> Option<f64> {
-        let leader = snapshot.topic(&part.topic)?.partition(part.partition)?.leader?;
-        let dirs = snapshot.logdirs.get(&leader)?.get()?;
-        let mut replicas = dirs.iter().flat_map(|dir| dir.replicas.iter());
-        let own = replicas
-            .find(|replica| !replica.future && replica.partition == part.partition && replica.topic == part.topic)?;
+        let bytes = leader_bytes(snapshot, &part.topic, part.partition)?;
         let records = (part.end.value? - part.start.value?).max(1);
-        Some(own.size_bytes as f64 / records as f64 * part.lag_records.value? as f64)
+        Some(bytes as f64 / records as f64 * part.lag_records.value? as f64)
     };
-    let behind = group.parts().filter(|part| part.lag_records.value > Some(0));
-    behind.map(of).sum()
+    let parts = group.parts(snapshot, now).into_iter();
+    parts.filter(|part| part.lag_records.value > Some(0)).map(of).sum()
 }
 
 fn thousands(number: i64) -> String {

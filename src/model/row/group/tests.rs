@@ -1,11 +1,15 @@
 //! Stories of groups: one on time, one stuck at a partition, one without members, one that loses records.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
 use super::*;
 use crate::model::backlog::{Backlog, Backlogs, Retention, Retentions, Written};
 use crate::model::broker::Broker;
 use crate::model::cluster::Cluster;
 use crate::model::group::{Commit, Member};
 use crate::model::history::{Basis, History, Standing};
+use crate::model::logdir::{LogDir, Replica};
 use crate::model::offset::{Offsets, Span};
 use crate::model::topic::{Partition, Topic};
 use crate::model::{Observed, Trouble};
@@ -25,14 +29,14 @@ fn group(name: &str, state: &str, members: usize, commits: &[(i32, i64)]) -> Gro
         assignment: commits
             .iter()
             .filter(|(partition, _)| *partition as usize % members == n)
-            .map(|(partition, _)| ("orders".to_owned(), *partition))
+            .map(|(partition, _)| ("orders".into(), *partition))
             .collect(),
     };
     let commit = |(partition, offset): &(i32, i64)| Commit {
-        topic: "orders".to_owned(),
+        topic: "orders".into(),
         partition: *partition,
         offset: *offset,
-        metadata: String::new(),
+        metadata: Box::default(),
     };
     Group {
         name: name.to_owned(),
@@ -43,6 +47,10 @@ fn group(name: &str, state: &str, members: usize, commits: &[(i32, i64)]) -> Gro
         members: (0..members).map(member).collect(),
         commits: commits.iter().map(commit).collect(),
     }
+}
+
+fn shared(groups: Vec<Group>) -> Vec<Arc<Group>> {
+    groups.into_iter().map(Arc::new).collect()
 }
 
 /// `orders` has three partitions of 1000..9000, all led by broker 1, written at 10 records a second up to now.
@@ -101,7 +109,7 @@ fn snapshot(groups: Vec<Group>) -> Snapshot {
             1,
             Observed::fresh((0..3).map(|n| ("orders", n, span)).collect::<Offsets>(), at(600)),
         )]),
-        groups: Observed::fresh(groups, at(600)),
+        groups: Observed::fresh(shared(groups), at(600)),
         coordinators: BTreeMap::from([(1, Observed::fresh((), at(600)))]),
         retentions: Observed::fresh(
             Retentions {
@@ -156,7 +164,7 @@ fn stand(snapshot: &mut Snapshot, partitions: &[(i32, i64)], second: i64) {
         };
         past.standing
             .insert("orders".to_owned(), partitions.iter().map(standing).collect());
-        std::sync::Arc::make_mut(&mut history.groups).insert("billing".to_owned(), past.into());
+        Arc::make_mut(&mut history.groups).insert("billing".to_owned(), past.into());
     });
 }
 
@@ -241,7 +249,7 @@ fn timestamps_that_cannot_be_are_unknown() {
 fn records_deleted_unread_outrank_everything() {
     let snapshot = snapshot(vec![group("billing", "Empty", 0, &[(0, 400), (1, 9000)])]);
     let row = only(&snapshot);
-    assert_eq!((row.safe.value, row.lost_records()), (Some(Safe::Losing), 600));
+    assert_eq!((row.safe.value, row.lost_records), (Some(Safe::Losing), 600));
     let words = sentence(&snapshot, &row, at(600));
     assert!(words.contains("600 records were already deleted unread"), "{words}");
 }
@@ -287,7 +295,7 @@ fn nobody_reads_an_empty_group_and_its_offsets_expire() {
     assert_eq!(row.cause, Some(Cause::NoMembers));
     assert_eq!(row.offsets_expire.value, Some(Expiry::By(at(600 + 604_800))));
     remember(&mut snapshot, |history| {
-        std::sync::Arc::make_mut(&mut history.groups).insert("billing".to_owned(), past("Empty", 100).into());
+        Arc::make_mut(&mut history.groups).insert("billing".to_owned(), past("Empty", 100).into());
     });
     let row = only(&snapshot);
     assert_eq!(row.offsets_expire.value, Some(Expiry::At(at(100 + 604_800))));
@@ -335,10 +343,11 @@ fn rebalances_are_counted() {
     remember(&mut snapshot, |history| {
         let mut past = past("Stable", 0);
         past.rebalances = [100, 200, 300, 400].map(at).into();
-        std::sync::Arc::make_mut(&mut history.groups).insert("billing".to_owned(), past.into());
+        Arc::make_mut(&mut history.groups).insert("billing".to_owned(), past.into());
     });
     assert_eq!(only(&snapshot).cause.unwrap().to_string(), "rebalancing (4 in 10 m)");
-    snapshot.groups = Observed::fresh(vec![group("billing", "PreparingRebalance", 1, &[(0, 9000)])], at(600));
+    let rebalances = vec![group("billing", "PreparingRebalance", 1, &[(0, 9000)])];
+    snapshot.groups = Observed::fresh(shared(rebalances), at(600));
     assert_eq!(only(&snapshot).cause.unwrap().word(), "rebalancing");
 }
 
@@ -354,11 +363,11 @@ fn rates_and_draining_come_from_the_recording() {
         for second in (540..=600).step_by(10) {
             let (lag, read) = (1000 + (600 - second) * 5, 8000 - (600 - second) * 15);
             let name = || "billing".to_owned();
-            std::sync::Arc::make_mut(&mut history.group_lag)
+            Arc::make_mut(&mut history.group_lag)
                 .entry(name())
                 .or_default()
                 .push(at(second), lag as f64);
-            std::sync::Arc::make_mut(&mut history.group_read)
+            Arc::make_mut(&mut history.group_read)
                 .entry(name())
                 .or_default()
                 .push(at(second), read as f64);
@@ -372,10 +381,126 @@ fn rates_and_draining_come_from_the_recording() {
 }
 
 #[test]
+fn a_group_that_is_looked_into_is_told_as_its_row_was() {
+    let mut snapshot = snapshot(vec![
+        group("audit", "Empty", 0, &[(0, 400), (1, 9000)]),
+        group("billing", "Stable", 2, &[(0, 8500), (1, 1500), (2, 9000), (7, 1)]),
+    ]);
+    // A leader from before, and one that fails by now.
+    let old = snapshot.offsets[&1].get().unwrap().clone();
+    snapshot.offsets.insert(2, Observed::fresh(old, at(100)));
+    snapshot
+        .offsets
+        .get_mut(&1)
+        .unwrap()
+        .fail(Trouble::TimedOut, "no answer", at(610));
+    // As much as there is fills it.
+    let mut retentions = snapshot.retentions.get().unwrap().clone();
+    retentions.topics.get_mut("orders").unwrap().bytes = Some(8_000_000);
+    snapshot.retentions = Observed::fresh(retentions, at(600));
+    snapshot
+        .logdirs
+        .insert(1, Observed::fresh(vec![disk(8_000_000)], at(600)));
+    let now = at(620);
+    let rows = GroupRow::all(&snapshot, now);
+    let all = GroupPartition::all(&snapshot, &rows, now);
+    for row in &rows {
+        let parts = row.parts(&snapshot, now);
+        assert_eq!(parts.len() as u32, row.partitions);
+        let own = all.iter().filter(|(name, _)| *name == row.name);
+        assert_eq!(parts, own.map(|(_, part)| part.clone()).collect::<Vec<_>>());
+    }
+    assert_eq!((rows[0].lost_records, rows[0].losing.as_deref()), (600, Some("orders")));
+    let parts = rows[1].parts(&snapshot, now);
+    assert_eq!(parts[0].end.value, Some(9000));
+    assert_eq!(
+        (parts[0].end.stale_seconds, parts[0].lag_records.stale_seconds),
+        (Some(20), Some(20))
+    );
+    assert_eq!(parts[0].end.reason.as_deref(), Some("timed out: no answer"));
+    assert!(
+        matches!(parts[0].safe.value, Some(Safe::Until(until)) if until < at(86_400)),
+        "{:?}",
+        parts[0].safe
+    );
+    assert_eq!(
+        parts[3].end.reason.as_deref(),
+        Some("no partition orders-7 in the cluster")
+    );
+    assert_eq!(rows[1].lag_records.value, None);
+}
+
+/// Both replicas of partition 0 that a broker may have: the one that is there, and the one that is to be.
+fn disk(size_bytes: u64) -> LogDir {
+    let replica = |future| Replica {
+        topic: "orders".into(),
+        partition: 0,
+        size_bytes: if future { 1 } else { size_bytes },
+        lag_records: 0,
+        future,
+    };
+    LogDir {
+        path: "/data".to_owned(),
+        error: None,
+        total_bytes: None,
+        usable_bytes: None,
+        growth_bytes_per_second: None,
+        replicas: [true, false].map(replica).into(),
+        top: Vec::new(),
+        copies: Vec::new(),
+    }
+}
+
+#[test]
+fn a_partition_is_told_once_whether_it_is_committed_or_assigned() {
+    let mut group = group("billing", "Stable", 2, &[(0, 9000), (2, 9000)]);
+    group.members[0].assignment.push(("orders".into(), 1));
+    group.members[1].assignment = vec![("clicks".into(), 0), ("orders".into(), 2)];
+    let snapshot = snapshot(vec![group]);
+    let row = only(&snapshot);
+    let parts = row.parts(&snapshot, at(600));
+    let told: Vec<_> = parts
+        .iter()
+        .map(|part| {
+            (
+                part.topic.as_str(),
+                part.partition,
+                part.committed.value,
+                part.client.as_deref(),
+            )
+        })
+        .collect();
+    assert_eq!(
+        told,
+        [
+            ("clicks", 0, None, Some("client-1")),
+            ("orders", 0, Some(9000), Some("client-0")),
+            ("orders", 1, None, Some("client-0")),
+            ("orders", 2, Some(9000), Some("client-1")),
+        ]
+    );
+    assert_eq!((row.partitions, row.topics), (4, 2));
+    assert_eq!(row.lag_records.value, Some(0), "what is only assigned has no lag");
+}
+
+#[test]
+fn what_is_written_is_told_over_the_time_that_is_wanted() {
+    let mut snapshot = snapshot(vec![group("billing", "Stable", 1, &[(0, 9000)])]);
+    remember(&mut snapshot, |history| {
+        for second in (610..=660).step_by(10) {
+            history.trail.push(at(second), [("orders", 0, 9000)].into_iter());
+        }
+    });
+    let rate = |window| only(&snapshot).parts_over(&snapshot, at(660), window)[0].rate_in.value;
+    assert_eq!(rate(Window::default()), Some(10.0));
+    assert_eq!(rate(Window::of(120)), Some(5.0));
+}
+
+#[test]
 fn members_are_placed_by_the_hosts_that_are_known() {
     let snapshot = snapshot(vec![group("billing", "Stable", 2, &[(0, 8000), (1, 9000)])]);
     let row = only(&snapshot);
-    let members = MemberRow::all(&snapshot, &row);
+    let members = MemberRow::all(&snapshot, &row, at(600));
     let told: Vec<_> = members
         .iter()
         .map(|member| {

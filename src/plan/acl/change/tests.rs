@@ -62,7 +62,7 @@ fn snapshot(rules: Acls, super_users: &str) -> Snapshot {
         cluster: Observed::fresh(cluster, now()),
         acls: Observed::fresh(rules, now()),
         broker_configs: [(1, Observed::fresh(vec![users], now()))].into(),
-        groups: Observed::fresh(vec![group], now()),
+        groups: Observed::fresh(vec![group.into()], now()),
         principal: Some("User:ops".into()),
         ..Snapshot::default()
     }
