@@ -73,7 +73,6 @@ impl Six {
             leader_epoch: 1,
             replicas: replicas(partition).into(),
             isr: replicas(partition).into(),
-            offline: [].into(),
             eligible: [].into(),
         };
         let topic = Topic {

@@ -25,7 +25,6 @@ pub struct Partition {
     /// In order of preference.
     pub replicas: BrokerIds,
     pub isr: BrokerIds,
-    pub offline: BrokerIds,
     /// Not in sync, and all the same with all that was committed: the eligible leader replicas of KIP-966. Asked for where hardly
     /// anybody is in sync; empty where there is none, and where nobody tells.
     #[serde(default, skip_serializing_if = "<[_]>::is_empty")]

@@ -249,7 +249,6 @@ pub fn healthy() -> Snapshot {
     for partition in topics.iter_mut().flat_map(|topic| &mut topic.partitions) {
         partition.isr = partition.replicas.clone();
         partition.leader = partition.replicas.first().copied();
-        partition.offline = [].into();
     }
     snapshot.topics = Observed::fresh(topics, now());
     snapshot.reassignments = Observed::fresh(Vec::new(), now());
@@ -331,14 +330,12 @@ fn topics() -> Vec<Topic> {
                 .filter(|id| *id != DEAD && !(partition == 0 && *name == "inventory" && *id == 1))
                 .collect();
             let leader = isr.first().copied();
-            let offline = replicas.iter().copied().filter(|id| *id == DEAD).collect();
             Partition {
                 partition,
                 leader,
                 leader_epoch: 7 + partition % 4,
                 replicas: replicas.into(),
                 isr: isr.into(),
-                offline,
                 eligible: [].into(),
             }
         };

@@ -376,7 +376,6 @@ mod tests {
             leader_epoch: 1,
             replicas: [1, 3, 2].into(),
             isr: [1, 2].into(),
-            offline: [].into(),
             eligible: [].into(),
         };
         let orders = Topic {

@@ -520,7 +520,6 @@ mod tests {
             leader_epoch: 1,
             replicas: [1, 2, 3].into(),
             isr: [1, 3].into(),
-            offline: [].into(),
             eligible: [].into(),
         };
         let orders = Topic {

@@ -69,7 +69,6 @@ fn snapshot(growth: f64) -> Snapshot {
         leader_epoch: 1,
         replicas: replicas.into(),
         isr: replicas.into(),
-        offline: [].into(),
         eligible: [].into(),
     };
     let topic = |name: &str, partitions| Topic {

@@ -29,7 +29,6 @@ fn cluster(partitions: &[&[BrokerId]]) -> Snapshot {
         leader_epoch: 1,
         replicas: (*replicas).into(),
         isr: (*replicas).into(),
-        offline: [].into(),
         eligible: [].into(),
     };
     let topic = Topic {

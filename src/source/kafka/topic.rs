@@ -138,7 +138,6 @@ fn partition(partition: MetadataResponsePartition) -> Partition {
         leader_epoch: partition.leader_epoch,
         replicas: ids(&partition.replica_nodes),
         isr: ids(&partition.isr_nodes),
-        offline: ids(&partition.offline_replicas),
         eligible: [].into(),
     }
 }
