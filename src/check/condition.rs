@@ -134,7 +134,7 @@ fn isr(facts: &Facts<'_>, topics: &[String], broker: Option<BrokerId>) -> State 
     if let Some(missing) = missing(facts, topics) {
         return State::No(missing);
     }
-    let lacks = |row: &&PartitionRow| {
+    let lacks = |row: &PartitionRow<'_>| {
         let mut missing = row
             .replicas
             .iter()
@@ -144,14 +144,14 @@ fn isr(facts: &Facts<'_>, topics: &[String], broker: Option<BrokerId>) -> State 
             None => missing.next().is_some() || row.leader.is_none(),
         }
     };
-    let asked = facts.rows.partitions.iter().filter(|row| is_asked(topics, &row.topic));
-    let lacking: Vec<&PartitionRow> = asked.filter(lacks).collect();
+    let asked = facts.rows.partitions.iter().filter(|row| is_asked(topics, row.topic()));
+    let lacking: Vec<PartitionRow<'_>> = asked.filter(lacks).collect();
     match lacking.is_empty() {
         true => State::Holds("every replica is in sync".to_owned()),
         false => State::No(format!(
             "{} out of sync: {}",
             text::plural(lacking.len(), "partition"),
-            some(lacking.iter().map(|row| format!("{}-{}", row.topic, row.partition)))
+            some(lacking.iter().map(|row| format!("{}-{}", row.topic(), row.partition)))
         )),
     }
 }

@@ -100,22 +100,19 @@ fn explains(facts: &Facts<'_>, act: &Act, cause: &Cause) -> bool {
         "follower-behind" => {
             let broker: Option<BrokerId> = cause.culprit.name.parse().ok();
             let mut missed = facts.shrunk().filter(|row| broker.is_some_and(|id| misses(row, id)));
-            missed.all(|row| act.reach.holds(&row.topic, row.partition))
+            missed.all(|row| act.reach.holds(row.topic(), row.partition))
         }
         "reassignment-load" => {
             let mut moving = facts.snapshot.reassignments.get().into_iter().flatten();
             let ours = moving.all(|one| act.reach.holds(&one.topic, one.partition));
-            let mut missing = facts.shrunk().flat_map(|row| {
-                let out = row.replicas.iter().filter(|id| misses(row, **id));
-                out.copied().collect::<Vec<_>>()
-            });
+            let mut missing = facts.shrunk().flat_map(|row| row.placed().missing());
             ours && missing.all(|id| act.reach.brokers.contains(&id))
         }
         _ => false,
     }
 }
 
-fn misses(row: &PartitionRow, id: BrokerId) -> bool {
+fn misses(row: &PartitionRow<'_>, id: BrokerId) -> bool {
     row.replicas.contains(&id) && !row.isr.contains(&id)
 }
 
@@ -128,10 +125,10 @@ impl<'a> Facts<'a> {
 
     /// The operation that moves every partition with this badge, if there is any such partition.
     pub fn all_moved_by(&self, badge: Badge) -> Option<&'a Act> {
-        let with = || self.rows.partitions.iter().filter(|row| row.badges.contains(badge));
+        let with = || self.rows.partitions.iter().filter(|row| row.badges().contains(badge));
         with().next()?;
         self.progressing()
-            .find(|act| with().all(|row| act.reach.holds(&row.topic, row.partition)))
+            .find(|act| with().all(|row| act.reach.holds(row.topic(), row.partition)))
     }
 }
 

@@ -45,18 +45,18 @@ impl<'a> Facts<'a> {
     }
 
     /// Partitions with a replica that should be in sync and is not.
-    pub fn shrunk(&self) -> impl Iterator<Item = &'a PartitionRow> {
+    pub fn shrunk(&self) -> impl Iterator<Item = PartitionRow<'a>> {
         self.rows
             .partitions
             .iter()
-            .filter(|row| row.badges.contains(Badge::UnderReplicated))
+            .filter(|row| row.badges().contains(Badge::UnderReplicated))
     }
 
     pub fn count(&self, badge: Badge) -> usize {
         self.rows
             .partitions
             .iter()
-            .filter(|row| row.badges.contains(badge))
+            .filter(|row| row.badges().contains(badge))
             .count()
     }
 
@@ -104,7 +104,7 @@ impl<'a> Facts<'a> {
     /// May every leader on these brokers move to another replica that is in sync and answers?
     pub fn gate_leaders_can_move(&self, from: &BTreeSet<BrokerId>) -> Gate {
         let rows = self.rows.partitions.iter();
-        let led: Vec<&PartitionRow> = rows
+        let led: Vec<PartitionRow<'_>> = rows
             .filter(|row| row.leader.is_some_and(|id| from.contains(&id)))
             .collect();
         gate_led_can_move(&led, from, &self.down())
@@ -121,7 +121,7 @@ impl<'a> Facts<'a> {
             );
         }
         let down = self.down();
-        let only = |row: &&PartitionRow| {
+        let only = |row: &PartitionRow<'_>| {
             row.safe().any(|safe| safe == id) && !row.safe().any(|other| other != id && !down.contains(&other))
         };
         let last: Vec<String> = self
@@ -129,7 +129,7 @@ impl<'a> Facts<'a> {
             .partitions
             .iter()
             .filter(only)
-            .map(|row| format!("{}-{}", row.topic, row.partition))
+            .map(|row| format!("{}-{}", row.topic(), row.partition))
             .collect();
         Gate::none_of(
             "last-safe-copy",
@@ -170,11 +170,15 @@ impl<'a> Facts<'a> {
 }
 
 /// The same where it is known what they lead and who is down.
-pub(super) fn gate_led_can_move(led: &[&PartitionRow], from: &BTreeSet<BrokerId>, down: &BTreeSet<BrokerId>) -> Gate {
+pub(super) fn gate_led_can_move(
+    led: &[PartitionRow<'_>],
+    from: &BTreeSet<BrokerId>,
+    down: &BTreeSet<BrokerId>,
+) -> Gate {
     let stuck: Vec<String> = led
         .iter()
         .filter(|row| !row.isr.iter().any(|id| !from.contains(id) && !down.contains(id)))
-        .map(|row| format!("{}-{}", row.topic, row.partition))
+        .map(|row| format!("{}-{}", row.topic(), row.partition))
         .collect();
     match (led.len(), stuck.len()) {
         (0, _) => Gate::new("leaders", Class::Hard, Verdict::Fail, "it leads nothing"),
@@ -216,8 +220,8 @@ pub fn gate_no_modification(volume: &VolumeRow) -> Gate {
     Gate::new("modification", Class::Hard, verdict, evidence)
 }
 
-fn led_names(rows: &[&PartitionRow]) -> Vec<String> {
+fn led_names(rows: &[PartitionRow<'_>]) -> Vec<String> {
     rows.iter()
-        .map(|row| format!("{}-{}", row.topic, row.partition))
+        .map(|row| format!("{}-{}", row.topic(), row.partition))
         .collect()
 }

@@ -9,7 +9,7 @@ use crate::model::BrokerId;
 use crate::model::row::partition::PartitionRow;
 
 /// The one broker in the ISR of all that are bad, of none that are good, and leader of one that is bad.
-pub fn culprit(bad: &[&PartitionRow], good: &[&PartitionRow]) -> Option<BrokerId> {
+pub fn culprit(bad: &[PartitionRow<'_>], good: &[PartitionRow<'_>]) -> Option<BrokerId> {
     let mut votes: BTreeMap<BrokerId, usize> = BTreeMap::new();
     for id in bad.iter().flat_map(|row| &row.isr) {
         *votes.entry(*id).or_default() += 1;

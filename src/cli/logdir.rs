@@ -156,7 +156,7 @@ fn told(relief: &Relief) -> Answer {
         },
         Block {
             title: Some("HOW".to_owned()),
-            sheet: Sheet::of(HOW, &how(relief)),
+            sheet: Sheet::of(HOW, how(relief)),
             upright: false,
         },
         Block {

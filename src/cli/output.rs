@@ -9,6 +9,7 @@ mod table;
 pub use data::Data;
 pub use human::{bytes, count, duration, mb_per_second, moment, percent, plain};
 
+use std::borrow::Borrow;
 use std::collections::{BTreeMap, HashMap};
 use std::io::{IsTerminal, Write};
 
@@ -114,7 +115,7 @@ impl<T> Clone for Column<T> {
 impl<T> Copy for Column<T> {}
 
 impl Sheet {
-    pub fn of<'a, T: 'a>(columns: &[Column<T>], rows: impl IntoIterator<Item = &'a T>) -> Self {
+    pub fn of<T>(columns: &[Column<T>], rows: impl IntoIterator<Item = impl Borrow<T>>) -> Self {
         let heads = columns.iter().map(|column| Head {
             key: column.key,
             title: column.title,
@@ -123,7 +124,7 @@ impl Sheet {
         let fields = |row: &T| columns.iter().map(|column| (column.field)(row)).collect();
         Self {
             heads: heads.collect(),
-            rows: rows.into_iter().map(fields).collect(),
+            rows: rows.into_iter().map(|row| fields(row.borrow())).collect(),
         }
     }
 
@@ -240,14 +241,14 @@ impl Field {
 
 impl Answer {
     /// A list: one sheet, its rows the items. `subject` is the noun before a name in problems.
-    pub fn list<'a, T: 'a>(
+    pub fn list<T>(
         columns: &[Column<T>],
-        rows: impl IntoIterator<Item = &'a T>,
+        rows: impl IntoIterator<Item = impl Borrow<T>>,
         subject: &str,
         name: impl Fn(&T) -> String,
     ) -> Self {
-        let rows: Vec<&T> = rows.into_iter().collect();
-        let names: Vec<String> = rows.iter().map(|row| name(row)).collect();
+        let rows: Vec<_> = rows.into_iter().collect();
+        let names: Vec<String> = rows.iter().map(|row| name(row.borrow())).collect();
         let subjects: Vec<String> = names.iter().map(|name| format!("{subject} {name}")).collect();
         let sheet = Sheet::of(columns, rows);
         Self {

@@ -22,11 +22,11 @@ pub async fn answer(line: &Line, verb: &Verb) -> Result<Answer, Failure> {
     let faults = faults(filter);
     let found = partitions
         .iter()
-        .filter(|row| faults.is_empty() || !faults.is_disjoint(row.badges))
+        .filter(|row| faults.is_empty() || !faults.is_disjoint(row.badges()))
         .filter(|row| filter.broker.is_none_or(|id| row.replicas.contains(&id)))
-        .filter(|row| pattern.as_ref().is_none_or(|pattern| pattern.is_match(&row.topic)));
-    let answer = Answer::list(COLUMNS, found, "partition", |row| {
-        format!("{}:{}", row.topic, row.partition)
+        .filter(|row| pattern.as_ref().is_none_or(|pattern| pattern.is_match(row.topic())));
+    let answer = Answer::list(&Column::ALL, found, "partition", |row| {
+        format!("{}:{}", row.topic(), row.partition)
     });
     Ok(facts.seal(answer))
 }
@@ -61,88 +61,91 @@ pub fn badges(badges: Badges) -> Field {
     Field::data(words.clone(), words.join(" ").replace('_', "-"))
 }
 
-pub const COLUMNS: &[Column<PartitionRow>] = &[
-    TOPIC,
-    PARTITION,
-    LEADER,
-    REPLICAS,
-    ISR,
-    ADDING,
-    REMOVING,
-    MIN_ISR,
-    LEADER_EPOCH,
-    FAULTS,
-];
+/// The properties of a partition.
+impl Column<PartitionRow<'_>> {
+    const ALL: [Self; 10] = [
+        Self::TOPIC,
+        Self::PARTITION,
+        Self::LEADER,
+        Self::REPLICAS,
+        Self::ISR,
+        Self::ADDING,
+        Self::REMOVING,
+        Self::MIN_ISR,
+        Self::LEADER_EPOCH,
+        Self::FAULTS,
+    ];
 
-const TOPIC: Column<PartitionRow> = Column {
-    key: "topic",
-    title: "TOPIC",
-    rank: Rank::Always,
-    field: |row| Field::text(&*row.topic),
-};
+    const TOPIC: Self = Self {
+        key: "topic",
+        title: "TOPIC",
+        rank: Rank::Always,
+        field: |row| Field::text(row.topic()),
+    };
 
-pub const PARTITION: Column<PartitionRow> = Column {
-    key: "partition",
-    title: "P",
-    rank: Rank::Always,
-    field: |row| Field::number(row.partition, row.partition),
-};
+    pub const PARTITION: Self = Self {
+        key: "partition",
+        title: "P",
+        rank: Rank::Always,
+        field: |row| Field::number(row.partition, row.partition),
+    };
 
-pub const LEADER: Column<PartitionRow> = Column {
-    key: "leader",
-    title: "LEADER",
-    rank: Rank::Always,
-    field: |row| match row.leader {
-        Some(id) => Field::number(id, id),
-        None => Field::number(Data::Null, "none"),
-    },
-};
+    pub const LEADER: Self = Self {
+        key: "leader",
+        title: "LEADER",
+        rank: Rank::Always,
+        field: |row| match row.leader {
+            Some(id) => Field::number(id, id),
+            None => Field::number(Data::Null, "none"),
+        },
+    };
 
-pub const REPLICAS: Column<PartitionRow> = Column {
-    key: "replicas",
-    title: "REPLICAS",
-    rank: Rank::Always,
-    field: |row| Field::list(&row.replicas),
-};
+    pub const REPLICAS: Self = Self {
+        key: "replicas",
+        title: "REPLICAS",
+        rank: Rank::Always,
+        field: |row| Field::list(&row.replicas),
+    };
 
-pub const ISR: Column<PartitionRow> = Column {
-    key: "isr",
-    title: "ISR",
-    rank: Rank::Always,
-    field: |row| Field::list(&row.isr),
-};
+    pub const ISR: Self = Self {
+        key: "isr",
+        title: "ISR",
+        rank: Rank::Always,
+        field: |row| Field::list(&row.isr),
+    };
 
-pub const ADDING: Column<PartitionRow> = Column {
-    key: "adding",
-    title: "ADDING",
-    rank: Rank::Wide,
-    field: |row| Field::list(row.adding()),
-};
+    pub const ADDING: Self = Self {
+        key: "adding",
+        title: "ADDING",
+        rank: Rank::Wide,
+        field: |row| Field::list(row.adding()),
+    };
 
-pub const REMOVING: Column<PartitionRow> = Column {
-    key: "removing",
-    title: "REMOVING",
-    rank: Rank::Wide,
-    field: |row| Field::list(row.removing()),
-};
+    pub const REMOVING: Self = Self {
+        key: "removing",
+        title: "REMOVING",
+        rank: Rank::Wide,
+        field: |row| Field::list(row.removing()),
+    };
 
-const MIN_ISR: Column<PartitionRow> = Column {
-    key: "min_isr",
-    title: "MIN ISR",
-    rank: Rank::Usual,
-    field: |row| Field::cell(&row.min_isr, count),
-};
+    const MIN_ISR: Self = Self {
+        key: "min_isr",
+        title: "MIN ISR",
+        rank: Rank::Usual,
+        field: |row| Field::cell(row.min_isr(), count),
+    };
 
-pub const LEADER_EPOCH: Column<PartitionRow> = Column {
-    key: "leader_epoch",
-    title: "EPOCH",
-    rank: Rank::Wide,
-    field: |row| Field::number(row.leader_epoch, row.leader_epoch),
-};
+    pub const LEADER_EPOCH: Self = Self {
+        key: "leader_epoch",
+        title: "EPOCH",
+        rank: Rank::Wide,
+        field: |row| Field::number(row.leader_epoch, row.leader_epoch),
+    };
 
-pub const FAULTS: Column<PartitionRow> = Column {
-    key: "faults",
-    title: "FAULTS",
-    rank: Rank::Usual,
-    field: |row| badges(row.badges),
-};
+    pub const FAULTS: Self = Self {
+        key: "faults",
+        title: "FAULTS",
+        rank: Rank::Usual,
+        field: |row| badges(row.badges()),
+    };
+}

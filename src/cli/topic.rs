@@ -78,7 +78,6 @@ fn show(facts: Facts, names: &[String]) -> Result<Answer, Failure> {
 }
 
 fn add(whole: &mut Answer, facts: &Facts, rows: &Rows, topic: &TopicRow) {
-    let own: Vec<&PartitionRow> = rows.partitions.iter().filter(|row| *row.topic == *topic.name).collect();
     let configs = facts
         .snapshot
         .topic_configs
@@ -95,7 +94,7 @@ fn add(whole: &mut Answer, facts: &Facts, rows: &Rows, topic: &TopicRow) {
     let config = Data::List(config.collect());
     let mut one = Answer::list(COLUMNS, [topic], "topic", |row| row.name.clone());
     one.blocks[0].upright = true;
-    let sheet = Sheet::of(PARTS, own.iter().copied());
+    let sheet = Sheet::of(&Column::OF_TOPIC, rows.partitions.of_topic(&topic.name));
     let items = one.items.into_iter();
     whole.items.extend(items.map(|item| {
         // A list of partitions rather than their number.
@@ -210,38 +209,40 @@ const RATE: Column<TopicRow> = Column {
     field: |row| Field::cell(&row.rate, |rate| plain(*rate)),
 };
 
-/// A topic's partitions inside `topic show`.
-const PARTS: &[Column<PartitionRow>] = &[
-    partition::PARTITION,
-    partition::LEADER,
-    partition::REPLICAS,
-    partition::ISR,
-    partition::ADDING,
-    partition::REMOVING,
-    Column {
-        key: "start_offset",
-        title: "START",
-        rank: Rank::Wide,
-        field: |row| Field::cell(&row.start(), count),
-    },
-    Column {
-        key: "end_offset",
-        title: "END",
-        rank: Rank::Usual,
-        field: |row| Field::cell(&row.end(), count),
-    },
-    Column {
-        key: "in_records_per_second",
-        title: "IN/S",
-        rank: Rank::Wide,
-        field: |row| Field::cell(&row.rate(), |rate| plain(*rate)),
-    },
-    Column {
-        key: "size_bytes",
-        title: "SIZE",
-        rank: Rank::Usual,
-        field: |row| Field::cell(&row.size_bytes(), |value| bytes(*value)),
-    },
-    partition::LEADER_EPOCH,
-    partition::FAULTS,
-];
+impl Column<PartitionRow<'_>> {
+    /// A topic's partitions inside `topic show`.
+    const OF_TOPIC: [Self; 12] = [
+        Self::PARTITION,
+        Self::LEADER,
+        Self::REPLICAS,
+        Self::ISR,
+        Self::ADDING,
+        Self::REMOVING,
+        Self {
+            key: "start_offset",
+            title: "START",
+            rank: Rank::Wide,
+            field: |row| Field::cell(&row.start(), count),
+        },
+        Self {
+            key: "end_offset",
+            title: "END",
+            rank: Rank::Usual,
+            field: |row| Field::cell(&row.end(), count),
+        },
+        Self {
+            key: "in_records_per_second",
+            title: "IN/S",
+            rank: Rank::Wide,
+            field: |row| Field::cell(&row.rate(), |rate| plain(*rate)),
+        },
+        Self {
+            key: "size_bytes",
+            title: "SIZE",
+            rank: Rank::Usual,
+            field: |row| Field::cell(&row.size_bytes(), |value| bytes(*value)),
+        },
+        Self::LEADER_EPOCH,
+        Self::FAULTS,
+    ];
+}

@@ -40,7 +40,7 @@ use broker::{BrokerRow, ZoneRow};
 use group::GroupRow;
 use join::Join;
 use logdir::LogdirRow;
-use partition::{PartitionRow, Sizes};
+use partition::{Partitions, Sizes};
 use quota::QuotaRow;
 use reassignment::ReassignmentRow;
 use throttle::ThrottleRow;
@@ -61,7 +61,7 @@ pub struct Rows {
     /// Shared with the rows of the snapshot before, where nothing about topics changed.
     pub topics: Arc<Vec<TopicRow>>,
     /// As `topics`.
-    pub partitions: Arc<Vec<PartitionRow>>,
+    pub partitions: Arc<Partitions>,
     /// Brokers that hold replicas and are registered no more; empty while the cluster is not known.
     pub unregistered: BTreeSet<BrokerId>,
     /// As `topics`, where nothing about groups changed for a while.
@@ -111,7 +111,7 @@ impl Rows {
     fn within(snapshot: &Snapshot, now: Moment, window: Window) -> Self {
         let ends = Ends::of(snapshot);
         let sizes = Sizes::of(snapshot);
-        let partitions = PartitionRow::all(snapshot, &ends, &sizes, now);
+        let partitions = Partitions::of(snapshot, &ends, &sizes, now);
         let kept = Kept {
             unregistered: unregistered(snapshot),
             topics: Arc::new(TopicRow::all(snapshot, &partitions, &sizes)),
@@ -181,7 +181,7 @@ const STANDS: i64 = 120;
 /// What is told of topics, partitions and groups, the most of all that there is.
 struct Kept {
     topics: Arc<Vec<TopicRow>>,
-    partitions: Arc<Vec<PartitionRow>>,
+    partitions: Arc<Partitions>,
     placed: Arc<BTreeMap<BrokerId, placement::Placed>>,
     unregistered: BTreeSet<BrokerId>,
     groups: Arc<Vec<GroupRow>>,
@@ -312,6 +312,16 @@ impl<T> Cell<T> {
         }
     }
 
+    /// A value of a source that may be in doubt; `missing` says why one that is beyond doubt has none.
+    fn doubted(value: Option<T>, doubt: Option<&Doubt>, missing: &str) -> Self {
+        let reason = doubt.and_then(|doubt| doubt.reason.clone());
+        Self {
+            stale_seconds: doubt.and_then(|doubt| doubt.stale_seconds).filter(|_| value.is_some()),
+            reason: reason.or_else(|| value.is_none().then(|| missing.to_owned())),
+            value,
+        }
+    }
+
     /// The same provenance for a value derived from this one.
     pub fn map<U>(&self, derive: impl FnOnce(&T) -> Option<U>) -> Cell<U> {
         Cell {
@@ -342,61 +352,16 @@ struct Doubt {
 
 impl Doubt {
     /// What a section casts on everything in it; `None` for a fresh one.
-    fn of<T>(section: &Observed<T>, now: Moment) -> Option<Arc<Self>> {
+    fn of<T>(section: &Observed<T>, now: Moment) -> Option<Self> {
         let reason = section.problem()?;
         let stale_seconds = match section.health {
             Health::Failing { .. } => section.age_seconds(now),
             _ => None,
         };
-        Some(Arc::new(Self {
+        Some(Self {
             stale_seconds,
             reason: Some(reason),
-        }))
-    }
-
-    fn why(reason: impl Into<String>) -> Arc<Self> {
-        Arc::new(Self {
-            stale_seconds: None,
-            reason: Some(reason.into()),
         })
-    }
-}
-
-/// A [`Cell`] whose doubt is shared.
-#[derive(Debug, Clone, PartialEq)]
-struct Told<T> {
-    value: Option<T>,
-    doubt: Option<Arc<Doubt>>,
-}
-
-impl<T> Told<T> {
-    #[cfg(test)]
-    fn known(value: T) -> Self {
-        Self {
-            value: Some(value),
-            doubt: None,
-        }
-    }
-
-    fn unknown(doubt: Arc<Doubt>) -> Self {
-        Self {
-            value: None,
-            doubt: Some(doubt),
-        }
-    }
-
-    /// A part of the value; `missing` says why one that is beyond doubt has none.
-    fn cell<U>(&self, missing: &str, take: impl FnOnce(&T) -> Option<U>) -> Cell<U> {
-        let value = self.value.as_ref().and_then(take);
-        let reason = self.doubt.as_ref().and_then(|doubt| doubt.reason.clone());
-        Cell {
-            stale_seconds: match value {
-                Some(_) => self.doubt.as_ref().and_then(|doubt| doubt.stale_seconds),
-                None => None,
-            },
-            reason: reason.or_else(|| value.is_none().then(|| missing.to_owned())),
-            value,
-        }
     }
 }
 

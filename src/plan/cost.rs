@@ -166,7 +166,7 @@ struct Placed {
 }
 
 /// Bytes a second that are written to a partition; `None` where its records or its size are not known.
-fn written(row: &PartitionRow) -> Option<f64> {
+fn written(row: PartitionRow<'_>) -> Option<f64> {
     let rate = row.rate().value?;
     if rate <= 0.0 {
         return Some(0.0);
@@ -187,7 +187,7 @@ impl<'a> Count<'a> {
         }
     }
 
-    fn partition(&mut self, row: &'a PartitionRow) {
+    fn partition(&mut self, row: PartitionRow<'a>) {
         let leader = row.leader.and_then(|id| self.zone_of.get(&id)).copied();
         let (Some(bytes), Some(leader)) = (written(row), leader) else {
             self.unmeasured += 1;
@@ -214,7 +214,7 @@ impl<'a> Count<'a> {
                 }
             }
         }
-        let topic = self.topics.entry(&*row.topic).or_default();
+        let topic = self.topics.entry(row.topic()).or_default();
         topic.0 += bytes;
         topic.1 += crossing;
         let placed = Placed {
@@ -223,7 +223,7 @@ impl<'a> Count<'a> {
             replicas,
         };
         self.partitions
-            .entry(&*row.topic)
+            .entry(row.topic())
             .or_default()
             .insert(row.partition, placed);
     }
@@ -315,14 +315,12 @@ mod tests {
     /// Every partition gets 1,000 records of 100 bytes a second.
     fn bill_of(six: &Six) -> Bill {
         let mut rows = Rows::of(&six.snapshot, now());
-        for row in Arc::make_mut(&mut rows.partitions) {
-            let span = Span {
-                start: 0,
-                end: 1_000_000,
-                rate: Some(1000.0),
-            };
-            row.tell(span, 100_000_000);
-        }
+        let span = Span {
+            start: 0,
+            end: 1_000_000,
+            rate: Some(1000.0),
+        };
+        Arc::make_mut(&mut rows.partitions).tell(span, 100_000_000);
         bill(&six.snapshot, &rows).unwrap()
     }
 

@@ -11,7 +11,6 @@ mod quorum;
 mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 
 use serde::Serialize;
 
@@ -59,7 +58,7 @@ pub struct Loss {
 /// A partition that does not go on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Struck {
-    pub topic: Arc<str>,
+    pub topic: String,
     pub partition: i32,
     pub replicas: Vec<BrokerId>,
     pub isr: Vec<BrokerId>,
@@ -155,7 +154,7 @@ pub fn blocked(rows: &Rows) -> BTreeMap<BrokerId, Vec<Struck>> {
     let mut all: BTreeMap<BrokerId, Vec<Struck>> = BTreeMap::new();
     for row in rows.partitions.iter() {
         let up = row.isr.iter().filter(|id| !down.contains(id)).count();
-        let least = row.min_isr.value.unwrap_or(0).max(1) as usize;
+        let least = row.min_isr().value.unwrap_or(0).max(1) as usize;
         if up > least || up == 0 {
             continue;
         }
@@ -169,16 +168,16 @@ pub fn blocked(rows: &Rows) -> BTreeMap<BrokerId, Vec<Struck>> {
                 left.extend(row.safe().find(stays));
             }
             let rule = match left.is_empty() {
-                true => why_offline(row, &lost),
-                false => why_under(row, least as u32, &lost),
+                true => why_offline(&row, &lost),
+                false => why_under(&row, least as u32, &lost),
             };
             all.entry(*id).or_default().push(Struck {
-                topic: Arc::clone(&row.topic),
+                topic: row.topic().to_owned(),
                 partition: row.partition,
                 replicas: row.replicas.to_vec(),
                 isr: row.isr.to_vec(),
                 left,
-                min_isr: row.min_isr.value,
+                min_isr: row.min_isr().value,
                 rule,
             });
         }
@@ -218,7 +217,7 @@ fn loss(
     };
     let mut leaders: BTreeMap<BrokerId, (u32, u32)> = BTreeMap::new();
     for row in rows.partitions.iter() {
-        let leader = one(&mut loss, row, &there, &gone);
+        let leader = one(&mut loss, &row, &there, &gone);
         if let Some(now) = row.leader {
             leaders.entry(now).or_default().0 += 1;
         }
@@ -270,7 +269,7 @@ impl Among {
 
 /// Counts what becomes of one partition, and tells who leads it then. `there` are the lost, `gone` they
 /// and those that are down already. Of 100,000 partitions most are judged without a list of their own.
-fn one(loss: &mut Loss, row: &PartitionRow, there: &Among, gone: &Among) -> Option<BrokerId> {
+fn one(loss: &mut Loss, row: &PartitionRow<'_>, there: &Among, gone: &Among) -> Option<BrokerId> {
     if !row.replicas.iter().any(|id| there.has(*id)) {
         return row.leader;
     }
@@ -284,9 +283,9 @@ fn one(loss: &mut Loss, row: &PartitionRow, there: &Among, gone: &Among) -> Opti
     let left = left.max(u32::from(after.is_some()));
     loss.touched += 1;
     loss.moving += u32::from(row.leader.is_some() && stays.is_none() && after.is_some());
-    let min_isr = row.min_isr.value;
+    let min_isr = row.min_isr().value;
     let struck = |rule: String| Struck {
-        topic: Arc::clone(&row.topic),
+        topic: row.topic().to_owned(),
         partition: row.partition,
         replicas: row.replicas.to_vec(),
         isr: row.isr.to_vec(),
@@ -314,7 +313,7 @@ fn one(loss: &mut Loss, row: &PartitionRow, there: &Among, gone: &Among) -> Opti
     after
 }
 
-fn why_offline(row: &PartitionRow, lost: &BTreeSet<BrokerId>) -> String {
+fn why_offline(row: &PartitionRow<'_>, lost: &BTreeSet<BrokerId>) -> String {
     let outside: Vec<String> = row
         .replicas
         .iter()
@@ -328,7 +327,7 @@ fn why_offline(row: &PartitionRow, lost: &BTreeSet<BrokerId>) -> String {
     }
 }
 
-fn why_under(row: &PartitionRow, min_isr: u32, lost: &BTreeSet<BrokerId>) -> String {
+fn why_under(row: &PartitionRow<'_>, min_isr: u32, lost: &BTreeSet<BrokerId>) -> String {
     let all = row.replicas.len();
     let there = row.replicas.iter().filter(|id| lost.contains(id)).count();
     let missing: Vec<String> = row

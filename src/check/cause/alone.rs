@@ -15,7 +15,7 @@ const SHARE: f64 = 0.7;
 pub(super) fn judge(facts: &Facts<'_>) -> Vec<Cause> {
     let down = facts.down();
     let shrunk = facts.shrunk().count();
-    let mut alone: BTreeMap<BrokerId, Vec<&PartitionRow>> = BTreeMap::new();
+    let mut alone: BTreeMap<BrokerId, Vec<PartitionRow<'_>>> = BTreeMap::new();
     for row in facts.shrunk() {
         if let [only] = row.isr.as_slice()
             && row.leader == Some(*only)
@@ -36,7 +36,7 @@ pub(super) fn judge(facts: &Facts<'_>) -> Vec<Cause> {
     guilty.map(|(id, rows)| cause(facts, id, &rows, shrunk)).collect()
 }
 
-fn cause(facts: &Facts<'_>, id: BrokerId, rows: &[&PartitionRow], shrunk: usize) -> Cause {
+fn cause(facts: &Facts<'_>, id: BrokerId, rows: &[PartitionRow<'_>], shrunk: usize) -> Cause {
     let victims: BTreeSet<BrokerId> = rows
         .iter()
         .flat_map(|row| &row.replicas)

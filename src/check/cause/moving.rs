@@ -8,10 +8,7 @@ use crate::plan::gate::Verdict;
 
 pub(super) fn judge(facts: &Facts<'_>) -> Vec<Cause> {
     let moving = facts.snapshot.reassignments.get().map_or(0, Vec::len);
-    let missing: BTreeSet<BrokerId> = facts
-        .shrunk()
-        .flat_map(|row| row.replicas.iter().copied().filter(|id| !row.isr.contains(id)))
-        .collect();
+    let missing: BTreeSet<BrokerId> = facts.shrunk().flat_map(|row| row.placed().missing()).collect();
     if moving == 0 || missing.len() < 2 || !missing.is_disjoint(&facts.down()) {
         return Vec::new();
     }

@@ -36,8 +36,8 @@ fn cause(facts: &Facts<'_>, topic: &str, rate: f64, usual: f64, since: Since) ->
         rate / usual.max(0.1),
         text::scaled(usual)
     )];
-    let hottest = facts.rows.partitions.iter().filter(|row| *row.topic == *topic);
-    let rate = |row: &PartitionRow| row.rate().value.unwrap_or(0.0);
+    let hottest = facts.rows.partitions.of_topic(topic);
+    let rate = |row: &PartitionRow<'_>| row.rate().value.unwrap_or(0.0);
     if let Some(row) = hottest.max_by(|a, b| rate(a).total_cmp(&rate(b))) {
         let led = row
             .leader

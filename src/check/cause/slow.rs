@@ -73,10 +73,10 @@ fn slow_append(facts: &Facts<'_>) -> Option<(BrokerId, f64, f64)> {
         let mut rows = facts.rows.partitions.iter();
         Some((
             probe.append_ms,
-            rows.find(|row| *row.topic == *topic && row.partition == probe.partition)?,
+            rows.find(|row| row.topic() == topic && row.partition == probe.partition)?,
         ))
     });
-    let placed: Vec<(f64, &PartitionRow)> = placed.collect();
+    let placed: Vec<(f64, PartitionRow<'_>)> = placed.collect();
     // Those that wait for a slow broker may be half of all: the faster half tells what is usual.
     let mut appends: Vec<f64> = placed.iter().map(|(append, _)| *append).collect();
     appends.sort_by(f64::total_cmp);
@@ -88,7 +88,7 @@ fn slow_append(facts: &Facts<'_>) -> Option<(BrokerId, f64, f64)> {
             .filter(move |(append, _)| is_slow(*append) == slow)
             .map(|(_, row)| *row)
     };
-    let (slow, quick): (Vec<&PartitionRow>, Vec<&PartitionRow>) = (rows(true).collect(), rows(false).collect());
+    let (slow, quick): (Vec<PartitionRow<'_>>, Vec<PartitionRow<'_>>) = (rows(true).collect(), rows(false).collect());
     if quick.len() < PEERS {
         return None;
     }

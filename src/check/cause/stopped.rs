@@ -39,8 +39,8 @@ type Name<'a> = (&'a str, i32);
 /// What stands and what moves, with who is in its ISR and who leads it.
 #[derive(Default)]
 struct Votes<'a> {
-    bad: BTreeMap<Name<'a>, (Since, &'a PartitionRow)>,
-    good: BTreeMap<Name<'a>, &'a PartitionRow>,
+    bad: BTreeMap<Name<'a>, (Since, PartitionRow<'a>)>,
+    good: BTreeMap<Name<'a>, PartitionRow<'a>>,
     /// Probes among the bad.
     probed: usize,
 }
@@ -59,7 +59,7 @@ impl<'a> Votes<'a> {
                     .rows
                     .partitions
                     .iter()
-                    .find(|row| *row.topic == *topic && row.leader == Some(*id))
+                    .find(|row| row.topic() == topic && row.leader == Some(*id))
             };
             for (id, (_, since)) in &failed {
                 if let Some(row) = led(id) {
@@ -71,7 +71,7 @@ impl<'a> Votes<'a> {
             moving.extend(tried.filter_map(|probe| Some((topic, probe.get()?.partition))));
         }
         for row in facts.rows.partitions.iter() {
-            let name = (&*row.topic, row.partition);
+            let name = (row.topic(), row.partition);
             match (standing.get(&name), moving.contains(&name)) {
                 (Some(since), _) => {
                     votes.bad.insert(name, (*since, row));
@@ -86,8 +86,8 @@ impl<'a> Votes<'a> {
     }
 
     fn culprit(&self) -> Option<BrokerId> {
-        let bad: Vec<&PartitionRow> = self.bad.values().map(|(_, row)| *row).collect();
-        let good: Vec<&PartitionRow> = self.good.values().copied().collect();
+        let bad: Vec<PartitionRow<'_>> = self.bad.values().map(|(_, row)| *row).collect();
+        let good: Vec<PartitionRow<'_>> = self.good.values().copied().collect();
         vote::culprit(&bad, &good)
     }
 

@@ -22,7 +22,7 @@ pub(super) fn judge(facts: &Facts<'_>) -> Vec<Cause> {
         if let Some(lost) = row.leader.and_then(|id| lost.get_mut(&id)) {
             lost.leads.push(row);
         }
-        if row.badges.contains(Badge::UnderReplicated) {
+        if row.badges().contains(Badge::UnderReplicated) {
             shrunk += 1;
             for id in row.replicas.iter().filter(|id| !row.isr.contains(id)) {
                 if let Some(lost) = lost.get_mut(id) {
@@ -39,7 +39,7 @@ pub(super) fn judge(facts: &Facts<'_>) -> Vec<Cause> {
 /// What a broker that is down had a part in.
 #[derive(Default)]
 struct Lost<'a> {
-    leads: Vec<&'a PartitionRow>,
+    leads: Vec<PartitionRow<'a>>,
     /// In so many partitions it should be in sync and is not.
     misses: usize,
 }

@@ -22,12 +22,7 @@ pub(super) fn judge(facts: &Facts<'_>) -> Vec<Cause> {
     let down = facts.down();
     let bad: Vec<BrokerId> = facts
         .shrunk()
-        .flat_map(|row| {
-            row.replicas
-                .iter()
-                .copied()
-                .filter(|id| !row.isr.contains(id) && !row.adding().contains(id))
-        })
+        .flat_map(|row| row.placed().missing().filter(move |id| !row.adding().contains(id)))
         .collect();
     let guilty = zones.iter().filter(|(zone, brokers)| {
         let here: BTreeSet<BrokerId> = brokers.intersection(&down).copied().collect();

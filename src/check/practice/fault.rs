@@ -10,11 +10,11 @@ pub fn none_with(facts: &Facts<'_>, badge: Badge, expected: &str, well: &str, il
     if let Some(untold) = topics(facts) {
         return untold;
     }
-    let bad: Vec<&PartitionRow> = facts
+    let bad: Vec<PartitionRow<'_>> = facts
         .rows
         .partitions
         .iter()
-        .filter(|row| row.badges.contains(badge))
+        .filter(|row| row.badges().contains(badge))
         .collect();
     if bad.is_empty() {
         // Without min.insync.replicas nobody can say that none is under it.
@@ -26,10 +26,10 @@ pub fn none_with(facts: &Facts<'_>, badge: Badge, expected: &str, well: &str, il
             .rows
             .partitions
             .iter()
-            .find(|row| depends && row.min_isr.value.is_none())
+            .find(|row| depends && row.min_isr().value.is_none())
         {
             let why = row
-                .min_isr
+                .min_isr()
                 .reason
                 .clone()
                 .unwrap_or_else(|| "it is not told".to_owned());
@@ -38,11 +38,14 @@ pub fn none_with(facts: &Facts<'_>, badge: Badge, expected: &str, well: &str, il
             } else {
                 Lack::Answer
             };
-            return Outcome::unknown(lack, format!("min.insync.replicas of {}: {why}", row.topic));
+            return Outcome::unknown(lack, format!("min.insync.replicas of {}: {why}", row.topic()));
         }
         return Outcome::pass(well);
     }
-    let first = bad.iter().take(3).map(|row| format!("{}-{}", row.topic, row.partition));
+    let first = bad
+        .iter()
+        .take(3)
+        .map(|row| format!("{}-{}", row.topic(), row.partition));
     let named = first.collect::<Vec<_>>().join(", ");
     let more = bad.len().saturating_sub(3);
     let more = if more > 0 {
@@ -50,9 +53,9 @@ pub fn none_with(facts: &Facts<'_>, badge: Badge, expected: &str, well: &str, il
     } else {
         String::new()
     };
-    let proof = |row: &&PartitionRow| Proof {
+    let proof = |row: &PartitionRow<'_>| Proof {
         source: "Metadata",
-        subject: format!("{}-{}", row.topic, row.partition),
+        subject: format!("{}-{}", row.topic(), row.partition),
         field: badge.to_string(),
         value: format!("replicas {:?}, in sync {:?}", row.replicas, row.isr),
         expected: expected.to_owned(),

@@ -23,8 +23,8 @@ pub(super) fn line(facts: &Facts<'_>, causes: &[Cause]) -> Line {
         .rows
         .partitions
         .iter()
-        .filter(|row| row.badges.contains(Badge::Offline) || row.badges.contains(Badge::UnderMinIsr))
-        .map(|row| &*row.topic)
+        .filter(|row| row.badges().contains(Badge::Offline) || row.badges().contains(Badge::UnderMinIsr))
+        .map(|row| row.topic())
         .collect();
     let refusal = match refused.is_empty() {
         true => None,

@@ -1,106 +1,189 @@
 //! One partition: where its replicas are, which are in sync, and what is wrong with it.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod known;
+
+use std::collections::BTreeMap;
+use std::ops::Deref;
 use std::sync::Arc;
 
 pub use super::badge::{Badge, Badges};
-use super::{Cell, Doubt, Told};
+use super::{Cell, Doubt};
 use crate::model::ends::{self, Ends};
-use crate::model::offset::Span;
 use crate::model::places::{Cursor, Places};
 use crate::model::reassignment::Reassignment;
 use crate::model::snapshot::Snapshot;
-use crate::model::topic::{Partition, Role};
-use crate::model::{BrokerId, BrokerIds, Moment};
+use crate::model::topic::{Partition, Role, Topic};
+use crate::model::{BrokerId, Moment};
+use known::{Facts, Known, Racks, Teller};
 
-/// One partition, ready to show. Small, because a wide cluster has a hundred thousand.
-#[derive(Debug, Clone, PartialEq)]
-pub struct PartitionRow {
-    /// Shared by the topic's partitions.
-    pub topic: Arc<str>,
-    pub partition: i32,
-    pub leader: Option<BrokerId>,
-    pub leader_epoch: i32,
-    /// In order of preference.
-    pub replicas: BrokerIds,
-    pub isr: BrokerIds,
-    /// Not in sync, and all the same with all that was committed (KIP-966); `None` where there is none.
-    eligible: Option<Box<Eligible>>,
-    /// Shared by the topic's partitions.
-    pub min_isr: Arc<Cell<u32>>,
-    pub badges: Badges,
-    /// `None` where nothing is being reassigned.
-    moving: Option<Box<Moving>>,
-    span: Told<Span>,
-    /// Of the leader's replica.
-    size_bytes: Told<u64>,
+/// All partitions, in order of topic and partition. Where they are placed is the snapshot's own, and only what is worked out is
+/// held beside it: a wide cluster has a hundred thousand.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Partitions {
+    /// Shared with the snapshot.
+    topics: Arc<Vec<Topic>>,
+    /// By the place of the topic.
+    min_isr: Vec<Cell<u32>>,
+    /// Of each partition, in order.
+    known: Vec<Known>,
+    /// Shared with the snapshot.
+    moves: Arc<Vec<Reassignment>>,
+    /// Places in `moves`, by the place of the topic and the partition.
+    moving: BTreeMap<(u32, i32), usize>,
+    doubts: Doubts,
 }
 
-/// A type of its own, so that a row holds a thin pointer: hardly any has such replicas.
-#[derive(Debug, Clone, PartialEq)]
-struct Eligible(BrokerIds);
+impl Partitions {
+    pub fn len(&self) -> usize {
+        self.known.len()
+    }
 
-/// What a reassignment adds to a partition and takes from it.
-#[derive(Debug, Clone, PartialEq)]
-struct Moving {
-    adding: Vec<BrokerId>,
-    removing: Vec<BrokerId>,
+    pub fn is_empty(&self) -> bool {
+        self.known.is_empty()
+    }
+
+    pub fn iter(&self) -> impl Iterator<Item = PartitionRow<'_>> + Clone {
+        self.by_topic().flat_map(|(_, own)| own)
+    }
+
+    /// Each topic with its partitions.
+    pub fn by_topic(&self) -> impl Iterator<Item = (&Topic, impl Iterator<Item = PartitionRow<'_>> + Clone)> + Clone {
+        let mut rest = self.known.as_slice();
+        self.topics.iter().map(move |topic| {
+            let (own, others) = rest.split_at(topic.partitions.len());
+            rest = others;
+            let both = topic.partitions.iter().zip(own);
+            (
+                topic,
+                both.map(|(placed, known)| PartitionRow {
+                    all: self,
+                    placed,
+                    known,
+                }),
+            )
+        })
+    }
+
+    /// Those of one topic.
+    pub fn of_topic(&self, name: &str) -> impl Iterator<Item = PartitionRow<'_>> {
+        let found = self.by_topic().find(|(topic, _)| topic.name == name);
+        found.into_iter().flat_map(|(_, own)| own)
+    }
+
+    /// As if every leader had told this of each of its partitions just now.
+    #[cfg(test)]
+    pub fn tell(&mut self, span: crate::model::offset::Span, size_bytes: u64) {
+        for known in &mut self.known {
+            (known.start, known.end) = (span.start, span.end);
+            known.rate = span.rate.unwrap_or(Known::NO_RATE);
+            (known.teller, known.size_bytes) = (Teller::Leader, size_bytes);
+        }
+        let partitions = self.topics.iter().flat_map(|topic| &topic.partitions);
+        self.doubts = Doubts {
+            offsets: BTreeMap::new(),
+            logdirs: partitions.filter_map(|one| Some((one.leader?, None))).collect(),
+        };
+    }
 }
 
-impl PartitionRow {
-    /// Replicas that have all that was committed, those in sync first.
-    pub fn safe(&self) -> impl Iterator<Item = BrokerId> + '_ {
-        let eligible = self.eligible.iter().flat_map(|all| all.0.iter());
-        self.isr
-            .iter()
-            .chain(eligible.filter(|id| !self.isr.contains(id)))
-            .copied()
+/// One partition, ready to show: a view of what the snapshot and [`Partitions`] hold of it, which is copied and never kept.
+#[derive(Clone, Copy)]
+pub struct PartitionRow<'a> {
+    all: &'a Partitions,
+    placed: &'a Partition,
+    known: &'a Known,
+}
+
+/// To where it is placed.
+impl Deref for PartitionRow<'_> {
+    type Target = Partition;
+
+    fn deref(&self) -> &Partition {
+        self.placed
+    }
+}
+
+impl<'a> PartitionRow<'a> {
+    /// Where it is placed, to be looked at when this view is gone.
+    pub fn placed(&self) -> &'a Partition {
+        self.placed
+    }
+
+    /// The name of its topic.
+    pub fn topic(&self) -> &'a str {
+        &self.all.topics[self.known.topic as usize].name
+    }
+
+    /// Of its topic.
+    pub fn min_isr(&self) -> &'a Cell<u32> {
+        &self.all.min_isr[self.known.topic as usize]
+    }
+
+    pub fn badges(&self) -> Badges {
+        self.known.badges
+    }
+
+    /// What a reassignment does to it.
+    fn moving(&self) -> Option<&'a Reassignment> {
+        // Hardly any is moving, and its badges are at hand.
+        if !self.badges().contains(Badge::Reassigning) {
+            return None;
+        }
+        let at = self.all.moving.get(&(self.known.topic, self.partition))?;
+        Some(&self.all.moves[*at])
     }
 
     /// Replicas that a reassignment adds.
-    pub fn adding(&self) -> &[BrokerId] {
-        self.moving.as_ref().map_or(&[], |moving| &moving.adding)
+    pub fn adding(&self) -> &'a [BrokerId] {
+        self.moving().map_or(&[], |moving| &moving.adding)
     }
 
     /// Replicas that a reassignment takes away.
-    pub fn removing(&self) -> &[BrokerId] {
-        self.moving.as_ref().map_or(&[], |moving| &moving.removing)
+    pub fn removing(&self) -> &'a [BrokerId] {
+        self.moving().map_or(&[], |moving| &moving.removing)
     }
 
     /// The first offset.
     pub fn start(&self) -> Cell<i64> {
-        self.span.cell(ONCE, |span| Some(span.start))
+        self.of_log(|known| Some(known.start))
     }
 
     /// The next offset.
     pub fn end(&self) -> Cell<i64> {
-        self.span.cell(ONCE, |span| Some(span.end))
+        self.of_log(|known| Some(known.end))
     }
 
     /// Records per second.
     pub fn rate(&self) -> Cell<f64> {
-        self.span.cell(ONCE, |span| span.rate)
+        self.of_log(Known::rate)
     }
 
-    /// As if its leader had told this just now.
-    #[cfg(test)]
-    pub fn tell(&mut self, span: Span, size_bytes: u64) {
-        self.span = Told::known(span);
-        self.size_bytes = Told::known(size_bytes);
+    fn of_log<T>(&self, take: impl FnOnce(&Known) -> Option<T>) -> Cell<T> {
+        let doubts = &self.all.doubts;
+        match self.known.teller {
+            Teller::Nobody => Cell::unknown(doubts.untold(self.leader)),
+            Teller::Leader => Cell::doubted(take(self.known), doubts.of_offsets(self.leader), "seen only once yet"),
+            Teller::OldLeader => Cell {
+                value: take(self.known),
+                stale_seconds: None,
+                reason: Some("told by the previous leader".to_owned()),
+            },
+        }
     }
 
     /// Bytes of the leader's replica.
     pub fn size_bytes(&self) -> Cell<u64> {
-        self.size_bytes.cell("not in the leader's log dirs", |size| Some(*size))
+        let Some(leader) = self.leader else {
+            return Cell::unknown(OFFLINE);
+        };
+        match self.all.doubts.logdirs.get(&leader) {
+            Some(doubt) => Cell::doubted(self.known.size_bytes(), doubt.as_ref(), "not in the leader's log dirs"),
+            None => Cell::unknown(format!("broker {leader} has not told its log dirs")),
+        }
     }
-}
 
-/// Why there is no rate yet.
-const ONCE: &str = "seen only once yet";
-
-impl PartitionRow {
     /// What each replica is, in order of preference.
-    pub fn roles(&self) -> impl Iterator<Item = (BrokerId, Role)> + '_ {
+    pub fn roles(&self) -> impl Iterator<Item = (BrokerId, Role)> {
         self.replicas.iter().map(|id| (*id, self.role_of(*id)))
     }
 
@@ -164,251 +247,92 @@ pub(super) fn size_of(sizes: &[(i32, BrokerId, u64)], broker: BrokerId, partitio
     Some(sizes[at].2)
 }
 
-impl PartitionRow {
-    /// In order of topic and partition.
-    pub(super) fn all(snapshot: &Snapshot, ends: &Ends<'_>, sizes: &Sizes<'_>, now: Moment) -> Vec<Self> {
+impl Partitions {
+    pub(super) fn of(snapshot: &Snapshot, ends: &Ends<'_>, sizes: &Sizes<'_>, now: Moment) -> Self {
+        let topics = snapshot.topics.value.clone().unwrap_or_default();
+        let moves = snapshot.reassignments.value.clone().unwrap_or_default();
         let racks = Racks::of(snapshot);
-        let doubts = Doubts::of(snapshot, now);
-        let moves = reassignments(snapshot);
-        let min_isr = MinIsr::of(snapshot);
-        let mut rows = Vec::with_capacity(snapshot.topics().iter().map(|topic| topic.partitions.len()).sum());
-        for topic in snapshot.topics() {
+        let places = places(&moves);
+        let told_min_isr = MinIsr::of(snapshot);
+        let mut min_isr = Vec::with_capacity(topics.len());
+        let mut known = Vec::with_capacity(topics.iter().map(|topic| topic.partitions.len()).sum());
+        let mut moving = BTreeMap::new();
+        for (at, topic) in topics.iter().enumerate() {
             // What is the same for all partitions of a topic is looked up once.
             let (told, sizes) = (ends.of_topic(&topic.name), sizes.of_topic(&topic.name));
-            let min_isr = Arc::new(min_isr.of_topic(&topic.name));
-            let name: Arc<str> = topic.name.as_str().into();
-            rows.extend(topic.partitions.iter().map(|partition| {
-                let moving = match moves.is_empty() {
+            let own_min_isr = told_min_isr.of_topic(&topic.name);
+            known.extend(topic.partitions.iter().map(|partition| {
+                let place = match places.is_empty() {
                     true => None,
-                    false => moves.get(&(topic.name.as_str(), partition.partition)).copied(),
+                    false => places.get(&(topic.name.as_str(), partition.partition)).copied(),
                 };
+                moving.extend(place.map(|place| ((at as u32, partition.partition), place)));
                 let facts = Facts {
+                    topic: at as u32,
                     racks: &racks,
                     told: ends::of(told, partition.partition),
-                    moving,
+                    moving: place.map(|place| &moves[place]),
                     sizes,
-                    min_isr: &min_isr,
-                    doubts: &doubts,
+                    min_isr: own_min_isr.value,
                 };
-                Self::of(&name, partition, &facts)
+                Known::of(partition, &facts)
             }));
+            min_isr.push(own_min_isr);
         }
-        rows
-    }
-
-    fn of(topic: &Arc<str>, partition: &Partition, facts: &Facts<'_>) -> Self {
         Self {
-            topic: Arc::clone(topic),
-            partition: partition.partition,
-            leader: partition.leader,
-            leader_epoch: partition.leader_epoch,
-            replicas: partition.replicas.clone(),
-            isr: partition.isr.clone(),
-            eligible: (!partition.eligible.is_empty()).then(|| Box::new(Eligible(partition.eligible.clone()))),
-            min_isr: Arc::clone(facts.min_isr),
-            badges: badges(partition, facts),
-            moving: facts.moving.map(|moving| {
-                Box::new(Moving {
-                    adding: moving.adding.clone(),
-                    removing: moving.removing.clone(),
-                })
-            }),
-            span: facts.doubts.span(partition, facts.told),
-            size_bytes: facts.doubts.size(partition, facts.sizes),
+            doubts: Doubts::of(snapshot, now),
+            topics,
+            min_isr,
+            known,
+            moves,
+            moving,
         }
     }
 }
 
-struct Facts<'a> {
-    racks: &'a Racks,
-    told: Option<ends::Told>,
-    moving: Option<&'a Reassignment>,
-    /// Of this topic.
-    sizes: &'a [(i32, BrokerId, u64)],
-    min_isr: &'a Arc<Cell<u32>>,
-    doubts: &'a Doubts,
-}
-
-fn badges(partition: &Partition, facts: &Facts<'_>) -> Badges {
-    // A replica that is being added is expected to be missing from the ISR; it is no fault.
-    let adding = facts.moving.map_or(&[][..], |moving| &moving.adding);
-    let settled: Vec<BrokerId> = partition
-        .replicas
-        .iter()
-        .copied()
-        .filter(|id| !adding.contains(id))
-        .collect();
-    let in_sync = partition.isr.len() as u32;
-    let min_isr = facts.min_isr.value;
-    let under_replicated = settled.iter().any(|id| !partition.isr.contains(id));
-    let mut badges = Badges::default();
-    let mut raise = |badge, when| {
-        if when {
-            badges.insert(badge);
-        }
-    };
-    raise(Badge::Offline, partition.is_offline());
-    raise(Badge::UnderMinIsr, min_isr.is_some_and(|min| in_sync < min));
-    raise(Badge::AtMinIsr, under_replicated && min_isr == Some(in_sync));
-    raise(Badge::UnderReplicated, under_replicated);
-    raise(Badge::RackViolation, violates_racks(&settled, facts.racks));
-    raise(Badge::LowReplication, settled.len() < 3);
-    let spares = settled.len() > 1;
-    raise(
-        Badge::MinIsrIsRf,
-        spares && min_isr.is_some_and(|min| min as usize >= settled.len()),
-    );
-    raise(Badge::MinIsrOne, spares && min_isr == Some(1));
-    raise(
-        Badge::LeaderNotPreferred,
-        !partition.is_offline() && !partition.is_leader_preferred(),
-    );
-    raise(Badge::Reassigning, facts.moving.is_some());
-    badges
-}
-
-/// Whether the replicas stand in fewer racks than they could. Unknown racks are no evidence.
-fn violates_racks(replicas: &[BrokerId], racks: &Racks) -> bool {
-    if racks.count < 2 {
-        return false;
-    }
-    let mut used = Vec::with_capacity(replicas.len());
-    for id in replicas {
-        match racks.by_broker.get(id) {
-            Some(rack) if used.contains(rack) => {}
-            Some(rack) => used.push(*rack),
-            None => return false,
-        };
-    }
-    used.len() < replicas.len().min(racks.count)
-}
-
-/// Which broker stands in which rack; racks are numbers, for comparing them is done for every replica.
-struct Racks {
-    by_broker: BTreeMap<BrokerId, usize>,
-    count: usize,
-}
-
-impl Racks {
-    fn of(snapshot: &Snapshot) -> Self {
-        let brokers = snapshot.cluster.get().map_or(&[][..], |cluster| &cluster.brokers);
-        let names: BTreeSet<&str> = brokers.iter().filter_map(|broker| broker.rack.as_deref()).collect();
-        let names: Vec<&str> = names.into_iter().collect();
-        let place = |rack: &str| names.binary_search(&rack).ok();
-        Self {
-            by_broker: brokers
-                .iter()
-                .filter_map(|broker| Some((broker.id, place(broker.rack.as_deref()?)?)))
-                .collect(),
-            count: names.len(),
-        }
-    }
-}
-
-fn reassignments(snapshot: &Snapshot) -> BTreeMap<(&str, i32), &Reassignment> {
-    let moves = snapshot.reassignments.get().map_or(&[][..], Vec::as_slice);
-    moves
-        .iter()
-        .map(|moving| ((moving.topic.as_str(), moving.partition), moving))
+/// Places of reassignments, by topic and partition.
+fn places(moves: &[Reassignment]) -> BTreeMap<(&str, i32), usize> {
+    let all = moves.iter().enumerate();
+    all.map(|(at, moving)| ((moving.topic.as_str(), moving.partition), at))
         .collect()
 }
 
-/// Why what leaders told is in doubt, once for each.
+const OFFLINE: &str = "the partition is offline";
+
+/// Why what leaders told is in doubt.
+#[derive(Debug, Clone, Default, PartialEq)]
 struct Doubts {
-    /// Of brokers that were asked for offsets.
-    offsets: BTreeMap<BrokerId, Asked>,
-    /// Of brokers that were asked for their log directories.
-    logdirs: BTreeMap<BrokerId, Option<Arc<Doubt>>>,
-    /// Of others that lead.
-    unasked: BTreeMap<BrokerId, Unasked>,
-    offline: Arc<Doubt>,
-    moved: Arc<Doubt>,
-}
-
-/// A broker that was asked for offsets.
-struct Asked {
-    /// On what it told.
-    told: Option<Arc<Doubt>>,
-    /// Where it told nothing.
-    untold: Arc<Doubt>,
-}
-
-/// A broker that leads and was not asked.
-struct Unasked {
-    offsets: Arc<Doubt>,
-    logdirs: Arc<Doubt>,
+    /// Of brokers whose offsets are in doubt.
+    offsets: BTreeMap<BrokerId, Doubt>,
+    /// Of all brokers that were asked for their log directories.
+    logdirs: BTreeMap<BrokerId, Option<Doubt>>,
 }
 
 impl Doubts {
     fn of(snapshot: &Snapshot, now: Moment) -> Self {
-        let offsets = snapshot.offsets.iter().map(|(id, section)| {
-            let untold = match section.problem() {
-                Some(problem) => format!("broker {id}: {problem}"),
-                None => untold(*id),
-            };
-            let asked = Asked {
-                told: Doubt::of(section, now),
-                untold: Doubt::why(untold),
-            };
-            (*id, asked)
-        });
-        let logdirs = snapshot.logdirs.iter();
-        let leaders: BTreeSet<BrokerId> = snapshot.partitions().filter_map(|(_, part)| part.leader).collect();
-        let known = |id: &BrokerId| snapshot.offsets.contains_key(id) && snapshot.logdirs.contains_key(id);
-        let unasked = leaders.into_iter().filter(|id| !known(id)).map(|id| {
-            let unasked = Unasked {
-                offsets: Doubt::why(untold(id)),
-                logdirs: Doubt::why(format!("broker {id} has not told its log dirs")),
-            };
-            (id, unasked)
-        });
+        let (offsets, logdirs) = (snapshot.offsets.iter(), snapshot.logdirs.iter());
         Self {
-            offsets: offsets.collect(),
+            offsets: offsets
+                .filter_map(|(id, told)| Some((*id, Doubt::of(told, now)?)))
+                .collect(),
             logdirs: logdirs.map(|(id, dirs)| (*id, Doubt::of(dirs, now))).collect(),
-            unasked: unasked.collect(),
-            offline: Doubt::why("the partition is offline"),
-            moved: Doubt::why("told by the previous leader"),
         }
     }
 
-    fn span(&self, partition: &Partition, told: Option<ends::Told>) -> Told<Span> {
-        let asked = partition.leader.and_then(|leader| self.offsets.get(&leader));
-        match (asked, told) {
-            (Some(asked), Some(told)) if Some(told.by) == partition.leader => Told {
-                value: Some(told.span),
-                doubt: asked.told.clone(),
-            },
-            // The leader has just moved: what the old leader told is still the best that is known.
-            (_, Some(told)) => Told {
-                value: Some(told.span),
-                doubt: Some(Arc::clone(&self.moved)),
-            },
-            (Some(asked), None) => Told::unknown(Arc::clone(&asked.untold)),
-            (None, None) => Told::unknown(self.unasked(partition, |unasked| &unasked.offsets)),
+    /// On the offsets that a leader told.
+    fn of_offsets(&self, leader: Option<BrokerId>) -> Option<&Doubt> {
+        self.offsets.get(&leader?)
+    }
+
+    /// Why nobody told the offsets of what this one leads.
+    fn untold(&self, leader: Option<BrokerId>) -> String {
+        let problem = self.of_offsets(leader).and_then(|doubt| doubt.reason.as_deref());
+        match (leader, problem) {
+            (None, _) => OFFLINE.to_owned(),
+            (Some(id), Some(problem)) => format!("broker {id}: {problem}"),
+            (Some(id), None) => format!("broker {id} has not told its offsets"),
         }
     }
-
-    fn size(&self, partition: &Partition, sizes: &[(i32, BrokerId, u64)]) -> Told<u64> {
-        let Some(leader) = partition.leader else {
-            return Told::unknown(Arc::clone(&self.offline));
-        };
-        match self.logdirs.get(&leader) {
-            Some(doubt) => Told {
-                value: size_of(sizes, leader, partition.partition),
-                doubt: doubt.clone(),
-            },
-            None => Told::unknown(self.unasked(partition, |unasked| &unasked.logdirs)),
-        }
-    }
-
-    fn unasked(&self, partition: &Partition, which: impl FnOnce(&Unasked) -> &Arc<Doubt>) -> Arc<Doubt> {
-        let leader = partition.leader.and_then(|leader| self.unasked.get(&leader));
-        Arc::clone(leader.map_or(&self.offline, which))
-    }
-}
-
-fn untold(leader: BrokerId) -> String {
-    format!("broker {leader} has not told its offsets")
 }
 
 /// `min.insync.replicas` by topic.
@@ -431,16 +355,5 @@ impl<'a> MinIsr<'a> {
             Some(value) => Cell::known(value),
             None => Cell::unknown(self.problem.clone()),
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_hundred_thousand_rows_take_sixteen_megabytes() {
-        let bytes = std::mem::size_of::<PartitionRow>();
-        assert!(bytes <= 160, "{bytes}");
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::Cell;
-use super::partition::{Badge, PartitionRow};
+use super::partition::{Badge, Partitions};
 use crate::model::snapshot::Snapshot;
 use crate::model::{BrokerId, Moment};
 
@@ -22,10 +22,10 @@ pub struct Placed {
 
 impl Placed {
     /// Every broker that holds a replica.
-    pub fn count(partitions: &[PartitionRow]) -> BTreeMap<BrokerId, Self> {
+    pub fn count(partitions: &Partitions) -> BTreeMap<BrokerId, Self> {
         let mut placed: BTreeMap<BrokerId, Self> = BTreeMap::new();
-        for row in partitions {
-            let violates = row.badges.contains(Badge::RackViolation);
+        for row in partitions.iter() {
+            let violates = row.badges().contains(Badge::RackViolation);
             for (at, id) in row.replicas.iter().enumerate() {
                 let here = placed.entry(*id).or_default();
                 let leads = row.leader == Some(*id);

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::broker::BrokerState;
-use super::partition::Badge;
+use super::partition::{Badge, Badges};
 use super::*;
 use crate::model::broker::{Broker, Link};
 use crate::model::cluster::Cluster;
@@ -12,7 +12,7 @@ use crate::model::config::{Config, ConfigSource};
 use crate::model::group::{Commit, Group};
 use crate::model::logdir::{LogDir, Replica};
 use crate::model::offset::{Offsets, Span};
-use crate::model::topic::{Partition, Topic};
+use crate::model::topic::{Partition, Role, Topic};
 use crate::model::{BrokerId, Trouble};
 
 fn at(second: i64) -> Moment {
@@ -165,7 +165,11 @@ fn a_dead_broker_ages_its_own_cells_and_no_others() {
 #[test]
 fn badges_name_what_is_wrong_and_nothing_else() {
     let rows = Rows::of(&snapshot(), at(0));
-    let badges: Vec<Vec<Badge>> = rows.partitions.iter().map(|row| row.badges.iter().collect()).collect();
+    let badges: Vec<Vec<Badge>> = rows
+        .partitions
+        .iter()
+        .map(|row| row.badges().iter().collect())
+        .collect();
     assert_eq!(badges[0], [Badge::Offline, Badge::LowReplication]);
     assert_eq!(badges[1], [Badge::AtMinIsr, Badge::UnderReplicated]);
     assert_eq!(
@@ -176,6 +180,56 @@ fn badges_name_what_is_wrong_and_nothing_else() {
 }
 
 #[test]
+fn what_leaders_told_of_partitions_says_who_told_it_and_how_old_it_is() {
+    let cells = |snapshot: &Snapshot| -> Vec<_> {
+        let rows = Rows::of(snapshot, at(40));
+        let cells = |row: partition::PartitionRow<'_>| (row.end(), row.rate(), row.size_bytes());
+        rows.partitions.iter().map(cells).collect()
+    };
+    let mut snapshot = snapshot();
+    let (led, offline) = (&cells(&snapshot)[1], &cells(&snapshot)[0]);
+    assert_eq!(
+        led,
+        &(Cell::known(500), Cell::known(10.0), Cell::known(100)),
+        "a leader that answers"
+    );
+    let why = "the partition is offline";
+    assert_eq!(
+        offline,
+        &(Cell::unknown(why), Cell::unknown(why), Cell::unknown(why)),
+        "nobody to tell"
+    );
+    let late = |snapshot: &mut Snapshot, id| {
+        let told = snapshot.offsets.get_mut(&id).unwrap();
+        told.fail(Trouble::TimedOut, "no answer", at(10));
+        let dirs = snapshot.logdirs.get_mut(&id).unwrap();
+        dirs.fail(Trouble::TimedOut, "no answer", at(10));
+    };
+    late(&mut snapshot, 1);
+    let (end, _, size) = &cells(&snapshot)[1];
+    assert_eq!((end.value, end.stale_seconds), (Some(500), Some(40)));
+    assert_eq!((size.value, size.stale_seconds), (Some(100), Some(40)));
+    assert_eq!(end.reason.as_deref(), Some("timed out: no answer"));
+    // Broker 2 leads orders-0 from now on, and told nothing of it yet.
+    let mut topics = snapshot.topics.get().unwrap().clone();
+    topics[1].partitions[0].leader = Some(2);
+    snapshot.topics = Observed::fresh(topics, at(20));
+    let (end, ..) = &cells(&snapshot)[1];
+    assert_eq!((end.value, end.stale_seconds), (Some(500), None));
+    assert_eq!(end.reason.as_deref(), Some("told by the previous leader"));
+    snapshot.offsets.remove(&1);
+    snapshot.logdirs.remove(&2);
+    let (end, _, size) = &cells(&snapshot)[1];
+    assert_eq!(*end, Cell::unknown("broker 2 has not told its offsets"));
+    assert_eq!(*size, Cell::unknown("broker 2 has not told its log dirs"));
+    snapshot.logdirs.insert(2, Observed::fresh(logdir(&[]), at(20)));
+    late(&mut snapshot, 2);
+    assert_eq!(cells(&snapshot)[1].0, Cell::unknown("broker 2: timed out: no answer"));
+    snapshot.logdirs.insert(2, Observed::fresh(logdir(&[]), at(20)));
+    assert_eq!(cells(&snapshot)[1].2, Cell::unknown("not in the leader's log dirs"));
+}
+
+#[test]
 fn min_isr_is_weighed_against_rf() {
     let mut snapshot = snapshot();
     let configs = snapshot.topic_configs.get().unwrap().clone();
@@ -183,10 +237,11 @@ fn min_isr_is_weighed_against_rf() {
     weak.get_mut("orders").unwrap()[0].value = Some("1".into());
     snapshot.topic_configs = Observed::fresh(weak, at(0));
     let rows = Rows::of(&snapshot, at(0));
-    assert!(rows.partitions[1].badges.contains(Badge::MinIsrOne));
-    assert!(!rows.partitions[1].badges.contains(Badge::MinIsrIsRf));
+    let badges: Vec<Badges> = rows.partitions.iter().map(|row| row.badges()).collect();
+    assert!(badges[1].contains(Badge::MinIsrOne));
+    assert!(!badges[1].contains(Badge::MinIsrIsRf));
     assert!(
-        !rows.partitions[0].badges.contains(Badge::MinIsrOne),
+        !badges[0].contains(Badge::MinIsrOne),
         "one replica has nothing to spare, and its min ISR was not told"
     );
 }
@@ -243,7 +298,9 @@ fn a_replica_that_is_being_added_is_no_fault() {
     };
     snapshot.reassignments = Observed::fresh(vec![moving], at(0));
     let rows = Rows::of(&snapshot, at(0));
-    assert!(!rows.partitions[1].badges.contains(Badge::UnderReplicated));
+    let row = rows.partitions.of_topic("orders").next().unwrap();
+    assert!(!row.badges().contains(Badge::UnderReplicated));
+    assert_eq!((row.adding(), row.role(3)), (&[3][..], Some(Role::Adding)));
     let cells = topic::cells(&snapshot, &rows.partitions, &[&[1, 2], &[3]]);
     assert_eq!((cells[2].replicas, cells[3].adding), (4, 1));
     assert_eq!(rows.brokers[2].isr_misses.value, Some(0));

@@ -6,10 +6,10 @@ use serde::Serialize;
 
 use super::Cell;
 use super::badge::{Badge, Badges};
-use super::partition::{PartitionRow, Sizes, size_of};
+use super::partition::{PartitionRow, Partitions, Sizes, size_of};
 use crate::model::BrokerId;
 use crate::model::snapshot::Snapshot;
-use crate::model::topic::Role;
+use crate::model::topic::{Role, Topic};
 
 /// One topic, ready to show.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -49,31 +49,34 @@ pub struct TopicCell {
 
 impl TopicRow {
     /// In order of name. `partitions` are the rows of the same snapshot.
-    pub(super) fn all(snapshot: &Snapshot, partitions: &[PartitionRow], sizes: &Sizes<'_>) -> Vec<Self> {
+    pub(super) fn all(snapshot: &Snapshot, partitions: &Partitions, sizes: &Sizes<'_>) -> Vec<Self> {
         let silent = silent_brokers(snapshot);
-        let mut rest = partitions;
         let mut rows = Vec::with_capacity(snapshot.topics().len());
-        for topic in snapshot.topics() {
-            let (own, others) = rest.split_at(topic.partitions.len().min(rest.len()));
-            rest = others;
-            let count = |badge| own.iter().filter(|row| row.badges.contains(badge)).count() as u32;
+        for (topic, own) in partitions.by_topic() {
+            let own = || own.clone();
+            let count = |badge| own().filter(|row| row.badges().contains(badge)).count() as u32;
             let sizes = sizes.of_topic(&topic.name);
             rows.push(Self {
                 name: topic.name.clone(),
                 id: topic.id,
                 internal: topic.internal,
                 partitions: topic.partitions.len() as u32,
-                replication_factor: own.iter().map(|row| row.replicas.len() as u32).max().unwrap_or(0),
-                min_isr: own.first().map(|row| Cell::clone(&row.min_isr)).unwrap_or_default(),
+                replication_factor: topic
+                    .partitions
+                    .iter()
+                    .map(|one| one.replicas.len() as u32)
+                    .max()
+                    .unwrap_or(0),
+                min_isr: own().next().map(|row| row.min_isr().clone()).unwrap_or_default(),
                 offline: count(Badge::Offline),
                 under_min_isr: count(Badge::UnderMinIsr),
                 at_min_isr: count(Badge::AtMinIsr),
                 under_replicated: count(Badge::UnderReplicated),
                 rack_violations: count(Badge::RackViolation),
                 leaders_not_preferred: count(Badge::LeaderNotPreferred),
-                size_bytes: size(own, sizes, &silent),
-                rate: rate(own),
-                badges: own.iter().fold(Badges::default(), |all, row| all.union(row.badges)),
+                size_bytes: size(topic, sizes, &silent),
+                rate: rate(own()),
+                badges: own().fold(Badges::default(), |all, row| all.union(row.badges())),
             });
         }
         rows
@@ -82,17 +85,14 @@ impl TopicRow {
 
 /// What groups of brokers hold of each topic: a cell for each group, topic by topic in the order of their rows. `partitions`
 /// are the rows of the same snapshot. Not kept with the rows: of a wide cluster it would be most of them.
-pub fn cells(snapshot: &Snapshot, partitions: &[PartitionRow], groups: &[&[BrokerId]]) -> Vec<TopicCell> {
+pub fn cells(snapshot: &Snapshot, partitions: &Partitions, groups: &[&[BrokerId]]) -> Vec<TopicCell> {
     let all = groups.iter().enumerate();
     let group_of: BTreeMap<BrokerId, usize> = all
         .flat_map(|(at, group)| group.iter().map(move |id| (*id, at)))
         .collect();
     let sizes = Sizes::of(snapshot);
     let mut cells = Vec::with_capacity(snapshot.topics().len() * groups.len());
-    let mut rest = partitions;
-    for topic in snapshot.topics() {
-        let (own, others) = rest.split_at(topic.partitions.len().min(rest.len()));
-        rest = others;
+    for (topic, own) in partitions.by_topic() {
         let first = cells.len();
         cells.resize(first + groups.len(), TopicCell::default());
         let sizes = sizes.of_topic(&topic.name);
@@ -147,10 +147,10 @@ fn silent_brokers(snapshot: &Snapshot) -> BTreeMap<BrokerId, String> {
 }
 
 /// A sum that misses a broker is no answer, so it is unknown and names the broker.
-fn size(own: &[PartitionRow], sizes: &[(i32, BrokerId, u64)], silent: &BTreeMap<BrokerId, String>) -> Cell<u64> {
+fn size(topic: &Topic, sizes: &[(i32, BrokerId, u64)], silent: &BTreeMap<BrokerId, String>) -> Cell<u64> {
     let replicas = || {
-        own.iter()
-            .flat_map(|row| row.replicas.iter().map(|id| (row.partition, *id)))
+        let all = topic.partitions.iter();
+        all.flat_map(|one| one.replicas.iter().map(|id| (one.partition, *id)))
     };
     let unknown = match silent.is_empty() {
         true => None,
@@ -166,8 +166,8 @@ fn size(own: &[PartitionRow], sizes: &[(i32, BrokerId, u64)], silent: &BTreeMap<
     }
 }
 
-fn rate(partitions: &[PartitionRow]) -> Cell<f64> {
-    let rates: Vec<Cell<f64>> = partitions.iter().map(PartitionRow::rate).collect();
+fn rate<'a>(partitions: impl Iterator<Item = PartitionRow<'a>>) -> Cell<f64> {
+    let rates: Vec<Cell<f64>> = partitions.map(|row| row.rate()).collect();
     match rates.iter().find(|rate| rate.value.is_none()) {
         Some(unknown) => unknown.clone(),
         None => Cell {

@@ -362,23 +362,23 @@ fn partitions(rows: &Rows, snapshot: &Snapshot, id: BrokerId, now: Moment) -> Ta
         sizes.insert((replica.topic.as_str(), replica.partition), replica.size_bytes);
     }
     let total: u64 = sizes.values().sum();
-    let row = |(part, role): (&partition::PartitionRow, Role)| {
+    let row = |(part, role): (partition::PartitionRow<'_>, Role)| {
         let size = match section {
             Some(dirs) => Cell::from(dirs, now, "the broker names no log of it", |_| {
-                sizes.get(&(&*part.topic, part.partition)).copied()
+                sizes.get(&(part.topic(), part.partition)).copied()
             }),
             None => Cell::unknown("not asked yet"),
         };
         let share = size.map(|size| (total > 0).then(|| *size as f64 * 100.0 / total as f64));
         let share = Field::gauge(&share);
         Row {
-            key: format!("{}-{}", part.topic, part.partition),
-            badness: partition::badness(part.badges),
+            key: format!("{}-{}", part.topic(), part.partition),
+            badness: partition::badness(part.badges()),
             fields: vec![
-                Field::new(&*part.topic),
+                Field::new(part.topic()),
                 Field::id(part.partition),
                 partition::role_in_words(role),
-                partition::isr(part),
+                partition::isr(&part),
                 Field::of(&size, |size| Field::new(text::bytes(*size as f64)).number(*size as f64)),
                 if share.is_unknown() {
                     share
@@ -386,10 +386,10 @@ fn partitions(rows: &Rows, snapshot: &Snapshot, id: BrokerId, now: Moment) -> Ta
                     share.tone(Tone::Plain)
                 },
                 Field::of(&part.rate(), |rate| Field::new(text::scaled(*rate)).number(*rate)),
-                partition::badges(part.badges),
+                partition::badges(part.badges()),
             ],
-            notes: partition::notes(part),
-            opens: Some(Place::open(Noun::Topic, part.topic.to_string())),
+            notes: partition::notes(&part),
+            opens: Some(Place::open(Noun::Topic, part.topic())),
             ..Row::default()
         }
     };

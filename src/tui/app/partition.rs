@@ -75,7 +75,7 @@ pub fn faults<'a>(fields: impl Iterator<Item = &'a Field>) -> Column {
 }
 
 /// `2/3`: in sync of all.
-pub fn isr(part: &PartitionRow) -> Field {
+pub fn isr(part: &PartitionRow<'_>) -> Field {
     let (in_sync, all) = (part.isr.len(), part.replicas.len());
     let tone = if in_sync < all { Tone::Warn } else { Tone::Plain };
     Field::new(format!("{in_sync}/{all}")).number(in_sync as f64).tone(tone)
@@ -113,7 +113,7 @@ pub fn skew(percent: f64) -> String {
 }
 
 /// Who holds it, in the order of preference.
-pub fn notes(part: &PartitionRow) -> Vec<String> {
+pub fn notes(part: &PartitionRow<'_>) -> Vec<String> {
     let ids = |ids: &[i32]| ids.iter().map(i32::to_string).collect::<Vec<_>>().join(" ");
     let mut notes = vec![format!("replicas {} · in sync {}", ids(&part.replicas), ids(&part.isr))];
     if !part.adding().is_empty() || !part.removing().is_empty() {

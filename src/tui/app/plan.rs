@@ -241,9 +241,9 @@ impl State {
             .rows
             .partitions
             .iter()
-            .filter(|row| chosen(&row.topic, row.partition))
+            .filter(|row| chosen(row.topic(), row.partition))
             .map(|row| Assignment {
-                topic: row.topic.to_string(),
+                topic: row.topic().to_owned(),
                 partition: row.partition,
                 replicas: row.replicas.to_vec(),
             })

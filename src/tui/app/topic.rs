@@ -345,8 +345,8 @@ pub fn open(
 
 fn partitions(rows: &Rows, snapshot: &Snapshot, name: &str, marked: &BTreeSet<String>, heat: bool) -> Table {
     let slots = slots(rows, marked);
-    let own: Vec<&PartitionRow> = rows.partitions.iter().filter(|part| *part.topic == *name).collect();
-    let mut bare: Vec<Row> = own.iter().map(|part| partition_row(part)).collect();
+    let own: Vec<PartitionRow<'_>> = rows.partitions.of_topic(name).collect();
+    let mut bare: Vec<Row> = own.iter().map(partition_row).collect();
     let mut columns = vec![
         Column::new("partition", "part", 0).width(4, 6).right(),
         Column::new("leader", "lead", 2).width(4, 6).right(),
@@ -394,7 +394,7 @@ fn sizes(snapshot: &Snapshot, topic: &str) -> Sizes {
     .collect()
 }
 
-fn slot_field(part: &PartitionRow, slot: &Slot, heat: Option<(&Sizes, u64)>) -> Field {
+fn slot_field(part: &PartitionRow<'_>, slot: &Slot, heat: Option<(&Sizes, u64)>) -> Field {
     let here: Vec<(BrokerId, crate::model::topic::Role)> = slot
         .brokers
         .iter()
@@ -427,11 +427,11 @@ fn slot_field(part: &PartitionRow, slot: &Slot, heat: Option<(&Sizes, u64)>) -> 
     }
 }
 
-fn partition_row(part: &PartitionRow) -> Row {
+fn partition_row(part: &PartitionRow<'_>) -> Row {
     let offset = |cell: &Cell<i64>| Field::of(cell, |offset| Field::count(*offset));
     Row {
         key: part.partition.to_string(),
-        badness: partition::badness(part.badges),
+        badness: partition::badness(part.badges()),
         fields: vec![
             Field::id(part.partition),
             match part.leader {
@@ -446,7 +446,7 @@ fn partition_row(part: &PartitionRow) -> Row {
             Field::of(&part.rate(), |rate| Field::new(text::scaled(*rate)).number(*rate)),
             offset(&part.start()),
             offset(&part.end()),
-            partition::badges(part.badges),
+            partition::badges(part.badges()),
         ],
         notes: partition::notes(part),
         ..Row::default()
