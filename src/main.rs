@@ -14,12 +14,18 @@ use azimuth::demo::Begin;
 use azimuth::feed;
 use azimuth::tui;
 use azimuth::tui::open::{Ended, Failure};
-use mimalloc::MiMalloc;
+use tikv_jemallocator::Jemalloc;
 
 /// Rows and snapshots of a wide cluster are millions of small pieces, made on one thread and freed on another: what the C
 /// library's allocator keeps of them doubles the memory.
 #[global_allocator]
-static ALLOCATOR: MiMalloc = MiMalloc;
+static ALLOCATOR: Jemalloc = Jemalloc;
+
+/// What jemalloc is told, as its manual names it: one arena, for threads that each keep their own waste it, and what is freed
+/// goes back to the system at once.
+#[expect(unsafe_code, reason = "jemalloc finds its options by the name of a symbol")]
+#[unsafe(export_name = "_rjem_malloc_conf")]
+static OPTIONS: &[u8; 56] = b"narenas:1,dirty_decay_ms:100,muzzy_decay_ms:0,thp:never\0";
 
 /// How long clients that move records may take to close.
 const CLOSING: Duration = Duration::from_secs(3);

@@ -86,7 +86,7 @@ impl Partitions {
     }
 }
 
-/// One partition, ready to show: a view of what the snapshot and [`Partitions`] hold of it, which is copied and never kept.
+/// One partition, ready to show: a view of what [`Partitions`] holds of it, made when somebody looks.
 #[derive(Clone, Copy)]
 pub struct PartitionRow<'a> {
     all: &'a Partitions,

@@ -201,7 +201,7 @@ struct Log<'a> {
     /// `None` where the cluster has no such topic.
     placed: Option<&'a Topic>,
     /// From whoever told last.
-    ends: &'a [(i32, ends::Told)],
+    ends: &'a [(i32, ends::Told<'a>)],
     /// Where the group's commits stand.
     standing: Option<&'a BTreeMap<i32, Standing>>,
     retention: Option<&'a Retention>,
@@ -319,7 +319,7 @@ impl<'a> Ground<'a> {
         let Some(placed) = placed else {
             return Fact::unknown(Why::NoPartition(log.topic, partition));
         };
-        let span = ends::of(log.ends, partition).map(|told| self.over(log.topic, partition, told.span));
+        let span = ends::of(log.ends, partition).map(|told| self.over(log.topic, partition, *told.span));
         let Some(leader) = placed.leader else {
             return Fact::doubted(span, Why::Words("the partition is offline"));
         };

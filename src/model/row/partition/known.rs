@@ -50,7 +50,7 @@ impl Known {
     }
 
     pub fn of(partition: &Partition, facts: &Facts<'_>) -> Self {
-        let span = facts.told.map_or(Span::default(), |told| told.span);
+        let span = facts.told.map_or(Span::default(), |told| *told.span);
         let size = partition
             .leader
             .and_then(|leader| size_of(facts.sizes, leader, partition.partition));
@@ -75,7 +75,7 @@ pub(super) struct Facts<'a> {
     /// The place of its topic.
     pub topic: u32,
     pub racks: &'a Racks,
-    pub told: Option<ends::Told>,
+    pub told: Option<ends::Told<'a>>,
     pub moving: Option<&'a Reassignment>,
     /// Of this topic.
     pub sizes: &'a [(i32, BrokerId, u64)],
