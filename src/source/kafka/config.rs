@@ -118,7 +118,22 @@ pub(super) async fn client_metrics(pool: &Pool) -> Result<Vec<String>, Error> {
 
 /// How long records and offsets are kept, with the brokers' defaults. A topic that vanished meanwhile is left out.
 pub(super) async fn retentions(pool: &Pool, topics: &[String]) -> Result<Retentions, Error> {
-    let mut retentions = Retentions::default();
+    let (topics, minutes) = tokio::join!(retentions_of(pool, topics), offsets_minutes(pool));
+    let topics = topics?;
+    let offsets_minutes = match minutes {
+        Ok(minutes) => minutes,
+        Err(error) if topics.is_empty() => return Err(error),
+        // Who may not see a broker's configs still learns what topics keep.
+        Err(_) => None,
+    };
+    Ok(Retentions {
+        topics,
+        offsets_minutes,
+    })
+}
+
+async fn retentions_of(pool: &Pool, topics: &[String]) -> Result<BTreeMap<String, Retention>, Error> {
+    let mut retentions = BTreeMap::new();
     let mut refusal = None;
     for topics in topics.chunks(TOPICS_PER_REQUEST) {
         let resources: Vec<_> = topics.iter().cloned().map(Resource::Topic).collect();
@@ -131,21 +146,15 @@ pub(super) async fn retentions(pool: &Pool, topics: &[String]) -> Result<Retenti
         let (peer, response) = pool.ask_any(|_| request()).await?;
         for result in response.results {
             match read(peer.name(), result) {
-                Ok((topic, configs)) => retentions.topics.extend(retention(&configs).map(|kept| (topic, kept))),
+                Ok((topic, configs)) => retentions.extend(retention(&configs).map(|kept| (topic, kept))),
                 Err(error) => refusal = Some(error),
             }
         }
     }
-    if let (true, Some(error)) = (retentions.topics.is_empty(), refusal) {
-        return Err(error);
+    match refusal {
+        Some(error) if retentions.is_empty() => Err(error),
+        _ => Ok(retentions),
     }
-    match offsets_minutes(pool).await {
-        Ok(minutes) => retentions.offsets_minutes = minutes,
-        Err(error) if retentions.topics.is_empty() => return Err(error),
-        // Who may not see a broker's configs still learns what topics keep.
-        Err(_) => {}
-    }
-    Ok(retentions)
 }
 
 /// `offsets.retention.minutes` of some broker; they are meant to agree.
