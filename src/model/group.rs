@@ -124,6 +124,6 @@ mod tests {
             "{text}"
         );
         assert_eq!(serde_json::from_str::<Group>(&text).unwrap(), group());
-        assert_eq!((size_of::<Commit>(), size_of::<(Name, i32)>()), (48, 24));
+        assert_eq!((size_of::<Commit>(), size_of::<(Name, i32)>()), (40, 16));
     }
 }
