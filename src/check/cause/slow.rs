@@ -70,11 +70,8 @@ fn slow_append(facts: &Facts<'_>) -> Option<(BrokerId, f64, f64)> {
         .filter(|probe| probe.is_fresh())
         .filter_map(|probe| probe.get());
     let placed = probes.filter_map(|probe| {
-        let mut rows = facts.rows.partitions.iter();
-        Some((
-            probe.append_ms,
-            rows.find(|row| row.topic() == topic && row.partition == probe.partition)?,
-        ))
+        let mut rows = facts.rows.partitions.of_topic(topic);
+        Some((probe.append_ms, rows.find(|row| row.partition == probe.partition)?))
     });
     let placed: Vec<(f64, PartitionRow<'_>)> = placed.collect();
     // Those that wait for a slow broker may be half of all: the faster half tells what is usual.

@@ -58,8 +58,8 @@ impl<'a> Votes<'a> {
                 facts
                     .rows
                     .partitions
-                    .iter()
-                    .find(|row| row.topic() == topic && row.leader == Some(*id))
+                    .of_topic(topic)
+                    .find(|row| row.leader == Some(*id))
             };
             for (id, (_, since)) in &failed {
                 if let Some(row) = led(id) {
