@@ -79,7 +79,7 @@ pub async fn run(folder: &Folder, id: &Id, sources: &Sources, means: Means) -> R
         let reason = format!("nothing was done: {error}");
         journal.append(Event::Failed { step: 0, reason }, Moment::now())?;
     }
-    let _locks = locks?;
+    let locks = locks?;
     journal.append(Event::Engine { by: who }, Moment::now())?;
     let (status, watching) = watch::channel(Status { alive: true, ..status });
     let (asks, asked) = mpsc::channel(16);
@@ -105,6 +105,8 @@ pub async fn run(folder: &Folder, id: &Id, sources: &Sources, means: Means) -> R
     };
     let holding = lease::hold(sources.kafka.clone(), &engine.status.borrow().plan, id);
     let outcome = engine.go(sources).await;
+    // Whoever saw it end may change the same at once; what is left only tells others.
+    drop(locks);
     if let Some(holding) = holding {
         holding.end().await;
     }
