@@ -25,6 +25,8 @@ const REBALANCES: usize = 100;
 pub(super) struct Taken {
     lags: Option<(Moment, Marks)>,
     tick: Option<(Moment, Marks)>,
+    /// By coordinator, at its last answer.
+    looks: BTreeMap<BrokerId, Marks>,
 }
 
 /// Leaders that told where logs end, and the answers that this was in; the answers are not kept.
@@ -230,12 +232,32 @@ fn sample_group(history: &mut History, group: &Group, ends: &Ends<'_>, at: Momen
     }
 }
 
+/// What a coordinator told of its groups.
+pub(super) struct Answer<'a> {
+    pub coordinator: BrokerId,
+    /// In its answer before; the groups that are the same are shared. Sorted by name, as those are.
+    pub before: &'a [Arc<Group>],
+    pub groups: &'a [Arc<Group>],
+}
+
+impl Answer<'_> {
+    fn is_as_before(&self, group: &Arc<Group>) -> bool {
+        let known = self.before.binary_search_by(|known| known.name.cmp(&group.name));
+        known.is_ok_and(|at| Arc::ptr_eq(&self.before[at], group))
+    }
+}
+
 /// Moves on what is remembered of the groups of one coordinator, at its answer.
-pub(super) fn look(snapshot: &mut Snapshot, groups: &[Arc<Group>], at: Moment) {
-    let mut history = Arc::clone(&snapshot.history);
+pub(super) fn look(snapshot: &mut Snapshot, taken: &mut Taken, answer: &Answer<'_>, at: Moment) {
+    let marks = Marks::of(snapshot);
+    let looked = taken.looks.insert(answer.coordinator, marks.clone());
+    let ends_stand = looked.is_some_and(|before| before.same_ends(&marks));
+    // Out of the snapshot, so that nothing is copied that nobody else holds.
+    let mut history = std::mem::take(&mut snapshot.history);
     let remembered = Arc::make_mut(&mut history);
     let pasts = Arc::make_mut(&mut remembered.groups);
-    for group in groups {
+    for group in answer.groups {
+        let is_known = pasts.contains_key(&group.name);
         let known = pasts.entry(group.name.clone());
         let past = Arc::make_mut(known.or_insert_with(|| Arc::new(unseen(group, at))));
         let is_settled = turn(past, group, at);
@@ -243,7 +265,9 @@ pub(super) fn look(snapshot: &mut Snapshot, groups: &[Arc<Group>], at: Moment) {
             past.commits = group.commits.len();
             Arc::make_mut(&mut remembered.group_read).remove(&group.name);
         }
-        stand(past, group, at, |topic, partition| end(snapshot, topic, partition));
+        if !(ends_stand && is_known && answer.is_as_before(group)) {
+            stand(past, group, at, |topic, partition| end(snapshot, topic, partition));
+        }
         past.pace.look(
             GroupLook {
                 commits: mark(group),
@@ -496,7 +520,7 @@ mod tests {
 
     #[test]
     fn every_answer_tells_which_commits_stand() {
-        let mut kept = Arc::new(History::default());
+        let (mut kept, mut taken) = (Arc::new(History::default()), Taken::default());
         for (second, ends, offsets) in [
             (0, [50, 50], [10, 10]),
             (5, [60, 60], [20, 10]),
@@ -504,7 +528,12 @@ mod tests {
         ] {
             let (mut snapshot, groups) = told(ends, offsets);
             snapshot.history = kept;
-            look(&mut snapshot, &groups, at(second));
+            let answer = Answer {
+                coordinator: 1,
+                before: &[],
+                groups: &groups,
+            };
+            look(&mut snapshot, &mut taken, &answer, at(second));
             kept = snapshot.history;
         }
         let past = &kept.groups["billing"];
@@ -516,5 +545,41 @@ mod tests {
         };
         assert_eq!(past.standing("orders", 1), Some(standing));
         assert_eq!(past.pace.longest_pause_seconds(), 5.0);
+    }
+
+    #[test]
+    fn a_group_that_tells_the_same_stands_until_the_log_moves_on() {
+        let (mut snapshot, groups) = told([50, 10], [50, 10]);
+        let mut taken = Taken::default();
+        let mut look_at = |snapshot: &mut Snapshot, second| {
+            let answer = Answer {
+                coordinator: 1,
+                before: &groups,
+                groups: &groups,
+            };
+            look(snapshot, &mut taken, &answer, at(second));
+            snapshot.history.groups["billing"].standing("orders", 0)
+        };
+        assert_eq!(look_at(&mut snapshot, 0), None);
+        assert_eq!(look_at(&mut snapshot, 5), None);
+        let offsets = snapshot.offsets.get_mut(&1).unwrap();
+        Arc::make_mut(offsets.value.as_mut().unwrap())
+            .get_mut("orders", 0)
+            .unwrap()
+            .end = 60;
+        let standing = Standing {
+            offset: 50,
+            since: at(10),
+            end: 60,
+        };
+        assert_eq!(look_at(&mut snapshot, 10), Some(standing));
+        assert_eq!(look_at(&mut snapshot, 15), Some(standing));
+        // Nobody but the leader knows where it ends, and another one may tell something else.
+        snapshot
+            .offsets
+            .get_mut(&1)
+            .unwrap()
+            .fail(crate::model::Trouble::TimedOut, "gone", at(16));
+        assert_eq!(look_at(&mut snapshot, 20), Some(standing));
     }
 }

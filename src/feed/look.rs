@@ -245,8 +245,13 @@ impl Look {
                 _ => Change::Value,
             };
             let told = answer.map(|groups| {
-                history::look(&mut inner.snapshot, &groups, at);
-                inner.groups.insert(coordinator, groups);
+                let before = inner.groups.insert(coordinator, groups);
+                let answer = history::Answer {
+                    coordinator,
+                    before: before.as_deref().unwrap_or_default(),
+                    groups: inner.groups.get(&coordinator).map_or(&[], Vec::as_slice),
+                };
+                history::look(&mut inner.snapshot, &mut inner.taken, &answer, at);
             });
             seen = settle(
                 inner.snapshot.coordinators.entry(coordinator).or_default(),

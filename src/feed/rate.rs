@@ -40,116 +40,75 @@ struct Point {
     value: f64,
 }
 
-/// Oldest first. Two take no room beside the list: most of a wide cluster stands still, which two points say.
-#[derive(Debug)]
-enum Points {
-    Few { count: u8, points: [Point; 2] },
-    Many(Vec<Point>),
-}
-
-impl Points {
-    fn as_slice(&self) -> &[Point] {
-        match self {
-            Self::Few { count, points } => &points[..usize::from(*count)],
-            Self::Many(points) => points,
-        }
-    }
-
-    fn as_mut_slice(&mut self) -> &mut [Point] {
-        match self {
-            Self::Few { count, points } => &mut points[..usize::from(*count)],
-            Self::Many(points) => points,
-        }
-    }
-
-    fn push(&mut self, point: Point) {
-        match self {
-            Self::Few { count, points } => match points.get_mut(usize::from(*count)) {
-                Some(room) => {
-                    *room = point;
-                    *count += 1;
-                }
-                None => *self = Self::Many(vec![points[0], points[1], point]),
-            },
-            Self::Many(points) => points.push(point),
-        }
-    }
-
-    /// Forgets the oldest ones.
-    fn forget(&mut self, some: usize) {
-        let kept = self.as_slice().get(some..).unwrap_or_default();
-        match kept {
-            [] => *self = Self::default(),
-            [one] => *self = Self::of(1, [*one, Point::default()]),
-            [one, other] => *self = Self::of(2, [*one, *other]),
-            _ => {
-                if let Self::Many(points) = self {
-                    points.drain(..some);
-                }
-            }
-        }
-    }
-
-    fn of(count: u8, points: [Point; 2]) -> Self {
-        Self::Few { count, points }
-    }
-}
-
-impl Default for Points {
-    fn default() -> Self {
-        Self::of(0, [Point::default(); 2])
-    }
-}
-
-/// The last points of one number.
+/// The last points of one number. Most of a wide cluster stands still, which takes no room beside this.
 #[derive(Debug, Default)]
-struct Slope {
-    points: Points,
+enum Slope {
+    #[default]
+    Unseen,
+    /// The same at two moments, or seen once.
+    Still { from_ms: i64, until: After, value: f64 },
+    /// Oldest first.
+    Moving(Box<Vec<Point>>),
 }
+
+/// Milliseconds after another moment: a window's length, not years.
+type After = u32;
 
 impl Slope {
+    fn still(from_ms: i64, until_ms: i64, value: f64) -> Self {
+        let until = After::try_from(until_ms - from_ms).unwrap_or(After::MAX);
+        let from_ms = until_ms - i64::from(until);
+        Self::Still { from_ms, until, value }
+    }
+
     /// The change per second since the oldest point within the window; `None` on the first look.
     fn add(&mut self, window: Window, at: Moment, value: f64) -> Option<f64> {
         let at_ms = at.as_millisecond();
         let age = |point: &Point| (at_ms - point.at_ms) as f64 / 1e3;
         let length = window.length.as_secs_f64();
+        // Nobody looked for so long that a mean would say nothing of now.
+        let stale = |point: &Point| age(point) > 2.0 * length;
+        if self.last().as_ref().is_some_and(stale) {
+            *self = Self::Unseen;
+        }
+        let mut points = match std::mem::take(self) {
+            Self::Unseen => Vec::new(),
+            // Of what stands still the first and the last point say everything.
+            Self::Still {
+                from_ms, value: was, ..
+            } if was == value => {
+                let begin = i64::try_from(window.length.as_millis()).map_or(i64::MIN, |length| at_ms - length);
+                *self = Self::still(from_ms.max(begin), at_ms, value);
+                return (at_ms > from_ms).then_some(0.0);
+            }
+            Self::Still { from_ms, until, value } => {
+                let point = |at_ms| Point { at_ms, value };
+                vec![point(from_ms), point(from_ms + i64::from(until))]
+            }
+            Self::Moving(points) => *points,
+        };
         // The first point outside of the window stays: it is where the window's first change starts from.
-        let old = self
-            .points
-            .as_slice()
-            .iter()
-            .skip(1)
-            .take_while(|point| age(point) >= length)
-            .count();
-        if old > 0 {
-            self.points.forget(old);
+        let old = points.iter().skip(1).take_while(|point| age(point) >= length).count();
+        points.drain(..old);
+        if points.first().is_some_and(stale) {
+            points.clear();
         }
-        if self
-            .points
-            .as_slice()
-            .first()
-            .is_some_and(|oldest| age(oldest) > 2.0 * length)
-        {
-            // Nobody looked for so long that a mean would say nothing of now.
-            self.points = Points::default();
-        }
-        let rate = self.points.as_slice().first().and_then(|from| {
+        let rate = points.first().and_then(|from| {
             let seconds = age(from);
             (seconds > 0.0).then(|| (value - from.value) / seconds)
         });
         let spacing = length / f64::from(window.points);
-        match self.points.as_mut_slice() {
-            // Of what stands still the first and the last point say everything.
-            [rest @ .., one, last] if one.value == value && last.value == value => {
-                if rest.is_empty() {
-                    let begin = i64::try_from(window.length.as_millis()).map_or(i64::MIN, |length| at_ms - length);
-                    one.at_ms = one.at_ms.max(begin);
-                }
-                last.at_ms = at_ms;
-            }
+        match points.as_mut_slice() {
+            [.., one, last] if one.value == value && last.value == value => last.at_ms = at_ms,
             [.., last] if age(last) < spacing => {}
-            _ => self.points.push(Point { at_ms, value }),
+            _ => points.push(Point { at_ms, value }),
         }
+        *self = match points.as_slice() {
+            [first, rest @ ..] if rest.iter().all(|point| point.value == first.value) => {
+                Self::still(first.at_ms, rest.last().unwrap_or(first).at_ms, first.value)
+            }
+            _ => Self::Moving(points.into()),
+        };
         rate
     }
 
@@ -157,14 +116,23 @@ impl Slope {
     fn stand(&mut self, window: Window, until: Moment, value: f64) {
         let at_ms = until.as_millisecond();
         let length = i64::try_from(window.length.as_millis()).unwrap_or(i64::MAX);
-        let first = self.points.as_slice().first().map_or(at_ms, |first| first.at_ms);
-        let from_ms = first.max(at_ms.saturating_sub(length));
-        let point = |at_ms| Point { at_ms, value };
-        self.points = Points::of(2, [point(from_ms), point(at_ms)]);
+        let first = match self {
+            Self::Unseen => at_ms,
+            Self::Still { from_ms, .. } => *from_ms,
+            Self::Moving(points) => points.first().map_or(at_ms, |first| first.at_ms),
+        };
+        *self = Self::still(first.max(at_ms.saturating_sub(length)), at_ms, value);
     }
 
-    fn last(&self) -> Option<f64> {
-        self.points.as_slice().last().map(|point| point.value)
+    fn last(&self) -> Option<Point> {
+        match self {
+            Self::Unseen => None,
+            Self::Still { from_ms, until, value } => Some(Point {
+                at_ms: from_ms + i64::from(*until),
+                value: *value,
+            }),
+            Self::Moving(points) => points.last().copied(),
+        }
     }
 }
 
@@ -194,7 +162,7 @@ impl Rates {
             let slopes = self.ends.entry(log.topic.clone()).or_default();
             let slope = slopes.entry(log.partition).or_default();
             let end = log.span.end as f64;
-            if slope.last().is_some_and(|last| end < last) {
+            if slope.last().is_some_and(|last| end < last.value) {
                 // The topic was created anew, or truncated by an unclean election.
                 *slope = Slope::default();
             }
@@ -245,7 +213,7 @@ impl Rates {
             let size = copy.size_bytes as f64;
             let slope = known
                 .remove(&key)
-                .filter(|slope| slope.last().is_none_or(|last| size >= last));
+                .filter(|slope| slope.last().is_none_or(|last| size >= last.value));
             let mut slope = slope.unwrap_or_default();
             copy.bytes_per_second = slope.add(COPY, at, size).map(rounded);
             slopes.insert(key, slope);
@@ -319,11 +287,10 @@ mod tests {
             let at = Moment::from_millisecond(1_800_000_000_000 + millis * 10).unwrap();
             slope.add(RECORDS, at, millis as f64);
         }
-        assert!(
-            slope.points.as_slice().len() <= RECORDS.points as usize + 2,
-            "{}",
-            slope.points.as_slice().len()
-        );
+        let Slope::Moving(points) = &slope else {
+            panic!("{slope:?}")
+        };
+        assert!(points.len() <= RECORDS.points as usize + 2, "{slope:?}");
     }
 
     #[test]
@@ -332,25 +299,24 @@ mod tests {
         slope.add(RECORDS, at(0), 50.0);
         for second in (5..=3600).step_by(5) {
             assert_eq!(slope.add(RECORDS, at(second), 100.0), slope_to(50.0, second));
-            assert!(slope.points.as_slice().len() <= 3);
         }
-        assert_eq!(slope.points.as_slice().len(), 2);
+        assert!(matches!(slope, Slope::Still { .. }), "{slope:?}");
         let rate = slope.add(RECORDS, at(3605), 750.0).unwrap();
         assert!((rate - 10.0).abs() < 1.0, "{rate}: 650 in the last minute");
     }
 
     #[test]
     fn a_number_that_stands_still_takes_a_few_words() {
-        assert!(size_of::<Slope>() <= 40, "{}", size_of::<Slope>());
+        assert!(size_of::<Slope>() <= 24, "{}", size_of::<Slope>());
         let mut slope = Slope::default();
         for second in 0..30 {
             slope.add(RECORDS, at(second * 20), f64::from(second as u8));
         }
-        assert!(matches!(slope.points, Points::Many(_)));
+        assert!(matches!(slope, Slope::Moving(_)), "{slope:?}");
         for second in (600..800).step_by(20) {
             slope.add(RECORDS, at(second), 29.0);
         }
-        assert!(matches!(slope.points, Points::Few { count: 2, .. }), "{slope:?}");
+        assert!(matches!(slope, Slope::Still { .. }), "{slope:?}");
     }
 
     /// Of 50 more since the first second, as long as that is within the window.

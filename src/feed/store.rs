@@ -14,7 +14,6 @@ use super::{event, history, pace};
 use crate::model::ends::Ends;
 use crate::model::event::{Event, Events};
 use crate::model::group::Group;
-use crate::model::history::History;
 use crate::model::identity::Rules;
 use crate::model::name::{Name, Names};
 use crate::model::offset::Offsets;
@@ -108,7 +107,7 @@ pub(super) struct Inner {
     /// Advertised host names and their addresses.
     pub resolved: BTreeMap<String, Vec<IpAddr>>,
     pub surges: pace::Surges,
-    taken: history::Taken,
+    pub taken: history::Taken,
     /// So many there are.
     pub partitions: usize,
     /// What was told by many.
@@ -462,7 +461,13 @@ impl Store {
                 // What coordinators have told meanwhile goes on from there.
                 for (id, groups) in &inner.groups {
                     let told = inner.snapshot.coordinators.get(id).and_then(|told| told.seen_at);
-                    history::look(&mut inner.snapshot, groups, told.unwrap_or_else(Moment::now));
+                    let answer = history::Answer {
+                        coordinator: *id,
+                        before: &[],
+                        groups,
+                    };
+                    let at = told.unwrap_or_else(Moment::now);
+                    history::look(&mut inner.snapshot, &mut inner.taken, &answer, at);
                 }
             }
             Change::Age
@@ -482,10 +487,10 @@ impl Store {
         self.edit(|inner| {
             inner.names.forget_unused();
             inner.merged();
-            let snapshot = &mut inner.snapshot;
-            let mut next = History::clone(&snapshot.history);
-            history::sample(&mut next, &mut inner.taken, snapshot, at);
-            snapshot.history = Arc::new(next);
+            // Out of the snapshot, so that nothing is copied that nobody else holds.
+            let mut next = std::mem::take(&mut inner.snapshot.history);
+            history::sample(Arc::make_mut(&mut next), &mut inner.taken, &inner.snapshot, at);
+            inner.snapshot.history = next;
             Change::Age
         });
     }

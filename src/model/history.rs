@@ -236,6 +236,16 @@ impl Series {
         (first > 0.0).then_some(first)
     }
 
+    /// Whether it was always the same, and that was known by then: seen twice.
+    pub fn is_flat_since(&self, then: Moment) -> bool {
+        let seen = self.samples.get(1).is_some_and(|second| second.at <= then);
+        seen && self
+            .samples
+            .iter()
+            .zip(self.samples.iter().skip(1))
+            .all(|(one, next)| one.value == next.value)
+    }
+
     /// Change per second over the last `seconds`; `None` until there are two samples in them.
     pub fn slope_per_second(&self, seconds: i64) -> Option<f64> {
         let last = self.samples.back()?;

@@ -1,7 +1,6 @@
 //! Log directories of brokers and the replicas in them.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -17,7 +16,7 @@ pub struct LogDir {
     pub usable_bytes: Option<u64>,
     /// Set when the directory is offline: Kafka's error.
     pub error: Option<String>,
-    /// Shared with the answer before, where they are the same.
+    /// Sorted by topic and partition; shared with the answer before, where they are the same.
     pub replicas: Arc<[Replica]>,
     /// Growth of the used bytes per second over the feed's last minutes; `None` until seen twice.
     pub growth_bytes_per_second: Option<f64>,
@@ -67,23 +66,19 @@ impl LogDir {
     /// So many topics of a directory are followed.
     pub const TOP: usize = 20;
 
-    /// The largest topics, from the replicas; growth is for who looks twice.
+    /// The largest topics, from the replicas in order of topics; growth is for who looks twice.
     pub fn largest_topics(replicas: &[Replica]) -> Vec<TopicUse> {
-        let mut topics: BTreeMap<&str, (u64, u32)> = BTreeMap::new();
-        for replica in replicas {
-            let (size, count) = topics.entry(&replica.topic).or_default();
-            *size += replica.size_bytes;
-            *count += 1;
-        }
-        let mut topics: Vec<_> = topics.into_iter().collect();
-        topics.sort_by_key(|(_, (size, _))| std::cmp::Reverse(*size));
-        let used = |(topic, (size_bytes, replicas)): (&str, (u64, u32))| TopicUse {
-            topic: topic.to_owned(),
+        let of_topics = replicas.chunk_by(|one, next| one.topic == next.topic);
+        let sizes = of_topics.map(|own| (own.iter().map(|replica| replica.size_bytes).sum(), own));
+        let mut sizes: Vec<(u64, &[Replica])> = sizes.collect();
+        sizes.sort_by_key(|(size, _)| std::cmp::Reverse(*size));
+        let used = |(size_bytes, own): (u64, &[Replica])| TopicUse {
+            topic: own.first().map(|one| one.topic.to_string()).unwrap_or_default(),
             size_bytes,
-            replicas,
+            replicas: own.len() as u32,
             growth_bytes_per_second: None,
         };
-        topics.into_iter().take(Self::TOP).map(used).collect()
+        sizes.into_iter().take(Self::TOP).map(used).collect()
     }
 
     /// [`LogDir::top`], which a capture of before the source summed them does not have.

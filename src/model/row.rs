@@ -130,7 +130,7 @@ impl Rows {
         }
         let wide = rows.partitions.len() as i64 / 10_000;
         let young = now.duration_since(rows.groups_at).as_secs() < GROUP_AGES * (1 + wide);
-        let (groups, groups_at) = match young && groups_alike(before, snapshot, now) {
+        let (groups, groups_at) = match young && groups_alike(before, rows.groups_at, snapshot, now) {
             true => (Arc::clone(&rows.groups), rows.groups_at),
             false => (Arc::new(GroupRow::all(snapshot, now)), now),
         };
@@ -188,13 +188,16 @@ struct Kept {
     groups_at: Moment,
 }
 
-/// Whether everything that groups are told from is the same in both, beside topics and their offsets.
-fn groups_alike(before: &Snapshot, after: &Snapshot, now: Moment) -> bool {
+/// Whether everything that groups are told from is the same in both, beside topics and their offsets, and nothing that rows of
+/// `then` tell of the past has changed since.
+fn groups_alike(before: &Snapshot, then: Moment, after: &Snapshot, now: Moment) -> bool {
     let (was, is) = (&before.history, &after.history);
-    let stand = was.moved_at == is.moved_at
-        && is
-            .moved_at
-            .is_some_and(|moved| now.duration_since(moved).as_secs() >= STANDS);
+    let moved = is.moved_at.filter(|_| was.moved_at == is.moved_at);
+    // Two numbers of each group: nothing beside the rows themselves.
+    let mut all = is.group_lag.values().chain(is.group_read.values());
+    let stand = moved.is_some_and(|moved| {
+        now.duration_since(moved).as_secs() >= STANDS || (moved <= then && all.all(|series| series.is_flat_since(then)))
+    });
     let same = Arc::ptr_eq(&was.group_lag, &is.group_lag) && Arc::ptr_eq(&was.group_read, &is.group_read);
     alike(&before.groups, &after.groups)
         && all_alike(&before.coordinators, &after.coordinators, |_, _| true)

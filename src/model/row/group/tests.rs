@@ -11,6 +11,7 @@ use crate::model::group::{Commit, Member};
 use crate::model::history::{Basis, History, Standing};
 use crate::model::logdir::{LogDir, Replica};
 use crate::model::offset::{Offsets, Span};
+use crate::model::row::Rows;
 use crate::model::topic::{Partition, Topic};
 use crate::model::{Observed, Trouble};
 
@@ -349,6 +350,44 @@ fn rebalances_are_counted() {
     let rebalances = vec![group("billing", "PreparingRebalance", 1, &[(0, 9000)])];
     snapshot.groups = Observed::fresh(shared(rebalances), at(600));
     assert_eq!(only(&snapshot).cause.unwrap().word(), "rebalancing");
+}
+
+#[test]
+fn rows_of_groups_are_taken_over_while_nothing_moves() {
+    let mut before = snapshot(vec![group("billing", "Stable", 1, &[(0, 90)])]);
+    // Told at 600 and again at 605, then whatever comes.
+    let mut read = |snapshot: &mut Snapshot, second, value| {
+        remember(snapshot, |history| {
+            history.moved_at = Some(at(600));
+            for series in [&mut history.group_lag, &mut history.group_read] {
+                let series = Arc::make_mut(series).entry("billing".to_owned()).or_default();
+                series.push(at(second), value);
+            }
+        });
+    };
+    read(&mut before, 600, 10.0);
+    let taken_over = |before: &Snapshot, rows: &Rows, after: &Snapshot, second| {
+        let next = Rows::after(before, rows, after, at(second), Window::default());
+        Arc::ptr_eq(&rows.groups, &next.groups)
+    };
+    let first = Rows::of(&before, at(600));
+    let mut twice = before.clone();
+    read(&mut twice, 602, 10.0);
+    assert!(
+        !taken_over(&before, &first, &twice, 602),
+        "the second sample makes a rate of it"
+    );
+    let rows = Rows::after(&before, &first, &twice, at(602), Window::default());
+    let mut still = twice.clone();
+    read(&mut still, 604, 10.0);
+    assert!(taken_over(&twice, &rows, &still, 604));
+    assert!(
+        !taken_over(&twice, &rows, &still, 607),
+        "what is told by the clock ages"
+    );
+    let mut moved = twice.clone();
+    read(&mut moved, 604, 11.0);
+    assert!(!taken_over(&twice, &rows, &moved, 604));
 }
 
 #[test]
