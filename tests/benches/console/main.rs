@@ -41,8 +41,8 @@ pub struct Options {
     /// How often each command and each start is measured; the best counts.
     #[arg(long, default_value_t = 3)]
     runs: usize,
-    /// A folder for the cluster's data. A wide cluster is filled once and kept there; Apache Kafka's is made anew, in memory
-    /// where nothing is said.
+    /// A folder for the cluster's data, which is in memory where nothing is said. A wide cluster is filled once and kept there;
+    /// Apache Kafka's is made anew.
     #[arg(long)]
     dir: Option<PathBuf>,
     /// Another console than the one that was built.

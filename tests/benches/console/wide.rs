@@ -18,8 +18,9 @@ use super::{Failure, Options, best, process};
 const PATIENCE: Duration = Duration::from_secs(120);
 /// Nothing more belongs to a key's frame after so long.
 const QUIET: Duration = Duration::from_millis(150);
-/// A wide cluster's facts have all been asked for, several times, after so long.
-const SETTLED: Duration = Duration::from_secs(45);
+/// A wide cluster's facts have all been asked for, several times, after so long, and rates are over the whole minute that they
+/// are meant for.
+const SETTLED: Duration = Duration::from_secs(70);
 const DOWN: &str = "j";
 const UP: &str = "k";
 /// `pgdn` as an xterm sends it.
@@ -39,10 +40,8 @@ pub struct Wide {
 
 impl Wide {
     pub fn start(program: &Path, folder: Option<&Path>, size: [usize; 4]) -> Result<Self, Failure> {
-        let own = folder
-            .is_none()
-            .then(|| process::Folder::new(Some(&std::env::temp_dir())))
-            .transpose()?;
+        // In memory, where nobody else's bytes change how full its disks are.
+        let own = folder.is_none().then(|| process::Folder::new(None)).transpose()?;
         let data = match (folder, &own) {
             (Some(folder), _) => folder,
             (None, Some(own)) => own.path(),
