@@ -21,11 +21,11 @@ use tikv_jemallocator::Jemalloc;
 #[global_allocator]
 static ALLOCATOR: Jemalloc = Jemalloc;
 
-/// What jemalloc is told, as its manual names it: one arena, for threads that each keep their own waste it, and what is freed
-/// goes back to the system at once.
+/// What jemalloc is told, as its manual names it: one arena, for threads that each keep their own waste it, threads that keep
+/// little of what is freed, and the rest goes back to the system at once.
 #[expect(unsafe_code, reason = "jemalloc finds its options by the name of a symbol")]
 #[unsafe(export_name = "_rjem_malloc_conf")]
-static OPTIONS: &[u8; 56] = b"narenas:1,dirty_decay_ms:100,muzzy_decay_ms:0,thp:never\0";
+static OPTIONS: &[u8; 72] = b"narenas:1,tcache_max:1024,dirty_decay_ms:100,muzzy_decay_ms:0,thp:never\0";
 
 /// How long clients that move records may take to close.
 const CLOSING: Duration = Duration::from_secs(3);

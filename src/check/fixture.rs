@@ -419,7 +419,7 @@ impl Six {
                 basis: Basis::Seen,
             },
             rebalances: Default::default(),
-            standing: BTreeMap::from([("orders".into(), BTreeMap::from([(0, standing)]))]),
+            standing: [("orders".into(), 0, standing)].into_iter().collect(),
             shape: 0,
             commits: 1,
             pace: five_second_commits(seconds),

@@ -6,7 +6,7 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use crate::model::ends::Ends;
-use crate::model::group::Group;
+use crate::model::group::{Commit, Group};
 use crate::model::history::{Basis, GroupPast, History, Series, Since, Standing, Trail, gauge};
 use crate::model::logdir::LogDir;
 use crate::model::offset::{Offsets, Span};
@@ -309,7 +309,7 @@ fn unseen(group: &Group, at: Moment) -> GroupPast {
         state: group.state.clone(),
         since: Since { at, basis: Basis::Seen },
         rebalances: Default::default(),
-        standing: BTreeMap::new(),
+        standing: Default::default(),
         shape: shape(group),
         commits: group.commits.len(),
         pace: Default::default(),
@@ -358,33 +358,28 @@ fn shape(group: &Group) -> u64 {
 /// Since when each commit stands where it is although there is more to read.
 fn stand(past: &mut GroupPast, group: &Group, at: Moment, end: impl Fn(&str, i32) -> Option<i64>) {
     let before = std::mem::take(&mut past.standing);
-    for commit in &group.commits {
-        let known = before
-            .get(commit.topic.as_str())
-            .and_then(|of_topic| of_topic.get(&commit.partition));
+    let standing = |commit: &Commit| {
+        let known = before.get(&commit.topic, commit.partition);
         let known = known.filter(|standing| standing.offset == commit.offset);
-        let standing = match end(&commit.topic, commit.partition) {
-            Some(end) if end > commit.offset => known.copied().unwrap_or(Standing {
+        match end(&commit.topic, commit.partition) {
+            Some(end) if end > commit.offset => Some(known.unwrap_or(Standing {
                 offset: commit.offset,
                 since: at,
                 end,
-            }),
+            })),
+            Some(_) => None,
             // Nobody told: it may still stand.
-            None => match known {
-                Some(standing) => *standing,
-                None => continue,
-            },
-            Some(_) => continue,
-        };
-        let of_topic = past.standing.entry(commit.topic.to_string()).or_default();
-        of_topic.insert(commit.partition, standing);
-    }
+            None => known,
+        }
+    };
+    let all = group.commits.iter();
+    let all = all.filter_map(|commit| Some((commit.topic.clone(), commit.partition, standing(commit)?)));
+    past.standing = all.collect();
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::group::{Commit, Group};
 
     fn at(second: i64) -> Moment {
         Moment::from_second(1_800_000_000 + second).unwrap()
@@ -537,13 +532,13 @@ mod tests {
             kept = snapshot.history;
         }
         let past = &kept.groups["billing"];
-        assert_eq!(past.standing("orders", 0), None, "it has read all of this one");
+        assert_eq!(past.standing.get("orders", 0), None, "it has read all of this one");
         let standing = Standing {
             offset: 10,
             since: at(0),
             end: 50,
         };
-        assert_eq!(past.standing("orders", 1), Some(standing));
+        assert_eq!(past.standing.get("orders", 1), Some(standing));
         assert_eq!(past.pace.longest_pause_seconds(), 5.0);
     }
 
@@ -558,7 +553,7 @@ mod tests {
                 groups: &groups,
             };
             look(snapshot, &mut taken, &answer, at(second));
-            snapshot.history.groups["billing"].standing("orders", 0)
+            snapshot.history.groups["billing"].standing.get("orders", 0)
         };
         assert_eq!(look_at(&mut snapshot, 0), None);
         assert_eq!(look_at(&mut snapshot, 5), None);

@@ -140,7 +140,7 @@ impl Look {
                 let snapshot = &inner.snapshot;
                 inner.partitions = snapshot.topics().iter().map(|topic| topic.partitions.len()).sum();
                 inner.rates.keep_topics(|name| snapshot.topic(name).is_some());
-                inner.settle_stood();
+                inner.settle_rates();
                 Change::Nothing
             });
         }
@@ -432,7 +432,7 @@ impl Look {
             snapshot.transactions.remove(&broker);
             inner.groups.remove(&broker);
             inner.offsets_marks.remove(&broker);
-            inner.stood.remove(&broker);
+            inner.still.remove(&broker);
             inner.rtts.remove(&broker);
             inner.rates.forget_broker(broker);
             Change::Value

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::model::logdir::LogDir;
 use crate::model::name::Name;
-use crate::model::offset::Offsets;
+use crate::model::offset::{Log, Offsets};
 use crate::model::{BrokerId, Moment};
 
 /// Records per second are over the last minute.
@@ -25,6 +25,13 @@ struct Window {
     length: Duration,
     /// So many points are kept, however often it is looked at.
     points: u32,
+}
+
+impl Window {
+    fn begin(&self, end_ms: i64) -> i64 {
+        let length = i64::try_from(self.length.as_millis()).unwrap_or(i64::MAX);
+        end_ms.saturating_sub(length)
+    }
 }
 
 /// A copy under way: over the last minute.
@@ -77,8 +84,7 @@ impl Slope {
             Self::Still {
                 from_ms, value: was, ..
             } if was == value => {
-                let begin = i64::try_from(window.length.as_millis()).map_or(i64::MIN, |length| at_ms - length);
-                *self = Self::still(from_ms.max(begin), at_ms, value);
+                *self = Self::still(from_ms.max(window.begin(at_ms)), at_ms, value);
                 return (at_ms > from_ms).then_some(0.0);
             }
             Self::Still { from_ms, until, value } => {
@@ -115,13 +121,18 @@ impl Slope {
     /// The number has been this since the last look, as that one said it was before.
     fn stand(&mut self, window: Window, until: Moment, value: f64) {
         let at_ms = until.as_millisecond();
-        let length = i64::try_from(window.length.as_millis()).unwrap_or(i64::MAX);
+        let begin = window.begin(at_ms);
         let first = match self {
-            Self::Unseen => at_ms,
+            Self::Unseen => begin,
             Self::Still { from_ms, .. } => *from_ms,
-            Self::Moving(points) => points.first().map_or(at_ms, |first| first.at_ms),
+            Self::Moving(points) => points.first().map_or(begin, |first| first.at_ms),
         };
-        *self = Self::still(first.max(at_ms.saturating_sub(length)), at_ms, value);
+        *self = Self::still(first.max(begin), at_ms, value);
+    }
+
+    /// It stood for the whole window: that its rate is zero says all of it.
+    fn has_stood(&self, window: Window) -> bool {
+        matches!(self, Self::Still { until, .. } if u128::from(*until) >= window.length.as_millis())
     }
 
     fn last(&self) -> Option<Point> {
@@ -145,9 +156,15 @@ fn rounded(rate: f64) -> f64 {
     (rate * scale).round() / scale
 }
 
+/// The logs whose rate was zero.
+fn stood(told: &Offsets) -> impl Iterator<Item = &Log> {
+    told.iter().filter(|log| log.span.rate == Some(0.0))
+}
+
 /// Remembers the ends of logs and the bytes on disks between two looks.
 #[derive(Debug, Default)]
 pub(super) struct Rates {
+    /// Of logs that moved within the window. That another one stood is told with it.
     ends: BTreeMap<Name, BTreeMap<i32, Slope>>,
     used: BTreeMap<(BrokerId, String), Slope>,
     /// Of the largest topics of each directory.
@@ -156,27 +173,67 @@ pub(super) struct Rates {
 }
 
 impl Rates {
-    /// Fills in `Span::rate`.
-    pub fn offsets(&mut self, offsets: &mut Offsets, at: Moment) {
+    /// Fills in `Span::rate`. `before`: what the same leader told last, and when.
+    pub fn offsets(&mut self, offsets: &mut Offsets, before: Option<(&Offsets, Moment)>, at: Moment) {
+        let until = before.map_or(at, |(_, until)| until);
+        let mut stood = before.into_iter().flat_map(|(before, _)| stood(before)).peekable();
         for log in offsets.iter_mut() {
-            let slopes = self.ends.entry(log.topic.clone()).or_default();
-            let slope = slopes.entry(log.partition).or_default();
+            let place = (&log.topic, log.partition);
+            while stood.next_if(|one| (&one.topic, one.partition) < place).is_some() {}
+            let before = stood.next_if(|one| (&one.topic, one.partition) == place);
+            let kept = self.ends.get_mut(&log.topic);
+            let kept = kept.and_then(|slopes| slopes.get_mut(&log.partition));
+            let (mut anew, is_kept) = (Slope::default(), kept.is_some());
+            let slope = kept.unwrap_or(&mut anew);
+            if let Some(before) = before {
+                slope.stand(RECORDS, until, before.span.end as f64);
+            }
             let end = log.span.end as f64;
             if slope.last().is_some_and(|last| end < last.value) {
                 // The topic was created anew, or truncated by an unclean election.
                 *slope = Slope::default();
             }
             log.span.rate = slope.add(RECORDS, at, end).map(rounded);
+            match (slope.has_stood(RECORDS), is_kept) {
+                (true, true) => self.drop_slope(&log.topic, log.partition),
+                (false, false) => {
+                    self.ends
+                        .entry(log.topic.clone())
+                        .or_default()
+                        .insert(log.partition, anew);
+                }
+                _ => {}
+            }
         }
     }
 
-    /// These logs stood until then.
-    pub fn stood(&mut self, offsets: &Offsets, until: Moment) {
-        for log in offsets {
-            let slopes = self.ends.get_mut(log.topic.as_str());
-            if let Some(slope) = slopes.and_then(|slopes| slopes.get_mut(&log.partition)) {
-                slope.stand(RECORDS, until, log.span.end as f64);
+    /// Whether what has stood since then has a rate of zero for all that is remembered.
+    pub fn have_stood(since: Moment, at: Moment) -> bool {
+        at.duration_since(since).unsigned_abs() >= RECORDS.length
+    }
+
+    /// These logs have stood for so long that what was told of them says all of it.
+    pub fn forget(&mut self, told: &Offsets) {
+        for log in told {
+            self.drop_slope(&log.topic, log.partition);
+        }
+    }
+
+    fn drop_slope(&mut self, topic: &Name, partition: i32) {
+        if let Some(slopes) = self.ends.get_mut(topic) {
+            slopes.remove(&partition);
+            if slopes.is_empty() {
+                self.ends.remove(topic);
             }
+        }
+    }
+
+    /// Where other leaders may go on: logs that stood up to when this one was told are remembered too.
+    pub fn settle(&mut self, told: &Offsets, until: Moment) {
+        for log in stood(told) {
+            let slopes = self.ends.entry(log.topic.clone()).or_default();
+            let slope = slopes.entry(log.partition).or_default();
+            slope.stand(RECORDS, until, log.span.end as f64);
         }
     }
 
@@ -249,7 +306,7 @@ mod tests {
             rate: None,
         };
         let mut offsets = Offsets::from_iter([("orders", 0, span)]);
-        rates.offsets(&mut offsets, at(second));
+        rates.offsets(&mut offsets, None, at(second));
         offsets.get("orders", 0).unwrap().rate
     }
 
@@ -270,6 +327,47 @@ mod tests {
         rate(&mut rates, 0, 1_000_000);
         assert_eq!(rate(&mut rates, 5, 10), None);
         assert_eq!(rate(&mut rates, 10, 60), Some(10.0));
+    }
+
+    #[test]
+    fn a_log_that_stood_is_remembered_by_what_was_told_of_it() {
+        let span = |end| Span {
+            start: 0,
+            end,
+            rate: None,
+        };
+        let told = |quiet, busy| Offsets::from_iter([("quiet", 0, span(quiet)), ("busy", 0, span(busy))]);
+        let mut rates = Rates::default();
+        let mut known: Option<(Offsets, Moment)> = None;
+        let mut tell = |rates: &mut Rates, mut offsets: Offsets, second| {
+            let before = known.as_ref().map(|(offsets, until)| (offsets, *until));
+            rates.offsets(&mut offsets, before, at(second));
+            let rate = |topic| offsets.get(topic, 0).unwrap().rate;
+            let both = (rate("quiet"), rate("busy"));
+            known = Some((offsets.clone(), at(second)));
+            (both, offsets)
+        };
+        for second in (0..=120).step_by(10) {
+            tell(&mut rates, told(70, second), second);
+        }
+        let remembered = |rates: &Rates| rates.ends.keys().map(Name::to_string).collect::<Vec<_>>();
+        assert_eq!(remembered(&rates), ["busy"]);
+        let (rate, _) = tell(&mut rates, told(140, 130), 130);
+        assert_eq!(
+            rate,
+            (Some(1.0), Some(1.0)),
+            "70 in the 70 s since the last minute began"
+        );
+        for second in (140..=260).step_by(10) {
+            tell(&mut rates, told(140, 130), second);
+        }
+        assert!(remembered(&rates).is_empty());
+        // Another leader tells of it next.
+        let (_, last) = tell(&mut rates, told(140, 130), 270);
+        rates.settle(&last, at(270));
+        let mut elsewhere = told(210, 130);
+        rates.offsets(&mut elsewhere, None, at(280));
+        assert_eq!(elsewhere.get("quiet", 0).unwrap().rate, Some(1.0));
     }
 
     #[test]

@@ -116,8 +116,8 @@ pub(super) struct Inner {
     pub topics_mark: Option<u64>,
     /// Of the answers that a leader's offsets were taken from.
     pub offsets_marks: BTreeMap<BrokerId, Marks>,
-    /// Leaders whose logs all stand, and when they were seen to last; rates do not know of it yet.
-    pub stood: BTreeMap<BrokerId, Moment>,
+    /// Leaders whose logs all stand, and since when; `None` once that is all that there is to remember of them.
+    pub still: BTreeMap<BrokerId, Option<Moment>>,
     /// The last round trips of each broker, in ms.
     pub rtts: BTreeMap<BrokerId, VecDeque<f64>>,
     /// What was published last: the next one is compared with it.
@@ -153,21 +153,24 @@ impl Inner {
         let known = section.value.clone().filter(|_| section.is_fresh());
         let seen = match told {
             Ok((_, offsets)) if known.as_ref().is_some_and(|known| Arc::ptr_eq(known, &offsets)) && offsets.stand() => {
-                self.stood.insert(leader, at);
                 pace::offsets(paces, &offsets, at);
                 section.seen_at = Some(at);
+                let still = self.still.entry(leader).or_insert(Some(at));
+                if still.is_some_and(|since| Rates::have_stood(since, at)) {
+                    self.rates.forget(&offsets);
+                    *still = None;
+                }
                 Seen {
                     change: Change::Age,
                     ..Seen::default()
                 }
             }
             Ok((marks, offsets)) => {
-                if let (Some(until), Some(before)) = (self.stood.remove(&leader), &section.value) {
-                    self.rates.stood(before, until);
-                }
+                self.still.remove(&leader);
                 let mut offsets = Arc::unwrap_or_clone(offsets);
                 offsets.share(&mut self.names);
-                self.rates.offsets(&mut offsets, at);
+                let before = section.value.as_deref().zip(section.seen_at);
+                self.rates.offsets(&mut offsets, before, at);
                 pace::offsets(paces, &offsets, at);
                 match marks {
                     Some(marks) => self.offsets_marks.insert(leader, marks),
@@ -184,12 +187,13 @@ impl Inner {
     }
 
     /// Tells rates of all that stood: other leaders may tell of it from now on.
-    pub fn settle_stood(&mut self) {
-        for (leader, until) in std::mem::take(&mut self.stood) {
-            if let Some(told) = self.snapshot.offsets.get(&leader).and_then(Observed::get) {
-                self.rates.stood(told, until);
+    pub fn settle_rates(&mut self) {
+        for section in self.snapshot.offsets.values() {
+            if let (Some(told), Some(until)) = (section.get(), section.seen_at) {
+                self.rates.settle(told, until);
             }
         }
+        self.still.clear();
     }
 
     /// Takes in a coordinator's word, once its groups are in `groups` and its health in the snapshot. The groups of all

@@ -1,9 +1,11 @@
 //! The last hours of what matters, bounded: spark lines, rates, ages of offsets, and since when things are as they are.
 
 pub mod gauge;
+mod standing;
 mod trail;
 
 pub use gauge::{Gauge, Teller};
+pub use standing::{Standing, Standings};
 pub use trail::{Sampled, Trail};
 
 use std::collections::{BTreeMap, VecDeque};
@@ -61,23 +63,13 @@ pub struct GroupPast {
     /// Rebalances that were seen, oldest first, of the last [`GroupPast::WINDOW`] seconds.
     pub rebalances: VecDeque<Moment>,
     /// Where a partition's commit stands, and since when; only where there was more to read.
-    pub standing: BTreeMap<String, BTreeMap<i32, Standing>>,
+    pub standing: Standings,
     /// Tells one set of members and assignments from another.
     pub shape: u64,
     /// Partitions with a commit.
     pub commits: usize,
     #[serde(default)]
     pub pace: GroupPace,
-}
-
-/// A committed offset that has not moved although there were records to read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Standing {
-    pub offset: i64,
-    pub since: Moment,
-    /// Where the log ended then; what lies beyond it came since.
-    #[serde(default)]
-    pub end: i64,
 }
 
 /// When something began, and how that is known.
@@ -116,10 +108,6 @@ impl GroupPast {
     pub fn rebalances(&self, now: Moment) -> usize {
         let recent = |at: &&Moment| now.duration_since(**at).as_secs() <= Self::WINDOW;
         self.rebalances.iter().filter(recent).count()
-    }
-
-    pub fn standing(&self, topic: &str, partition: i32) -> Option<Standing> {
-        self.standing.get(topic)?.get(&partition).copied()
     }
 }
 

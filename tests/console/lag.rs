@@ -202,7 +202,7 @@ async fn recorded_and_recalled(sources: &Sources) {
     let mut snapshots = feed.snapshots();
     let stands = |snapshot: &std::sync::Arc<Snapshot>| {
         let past = snapshot.history.groups.get("hangs");
-        past.is_some_and(|past| past.standing("hanging", 1).is_some())
+        past.is_some_and(|past| past.standing.get("hanging", 1).is_some())
     };
     let snapshot = tokio::time::timeout(PATIENCE, snapshots.wait_for(stands))
         .await

@@ -14,6 +14,9 @@ const READ_AHEAD_BYTES: usize = 1024 * 1024;
 /// Free space kept for the next read while the length is not known.
 const IDLE_BYTES: usize = 8 * 1024;
 
+/// The same of a lean reader: a longer frame takes one read more.
+const LEAN_IDLE_BYTES: usize = 256;
+
 /// Why no frame could be read.
 #[derive(Debug, thiserror::Error)]
 pub enum FrameError {
@@ -113,6 +116,7 @@ impl FrameReader {
     fn make_room(&mut self) {
         let missing = match self.announced() {
             Ok(Some(length)) => (4 + length).saturating_sub(self.buffer.len()),
+            _ if self.lean => LEAN_IDLE_BYTES,
             _ => IDLE_BYTES,
         };
         // Doubling keeps the copying linear; the read-ahead spares it for ordinary frames.

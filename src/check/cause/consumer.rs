@@ -49,7 +49,7 @@ fn how(facts: &Facts<'_>, row: &GroupRow) -> Option<(String, Option<Since>)> {
             offset,
         } => {
             let past = facts.snapshot.history.groups.get(&row.name);
-            let standing = past.and_then(|past| past.standing(topic, *partition));
+            let standing = past.and_then(|past| past.standing.get(topic, *partition));
             let standing = standing.filter(|standing| standing.offset == *offset);
             Some((stands.to_string(), standing.map(|standing| recorded(standing.since))))
         }

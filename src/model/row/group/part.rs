@@ -1,7 +1,6 @@
 //! One partition that a group reads: how far it is behind, in records and in time, and how long that is safe.
 
 use std::cell::OnceCell;
-use std::collections::BTreeMap;
 
 use serde::Serialize;
 
@@ -202,8 +201,7 @@ struct Log<'a> {
     placed: Option<&'a Topic>,
     /// From whoever told last.
     ends: &'a [(i32, ends::Told<'a>)],
-    /// Where the group's commits stand.
-    standing: Option<&'a BTreeMap<i32, Standing>>,
+    past: Option<&'a GroupPast>,
     retention: Option<&'a Retention>,
 }
 
@@ -250,7 +248,7 @@ impl<'a> Ground<'a> {
             topic,
             placed: self.snapshot.topic(topic),
             ends: self.ends.of_topic(topic),
-            standing: past.and_then(|past| past.standing.get(topic)),
+            past,
             retention: retentions.and_then(|all| all.topics.get(topic)),
         }
     }
@@ -271,7 +269,7 @@ impl<'a> Ground<'a> {
             None => committed,
         };
         let backlogs = leader.and_then(|leader| self.snapshot.backlogs.get(&leader));
-        let standing = log.standing.and_then(|all| all.get(&partition)).copied();
+        let standing = log.past.and_then(|past| past.standing.get(log.topic, partition));
         let mut part = Part {
             topic: log.topic,
             partition,

@@ -138,7 +138,7 @@ fn past(state: &str, second: i64) -> GroupPast {
             basis: Basis::Recorded,
         },
         rebalances: Default::default(),
-        standing: BTreeMap::new(),
+        standing: Default::default(),
         shape: 0,
         commits: 3,
         pace: Default::default(),
@@ -161,10 +161,9 @@ fn stand(snapshot: &mut Snapshot, partitions: &[(i32, i64)], second: i64) {
                 since: at(second),
                 end: 0,
             };
-            (*partition, standing)
+            ("orders".into(), *partition, standing)
         };
-        past.standing
-            .insert("orders".to_owned(), partitions.iter().map(standing).collect());
+        past.standing = partitions.iter().map(standing).collect();
         Arc::make_mut(&mut history.groups).insert("billing".to_owned(), past.into());
     });
 }
@@ -356,7 +355,7 @@ fn rebalances_are_counted() {
 fn rows_of_groups_are_taken_over_while_nothing_moves() {
     let mut before = snapshot(vec![group("billing", "Stable", 1, &[(0, 90)])]);
     // Told at 600 and again at 605, then whatever comes.
-    let mut read = |snapshot: &mut Snapshot, second, value| {
+    let read = |snapshot: &mut Snapshot, second, value| {
         remember(snapshot, |history| {
             history.moved_at = Some(at(600));
             for series in [&mut history.group_lag, &mut history.group_read] {
