@@ -432,7 +432,7 @@ mod tests {
         let offsets = snapshot.offsets.get_mut(&2).unwrap();
         offsets.fail(crate::model::Trouble::TimedOut, "gone", at(2));
         sample(&mut history, &mut taken, &snapshot, at(6));
-        assert_eq!(history.group_lag["billing"].samples().len(), 1);
+        assert_eq!(history.group_lag["billing"].len(), 1);
     }
 
     #[test]

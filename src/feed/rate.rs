@@ -278,6 +278,12 @@ impl Rates {
         *known = slopes;
     }
 
+    /// Logs with points of their own.
+    #[cfg(test)]
+    pub fn remembered(&self) -> usize {
+        self.ends.values().map(BTreeMap::len).sum()
+    }
+
     /// Forgets topics that are gone.
     pub fn keep_topics(&mut self, exists: impl Fn(&str) -> bool) {
         self.ends.retain(|topic, _| exists(topic));

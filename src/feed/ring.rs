@@ -112,7 +112,8 @@ struct Segment {
 /// The numbers of a segment so far, by place.
 #[derive(Debug, Default)]
 struct Numbers {
-    places: HashMap<String, Places>,
+    /// Of each place in the trail the one here; [`UNNAMED`] where the segment has not named it yet.
+    places: Vec<u32>,
     ends: Vec<i64>,
     /// What was told last, and whether each place was among that.
     trail: Option<Trail>,
@@ -122,23 +123,8 @@ struct Numbers {
     lags: Vec<(i64, i64)>,
 }
 
-/// Those of a topic's partitions, sorted: ten thousand maps would be mostly empty room.
-#[derive(Debug, Default)]
-struct Places(Vec<(i32, u32)>);
-
-impl Places {
-    fn get(&self, partition: i32) -> Option<usize> {
-        let at = self.0.binary_search_by_key(&partition, |(known, _)| *known).ok()?;
-        Some(self.0[at].1 as usize)
-    }
-
-    fn set(&mut self, partition: i32, place: usize) {
-        match self.0.binary_search_by_key(&partition, |(known, _)| *known) {
-            Ok(at) => self.0[at].1 = place as u32,
-            Err(at) => self.0.insert(at, (partition, place as u32)),
-        }
-    }
-}
+/// No place.
+const UNNAMED: u32 = u32::MAX;
 
 impl Sample {
     /// What the history has just taken in; `None` where its trail has no tick of this moment.
@@ -329,19 +315,26 @@ impl Numbers {
 
     /// For each place what its log grew since it was told last, and one more; 0 where nobody told.
     fn grown(&mut self, trail: &Trail, head: &mut Head) -> Vec<u64> {
+        if !self.trail.as_ref().is_none_or(|last| trail.goes_on_from(last)) {
+            // It has begun anew, and so each is named anew.
+            self.places.clear();
+        }
         let mut grown = vec![0_u64; self.ends.len()];
-        for (topic, partition, end) in trail.ends() {
-            let known = self.places.get(topic).and_then(|places| places.get(partition));
-            // A log that is shorter than before is another log.
-            match known.filter(|place| self.ends[*place] <= end) {
-                Some(place) => {
-                    grown[place] = (end - self.ends[place]) as u64 + 1;
+        for (theirs, topic, partition, end) in trail.ends() {
+            let theirs = theirs as usize;
+            if theirs >= self.places.len() {
+                self.places.resize(theirs + 1, UNNAMED);
+            }
+            let place = self.places[theirs] as usize;
+            match self.ends.get(place).copied() {
+                // A log that is shorter than before is another log.
+                Some(before) if before <= end => {
+                    grown[place] = (end - before) as u64 + 1;
                     self.ends[place] = end;
                 }
-                None => {
+                _ => {
                     head.places.push((topic.to_owned(), partition));
-                    let places = self.places.entry(topic.to_owned()).or_default();
-                    places.set(partition, self.ends.len());
+                    self.places[theirs] = self.ends.len() as u32;
                     self.ends.push(end);
                     grown.push(end.max(0) as u64 + 1);
                 }
@@ -683,6 +676,39 @@ mod tests {
         assert!(history.trail.ends().eq(told.trail.ends()));
         assert_eq!(history.trail.latest(), Some(at(30)));
         assert_eq!(history.trail.rates(60).get("topic-001", 9), Some(0.0));
+    }
+
+    #[test]
+    fn a_trail_that_began_anew_has_other_places() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut ring = Ring::new(folder.path().to_owned());
+        let mut last = sample(0, 30);
+        ring.write(&last).unwrap();
+        for second in [10, 20] {
+            last = sample(second, 30);
+            let ends: Vec<(String, i32, i64)> = last
+                .trail
+                .ends()
+                .map(|(_, topic, partition, end)| (topic.to_owned(), partition, end))
+                .collect();
+            let mut anew = Trail::default();
+            let reversed = ends.iter().rev();
+            anew.push(
+                last.at,
+                reversed.map(|(topic, partition, end)| (topic.as_str(), *partition, *end)),
+            );
+            assert!(!anew.goes_on_from(&last.trail) && anew.goes_on_from(&anew));
+            last.trail = anew;
+            ring.write(&last).unwrap();
+        }
+        let history = load(folder.path(), at(0), at(20)).history;
+        let told = |trail: &Trail| -> Vec<(String, i32, i64)> {
+            let ends = trail.ends();
+            ends.map(|(_, topic, partition, end)| (topic.to_owned(), partition, end))
+                .collect()
+        };
+        assert_eq!(told(&history.trail), told(&last.trail));
+        assert_eq!(history.trail.rate("topic-001", 9, 60), Some(133.0));
     }
 
     #[test]

@@ -634,6 +634,21 @@ mod tests {
         assert_eq!(tell(Arc::clone(&moved), 620).0, Change::Drift);
     }
 
+    #[test]
+    fn rates_are_remembered_for_another_leader_and_no_longer_than_a_log_moves() {
+        let mut inner = Inner::default();
+        let mut known = log(100);
+        for second in (0..=120).step_by(10) {
+            inner.told_offsets(1, Ok((None, Arc::clone(&known))), at(second));
+            known = inner.snapshot.offsets[&1].value.clone().unwrap();
+            assert_eq!(inner.rates.remembered(), usize::from(second < 80), "{second}");
+        }
+        inner.settle_rates();
+        inner.told_offsets(2, Ok((None, log(170))), at(130));
+        let told = inner.snapshot.offsets[&2].get().unwrap();
+        assert_eq!(told.get("orders", 0).unwrap().rate, Some(1.0));
+    }
+
     fn group(coordinator: BrokerId) -> Arc<Group> {
         Arc::new(Group {
             name: "billing".to_owned(),

@@ -1,10 +1,12 @@
 //! The last hours of what matters, bounded: spark lines, rates, ages of offsets, and since when things are as they are.
 
 pub mod gauge;
+mod series;
 mod standing;
 mod trail;
 
 pub use gauge::{Gauge, Teller};
+pub use series::{Sample, Series};
 pub use standing::{Standing, Standings};
 pub use trail::{Sampled, Trail};
 
@@ -170,99 +172,9 @@ impl std::fmt::Display for Window {
     }
 }
 
-/// Samples of one number, oldest first; at most [`Series::CAPACITY`].
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct Series {
-    samples: VecDeque<Sample>,
-}
-
-/// A number and when it was true.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub struct Sample {
-    pub at: Moment,
-    pub value: f64,
-}
-
-impl Series {
-    pub const CAPACITY: usize = 120;
-
-    /// Adds a sample; one that is not newer than the last is ignored, the oldest goes when there are too many.
-    pub fn push(&mut self, at: Moment, value: f64) {
-        if self.samples.back().is_some_and(|last| last.at >= at) {
-            return;
-        }
-        self.samples.push_back(Sample { at, value });
-        while self.samples.len() > Self::CAPACITY {
-            self.samples.pop_front();
-        }
-    }
-
-    /// Oldest first.
-    pub fn samples(&self) -> impl DoubleEndedIterator<Item = &Sample> + ExactSizeIterator {
-        self.samples.iter()
-    }
-
-    pub fn latest(&self) -> Option<Sample> {
-        self.samples.back().copied()
-    }
-
-    /// The numbers of the last `seconds`, oldest first.
-    pub fn within(&self, seconds: i64) -> impl Iterator<Item = f64> {
-        let last = self.samples.back().map(|sample| sample.at);
-        let recent = move |sample: &&Sample| {
-            last.is_some_and(|last| last.duration_since(sample.at).as_secs_f64() <= seconds as f64)
-        };
-        self.samples.iter().filter(recent).map(|sample| sample.value)
-    }
-
-    /// The seconds that [`Series::slope_per_second`] is over.
-    pub fn span_seconds(&self, seconds: i64) -> Option<f64> {
-        let last = self.samples.back()?;
-        let age = |sample: &Sample| last.at.duration_since(sample.at).as_secs_f64();
-        let first = self.samples.iter().map(age).find(|age| *age <= seconds as f64)?;
-        (first > 0.0).then_some(first)
-    }
-
-    /// Whether it was always the same, and that was known by then: seen twice.
-    pub fn is_flat_since(&self, then: Moment) -> bool {
-        let seen = self.samples.get(1).is_some_and(|second| second.at <= then);
-        seen && self
-            .samples
-            .iter()
-            .zip(self.samples.iter().skip(1))
-            .all(|(one, next)| one.value == next.value)
-    }
-
-    /// Change per second over the last `seconds`; `None` until there are two samples in them.
-    pub fn slope_per_second(&self, seconds: i64) -> Option<f64> {
-        let last = self.samples.back()?;
-        let age = |sample: &&Sample| last.at.duration_since(sample.at).as_secs_f64();
-        let first = self.samples.iter().find(|sample| age(sample) <= seconds as f64)?;
-        let span = age(&first);
-        (span > 0.0).then(|| (last.value - first.value) / span)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn at(second: i64) -> Moment {
-        Moment::from_second(1_800_000_000 + second).unwrap()
-    }
-
-    #[test]
-    fn the_oldest_goes_first_and_time_never_turns_back() {
-        let mut series = Series::default();
-        for second in 0..500 {
-            series.push(at(second), second as f64);
-        }
-        series.push(at(3), 0.0);
-        assert_eq!(series.samples().len(), Series::CAPACITY);
-        assert_eq!(series.samples().next().unwrap().value, 380.0);
-        assert_eq!(series.latest().unwrap().value, 499.0);
-    }
 
     #[test]
     fn windows_go_round_and_are_written_as_a_command_takes_them() {
@@ -277,27 +189,5 @@ mod tests {
         assert_eq!(Window::CHANGES.next_changes().next_changes().to_string(), "10m");
         assert_eq!(Window::of(90).to_string(), "90s");
         assert_eq!(Window::of(90).next(), Window::of(300));
-    }
-
-    #[test]
-    fn a_trend_is_of_the_window_only() {
-        let mut series = Series::default();
-        for second in [0, 250, 290, 300] {
-            series.push(at(second), second as f64);
-        }
-        assert_eq!(series.within(60).collect::<Vec<_>>(), [250.0, 290.0, 300.0]);
-        assert_eq!(series.within(300).count(), 4);
-    }
-
-    #[test]
-    fn a_slope_is_over_the_window_only() {
-        let mut series = Series::default();
-        assert_eq!(series.slope_per_second(60), None);
-        series.push(at(0), 1_000_000.0);
-        assert_eq!(series.slope_per_second(60), None);
-        for second in [100, 110, 120] {
-            series.push(at(second), (second * 3) as f64);
-        }
-        assert_eq!(series.slope_per_second(60), Some(3.0));
     }
 }

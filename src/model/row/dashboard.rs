@@ -106,7 +106,7 @@ pub const CLIENTS: [(&str, &str, Part); 14] = [
 
 /// What a series shows of its last `seconds`.
 fn chart(gauge: Gauge, series: &Series, seconds: i64) -> Vec<f64> {
-    let all: Vec<_> = series.samples().copied().collect();
+    let all: Vec<_> = series.samples().collect();
     let last = all.last().map(|last| last.at);
     let young = |at: Moment| last.is_some_and(|last| last.duration_since(at).as_secs() <= seconds);
     match gauge.is_total() {

@@ -302,7 +302,7 @@ fn slope(series: Option<&Series>, window: Window) -> Cell<f64> {
 /// What the slope is over.
 fn basis(series: &Series, window: Window) -> Option<String> {
     let seconds = series.span_seconds(window.seconds())?;
-    Some(match series.samples().len() {
+    Some(match series.len() {
         2 => format!("seen twice, {seconds:.0} s apart"),
         _ => format!("recorded, {seconds:.0} s"),
     })
