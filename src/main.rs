@@ -25,7 +25,8 @@ static ALLOCATOR: Jemalloc = Jemalloc;
 /// little of what is freed, and the rest goes back to the system at once.
 #[expect(unsafe_code, reason = "jemalloc finds its options by the name of a symbol")]
 #[unsafe(export_name = "_rjem_malloc_conf")]
-static OPTIONS: &[u8; 72] = b"narenas:1,tcache_max:1024,dirty_decay_ms:100,muzzy_decay_ms:0,thp:never\0";
+static OPTIONS: &[u8; 99] =
+    b"narenas:1,tcache_max:1024,tcache_nslots_small_max:20,dirty_decay_ms:100,muzzy_decay_ms:0,thp:never\0";
 
 /// How long clients that move records may take to close.
 const CLOSING: Duration = Duration::from_secs(3);

@@ -8,6 +8,7 @@ mod broker_ids;
 pub mod cloud;
 pub mod cluster;
 pub mod config;
+pub mod dense;
 pub mod dns;
 pub mod driver;
 pub mod ends;

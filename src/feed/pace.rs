@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::history::Tellers;
+use crate::model::dense::dense;
 use crate::model::offset::{Log, Offsets};
 use crate::model::pace::{Pace, Surge};
 use crate::model::topic::{Partition, Topic};
@@ -115,6 +116,7 @@ impl Surges {
             .collect();
         self.topics.retain(|topic, _| totals.contains_key(topic.as_str()));
         let mut surges = BTreeMap::new();
+        let known = self.topics.len();
         for (topic, total) in totals {
             let Some(total) = total else { continue };
             let Some(flow) = self.topics.get_mut(topic) else {
@@ -131,6 +133,9 @@ impl Surges {
             if let Some(surge) = flow.look(total, at) {
                 surges.insert(topic.to_owned(), surge);
             }
+        }
+        if self.topics.len() > 2 * known {
+            dense(&mut self.topics);
         }
         Some(surges)
     }

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::model::Moment;
+use crate::model::dense::dense;
 
 /// End offsets and when they were seen.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -207,6 +208,7 @@ impl Trail {
             let logs = Arc::make_mut(&mut self.logs);
             grown.iter().for_each(|(place, more)| logs[*place as usize].end += more);
         }
+        let many = new.len() > self.logs.len() / 2;
         if !new.is_empty() {
             let (places, logs) = (Arc::make_mut(&mut self.places), Arc::make_mut(&mut self.logs));
             for (topic, partition, end) in new {
@@ -219,6 +221,10 @@ impl Trail {
                     end,
                     since_ms: at.as_millisecond(),
                 });
+            }
+            if many {
+                dense(places);
+                logs.shrink_to_fit();
             }
         }
         let grown = grown.into_iter();

@@ -69,7 +69,7 @@ pub(super) async fn of_resource(pool: &Pool, resource: &Resource) -> Result<Vec<
 
 /// The overrides of each topic, and what it must have in sync. A topic that vanished meanwhile is left out.
 pub(super) async fn of_topics(pool: &Pool, topics: &[String], of: Of) -> Result<BTreeMap<String, Vec<Config>>, Error> {
-    let mut configs = BTreeMap::new();
+    let mut configs = Vec::with_capacity(topics.len());
     for topics in topics.chunks(TOPICS_PER_REQUEST) {
         let resources: Vec<_> = topics.iter().cloned().map(Resource::Topic).collect();
         let request = || match of {
@@ -89,7 +89,7 @@ pub(super) async fn of_topics(pool: &Pool, topics: &[String], of: Of) -> Result<
                     all.sort_by(|one, other| one.name.cmp(&other.name));
                     // The list is made in the room of all that was told, which is not kept.
                     all.shrink_to_fit();
-                    configs.insert(topic, all);
+                    configs.push((topic, all));
                     answered = true;
                 }
                 Err(error) => refusal = Some(error),
@@ -99,7 +99,8 @@ pub(super) async fn of_topics(pool: &Pool, topics: &[String], of: Of) -> Result<
             return Err(error);
         }
     }
-    Ok(configs)
+    // Built in one go, no node of the map is half empty.
+    Ok(configs.into_iter().collect())
 }
 
 /// The names of `client-metrics` resources, the only kind that version 0 of the API knows.
