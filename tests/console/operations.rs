@@ -185,9 +185,22 @@ impl Desk {
             let (_, pid) = entry["event"].as_str()?.split_once(", pid ")?;
             pid.parse().ok()
         });
-        let pid = Pid::from_raw(taken_up.unwrap()).unwrap();
-        kill_process(pid, Signal::KILL).unwrap();
+        let pid = taken_up.unwrap();
+        kill_process(Pid::from_raw(pid).unwrap(), Signal::KILL).unwrap();
+        // It holds its journal until it is gone, which on a busy machine is a while after the signal.
+        let started = Instant::now();
+        while lives(pid) {
+            assert!(started.elapsed() < PATIENCE, "process {pid} does not end");
+            std::thread::sleep(LOOK);
+        }
     }
+}
+
+/// A process that nobody has reaped yet holds nothing any more.
+fn lives(pid: i32) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    let state = stat.rsplit_once(") ").map_or("", |(_, rest)| rest);
+    !state.is_empty() && !state.starts_with(['Z', 'X'])
 }
 
 impl Ran {
