@@ -163,7 +163,7 @@ fn skew(cell: &Cell<f64>) -> Field {
 
 /// The age column: the oldest value of the row, in coarse steps; empty while all are fresh.
 pub(super) fn set_age(fields: &mut [Field], column: usize) {
-    if let Some(age) = fields.iter().filter_map(|field| field.age).max() {
+    if let Some(age) = fields.iter().filter_map(Field::age).max() {
         fields[column] = Field::new(text::age(age)).tone(Tone::Warn).number(age as f64);
     }
 }
@@ -435,11 +435,7 @@ fn configs(snapshot: &Snapshot, id: BrokerId, now: Moment) -> Table {
             badness: u64::from(!drift.is_empty()),
             fields: vec![
                 Field::new(config.name.clone()).tone(if set { Tone::Title } else { Tone::Plain }),
-                Field {
-                    age,
-                    why: section.problem(),
-                    ..value
-                },
+                value.aged(age).why(section.problem()),
                 Field::new(config.source.to_string()).tone(if set { Tone::Accent } else { Tone::Muted }),
                 match drift.is_empty() {
                     true => Field::muted(""),

@@ -26,12 +26,16 @@ pub struct Field {
     pub tone: Tone,
     /// What sorting and `>90%` compare.
     pub number: Option<f64>,
-    /// 0..=1: drawn as a bar before the text.
-    pub gauge: Option<f64>,
-    /// Seconds since it was true, only when its source fails.
-    pub age: Option<i64>,
-    /// Why it is unknown or old.
-    pub why: Option<String>,
+    /// Ten thousand rows have a field for each column, and of most there is no more to say.
+    pub(super) more: Option<Box<More>>,
+}
+
+/// What few fields have.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(super) struct More {
+    bar: Option<f64>,
+    age: Option<i64>,
+    why: Option<String>,
 }
 
 impl Field {
@@ -50,9 +54,9 @@ impl Field {
         Self {
             text: "?".to_owned(),
             tone: Tone::Unknown,
-            why: Some(why.into()),
             ..Self::default()
         }
+        .why(Some(why.into()))
     }
 
     /// Nothing to say, and nothing wrong with that.
@@ -75,11 +79,8 @@ impl Field {
             Some(value) => show(value),
             None => Self::unknown(cell.reason.as_deref().unwrap_or("nobody told")),
         };
-        Self {
-            age: cell.stale_seconds,
-            why: cell.reason.clone().or(field.why.clone()),
-            ..field
-        }
+        let why = cell.reason.clone().or_else(|| field.reason().map(str::to_owned));
+        field.aged(cell.stale_seconds).why(why)
     }
 
     /// Like [`Field::of`] for a limit's percentage, which warns from 75 % and alarms from 90 %.
@@ -93,21 +94,14 @@ impl Field {
 
     /// Like [`Field::percent`], with a bar.
     pub fn gauge(cell: &Cell<f64>) -> Self {
-        let field = Self::percent(cell);
-        Self {
-            gauge: cell.value.map(|percent| (percent / 100.0).clamp(0.0, 1.0)),
-            ..field
-        }
+        Self::percent(cell).with_bar(cell.value.map(|percent| percent / 100.0))
     }
 
     /// An unknown whose reason is one of `reasons` has nothing to know.
     pub fn none_when(self, reasons: &[&str]) -> Self {
-        let nothing = |why: &String| reasons.iter().any(|reason| why.contains(reason));
-        match self.tone == Tone::Unknown && self.why.as_ref().is_some_and(nothing) {
-            true => Self {
-                why: self.why,
-                ..Self::none()
-            },
+        let nothing = |why: &str| reasons.iter().any(|reason| why.contains(reason));
+        match self.tone == Tone::Unknown && self.reason().is_some_and(nothing) {
+            true => Self::none().why(self.reason().map(str::to_owned)),
             false => self,
         }
     }
@@ -123,8 +117,38 @@ impl Field {
         }
     }
 
+    /// Why it is unknown or old.
     pub fn why(self, why: Option<String>) -> Self {
-        Self { why, ..self }
+        self.with(|more| more.why = why)
+    }
+
+    /// Seconds since it was true, only when its source fails.
+    pub fn aged(self, age: Option<i64>) -> Self {
+        self.with(|more| more.age = age)
+    }
+
+    /// 0..=1, or as near as can be: drawn as a bar before the text.
+    pub fn with_bar(self, share: Option<f64>) -> Self {
+        self.with(|more| more.bar = share.map(|share| share.clamp(0.0, 1.0)))
+    }
+
+    fn with(mut self, change: impl FnOnce(&mut More)) -> Self {
+        let mut more = self.more.take().map_or_else(More::default, |more| *more);
+        change(&mut more);
+        self.more = (more != More::default()).then(|| more.into());
+        self
+    }
+
+    pub fn bar(&self) -> Option<f64> {
+        self.more.as_ref()?.bar
+    }
+
+    pub fn age(&self) -> Option<i64> {
+        self.more.as_ref()?.age
+    }
+
+    pub fn reason(&self) -> Option<&str> {
+        self.more.as_ref()?.why.as_deref()
     }
 
     pub fn is_unknown(&self) -> bool {

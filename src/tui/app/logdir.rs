@@ -121,7 +121,8 @@ fn row(dir: &LogdirRow) -> Row {
         Field::new(text::bytes(dir.logs_bytes as f64)).number(dir.logs_bytes as f64),
     ];
     for field in &mut fields[1..] {
-        field.age = field.age.or(dir.stale_seconds).filter(|_| !field.text.is_empty());
+        let age = field.age().or(dir.stale_seconds).filter(|_| !field.text.is_empty());
+        *field = std::mem::take(field).aged(age);
     }
     set_age(&mut fields, 3);
     Row {
@@ -239,7 +240,7 @@ fn topics(dir: &LogdirRow) -> Table {
             Field::count(i64::from(topic.replicas)),
         ];
         for field in &mut fields[1..] {
-            field.age = dir.stale_seconds;
+            *field = std::mem::take(field).aged(dir.stale_seconds);
         }
         Row {
             key: topic.topic.clone(),
@@ -283,10 +284,9 @@ fn replicas(snapshot: &Snapshot, dir: &LogdirRow) -> Table {
         fields: vec![
             Field::new(replica.topic.as_str()),
             Field::id(replica.partition),
-            Field {
-                age: dir.stale_seconds,
-                ..Field::new(text::bytes(replica.size_bytes as f64)).number(replica.size_bytes as f64)
-            },
+            Field::new(text::bytes(replica.size_bytes as f64))
+                .number(replica.size_bytes as f64)
+                .aged(dir.stale_seconds),
             Field::count(replica.lag_records),
             match replica.future {
                 true => Field::new("+ from another directory").tone(Tone::Accent),

@@ -244,9 +244,10 @@ fn ago(at: Moment, now: Moment) -> Field {
 }
 
 fn row(operation: &Operation, now: Moment) -> Row {
-    let percent = operation.percent.map_or_else(Field::none, |percent| Field {
-        gauge: Some(percent / 100.0),
-        ..Field::new(text::percent(percent)).number(percent)
+    let percent = operation.percent.map_or_else(Field::none, |percent| {
+        Field::new(text::percent(percent))
+            .number(percent)
+            .with_bar(Some(percent / 100.0))
     });
     Row {
         key: operation.id.clone(),

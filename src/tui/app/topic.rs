@@ -57,6 +57,7 @@ pub fn list(rows: &Rows, snapshot: &Snapshot, marked: &BTreeSet<String>, heat: b
     // Without slots there is no cell, and every topic is as it is.
     for (row, cells) in bare.iter_mut().zip(cells.chunks(slots.len().max(1))) {
         let shown = |cell: &TopicCell| if heat { warmth(cell, most) } else { roles(cell) };
+        row.fields.reserve_exact(cells.len());
         row.fields.extend(cells.iter().map(shown));
         totals.iter_mut().zip(cells).for_each(|(total, cell)| total.join(cell));
     }

@@ -96,7 +96,7 @@ fn row(one: &TransactionRow) -> Row {
             None => Field::none(),
         },
     ];
-    fields[1].age = one.stale_seconds;
+    fields[1] = std::mem::take(&mut fields[1]).aged(one.stale_seconds);
     set_age(&mut fields, 2);
     let mut notes: Vec<String> = one.hanging.iter().cloned().collect();
     if one.hanging.is_some() {

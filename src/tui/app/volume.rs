@@ -139,7 +139,7 @@ fn row(volume: &VolumeRow) -> Row {
     ];
     if let Some(age) = volume.stale_seconds {
         for at in [2, 4, 5] {
-            fields[at].age = Some(age);
+            fields[at] = std::mem::take(&mut fields[at]).aged(Some(age));
         }
     }
     set_age(&mut fields, 3);
@@ -363,10 +363,9 @@ pub fn open(rows: &Rows, snapshot: &Snapshot, name: &str, now: Moment) -> Table 
             fields: vec![
                 Field::new(replica.topic.as_str()),
                 Field::id(replica.partition),
-                Field {
-                    age: *age,
-                    ..Field::new(text::bytes(replica.size_bytes as f64)).number(replica.size_bytes as f64)
-                },
+                Field::new(text::bytes(replica.size_bytes as f64))
+                    .number(replica.size_bytes as f64)
+                    .aged(*age),
                 share,
                 Field::count(replica.lag_records),
             ],

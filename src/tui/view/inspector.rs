@@ -65,7 +65,7 @@ fn said(table: &Table, row: &Row, theme: &Theme) -> Vec<(ratatui::style::Style, 
     let mut said: Vec<(ratatui::style::Style, String)> = Vec::new();
     let mut reasons: Vec<(&str, Vec<&str>, &Field)> = Vec::new();
     for (column, field) in table.columns.iter().zip(&row.fields) {
-        let Some(why) = field.why.as_deref().filter(|_| !column.title.is_empty()) else {
+        let Some(why) = field.reason().filter(|_| !column.title.is_empty()) else {
             continue;
         };
         match reasons
@@ -81,7 +81,7 @@ fn said(table: &Table, row: &Row, theme: &Theme) -> Vec<(ratatui::style::Style, 
         if row.notes.iter().any(|note| note.contains(why)) {
             continue;
         }
-        let sign = match (field.is_unknown(), field.age) {
+        let sign = match (field.is_unknown(), field.age()) {
             (true, _) => "? ".to_owned(),
             (false, Some(age)) => format!("{} old: ", text::age(age)),
             (false, None) => String::new(),
@@ -125,7 +125,10 @@ fn values(frame: &mut Frame<'_>, area: Rect, table: &Table, row: &Row, theme: &T
         let y = area.y + (at % height) as u16;
         let room = (area.right().saturating_sub(x)).min(cell.saturating_sub(1));
         let title = pad(&column.title, 15.min(room), false);
-        let age = field.age.map(|age| format!("  {}", text::age(age))).unwrap_or_default();
+        let age = field
+            .age()
+            .map(|age| format!("  {}", text::age(age)))
+            .unwrap_or_default();
         let line = Line::from(vec![
             Span::styled(title, theme.style(Role::Muted)),
             Span::raw(" "),

@@ -21,7 +21,7 @@ pub fn role(tone: Tone) -> Role {
 
 /// A stale value dims, whatever it says.
 pub fn of(field: &Field, theme: &Theme) -> Style {
-    match field.age {
+    match field.age() {
         Some(_) => theme.style(Role::Stale),
         None => theme.style(role(field.tone)),
     }

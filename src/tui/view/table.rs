@@ -171,13 +171,13 @@ fn fields(frame: &mut Frame<'_>, area: Rect, fields: &[Field], slots: &[Slot<'_>
         let mut width = slot.width;
         if slot.bar > 0 {
             width = width.saturating_sub(slot.bar + 1);
-            if let Some(share) = field.gauge {
+            if let Some(share) = field.bar() {
                 let (filled, _) = bar(share, slot.bar);
                 let tone = match field.tone {
                     crate::tui::app::field::Tone::Plain => theme.style(Role::Gauge),
                     _ => style::of(field, theme),
                 };
-                let tone = if field.age.is_some() {
+                let tone = if field.age().is_some() {
                     theme.style(Role::Stale)
                 } else {
                     tone
@@ -188,7 +188,7 @@ fn fields(frame: &mut Frame<'_>, area: Rect, fields: &[Field], slots: &[Slot<'_>
         }
         let own = style::of(field, theme);
         let text = pad(&field.text, width, slot.column.right);
-        let style = if field.tone == crate::tui::app::field::Tone::Plain && field.age.is_none() {
+        let style = if field.tone == crate::tui::app::field::Tone::Plain && field.age().is_none() {
             own.patch(over)
         } else {
             own.patch(background(over))
@@ -226,7 +226,7 @@ fn fold(frame: &mut Frame<'_>, area: Rect, table: &Table, rows: &[usize], theme:
     fn fullest<'a>(table: &'a Table, rows: &[usize], at: usize) -> Option<(f64, &'a str, &'a str)> {
         let fields = rows.iter().filter_map(|row| table.rows[*row].fields.get(at));
         let most = fields
-            .filter_map(|field| Some((field.gauge?, field)))
+            .filter_map(|field| Some((field.bar()?, field)))
             .max_by(|a, b| a.0.total_cmp(&b.0));
         most.map(|(share, field)| (share, table.columns[at].title.as_str(), field.text.as_str()))
     }

@@ -79,9 +79,8 @@ fn text(row: &Row) -> String {
         text.push_str(&format!(" · {since}"));
     }
     if let Some(why) = row.fields[MARK]
-        .why
-        .as_ref()
-        .filter(|why| !why.is_empty() && !text.contains(*why))
+        .reason()
+        .filter(|why| !why.is_empty() && !text.contains(why))
     {
         text.push_str(&format!(" · {why}"));
     }
