@@ -55,7 +55,7 @@ enum Slope {
     /// The same at two moments, or seen once.
     Still { from_ms: i64, until: After, value: f64 },
     /// Oldest first.
-    Moving(Box<Vec<Point>>),
+    Moving(Box<[Point]>),
 }
 
 /// Milliseconds after another moment: a window's length, not years.
@@ -91,7 +91,7 @@ impl Slope {
                 let point = |at_ms| Point { at_ms, value };
                 vec![point(from_ms), point(from_ms + i64::from(until))]
             }
-            Self::Moving(points) => *points,
+            Self::Moving(points) => points.into_vec(),
         };
         // The first point outside of the window stays: it is where the window's first change starts from.
         let old = points.iter().skip(1).take_while(|point| age(point) >= length).count();
