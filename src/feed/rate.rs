@@ -88,8 +88,10 @@ impl Slope {
                 return (at_ms > from_ms).then_some(0.0);
             }
             Self::Still { from_ms, until, value } => {
-                let point = |at_ms| Point { at_ms, value };
-                vec![point(from_ms), point(from_ms + i64::from(until))]
+                let mut points = vec![from_ms, from_ms + i64::from(until)];
+                // Seen once it is one point.
+                points.dedup();
+                points.into_iter().map(|at_ms| Point { at_ms, value }).collect()
             }
             Self::Moving(points) => points.into_vec(),
         };
@@ -403,6 +405,10 @@ mod tests {
         slope.add(RECORDS, at(0), 50.0);
         for second in (5..=3600).step_by(5) {
             assert_eq!(slope.add(RECORDS, at(second), 100.0), slope_to(50.0, second));
+            assert!(
+                !matches!(&slope, Slope::Moving(points) if points.len() > 3),
+                "{slope:?}"
+            );
         }
         assert!(matches!(slope, Slope::Still { .. }), "{slope:?}");
         let rate = slope.add(RECORDS, at(3605), 750.0).unwrap();

@@ -682,15 +682,16 @@ mod tests {
     fn a_trail_that_began_anew_has_other_places() {
         let folder = tempfile::tempdir().unwrap();
         let mut ring = Ring::new(folder.path().to_owned());
+        let told = |trail: &Trail| -> Vec<(String, i32, i64)> {
+            let ends = trail.ends();
+            ends.map(|(_, topic, partition, end)| (topic.to_owned(), partition, end))
+                .collect()
+        };
         let mut last = sample(0, 30);
         ring.write(&last).unwrap();
         for second in [10, 20] {
             last = sample(second, 30);
-            let ends: Vec<(String, i32, i64)> = last
-                .trail
-                .ends()
-                .map(|(_, topic, partition, end)| (topic.to_owned(), partition, end))
-                .collect();
+            let ends = told(&last.trail);
             let mut anew = Trail::default();
             let reversed = ends.iter().rev();
             anew.push(
@@ -702,11 +703,6 @@ mod tests {
             ring.write(&last).unwrap();
         }
         let history = load(folder.path(), at(0), at(20)).history;
-        let told = |trail: &Trail| -> Vec<(String, i32, i64)> {
-            let ends = trail.ends();
-            ends.map(|(_, topic, partition, end)| (topic.to_owned(), partition, end))
-                .collect()
-        };
         assert_eq!(told(&history.trail), told(&last.trail));
         assert_eq!(history.trail.rate("topic-001", 9, 60), Some(133.0));
     }
